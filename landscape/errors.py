@@ -1,0 +1,42 @@
+"""The errors a user can meet: one sentence each, saying what was wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["CheckpointError", "InputError", "LandscapeError", "SchemaError", "StoreError", "suggest"]
+
+
+class LandscapeError(Exception):
+    """Base of every error that landscape raises on purpose."""
+
+
+class InputError(LandscapeError, ValueError):
+    """Something the caller gave cannot be used: a model, data, an option, a manifest."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint file cannot be read, is not trusted, or does not fit the model."""
+
+
+class SchemaError(LandscapeError, ValueError):
+    """A dataset does not hold what its schema declares."""
+
+
+class StoreError(LandscapeError, OSError):
+    """A result cannot be written or read."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Finish an error sentence about an unknown name: the nearest known one, else all of them.
+
+    Example:
+        >>> suggest("spectrm", ["spectrum", "line"])
+        "did you mean 'spectrum'?"
+        >>> suggest("x", ["spectrum", "line"])
+        'known: line, spectrum.'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}."

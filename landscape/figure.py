@@ -1,0 +1,237 @@
+"""FigureSpec: a figure as data, drawn by any back end.
+
+A figure is two axes and a list of marks. Analyses build these from datasets; `landscape.plot` draws them
+with plotly or matplotlib. Nothing here knows a plotting library, so figures can be tested as values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from landscape.errors import InputError
+
+__all__ = [
+    "Axis",
+    "Bars",
+    "ColorAxis",
+    "FigureSpec",
+    "Guide",
+    "Heatmap",
+    "Line",
+    "Mark",
+    "Points",
+    "Series",
+    "Stems",
+]
+
+Array = NDArray[np.float64]
+
+
+def _floats(values: ArrayLike) -> Array:
+    return np.asarray(values, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis: what it shows, in which unit, on which scale.
+
+    Attributes:
+        label: The quantity, for example ``"loss"``; TeX-free Unicode such as ``"λ"``.
+        unit: Its unit; ``"1"`` or ``""`` for a pure number.
+        scale: ``linear``, ``log`` or ``symlog`` (linear between ``±linthresh``).
+        limits: Fixed range in data values, or ``None`` to fit the data.
+        categories: Names shown instead of numbers at 0, 1, 2, ...
+        linthresh: Where a symlog axis turns linear.
+    """
+
+    label: str
+    unit: str = ""
+    scale: Literal["linear", "log", "symlog"] = "linear"
+    limits: tuple[float, float] | None = None
+    categories: tuple[str, ...] | None = None
+    linthresh: float = 1.0
+
+    @property
+    def title(self) -> str:
+        """The label with its unit in parentheses, unless it is a pure number."""
+        return self.label if self.unit in ("", "1") else f"{self.label} ({self.unit})"
+
+
+@dataclass(frozen=True)
+class ColorAxis:
+    """How values become colours: a label, a unit and a range shared by all figures to be compared.
+
+    Attributes:
+        label: The quantity.
+        unit: Its unit.
+        scale: ``linear`` or ``log``.
+        limits: Fixed range, or ``None`` to fit the data.
+        kind: ``sequential``, or ``diverging`` about zero.
+    """
+
+    label: str
+    unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    limits: tuple[float, float] | None = None
+    kind: Literal["sequential", "diverging"] = "sequential"
+
+    @property
+    def title(self) -> str:
+        """The label with its unit in parentheses, unless it is a pure number."""
+        return self.label if self.unit in ("", "1") else f"{self.label} ({self.unit})"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Who a mark belongs to: decides its colour, its dash and its legend entry.
+
+    Marks of one model (same ``model``) share a colour and a legend entry over all figures of a report;
+    models of one ``group`` share a hue.
+    """
+
+    model: str = ""
+    group: str = ""
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The text of the legend entry."""
+        return self.model if self.label is None else self.label
+
+
+def _same_length(kind: str, **arrays: Array | None) -> None:
+    sizes = {name: a.shape for name, a in arrays.items() if a is not None}
+    if len(set(sizes.values())) > 1 or any(len(s) != 1 for s in sizes.values()):
+        raise InputError(f"a {kind} mark needs 1D arrays of one length; got {sizes}.")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve through points, with an optional band ``[low, high]``. NaN leaves a gap."""
+
+    x: ArrayLike
+    y: ArrayLike
+    series: Series = field(default_factory=Series)
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+    markers: bool = False
+    style: Literal["solid", "dash", "dot"] | None = None
+    color_value: float | None = None
+    """A number in [0, 1] that picks the colour from the sequential map (depth, time) instead of the series."""
+
+    def __post_init__(self) -> None:
+        _freeze(self, "line", "x", "y", "low", "high")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Single points with optional symmetric errors in y."""
+
+    x: ArrayLike
+    y: ArrayLike
+    series: Series = field(default_factory=Series)
+    error: ArrayLike | None = None
+    texts: tuple[str, ...] = ()
+    """What a reader sees on pointing at each point."""
+    symbols: tuple[str, ...] = ()
+    """One of circle, square, diamond, triangle, cross per point (block kinds, phases)."""
+
+    def __post_init__(self) -> None:
+        _freeze(self, "points", "x", "y", "error")
+
+
+@dataclass(frozen=True)
+class Stems:
+    """Vertical stems from zero, with optional symmetric errors in y."""
+
+    x: ArrayLike
+    y: ArrayLike
+    series: Series = field(default_factory=Series)
+    error: ArrayLike | None = None
+    texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _freeze(self, "stems", "x", "y", "error")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Bars at categories or positions, with optional symmetric errors in y."""
+
+    x: ArrayLike
+    y: ArrayLike
+    series: Series = field(default_factory=Series)
+    error: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "bars", "x", "y", "error")
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A field ``z`` of shape ``(len(y), len(x))``, as cells or as filled contours."""
+
+    x: ArrayLike
+    y: ArrayLike
+    z: ArrayLike
+    color: ColorAxis
+    contours: bool = False
+    series: Series = field(default_factory=Series)
+
+    def __post_init__(self) -> None:
+        x, y, z = _floats(self.x), _floats(self.y), _floats(self.z)
+        if z.shape != (y.size, x.size):
+            raise InputError(
+                f"a heat map needs z of shape (len(y), len(x)) = ({y.size}, {x.size}); got {z.shape}."
+            )
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", y)
+        object.__setattr__(self, "z", z)
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A reference line across the figure: at ``x`` (vertical) or at ``y`` (horizontal)."""
+
+    x: float | None = None
+    y: float | None = None
+    label: str = ""
+
+
+Mark = Line | Points | Stems | Bars | Heatmap | Guide
+
+
+def _freeze(mark: object, kind: str, *names: str) -> None:
+    """Turn the arrays of a mark into float arrays of one length."""
+    arrays = {n: getattr(mark, n) for n in names}
+    floats = {n: None if a is None else _floats(a) for n, a in arrays.items()}
+    _same_length(kind, **floats)
+    for name, value in floats.items():
+        object.__setattr__(mark, name, value)
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One figure: a title, two axes, marks, and a caption that a paper could print.
+
+    Attributes:
+        name: Short identifier, unique within its analysis (file names, anchors).
+        title: One line.
+        x: Horizontal axis.
+        y: Vertical axis.
+        marks: What is drawn, in order.
+        caption: What is shown, in which units, at which parameters.
+        equal: Whether one unit is as long on both axes.
+    """
+
+    name: str
+    title: str
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...]
+    caption: str = ""
+    equal: bool = False
