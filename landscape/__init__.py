@@ -1,0 +1,59 @@
+"""landscape: loss landscapes, similarity and frequency response of whole zoos of trained networks.
+
+Names load on first use, so that ``import landscape`` is quick and does not import torch.
+
+Example:
+    >>> import landscape
+    >>> list(landscape.analyses())
+    ['fourier', 'line', 'spectrum']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    # core
+    "Problem": "landscape.core.problem",
+    "SymmetricOperator": "landscape.core.operators",
+    "hessian": "landscape.core.operators",
+    "ggn": "landscape.core.operators",
+    # registry
+    "Analysis": "landscape.registry",
+    "Context": "landscape.registry",
+    "Cost": "landscape.registry",
+    "Metric": "landscape.registry",
+    "Params": "landscape.registry",
+    "Schema": "landscape.schema",
+    "Variable": "landscape.schema",
+    "LandscapeError": "landscape.errors",
+    # zoos and results
+    "Zoo": "landscape.zoo",
+    "scan": "landscape.zoo",
+    "open": "landscape.store",
+    "save": "landscape.store",
+}
+_MODULES = ("analyses", "plot", "report")  # packages that can be called
+
+__all__ = ["__version__", *_HOMES, *_MODULES]  # noqa: PLE0604 - analyses join through __dir__
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"landscape.{name}")
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    if not name.startswith("_"):
+        found = importlib.import_module("landscape.analyses").discover()
+        if name in found:
+            return found[name]
+    raise AttributeError(f"module 'landscape' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *importlib.import_module("landscape.analyses").discover()})

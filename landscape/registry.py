@@ -1,0 +1,254 @@
+"""Analysis: the one declaration from which everything else derives.
+
+An analysis says what it is called, what it looks at (a checkpoint, a pair, a group), which options it
+takes, what its result holds, how to compute it, how to draw it and which numbers sum it up. Command-line
+flags, manifest options, planning, storage, report sections and the contract test are read off this
+declaration; adding an analysis is adding one file that makes one `Analysis`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from landscape.errors import InputError, suggest
+from landscape.figure import FigureSpec, Series
+from landscape.schema import Schema
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.problem import Problem
+
+__all__ = ["Analysis", "Context", "Cost", "Metric", "Pair", "Params", "Scope", "series"]
+
+Scope = Literal["checkpoint", "pair", "group"]
+
+
+class Params(BaseModel):
+    """Base of an analysis' options: validated, frozen, unknown names refused.
+
+    Every field needs a default and a description; values must be writable as JSON, since they are part
+    of a result's key and provenance.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a result's summary: a column of the report's table."""
+
+    name: str
+    value: float | int | bool | str
+    unit: str = "1"
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a computation costs, in passes over the problem's data, for time estimates.
+
+    Attributes:
+        forwards: Forward passes.
+        gradients: Loss gradients (forward and backward); a Hessian product counts as about 3.
+    """
+
+    forwards: float = 0.0
+    gradients: float = 0.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the caller lends to a computation.
+
+    Attributes:
+        progress: Called with the finished fraction in [0, 1], as often as is convenient.
+        partial: Where a long computation may keep its partial results, or ``None``.
+        inputs: The analysis' non-option inputs (directions, starting vectors) by name.
+    """
+
+    progress: Callable[[float], None] = lambda fraction: None
+    partial: Path | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The subject of an analysis of scope ``pair``: one problem and two states of its model."""
+
+    problem: Problem
+    a: Any
+    b: Any
+
+
+def series(label: str, ds: xr.Dataset) -> Series:
+    """The figure series of a dataset: its label, and the group that the zoo gave it."""
+    return Series(model=label, group=str(ds.attrs.get("group", "")))
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The declaration of an analysis. Calling it runs it.
+
+    Attributes:
+        name: Identifier: command, manifest table, folder in the store.
+        title: Heading in reports.
+        description: What is measured and how, with the papers; shown in help and in reports.
+        scope: What one result is about. The subject given to ``compute`` is a `Problem` for
+            ``checkpoint``, a `Pair` for ``pair`` and a ``{name: Problem}`` mapping for ``group``.
+        params: The options.
+        schema: The contents of a result.
+        compute: ``(subject, params, context) -> {variable: array}``. Imports torch inside.
+        plots: ``({label: dataset}) -> figures``: one or several models on shared axes.
+        summary: ``(dataset) -> metrics``.
+        cost: ``(params) -> Cost``, for time estimates.
+        inputs: Names of keyword inputs that are not options (tensors); library use only.
+
+    Example:
+        >>> import landscape
+        >>> sorted(landscape.analyses())[:2]
+        ['fourier', 'line']
+        >>> landscape.spectrum.scope
+        'checkpoint'
+    """
+
+    name: str
+    title: str
+    description: str
+    scope: Scope
+    params: type[Params]
+    schema: Schema
+    compute: Callable[[Any, Any, Context], Mapping[str, Any]]
+    plots: Callable[[Mapping[str, xr.Dataset]], Sequence[FigureSpec]]
+    summary: Callable[[xr.Dataset], Sequence[Metric]]
+    cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise InputError(f"an analysis needs an identifier as its name; got {self.name!r}.")
+        bare = [n for n, f in self.params.model_fields.items() if f.is_required() or not f.description]
+        if bare:
+            raise InputError(
+                f"option {', '.join(bare)} of analysis '{self.name}' needs a default and a description."
+            )
+        object.__setattr__(self, "__doc__", self._document())
+        object.__setattr__(self, "__signature__", self._signature())
+
+    def validate(self, options: Mapping[str, Any]) -> Params:
+        """Check options and fill in defaults.
+
+        Raises:
+            InputError: Naming the option, what was given and what is accepted.
+        """
+        unknown = [name for name in options if name not in self.params.model_fields]
+        if unknown:
+            hint = suggest(unknown[0], self.params.model_fields)
+            raise InputError(f"analysis '{self.name}' has no option '{unknown[0]}'; {hint}")
+        try:
+            return self.params(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            what = f"option '{where}' of" if where else "the options of"
+            raise InputError(
+                f"{what} analysis '{self.name}' cannot be {first['input']!r}: {first['msg']}."
+            ) from error
+
+    def __call__(self, *subject: Any, **keywords: Any) -> xr.Dataset:
+        """Run the analysis on a problem (``pair``: problem, a, b; ``group``: a mapping of problems).
+
+        Returns:
+            The dataset that the schema declares, with provenance in its attributes.
+
+        Raises:
+            InputError: If the subject or an option cannot be used.
+        """
+        context = Context(inputs={n: keywords.pop(n) for n in self.inputs if n in keywords})
+        return self.run(self._subject(subject), self.validate(keywords), context)
+
+    def run(self, subject: Any, params: Params, context: Context | None = None) -> xr.Dataset:
+        """Compute on a prepared subject with validated options; label and stamp the result."""
+        start = time.perf_counter()
+        data = self.compute(subject, params, context or Context())
+        attrs = self.provenance(subject, params)
+        attrs["wall_time_s"] = time.perf_counter() - start
+        return self.schema.dataset(data, attrs)
+
+    def provenance(self, subject: Any, params: Params) -> dict[str, Any]:
+        """The attributes that say where a result comes from; all are strings or numbers."""
+        from landscape.core.provenance import library_versions
+
+        attrs: dict[str, Any] = {
+            "analysis": self.name,
+            "title": self.title,
+            "schema_version": self.schema.version,
+            "parameters": params.model_dump_json(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": json.dumps(library_versions()),
+        }
+        if hasattr(params, "seed"):
+            attrs["seed"] = int(params.seed)
+        if self.scope == "group":
+            facts = {name: problem.provenance() for name, problem in subject.items()}
+            attrs["problems"] = json.dumps(facts)
+        else:
+            problem = subject.problem if self.scope == "pair" else subject
+            attrs.update(problem.provenance())
+        return attrs
+
+    def _subject(self, given: tuple[Any, ...]) -> Any:
+        from landscape.core.problem import Problem
+
+        if self.scope == "checkpoint" and len(given) == 1 and isinstance(given[0], Problem):
+            return given[0]
+        if self.scope == "pair" and len(given) == 3 and isinstance(given[0], Problem):
+            return Pair(*given)
+        if self.scope == "group" and len(given) == 1 and isinstance(given[0], Mapping):
+            if given[0] and all(isinstance(p, Problem) for p in given[0].values()):
+                return dict(given[0])
+        wants = {
+            "checkpoint": "one Problem",
+            "pair": "a Problem and two states of its model",
+            "group": "a mapping {name: Problem}",
+        }[self.scope]
+        got = ", ".join(type(g).__name__ for g in given) or "nothing"
+        raise InputError(f"landscape.{self.name} takes {wants}; got {got}.")
+
+    def _document(self) -> str:
+        lines = [f"{self.title}.", "", self.description.strip(), "", "Args:"]
+        lines += [
+            f"    {name}: {info.description} Default: {info.default!r}."
+            for name, info in self.params.model_fields.items()
+        ]
+        lines += ["", "Returns:", "    xarray.Dataset with"]
+        lines += [
+            f"    {v.name}({', '.join(v.dims)}): {v.meaning}" + (f" [{v.unit}]" if v.unit else "")
+            for v in (*self.schema.coords, *self.schema.variables)
+        ]
+        return "\n".join(lines)
+
+    def _signature(self) -> inspect.Signature:
+        subject = {
+            "checkpoint": ["problem"],
+            "pair": ["problem", "a", "b"],
+            "group": ["problems"],
+        }[self.scope]
+        parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in subject]
+        parameters += [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.annotation)
+            for n, f in self.params.model_fields.items()
+        ]
+        parameters += [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in self.inputs
+        ]
+        return inspect.Signature(parameters)
