@@ -1,0 +1,153 @@
+"""Batches: any form of data, read once, kept on the device, cut into micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from landscape.errors import InputError
+
+__all__ = ["TARGET_KEYS", "Batch", "read_batches", "tensors_in"]
+
+TARGET_KEYS = ("labels", "label", "targets", "target", "y")
+"""Keys under which a batch that is a mapping keeps its targets."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch.
+
+    Attributes:
+        raw: The batch as the user gave it (moved to the device).
+        inputs: What the model gets.
+        target: What the loss gets.
+        size: Number of examples B.
+    """
+
+    raw: Any
+    inputs: Any
+    target: Any
+    size: int
+
+
+def tensors_in(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """All tensors in nested tuples, lists and mappings, with their paths."""
+    if isinstance(tree, Tensor):
+        yield name, tree
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from tensors_in(value, f"{name}.{key}")
+    elif isinstance(tree, Sequence) and not isinstance(tree, str):
+        for index, value in enumerate(tree):
+            yield from tensors_in(value, f"{name}.{index}")
+
+
+def _map(tree: Any, function: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: _map(value, function) for key, value in tree.items()}
+    if isinstance(tree, tuple | list):
+        return tuple(_map(value, function) for value in tree)
+    return tree
+
+
+def _split(raw: Any) -> tuple[Any, Any]:
+    """Inputs and targets of a batch."""
+    if isinstance(raw, Mapping):
+        key = next((k for k in TARGET_KEYS if k in raw), None)
+        if key is None:
+            return raw, None
+        return {k: v for k, v in raw.items() if k != key}, raw[key]
+    if isinstance(raw, tuple | list) and len(raw) == 2:
+        return raw[0], raw[1]
+    if isinstance(raw, tuple | list) and len(raw) > 2:
+        return tuple(raw[:-1]), raw[-1]
+    return raw, None
+
+
+def _raw_batches(data: Any, batch_size: int) -> Iterator[Any]:
+    if isinstance(data, Tensor):
+        raise InputError("the data is a single tensor; give (inputs, targets).")
+    if isinstance(data, DataLoader):
+        yield from data
+    elif isinstance(data, Dataset):
+        size = getattr(data, "__len__", None)
+        if size is None:
+            yield from DataLoader(data, batch_size=batch_size)
+            return
+        for start in range(0, size(), batch_size):
+            yield default_collate([data[i] for i in range(start, min(start + batch_size, size()))])
+    elif _is_one_set(data):
+        sizes = {name: len(t) for name, t in tensors_in(data)}
+        if len(set(sizes.values())) != 1:
+            raise InputError(f"inputs and targets differ in length: {sorted(set(sizes.values()))}.")
+        total = next(iter(sizes.values()))
+        for start in range(0, total, batch_size):
+            yield _map(data, lambda t, s=start: t[s : s + batch_size])
+    elif isinstance(data, Iterable):
+        yield from data
+    else:
+        raise InputError(
+            f"data of type {type(data).__name__} cannot be read; give (inputs, targets),"
+            " an iterable of batches, a Dataset or a DataLoader."
+        )
+
+
+def _is_one_set(data: Any) -> bool:
+    """Whether data is one (inputs, targets) set rather than a list of batches."""
+    if isinstance(data, Mapping):
+        return True
+    return (
+        isinstance(data, tuple)
+        and len(data) >= 2
+        and isinstance(data[-1], Tensor)
+        and all(isinstance(part, Tensor | Mapping | tuple) for part in data)
+    )
+
+
+def read_batches(
+    data: Any, *, batch_size: int, device: torch.device, dtype: torch.dtype | None
+) -> list[Batch]:
+    """Read data once into micro-batches on the device.
+
+    Args:
+        data: ``(inputs, targets)`` tensors (inputs may be a mapping or tuple of tensors), a mapping with
+            a target key, an iterable of batches, a map-style or iterable Dataset, or a DataLoader.
+        batch_size: Micro-batch size for data that does not come in batches.
+        device: Where the batches are kept.
+        dtype: Floating tensors are converted to it; ``None`` leaves them.
+
+    Returns:
+        The batches, in order, whose sizes may differ.
+
+    Raises:
+        InputError: If there is no data, or a batch has no tensors or mixes lengths.
+    """
+    if batch_size < 1:
+        raise InputError(f"the batch size must be at least 1; got {batch_size}.")
+
+    def move(tensor: Tensor) -> Tensor:
+        wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(device, wanted)
+
+    batches = []
+    for index, given in enumerate(_raw_batches(data, batch_size)):
+        raw = _map(given, move)
+        inputs, target = _split(raw)
+        reference = target if isinstance(target, Tensor) and target.ndim else inputs
+        first = next(tensors_in(reference), None)
+        if first is None or first[1].ndim == 0:
+            raise InputError(f"batch {index} holds no tensor with a batch axis.")
+        size = len(first[1])
+        if size == 0:
+            continue
+        batches.append(Batch(raw, inputs, target, size))
+    if not batches:
+        raise InputError("the data is empty; give at least one example.")
+    return batches

@@ -1,0 +1,266 @@
+"""Symmetric operators: something of size n that multiplies vectors and blocks of vectors.
+
+Algorithms (Lanczos, quadrature, trace estimation) take an operator and know nothing of networks; a
+subclass implements one product and nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from landscape.core.problem import Problem
+from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+__all__ = [
+    "DenseOperator",
+    "GaussNewton",
+    "Hessian",
+    "SymmetricOperator",
+    "ggn",
+    "hessian",
+]
+
+
+class SymmetricOperator(ABC):
+    """A symmetric linear map on R^n, known by its products.
+
+    Operators add (``A + B``), scale (``2 * A``), shift (`shift`) and project (`deflate`).
+
+    Attributes:
+        size: n.
+        dtype: The dtype it computes in.
+        device: The device it computes on.
+        products: Number of single-vector products so far.
+
+    Example:
+        >>> A = DenseOperator(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))
+        >>> (A.shift(-1.0) @ torch.tensor([1.0, 0.0])).tolist()
+        [1.0, 1.0]
+    """
+
+    def __init__(self, size: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.size = size
+        self.dtype = dtype
+        self.device = device
+        self.products = 0
+
+    @abstractmethod
+    def _apply(self, V: Tensor) -> Tensor:
+        """The product with a block (n, k), k >= 1; returns (n, k)."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n)."""
+        return (self.size, self.size)
+
+    def __matmul__(self, v: Tensor) -> Tensor:
+        """The product with a vector (n,) or a block of vectors (n, k), of the same shape.
+
+        Raises:
+            InputError: If the first axis is not of length n.
+        """
+        if v.ndim not in (1, 2) or v.shape[0] != self.size:
+            raise InputError(
+                f"{type(self).__name__} of size {self.size} multiplies ({self.size},) or"
+                f" ({self.size}, k); got {tuple(v.shape)}."
+            )
+        block = v.detach().to(self.device, self.dtype)
+        block = block if v.ndim == 2 else block[:, None]
+        if block.shape[1] == 0:
+            return block.clone()
+        self.products += block.shape[1]
+        product = self._apply(block)
+        return product if v.ndim == 2 else product[:, 0]
+
+    def __add__(self, other: SymmetricOperator) -> SymmetricOperator:
+        if other.size != self.size:
+            raise InputError(f"operators of sizes {self.size} and {other.size} cannot be added.")
+        return _Composed(self, lambda V: self @ V + (other @ V).to(self.device, self.dtype))
+
+    def __mul__(self, factor: float) -> SymmetricOperator:
+        return _Composed(self, lambda V: factor * (self @ V))
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: SymmetricOperator) -> SymmetricOperator:
+        return self + (-1.0) * other
+
+    def shift(self, sigma: float) -> SymmetricOperator:
+        """A + σI: every eigenvalue moves by σ."""
+        return _Composed(self, lambda V: self @ V + sigma * V)
+
+    def deflate(self, Q: Tensor) -> SymmetricOperator:
+        """(I − QQᵀ) A (I − QQᵀ) for orthonormal columns Q (n, m): eigenpairs in Q become zero."""
+        Q = Q.to(self.device, self.dtype)
+
+        def project(V: Tensor) -> Tensor:
+            return V - Q @ (Q.T @ V)
+
+        return _Composed(self, lambda V: project(self @ project(V)))
+
+    def dense(self, block: int = 64) -> Tensor:
+        """The whole matrix (n, n), by products with unit vectors. For tiny n and for tests."""
+        columns = []
+        for start in range(0, self.size, block):
+            width = min(block, self.size - start)
+            E = torch.zeros(self.size, width, dtype=self.dtype, device=self.device)
+            E[torch.arange(start, start + width), torch.arange(width)] = 1.0
+            columns.append(self @ E)
+        return torch.cat(columns, dim=1)
+
+    def to_scipy(self) -> LinearOperator:
+        """A `scipy.sparse.linalg.LinearOperator` over NumPy arrays of the same precision."""
+        import numpy as np
+        from scipy.sparse.linalg import LinearOperator
+
+        kind = torch.zeros((), dtype=self.dtype).numpy().dtype
+
+        def product(v: Any) -> Any:
+            array = np.ascontiguousarray(v, dtype=kind)
+            return (self @ torch.from_numpy(array)).cpu().numpy()
+
+        return LinearOperator(
+            self.shape, matvec=product, rmatvec=product, matmat=product, rmatmat=product, dtype=kind
+        )
+
+
+class _Composed(SymmetricOperator):
+    """An operator made from others by a rule."""
+
+    def __init__(self, like: SymmetricOperator, rule: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(like.size, like.dtype, like.device)
+        self._rule = rule
+
+    def _apply(self, V: Tensor) -> Tensor:
+        return self._rule(V)
+
+
+class DenseOperator(SymmetricOperator):
+    """The operator of a symmetric matrix (n, n).
+
+    Raises:
+        InputError: If the matrix is not square or not symmetric.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise InputError(f"a dense operator needs a square matrix; got {tuple(matrix.shape)}.")
+        scale = float(matrix.abs().max()) if matrix.numel() else 0.0
+        if scale and float((matrix - matrix.T).abs().max()) > 1e-4 * scale:
+            raise InputError("a dense operator needs a symmetric matrix.")
+        super().__init__(matrix.shape[0], matrix.dtype, matrix.device)
+        self.matrix = matrix
+
+    def _apply(self, V: Tensor) -> Tensor:
+        return self.matrix @ V
+
+
+class Hessian(SymmetricOperator):
+    """∇²L of a problem, by double backward (Pearlmutter 1994), weight decay included.
+
+    Per micro-batch the graph of the gradient is built once and reused for all vectors of a block, so a
+    block of k vectors costs much less than k single products.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.size, problem.dtype, problem.device)
+        self.problem = problem
+
+    def _apply(self, V: Tensor) -> Tensor:
+        problem = self.problem
+        total = torch.zeros_like(V)
+        pieces = [list(problem.space.unflatten(v).values()) for v in V.unbind(1)]
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            for batch in problem.batches:
+                grads = torch.autograd.grad(
+                    problem.batch_loss(batch),
+                    problem.parameters,
+                    create_graph=True,
+                    allow_unused=True,
+                )
+                live = [i for i, g in enumerate(grads) if g is not None and g.requires_grad]
+                for column, piece in enumerate(pieces):
+                    if not live:
+                        break  # the gradient does not depend on θ
+                    rows = torch.autograd.grad(
+                        [grads[i] for i in live],
+                        problem.parameters,
+                        grad_outputs=[piece[i] for i in live],
+                        retain_graph=column + 1 < len(pieces),
+                        allow_unused=True,
+                    )
+                    total[:, column] += problem.flatten_grads(rows)
+        return _finish(total, V, problem)
+
+
+class GaussNewton(SymmetricOperator):
+    """The generalised Gauss-Newton matrix (1/N) Σ JᵀHᵢJ + λI (Schraudolph 2002; Martens 2020).
+
+    J is the Jacobian of the model output and Hᵢ the Hessian of the loss in the outputs. Positive
+    semi-definite for convex losses; equal to the Hessian for models linear in θ.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.size, problem.dtype, problem.device)
+        self.problem = problem
+
+    def _apply(self, V: Tensor) -> Tensor:
+        problem = self.problem
+        total = torch.zeros_like(V)
+        pieces = [list(problem.space.unflatten(v).values()) for v in V.unbind(1)]
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            for batch in problem.batches:
+                output, target = problem.output(batch)
+                if not torch.is_tensor(output):
+                    raise InputError(
+                        "Gauss-Newton needs a model (or forward=) that returns one tensor; got"
+                        f" {type(output).__name__}."
+                    )
+                if not output.requires_grad:
+                    continue  # the output does not depend on θ
+                leaf = output.detach().requires_grad_()
+                (slope,) = torch.autograd.grad(
+                    problem.loss_sum(leaf, target, batch.size), leaf, create_graph=True
+                )
+                if not slope.requires_grad:
+                    continue  # a loss linear in the outputs has no curvature
+                dual = torch.zeros_like(output, requires_grad=True)
+                adjoint = torch.autograd.grad(
+                    output, problem.parameters, dual, create_graph=True, allow_unused=True
+                )
+                live = [i for i, g in enumerate(adjoint) if g is not None]
+                for column, piece in enumerate(pieces):
+                    (tangent,) = torch.autograd.grad(
+                        [adjoint[i] for i in live], dual, [piece[i] for i in live], retain_graph=True
+                    )
+                    (curved,) = torch.autograd.grad(slope, leaf, tangent, retain_graph=True)
+                    rows = torch.autograd.grad(
+                        output, problem.parameters, curved, retain_graph=True, allow_unused=True
+                    )
+                    total[:, column] += problem.flatten_grads(rows)
+        return _finish(total, V, problem)
+
+
+def _finish(total: Tensor, V: Tensor, problem: Problem) -> Tensor:
+    """Divide the sum over examples by N and add the weight-decay term."""
+    total /= problem.examples
+    return total.add_(V, alpha=problem.weight_decay) if problem.weight_decay else total
+
+
+def hessian(problem: Problem) -> Hessian:
+    """The Hessian operator of a problem, size P: ``hessian(problem) @ v``."""
+    return Hessian(problem)
+
+
+def ggn(problem: Problem) -> GaussNewton:
+    """The generalised Gauss-Newton operator of a problem, size P: ``ggn(problem) @ v``."""
+    return GaussNewton(problem)

@@ -1,0 +1,139 @@
+"""Named parameters and the flat vector they form."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError, suggest
+
+__all__ = ["ParameterSpace", "select_parameters"]
+
+
+@dataclass(frozen=True)
+class ParameterSpace:
+    """The chosen parameters of a model, in order, and where each lies in the flat vector.
+
+    Attributes:
+        names: Parameter names; a tied weight appears once, under its first name.
+        shapes: Their shapes.
+        dtype: The dtype of the flat vector.
+        device: Its device.
+
+    Example:
+        >>> space = ParameterSpace.of({"w": torch.zeros(2, 3), "b": torch.zeros(2)})
+        >>> space.size
+        8
+        >>> [tuple(t.shape) for t in space.unflatten(torch.arange(8.0)).values()]
+        [(2, 3), (2,)]
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[torch.Size, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> ParameterSpace:
+        """The space of a mapping of tensors, which must share a dtype and a device.
+
+        Raises:
+            InputError: If the mapping is empty or mixes dtypes or devices.
+        """
+        if not tensors:
+            raise InputError("there are no parameters to study; choose at least one.")
+        for what in ("dtype", "device"):
+            kinds = sorted({str(getattr(t, what)) for t in tensors.values()})
+            if len(kinds) > 1:
+                raise InputError(
+                    f"the parameters mix {what}s {', '.join(kinds)}; give Problem one dtype and one device."
+                )
+        first = next(iter(tensors.values()))
+        shapes = tuple(t.shape for t in tensors.values())
+        return cls(tuple(tensors), shapes, first.dtype, first.device)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of entries of each parameter."""
+        return tuple(prod(s) for s in self.shapes)
+
+    @property
+    def size(self) -> int:
+        """Length P of the flat vector."""
+        return sum(self.sizes)
+
+    def flatten(self, tensors: Mapping[str, Tensor] | Sequence[Tensor]) -> Tensor:
+        """Concatenate parameters (by name, or in order) into a new vector of shape (P,).
+
+        Raises:
+            InputError: If a name is missing or a shape differs.
+        """
+        if isinstance(tensors, Mapping):
+            missing = [n for n in self.names if n not in tensors]
+            if missing:
+                raise InputError(f"the state lacks parameter '{missing[0]}' ({len(missing)} missing).")
+            tensors = [tensors[n] for n in self.names]
+        for name, shape, tensor in zip(self.names, self.shapes, tensors, strict=True):
+            if tensor.shape != shape:
+                raise InputError(
+                    f"parameter '{name}' has shape {tuple(tensor.shape)}, not {tuple(shape)}."
+                )
+        return torch.cat([t.detach().reshape(-1).to(self.device, self.dtype) for t in tensors])
+
+    def unflatten(self, vector: Tensor) -> dict[str, Tensor]:
+        """Views of a flat vector (P,) by name; of a block (P, k) with a trailing axis k.
+
+        Raises:
+            InputError: If the vector is not of length P.
+        """
+        if vector.shape[0] != self.size:
+            raise InputError(
+                f"a vector of {vector.shape[0]} entries does not fit {self.size} parameters."
+            )
+        rest = vector.shape[1:]
+        pieces = vector.split(self.sizes)
+        return {
+            name: piece.view(*shape, *rest)
+            for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)
+        }
+
+
+def select_parameters(model: nn.Module, patterns: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Names of the parameters to study, in the model's order.
+
+    Args:
+        model: The model.
+        patterns: Globs over parameter names; ``None`` takes all that require a gradient. A glob takes
+            frozen parameters too, if their names match.
+
+    Returns:
+        The names; a tied weight appears once.
+
+    Raises:
+        InputError: If nothing matches, a pattern matches nothing, or a matching one is not floating point.
+    """
+    named = dict(model.named_parameters())
+    if patterns is None:
+        chosen = [n for n, p in named.items() if p.requires_grad]
+        if not chosen:
+            raise InputError(
+                f"{type(model).__name__} has no trainable parameter; unfreeze some or name them"
+                " with parameters=."
+            )
+    else:
+        patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+        for pattern in patterns:
+            if not fnmatch.filter(named, pattern):
+                raise InputError(
+                    f"no parameter of {type(model).__name__} matches '{pattern}'; {suggest(pattern, named)}"
+                )
+        chosen = [n for n in named if any(fnmatch.fnmatchcase(n, p) for p in patterns)]
+    for name in chosen:
+        if not named[name].is_floating_point():
+            raise InputError(f"parameter '{name}' is {named[name].dtype}; only real floats can be studied.")
+    return tuple(chosen)

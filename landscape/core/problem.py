@@ -1,0 +1,417 @@
+"""Problem: an empirical risk over fixed data, as a function of a flat parameter vector."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from landscape.core.data import Batch, read_batches, tensors_in
+from landscape.core.losses import LossFunction, accuracy_per_example, check_labels, resolve_loss
+from landscape.core.parameters import ParameterSpace, select_parameters
+from landscape.core.provenance import fingerprint
+from landscape.errors import InputError
+
+__all__ = ["Measure", "Problem"]
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A problem evaluated at one point.
+
+    Attributes:
+        data_loss: Mean loss over the examples, without weight decay.
+        penalty: The weight-decay term (λ/2)‖θ‖².
+        losses: Loss per example (N,), float64 on the CPU; ``None`` if the loss only gives batch means.
+        correct: Share of right answers per example (N,), likewise; ``None`` if not a classification.
+    """
+
+    data_loss: float
+    penalty: float
+    losses: Tensor | None
+    correct: Tensor | None
+
+    @property
+    def loss(self) -> float:
+        """Data loss plus weight-decay term."""
+        return self.data_loss + self.penalty
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers; NaN if not a classification."""
+        return float("nan") if self.correct is None else float(self.correct.mean())
+
+
+class Problem:
+    """The risk L(θ) = (1/N) Σ ℓ(f_θ(x_n), y_n) + (λ/2)‖θ‖² of a model on fixed data.
+
+    A problem works on a private copy of the model in evaluation mode, so the caller's model, its mode,
+    gradients and buffers are never touched. Data is read once. Sums are taken before dividing, so that
+    batches of unequal size are exact. The same problem gives the same bits each time.
+
+    Args:
+        model: Any module.
+        loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``, or a
+            callable ``(output, target) -> losses (B,)``; a scalar is taken as the mean over the batch.
+        data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
+            is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
+            ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords.
+        weight_decay: λ, over the chosen parameters.
+        parameters: Which parameters form θ: ``None`` for all trainable ones, or globs over names.
+        forward: ``(model, batch) -> output`` for batches or models of unusual form. It is called with the
+            whole batch; if it cannot take that, with the batch's inputs. It may return
+            ``(output, target)``.
+        device: Where to compute; default: where the model is.
+        batchnorm: ``"eval"`` uses running statistics; ``"train"`` uses those of each batch (then the
+            result depends on how data is cut into batches).
+        batch_size: Micro-batch size for data that does not come in batches.
+        dtype: For example ``torch.float64``; default: the model's.
+
+    Attributes:
+        theta: The checkpoint's parameters, shape (P,).
+        size: P.
+        examples: N.
+        batches: The micro-batches.
+        module: The private copy of the model.
+
+    Raises:
+        InputError: If model, data and loss do not fit together; the sentence says where.
+
+    Example:
+        >>> x, y = torch.eye(2), torch.tensor([[1.0], [3.0]])
+        >>> model = nn.Linear(2, 1, bias=False)
+        >>> _ = nn.init.zeros_(model.weight)
+        >>> problem = Problem(model, "mse", (x, y))
+        >>> problem.loss(), problem.gradient().tolist()
+        (5.0, [-1.0, -3.0])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: str | LossFunction,
+        data: Any,
+        *,
+        weight_decay: float = 0.0,
+        parameters: str | Iterable[str] | None = None,
+        forward: Callable[..., Any] | None = None,
+        device: torch.device | str | None = None,
+        batchnorm: Literal["eval", "train"] = "eval",
+        batch_size: int = 256,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
+        if batchnorm not in ("eval", "train"):
+            raise InputError(f"batchnorm must be 'eval' or 'train'; got {batchnorm!r}.")
+        if not 0.0 <= weight_decay < float("inf"):
+            raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
+        self.loss_name, self._loss = resolve_loss(loss)
+        self.weight_decay = float(weight_decay)
+        self.batchnorm = batchnorm
+        self._forward = forward
+        self._forward_takes_batch = True
+        _check_finite(model)
+        names = select_parameters(model, parameters)
+        named = dict(model.named_parameters())
+        self.device = torch.device(device) if device is not None else named[names[0]].device
+        self.dtype = dtype if dtype is not None else named[names[0]].dtype
+        self.module = _private_copy(model, names, self.device, dtype)
+        _set_mode(self.module, batchnorm)
+        chosen = dict(self.module.named_parameters())
+        self._parameters = [chosen[n] for n in names]
+        self.space = ParameterSpace.of({n: chosen[n] for n in names})
+        self.theta = self.space.flatten(self._parameters)
+        self._point = _bind(self._parameters, self.theta)
+        self.batches = read_batches(data, batch_size=batch_size, device=self.device, dtype=dtype)
+        self.examples = sum(b.size for b in self.batches)
+        self._probe()
+
+    @property
+    def size(self) -> int:
+        """Number P of entries of θ."""
+        return self.space.size
+
+    # Evaluation
+
+    def loss(self) -> float:
+        """L(θ) at the checkpoint, weight-decay term included; NaN or infinity if it is."""
+        return self.measure().loss
+
+    def gradient(self, theta: Tensor | None = None) -> Tensor:
+        """∇L, shape (P,), at the checkpoint or at ``theta``."""
+        total = torch.zeros_like(self.theta)
+        with self.at(theta):
+            for batch in self.batches:
+                grads = torch.autograd.grad(
+                    self.batch_loss(batch), self._parameters, allow_unused=True
+                )
+                total += self.flatten_grads(grads)
+            total /= self.examples
+            if self.weight_decay:
+                total.add_(self._point, alpha=self.weight_decay)
+        return total
+
+    @torch.no_grad()
+    def measure(self, theta: Tensor | None = None) -> Measure:
+        """Loss, weight-decay term and accuracy at the checkpoint or at ``theta`` (P,)."""
+        losses: list[Tensor] = []
+        correct: list[Tensor] | None = []
+        total = 0.0
+        with self.at(theta):
+            for batch in self.batches:
+                output, target = self.output(batch)
+                values = self._loss(output, target)
+                if values.ndim == 0:
+                    total += float(values.double()) * batch.size
+                else:
+                    losses.append(values.double())
+                right = accuracy_per_example(output, target) if torch.is_tensor(output) else None
+                correct = None if right is None or correct is None else [*correct, right]
+            penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
+        per_example = torch.cat(losses).cpu() if losses else None
+        if per_example is not None:
+            total = float(per_example.sum())
+        return Measure(
+            data_loss=total / self.examples,
+            penalty=penalty if self.weight_decay else 0.0,
+            losses=per_example,
+            correct=torch.cat(correct).cpu() if correct else None,
+        )
+
+    @contextmanager
+    def at(self, theta: Tensor | None) -> Iterator[None]:
+        """Within it, the private model holds ``theta`` (P,); afterwards the checkpoint again."""
+        if theta is None:
+            yield
+            return
+        if theta.shape != self.theta.shape:
+            raise InputError(f"theta has shape {tuple(theta.shape)}, not ({self.size},).")
+        try:
+            with torch.no_grad():
+                self._point.copy_(theta)
+            yield
+        finally:
+            with torch.no_grad():
+                self._point.copy_(self.theta)
+
+    # Pieces for operators and analyses
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The private model's chosen parameters: leaves to differentiate by."""
+        return self._parameters
+
+    def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
+        """Model output and target of a batch.
+
+        Args:
+            batch: One of ``batches``.
+            state: Parameters or buffers to use instead of the model's own (differentiable).
+        """
+        model: Any = self.module
+        if state is not None:
+            model = _Substituted(self.module, state)
+        if self._forward is not None:
+            result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
+            if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
+                return result
+        elif isinstance(batch.inputs, Mapping):
+            result = model(**batch.inputs)
+        elif isinstance(batch.inputs, tuple):
+            result = model(*batch.inputs)
+        else:
+            result = model(batch.inputs)
+        return getattr(result, "logits", result), batch.target
+
+    def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Sum of the losses over a batch, a scalar that carries a graph."""
+        return self.loss_sum(*self.output(batch, state), batch.size)
+
+    def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
+        """Sum of the losses for given outputs; ``size`` examples."""
+        values = self._loss(output, target)
+        return values * size if values.ndim == 0 else values.sum()
+
+    def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
+        """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""
+        return torch.cat(
+            [
+                torch.zeros_like(p).reshape(-1) if g is None else g.detach().reshape(-1)
+                for g, p in zip(grads, self._parameters, strict=True)
+            ]
+        )
+
+    # Identity
+
+    def fingerprint(self) -> tuple[str, str]:
+        """Content hashes of the model's state and of the data."""
+        state = self.module.state_dict(keep_vars=False).items()
+        data = (item for i, b in enumerate(self.batches) for item in tensors_in(b.raw, str(i)))
+        return fingerprint(state), fingerprint(data)
+
+    def provenance(self) -> dict[str, str | int | float]:
+        """What a result should remember of this problem: strings and numbers only."""
+        checkpoint, data = self.fingerprint()
+        return {
+            "checkpoint": checkpoint,
+            "data": data,
+            "model_class": type(self.module).__name__,
+            "loss": self.loss_name,
+            "weight_decay": self.weight_decay,
+            "batchnorm": self.batchnorm,
+            "examples": self.examples,
+            "parameters_count": self.size,
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+        }
+
+    # Checks
+
+    @torch.no_grad()
+    def _probe(self) -> None:
+        """Run the first batch, twice: does everything fit, and is it deterministic?"""
+        batch = self.batches[0]
+        output, target = self._first_output(batch)
+        if self.loss_name == "cross_entropy":
+            if not torch.is_tensor(output) or output.ndim < 2:
+                raise InputError(
+                    f"cross_entropy needs logits (B, C); the model returned {_describe(output)}."
+                )
+            if not torch.is_tensor(target):
+                raise InputError("cross_entropy needs targets; the batches hold none.")
+            check_labels(self.batches, output.shape[1])
+        values = self._first_loss(output, target, batch)
+        if values.ndim == 1 and len(values) == batch.size or values.ndim == 0:
+            again = self._loss(*self.output(batch))
+            if not torch.equal(values.nan_to_num(), again.nan_to_num()):
+                raise InputError(
+                    f"{type(self.module).__name__} gives two different losses on the same batch in"
+                    " evaluation mode; remove its randomness (or seed it inside forward)."
+                )
+            return
+        raise InputError(
+            f"the loss {self.loss_name} returned shape {tuple(values.shape)} for {batch.size} examples;"
+            " return one loss per example, shape (B,), or a scalar mean."
+        )
+
+    def _first_output(self, batch: Batch) -> tuple[Any, Any]:
+        try:
+            return self.output(batch)
+        except Exception as error:
+            failure = error
+        if self._forward is not None:  # perhaps it wants the inputs alone
+            self._forward_takes_batch = False
+            try:
+                return self.output(batch)
+            except Exception:
+                self._forward_takes_batch = True
+        shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
+        raise InputError(
+            f"{type(self.module).__name__} cannot take the first batch (inputs {shapes}):"
+            f" {type(failure).__name__}: {failure}"
+        ) from failure
+
+    def _first_loss(self, output: Any, target: Any, batch: Batch) -> Tensor:
+        try:
+            values = self._loss(output, target)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"the loss {self.loss_name} failed on the first batch (output {_describe(output)},"
+                f" target {_describe(target)}): {type(error).__name__}: {error}"
+            ) from error
+        if not torch.is_tensor(values):
+            raise InputError(
+                f"the loss {self.loss_name} returned a {type(values).__name__}; return a tensor."
+            )
+        return values
+
+
+class _Substituted:
+    """A module called with other parameters or buffers in place of its own."""
+
+    def __init__(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+        self._module = module
+        self._state = dict(state)
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        return functional_call(self._module, self._state, args, keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    return type(value).__name__
+
+
+def _check_finite(model: nn.Module) -> None:
+    for kind, items in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+        for name, tensor in items:
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                bad = int((~torch.isfinite(tensor)).sum())
+                raise InputError(
+                    f"{kind} '{name}' holds {bad} NaN or infinite of {tensor.numel()} values:"
+                    " training diverged or the file is damaged."
+                )
+
+
+def _private_copy(
+    model: nn.Module, names: tuple[str, ...], device: torch.device, dtype: torch.dtype | None
+) -> nn.Module:
+    """A copy in evaluation mode that shares no tensor with the original; tied weights stay tied."""
+
+    def convert(tensor: Tensor) -> Tensor:
+        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(device, kind, copy=True)
+
+    chosen = set(names)
+    memo: dict[int, Any] = {}
+    for name, parameter in model.named_parameters():
+        memo[id(parameter)] = nn.Parameter(
+            convert(parameter), requires_grad=name in chosen and parameter.is_floating_point()
+        )
+    for buffer in model.buffers():
+        memo[id(buffer)] = convert(buffer)
+    for module in model.modules():  # cached activations and the like cannot be deep-copied
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf and id(value) not in memo:
+                memo[id(value)] = convert(value)
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        raise InputError(
+            f"{type(model).__name__} cannot be copied ({type(error).__name__}: {error}); remove what"
+            " cannot be deep-copied, such as locks, open files or generators."
+        ) from error
+
+
+def _set_mode(module: nn.Module, batchnorm: str) -> None:
+    module.eval()
+    if batchnorm == "train":
+        for part in module.modules():
+            if isinstance(part, _BatchNorm):
+                part.train()
+                part.track_running_stats = False  # batch statistics, and nothing is written
+
+
+def _bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
+    """Make the parameters views of one flat buffer that starts as ``theta``; return the buffer."""
+    point = theta.clone()
+    pieces = point.split([p.numel() for p in parameters])
+    for parameter, piece in zip(parameters, pieces, strict=True):
+        parameter.data = piece.view(parameter.shape)
+    return point

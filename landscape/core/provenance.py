@@ -1,0 +1,35 @@
+"""Where numbers come from: content hashes and library versions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+from torch import Tensor
+
+__all__ = ["fingerprint", "library_versions"]
+
+
+def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of tensors, in order (32 hexadecimal digits)."""
+    digest = hashlib.sha256()
+    for name, tensor in tensors:
+        host = tensor.detach().to("cpu").contiguous()
+        digest.update(f"{name}|{host.dtype}|{tuple(host.shape)}|".encode())
+        digest.update(host.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Versions of landscape and of the libraries that shape its numbers."""
+    found = {}
+    for name in ("landscape-toolkit", "torch", "numpy", "scipy", "xarray"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
