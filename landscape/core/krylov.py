@@ -1,0 +1,282 @@
+"""An orthonormal basis grown by operator products: the memory of the block Lanczos eigensolver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from landscape.errors import InputError, LandscapeError
+
+if TYPE_CHECKING:
+    from landscape.core.operators import SymmetricOperator
+
+__all__ = ["KrylovBasis", "KrylovState", "finite_product", "working_dtype"]
+
+ROTATION_CHUNK = 1 << 16
+BREAKDOWN = 20.0  # directions below BREAKDOWN * eps * ||A|| are rounding, not information
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The precision basis vectors are kept in: float64 for float64, else float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def finite_product(operator: SymmetricOperator, V: Tensor) -> Tensor:
+    """Return `operator @ V` for V (n, c), in working precision, or raise if it is not finite.
+
+    One column is passed as a vector (n,), for which operators have their cheapest path.
+
+    Raises:
+        LandscapeError: the product holds NaN or infinity.
+    """
+    V = V.to(operator.dtype)
+    product = (operator @ V[:, 0])[:, None] if V.shape[1] == 1 else operator @ V
+    if not bool(torch.isfinite(product).all()):
+        raise LandscapeError(
+            f"The operator of size {operator.size} returned NaN or infinite values: "
+            "check that the loss and the parameters are finite, or use float64."
+        )
+    return product.to(working_dtype(operator.dtype))
+
+
+@dataclass(frozen=True)
+class KrylovState:
+    """All that a `KrylovBasis` holds, as plain tensors and numbers, to be saved and resumed.
+
+    Attributes:
+        rows: the m expanded and p pending vectors, (m + p, n).
+        projected: coordinates of the m products in these vectors, (m + p, m).
+        lost: Gram matrix of what the products hold outside these vectors, (m, m).
+        generator: state of the random generator.
+        pruned: whether a pending block was dropped.
+        products: operator products used.
+        iterations: operator calls used.
+    """
+
+    rows: Tensor
+    projected: Tensor
+    lost: Tensor
+    generator: Tensor
+    pruned: bool
+    products: int
+    iterations: int
+
+
+class KrylovBasis:
+    """Orthonormal vectors V (expanded) and P (pending) with A V = V H + P B, always.
+
+    V has m vectors, whose products are known; P has p vectors, whose products are not. To expand
+    a pending vector costs one product and appends what the product holds outside the basis as a
+    new pending vector (none at a breakdown). Fresh directions may join P at any time with
+    coupling zero, which is how a block start, a warm start, recovery from breakdown and the
+    search for missed copies are all the same operation. Without restarts and with p = 1 this is
+    the Lanczos method; with p = b block Lanczos; `restart` is the thick restart of Wu and Simon
+    (2000, SIAM J. Matrix Anal. Appl. 22, 602-616).
+
+    Every product is orthogonalised twice against the whole basis and all coefficients are kept
+    (not only the tridiagonal ones), so residual norms count the rounding and the asymmetry of
+    the operator too. Basis vectors are rows, so that blocks are contiguous and the work is
+    matrix-matrix; they keep the working precision of the operator, projections are float64.
+
+    Args:
+        operator: the symmetric operator A.
+        capacity: the most vectors that are ever stored (m + p), at n values each.
+        seed: seed of the random directions.
+        state: what an earlier `state()` returned, to continue from it.
+    """
+
+    def __init__(
+        self,
+        operator: SymmetricOperator,
+        capacity: int,
+        *,
+        seed: int = 0,
+        state: KrylovState | None = None,
+    ) -> None:
+        self.operator = operator
+        self.capacity = capacity
+        self.expanded = 0
+        self.pending = 0
+        self.products = 0
+        self.iterations = 0
+        self.pruned = False
+        self._dtype = working_dtype(operator.dtype)
+        self._rows = torch.empty(
+            capacity, operator.size, dtype=self._dtype, device=operator.device
+        )
+        self._projected = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._lost = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._scale = 0.0
+        self._generator = torch.Generator().manual_seed(seed)
+        if state is not None:
+            self._load(state)
+
+    @property
+    def filled(self) -> int:
+        """Number of stored vectors, expanded and pending."""
+        return self.expanded + self.pending
+
+    def inject(self, vectors: Tensor) -> int:
+        """Append directions (c, n) to the pending block; return how many were new.
+
+        Directions that depend on the basis or on each other are left out.
+        """
+        norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        unit = vectors[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
+        if not len(unit):
+            return 0
+        _, fresh, _ = self._split(unit, scale=1.0)
+        self._append(fresh)
+        return len(fresh)
+
+    def inject_random(self, count: int) -> int:
+        """Append `count` fresh Gaussian directions, orthogonal to the basis, to the pending block."""
+        count = min(count, self.operator.size - self.filled)
+        if count < 1:
+            return 0
+        noise = torch.randn(count, self.operator.size, generator=self._generator)
+        return self.inject(noise.to(self._rows))
+
+    def expand(self, count: int) -> None:
+        """Multiply the first `count` pending vectors with the operator, in one call."""
+        first, last, filled = self.expanded, self.expanded + count, self.filled
+        images = finite_product(self.operator, self._rows[first:last].T).T
+        norms = torch.linalg.vector_norm(images, dim=1)
+        self._scale = max(self._scale, float(norms.max()))
+        inside, fresh, outside = self._split(images, scale=self._scale)
+        T = self._projected
+        T[:filled, first:last] = inside
+        T[filled : filled + len(fresh), first:last] = outside
+        if self.pruned:
+            # What earlier products hold along the new vectors is known by symmetry: take it
+            # back from the lost part.
+            found = T[:first, first:last] - T[first:last, :first].T
+            T[first:last, :first] = T[:first, first:last].T
+            self._lost[:first, :first] -= found @ found.T
+        self._append(fresh)
+        self.expanded += count
+        self.pending -= count
+        self.products += count
+        self.iterations += 1
+
+    def ritz(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return Ritz values (m,) ascending, their coordinates (m, m) and residual norms (m,).
+
+        Residual norms are those of A u - theta u, from the stored coefficients, with no product.
+        """
+        m, filled = self.expanded, self.filled
+        T = self._projected[:filled, :m]
+        theta, S = torch.linalg.eigh((T[:m] + T[:m].T) / 2)
+        rest = T @ S
+        rest[:m] -= S * theta
+        lost = (S * (self._lost[:m, :m] @ S)).sum(0).clamp_min(0)
+        return theta, S, (rest.square().sum(0) + lost).sqrt()
+
+    def vectors(self, S: Tensor) -> Tensor:
+        """Return the vectors (n, c) with coordinates S (m, c) in the expanded basis."""
+        return self._rows[: self.expanded].T @ S.to(self._rows)
+
+    def sort_pending(self, S: Tensor) -> None:
+        """Rotate the pending block so that its first vectors hold most of the residuals of S (m, c)."""
+        m, filled = self.expanded, self.filled
+        coupling = self._projected[m:filled, :m]
+        rotation = torch.linalg.svd(coupling @ S, full_matrices=True).U
+        coupling.copy_(rotation.T @ coupling)
+        self._rotate(rotation, m, filled)
+
+    def restart(self, S: Tensor) -> None:
+        """Replace the m expanded vectors by those with orthonormal coordinates S (m, c), c <= m."""
+        m, p, kept = self.expanded, self.pending, S.shape[1]
+        images = self._projected[: m + p, :m] @ S
+        H = S.T @ images[:m]
+        outside = images[:m] - S @ H  # rounding only, if S are Ritz vectors
+        lost = S.T @ self._lost[:m, :m] @ S + outside.T @ outside
+        self._rotate(S, 0, m)
+        self._rows[kept : kept + p] = self._rows[m : m + p].clone()
+        self._projected.zero_()
+        self._projected[:kept, :kept] = H
+        self._projected[kept : kept + p, :kept] = images[m:]
+        self._lost.zero_()
+        self._lost[:kept, :kept] = lost
+        self.expanded = kept
+
+    def drop_pending(self) -> None:
+        """Forget the pending block; residuals keep counting its norm."""
+        m = self.expanded
+        coupling = self._projected[m : self.filled, :m]
+        self._lost[:m, :m] += coupling.T @ coupling
+        coupling.zero_()
+        self.pending = 0
+        self.pruned = True
+
+    def tridiagonal(self, first: int) -> tuple[Tensor, Tensor]:
+        """Return the diagonal and the subdiagonal, (c,) each, of the chain grown from vector `first`.
+
+        The last entry of the subdiagonal couples to the pending vector (zero after a breakdown).
+        """
+        m = self.expanded
+        chain = self._projected[first : m + 1, first:m]
+        return chain.diagonal().clone(), chain.diagonal(-1).clone()
+
+    def state(self) -> KrylovState:
+        """Return a copy of everything needed to continue with the same bits."""
+        m, filled = self.expanded, self.filled
+        return KrylovState(
+            rows=self._rows[:filled].clone(),
+            projected=self._projected[:filled, :m].clone(),
+            lost=self._lost[:m, :m].clone(),
+            generator=self._generator.get_state(),
+            pruned=self.pruned,
+            products=self.products,
+            iterations=self.iterations,
+        )
+
+    def _load(self, state: KrylovState) -> None:
+        filled, m = state.projected.shape
+        if state.rows.shape[1] != self.operator.size or filled > self.capacity:
+            raise InputError(
+                f"The saved Lanczos state holds {tuple(state.rows.shape)} values, but the run has "
+                f"room for {self.capacity} vectors of {self.operator.size}: resume with the "
+                "operator and settings it was saved with."
+            )
+        self._rows[:filled] = state.rows.to(self._rows)
+        self._projected[:filled, :m] = state.projected
+        self._lost[:m, :m] = state.lost
+        self._generator.set_state(state.generator)
+        self._scale = float(torch.linalg.vector_norm(state.projected, dim=0).max()) if m else 0.0
+        self.expanded, self.pending, self.pruned = m, filled - m, state.pruned
+        self.products, self.iterations = state.products, state.iterations
+
+    def _append(self, rows: Tensor) -> None:
+        self._rows[self.filled : self.filled + len(rows)] = rows
+        self.pending += len(rows)
+
+    def _split(self, W: Tensor, *, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Split W (c, n) into its part in the basis and r <= c new orthonormal directions.
+
+        Returns coefficients C (filled, c), directions Q (r, n) and R (r, c), such that
+        W = C^T basis + R^T Q. Two passes: the second, on normalised directions, restores
+        orthogonality to rounding ("twice is enough"). Directions under the rounding of the
+        first are dropped through a singular value decomposition.
+        """
+        basis = self._rows[: self.filled]
+        C = basis @ W.T
+        Q1, R1 = torch.linalg.qr(W.T - basis.T @ C)
+        C2 = basis @ Q1
+        Q2, R2 = torch.linalg.qr(Q1 - basis.T @ C2)
+        R1, C2 = R1.double().cpu(), C2.double().cpu()
+        U, s, Vh = torch.linalg.svd(R2.double().cpu() @ R1, full_matrices=False)
+        rank = int((s > BREAKDOWN * torch.finfo(self._dtype).eps * scale).sum())
+        Q = Q2 @ U[:, :rank].to(Q2)
+        return C.double().cpu() + C2 @ R1, Q.T, s[:rank, None] * Vh[:rank]
+
+    def _rotate(self, rotation: Tensor, first: int, last: int) -> None:
+        """Overwrite rows[first:] by rotation^T rows[first:last], in chunks of little memory."""
+        rotation = rotation.to(self._rows)
+        kept = rotation.shape[1]
+        for start in range(0, self.operator.size, ROTATION_CHUNK):
+            chunk = self._rows[first:last, start : start + ROTATION_CHUNK]
+            self._rows[first : first + kept, start : start + ROTATION_CHUNK] = rotation.T @ chunk
