@@ -1,0 +1,323 @@
+"""``fourier``: the frequency content of every feature map, by depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from landscape.errors import InputError
+from landscape.figure import Axis, FigureSpec, Guide, Line
+from landscape.registry import Analysis, Context, Cost, Metric, Params, series
+from landscape.schema import Schema, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+    from landscape.core.problem import Problem
+
+SMALLEST_MAP = 7  # smaller maps have too few modes for a slope
+
+
+class FourierParams(Params):
+    """Options of ``fourier``."""
+
+    layers: tuple[str, ...] = Field(
+        ("*",), description="globs over module names; outputs without spatial axes are passed over"
+    )
+    bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
+    prefix_tokens: int | None = Field(
+        None, ge=0, description="tokens before the patch grid; none = the fewest that leave a square"
+    )
+    bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+
+
+SCHEMA = Schema(
+    version=1,
+    coords=(
+        Variable("layer", ("layer",), "module, in firing order", "", kind="str"),
+        Variable("radius", ("radius",), "radial frequency (bin centre)", "cycles/pixel"),
+        Variable("image", ("image",), "index of the image", "", kind="int"),
+        Variable("mode", ("mode",), "index of the mode on the diagonal", "", kind="int"),
+        Variable("bound", ("bound",), "end of the 95 % bootstrap interval", "", kind="str"),
+        Variable("depth", ("layer",), "depth, from 0 (first layer) to 1 (last)"),
+        Variable("module_class", ("layer",), "class of the module", "", kind="str"),
+        Variable("height", ("layer",), "height of the map", "pixels", kind="int"),
+        Variable("width", ("layer",), "width of the map", "pixels", kind="int"),
+        Variable("channels", ("layer",), "channels of the map", "", kind="int"),
+        Variable("corner", ("radius",), "bin beyond 0.5 cycles/pixel: corners only", "", kind="bool"),
+    ),
+    variables=(
+        Variable(
+            "log_power",
+            ("layer", "radius"),
+            "ln of the mean power in a bin relative to the mean over all non-constant modes",
+        ),
+        Variable(
+            "log_power_interval", ("bound", "layer", "radius"), "95 % bootstrap interval of log_power"
+        ),
+        Variable("bin_count", ("layer", "radius"), "modes in the bin", kind="int"),
+        Variable("high_low", ("layer",), "ln of high-band over low-band mean power (split at 0.25)"),
+        Variable("high_low_interval", ("bound", "layer"), "95 % bootstrap interval of high_low"),
+        Variable("slope", ("layer",), "slope of ln power against r, mean over images", "pixels/cycle"),
+        Variable("slope_se", ("layer",), "standard error of the slope over images", "pixels/cycle"),
+        Variable("ac_power", ("layer",), "mean power over all non-constant modes", "feature²"),
+        Variable("image_power", ("layer", "image", "radius"), "mean power per image", "feature²"),
+        Variable(
+            "log_amplitude",
+            ("layer", "mode"),
+            "compatibility form: mean ln amplitude on the diagonal minus that of the constant mode",
+        ),
+        Variable("omega", ("layer", "mode"), "angular frequency of the mode per axis", "π rad/pixel"),
+        Variable(
+            "delta_log_amplitude",
+            ("layer",),
+            "compatibility form: Δ log amplitude of the highest mode on the diagonal",
+        ),
+        Variable(
+            "delta_log_amplitude_se", ("layer",), "standard error of delta_log_amplitude over images"
+        ),
+    ),
+)
+
+
+def compute(problem: Problem, params: FourierParams, context: Context) -> Mapping[str, Any]:
+    """One forward pass; each layer's maps are reduced to rows per image as they fire."""
+    import torch
+
+    from landscape.core.features import tap
+    from landscape.core.frequency import (
+        RadialBins,
+        log_amplitude_diagonal,
+        map_statistics,
+        to_maps,
+    )
+
+    bins = RadialBins(params.bins)
+    rows: dict[str, dict[str, list[Tensor]]] = {}
+    shapes: dict[str, tuple[int, int, int]] = {}
+    counts: dict[str, Tensor] = {}
+
+    def receive(name: str, feature: Tensor) -> None:
+        maps = to_maps(feature.detach(), params.prefix_tokens)
+        if maps is None:
+            return
+        stats = map_statistics(maps, bins)
+        square = maps.shape[-1] == maps.shape[-2]
+        diagonal = log_amplitude_diagonal(maps) if square else maps.new_full((len(maps), 1), torch.nan)
+        kept = rows.setdefault(name, {})
+        shapes[name], counts[name] = tuple(maps.shape[1:]), stats.counts
+        for key, value in {
+            "power": stats.power,
+            "ac": stats.ac_power,
+            "high": stats.high_power,
+            "low": stats.low_power,
+            "diagonal": diagonal,
+        }.items():
+            kept.setdefault(key, []).append(value.cpu())
+
+    with torch.no_grad():
+        for index, batch in enumerate(problem.batches):
+            with tap(problem.module, receive, params.layers):
+                problem.output(batch)
+            context.progress((index + 1) / len(problem.batches))
+    joined = {
+        name: {key: torch.cat(parts).double().numpy() for key, parts in kept.items()}
+        for name, kept in rows.items()
+    }
+    joined = {name: kept for name, kept in joined.items() if len(kept["ac"]) == problem.examples}
+    if not joined:
+        raise InputError(
+            f"no output of {problem.module.__class__.__name__} matching {', '.join(params.layers)} is a"
+            " map (B, C, H, W) or a square grid of tokens (B, T, C) with one row per example; fourier"
+            " needs an image model."
+        )
+    modules = dict(problem.module.named_modules())
+    classes = [type(modules.get(n.split("#")[0], problem.module)).__name__ for n in joined]
+    return _assemble(
+        joined, [shapes[n] for n in joined], [counts[n].cpu().numpy() for n in joined], classes,
+        bins.centers.numpy(), params,
+    )
+
+
+def _assemble(
+    joined: dict[str, dict[str, Any]],
+    shapes: list[tuple[int, int, int]],
+    counts: list[Any],
+    classes: list[str],
+    radius: Any,
+    params: FourierParams,
+) -> dict[str, Any]:
+    """The rows per image of all layers as the variables of the schema."""
+    layers = list(joined)
+    images = len(joined[layers[0]]["ac"])
+    modes = max(kept["diagonal"].shape[1] for kept in joined.values())
+    draws = np.random.default_rng(params.seed).multinomial(
+        images, np.full(images, 1.0 / images), size=params.bootstrap
+    )
+    log_power = np.full((len(layers), len(radius)), np.nan)
+    power_interval = np.full((2, *log_power.shape), np.nan)
+    high_low = np.full(len(layers), np.nan)
+    high_low_interval = np.full((2, len(layers)), np.nan)
+    slope, slope_se = np.full(len(layers), np.nan), np.full(len(layers), np.nan)
+    amplitude = np.full((len(layers), modes), np.nan)
+    omega = np.full((len(layers), modes), np.nan)
+    delta, delta_se = np.full(len(layers), np.nan), np.full(len(layers), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):  # dead layers are NaN or -inf, as they should
+        for i, (name, kept) in enumerate(joined.items()):
+            height, width = shapes[i][1:]
+            filled = counts[i] > 0
+            power = kept["power"][:, filled]
+            log_power[i, filled] = np.log(power.mean(0) / kept["ac"].mean())
+            draw_power = np.log(draws @ power / (draws @ kept["ac"])[:, None])
+            power_interval[:, i, filled] = _interval(draw_power)
+            high_low[i] = np.log(kept["high"].mean() / kept["low"].mean())
+            high_low_interval[:, i] = _interval(np.log(draws @ kept["high"] / (draws @ kept["low"])))
+            if min(height, width) >= SMALLEST_MAP:
+                x = radius[filled] - radius[filled].mean()
+                slopes = np.log(power) @ x / (x @ x)
+                slope[i], slope_se[i] = _mean_and_error(slopes)
+            diagonal = kept["diagonal"]
+            relative = diagonal - diagonal[:, :1]
+            amplitude[i, : diagonal.shape[1]] = relative.mean(0)
+            omega[i, : diagonal.shape[1]] = 2.0 * np.arange(diagonal.shape[1]) / height
+            delta[i], delta_se[i] = _mean_and_error(relative[:, -1])
+    return {
+        "layer": np.array(layers),
+        "radius": radius,
+        "image": np.arange(images),
+        "mode": np.arange(modes),
+        "bound": np.array(["low", "high"]),
+        "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
+        "module_class": np.array(classes),
+        "height": np.array([s[1] for s in shapes]),
+        "width": np.array([s[2] for s in shapes]),
+        "channels": np.array([s[0] for s in shapes]),
+        "corner": radius > 0.5,
+        "log_power": log_power,
+        "log_power_interval": power_interval,
+        "bin_count": np.array(counts).astype(np.int64),
+        "high_low": high_low,
+        "high_low_interval": high_low_interval,
+        "slope": slope,
+        "slope_se": slope_se,
+        "ac_power": np.array([kept["ac"].mean() for kept in joined.values()]),
+        "image_power": np.array([kept["power"] for kept in joined.values()], dtype=np.float32),
+        "log_amplitude": amplitude,
+        "omega": omega,
+        "delta_log_amplitude": delta,
+        "delta_log_amplitude_se": delta_se,
+    }
+
+
+def _interval(draws: Any) -> Any:
+    """2.5 % and 97.5 % quantiles over resamples (axis 0); NaN wherever a resample is NaN."""
+    return np.quantile(draws, [0.025, 0.975], axis=0)
+
+
+def _mean_and_error(values: Any) -> tuple[float, float]:
+    n = len(values)
+    return float(values.mean()), float(values.std(ddof=1) / n**0.5) if n > 1 else float("nan")
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """High/low ratio and Δ log amplitude over depth for all models; spectra of each model by layer."""
+    depth = Axis("depth (0 = first layer, 1 = last)", limits=(-0.02, 1.02))
+    images = next(iter(datasets.values())).sizes["image"]
+    ratio: list[Any] = [Guide(y=0.0, label="white noise")]
+    delta: list[Any] = []
+    for label, ds in datasets.items():
+        who, x = series(label, ds), ds["depth"].values
+        low, high = ds["high_low_interval"].values
+        ratio.append(Line(x, ds["high_low"].values, who, low, high, markers=True))
+        y, se = ds["delta_log_amplitude"].values, ds["delta_log_amplitude_se"].values
+        delta.append(Line(x, y, who, y - 2 * se, y + 2 * se, markers=True))
+    figures = [
+        FigureSpec(
+            "high_low",
+            "High- against low-frequency power by depth",
+            depth,
+            Axis("ln(high-band / low-band mean power)"),
+            tuple(ratio),
+            "Mean power per mode at 0.25 < r ≤ 0.5 cycles/pixel over that at 0 < r ≤ 0.25, natural"
+            f" logarithm; white noise is 0. Bands: 95 % bootstrap intervals over {images} images. A point"
+            " per module in firing order; maps too small for both bands are left out.",
+        ),
+        FigureSpec(
+            "delta_log_amplitude",
+            "Δ log amplitude by depth (compatibility form)",
+            depth,
+            Axis("Δ log amplitude"),
+            tuple(delta),
+            "Mean ln(|FFT| + 10⁻⁶) of the highest mode on the diagonal minus that of the constant mode, as"
+            " in Park & Kim (2022), Figure 8, but in evaluation mode. Depends on the size of the map and on"
+            f" constant offsets; prefer the form above. Bands: ±2 standard errors over {images} images.",
+        ),
+    ]
+    values = np.concatenate([ds["log_power"].values.ravel() for ds in datasets.values()])
+    values = values[np.isfinite(values)]
+    limits = (float(values.min()) - 0.2, float(values.max()) + 0.2) if values.size else None
+    for index, (label, ds) in enumerate(datasets.items()):
+        r = ds["radius"].values
+        lines = [
+            Line(
+                r[np.isfinite(y)],
+                y[np.isfinite(y)],
+                series(label, ds).__class__(model=label, label=str(name)),
+                markers=True,
+                color_value=float(at),
+            )
+            for name, y, at in zip(
+                ds["layer"].values, ds["log_power"].values, ds["depth"].values, strict=True
+            )
+        ]
+        figures.append(
+            FigureSpec(
+                f"spectrum_{index}",
+                f"Radial power spectrum of each layer: {label}",
+                Axis("radial frequency r", "cycles/pixel", limits=(0.0, 0.72)),
+                Axis("ln relative power", limits=limits),
+                (Guide(y=0.0, label="white noise"), Guide(x=0.5), *lines),
+                "Mean power in each radial bin relative to the mean over all non-constant modes, natural"
+                " logarithm; white noise is flat at 0. Colour: depth. Beyond r = 0.5 only the corners of"
+                " the spectrum contribute.",
+            )
+        )
+    return figures
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """High/low ratio at the input end and at the output end."""
+    ratio = ds["high_low"].values
+    ratio = ratio[np.isfinite(ratio)]
+    last = float(ratio[-1]) if ratio.size else float("nan")
+    return [
+        Metric("layers", ds.sizes["layer"], "1", "layers with spatial maps"),
+        Metric("ln high/low, last", last, "1", "ln high- over low-band power of the last spatial layer"),
+    ]
+
+
+fourier = Analysis(
+    name="fourier",
+    title="Fourier analysis of feature maps",
+    description=(
+        "The power spectrum of each layer's output over radial frequency, relative to its mean"
+        " non-constant power: 0 for white noise, below 0 where the layer holds less than its share."
+        " Orthonormal transform; power is averaged over images and channels before the logarithm, so dead"
+        " channels and constant offsets do not matter. The compatibility form follows 'How do vision"
+        " transformers work?' (Park & Kim 2022, Figures 2a and 8): mean log amplitude along the diagonal"
+        " minus that of the constant mode; it looks along one 45° ray, leaves the Nyquist mode of even"
+        " sizes out, gives white noise +½ ln 2, and moves with constant offsets and dead channels."
+    ),
+    scope="checkpoint",
+    params=FourierParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(forwards=2.5),
+)
