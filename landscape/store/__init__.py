@@ -1,0 +1,25 @@
+"""The store: one task is one atomic HDF5 file; a report is read from these files alone.
+
+Nothing here imports torch, and xarray only when a file is read or written.
+"""
+
+from __future__ import annotations
+
+from landscape.store.contents import Contents, Section, read_contents
+from landscape.store.files import open, save
+from landscape.store.records import Failure, ModelRecord, SectionRecord, Snapshot
+from landscape.store.store import Store, task_key
+
+__all__ = [
+    "Contents",
+    "Failure",
+    "ModelRecord",
+    "Section",
+    "SectionRecord",
+    "Snapshot",
+    "Store",
+    "open",
+    "read_contents",
+    "save",
+    "task_key",
+]

@@ -1,0 +1,158 @@
+"""Contents: everything a report shows, read from the files of a store alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.errors import StoreError
+from landscape.store.files import open as open_file
+from landscape.store.records import Failure, ModelRecord, SectionRecord, Snapshot
+from landscape.store.store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Contents", "Failure", "Located", "ModelRecord", "Section", "located", "read_contents"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The results of one analysis.
+
+    Attributes:
+        label: Heading.
+        analysis: What `landscape.analyses.find` takes.
+        parameters: All options.
+        results: Datasets by subject (model, pair ``"a ~ b"`` or group), in manifest order.
+    """
+
+    label: str
+    analysis: str
+    parameters: dict[str, Any]
+    results: dict[str, xr.Dataset]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A whole store.
+
+    Attributes:
+        name: Name of the zoo.
+        models: In manifest order.
+        sections: In manifest order; a section may be empty.
+        failures: Tasks that failed and have no result.
+        missing: Number of tasks that neither are done nor failed.
+    """
+
+    name: str
+    models: list[ModelRecord]
+    sections: list[Section]
+    failures: list[Failure]
+    missing: int
+
+
+@dataclass(frozen=True)
+class Located:
+    """One result file: its section, its subject, and the attributes the zoo gives it today."""
+
+    label: str
+    subject: str
+    path: Path
+    attrs: dict[str, str]
+
+
+def read_contents(directory: str | Path) -> Contents:
+    """Read a store. Without ``zoo.json`` it is made out from the result files themselves.
+
+    Raises:
+        StoreError: If the folder is missing or holds no results. A damaged result file is listed
+            among the failures instead.
+    """
+    store = Store(directory)
+    if not store.directory.is_dir():
+        raise StoreError(f"there is no store '{directory}'.")
+    known = store.read_snapshot()
+    snapshot = known or _guess(store)
+    if not snapshot.sections and not snapshot.models:
+        raise StoreError(f"'{directory}' holds no results of landscape.")
+    failed = {(f.analysis, f.key): f for f in store.failures()}
+    sections: list[Section] = []
+    failures: list[Failure] = []
+    missing = 0
+    for record in snapshot.sections:
+        results: dict[str, xr.Dataset] = {}
+        for entry in _entries(store, snapshot, record):
+            key = record.tasks[entry.subject]
+            former = failed.get((record.folder, key))
+            if entry.path.is_file():
+                try:
+                    results[entry.subject] = open_file(entry.path).assign_attrs(entry.attrs)
+                except StoreError as error:
+                    text = f"{error} Delete it and run again."
+                    failures.append(
+                        Failure(record.label, record.folder, entry.subject, key, text, "store")
+                    )
+            elif former is not None:
+                failures.append(replace(former, label=record.label, model=entry.subject))
+            else:
+                missing += 1
+        sections.append(Section(record.label, record.analysis, record.parameters, results))
+    if known is None:
+        failures += failed.values()
+    return Contents(snapshot.name, list(snapshot.models), sections, failures, missing)
+
+
+def located(store: Store) -> tuple[str, list[Located]]:
+    """Name of the zoo, and its result files in order."""
+    snapshot = store.read_snapshot() or _guess(store)
+    entries = [e for record in snapshot.sections for e in _entries(store, snapshot, record)]
+    return snapshot.name, [e for e in entries if e.path.is_file()]
+
+
+def _entries(store: Store, snapshot: Snapshot, record: SectionRecord) -> Iterator[Located]:
+    models = {m.name: m for m in snapshot.models}
+    for subject, key in record.tasks.items():
+        attrs = {"label": record.label, "model": subject}
+        if subject in models:
+            tags = json.dumps(models[subject].tags, default=str)
+            attrs |= {"group": models[subject].group, "tags": tags}
+        yield Located(record.label, subject, store.path(record.folder, key), attrs)
+
+
+def _guess(store: Store) -> Snapshot:
+    """A snapshot made out from the attributes of the result files."""
+    models: dict[str, ModelRecord] = {}
+    found: dict[tuple[str, str, str], dict[str, str]] = {}
+    for file in sorted(store.directory.glob("*/*.h5")):
+        try:
+            attrs = open_file(file).attrs
+        except StoreError:
+            continue
+        folder = file.parent.name
+        subject = str(attrs.get("model", file.stem))
+        which = (folder, str(attrs.get("label", folder)), str(attrs.get("parameters", "{}")))
+        found.setdefault(which, {})[subject] = file.stem
+        if "model_seed" in attrs or "tags" in attrs:
+            seed = attrs.get("model_seed")
+            models[subject] = ModelRecord(
+                name=subject,
+                group=str(attrs.get("group", "")),
+                seed=None if seed is None else int(seed),
+                tags=json.loads(attrs.get("tags", "{}")),
+            )
+    sections = [
+        SectionRecord(label, folder, folder, json.loads(parameters), dict(sorted(tasks.items())))
+        for (folder, label, parameters), tasks in sorted(found.items())
+    ]
+    labels = [s.label for s in sections]
+    if len(set(labels)) < len(labels):  # one label, several sets of options: number them
+        sections = [
+            SectionRecord(f"{s.label}-{i}", s.analysis, s.folder, s.parameters, s.tasks)
+            for i, s in enumerate(sections)
+        ]
+    ordered = tuple(models[name] for name in sorted(models))
+    return Snapshot(store.directory.resolve().name, ordered, tuple(sections))

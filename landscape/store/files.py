@@ -1,0 +1,159 @@
+"""Files that are complete or absent: written aside, synced to disk, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landscape.errors import StoreError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["open", "replacing", "save", "sweep", "write_bytes"]
+
+_HOST = re.sub(r"[^A-Za-z0-9]", "_", platform.node()) or "host"
+_TEMPORARY = re.compile(r"\.landscape-(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]+\.tmp")
+_OLD_S = 24 * 3600.0
+
+
+def save(ds: xr.Dataset, path: str | Path) -> None:
+    """Write a dataset as HDF5 in the netCDF-4 layout; the file is complete or absent.
+
+    Values are written bit for bit, without fill values or compression. Missing folders are made.
+
+    Args:
+        ds: Any dataset of numbers, booleans and strings.
+        path: The file; an existing one is replaced only when the new one is on disk.
+
+    Raises:
+        StoreError: If it cannot be written (full disk, no permission); nothing is left behind.
+    """
+    # Encoded in memory first: HDF5 on a full disk fails late, sometimes only when closing the file.
+    encoding = {name: {"_FillValue": None} for name in ds.variables}
+    try:
+        image = ds.to_netcdf(engine="h5netcdf", encoding=encoding)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"'{path}' cannot be written as HDF5: {error}.") from error
+    write_bytes(Path(path), image)
+
+
+def open(path: str | Path, group: str | None = None) -> xr.Dataset:
+    """Read a dataset into memory and close the file.
+
+    Args:
+        path: A result, or a consolidated ``zoo.h5``.
+        group: The group within a consolidated file, for example ``"spectrum/resnet-s0"``.
+
+    Raises:
+        StoreError: If the file is missing, is no HDF5 file, is damaged, or lacks the group.
+    """
+    import h5py
+    import xarray as xr
+
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"there is no file '{path}'.")
+    if path.is_dir():
+        raise StoreError(f"'{path}' is a folder, not a result file.")
+    if not os.access(path, os.R_OK):
+        raise StoreError(f"'{path}' cannot be read: permission denied.")
+    if not h5py.is_hdf5(path):
+        raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
+    try:
+        if group is not None:
+            with h5py.File(path, "r") as file:
+                if not isinstance(file.get(group), h5py.Group):
+                    raise StoreError(f"'{path}' has no group '{group}'.")
+        return xr.load_dataset(path, engine="h5netcdf", group=group, decode_times=False)
+    except StoreError:
+        raise
+    except (
+        Exception
+    ) as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
+        raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file that is complete or absent.
+
+    Raises:
+        StoreError: If it cannot be written; nothing is left behind.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside ``path``; afterwards it is synced and takes its place.
+
+    On any error the temporary file is removed and ``path`` stays as it was.
+
+    Raises:
+        StoreError: For every `OSError` within.
+    """
+    temporary = path.with_name(f".landscape-{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(f"'{path}' cannot be written: {reason}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> int:
+    """Remove temporary files below ``folder`` that no living process owns; return how many.
+
+    Those of other machines are removed when a day old.
+    """
+    removed = 0
+    for file in folder.rglob(".landscape-*.tmp"):
+        match = _TEMPORARY.fullmatch(file.name)
+        if match is None:
+            continue
+        with contextlib.suppress(OSError):
+            ours = match["host"] == _HOST
+            if (ours and not _alive(int(match["pid"]))) or _age_s(file) > _OLD_S:
+                file.unlink()
+                removed += 1
+    return removed
+
+
+def _sync(path: Path) -> None:
+    """Force a file or folder to disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot sync folders
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it lives and belongs to somebody else
+        return True
+    return True
+
+
+def _age_s(file: Path) -> float:
+    return time.time() - file.stat().st_mtime

@@ -1,0 +1,94 @@
+"""What a store remembers beside results: models, failures, and the zoo of the last run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["Failure", "ModelRecord", "SectionRecord", "Snapshot"]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One model of a zoo, as its manifest describes it.
+
+    Attributes:
+        name: Unique within the zoo.
+        group: Models to be compared with one another; may be empty.
+        seed: Training seed, if known.
+        tags: Free labels (width, batch size, ...).
+        metrics: Numbers recorded in training, such as ``test_accuracy``.
+        path: The checkpoint, as the manifest names it.
+    """
+
+    name: str
+    group: str = ""
+    seed: int | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed.
+
+    Attributes:
+        label: The section it belongs to.
+        analysis: Name of the analysis, which is its folder in the store.
+        model: The subject: a model, a pair ``"a ~ b"`` or a group.
+        key: The task's key.
+        error: One sentence.
+        kind: ``checkpoint``, ``input``, ``store``, ``worker`` or ``error`` (unexpected).
+    """
+
+    label: str
+    analysis: str
+    model: str
+    key: str
+    error: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class SectionRecord:
+    """One analysis with its options, and where its results lie.
+
+    Attributes:
+        label: Heading, unique within the zoo.
+        analysis: What `landscape.analyses.find` takes: a name, or ``module:attribute``.
+        folder: Name of the analysis: its folder in the store.
+        parameters: All options, defaults included.
+        tasks: Key of the task of each subject, in manifest order.
+    """
+
+    label: str
+    analysis: str
+    folder: str
+    parameters: dict[str, Any]
+    tasks: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The zoo of the last run: its models, and its sections with the keys of their tasks."""
+
+    name: str
+    models: tuple[ModelRecord, ...]
+    sections: tuple[SectionRecord, ...]
+
+    def to_json(self) -> str:
+        """As indented JSON; values that JSON lacks (dates) become strings."""
+        return json.dumps(asdict(self), indent=1, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Snapshot:
+        """Read what `to_json` wrote; KeyError, TypeError or ValueError if it is not that."""
+        data: Mapping[str, Any] = json.loads(text)
+        return cls(
+            name=str(data["name"]),
+            models=tuple(ModelRecord(**m) for m in data["models"]),
+            sections=tuple(SectionRecord(**s) for s in data["sections"]),
+        )

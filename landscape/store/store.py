@@ -1,0 +1,153 @@
+"""Store: a folder with one file per task, keyed by content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.errors import StoreError
+from landscape.store.files import open as open_file
+from landscape.store.files import save, sweep, write_bytes
+from landscape.store.records import Failure, Snapshot
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from filelock import BaseFileLock
+
+__all__ = ["Store", "task_key"]
+
+
+def task_key(analysis: str, schema_version: int, parameters: str, facts: Mapping[str, Any]) -> str:
+    """Content hash of a task: equal keys mean equal results.
+
+    Args:
+        analysis: Name of the analysis.
+        schema_version: Version of its schema.
+        parameters: All its options as JSON.
+        facts: What else decides the result: hashes of checkpoints and data, builders, settings.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    content = json.dumps(
+        [analysis, schema_version, json.loads(parameters), facts], sort_keys=True, default=str
+    )
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+class Store:
+    """Results in a folder: ``<analysis>/<key>.h5``, failures beside them as ``<key>.failed.json``.
+
+    A file that exists is complete, so what is there never needs to be computed again.
+
+    Args:
+        directory: The folder; made when first written to.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    @property
+    def consolidated(self) -> Path:
+        """The consolidated file, which may be absent: it can be rebuilt at will."""
+        return self.directory / "zoo.h5"
+
+    def path(self, analysis: str, key: str) -> Path:
+        """Where the result of a task is or will be."""
+        return self.directory / analysis / f"{key}.h5"
+
+    def partial(self, analysis: str, key: str) -> Path:
+        """Where a long task may keep partial results; removed when it is done."""
+        return self.directory / analysis / f"{key}.partial"
+
+    def has(self, analysis: str, key: str) -> bool:
+        """Whether the task is done."""
+        return self.path(analysis, key).is_file()
+
+    def read(self, analysis: str, key: str) -> xr.Dataset:
+        """The result of a task; `StoreError` if there is none."""
+        return open_file(self.path(analysis, key))
+
+    def write(self, ds: xr.Dataset, key: str) -> Path:
+        """Write a result under the analysis that its attributes name; clear a former failure."""
+        analysis = str(ds.attrs["analysis"])
+        path = self.path(analysis, key)
+        save(ds, path)
+        self.clear_failure(analysis, key)
+        with contextlib.suppress(OSError):
+            self.partial(analysis, key).unlink(missing_ok=True)
+        return path
+
+    def fail(self, failure: Failure) -> None:
+        """Remember a failure, in place of a former one of the same task."""
+        text = json.dumps(asdict(failure), indent=1)
+        write_bytes(self._failure_path(failure.analysis, failure.key), text.encode())
+
+    def clear_failure(self, analysis: str, key: str) -> None:
+        """Forget the failure of a task, if there was one."""
+        with contextlib.suppress(OSError):
+            self._failure_path(analysis, key).unlink(missing_ok=True)
+
+    def failures(self) -> list[Failure]:
+        """All remembered failures."""
+        found = []
+        for file in sorted(self.directory.glob("*/*.failed.json")):
+            with contextlib.suppress(OSError, ValueError, TypeError):  # half a file is no failure
+                found.append(Failure(**json.loads(file.read_text("utf-8"))))
+        return found
+
+    def write_snapshot(self, snapshot: Snapshot) -> None:
+        """Remember the zoo of this run."""
+        write_bytes(self._snapshot_path, snapshot.to_json().encode())
+
+    def read_snapshot(self) -> Snapshot | None:
+        """The zoo of the last run; ``None`` if there is none or it cannot be read."""
+        try:
+            return Snapshot.from_json(self._snapshot_path.read_text("utf-8"))
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+
+    def consolidate(self) -> Path:
+        """Copy all results of the last run into ``zoo.h5``, group ``/<label>/<model>``.
+
+        Raises:
+            StoreError: If it cannot be written; a former ``zoo.h5`` stays as it was.
+        """
+        from landscape.store.consolidate import consolidate
+
+        return consolidate(self)
+
+    def sweep(self) -> int:
+        """Remove temporary files that a killed run left; return how many."""
+        return sweep(self.directory)
+
+    def lock(self) -> BaseFileLock:
+        """The lock that one run at a time holds on this store; it ends with the process.
+
+        Raises:
+            StoreError: If the folder cannot be made or written to.
+        """
+        from filelock import FileLock
+
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.directory / ".writable", b"")
+            (self.directory / ".writable").unlink(missing_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreError(
+                f"the store '{self.directory}' cannot be written to: {reason}."
+            ) from error
+        return FileLock(self.directory / ".lock")
+
+    @property
+    def _snapshot_path(self) -> Path:
+        return self.directory / "zoo.json"
+
+    def _failure_path(self, analysis: str, key: str) -> Path:
+        return self.directory / analysis / f"{key}.failed.json"
