@@ -38,7 +38,7 @@ _HOMES = {
 }
 _MODULES = ("analyses", "plot", "report")  # packages that can be called
 
-__all__ = ["__version__", *_HOMES, *_MODULES]  # noqa: PLE0604 - analyses join through __dir__
+__all__ = ["__version__", *_HOMES, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CheckpointError", "InputError", "LandscapeError", "SchemaError", "StoreError", "suggest"]
+__all__ = [
+    "CheckpointError",
+    "InputError",
+    "LandscapeError",
+    "SchemaError",
+    "StoreError",
+    "suggest",
+]
 
 
 class LandscapeError(Exception):

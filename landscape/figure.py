@@ -1,7 +1,8 @@
 """FigureSpec: a figure as data, drawn by any back end.
 
-A figure is two axes and a list of marks. Analyses build these from datasets; `landscape.plot` draws them
-with plotly or matplotlib. Nothing here knows a plotting library, so figures can be tested as values.
+A figure is two axes and a list of marks. Analyses build these from datasets; `landscape.plot` draws
+them with plotly or matplotlib. Nothing here knows a plotting library, so figures can be tested as
+values.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from landscape.errors import InputError
+from landscape.errors import InputError, suggest
 
 __all__ = [
     "Axis",
@@ -31,8 +32,24 @@ __all__ = [
 Array = NDArray[np.float64]
 
 
+DASHES = ("solid", "dash", "dot")
+SYMBOLS = ("circle", "square", "diamond", "triangle", "cross")
+
+
 def _floats(values: ArrayLike) -> Array:
     return np.asarray(values, dtype=np.float64)
+
+
+def _check_scale(what: str, scale: str, known: tuple[str, ...], limits: tuple[float, float] | None) -> None:
+    if scale not in known:
+        raise InputError(f"{what} has no scale '{scale}'; {suggest(scale, known)}")
+    if limits is None:
+        return
+    low, high = limits
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise InputError(f"{what} needs finite limits (low, high) with low < high; got {limits}.")
+    if scale == "log" and low <= 0:
+        raise InputError(f"{what} is logarithmic, so its limits must be positive; got {limits}.")
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,11 @@ class Axis:
     limits: tuple[float, float] | None = None
     categories: tuple[str, ...] | None = None
     linthresh: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_scale(f"axis '{self.label}'", self.scale, ("linear", "log", "symlog"), self.limits)
+        if not (np.isfinite(self.linthresh) and self.linthresh > 0):
+            raise InputError(f"axis '{self.label}' needs linthresh > 0; got {self.linthresh}.")
 
     @property
     def title(self) -> str:
@@ -79,6 +101,9 @@ class ColorAxis:
     limits: tuple[float, float] | None = None
     kind: Literal["sequential", "diverging"] = "sequential"
 
+    def __post_init__(self) -> None:
+        _check_scale(f"colour axis '{self.label}'", self.scale, ("linear", "log"), self.limits)
+
     @property
     def title(self) -> str:
         """The label with its unit in parentheses, unless it is a pure number."""
@@ -89,8 +114,8 @@ class ColorAxis:
 class Series:
     """Who a mark belongs to: decides its colour, its dash and its legend entry.
 
-    Marks of one model (same ``model``) share a colour and a legend entry over all figures of a report;
-    models of one ``group`` share a hue.
+    Marks of one model (same ``model``) share a colour over all figures of a report; models of one
+    ``group`` share a hue. Marks of one model and one ``name`` share a legend entry.
     """
 
     model: str = ""
@@ -121,10 +146,17 @@ class Line:
     markers: bool = False
     style: Literal["solid", "dash", "dot"] | None = None
     color_value: float | None = None
-    """A number in [0, 1] that picks the colour from the sequential map (depth, time) instead of the series."""
+    """A number in [0, 1] that picks the colour from the sequential map (depth, time) instead of the
+    series; `FigureSpec.color` says what it means."""
 
     def __post_init__(self) -> None:
         _freeze(self, "line", "x", "y", "low", "high")
+        if (self.low is None) != (self.high is None):
+            raise InputError("a line's band needs both low and high, or neither.")
+        if self.style is not None and self.style not in DASHES:
+            raise InputError(f"a line has no style '{self.style}'; {suggest(self.style, DASHES)}")
+        if self.color_value is not None and not 0 <= self.color_value <= 1:
+            raise InputError(f"a line's color_value lies in [0, 1]; got {self.color_value}.")
 
 
 @dataclass(frozen=True)
@@ -142,6 +174,10 @@ class Points:
 
     def __post_init__(self) -> None:
         _freeze(self, "points", "x", "y", "error")
+        _check_per_point("points", self.x, texts=self.texts, symbols=self.symbols)
+        for symbol in self.symbols:
+            if symbol not in SYMBOLS:
+                raise InputError(f"there is no point symbol '{symbol}'; {suggest(symbol, SYMBOLS)}")
 
 
 @dataclass(frozen=True)
@@ -156,6 +192,7 @@ class Stems:
 
     def __post_init__(self) -> None:
         _freeze(self, "stems", "x", "y", "error")
+        _check_per_point("stems", self.x, texts=self.texts)
 
 
 @dataclass(frozen=True)
@@ -201,6 +238,10 @@ class Guide:
     y: float | None = None
     label: str = ""
 
+    def __post_init__(self) -> None:
+        if (self.x is None) == (self.y is None):
+            raise InputError("a guide stands at x or at y: give exactly one of them.")
+
 
 Mark = Line | Points | Stems | Bars | Heatmap | Guide
 
@@ -212,6 +253,13 @@ def _freeze(mark: object, kind: str, *names: str) -> None:
     _same_length(kind, **floats)
     for name, value in floats.items():
         object.__setattr__(mark, name, value)
+
+
+def _check_per_point(kind: str, x: ArrayLike, **given: tuple[str, ...]) -> None:
+    n = len(np.asarray(x))
+    for name, values in given.items():
+        if values and len(values) != n:
+            raise InputError(f"a {kind} mark of {n} points needs {n} {name} or none; got {len(values)}.")
 
 
 @dataclass(frozen=True)
@@ -226,6 +274,8 @@ class FigureSpec:
         marks: What is drawn, in order.
         caption: What is shown, in which units, at which parameters.
         equal: Whether one unit is as long on both axes.
+        color: What the ``color_value`` of lines means, for the colour bar: values 0 and 1 stand for
+            its limits (0 and 1 if it has none).
     """
 
     name: str
@@ -235,3 +285,4 @@ class FigureSpec:
     marks: tuple[Mark, ...]
     caption: str = ""
     equal: bool = False
+    color: ColorAxis | None = None

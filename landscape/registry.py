@@ -28,7 +28,21 @@ if TYPE_CHECKING:
 
     from landscape.core.problem import Problem
 
-__all__ = ["Analysis", "Context", "Cost", "Metric", "Pair", "Params", "Scope", "series"]
+__all__ = [
+    "LOSS_UNIT",
+    "Analysis",
+    "Context",
+    "Cost",
+    "Metric",
+    "Pair",
+    "Params",
+    "Scope",
+    "loss_unit",
+    "series",
+]
+
+LOSS_UNIT = "loss/example"
+"""Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
 
 Scope = Literal["checkpoint", "pair", "group"]
 
@@ -93,6 +107,12 @@ class Pair:
 def series(label: str, ds: xr.Dataset) -> Series:
     """The figure series of a dataset: its label, and the group that the zoo gave it."""
     return Series(model=label, group=str(ds.attrs.get("group", "")))
+
+
+def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
+    """The unit of the loss for axis labels: nats if all datasets used the cross-entropy."""
+    losses = {ds.attrs.get("loss") for ds in datasets.values()}
+    return "nats/example" if losses == {"cross_entropy"} else LOSS_UNIT
 
 
 @dataclass(frozen=True)
@@ -213,9 +233,9 @@ class Analysis:
             return given[0]
         if self.scope == "pair" and len(given) == 3 and isinstance(given[0], Problem):
             return Pair(*given)
-        if self.scope == "group" and len(given) == 1 and isinstance(given[0], Mapping):
-            if given[0] and all(isinstance(p, Problem) for p in given[0].values()):
-                return dict(given[0])
+        problems = given[0] if len(given) == 1 and isinstance(given[0], Mapping) else {}
+        if self.scope == "group" and problems and all(isinstance(p, Problem) for p in problems.values()):
+            return dict(problems)
         wants = {
             "checkpoint": "one Problem",
             "pair": "a Problem and two states of its model",

@@ -106,9 +106,7 @@ class Schema:
                 raise SchemaError(
                     f"'{name}' has shape {array.shape} but the schema gives it dimensions {want.dims}."
                 )
-            arrays[name] = xr.Variable(
-                want.dims, array, {"units": want.unit, "long_name": want.meaning}
-            )
+            arrays[name] = xr.Variable(want.dims, array, {"units": want.unit, "long_name": want.meaning})
         coords = {v.name: arrays[v.name] for v in self.coords if v.name in arrays}
         variables = {v.name: arrays[v.name] for v in self.variables if v.name in arrays}
         try:

@@ -30,7 +30,9 @@ class FourierParams(Params):
     )
     bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
     prefix_tokens: int | None = Field(
-        None, ge=0, description="tokens before the patch grid; none = the fewest that leave a square"
+        None,
+        ge=0,
+        description="tokens before the patch grid; none = the fewest that leave a square",
     )
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
@@ -58,7 +60,9 @@ SCHEMA = Schema(
             "ln of the mean power in a bin relative to the mean over all non-constant modes",
         ),
         Variable(
-            "log_power_interval", ("bound", "layer", "radius"), "95 % bootstrap interval of log_power"
+            "log_power_interval",
+            ("bound", "layer", "radius"),
+            "95 % bootstrap interval of log_power",
         ),
         Variable("bin_count", ("layer", "radius"), "modes in the bin", kind="int"),
         Variable("high_low", ("layer",), "ln of high-band over low-band mean power (split at 0.25)"),
@@ -79,7 +83,9 @@ SCHEMA = Schema(
             "compatibility form: Δ log amplitude of the highest mode on the diagonal",
         ),
         Variable(
-            "delta_log_amplitude_se", ("layer",), "standard error of delta_log_amplitude over images"
+            "delta_log_amplitude_se",
+            ("layer",),
+            "standard error of delta_log_amplitude over images",
         ),
     ),
 )
@@ -110,7 +116,8 @@ def compute(problem: Problem, params: FourierParams, context: Context) -> Mappin
         square = maps.shape[-1] == maps.shape[-2]
         diagonal = log_amplitude_diagonal(maps) if square else maps.new_full((len(maps), 1), torch.nan)
         kept = rows.setdefault(name, {})
-        shapes[name], counts[name] = tuple(maps.shape[1:]), stats.counts
+        _, channels, height, width = maps.shape
+        shapes[name], counts[name] = (channels, height, width), stats.counts
         for key, value in {
             "power": stats.power,
             "ac": stats.ac_power,
@@ -139,8 +146,12 @@ def compute(problem: Problem, params: FourierParams, context: Context) -> Mappin
     modules = dict(problem.module.named_modules())
     classes = [type(modules.get(n.split("#")[0], problem.module)).__name__ for n in joined]
     return _assemble(
-        joined, [shapes[n] for n in joined], [counts[n].cpu().numpy() for n in joined], classes,
-        bins.centers.numpy(), params,
+        joined,
+        [shapes[n] for n in joined],
+        [counts[n].cpu().numpy() for n in joined],
+        classes,
+        bins.centers.numpy(),
+        params,
     )
 
 
@@ -168,7 +179,7 @@ def _assemble(
     omega = np.full((len(layers), modes), np.nan)
     delta, delta_se = np.full(len(layers), np.nan), np.full(len(layers), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead layers are NaN or -inf, as they should
-        for i, (name, kept) in enumerate(joined.items()):
+        for i, kept in enumerate(joined.values()):
             height, width = shapes[i][1:]
             filled = counts[i] > 0
             power = kept["power"][:, filled]

@@ -10,7 +10,16 @@ from pydantic import Field, model_validator
 
 from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Line
-from landscape.registry import Analysis, Context, Cost, Metric, Params, series
+from landscape.registry import (
+    LOSS_UNIT,
+    Analysis,
+    Context,
+    Cost,
+    Metric,
+    Params,
+    loss_unit,
+    series,
+)
 from landscape.schema import Schema, Variable
 
 if TYPE_CHECKING:
@@ -47,19 +56,19 @@ SCHEMA = Schema(
     version=1,
     coords=(Variable("alpha", ("alpha",), "step along the direction", "direction norms"),),
     variables=(
-        Variable("loss", ("alpha",), "loss, weight-decay term included", "nats/example"),
-        Variable("loss_se", ("alpha",), "standard error of the data loss over examples", "nats/example"),
+        Variable("loss", ("alpha",), "loss, weight-decay term included", LOSS_UNIT),
+        Variable("loss_se", ("alpha",), "standard error of the data loss over examples", LOSS_UNIT),
         Variable(
             "loss_change_se",
             ("alpha",),
             "standard error of the loss change from the checkpoint, paired by example",
-            "nats/example",
+            LOSS_UNIT,
         ),
-        Variable("data_loss", ("alpha",), "loss without the weight-decay term", "nats/example"),
-        Variable("penalty", ("alpha",), "weight-decay term", "nats/example"),
+        Variable("data_loss", ("alpha",), "loss without the weight-decay term", LOSS_UNIT),
+        Variable("penalty", ("alpha",), "weight-decay term", LOSS_UNIT),
         Variable("accuracy", ("alpha",), "share of right answers"),
         Variable("accuracy_se", ("alpha",), "standard error of the accuracy over examples"),
-        Variable("center_loss", (), "loss at the checkpoint", "nats/example"),
+        Variable("center_loss", (), "loss at the checkpoint", LOSS_UNIT),
         Variable("direction_norm", (), "Euclidean norm of the direction"),
         Variable("weight_norm", (), "Euclidean norm of the checkpoint"),
         Variable("examples", (), "number of examples at each point", kind="int"),
@@ -79,13 +88,9 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
         if direction.shape != (problem.size,):
             raise InputError(f"vector has shape {tuple(direction.shape)}, not ({problem.size},).")
     elif params.direction == "gradient":
-        direction = normalize(
-            problem, problem.gradient(), params.normalization, ignore=params.ignore
-        )
+        direction = normalize(problem, problem.gradient(), params.normalization, ignore=params.ignore)
     else:
-        direction = random_direction(
-            problem, params.normalization, seed=params.seed, ignore=params.ignore
-        )
+        direction = random_direction(problem, params.normalization, seed=params.seed, ignore=params.ignore)
     alphas = np.linspace(params.low, params.high, params.steps)
     alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
     center = problem.measure()
@@ -137,10 +142,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         marks["change"].append(Line(x, change, who, *_band(change, change_se)))
         if np.isfinite(ds["accuracy"].values).any():
             accuracy = ds["accuracy"].values
-            marks["accuracy"].append(
-                Line(x, accuracy, who, *_band(accuracy, ds["accuracy_se"].values))
-            )
+            marks["accuracy"].append(Line(x, accuracy, who, *_band(accuracy, ds["accuracy_se"].values)))
     step = Axis("step α along the direction")
+    unit = loss_unit(datasets)
     n = int(first["examples"])
     how = f"Bands: ±2 standard errors over {n} examples."
     figures = [
@@ -148,7 +152,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "loss",
             "Loss along a direction",
             step,
-            Axis("loss", "nats/example"),
+            Axis("loss", unit),
             tuple(marks["loss"]),
             f"Loss L(θ + αd), weight-decay term included; α = 0 is the checkpoint. {how}",
         ),
@@ -156,7 +160,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "change",
             "Change of the loss from the checkpoint",
             step,
-            Axis("loss − loss at the checkpoint", "nats/example"),
+            Axis("loss − loss at the checkpoint", unit),
             tuple(marks["change"]),
             "L(θ + αd) − L(θ). The same examples are used at every point, so the bands are those of the"
             f" paired difference. {how}",
@@ -184,11 +188,12 @@ def _band(values: Any, se: Any) -> tuple[Any, Any]:
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The loss at the checkpoint and its worst rise along the line."""
+    unit = loss_unit({"": ds})
     center = float(ds["center_loss"])
     rise = float(ds["loss"].max(skipna=False)) - center
     return [
-        Metric("loss", center, "nats/example", "loss at the checkpoint"),
-        Metric("worst rise", rise, "nats/example", "largest loss along the line minus that at α = 0"),
+        Metric("loss", center, unit, "loss at the checkpoint"),
+        Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0"),
     ]
 
 

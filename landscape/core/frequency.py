@@ -24,13 +24,13 @@ LOW_BAND = 0.25
 
 
 def radial_frequency(height: int, width: int) -> Tensor:
-    """r = √(fx² + fy²) in cycles/pixel for the modes of `torch.fft.rfft2`, (H, W//2 + 1), float64.
+    """R = √(fx² + fy²) in cycles/pixel for the modes of `torch.fft.rfft2`, (H, W//2 + 1), float64.
 
     Frequencies are those of ``fftfreq``, so non-square maps are right; r > 0.5 only in the corners.
     """
     fy = torch.fft.fftfreq(height, dtype=torch.float64)
     fx = torch.fft.rfftfreq(width, dtype=torch.float64)
-    return (fy[:, None] ** 2 + fx[None, :] ** 2).sqrt()
+    return torch.hypot(*torch.meshgrid(fy, fx, indexing="ij"))
 
 
 def _multiplicity(height: int, width: int) -> Tensor:
@@ -107,7 +107,8 @@ def map_statistics(maps: Tensor, bins: RadialBins) -> MapStatistics:
 
     def mean_over(chosen: Tensor) -> Tensor:
         share = modes * chosen
-        return power @ share / share.sum()  # 0/0 = NaN where the band is empty
+        mean: Tensor = power @ share / share.sum()  # 0/0 = NaN where the band is empty
+        return mean
 
     return MapStatistics(
         power=power @ weights.T / counts,
@@ -131,7 +132,7 @@ def log_amplitude_diagonal(maps: Tensor) -> Tensor:
     if height != width:
         raise InputError(f"the diagonal form needs square maps; got {height} × {width}.")
     k = torch.arange(height - height // 2, device=maps.device)
-    amplitude = torch.fft.rfft2(maps)[..., k, k].abs().double()
+    amplitude: Tensor = torch.fft.rfft2(maps)[..., k, k].abs().double()
     return (amplitude + 1e-6).log().mean(1)
 
 

@@ -51,6 +51,8 @@ class KrylovState:
         projected: coordinates of the m products in these vectors, (m + p, m).
         lost: Gram matrix of what the products hold outside these vectors, (m, m).
         generator: state of the random generator.
+        scale: largest norm of a product so far, an estimate of ||A||.
+        untried: how many of the pending vectors no product has led to.
         pruned: whether a pending block was dropped.
         products: operator products used.
         iterations: operator calls used.
@@ -60,6 +62,8 @@ class KrylovState:
     projected: Tensor
     lost: Tensor
     generator: Tensor
+    scale: float
+    untried: int
     pruned: bool
     products: int
     iterations: int
@@ -70,9 +74,9 @@ class KrylovBasis:
 
     V has m vectors, whose products are known; P has p vectors, whose products are not. To expand
     a pending vector costs one product and appends what the product holds outside the basis as a
-    new pending vector (none at a breakdown). Fresh directions may join P at any time with
-    coupling zero, which is how a block start, a warm start, recovery from breakdown and the
-    search for missed copies are all the same operation. Without restarts and with p = 1 this is
+    new pending vector (none at a breakdown). When P is empty, any directions may take its place:
+    a block start, a warm start, the way on from a breakdown and the search for missed copies are
+    one operation. Without restarts and with p = 1 this is
     the Lanczos method; with p = b block Lanczos; `restart` is the thick restart of Wu and Simon
     (2000, SIAM J. Matrix Anal. Appl. 22, 602-616).
 
@@ -102,14 +106,15 @@ class KrylovBasis:
         self.pending = 0
         self.products = 0
         self.iterations = 0
-        self.pruned = False
         self._dtype = working_dtype(operator.dtype)
         self._rows = torch.empty(
             capacity, operator.size, dtype=self._dtype, device=operator.device
         )
-        self._projected = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._projected = torch.zeros(capacity + 1, capacity, dtype=torch.float64)
         self._lost = torch.zeros(capacity, capacity, dtype=torch.float64)
         self._scale = 0.0
+        self._untried = 0
+        self._pruned = False
         self._generator = torch.Generator().manual_seed(seed)
         if state is not None:
             self._load(state)
@@ -120,7 +125,7 @@ class KrylovBasis:
         return self.expanded + self.pending
 
     def inject(self, vectors: Tensor) -> int:
-        """Append directions (c, n) to the pending block; return how many were new.
+        """Make directions (c, n) the pending block, which must be empty; return how many were new.
 
         Directions that depend on the basis or on each other are left out.
         """
@@ -130,10 +135,11 @@ class KrylovBasis:
             return 0
         _, fresh, _ = self._split(unit, scale=1.0)
         self._append(fresh)
+        self._untried = len(fresh)
         return len(fresh)
 
     def inject_random(self, count: int) -> int:
-        """Append `count` fresh Gaussian directions, orthogonal to the basis, to the pending block."""
+        """Make up to `count` random directions, orthogonal to the basis, the pending block."""
         count = min(count, self.operator.size - self.filled)
         if count < 1:
             return 0
@@ -150,7 +156,7 @@ class KrylovBasis:
         T = self._projected
         T[:filled, first:last] = inside
         T[filled : filled + len(fresh), first:last] = outside
-        if self.pruned:
+        if self._pruned:
             # What earlier products hold along the new vectors is known by symmetry: take it
             # back from the lost part.
             found = T[:first, first:last] - T[first:last, :first].T
@@ -159,28 +165,40 @@ class KrylovBasis:
         self._append(fresh)
         self.expanded += count
         self.pending -= count
+        self._untried = max(0, self._untried - count)
         self.products += count
         self.iterations += 1
 
-    def ritz(self) -> tuple[Tensor, Tensor, Tensor]:
+    def ritz(self, among: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return Ritz values (m,) ascending, their coordinates (m, m) and residual norms (m,).
 
-        Residual norms are those of A u - theta u, from the stored coefficients, with no product.
+        Residual norms are those of A u - theta u, from the stored coefficients, with no product:
+        exact up to rounding, or upper bounds for vectors that mix what was kept at a
+        `drop_pending` with what was added since.
+
+        Args:
+            among: use the first so many expanded vectors only; all by default.
         """
-        m, filled = self.expanded, self.filled
-        T = self._projected[:filled, :m]
+        m = self.expanded if among is None else among
+        T = self._projected[: self.filled, :m]
         theta, S = torch.linalg.eigh((T[:m] + T[:m].T) / 2)
         rest = T @ S
         rest[:m] -= S * theta
+        known, ahead = rest[: self.expanded].square().sum(0), rest[self.expanded :].square().sum(0)
         lost = (S * (self._lost[:m, :m] @ S)).sum(0).clamp_min(0)
-        return theta, S, (rest.square().sum(0) + lost).sqrt()
+        return theta, S, (known + (ahead.sqrt() + lost.sqrt()).square()).sqrt()
 
     def vectors(self, S: Tensor) -> Tensor:
-        """Return the vectors (n, c) with coordinates S (m, c) in the expanded basis."""
-        return self._rows[: self.expanded].T @ S.to(self._rows)
+        """Return the vectors (n, c) with coordinates S (m, c) in the first m expanded vectors."""
+        return self._rows[: len(S)].T @ S.to(self._rows)
 
     def sort_pending(self, S: Tensor) -> None:
-        """Rotate the pending block so that its first vectors hold most of the residuals of S (m, c)."""
+        """Rotate the pending block so that its first vectors hold most of the residuals of S (m, c).
+
+        As long as injected directions wait for their first product, they stay first instead.
+        """
+        if self._untried:
+            return
         m, filled = self.expanded, self.filled
         coupling = self._projected[m:filled, :m]
         rotation = torch.linalg.svd(coupling @ S, full_matrices=True).U
@@ -209,8 +227,8 @@ class KrylovBasis:
         coupling = self._projected[m : self.filled, :m]
         self._lost[:m, :m] += coupling.T @ coupling
         coupling.zero_()
-        self.pending = 0
-        self.pruned = True
+        self.pending = self._untried = 0
+        self._pruned = True
 
     def tridiagonal(self, first: int) -> tuple[Tensor, Tensor]:
         """Return the diagonal and the subdiagonal, (c,) each, of the chain grown from vector `first`.
@@ -229,7 +247,9 @@ class KrylovBasis:
             projected=self._projected[:filled, :m].clone(),
             lost=self._lost[:m, :m].clone(),
             generator=self._generator.get_state(),
-            pruned=self.pruned,
+            scale=self._scale,
+            untried=self._untried,
+            pruned=self._pruned,
             products=self.products,
             iterations=self.iterations,
         )
@@ -246,8 +266,8 @@ class KrylovBasis:
         self._projected[:filled, :m] = state.projected
         self._lost[:m, :m] = state.lost
         self._generator.set_state(state.generator)
-        self._scale = float(torch.linalg.vector_norm(state.projected, dim=0).max()) if m else 0.0
-        self.expanded, self.pending, self.pruned = m, filled - m, state.pruned
+        self.expanded, self.pending = m, filled - m
+        self._scale, self._untried, self._pruned = state.scale, state.untried, state.pruned
         self.products, self.iterations = state.products, state.iterations
 
     def _append(self, rows: Tensor) -> None:
@@ -270,6 +290,7 @@ class KrylovBasis:
         R1, C2 = R1.double().cpu(), C2.double().cpu()
         U, s, Vh = torch.linalg.svd(R2.double().cpu() @ R1, full_matrices=False)
         rank = int((s > BREAKDOWN * torch.finfo(self._dtype).eps * scale).sum())
+        rank = min(rank, self.operator.size - self.filled)
         Q = Q2 @ U[:, :rank].to(Q2)
         return C.double().cpu() + C2 @ R1, Q.T, s[:rank, None] * Vh[:rank]
 

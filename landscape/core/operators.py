@@ -179,7 +179,10 @@ class Hessian(SymmetricOperator):
         problem = self.problem
         total = torch.zeros_like(V)
         pieces = [list(problem.space.unflatten(v).values()) for v in V.unbind(1)]
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+        with (
+            torch.enable_grad(),
+            sdpa_kernel(SDPBackend.MATH),
+        ):  # fused attention has no second derivative
             for batch in problem.batches:
                 grads = torch.autograd.grad(
                     problem.batch_loss(batch),
@@ -240,7 +243,10 @@ class GaussNewton(SymmetricOperator):
                 live = [i for i, g in enumerate(adjoint) if g is not None]
                 for column, piece in enumerate(pieces):
                     (tangent,) = torch.autograd.grad(
-                        [adjoint[i] for i in live], dual, [piece[i] for i in live], retain_graph=True
+                        [adjoint[i] for i in live],
+                        dual,
+                        [piece[i] for i in live],
+                        retain_graph=True,
                     )
                     (curved,) = torch.autograd.grad(slope, leaf, tangent, retain_graph=True)
                     rows = torch.autograd.grad(

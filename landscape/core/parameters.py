@@ -80,9 +80,7 @@ class ParameterSpace:
             tensors = [tensors[n] for n in self.names]
         for name, shape, tensor in zip(self.names, self.shapes, tensors, strict=True):
             if tensor.shape != shape:
-                raise InputError(
-                    f"parameter '{name}' has shape {tuple(tensor.shape)}, not {tuple(shape)}."
-                )
+                raise InputError(f"parameter '{name}' has shape {tuple(tensor.shape)}, not {tuple(shape)}.")
         return torch.cat([t.detach().reshape(-1).to(self.device, self.dtype) for t in tensors])
 
     def unflatten(self, vector: Tensor) -> dict[str, Tensor]:
@@ -92,11 +90,9 @@ class ParameterSpace:
             InputError: If the vector is not of length P.
         """
         if vector.shape[0] != self.size:
-            raise InputError(
-                f"a vector of {vector.shape[0]} entries does not fit {self.size} parameters."
-            )
+            raise InputError(f"a vector of {vector.shape[0]} entries does not fit {self.size} parameters.")
         rest = vector.shape[1:]
-        pieces = vector.split(self.sizes)
+        pieces = torch.split(vector, list(self.sizes))
         return {
             name: piece.view(*shape, *rest)
             for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)

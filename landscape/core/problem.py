@@ -151,9 +151,7 @@ class Problem:
         total = torch.zeros_like(self.theta)
         with self.at(theta):
             for batch in self.batches:
-                grads = torch.autograd.grad(
-                    self.batch_loss(batch), self._parameters, allow_unused=True
-                )
+                grads = torch.autograd.grad(self.batch_loss(batch), self._parameters, allow_unused=True)
                 total += self.flatten_grads(grads)
             total /= self.examples
             if self.weight_decay:
@@ -291,7 +289,7 @@ class Problem:
                 raise InputError("cross_entropy needs targets; the batches hold none.")
             check_labels(self.batches, output.shape[1])
         values = self._first_loss(output, target, batch)
-        if values.ndim == 1 and len(values) == batch.size or values.ndim == 0:
+        if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
             again = self._loss(*self.output(batch))
             if not torch.equal(values.nan_to_num(), again.nan_to_num()):
                 raise InputError(
@@ -411,7 +409,7 @@ def _set_mode(module: nn.Module, batchnorm: str) -> None:
 def _bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
     """Make the parameters views of one flat buffer that starts as ``theta``; return the buffer."""
     point = theta.clone()
-    pieces = point.split([p.numel() for p in parameters])
+    pieces = torch.split(point, [p.numel() for p in parameters])
     for parameter, piece in zip(parameters, pieces, strict=True):
         parameter.data = piece.view(parameter.shape)
     return point

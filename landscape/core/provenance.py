@@ -19,7 +19,7 @@ def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
     for name, tensor in tensors:
         host = tensor.detach().to("cpu").contiguous()
         digest.update(f"{name}|{host.dtype}|{tuple(host.shape)}|".encode())
-        digest.update(host.reshape(-1).view(torch.uint8).numpy())
+        digest.update(host.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
 
 

@@ -1,0 +1,184 @@
+"""``spectrum``: the extreme eigenvalues of the Hessian or Gauss-Newton matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from landscape.errors import InputError
+from landscape.figure import Axis, FigureSpec, Stems
+from landscape.registry import (
+    LOSS_UNIT,
+    Analysis,
+    Context,
+    Cost,
+    Metric,
+    Params,
+    loss_unit,
+    series,
+)
+from landscape.schema import Schema, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.lanczos import Progress
+    from landscape.core.problem import Problem
+
+
+class SpectrumParams(Params):
+    """Options of ``spectrum``."""
+
+    k: int = Field(10, ge=1, description="number of eigenpairs")
+    which: Literal["LM", "LA", "SA", "BE"] = Field(
+        "LM",
+        description="LM largest magnitude, LA largest, SA smallest, BE both ends",
+    )
+    operator: Literal["hessian", "ggn"] = Field(
+        "hessian", description="Hessian or generalised Gauss-Newton matrix"
+    )
+    tol: float = Field(
+        1e-3, gt=0, description="residual at which a pair counts as converged, relative to max |λ|"
+    )
+    max_products: int | None = Field(None, ge=1, description="most matrix-vector products; none = 500 + 20 k")
+    vectors: bool = Field(False, description="whether to keep the eigenvectors")
+    seed: int = Field(0, ge=0, description="seed of the starting vectors")
+
+
+SCHEMA = Schema(
+    version=1,
+    coords=(Variable("eigenpair", ("eigenpair",), "index in the order of `which`", "", kind="int"),),
+    variables=(
+        Variable("eigenvalues", ("eigenpair",), "eigenvalue λ", LOSS_UNIT),
+        Variable(
+            "residuals",
+            ("eigenpair",),
+            "residual norm ‖Au − λu‖, a bound on the error of λ",
+            LOSS_UNIT,
+        ),
+        Variable("converged", (), "whether every residual is within tolerance", "", kind="bool"),
+        Variable(
+            "complete",
+            (),
+            "whether the search for missed eigenvalues ended without a find",
+            "",
+            kind="bool",
+        ),
+        Variable("products", (), "matrix-vector products used", kind="int"),
+        Variable("loss", (), "loss at the checkpoint", LOSS_UNIT),
+        Variable("gradient_norm", (), "norm of the gradient at the checkpoint", LOSS_UNIT),
+        Variable("eigenvectors", ("parameter", "eigenpair"), "unit eigenvectors", "1", optional=True),
+    ),
+)
+
+
+def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mapping[str, Any]:
+    """Block Lanczos on the operator of the whole data set."""
+    from landscape.core.lanczos import eigenpairs
+    from landscape.core.operators import ggn, hessian
+
+    loss = problem.loss()
+    if not np.isfinite(loss):
+        raise InputError(
+            f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
+            " data holds NaN or infinite values."
+        )
+    operator = hessian(problem) if params.operator == "hessian" else ggn(problem)
+
+    def report(progress: Progress) -> None:
+        # the search for missed pairs takes about as long again as a fifth of the iteration
+        done = progress.converged / params.k
+        context.progress(0.9 + 0.1 * done if progress.checking else 0.8 * done)
+
+    found = eigenpairs(
+        operator,
+        params.k,
+        params.which,
+        tol=params.tol,
+        max_products=params.max_products,
+        seed=params.seed,
+        start=context.inputs.get("start"),
+        vectors=params.vectors,
+        on_progress=report,
+    )
+    data = {
+        "eigenpair": np.arange(len(found.values)),
+        "eigenvalues": found.values.cpu().numpy(),
+        "residuals": found.residuals.cpu().numpy(),
+        "converged": found.converged,
+        "complete": found.complete,
+        "products": found.products,
+        "loss": loss,
+        "gradient_norm": float(problem.gradient().double().norm()),
+    }
+    if found.vectors is not None:
+        data["eigenvectors"] = found.vectors.cpu().numpy()
+    return data
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Eigenvalues as stems with their residuals, all models on the same axes."""
+    unit = loss_unit(datasets)
+    offsets = np.linspace(-0.25, 0.25, len(datasets)) if len(datasets) > 1 else np.zeros(1)
+    marks = []
+    for offset, (label, ds) in zip(offsets, datasets.items(), strict=True):
+        values, residuals = ds["eigenvalues"].values, ds["residuals"].values
+        texts = tuple(f"λ = {v:.5g} ± {r:.1g}" for v, r in zip(values, residuals, strict=True))
+        x = ds["eigenpair"].values + 1 + offset
+        marks.append(Stems(x, values, series(label, ds), error=residuals, texts=texts))
+    examples = next(iter(datasets.values())).attrs.get("examples", "?")
+    matrices = sorted({_matrix(ds) for ds in datasets.values()})
+    return [
+        FigureSpec(
+            "eigenvalues",
+            "Extreme eigenvalues",
+            Axis("rank"),
+            Axis("eigenvalue λ", unit),
+            tuple(marks),
+            f"Eigenvalues of the {' or '.join(matrices)} of the mean loss over {examples} examples, weight"
+            " decay included. Bars: residual norms, which bound the error of each eigenvalue; mostly smaller"
+            " than the markers.",
+        )
+    ]
+
+
+def _matrix(ds: xr.Dataset) -> str:
+    name = SpectrumParams.model_validate_json(ds.attrs["parameters"]).operator
+    return "Hessian" if name == "hessian" else "generalised Gauss-Newton matrix"
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """The top eigenvalue and how many of those found are negative."""
+    values = ds["eigenvalues"].values
+    unit = loss_unit({"": ds})
+    return [
+        Metric("λ max", float(values.max()), unit, "largest eigenvalue found"),
+        Metric("λ < 0", int((values < 0).sum()), "1", f"negative ones among the {len(values)} found"),
+        Metric("‖∇L‖", float(ds["gradient_norm"]), unit, "gradient norm at the checkpoint"),
+    ]
+
+
+spectrum = Analysis(
+    name="spectrum",
+    title="Hessian spectrum",
+    description=(
+        "Extreme eigenvalues of the Hessian ∇²L, or of the generalised Gauss-Newton matrix, of the mean"
+        " loss with weight decay, which adds λ_wd to each. Computed by Lanczos with full"
+        " reorthogonalisation (Wu & Simon 2000) and a search for missed copies; power iteration, as in"
+        " PyHessian (Yao et al. 2020), cannot separate λ from −λ′ of equal size. BatchNorm uses its running"
+        " statistics unless the problem says otherwise."
+    ),
+    scope="checkpoint",
+    params=SpectrumParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(
+        forwards=1.0, gradients=1.0 + 3.5 * min(20 + 6 * params.k, params.max_products or 10**9)
+    ),
+    inputs=("start",),
+)

@@ -1,0 +1,183 @@
+"""Arrange: what every back end must decide the same way, worked out once from a `FigureSpec`.
+
+Where bars and stems of several models stand, where a stem starts on a log axis, which marks enter the
+legend, when a colour bar takes the legend's place, and how far the axes and colours reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Stems
+from landscape.plot.scales import log_ticks, number, symlog_ticks
+
+__all__ = ["Arrangement", "Slot", "arrange", "color_limits", "color_ticks", "runs"]
+
+Array = NDArray[np.float64]
+
+MOST_NAMED_LINES = 8
+"""Lines coloured by value get a legend up to this many, a colour bar beyond."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where the bars or stems of one mark stand beside those of other models.
+
+    Attributes:
+        offset: Added to x.
+        width: The width of a bar.
+    """
+
+    offset: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """The decisions for one figure.
+
+    Attributes:
+        slots: By index of the mark; bars and stems only.
+        named: Indices of the marks that carry a legend entry.
+        bar: The colour bar for lines with a ``color_value``, if there is one.
+        extents: Smallest and largest finite value on each axis, ``(0, 1)`` if there is none.
+        floor: Where stems, bars and bands start on the y axis.
+    """
+
+    slots: dict[int, Slot]
+    named: frozenset[int]
+    bar: ColorAxis | None
+    extents: dict[str, tuple[float, float]]
+    floor: float
+
+    def ticks(self, spec: FigureSpec, name: Literal["x", "y"]) -> list[float] | None:
+        """Tick values that the back ends must set themselves: those of categories and symlog axes."""
+        axis = spec.x if name == "x" else spec.y
+        if axis.categories is not None:
+            return [float(i) for i in range(len(axis.categories))]
+        if axis.scale == "symlog":
+            low, high = axis.limits or self.extents[name]
+            return symlog_ticks(low, high, axis.linthresh)
+        return None
+
+
+def arrange(spec: FigureSpec) -> Arrangement:
+    """Work out the shared decisions for a figure."""
+    bar = _line_bar(spec)
+    extents = {"x": _extent(spec, "x"), "y": _extent(spec, "y")}
+    return Arrangement(
+        slots={**_slots(spec, Bars, 0.8), **_slots(spec, Stems, 0.5)},
+        named=_named(spec, bar),
+        bar=bar,
+        extents=extents,
+        floor=_floor(spec, extents["y"]),
+    )
+
+
+def color_limits(color: ColorAxis, *fields: Array) -> tuple[float, float]:
+    """The values at the ends of a colour map; symmetric about zero for a diverging one."""
+    low, high = color.limits or _range(fields, positive=color.scale == "log")
+    if color.kind == "diverging" and color.scale == "linear":
+        reach = max(abs(low), abs(high))
+        return -reach, reach
+    return low, high
+
+
+def color_ticks(color: ColorAxis, limits: tuple[float, float]) -> tuple[list[float], list[str]]:
+    """Ticks of a log colour bar: values and texts."""
+    values = log_ticks(*limits)
+    return values, [number(v) for v in values]
+
+
+def runs(*arrays: Array) -> Iterator[slice]:
+    """The stretches over which all arrays are finite, so that a gap splits a band in two.
+
+    Example:
+        >>> [(s.start, s.stop) for s in runs(np.array([1.0, np.nan, 2.0, 3.0]))]
+        [(0, 1), (2, 4)]
+    """
+    good = np.isfinite(np.stack(arrays)).all(axis=0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(int)))
+    for start, stop in edges.reshape(-1, 2):
+        yield slice(int(start), int(stop))
+
+
+def _values(mark: Mark, axis: str) -> list[Array]:
+    if isinstance(mark, Guide):
+        at = mark.x if axis == "x" else mark.y
+        return [] if at is None else [np.array([at])]
+    if axis == "x":
+        return [np.asarray(mark.x)]
+    arrays = [np.asarray(mark.y)]
+    if isinstance(mark, Line) and mark.low is not None and mark.high is not None:
+        arrays += [np.asarray(mark.low), np.asarray(mark.high)]
+    if isinstance(mark, Points | Stems | Bars) and mark.error is not None:
+        arrays += [arrays[0] - np.asarray(mark.error), arrays[0] + np.asarray(mark.error)]
+    if isinstance(mark, Stems | Bars):
+        arrays.append(np.zeros(1))
+    return arrays
+
+
+def _range(arrays: list[Array] | tuple[Array, ...], positive: bool = False) -> tuple[float, float]:
+    values = np.concatenate([np.ravel(a) for a in arrays]) if arrays else np.empty(0)
+    values = values[np.isfinite(values) & ((values > 0) | (not positive))]
+    if not values.size:
+        return (1.0, 10.0) if positive else (0.0, 1.0)
+    low, high = float(values.min()), float(values.max())
+    if low < high:
+        return low, high
+    return (low / 2, low * 2) if positive else (low - 0.5, low + 0.5)
+
+
+def _extent(spec: FigureSpec, name: str) -> tuple[float, float]:
+    axis = spec.x if name == "x" else spec.y
+    arrays = [a for mark in spec.marks for a in _values(mark, name)]
+    return axis.limits or _range(arrays, positive=axis.scale == "log")
+
+
+def _floor(spec: FigureSpec, extent: tuple[float, float]) -> float:
+    if spec.y.scale != "log":
+        return 0.0
+    return extent[0] if spec.y.limits else extent[0] / 2
+
+
+def _slots(spec: FigureSpec, kind: type[Bars] | type[Stems], share: float) -> dict[int, Slot]:
+    """Marks of one kind stand side by side where they share positions, else in place."""
+    marks = {i: np.unique(np.asarray(m.x)) for i, m in enumerate(spec.marks) if isinstance(m, kind)}
+    if not marks:
+        return {}
+    together = np.concatenate(list(marks.values()))
+    places = np.unique(together[np.isfinite(together)])
+    spacing = float(np.diff(places).min()) if places.size > 1 else 1.0
+    crowded = len(marks) > 1 and places.size < together.size and spec.x.scale == "linear"
+    step = share * spacing / len(marks) if crowded else 0.0
+    width = step if crowded else share * spacing
+    middle = (len(marks) - 1) / 2
+    return {i: Slot((k - middle) * step, width) for k, i in enumerate(marks)}
+
+
+def _line_bar(spec: FigureSpec) -> ColorAxis | None:
+    lines = [m for m in spec.marks if isinstance(m, Line) and m.color_value is not None]
+    if not lines:
+        return None
+    if spec.color is not None:
+        return spec.color
+    names = {m.series.name for m in lines}
+    return ColorAxis("first to last", limits=(0.0, 1.0)) if len(names) > MOST_NAMED_LINES else None
+
+
+def _named(spec: FigureSpec, bar: ColorAxis | None) -> frozenset[int]:
+    """The first mark of each name, unless its colour is read off the colour bar."""
+    first: dict[tuple[str, str], int] = {}
+    for i, mark in enumerate(spec.marks):
+        if isinstance(mark, Guide | Heatmap) or not mark.series.name:
+            continue
+        if isinstance(mark, Line) and mark.color_value is not None and bar is not None:
+            continue
+        first.setdefault((mark.series.model, mark.series.name), i)
+    return frozenset(first.values())

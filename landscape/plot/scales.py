@@ -1,0 +1,102 @@
+"""Scales: symlog values and ticks, log colours, and numbers as a reader expects them.
+
+Plotly has no symlog axis, so it is given transformed values; both back ends place the same ticks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["log_ticks", "number", "symlog", "symlog_ticks"]
+
+Array = NDArray[np.float64]
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def symlog(values: ArrayLike, linthresh: float) -> Array:
+    """Linear up to ``±linthresh``, logarithmic (base 10) beyond; odd, continuous, one unit per decade.
+
+    Args:
+        values: Any shape. NaN stays NaN.
+        linthresh: Where the scale turns; it is mapped to ±1.
+
+    Example:
+        >>> symlog([-100.0, -1.0, 0.0, 0.5, 1000.0], linthresh=1.0).tolist()
+        [-3.0, -1.0, 0.0, 0.5, 4.0]
+    """
+    v = np.asarray(values, dtype=np.float64)
+    size = np.abs(v) / linthresh
+    with np.errstate(divide="ignore"):
+        beyond = np.sign(v) * (1.0 + np.log10(size))
+    return np.where(size <= 1.0, v / linthresh, beyond)
+
+
+def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> list[float]:
+    """Tick values between ``low`` and ``high`` for a symlog axis: zero and powers of ten.
+
+    Where the linear part fills the axis, ticks are equally spaced round numbers.
+    """
+    reach = max(abs(low), abs(high))
+    first = math.ceil(math.log10(linthresh) - 1e-9)
+    last = math.floor(math.log10(reach) + 1e-9) if reach > 0 else first - 1
+    if last <= first:
+        return _round_ticks(low, high, most)
+    sides = (low < 0) + (high > 0)
+    stride = max(1, math.ceil((last - first + 1) * sides / max(most - 1, 1)))
+    powers = [10.0**k for k in range(last, first - 1, -stride)]
+    slack = 1e-9 * reach
+    ticks = sorted([-p for p in powers] + [0.0] + powers)
+    return [t for t in ticks if low - slack <= t <= high + slack]
+
+
+def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
+    """Tick values between two positive numbers for a log colour bar: powers of ten, else round numbers.
+
+    Example:
+        >>> log_ticks(0.5, 2000.0)
+        [1.0, 10.0, 100.0, 1000.0]
+    """
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    if last <= first:
+        return _round_ticks(low, high, most)
+    stride = max(1, math.ceil((last - first + 1) / most))
+    return [10.0**k for k in range(first, last + 1, stride)]
+
+
+def number(value: float) -> str:
+    """A tick or table number: plain where short, else with a power of ten.
+
+    Example:
+        >>> [number(v) for v in (0.0, -0.25, 1200.0, 1e-5, -3e8)]
+        ['0', '−0.25', '1200', '10⁻⁵', '−3·10⁸']
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    sign = "−" if value < 0 else ""
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if 1e-3 <= size < 1e5:
+        text = f"{size:.4g}"
+        return sign + (f"{size:.0f}" if "e" in text else text)
+    mantissa, exponent = f"{size:.3e}".split("e")
+    factor = mantissa.rstrip("0").rstrip(".")
+    power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+    return sign + (power if factor == "1" else f"{factor}·{power}")
+
+
+def _round_ticks(low: float, high: float, most: int) -> list[float]:
+    """Equally spaced multiples of 1, 2 or 5 times a power of ten."""
+    span = high - low
+    if not span > 0:
+        return [low]
+    rough = span / max(most - 1, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * (1 - 1e-9))
+    return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

@@ -1,0 +1,116 @@
+"""Checkpoint files of the reference zoo: written whole or not at all, and holding no code."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import nn
+
+from landscape.errors import CheckpointError, StoreError
+
+__all__ = [
+    "load_state",
+    "load_weights",
+    "read_notes",
+    "save_state",
+    "save_weights",
+    "write_atomically",
+]
+
+NOTES_KEY = "landscape"  # one metadata entry: safetensors writes several in random order
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at any instant it is absent, the old one, or complete.
+
+    Raises:
+        StoreError: If it cannot be written; no partial file stays.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write {path} ({error.strerror}): "
+            "choose a directory that is writable and has space left."
+        ) from error
+
+
+def save_weights(model: nn.Module, path: Path, notes: Mapping[str, Any]) -> None:
+    """Save the state_dict as safetensors, with `notes` as JSON in its metadata.
+
+    The same weights and notes give the same bytes.
+    """
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+    write_atomically(path, save(tensors, {NOTES_KEY: json.dumps(notes, sort_keys=True)}))
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load into `model` what `save_weights` saved from a model of the same shape."""
+    model.load_state_dict(load_file(path))
+
+
+def read_notes(path: Path) -> dict[str, Any] | None:
+    """The notes of a file that `save_weights` wrote; None if it is absent or holds none.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error}): delete it to train it again."
+        ) from error
+    if NOTES_KEY not in metadata:
+        return None
+    notes: dict[str, Any] = json.loads(metadata[NOTES_KEY])
+    return notes
+
+
+def save_state(state: Mapping[str, Any], path: Path) -> None:
+    """Save the state of a training in progress (tensors, numbers, strings, containers)."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_state(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """What `save_state` saved; None if the file is absent. Code in the file is never run.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch documents no common class for what a damaged file raises
+        raise CheckpointError(
+            f"{path}, the state of a training in progress, is damaged: "
+            "delete it to start this training again."
+        ) from error
+    return state

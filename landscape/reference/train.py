@@ -1,0 +1,307 @@
+"""Training that can be killed at any instant and gives the same bits when it is run again."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from landscape.errors import InputError, suggest
+from landscape.reference import files
+
+__all__ = ["TrainResult", "evaluate", "train"]
+
+Data = tuple[Tensor, Tensor]
+OptimizerName = Literal["adamw", "sgd"]
+ScheduleName = Literal["constant", "cosine", "warmup_cosine", "step"]
+AugmentName = Literal["shift"]
+OnEpoch = Callable[[int, int, float, float], None]
+
+SHIFT = 2  # pixels
+WARMUP = 0.1  # of all steps
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training ended.
+
+    Attributes:
+        train_accuracy: Fraction of the training examples that are right, without augmentation.
+        test_accuracy: Fraction of the held-out examples that are right.
+        train_loss: Mean cross-entropy of the training examples in nats, without augmentation and
+            without weight decay.
+        test_loss: Mean cross-entropy of the held-out examples in nats.
+        epochs: Epochs behind the weights, those of interrupted runs included.
+        seconds: Wall time of this call; next to nothing if the training was already finished.
+    """
+
+    train_accuracy: float
+    test_accuracy: float
+    train_loss: float
+    test_loss: float
+    epochs: int
+    seconds: float
+
+    def metrics(self) -> dict[str, float]:
+        """The accuracies and losses, as they are kept in the file and in a manifest."""
+        kept = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+        return {name: getattr(self, name) for name in kept}
+
+
+def train(
+    model: nn.Module,
+    data: Data,
+    test_data: Data,
+    *,
+    path: Path | str,
+    epochs: int,
+    optimizer: OptimizerName = "adamw",
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    batch_size: int = 64,
+    seed: int = 0,
+    schedule: ScheduleName = "cosine",
+    augment: AugmentName | None = None,
+    on_epoch: OnEpoch | None = None,
+    note: Mapping[str, Any] | None = None,
+) -> TrainResult:
+    """Train a classifier on cross-entropy and save its weights as safetensors.
+
+    After every epoch the whole state is saved beside `path` as ``<path>.resume``. If the process
+    is killed, the same call continues from there and ends with the same weights, bit for bit, as
+    one that was not killed; if `path` already holds the finished weights of the same call, they
+    are loaded and nothing is trained. "The same call" means: the same settings, data, initial
+    weights and note; anything else found at `path` is replaced. Bits repeat on one machine with
+    one number of torch threads. The caller's random numbers are left as they were.
+
+    Args:
+        model: The classifier, on its device. It is changed in place and left in eval mode.
+        data: Training inputs (N, ...) and labels (N,).
+        test_data: Held-out inputs (M, ...) and labels (M,).
+        path: Where the final weights go. The file's metadata hold the settings and the metrics.
+        epochs: Passes through the data.
+        optimizer: ``"adamw"`` (decoupled weight decay) or ``"sgd"`` (momentum 0.9; its weight
+            decay is the term (weight_decay/2)‖θ‖² of the loss).
+        lr: Largest learning rate.
+        weight_decay: Applied to every parameter.
+        batch_size: Examples of a step; the last batch of an epoch may be smaller.
+        seed: Decides the order of the examples, the augmentation and any dropout.
+        schedule: The learning rate over the steps: ``"constant"``; ``"cosine"``, from `lr` to
+            zero; ``"warmup_cosine"``, the same after a linear rise over the first tenth;
+            ``"step"``, times 0.2 after 30, 60 and 80 percent of the steps.
+        augment: ``"shift"`` moves each image by up to 2 pixels up or down and left or right, at
+            random in every epoch, repeating its border; None changes nothing.
+        on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
+            mean training loss of the epoch, held-out accuracy).
+        note: JSON-like facts that tell this training from others, such as the model's builder
+            and arguments.
+
+    Returns:
+        Accuracies and losses of the final weights.
+
+    Raises:
+        InputError: If a setting or the data are unusable, or the loss becomes NaN or infinite.
+        CheckpointError: If the file of an earlier run is damaged.
+        StoreError: If a file cannot be written.
+    """
+    began = time.perf_counter()
+    settings = {
+        "epochs": epochs,
+        "optimizer": optimizer,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "batch_size": batch_size,
+        "seed": seed,
+        "schedule": schedule,
+        "augment": augment,
+    }
+    _check(settings, data, test_data)
+    identity = {
+        "settings": settings,
+        "note": dict(note or {}),
+        "start": _fingerprint(*model.state_dict().values()),
+        "data": _fingerprint(*data, *test_data),
+    }
+    path = Path(path)
+    resume = path.with_name(path.name + ".resume")
+
+    notes = files.read_notes(path)
+    if notes is not None and notes.get("identity") == identity:
+        files.load_weights(model.eval(), path)
+        resume.unlink(missing_ok=True)
+        result = TrainResult(**notes["metrics"], epochs=epochs, seconds=0.0)
+        if on_epoch is not None:
+            on_epoch(epochs, epochs, result.train_loss, result.test_accuracy)
+        return result
+
+    device = next(model.parameters()).device
+    solver = _solver(optimizer, model, lr, weight_decay)
+    done = 0
+    state = files.load_state(resume, device)
+    if state is not None and state["identity"] == identity:
+        model.load_state_dict(state["model"])
+        solver.load_state_dict(state["solver"])
+        done = state["epochs"]
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for epoch in range(done, epochs):
+            loss = _epoch(model, solver, data, settings, epoch)
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "
+                    f"{loss}; lower the learning rate {lr} or check the data for NaN."
+                )
+            state = {
+                "identity": identity,
+                "epochs": epoch + 1,
+                "model": model.state_dict(),
+                "solver": solver.state_dict(),
+            }
+            files.save_state(state, resume)
+            if on_epoch is not None:
+                on_epoch(epoch + 1, epochs, loss, evaluate(model, test_data)[1])
+
+    train_loss, train_accuracy = evaluate(model, data)
+    test_loss, test_accuracy = evaluate(model, test_data)
+    result = TrainResult(
+        train_accuracy,
+        test_accuracy,
+        train_loss,
+        test_loss,
+        epochs,
+        time.perf_counter() - began,
+    )
+    files.save_weights(model, path, {"identity": identity, "metrics": result.metrics()})
+    resume.unlink(missing_ok=True)
+    return result
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, data: Data, batch_size: int = 500) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy of a classifier on inputs (N, ...), labels (N,).
+
+    The model is put into eval mode and left in it.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    loss = right = 0.0
+    for x, y in zip(*(torch.split(part, batch_size) for part in data), strict=True):
+        logits, target = model(x.to(device)), y.to(device)
+        loss += functional.cross_entropy(logits.double(), target, reduction="sum").item()
+        right += (logits.argmax(dim=1) == target).sum().item()
+    return loss / len(data[1]), right / len(data[1])
+
+
+def _epoch(
+    model: nn.Module,
+    solver: torch.optim.Optimizer,
+    data: Data,
+    settings: Mapping[str, Any],
+    epoch: int,
+) -> float:
+    """One pass through the data; returns the mean loss of its examples.
+
+    All randomness of an epoch comes from a seed of its own, so there is no state of random
+    numbers to save.
+    """
+    inputs, labels = data
+    device = next(model.parameters()).device
+    seed = int(np.random.SeedSequence((settings["seed"], epoch)).generate_state(1)[0])
+    torch.manual_seed(seed)  # dropout
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    batches = torch.split(order, settings["batch_size"])
+    total = 0.0
+    model.train()
+    for index, rows in enumerate(batches):
+        progress = (epoch + index / len(batches)) / settings["epochs"]
+        for group in solver.param_groups:
+            group["lr"] = settings["lr"] * _factor(settings["schedule"], progress)
+        x, y = inputs[rows], labels[rows].to(device)
+        if settings["augment"] == "shift":
+            x = _shift(x, generator)
+        solver.zero_grad()
+        loss = functional.cross_entropy(model(x.to(device)), y)
+        torch.autograd.backward(loss)
+        solver.step()
+        total += loss.item() * len(rows)
+    return total / len(labels)
+
+
+def _solver(
+    name: OptimizerName, model: nn.Module, lr: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    if name == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay)
+
+
+def _factor(schedule: ScheduleName, progress: float) -> float:
+    """The learning rate in units of its largest, after the fraction `progress` of all steps."""
+    if schedule == "step":
+        return float(0.2 ** sum(progress >= at for at in (0.3, 0.6, 0.8)))
+    if schedule == "warmup_cosine":
+        if progress < WARMUP:
+            return progress / WARMUP
+        progress = (progress - WARMUP) / (1 - WARMUP)
+    return 1.0 if schedule == "constant" else 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _shift(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Move each image of (N, C, H, W) by its own random number of pixels, up to `SHIFT`."""
+    count, _, height, width = images.shape
+    padded = functional.pad(images, (SHIFT, SHIFT, SHIFT, SHIFT), mode="replicate")
+    offsets = torch.randint(0, 2 * SHIFT + 1, (2, count, 1), generator=generator)
+    rows = (offsets[0] + torch.arange(height))[:, None, :, None]
+    columns = (offsets[1] + torch.arange(width))[:, None, None, :]
+    examples = torch.arange(count)[:, None, None, None]
+    channels = torch.arange(images.shape[1])[None, :, None, None]
+    return padded[examples, channels, rows, columns]
+
+
+def _fingerprint(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check(settings: Mapping[str, Any], data: Data, test_data: Data) -> None:
+    """Raise InputError for settings and data that cannot be trained on."""
+    choices = {
+        "optimizer": get_args(OptimizerName),
+        "schedule": get_args(ScheduleName),
+        "augment": (None, *get_args(AugmentName)),
+    }
+    for name, known in choices.items():
+        if settings[name] not in known:
+            words = [str(word) for word in known]
+            raise InputError(
+                f"train has no {name} {settings[name]!r}: {suggest(str(settings[name]), words)}"
+            )
+    for name, least in {"epochs": 1, "batch_size": 1, "seed": 0, "weight_decay": 0}.items():
+        if settings[name] < least:
+            raise InputError(f"train: {name} must be at least {least}, not {settings[name]}.")
+    if not settings["lr"] > 0:
+        raise InputError(f"train: lr must be positive, not {settings['lr']}.")
+    for name, (inputs, labels) in {"data": data, "test_data": test_data}.items():
+        if len(inputs) != len(labels) or len(labels) == 0:
+            raise InputError(
+                f"train: {name} needs as many inputs as labels, and at least one; "
+                f"it has {len(inputs)} inputs and {len(labels)} labels."
+            )
+    if settings["augment"] == "shift" and data[0].ndim != 4:
+        raise InputError(
+            "train: augment='shift' needs images of shape (N, C, H, W), "
+            f"but the inputs have shape {tuple(data[0].shape)}."
+        )
