@@ -19,8 +19,8 @@ _HOMES = {
     # core
     "Problem": "landscape.core.problem",
     "SymmetricOperator": "landscape.core.operators",
-    "hessian": "landscape.core.operators",
-    "ggn": "landscape.core.operators",
+    "hessian": "landscape.core.curvature",
+    "ggn": "landscape.core.curvature",
     # registry
     "Analysis": "landscape.registry",
     "Context": "landscape.registry",

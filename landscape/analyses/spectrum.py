@@ -78,7 +78,7 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mapping[str, Any]:
     """Block Lanczos on the operator of the whole data set."""
     from landscape.core.lanczos import eigenpairs
-    from landscape.core.operators import ggn, hessian
+    from landscape.core.curvature import ggn, hessian
 
     loss = problem.loss()
     if not np.isfinite(loss):
