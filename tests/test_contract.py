@@ -1,0 +1,185 @@
+"""What every analysis must honour, whichever there are: nothing here names one.
+
+The oracle is the declaration itself: whatever an analysis says of its options, result, pictures and
+summary must hold for what it does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+
+import landscape
+from landscape.figure import FigureSpec
+from landscape.registry import Analysis, Context, Metric, Pair
+
+ANALYSES = sorted(landscape.analyses().items())
+each = pytest.mark.parametrize("analysis", [a for _, a in ANALYSES], ids=[n for n, _ in ANALYSES])
+
+
+def image_problem(seed: int = 0) -> landscape.Problem:
+    """A small convolutional classifier with BatchNorm and dropout on 24 images, in uneven batches."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(4, 4, 3, padding=1, stride=2),
+            nn.GELU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.5),
+            nn.Linear(4, 3),
+        )
+        x = torch.randn(24, 1, 16, 16, generator=torch.Generator().manual_seed(9))
+        y = torch.arange(24) % 3
+    return landscape.Problem(model, "cross_entropy", (x, y), weight_decay=1e-3, batch_size=10)
+
+
+def subject_for(analysis: Analysis) -> object:
+    """What an analysis of this scope looks at."""
+    if analysis.scope == "checkpoint":
+        return image_problem()
+    if analysis.scope == "pair":
+        problem, other = image_problem(), image_problem(1)
+        return Pair(problem, problem.module.state_dict(), other.module.state_dict())
+    return {f"model-{seed}": image_problem(seed) for seed in range(3)}
+
+
+_results: dict[str, xr.Dataset] = {}
+
+
+def result_of(analysis: Analysis) -> xr.Dataset:
+    """The analysis' result with default options, computed once for all tests."""
+    if analysis.name not in _results:
+        _results[analysis.name] = analysis.run(subject_for(analysis), analysis.validate({}))
+    return _results[analysis.name]
+
+
+@each
+def test_result_holds_what_the_schema_declares(analysis: Analysis) -> None:
+    ds = result_of(analysis)
+    analysis.schema.check(ds)
+    for name, variable in ds.variables.items():
+        assert variable.attrs["long_name"], name
+        assert "units" in variable.attrs, name
+    assert ds.attrs["analysis"] == analysis.name
+    assert ds.attrs["schema_version"] == analysis.schema.version
+    assert json.loads(ds.attrs["parameters"]) == json.loads(analysis.validate({}).model_dump_json())
+    assert all(isinstance(v, str | int | float) for v in ds.attrs.values())
+
+
+@each
+def test_same_seed_gives_the_same_bits(analysis: Analysis) -> None:
+    again = analysis.run(subject_for(analysis), analysis.validate({}))
+    xr.testing.assert_identical(again.drop_attrs(), result_of(analysis).drop_attrs())
+
+
+@each
+def test_caller_model_is_untouched(analysis: Analysis) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
+    model.append(nn.Linear(3 * 64, 3)).train()
+    data = (torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(8) % 3)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    problem = landscape.Problem(model, "cross_entropy", data)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    subjects = {"checkpoint": (problem,), "pair": (problem, state, state), "group": ({"a": problem, "b": problem},)}
+    analysis(*subjects[analysis.scope])
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert all(m.training for m in model.modules())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+@each
+def test_file_opens_in_xarray_and_h5py(analysis: Analysis, tmp_path: Path) -> None:
+    ds = result_of(analysis)
+    path = tmp_path / "result.h5"
+    landscape.save(ds, path)
+    with xr.open_dataset(path, engine="h5netcdf") as plain:
+        assert set(plain.variables) == set(ds.variables)
+        for name in ds.variables:
+            assert plain[name].dims == ds[name].dims
+            np.testing.assert_array_equal(plain[name].values, ds[name].values)
+            assert plain[name].attrs["units"] == ds[name].attrs["units"]
+    with h5py.File(path) as raw:
+        assert {str(n) for n in ds.data_vars} <= set(raw)
+        assert raw.attrs["analysis"] == analysis.name
+    xr.testing.assert_identical(landscape.open(path), ds)
+
+
+@each
+@pytest.mark.parametrize("backend", ["plotly", "matplotlib"])
+def test_figures_have_labels_captions_and_draw(analysis: Analysis, backend: str) -> None:
+    ds = result_of(analysis)
+    figures = list(analysis.plots({"one": ds}))
+    assert figures, "an analysis shows at least one figure"
+    names = [f.name for f in figures]
+    assert len(set(names)) == len(names)
+    for figure in figures:
+        assert isinstance(figure, FigureSpec)
+        assert figure.title
+        assert figure.caption.endswith(".")
+        assert figure.x.label
+        assert figure.y.label
+        assert figure.marks
+        assert landscape.plot(figure, backend=backend) is not None
+    assert list(analysis.plots({"one": ds, "two": ds}))
+
+
+@each
+def test_summary_is_numbers_with_meaning(analysis: Analysis) -> None:
+    metrics = list(analysis.summary(result_of(analysis)))
+    assert metrics
+    assert len({m.name for m in metrics}) == len(metrics)
+    for metric in metrics:
+        assert isinstance(metric, Metric)
+        assert metric.meaning
+        assert metric.unit
+        assert isinstance(metric.value, float | int | bool | str)
+
+
+@each
+def test_progress_rises_to_one(analysis: Analysis) -> None:
+    seen: list[float] = []
+    analysis.run(subject_for(analysis), analysis.validate({}), Context(progress=seen.append))
+    assert seen, "long work reports its progress"
+    assert all(0.0 <= f <= 1.0 for f in seen)
+    assert seen[-1] > 0.5
+
+
+@each
+def test_cost_is_positive_and_finite(analysis: Analysis) -> None:
+    cost = analysis.cost(analysis.validate({}))
+    passes = cost.forwards + cost.gradients
+    assert passes > 0
+    assert math.isfinite(passes)
+
+
+@each
+def test_options_are_documented_and_refused_when_unknown(analysis: Analysis) -> None:
+    assert analysis.name in landscape.__dir__()
+    assert getattr(landscape, analysis.name) is analysis
+    for name, field in analysis.params.model_fields.items():
+        assert field.description
+        assert name in (analysis.__doc__ or "")
+    with pytest.raises(landscape.LandscapeError, match="no option 'nonsense'"):
+        analysis.validate({"nonsense": 1})
+
+
+@each
+def test_nan_weights_are_refused_in_one_sentence(analysis: Analysis) -> None:
+    model = nn.Linear(4, 2)
+    with torch.no_grad():
+        model.weight[0, 0] = float("nan")
+    with pytest.raises(landscape.LandscapeError, match="parameter 'weight' holds 1 NaN"):
+        landscape.Problem(model, "cross_entropy", (torch.randn(4, 4), torch.zeros(4, dtype=torch.long)))
