@@ -77,8 +77,8 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mapping[str, Any]:
     """Block Lanczos on the operator of the whole data set."""
-    from landscape.core.lanczos import eigenpairs
     from landscape.core.curvature import ggn, hessian
+    from landscape.core.lanczos import eigenpairs
 
     loss = problem.loss()
     if not np.isfinite(loss):
