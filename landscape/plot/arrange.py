@@ -1,7 +1,7 @@
 """Arrange: what every back end must decide the same way, worked out once from a `FigureSpec`.
 
-Where bars and stems of several models stand, where a stem starts on a log axis, which marks enter the
-legend, when a colour bar takes the legend's place, and how far the axes and colours reach.
+Where bars and stems of several models stand, where a stem starts on a log axis, which marks enter
+the legend, when a colour bar takes the legend's place, and how far the axes and colours reach.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Arrangement:
         bar: The colour bar for lines with a ``color_value``, if there is one.
         extents: Smallest and largest finite value on each axis, ``(0, 1)`` if there is none.
         floor: Where stems, bars and bands start on the y axis.
+        crowded_guides: Whether labels of vertical and horizontal guides could meet at the top right.
     """
 
     slots: dict[int, Slot]
@@ -54,9 +55,10 @@ class Arrangement:
     bar: ColorAxis | None
     extents: dict[str, tuple[float, float]]
     floor: float
+    crowded_guides: bool
 
     def ticks(self, spec: FigureSpec, name: Literal["x", "y"]) -> list[float] | None:
-        """Tick values that the back ends must set themselves: those of categories and symlog axes."""
+        """Tick values that back ends must set themselves: those of categories and symlog axes."""
         axis = spec.x if name == "x" else spec.y
         if axis.categories is not None:
             return [float(i) for i in range(len(axis.categories))]
@@ -76,6 +78,7 @@ def arrange(spec: FigureSpec) -> Arrangement:
         bar=bar,
         extents=extents,
         floor=_floor(spec, extents["y"]),
+        crowded_guides=len({g.x is None for g in spec.marks if isinstance(g, Guide) and g.label}) > 1,
     )
 
 

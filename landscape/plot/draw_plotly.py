@@ -1,12 +1,11 @@
 """The plotly back end: interactive figures for notebooks and the report.
 
-Figures carry no template and a transparent ground, so that a page can give them its own colours. All
-texts are escaped, since plotly reads a subset of HTML in labels.
+Figures carry no template and a transparent ground, so that a page can give them its own colours.
+All texts are escaped, since plotly reads a subset of HTML in labels.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,30 +13,31 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from landscape.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems
+from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems
 from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, runs
-from landscape.plot.palette import Palette, colormap, mix, sample
-from landscape.plot.scales import number, symlog
+from landscape.plot.palette import Palette, colormap, sample
+from landscape.plot.plotly_layout import (
+    CONFIG,
+    EDGE,
+    GAP,
+    category,
+    colorscale,
+    escape,
+    escaped,
+    has_field,
+    layout,
+    legend_key,
+    log10,
+    on_axis,
+    short_name,
+    translucent,
+)
 
 __all__ = ["CONFIG", "draw"]
 
 Array = NDArray[np.float64]
 
-CONFIG: dict[str, Any] = {
-    "responsive": True,
-    "displaylogo": False,
-    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-}
-"""How a page shows a figure: no logo, and no button that sends data anywhere."""
-
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_GRID = "rgba(128,136,148,0.22)"
-_EDGE = "rgba(128,136,148,0.7)"
-_TEXT = "#2b3138"
 _SYMBOLS = {"triangle": "triangle-up", "cross": "x"}
-_HEIGHT = 380
-_LEGEND_ROW = 21
-_LONGEST_NAME = 44
 
 
 def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
@@ -70,7 +70,7 @@ class _Drawing:
                 self.heatmap(mark)
             else:
                 self.guide(mark)
-        return go.Figure(self.traces, self.layout())
+        return go.Figure(self.traces, layout(self.spec, self.arrangement, self.shapes))
 
     # marks
 
@@ -88,7 +88,11 @@ class _Drawing:
                 y=self.at("y", mark.y),
                 mode="lines+markers" if mark.markers else "lines",
                 line={"color": color, "dash": mark.style or style.dash, "width": 2},
-                marker={"symbol": _SYMBOLS.get(style.symbol, style.symbol), "size": 6, "color": color},
+                marker={
+                    "symbol": _SYMBOLS.get(style.symbol, style.symbol),
+                    "size": 6,
+                    "color": color,
+                },
                 connectgaps=False,
                 hovertemplate=hover,
                 customdata=custom,
@@ -115,11 +119,11 @@ class _Drawing:
                 mode="lines",
                 line={"width": 0, "color": color},
                 fill="toself",
-                fillcolor=_translucent(color, 0.18),
+                fillcolor=translucent(color, 0.18),
                 hoverinfo="skip",
-                name=_name(mark.series),
+                name=short_name(mark.series),
                 showlegend=False,
-                legendgroup=_group(mark.series),
+                legendgroup=legend_key(mark.series),
             )
         )
 
@@ -138,7 +142,7 @@ class _Drawing:
                     "symbol": symbols if mark.symbols else symbols[0],
                 },
                 error_y=self.error(mark.y, mark.error, style.color),
-                text=_escaped(mark.texts) or None,
+                text=escaped(mark.texts) or None,
                 hovertemplate=hover,
                 customdata=custom,
                 **self.legend(i, mark.series),
@@ -158,9 +162,9 @@ class _Drawing:
                 mode="lines",
                 line={"color": style.color, "width": 1.5},
                 hoverinfo="skip",
-                name=_name(mark.series),
+                name=short_name(mark.series),
                 showlegend=False,
-                legendgroup=_group(mark.series),
+                legendgroup=legend_key(mark.series),
             )
         )
         hover, custom = self.hover(mark.series, mark.x, y, texts=mark.texts, moved=True)
@@ -175,7 +179,7 @@ class _Drawing:
                     "symbol": _SYMBOLS.get(style.symbol, style.symbol),
                 },
                 error_y=self.error(y, mark.error, style.color),
-                text=_escaped(mark.texts) or None,
+                text=escaped(mark.texts) or None,
                 hovertemplate=hover,
                 customdata=custom,
                 **self.legend(i, mark.series),
@@ -208,20 +212,20 @@ class _Drawing:
         low, high = color_limits(color, z)
         shown = z
         if color.scale == "log":
-            shown = _log10(z)
+            shown = log10(z)
             low, high = float(np.log10(low)), float(np.log10(high))
         common: dict[str, Any] = {
             "x": self.at("x", mark.x),
             "y": self.at("y", mark.y),
             "z": shown,
-            "colorscale": _colorscale(colormap(color.kind)),
+            "colorscale": colorscale(colormap(color.kind)),
             "zmin": low,
             "zmax": high,
             "showscale": color not in self.bars,
             "colorbar": self.colorbar(color),
             "customdata": z if color.scale == "log" else None,
             "hovertemplate": self.field_hover(color),
-            "name": _name(mark.series),
+            "name": short_name(mark.series),
         }
         if color not in self.bars:
             self.bars.append(color)
@@ -236,6 +240,7 @@ class _Drawing:
         name = "x" if mark.x is not None else "y"
         at = float(self.at(name, mark.x if mark.x is not None else mark.y))
         across = "y" if name == "x" else "x"
+        start = name == "y" and self.arrangement.crowded_guides
         self.shapes.append(
             {
                 "type": "line",
@@ -245,14 +250,14 @@ class _Drawing:
                 f"{across}0": 0,
                 f"{across}1": 1,
                 f"{across}ref": f"{across} domain",
-                "layer": "below" if not self.has_field() else "above",
-                "line": {"color": _EDGE, "width": 1.2, "dash": "dash"},
+                "layer": "below" if not has_field(self.spec) else "above",
+                "line": {"color": EDGE, "width": 1.2, "dash": "dash"},
                 "label": {
-                    "text": _escape(mark.label),
+                    "text": escape(mark.label),
                     "font": {"size": 11},
-                    "textposition": "end",
+                    "textposition": "start" if start else "end",
                     "textangle": 0,
-                    "xanchor": "left" if name == "x" else "right",
+                    "xanchor": "left" if name == "x" or start else "right",
                     "yanchor": "top" if name == "x" else "bottom",
                 },
             }
@@ -262,7 +267,7 @@ class _Drawing:
         low, high = color.limits or (0.0, 1.0)
         marker = {
             "color": [low],
-            "colorscale": _colorscale(colormap("line")),
+            "colorscale": colorscale(colormap("line")),
             "cmin": low,
             "cmax": high,
             "showscale": True,
@@ -272,17 +277,19 @@ class _Drawing:
         self.bars.append(color)
         self.traces.append(
             go.Scatter(
-                x=[None], y=[None], mode="markers", marker=marker, showlegend=False, hoverinfo="skip"
+                x=[None],
+                y=[None],
+                mode="markers",
+                marker=marker,
+                showlegend=False,
+                hoverinfo="skip",
             )
         )
 
     # pieces
 
     def at(self, name: str, values: Any) -> Array:
-        """Where values stand on an axis: plotly is given transformed ones for symlog."""
-        axis = self.spec.x if name == "x" else self.spec.y
-        array = np.asarray(values, dtype=np.float64)
-        return symlog(array, axis.linthresh) if axis.scale == "symlog" else array
+        return on_axis(self.spec.x if name == "x" else self.spec.y, values)
 
     def error(self, y: Any, error: Any, color: str) -> dict[str, Any] | None:
         if error is None:
@@ -301,26 +308,26 @@ class _Drawing:
 
     def legend(self, i: int, series: Series) -> dict[str, Any]:
         return {
-            "name": _name(series),
-            "legendgroup": _group(series),
+            "name": short_name(series),
+            "legendgroup": legend_key(series),
             "showlegend": i in self.arrangement.named,
         }
 
     def hover(
         self, series: Series, x: Any, y: Any, texts: Sequence[str] = (), moved: bool = False
     ) -> tuple[str, Any]:
-        """The text at the pointer; true values where the drawn ones are transformed or moved aside."""
+        """The text at the pointer: true values, where the drawn ones are transformed or moved."""
         columns: list[list[Any]] = []
-        lines = [f"<b>{_name(series).replace('%{', '%&#123;')}</b>"] if series.name else []
+        lines = [f"<b>{short_name(series).replace('%{', '%&#123;')}</b>"] if series.name else []
         for name, values, axis in (("x", x, self.spec.x), ("y", y, self.spec.y)):
             shown = f"%{{{name}:.4~g}}"
             if axis.categories is not None:
                 shown = f"%{{customdata[{len(columns)}]}}"
-                columns.append([_category(axis, v) for v in np.asarray(values)])
+                columns.append([category(axis, v) for v in np.asarray(values)])
             elif axis.scale == "symlog" or (moved and name == "x"):
                 shown = f"%{{customdata[{len(columns)}]:.4~g}}"
                 columns.append(np.asarray(values).tolist())
-            lines.append(f"{_escape(axis.title).replace('%{', '%&#123;')}: {shown}")
+            lines.append(f"{escape(axis.title).replace('%{', '%&#123;')}: {shown}")
         if texts:
             lines.append("%{text}")
         custom = [list(row) for row in zip(*columns, strict=True)] if columns else None
@@ -328,140 +335,20 @@ class _Drawing:
 
     def field_hover(self, color: ColorAxis) -> str:
         value = "%{customdata:.4~g}" if color.scale == "log" else "%{z:.4~g}"
-        rows = [f"{_escape(a.title)}: %{{{n}:.4~g}}" for n, a in (("x", self.spec.x), ("y", self.spec.y))]
-        return "<br>".join([*rows, f"{_escape(color.title)}: {value}"]) + "<extra></extra>"
+        rows = [f"{escape(a.title)}: %{{{n}:.4~g}}" for n, a in (("x", self.spec.x), ("y", self.spec.y))]
+        return "<br>".join([*rows, f"{escape(color.title)}: {value}"]) + "<extra></extra>"
 
     def colorbar(self, color: ColorAxis) -> dict[str, Any]:
         bar: dict[str, Any] = {
-            "title": {"text": _escape(color.title), "side": "right", "font": {"size": 12}},
+            "title": {"text": escape(color.title), "side": "right", "font": {"size": 12}},
             "thickness": 12,
             "outlinewidth": 0,
             "tickfont": {"size": 11},
+            "ticksuffix": GAP,
             "x": 1.02 + 0.16 * len(self.bars),
         }
         if color.scale == "log":
-            fields = [
-                np.asarray(m.z) for m in self.spec.marks if isinstance(m, Heatmap) and m.color == color
-            ]
+            fields = [np.asarray(m.z) for m in self.spec.marks if isinstance(m, Heatmap) and m.color == color]
             values, texts = color_ticks(color, color_limits(color, *fields))
-            bar |= {"tickvals": np.log10(values), "ticktext": texts}
+            bar |= {"tickvals": np.log10(values), "ticktext": [t + GAP for t in texts]}
         return bar
-
-    def has_field(self) -> bool:
-        return any(isinstance(m, Heatmap) for m in self.spec.marks)
-
-    def axis(self, name: str) -> dict[str, Any]:
-        axis = self.spec.x if name == "x" else self.spec.y
-        out: dict[str, Any] = {
-            "title": {"text": _escape(axis.title), "font": {"size": 13}, "standoff": 8},
-            "tickfont": {"size": 12},
-            "type": "log" if axis.scale == "log" else "linear",
-            "gridcolor": _GRID,
-            "zeroline": False,
-            "showline": True,
-            "linecolor": _EDGE,
-            "ticks": "outside",
-            "tickcolor": _EDGE,
-            "ticklen": 4,
-            "automargin": True,
-            "exponentformat": "power",
-            "minexponent": 4,
-        }
-        if axis.scale == "log":
-            out["dtick"] = _log_step(*self.arrangement.extents[name])
-        ticks = self.arrangement.ticks(self.spec, "x" if name == "x" else "y")
-        if ticks is not None:
-            texts = [number(t) for t in ticks] if axis.categories is None else _escaped(axis.categories)
-            out |= {"tickmode": "array", "tickvals": self.at(name, ticks), "ticktext": texts}
-        if axis.categories is not None:
-            out["showgrid"] = False
-        if axis.limits is not None:
-            ends = np.log10(axis.limits) if axis.scale == "log" else self.at(name, axis.limits)
-            out["range"] = [float(end) for end in ends]
-        elif self.has_field():
-            out["constrain"] = "domain"
-        if self.spec.equal and name == "y":
-            out |= {"scaleanchor": "x", "scaleratio": 1, "constrain": "domain"}
-        return out
-
-    def layout(self) -> dict[str, Any]:
-        entries = len(self.arrangement.named)
-        rows = 0 if entries < 2 else -(-entries // 4)
-        title = _escape(self.spec.title)
-        layout: dict[str, Any] = {
-            "template": go.layout.Template(),
-            "font": {"family": _FONT, "size": 12, "color": _TEXT},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "xaxis": self.axis("x"),
-            "yaxis": self.axis("y"),
-            "shapes": self.shapes,
-            "hovermode": "closest",
-            "barmode": "overlay",
-            "height": _HEIGHT + min(rows, 6) * _LEGEND_ROW + (30 if title else 0),
-            "margin": {"l": 60, "r": 16, "t": 44 if title else 14, "b": 48},
-            "showlegend": entries > 1,
-            "legend": {
-                "orientation": "h",
-                "yref": "container",
-                "y": 0,
-                "yanchor": "bottom",
-                "x": 0,
-                "xanchor": "left",
-                "font": {"size": 12},
-                "maxheight": 0.34,
-                "itemsizing": "constant",
-                "tracegroupgap": 0,
-            },
-        }
-        if title:
-            layout["title"] = {"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"}
-        return layout
-
-
-def _escape(text: str) -> str:
-    """Plotly shows a subset of HTML; names and labels must stay text."""
-    return html.escape(text, quote=False)
-
-
-def _escaped(texts: Sequence[str]) -> list[str]:
-    return [_escape(t) for t in texts]
-
-
-def _name(series: Series) -> str:
-    name = series.name
-    if len(name) > _LONGEST_NAME:
-        half = (_LONGEST_NAME - 1) // 2
-        name = f"{name[:half]}…{name[-half:]}"
-    return _escape(name)
-
-
-def _group(series: Series) -> str:
-    return _escape(f"{series.model}|{series.name}")
-
-
-def _category(axis: Axis, value: float) -> str:
-    assert axis.categories is not None
-    k = round(value) if np.isfinite(value) else -1
-    return _escape(axis.categories[k]) if 0 <= k < len(axis.categories) else number(float(value))
-
-
-def _log10(values: Array) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs: Array = np.where(values > 0, np.log10(values), np.nan)
-    return logs
-
-
-def _log_step(low: float, high: float) -> int | str:
-    """Ticks at decades on a long log axis, at 1, 2, 5 on a short one."""
-    decades = np.log10(high / low)
-    return max(1, round(decades / 8)) if decades > 1.5 else "D2"
-
-
-def _colorscale(colors: tuple[str, ...]) -> list[list[Any]]:
-    return [[i / (len(colors) - 1), color] for i, color in enumerate(colors)]
-
-
-def _translucent(color: str, alpha: float) -> str:
-    solid = mix(color, color, 0.0)
-    return f"rgba({int(solid[1:3], 16)},{int(solid[3:5], 16)},{int(solid[5:7], 16)},{alpha})"

@@ -1,8 +1,8 @@
 """Palette: one look for each model in every figure, chosen for colour-blind readers.
 
-The hues are the six chromatic colours of Okabe and Ito (2008) that stay visible on white; the field maps
-are viridis (sequential) and ColorBrewer's RdBu (diverging). All of them keep their order under the common
-forms of colour blindness.
+The hues are the six chromatic colours of Okabe and Ito (2008) that stay visible on white; the field
+maps are viridis (sequential) and ColorBrewer's RdBu (diverging). All of them stay distinct under
+the common forms of colour blindness.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from typing import Literal
 
 from landscape.figure import FigureSpec, Guide, Series
 
-__all__ = ["DIVERGING", "HUES", "INK", "SEQUENTIAL", "Palette", "Style", "colormap", "mix", "sample"]
+__all__ = [
+    "DIVERGING",
+    "HUES",
+    "INK",
+    "SEQUENTIAL",
+    "Palette",
+    "Style",
+    "colormap",
+    "mix",
+    "sample",
+]
 
 Dash = Literal["solid", "dash", "dot", "dashdot"]
 Symbol = Literal["circle", "square", "diamond", "triangle", "cross"]
@@ -73,7 +83,7 @@ def sample(colors: tuple[str, ...], value: float) -> str:
 
 
 def colormap(kind: Literal["sequential", "diverging", "line"]) -> tuple[str, ...]:
-    """The equally spaced colours of a map; ``line`` is the sequential one without its faint ends."""
+    """The equally spaced colours of a map; ``line`` is sequential without its faint ends."""
     if kind == "line":
         low, high = _LINE_RANGE
         return tuple(sample(SEQUENTIAL, low + (high - low) * i / 10) for i in range(11))
@@ -83,9 +93,9 @@ def colormap(kind: Literal["sequential", "diverging", "line"]) -> tuple[str, ...
 class Palette:
     """The look of every model of a zoo.
 
-    Models of one group share a hue and differ in shade, dash and symbol; a model without a group has a
-    hue of its own. The look depends only on the order of the mapping, so figures that share a palette
-    show a model the same way.
+    Models of one group share a hue and differ in shade, dash and symbol; a model without a group
+    has a hue of its own. The look depends only on the order of the mapping, so figures that share a
+    palette show a model the same way.
 
     Args:
         models: Group by model, in the order of the zoo; ``""`` for a model without a group.
@@ -95,8 +105,7 @@ class Palette:
         >>> palette.style(Series("resnet-0", "resnet"))
         Style(color='#0072b2', dash='solid', symbol='circle')
         >>> palette.style(Series("resnet-1", "resnet"))
-        Style(color='#004
-        ...
+        Style(color='#00446b', dash='dash', symbol='square')
     """
 
     def __init__(self, models: Mapping[str, str] | None = None) -> None:

@@ -18,7 +18,7 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def symlog(values: ArrayLike, linthresh: float) -> Array:
-    """Linear up to ``±linthresh``, logarithmic (base 10) beyond; odd, continuous, one unit per decade.
+    """Linear up to ``±linthresh``, base-10 logarithmic beyond: odd, continuous, a unit per decade.
 
     Args:
         values: Any shape. NaN stays NaN.
@@ -30,8 +30,7 @@ def symlog(values: ArrayLike, linthresh: float) -> Array:
     """
     v = np.asarray(values, dtype=np.float64)
     size = np.abs(v) / linthresh
-    with np.errstate(divide="ignore"):
-        beyond = np.sign(v) * (1.0 + np.log10(size))
+    beyond = np.copysign(1.0 + np.log10(np.maximum(size, 1.0)), v)
     return np.where(size <= 1.0, v / linthresh, beyond)
 
 
@@ -54,7 +53,7 @@ def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> li
 
 
 def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
-    """Tick values between two positive numbers for a log colour bar: powers of ten, else round numbers.
+    """Tick values between two positive numbers: powers of ten, or round numbers if they are few.
 
     Example:
         >>> log_ticks(0.5, 2000.0)

@@ -1,0 +1,326 @@
+"""The matplotlib back end: figures for papers.
+
+Figures are made without pyplot, so nothing is kept alive behind the caller's back, and no global
+setting stays changed; they show themselves in notebooks and embed their fonts when saved.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems
+from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, runs
+from landscape.plot.palette import Palette, colormap, sample
+from landscape.plot.scales import number
+
+__all__ = ["STYLE", "PaperFigure", "draw"]
+
+Array = NDArray[np.float64]
+
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#59616b",
+    "xtick.color": "#59616b",
+    "ytick.color": "#59616b",
+    "xtick.labelcolor": "#22272e",
+    "ytick.labelcolor": "#22272e",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#d9dde2",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.4,
+    "figure.dpi": 120.0,
+    "savefig.dpi": 200.0,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+}
+"""The style of every figure; applied around drawing and saving only."""
+
+_WIDTH, _HEIGHT = 5.2, 3.4
+_ROW = 0.19
+_DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+_SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "X"}
+
+
+class PaperFigure(Figure):
+    """A figure that shows itself in a notebook and is saved with embedded fonts."""
+
+    def savefig(self, fname: Any, **keywords: Any) -> None:
+        """Save as `matplotlib.figure.Figure.savefig` does, in the style it was drawn in."""
+        with _styled():
+            super().savefig(fname, **keywords)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=self.dpi)
+        return buffer.getvalue()
+
+
+def draw(spec: FigureSpec, palette: Palette) -> PaperFigure:
+    """Draw one figure."""
+    with _styled():
+        return _Drawing(spec, palette).figure()
+
+
+class _Drawing:
+    def __init__(self, spec: FigureSpec, palette: Palette) -> None:
+        self.spec = spec
+        self.palette = palette
+        self.arrangement: Arrangement = arrange(spec)
+        self.canvas = PaperFigure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        self.axes: Axes = self.canvas.add_subplot()
+        self.handles: dict[str, Any] = {}
+        self.bars: list[ColorAxis] = []
+
+    def figure(self) -> PaperFigure:
+        self.set_scale("x")
+        self.set_scale("y")
+        for i, mark in enumerate(self.spec.marks):
+            if isinstance(mark, Line):
+                self.line(i, mark)
+            elif isinstance(mark, Points):
+                self.points(i, mark)
+            elif isinstance(mark, Stems):
+                self.stems(i, mark)
+            elif isinstance(mark, Bars):
+                self.columns(i, mark)
+            elif isinstance(mark, Heatmap):
+                self.heatmap(mark)
+            else:
+                self.guide(mark)
+        if self.arrangement.bar is not None:
+            self.colorbar(self.arrangement.bar, colormap("line"), self.arrangement.bar.limits or (0.0, 1.0))
+        self.axes.set_xlabel(_plain(self.spec.x.title))
+        self.axes.set_ylabel(_plain(self.spec.y.title))
+        self.axes.set_title(_plain(self.spec.title))
+        self.set_axis("x")
+        self.set_axis("y")
+        if self.spec.equal:
+            self.axes.set_aspect("equal", adjustable="box")
+        self.legend()
+        return self.canvas
+
+    # marks
+
+    def line(self, i: int, mark: Line) -> None:
+        style = self.palette.style(mark.series)
+        color = style.color
+        if mark.color_value is not None:
+            color = sample(colormap("line"), mark.color_value)
+        look: dict[str, Any] = {"color": color, "linestyle": _DASHES[mark.style or style.dash]}
+        if mark.markers:
+            look |= {"marker": _SYMBOLS[style.symbol], "markersize": 4}
+        x = np.asarray(mark.x)
+        self.axes.plot(x, np.asarray(mark.y), **look)
+        if mark.low is not None and mark.high is not None:
+            low, high = np.asarray(mark.low), np.asarray(mark.high)
+            if self.spec.y.scale == "log":
+                low = np.maximum(low, self.arrangement.floor)
+            for run in runs(x, low, high):
+                self.axes.fill_between(x[run], low[run], high[run], color=color, alpha=0.18, linewidth=0)
+        self.entry(i, mark.series.name, Line2D([], [], **look))
+
+    def points(self, i: int, mark: Points) -> None:
+        style = self.palette.style(mark.series)
+        x, y = np.asarray(mark.x), np.asarray(mark.y)
+        symbols = np.array(mark.symbols or (style.symbol,) * x.size)
+        for symbol in dict.fromkeys(symbols.tolist()):
+            of = symbols == symbol
+            self.axes.plot(
+                x[of], y[of], linestyle="", marker=_SYMBOLS[symbol], markersize=5, color=style.color
+            )
+        self.error(x, y, mark.error, style.color)
+        look = {
+            "linestyle": "",
+            "marker": _SYMBOLS[style.symbol],
+            "markersize": 5,
+            "color": style.color,
+        }
+        self.entry(i, mark.series.name, Line2D([], [], **look))  # type: ignore[arg-type]
+
+    def stems(self, i: int, mark: Stems) -> None:
+        style = self.palette.style(mark.series)
+        x = np.asarray(mark.x) + self.arrangement.slots[i].offset
+        y = np.asarray(mark.y)
+        good = np.isfinite(x) & np.isfinite(y)
+        self.axes.vlines(x[good], self.arrangement.floor, y[good], color=style.color, linewidth=1.0)
+        look = {
+            "linestyle": "",
+            "marker": _SYMBOLS[style.symbol],
+            "markersize": 5,
+            "color": style.color,
+        }
+        self.axes.plot(x, y, **look)  # type: ignore[arg-type]
+        self.error(x, y, mark.error, style.color)
+        self.entry(i, mark.series.name, Line2D([], [], **look))  # type: ignore[arg-type]
+
+    def columns(self, i: int, mark: Bars) -> None:
+        style = self.palette.style(mark.series)
+        slot = self.arrangement.slots[i]
+        x, y = np.asarray(mark.x) + slot.offset, np.asarray(mark.y)
+        floor = self.arrangement.floor
+        self.axes.bar(x, y - floor, width=slot.width, bottom=floor, color=style.color, linewidth=0)
+        self.error(x, y, mark.error, style.color)
+        self.entry(i, mark.series.name, Line2D([], [], color=style.color, linewidth=6))
+
+    def heatmap(self, mark: Heatmap) -> None:
+        x, y, z = np.asarray(mark.x), np.asarray(mark.y), np.asarray(mark.z)
+        colors = colormap(mark.color.kind)
+        limits = color_limits(mark.color, z)
+        look: dict[str, Any] = {"cmap": _map(colors), "norm": _norm(mark.color, limits)}
+        shown = np.ma.masked_invalid(np.where(z > 0, z, np.nan) if mark.color.scale == "log" else z)
+        if mark.contours and min(z.shape) >= 2 and shown.count() > 0:
+            ends = np.log10(limits) if mark.color.scale == "log" else limits
+            levels = np.linspace(ends[0], ends[1], 21)
+            if mark.color.scale == "log":
+                levels = 10**levels
+            self.axes.contourf(x, y, shown, levels=levels, extend="both", **look)
+            self.axes.contour(x, y, shown, levels=levels, colors="white", linewidths=0.3, alpha=0.5)
+        else:
+            self.axes.pcolormesh(_edges(x), _edges(y), shown, shading="flat", rasterized=True, **look)
+        self.axes.grid(False)
+        if mark.color not in self.bars:
+            self.colorbar(mark.color, colors, limits)
+
+    def guide(self, mark: Guide) -> None:
+        look: dict[str, Any] = {
+            "color": "#7d8590",
+            "linewidth": 0.9,
+            "linestyle": "--",
+            "zorder": 1.5,
+        }
+        left = mark.x is not None
+        if mark.x is not None:
+            self.axes.axvline(mark.x, **look)
+            at, place = (mark.x, 0.99), self.axes.get_xaxis_transform()
+        else:
+            assert mark.y is not None
+            self.axes.axhline(mark.y, **look)
+            left = left or self.arrangement.crowded_guides
+            at, place = (0.01 if left else 0.99, mark.y), self.axes.get_yaxis_transform()
+        if mark.label:
+            self.axes.annotate(
+                _plain(mark.label),
+                at,
+                xycoords=place,
+                xytext=(3, 0) if mark.x is not None else (0, 2),
+                textcoords="offset points",
+                ha="left" if left else "right",
+                va="top" if mark.x is not None else "bottom",
+                fontsize=7.5,
+                color="#59616b",
+                annotation_clip=True,
+            )
+
+    # pieces
+
+    def error(self, x: Array, y: Array, error: Any, color: str) -> None:
+        if error is None:
+            return
+        good = np.isfinite(x) & np.isfinite(y) & np.isfinite(np.asarray(error))
+        size = np.abs(np.asarray(error)[good])
+        self.axes.errorbar(x[good], y[good], yerr=size, linestyle="", color=color, elinewidth=1.0, capsize=2)
+
+    def entry(self, i: int, name: str, handle: Any) -> None:
+        if i in self.arrangement.named:
+            handle.set_label(_plain(name))
+            self.handles[f"{i}"] = handle
+
+    def colorbar(self, color: ColorAxis, colors: tuple[str, ...], limits: tuple[float, float]) -> None:
+        self.bars.append(color)
+        mappable = matplotlib.cm.ScalarMappable(_norm(color, limits), _map(colors))
+        bar = self.canvas.colorbar(mappable, ax=self.axes, pad=0.02, fraction=0.05, aspect=24)
+        bar.outline.set_visible(False)
+        bar.set_label(_plain(color.title))
+        if color.scale == "log":
+            values, texts = color_ticks(color, limits)
+            bar.ax.yaxis.set_minor_locator(NullLocator())
+            bar.set_ticks(values, labels=texts)
+
+    def set_scale(self, name: str) -> None:
+        axis = self.spec.x if name == "x" else self.spec.y
+        options: dict[str, Any] = {"nonpositive": "mask"} if axis.scale == "log" else {}
+        if axis.scale == "symlog":
+            # In base 10, linscale 0.9 makes the linear half as long as one decade, as in `symlog`.
+            options = {"linthresh": axis.linthresh, "linscale": 0.9}
+        getattr(self.axes, f"set_{name}scale")(axis.scale, **options)
+
+    def set_axis(self, name: str) -> None:
+        axis = self.spec.x if name == "x" else self.spec.y
+        ticks = self.arrangement.ticks(self.spec, "x" if name == "x" else "y")
+        which = self.axes.xaxis if name == "x" else self.axes.yaxis
+        if ticks is not None:
+            which.set_major_locator(FixedLocator(ticks))
+            which.set_minor_locator(NullLocator())
+            texts = [number(t) for t in ticks] if axis.categories is None else axis.categories
+            which.set_major_formatter(FixedFormatter([_plain(t) for t in texts]))
+        elif self.spec.equal and axis.scale == "linear":
+            which.set_major_locator(MaxNLocator(5))
+        if axis.categories is not None:
+            which.grid(False)
+            if name == "x" and sum(len(c) for c in axis.categories) > 60:
+                self.axes.tick_params("x", rotation=45)
+                for label in self.axes.get_xticklabels():
+                    label.set(ha="right", rotation_mode="anchor")
+        if axis.limits is not None:
+            getattr(self.axes, f"set_{name}lim")(*axis.limits)
+
+    def legend(self) -> None:
+        handles = list(self.handles.values())
+        if len(handles) < 2:
+            return
+        longest = max(len(str(h.get_label())) for h in handles)
+        columns = int(np.clip(78 // (longest + 7), 1, min(4, len(handles))))
+        rows = -(-len(handles) // columns)
+        self.canvas.set_size_inches(_WIDTH, _HEIGHT + _ROW * rows)
+        self.canvas.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
+
+
+def _styled() -> AbstractContextManager[None]:
+    rc: Any = STYLE
+    return matplotlib.rc_context(rc)
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib shows as it is: a dollar sign would start mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _map(colors: Sequence[str]) -> Colormap:
+    return LinearSegmentedColormap.from_list("landscape", list(colors))
+
+
+def _norm(color: ColorAxis, limits: tuple[float, float]) -> Normalize:
+    return LogNorm(*limits) if color.scale == "log" else Normalize(*limits)
+
+
+def _edges(centres: Array) -> Array:
+    """The borders of cells around their centres."""
+    if centres.size == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middles = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middles[0]], middles, [2 * centres[-1] - middles[-1]]])

@@ -1,0 +1,204 @@
+"""The plotly back end's page side: axes, legend, texts and colours as plotly wants them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from landscape.figure import Axis, FigureSpec, Heatmap, Series
+from landscape.plot.arrange import Arrangement
+from landscape.plot.palette import INK
+from landscape.plot.scales import number, symlog
+
+__all__ = [
+    "CONFIG",
+    "EDGE",
+    "GAP",
+    "category",
+    "colorscale",
+    "escape",
+    "escaped",
+    "has_field",
+    "layout",
+    "legend_key",
+    "log10",
+    "on_axis",
+    "short_name",
+    "translucent",
+]
+
+Array = NDArray[np.float64]
+
+CONFIG: dict[str, Any] = {
+    "responsive": True,
+    "displaylogo": False,
+    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+}
+"""How a page shows a figure: no logo, and no button that sends data anywhere."""
+
+GAP = "\u2002"
+"""Stands between the ticks of a colour bar and its title."""
+
+EDGE = "rgba(128,136,148,0.7)"
+"""Axis lines and guides: visible on white and on black."""
+
+_GRID = "rgba(128,136,148,0.22)"
+_TEXT = "#2b3138"
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_HEIGHT = 380
+_LEGEND_ROW = 21
+_LONGEST_NAME = 44
+
+
+def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The layout of a figure: the legend stands below the axes, and the height grows with it."""
+    title = escape(spec.title)
+    entries = [spec.marks[i].series for i in arrangement.named]  # type: ignore[union-attr]
+    out: dict[str, Any] = {
+        "template": go.layout.Template(),
+        "font": {"family": _FONT, "size": 12, "color": _TEXT},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "xaxis": _axis(spec, arrangement, "x"),
+        "yaxis": _axis(spec, arrangement, "y"),
+        "shapes": list(shapes),
+        "hovermode": "closest",
+        "barmode": "overlay",
+        "height": _HEIGHT + _legend_rows(entries) * _LEGEND_ROW + (30 if title else 0),
+        "margin": {"l": 60, "r": 16, "t": 44 if title else 28, "b": 48},
+        "showlegend": len(entries) > 1,
+        "legend": {
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+            "font": {"size": 12},
+            "maxheight": 0.34,
+            "itemwidth": 40,
+            "tracegroupgap": 0,
+        },
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": EDGE, "activecolor": INK},
+    }
+    if title:
+        out["title"] = {"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"}
+    return out
+
+
+def _legend_rows(entries: Sequence[Series]) -> int:
+    """Rows that the legend takes on a page of common width, at most 8; a longer one scrolls."""
+    if len(entries) < 2:
+        return 0
+    longest = max(len(short_name(s)) for s in entries)
+    columns = max(1, 760 // (60 + 7 * longest))
+    return min(8, -(-len(entries) // columns))
+
+
+def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, Any]:
+    axis = spec.x if name == "x" else spec.y
+    out: dict[str, Any] = {
+        "title": {"text": escape(axis.title), "font": {"size": 13}, "standoff": 8},
+        "tickfont": {"size": 12},
+        "type": "log" if axis.scale == "log" else "linear",
+        "gridcolor": _GRID,
+        "zeroline": False,
+        "showline": True,
+        "linecolor": EDGE,
+        "ticks": "outside",
+        "tickcolor": EDGE,
+        "ticklen": 4,
+        "automargin": True,
+        "exponentformat": "power",
+        "minexponent": 5,
+    }
+    if axis.scale == "log":
+        low, high = arrangement.extents[name]
+        out["dtick"] = _log_step(low, high)
+        if low >= 1e-4 and high <= 1e5:
+            out["tickformat"] = "~g"  # 0.01 reads better than a power
+    ticks = arrangement.ticks(spec, "x" if name == "x" else "y")
+    if ticks is not None:
+        texts = escaped(axis.categories or [number(t) for t in ticks])
+        out |= {"tickmode": "array", "tickvals": on_axis(axis, ticks), "ticktext": texts}
+    if axis.categories is not None:
+        out["showgrid"] = False
+    if axis.limits is not None:
+        ends = np.log10(axis.limits) if axis.scale == "log" else on_axis(axis, axis.limits)
+        out["range"] = [float(end) for end in ends]
+    elif has_field(spec):
+        out["constrain"] = "domain"
+    if spec.equal and name == "y":
+        out |= {"scaleanchor": "x", "scaleratio": 1, "constrain": "domain"}
+    return out
+
+
+def _log_step(low: float, high: float) -> int | str:
+    """Ticks at decades on a long log axis, at 1, 2, 5 on a short one."""
+    decades = float(np.log10(high / low))
+    return max(1, round(decades / 8)) if decades > 1.5 else "D2"
+
+
+def on_axis(axis: Axis, values: Any) -> Array:
+    """Where values stand on an axis: plotly has no symlog axis and is given transformed values."""
+    array = np.asarray(values, dtype=np.float64)
+    return symlog(array, axis.linthresh) if axis.scale == "symlog" else array
+
+
+def has_field(spec: FigureSpec) -> bool:
+    """Whether the figure shows a field, over which guides must be drawn."""
+    return any(isinstance(m, Heatmap) for m in spec.marks)
+
+
+def escape(text: str) -> str:
+    """Plotly shows a subset of HTML and takes $...$ for formulas; names and labels must stay text."""
+    return html.escape(text, quote=False).replace("$", "&#36;")
+
+
+def escaped(texts: Sequence[str]) -> list[str]:
+    """Several texts, escaped."""
+    return [escape(t) for t in texts]
+
+
+def short_name(series: Series) -> str:
+    """The legend entry, escaped; the middle of a very long one is left out."""
+    name = series.name
+    if len(name) > _LONGEST_NAME:
+        half = (_LONGEST_NAME - 1) // 2
+        name = f"{name[:half]}…{name[-half:]}"
+    return escape(name)
+
+
+def legend_key(series: Series) -> str:
+    """What a legend entry shows and hides together."""
+    return escape(f"{series.model}|{series.name}")
+
+
+def category(axis: Axis, value: float) -> str:
+    """The name of a position on an axis of categories, escaped."""
+    names = axis.categories or ()
+    k = round(value) if np.isfinite(value) else -1
+    return escape(names[k]) if 0 <= k < len(names) else number(float(value))
+
+
+def log10(values: Array) -> Array:
+    """The decadic logarithm; NaN where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs: Array = np.where(values > 0, np.log10(values), np.nan)
+    return logs
+
+
+def colorscale(colors: tuple[str, ...]) -> list[list[Any]]:
+    """Equally spaced colours as plotly writes them."""
+    return [[i / (len(colors) - 1), color] for i, color in enumerate(colors)]
+
+
+def translucent(color: str, alpha: float) -> str:
+    """A ``#rrggbb`` colour with an opacity."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"
