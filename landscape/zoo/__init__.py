@@ -1,0 +1,1 @@
+"""Zoos: checkpoints, manifests, plans and runs."""

@@ -1,0 +1,231 @@
+"""The manifest ``zoo.toml``: read, checked, and turned into a zoo."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from landscape.errors import InputError, suggest
+from landscape.zoo.spec import (
+    Builder,
+    ModelSpec,
+    SectionSpec,
+    Settings,
+    ZooSpec,
+    check_name,
+    parse_seed,
+)
+from landscape.zoo.text import one_line
+
+__all__ = ["read_manifest"]
+
+_REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Builder(_Table):
+    builder: str = Field(pattern=_REFERENCE)
+    kwargs: dict[str, Any] = {}
+
+    def spec(self) -> Builder:
+        return Builder(self.builder, self.kwargs)
+
+
+class _Problem(_Table):
+    loss: str = "cross_entropy"
+    weight_decay: float = Field(0.0, ge=0.0, allow_inf_nan=False)
+    batch_size: int = Field(256, ge=1)
+    batchnorm: Literal["eval", "train"] = "eval"
+    parameters: tuple[str, ...] | None = None
+    forward: str | None = Field(None, pattern=_REFERENCE)
+    device: str | None = None
+    allow: tuple[str, ...] = ()
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _one_glob(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class _Checkpoint(_Table):
+    path: str = Field(min_length=1)
+    name: str | None = None
+    builder: str | None = Field(None, pattern=_REFERENCE)
+    kwargs: dict[str, Any] | None = None
+    group: str = ""
+    seed: int | None = None
+    tags: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+
+
+class _Manifest(_Table):
+    name: str | None = None
+    model: _Builder | None = None
+    data: _Builder
+    problem: _Problem = _Problem()
+    analyses: dict[str, dict[str, Any]] = {}
+    checkpoints: tuple[_Checkpoint, ...] = Field(min_length=1)
+
+
+_TABLES: dict[str, type[_Table]] = {
+    "model": _Builder,
+    "data": _Builder,
+    "problem": _Problem,
+    "checkpoints": _Checkpoint,
+}
+
+
+def read_manifest(path: str | Path) -> ZooSpec:
+    """Read a manifest. Paths in it are relative to its folder.
+
+    Checkpoints need not exist: a missing one is a failure of that model alone. The options of the
+    analyses are checked when the run is planned.
+
+    Raises:
+        InputError: If the manifest is missing, is not TOML, or holds unknown or unusable entries.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no manifest '{path}'; `landscape scan DIR --write-manifest` writes one."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"manifest '{path}' cannot be read: {one_line(error)}.") from error
+    try:
+        manifest = _Manifest(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"manifest '{path}' is not valid TOML: {one_line(error)}.") from error
+    except ValidationError as error:
+        raise InputError(f"manifest '{path}': {_sentence(error)}") from error
+    folder = path.resolve().parent
+    try:
+        return ZooSpec(
+            name=manifest.name or folder.name,
+            folder=folder,
+            models=_models(manifest, folder),
+            data=manifest.data.spec(),
+            settings=Settings(**dict(manifest.problem)),
+            sections=tuple(_sections(manifest)),
+        )
+    except InputError as error:
+        raise InputError(f"manifest '{path}': {error}") from error
+
+
+def _sections(manifest: _Manifest) -> Iterator[SectionSpec]:
+    for label, table in manifest.analyses.items():
+        options = dict(table)
+        analysis = options.pop("analysis", label)
+        if not isinstance(analysis, str):
+            raise InputError(f"[analyses.{label}] names its analysis by {analysis!r}, not by a text.")
+        yield SectionSpec(check_name("section", label), analysis, options)
+
+
+def _models(manifest: _Manifest, folder: Path) -> tuple[ModelSpec, ...]:
+    models = [m for entry in manifest.checkpoints for m in _expand(entry, manifest.model, folder)]
+    twice = [name for name, count in Counter(m.name for m in models).items() if count > 1]
+    if twice:
+        raise InputError(f"two checkpoints are named '{twice[0]}'; give each [[checkpoints]] its own name.")
+    return tuple(models)
+
+
+def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Iterator[ModelSpec]:
+    builder = _builder(entry, default)
+    given = os.path.expanduser(entry.path)  # noqa: PTH111 - a glob is not a path yet
+    if not glob.has_magic(given):
+        name = check_name("checkpoint", entry.name or Path(given).stem)
+        yield ModelSpec(
+            name=name,
+            path=folder / given,
+            shown=entry.path,
+            builder=builder,
+            group=entry.group,
+            seed=entry.seed,
+            tags=entry.tags,
+            metrics=entry.metrics,
+        )
+        return
+    if entry.name is not None:
+        raise InputError(
+            f"path '{entry.path}' stands for many files, which take their names from the files;"
+            " drop its name."
+        )
+    files = sorted(p for p in glob.glob(given, root_dir=folder, recursive=True))  # noqa: PTH207
+    files = [f for f in files if (folder / f).is_file()]
+    if not files:
+        raise InputError(f"no file matches path '{entry.path}'.")
+    for file, name in zip(files, _names(files), strict=True):
+        yield ModelSpec(
+            name=check_name("checkpoint", name),
+            path=folder / file,
+            shown=file,
+            builder=builder,
+            group=entry.group,
+            seed=parse_seed(name) if entry.seed is None else entry.seed,
+            tags=entry.tags,
+            metrics=entry.metrics,
+        )
+
+
+def _names(files: list[str]) -> list[str]:
+    """Names from the stems; if these are not unique, from the folders below the common one too."""
+    stems = [Path(f).stem for f in files]
+    if len(set(stems)) == len(stems):
+        return stems
+    common = os.path.commonpath([os.path.dirname(f) for f in files])  # noqa: PTH120 - plain strings
+    return ["-".join(Path(os.path.relpath(f, common)).with_suffix("").parts) for f in files]
+
+
+def _builder(entry: _Checkpoint, default: _Builder | None) -> Builder:
+    """The entry's own builder, with the default's arguments unless it names another builder."""
+    if entry.builder is not None:
+        same = default is not None and default.builder == entry.builder
+        inherited = default.kwargs if default is not None and same else {}
+        return Builder(entry.builder, {**inherited, **(entry.kwargs or {})})
+    if default is None:
+        raise InputError(
+            f"checkpoint '{entry.name or entry.path}' has no builder; name one there or under [model]."
+        )
+    return Builder(default.builder, {**default.kwargs, **(entry.kwargs or {})})
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing wrong with a manifest, in a sentence."""
+    first = error.errors()[0]
+    place = [p for p in first["loc"] if p != "[key]"]
+    table = _TABLES.get(str(place[0]), _Manifest) if place else _Manifest
+    if len(place) == 1:
+        table = _Manifest
+    if first["type"] == "extra_forbidden":
+        hint = suggest(str(place[-1]), table.model_fields)
+        return f"{_where(place[:-1])} has no entry '{place[-1]}'; {hint}"
+    if first["type"] == "missing":
+        return f"{_where(place[:-1])} lacks '{place[-1]}'."
+    if first["type"] == "string_pattern_mismatch":
+        return (
+            f"'{place[-1]}' in {_where(place[:-1])} must be 'package.module:function';"
+            f" got {first['input']!r}."
+        )
+    if not place:
+        return f"{first['msg']}."
+    return f"'{place[-1]}' in {_where(place[:-1])} cannot be {first['input']!r}: {first['msg']}."
+
+
+def _where(place: list[int | str]) -> str:
+    if not place:
+        return "the top level"
+    if place[0] == "checkpoints":
+        number = f" number {place[1] + 1}" if len(place) > 1 and isinstance(place[1], int) else ""
+        return f"[[checkpoints]]{number}"
+    return f"[{'.'.join(str(p) for p in place)}]"

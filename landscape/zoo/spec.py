@@ -1,0 +1,170 @@
+"""What a zoo is made of, as plain values that travel between processes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from landscape.errors import InputError
+from landscape.store import ModelRecord
+
+__all__ = [
+    "Builder",
+    "ModelSpec",
+    "SectionSpec",
+    "Settings",
+    "Skipped",
+    "ZooSpec",
+    "check_name",
+    "parse_seed",
+]
+
+_SEED = re.compile(r"(?:^|[-_./])(?:seed|s)[-_=]?(\d+)(?=$|[-_./])")
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A function of the user's that makes a model or data.
+
+    Attributes:
+        reference: ``package.module:function``.
+        kwargs: Its keyword arguments.
+    """
+
+    reference: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What of it enters a task's key."""
+        return {"builder": self.reference, "kwargs": dict(self.kwargs)}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One checkpoint of a zoo.
+
+    Attributes:
+        name: Unique within the zoo.
+        path: The file.
+        shown: The file as the manifest names it.
+        builder: Makes the model that it fits; ``None`` if not known yet.
+        group: Models to be compared with one another; may be empty.
+        seed: Training seed, if known.
+        tags: Free labels.
+        metrics: Numbers recorded in training.
+    """
+
+    name: str
+    path: Path
+    shown: str = ""
+    builder: Builder | None = None
+    group: str = ""
+    seed: int | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def record(self) -> ModelRecord:
+        """What the store remembers of it."""
+        shown = self.shown or self.path.name
+        return ModelRecord(self.name, self.group, self.seed, dict(self.tags), dict(self.metrics), shown)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a `landscape.Problem` is made of each model; see there.
+
+    Attributes:
+        loss: A name, or ``package.module:function``.
+        weight_decay: λ.
+        batch_size: Micro-batch size.
+        batchnorm: ``eval`` or ``train``.
+        parameters: Globs over parameter names; ``None`` for all trainable ones.
+        forward: ``package.module:function`` or ``None``.
+        device: Where to compute; ``None`` for the CPU.
+        allow: Names that a pickle may import.
+    """
+
+    loss: str = "cross_entropy"
+    weight_decay: float = 0.0
+    batch_size: int = 256
+    batchnorm: str = "eval"
+    parameters: tuple[str, ...] | None = None
+    forward: str | None = None
+    device: str | None = None
+    allow: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """What of it enters a task's key."""
+        names = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class SectionSpec:
+    """One analysis to run, under its label.
+
+    Attributes:
+        label: Unique within the zoo.
+        analysis: What `landscape.analyses.find` takes.
+        options: Options other than the defaults.
+    """
+
+    label: str
+    analysis: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that a scan left out, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ZooSpec:
+    """A whole zoo.
+
+    Attributes:
+        name: Shown in reports.
+        folder: Where the manifest is; builders are imported from here.
+        models: The checkpoints, in order.
+        data: Makes the data; ``None`` if not known yet.
+        settings: How problems are made.
+        sections: The analyses to run.
+        skipped: What a scan left out.
+    """
+
+    name: str
+    folder: Path
+    models: tuple[ModelSpec, ...]
+    data: Builder | None = None
+    settings: Settings = field(default_factory=Settings)
+    sections: tuple[SectionSpec, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+def check_name(kind: str, name: str) -> str:
+    """A name that can be a group in an HDF5 file.
+
+    Raises:
+        InputError: If it is empty, has a slash, or is ``.`` or ``..``.
+    """
+    if not name or "/" in name or name in (".", "..") or not name.isprintable():
+        raise InputError(f"{name!r} cannot be the name of a {kind}: names are printable and have no slash.")
+    return name
+
+
+def parse_seed(name: str) -> int | None:
+    """The training seed that a file name states, if it does.
+
+    Example:
+        >>> parse_seed("resnet-s3"), parse_seed("vit_seed=12_last"), parse_seed("resnet18")
+        (3, 12, None)
+    """
+    match = _SEED.search(name)
+    return int(match[1]) if match else None

@@ -1,0 +1,147 @@
+"""Tasks and the events of a run: what goes to workers, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape.registry import Scope
+from landscape.zoo.spec import Builder, Settings
+
+__all__ = [
+    "Done",
+    "Event",
+    "Failed",
+    "Listener",
+    "Member",
+    "Notice",
+    "Planned",
+    "Progress",
+    "Setup",
+    "Started",
+    "Task",
+]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all tasks of a run share.
+
+    Attributes:
+        folder: Where builders are imported from.
+        data: Makes the data.
+        settings: How problems are made.
+        store: Where results go.
+        trust_pickle: Whether pickles may run code.
+        fingerprint: Content hash of the data that the plan was made for; ``None`` before that.
+    """
+
+    folder: Path
+    data: Builder
+    settings: Settings
+    store: Path
+    trust_pickle: bool = False
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model that a task looks at.
+
+    Attributes:
+        name: Its name in the zoo.
+        path: The checkpoint.
+        builder: Makes the model.
+        stamp: Size and time of change of the file when the plan was made.
+        group: Its group.
+        seed: Its training seed.
+        tags: Its tags as JSON.
+    """
+
+    name: str
+    path: Path
+    builder: Builder
+    stamp: tuple[int, int]
+    group: str
+    seed: int | None
+    tags: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One analysis of one subject.
+
+    Attributes:
+        key: Content hash; names the result file.
+        label: The section.
+        analysis: What `landscape.analyses.find` takes.
+        folder: Name of the analysis: folder in the store.
+        options: Validated options as JSON.
+        scope: What the subject is.
+        subject: Name of the model, pair or group.
+        members: The models: one, two or several.
+        error: Why it cannot be done at all (a checkpoint is missing); ``None`` if nothing is known.
+    """
+
+    key: str
+    label: str
+    analysis: str
+    folder: str
+    options: str
+    scope: Scope
+    subject: str
+    members: tuple[Member, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The run begins: tasks to do, and tasks done before."""
+
+    todo: int
+    done: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task begins."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A task has finished this fraction of its work."""
+
+    task: Task
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task's result is on disk."""
+
+    task: Task
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task failed: one sentence, its kind (see `landscape.store.Failure`), and where in the code."""
+
+    task: Task
+    error: str
+    kind: str
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to tell the user that is not about one task."""
+
+    text: str
+
+
+Event = Planned | Started | Progress | Done | Failed | Notice
+Listener = Callable[[Event], None]

@@ -1,0 +1,234 @@
+"""Workbench: what one process needs to carry out tasks one after the other."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError
+from landscape.registry import Context, Pair
+from landscape.store import Store
+from landscape.zoo.builders import build_data, build_model, find_analysis, importing_from, resolve
+from landscape.zoo.checkpoint import load_into, read_state
+from landscape.zoo.task import Done, Failed, Listener, Member, Progress, Setup, Started, Task
+from landscape.zoo.text import one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from landscape.core.problem import Problem
+
+__all__ = ["Workbench", "file_stamp"]
+
+_PROGRESS_EVERY_S = 0.2
+
+
+class Workbench:
+    """Builds the data once, keeps the last problem, and turns a task into a file in the store.
+
+    Results do not depend on what was done before: problems are never changed by an analysis, and the
+    global random generators are seeded anew for data, model and analysis, and restored afterwards.
+
+    Args:
+        setup: What all tasks share.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.store = Store(setup.store)
+        self._data: tuple[list[Any], str] | None = None
+        self._last: tuple[Member, Problem] | None = None
+
+    def data(self) -> tuple[list[Any], str]:
+        """The batches of the zoo's data, and their content hash.
+
+        Raises:
+            InputError: If the builder fails, or its data differ from what the plan was made for.
+        """
+        if self._data is None:
+            import torch
+
+            from landscape.core.data import read_batches, tensors_in
+            from landscape.core.provenance import fingerprint
+
+            settings = self.setup.settings
+            with _seeded():
+                given = build_data(self.setup.data, self.setup.folder)
+                batches = read_batches(
+                    given,
+                    batch_size=settings.batch_size,
+                    device=torch.device(settings.device or "cpu"),
+                    dtype=None,
+                )
+            raw = [b.raw for b in batches]
+            found = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
+            self._data = raw, found
+        expected = self.setup.fingerprint
+        if expected is not None and self._data[1] != expected:
+            raise InputError(
+                f"data builder '{self.setup.data.reference}' is not deterministic: it made other data"
+                " here than when the run was planned; seed it."
+            )
+        return self._data
+
+    def problem(self, member: Member) -> Problem:
+        """The problem of a model; the last one is kept.
+
+        Raises:
+            LandscapeError: If builder, checkpoint, data or loss cannot be used.
+        """
+        if self._last is not None and self._last[0] == member:
+            return self._last[1]
+        self._last = None
+        problem = self._make_problem(self.load(member))
+        self._last = member, problem
+        return problem
+
+    def load(self, member: Member) -> nn.Module:
+        """A model with its checkpoint loaded.
+
+        Raises:
+            LandscapeError: If its builder or its checkpoint cannot be used.
+        """
+        if file_stamp(member.path) != member.stamp:
+            raise CheckpointError(f"checkpoint '{member.path}' changed after the run was planned; run again.")
+        with _seeded():
+            model = build_model(member.builder, self.setup.folder)
+        state = read_state(member.path, allow=self.setup.settings.allow, trust_pickle=self.setup.trust_pickle)
+        load_into(model, state, str(member.path))
+        return model
+
+    def carry_out(self, task: Task, emit: Listener) -> None:
+        """Do one task; its result is on disk when ``Done`` is emitted. No error leaves this."""
+        emit(Started(task))
+        start = time.perf_counter()
+        if task.error is not None:
+            emit(Failed(task, task.error, "checkpoint"))
+            return
+        try:
+            self._write(task, emit)
+        except (Exception, SystemExit) as error:
+            self._last = None
+            trace = traceback.format_exc()
+            emit(Failed(task, _sentence(error), _kind(error), trace))
+            return
+        emit(Done(task, time.perf_counter() - start))
+
+    def _write(self, task: Task, emit: Listener) -> None:
+        analysis = find_analysis(task.analysis, self.setup.folder)
+        params = analysis.validate(json.loads(task.options))
+        last = time.monotonic()
+
+        def progress(fraction: float) -> None:
+            nonlocal last
+            if time.monotonic() - last > _PROGRESS_EVERY_S:
+                last = time.monotonic()
+                emit(Progress(task, float(fraction)))
+
+        context = Context(progress, self.store.partial(task.folder, task.key))
+        with importing_from(self.setup.folder), _seeded():
+            ds = analysis.run(self._subject(task), params, context)
+        self.store.write(ds.assign_attrs(_identity(task)), task.key)
+
+    def _subject(self, task: Task) -> Any:
+        if task.scope == "group":
+            return {m.name: self._make_problem(self.load(m)) for m in task.members}
+        problem = self.problem(task.members[0])
+        if task.scope == "checkpoint":
+            return problem
+        a, b = (_state(self.load(m)) for m in task.members)
+        return Pair(problem, a, b)
+
+    def _make_problem(self, model: nn.Module) -> Problem:
+        from landscape.core.problem import Problem
+
+        settings = self.setup.settings
+        loss: Any = settings.loss
+        if ":" in loss:
+            loss = resolve(loss, self.setup.folder, "loss")
+        forward = settings.forward and resolve(settings.forward, self.setup.folder, "forward")
+        return Problem(
+            model,
+            loss,
+            self.data()[0],
+            weight_decay=settings.weight_decay,
+            parameters=settings.parameters,
+            forward=forward or None,
+            device=settings.device,
+            batchnorm=cast(Literal["eval", "train"], settings.batchnorm),
+            batch_size=settings.batch_size,
+        )
+
+
+def file_stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file; zeros if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def _identity(task: Task) -> dict[str, Any]:
+    """The attributes that say which model of which zoo a result is about."""
+    first = task.members[0]
+    attrs: dict[str, Any] = {
+        "label": task.label,
+        "model": task.subject,
+        "key": task.key,
+        "group": first.group,
+    }
+    if task.scope == "checkpoint":
+        attrs["tags"] = first.tags
+        if first.seed is not None:
+            attrs["model_seed"] = first.seed
+    return attrs
+
+
+def _kind(error: BaseException) -> str:
+    kinds = ((CheckpointError, "checkpoint"), (StoreError, "store"), (LandscapeError, "input"))
+    return next((kind for cls, kind in kinds if isinstance(error, cls)), "error")
+
+
+def _sentence(error: BaseException) -> str:
+    """One sentence; for an error that we did not foresee, with the place in the code."""
+    if isinstance(error, LandscapeError):
+        return f"{one_line(error)}."
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {one_line(error)}{where}."
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Within it, the global random generators start from 0; afterwards they are as before."""
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - users' code uses it
+    with torch.random.fork_rng(devices=_devices()):
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(0)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _devices() -> list[int]:
+    import torch
+
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

@@ -1,0 +1,245 @@
+"""Checkpoints: every form is read, nothing in them is run, and what is wrong is said in a sentence."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import datetime
+import hashlib
+import io
+import os
+import pickle
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from landscape.errors import CheckpointError
+from landscape.zoo.checkpoint import file_sha256, load_checkpoint, load_into, strip_prefixes
+from landscape.zoo.pickles import unsafe_globals
+
+
+class Malicious:
+    """A pickle of this makes a folder when loaded by plain pickle: seen at once if its code ran."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return (os.mkdir, (self.mark,))
+
+
+@pytest.fixture
+def state():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
+
+
+def same(a, b):
+    return list(a) == list(b) and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def wrapped(state):
+    """All forms in which people save a state_dict."""
+    parallel = {f"module.{k}": v for k, v in state.items()}
+    compiled = {f"_orig_mod.{k}": v for k, v in state.items()}
+    both = {f"module._orig_mod.{k}": v for k, v in state.items()}
+    parameters = {k: nn.Parameter(v) if v.is_floating_point() else v for k, v in state.items()}
+    return {
+        "plain": state,
+        "dict": dict(state),
+        "parallel": parallel,
+        "compiled": compiled,
+        "both": both,
+        "parameters": parameters,
+        "nested": {"state_dict": state, "epoch": 3},
+        "model_state_dict": {"model_state_dict": parallel, "optimizer": {"lr": 0.1}},
+        "model": {"model": both, "args": [1, 2]},
+        "twice": {"model": {"state_dict": compiled}},
+    }
+
+
+@pytest.mark.parametrize("form", list(wrapped({})))
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
+def test_every_form_gives_the_plain_state_dict(form, legacy, suffix, state, tmp_path):
+    """Oracle: the tensors before saving."""
+    path = tmp_path / f"x{suffix}"
+    torch.save(wrapped(state)[form], path, _use_new_zipfile_serialization=not legacy)
+    assert same(load_checkpoint(path), state)
+
+
+def test_safetensors(state, tmp_path):
+    """Oracle: the tensors before saving (the format keeps no order)."""
+    save_file({f"module.{k}": v for k, v in state.items()}, tmp_path / "x.safetensors")
+    loaded = load_checkpoint(tmp_path / "x.safetensors")
+    assert same({k: loaded[k] for k in state}, state)
+
+
+def test_a_prefix_that_only_some_keys_have_stays():
+    assert list(strip_prefixes({"module.a": 0, "b": 1})) == ["module.a", "b"]
+    assert strip_prefixes({}) == {}
+
+
+def test_a_model_whose_own_part_is_called_module(tmp_path):
+    """Oracle: the model's own state, saved from a model of the same class."""
+    model = nn.Sequential(collections.OrderedDict(module=nn.Linear(2, 2)))
+    other = nn.Sequential(collections.OrderedDict(module=nn.Linear(2, 2)))
+    load_into(other, model.state_dict(), "x")
+    assert same(other.state_dict(), model.state_dict())
+
+
+@pytest.mark.parametrize("how", ["zip", "legacy", "pickle2", "pickle4", "pickle5"])
+def test_code_in_a_pickle_is_not_run(how, state, tmp_path):
+    """Oracle: the folder that its code would make; plain unpickling does make it (checked last)."""
+    mark, path = tmp_path / "mark", tmp_path / "evil.pt"
+    content = {"state_dict": state, "x": Malicious(mark)}
+    if how in ("zip", "legacy"):
+        torch.save(content, path, _use_new_zipfile_serialization=how == "zip")
+    else:
+        path.write_bytes(pickle.dumps({"x": Malicious(mark)}, protocol=int(how[-1])))
+    name = f"{os.mkdir.__module__}.mkdir"
+    with pytest.raises(CheckpointError, match=rf"evil\.pt' is refused.*import {name},") as caught:
+        load_checkpoint(path)
+    assert f'allow = ["{name}"]' in str(caught.value)
+    assert "--trust-pickle" in str(caught.value)
+    assert not mark.exists()
+    if how == "zip":
+        assert same(load_checkpoint(path, trust_pickle=True), state)
+        assert mark.exists()
+
+
+def test_names_are_allowed_one_by_one(state, tmp_path):
+    """Oracle: the two classes that the pickle holds; allowing one still refuses the other."""
+    path = tmp_path / "x.pt"
+    before = torch.serialization.get_safe_globals()
+    content = {"state_dict": state, "a": argparse.Namespace(b=1), "t": datetime.timedelta(1)}
+    torch.save(content, path)
+    assert unsafe_globals(path) == ["argparse.Namespace", "datetime.timedelta"]
+    with pytest.raises(CheckpointError, match=r"import datetime\.timedelta, which"):
+        load_checkpoint(path, allow=["argparse.Namespace"])
+    loaded = load_checkpoint(path, allow=["argparse.Namespace", "datetime.timedelta"])
+    assert same(loaded, state)
+    assert torch.serialization.get_safe_globals() == before
+    with pytest.raises(CheckpointError, match=r"'no\.such\.Name', allowed .* cannot be imported"):
+        load_checkpoint(path, allow=["no.such.Name"])
+
+
+def test_a_whole_module_is_refused_and_loads_if_trusted(tmp_path):
+    model = nn.Linear(2, 2)
+    torch.save(model, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match=r"torch\.nn\.modules\.linear\.Linear"):
+        load_checkpoint(tmp_path / "x.pt")
+    assert same(load_checkpoint(tmp_path / "x.pt", trust_pickle=True), model.state_dict())
+
+
+def saved(content, **options):
+    buffer = io.BytesIO()
+    torch.save(content, buffer, **options)
+    return buffer.getvalue()
+
+
+def archive():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("a/b", "c")
+    return buffer.getvalue()
+
+
+GOOD = {"weight": torch.arange(6.0).reshape(2, 3)}
+ZIP, LEGACY = saved(GOOD), saved(GOOD, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("empty.pt", b"", r"is empty \(0 bytes\)"),
+        ("text.pt", b"hello", "is not a checkpoint"),
+        ("zeros.pt", bytes(1000), "is not a checkpoint"),
+        ("half.pt", ZIP[: len(ZIP) // 2], "is truncated or damaged"),
+        ("start.pt", ZIP[:10], "is truncated or damaged"),
+        ("half.pth", LEGACY[: len(LEGACY) // 2], "is truncated or damaged"),
+        ("end.pth", LEGACY[:-3], "is truncated or damaged"),
+        ("zip.pt", archive(), "is truncated or damaged"),
+        ("half.safetensors", b"\x40\0\0\0\0\0\0\0{", "is truncated or damaged"),
+        ("text.safetensors", b"hello world, no tensors", "is truncated or damaged"),
+        ("tensor.pt", saved(torch.zeros(3)), "holds a Tensor, not a state_dict"),
+        ("list.pt", saved([1]), "holds a list, not a state_dict"),
+        ("none.pt", saved({"epoch": 1}), r"holds no tensors at its top level .*\(keys: epoch\)"),
+        ("void.pt", saved({}), "holds no tensors"),
+        ("numbers.pt", saved({0: torch.zeros(1)}), "is not a state_dict: its keys are not all names"),
+        ("plain.pt", pickle.dumps({"a": 1}, protocol=2), "is truncated or damaged"),
+        ("numpy.pt", pickle.dumps({"a": np.zeros(2)}, protocol=4), r"is refused.*numpy"),
+    ],
+)
+def test_bad_files_are_named_in_a_sentence(name, data, message, tmp_path):
+    """Oracle: each file is bad by construction."""
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(CheckpointError, match=rf"{re.escape(name)}' {message}") as caught:
+        load_checkpoint(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_flipped_bits_are_noticed(tmp_path):
+    """Oracle: bytes within the pickle overwritten."""
+    data = bytearray(ZIP)
+    place = data.index(b"weight")
+    data[place - 8 : place + 8] = b"\xff" * 16
+    (tmp_path / "x.pt").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"x\.pt' is truncated or damaged"):
+        load_checkpoint(tmp_path / "x.pt")
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_checkpoint(tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        load_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        file_sha256(tmp_path / "x.pt")
+
+
+def test_torchscript_is_explained(tmp_path):
+    """Made by hand, since torch now warns when it makes one."""
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as file:
+        for entry in ("constants.pkl", "data.pkl", "version"):
+            file.writestr(f"x/{entry}", "3\n")
+    with pytest.raises(CheckpointError, match=r"TorchScript archive; save the model's state_dict"):
+        load_checkpoint(tmp_path / "x.pt")
+
+
+def test_keys_that_do_not_fit_are_listed():
+    """Oracle: counts and names by construction."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3), nn.Linear(3, 1))
+    state = model.state_dict()
+    state["2.weight"] = torch.zeros(5, 3)
+    del state["0.weight"], state["0.bias"], state["1.weight"], state["1.bias"]
+    state["extra"] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as caught:
+        load_into(model, state, "x.pt")
+    assert str(caught.value) == (
+        "checkpoint 'x.pt' does not fit Sequential: 4 missing (0.weight, 0.bias, 1.weight, ...);"
+        " 1 unexpected (extra); 1 mis-shaped (2.weight (5, 3) instead of (1, 3))."
+    )
+
+
+def test_tied_weights_that_a_file_names_once():
+    """Oracle: the tie itself: both names are one tensor afterwards."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    state = {k: torch.full_like(v, 7.0) for k, v in model.state_dict().items()}
+    del state["1.weight"]
+    load_into(model, state, "x")
+    assert model[1].weight is model[0].weight
+    assert (model[0].weight == 7.0).all()
+
+
+def test_sha256(tmp_path):
+    """Oracle: hashlib on the whole content at once."""
+    (tmp_path / "x").write_bytes(ZIP)
+    assert file_sha256(tmp_path / "x") == hashlib.sha256(ZIP).hexdigest()
