@@ -48,8 +48,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise StoreError(
-            f"Cannot write {path} ({error.strerror}): "
-            "choose a directory that is writable and has space left."
+            f"Cannot write {path} ({error.strerror}): choose a directory that is writable and has space left."
         ) from error
 
 
@@ -82,9 +81,7 @@ def read_notes(path: Path) -> dict[str, Any] | None:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is damaged ({error}): delete it to train it again."
-        ) from error
+        raise CheckpointError(f"{path} is damaged ({error}): delete it to train it again.") from error
     if NOTES_KEY not in metadata:
         return None
     notes: dict[str, Any] = json.loads(metadata[NOTES_KEY])

@@ -239,9 +239,7 @@ class VisionTransformer(nn.Module):
             tokens += 1
         self.pos_embed = nn.Parameter(torch.empty(1, tokens, dim))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        self.blocks = nn.Sequential(
-            *(TransformerBlock(dim, heads, mlp_ratio) for _ in range(depth))
-        )
+        self.blocks = nn.Sequential(*(TransformerBlock(dim, heads, mlp_ratio) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, classes)
 

@@ -237,9 +237,7 @@ def _epoch(
     return total / len(labels)
 
 
-def _solver(
-    name: OptimizerName, model: nn.Module, lr: float, weight_decay: float
-) -> torch.optim.Optimizer:
+def _solver(name: OptimizerName, model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
     if name == "adamw":
         return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
     return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay)
@@ -286,9 +284,7 @@ def _check(settings: Mapping[str, Any], data: Data, test_data: Data) -> None:
     for name, known in choices.items():
         if settings[name] not in known:
             words = [str(word) for word in known]
-            raise InputError(
-                f"train has no {name} {settings[name]!r}: {suggest(str(settings[name]), words)}"
-            )
+            raise InputError(f"train has no {name} {settings[name]!r}: {suggest(str(settings[name]), words)}")
     for name, least in {"epochs": 1, "batch_size": 1, "seed": 0, "weight_decay": 0}.items():
         if settings[name] < least:
             raise InputError(f"train: {name} must be at least {least}, not {settings[name]}.")

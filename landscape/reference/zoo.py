@@ -1,0 +1,194 @@
+"""The demo's zoo: a residual network and a vision transformer, trained on real digits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from landscape.errors import InputError
+from landscape.reference import data, files, models
+from landscape.reference.train import TrainResult, train
+
+__all__ = ["RECIPES", "Recipe", "build_zoo"]
+
+OnProgress = Callable[[str, int, int, float, float], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A kind of model and how it is trained.
+
+    Attributes:
+        group: Name of the kind; a model is called ``<group>-s<seed>``.
+        builder: Function of `landscape.reference.models` that makes the model.
+        kwargs: Arguments of the builder.
+        training: Arguments of `landscape.reference.train.train`.
+        tags: What a reader may want to sort models by.
+    """
+
+    group: str
+    builder: Callable[..., nn.Module]
+    kwargs: Mapping[str, Any]
+    training: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+    @property
+    def builder_name(self) -> str:
+        """The builder as a manifest names it, ``package.module:function``."""
+        return f"{self.builder.__module__}:{self.builder.__name__}"
+
+    def build(self, seed: int) -> nn.Module:
+        """A model with initial weights of its own seed; the caller's random numbers stay."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.builder(**self.kwargs)
+
+
+RECIPES = (
+    Recipe(
+        group="resnet",
+        builder=models.resnet,
+        kwargs={"width": 8},
+        training={
+            "epochs": 7,
+            "optimizer": "adamw",
+            "lr": 0.01,
+            "weight_decay": 0.01,
+            "batch_size": 64,
+            "schedule": "warmup_cosine",
+            "augment": "shift",
+        },
+        tags={"method": "resnet", "architecture": "convolution"},
+    ),
+    Recipe(
+        group="vit",
+        builder=models.vit,
+        kwargs={"dim": 48, "depth": 4, "heads": 3, "patch": 7},
+        training={
+            "epochs": 16,
+            "optimizer": "adamw",
+            "lr": 0.003,
+            "weight_decay": 0.05,
+            "batch_size": 64,
+            "schedule": "warmup_cosine",
+            "augment": "shift",
+        },
+        tags={"method": "vit", "architecture": "attention"},
+    ),
+)
+
+QUICK_DIGITS = 320
+QUICK_EPOCHS = 2
+
+
+def build_zoo(
+    directory: Path | str,
+    *,
+    seeds: Sequence[int] = (0, 1),
+    quick: bool = False,
+    on_progress: OnProgress | None = None,
+    recipes: Sequence[Recipe] = RECIPES,
+) -> Path:
+    """Train every recipe with every seed and write the manifest of the zoo.
+
+    Weights go to ``<directory>/checkpoints/<name>.safetensors``, the manifest to
+    ``<directory>/zoo.toml``, which is written anew each time. Models that are already finished,
+    by the same recipe and data, are kept; a training that was killed continues where it was and
+    ends with the same weights. The weight decay of AdamW is no part of the loss, so the
+    manifest's `weight_decay` is 0.
+
+    Args:
+        directory: Where to build; made if missing.
+        seeds: One model per recipe and seed.
+        quick: Train for 2 epochs on 320 digits only: for tests, not for findings.
+        on_progress: Called after each epoch, and once for each model that was already finished,
+            with (name, epochs done, epochs, mean training loss, held-out accuracy).
+        recipes: What to train.
+
+    Returns:
+        The path of the manifest.
+
+    Raises:
+        InputError: If there are no seeds, a seed is given twice, or mlxtend is missing.
+        CheckpointError: If a file of an earlier run is damaged.
+        StoreError: If a file cannot be written.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"build_zoo needs one or more different seeds, not {list(seeds)}.")
+    directory = Path(directory)
+    count = QUICK_DIGITS if quick else None
+    train_data, test_data = data.digits("train", count), data.digits("test", count)
+    entries = []
+    for recipe in recipes:
+        for seed in seeds:
+            name = f"{recipe.group}-s{seed}"
+            training = dict(recipe.training)
+            if quick:
+                training["epochs"] = QUICK_EPOCHS
+            result = train(
+                recipe.build(seed),
+                train_data,
+                test_data,
+                path=directory / "checkpoints" / f"{name}.safetensors",
+                seed=seed,
+                on_epoch=_named(on_progress, name),
+                note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
+                **training,
+            )
+            entries.append(_entry(recipe, name, seed, result))
+    manifest = directory / "zoo.toml"
+    files.write_atomically(manifest, _manifest(entries, quick).encode())
+    return manifest
+
+
+def _named(on_progress: OnProgress | None, name: str) -> Callable[[int, int, float, float], None] | None:
+    if on_progress is None:
+        return None
+    return lambda epoch, epochs, loss, accuracy: on_progress(name, epoch, epochs, loss, accuracy)
+
+
+def _entry(recipe: Recipe, name: str, seed: int, result: TrainResult) -> dict[str, Any]:
+    return {
+        "name": name,
+        "path": f"checkpoints/{name}.safetensors",
+        "builder": recipe.builder_name,
+        "kwargs": recipe.kwargs,
+        "group": recipe.group,
+        "seed": seed,
+        "tags": recipe.tags,
+        "metrics": result.metrics(),
+    }
+
+
+def _manifest(entries: Sequence[Mapping[str, Any]], quick: bool) -> str:
+    """The text of zoo.toml."""
+    tables: dict[str, Mapping[str, Any]] = {
+        "[data]": {
+            "builder": f"{data.digits.__module__}:{data.digits.__name__}",
+            "kwargs": {"split": "train", "count": 64 if quick else 512},
+        },
+        "[problem]": {"loss": "cross_entropy", "weight_decay": 0.0, "batch_size": 256},
+        "[analyses.spectrum]": {"k": 5},
+        "[analyses.line]": {"steps": 21},
+        "[analyses.fourier]": {},
+    }
+    sections = ['name = "landscape demo"', *(_table(*item) for item in tables.items())]
+    sections += [_table("[[checkpoints]]", entry) for entry in entries]
+    return "\n\n".join(sections) + "\n"
+
+
+def _table(header: str, values: Mapping[str, Any]) -> str:
+    return "\n".join([header, *(f"{key} = {_toml(value)}" for key, value in values.items())])
+
+
+def _toml(value: Any) -> str:
+    """A TOML value. JSON writes strings, numbers, booleans and lists just as TOML does."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value)
