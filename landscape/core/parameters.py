@@ -94,7 +94,7 @@ class ParameterSpace:
         rest = vector.shape[1:]
         pieces = torch.split(vector, list(self.sizes))
         return {
-            name: piece.view(*shape, *rest)
+            name: piece.view((*shape, *rest))
             for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)
         }
 
@@ -108,7 +108,7 @@ def select_parameters(model: nn.Module, patterns: str | Iterable[str] | None) ->
             frozen parameters too, if their names match.
 
     Returns:
-        The names; a tied weight appears once.
+        The names; a tied weight appears once, under its first name, and may be matched by any of them.
 
     Raises:
         InputError: If nothing matches, a pattern matches nothing, or a matching one is not floating point.
@@ -123,12 +123,16 @@ def select_parameters(model: nn.Module, patterns: str | Iterable[str] | None) ->
             )
     else:
         patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+        if not patterns:
+            raise InputError("parameters= is an empty list; name at least one glob, or give None for all.")
+        names = dict(model.named_parameters(remove_duplicate=False))
         for pattern in patterns:
-            if not fnmatch.filter(named, pattern):
+            if not fnmatch.filter(names, pattern):
                 raise InputError(
-                    f"no parameter of {type(model).__name__} matches '{pattern}'; {suggest(pattern, named)}"
+                    f"no parameter of {type(model).__name__} matches '{pattern}'; {suggest(pattern, names)}"
                 )
-        chosen = [n for n in named if any(fnmatch.fnmatchcase(n, p) for p in patterns)]
+        matched = {id(t) for n, t in names.items() if any(fnmatch.fnmatchcase(n, p) for p in patterns)}
+        chosen = [n for n, parameter in named.items() if id(parameter) in matched]
     for name in chosen:
         if not named[name].is_floating_point():
             raise InputError(f"parameter '{name}' is {named[name].dtype}; only real floats can be studied.")
