@@ -34,6 +34,11 @@ class Batch:
     target: Any
     size: int
 
+    def fresh(self) -> Batch:
+        """A copy whose tensors a model may write to (in-place layers, normalisation in place)."""
+        raw = _map(self.raw, torch.clone)
+        return Batch(raw, *_split(raw), self.size)
+
 
 def tensors_in(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
     """All tensors in nested tuples, lists and mappings, with their paths."""
@@ -84,10 +89,16 @@ def _raw_batches(data: Any, batch_size: int) -> Iterator[Any]:
         for start in range(0, size(), batch_size):
             yield default_collate([data[i] for i in range(start, min(start + batch_size, size()))])
     elif _is_one_set(data):
-        sizes = {name: len(t) for name, t in tensors_in(data)}
-        if len(set(sizes.values())) != 1:
-            raise InputError(f"inputs and targets differ in length: {sorted(set(sizes.values()))}.")
-        total = next(iter(sizes.values()))
+        tensors = dict(tensors_in(data))
+        flat = [name.lstrip(".") for name, t in tensors.items() if t.ndim == 0]
+        if flat:
+            raise InputError(f"the data's tensor '{flat[0]}' is a single number and has no batch axis.")
+        sizes = sorted({len(t) for t in tensors.values()})
+        if not sizes:
+            raise InputError("the data holds no tensor; give (inputs, targets).")
+        if len(sizes) > 1:
+            raise InputError(f"inputs and targets differ in length: {sizes}.")
+        total = sizes[0]
         for start in range(0, total, batch_size):
             yield _map(data, lambda t, s=start: t[s : s + batch_size])
     elif isinstance(data, Iterable):
@@ -124,17 +135,17 @@ def read_batches(
         dtype: Floating tensors are converted to it; ``None`` leaves them.
 
     Returns:
-        The batches, in order, whose sizes may differ.
+        The batches, in order, whose sizes may differ. Their tensors are copies.
 
     Raises:
-        InputError: If there is no data, or a batch has no tensors or mixes lengths.
+        InputError: If there is no data, inputs and targets differ in length, or a batch has no tensors.
     """
     if batch_size < 1:
         raise InputError(f"the batch size must be at least 1; got {batch_size}.")
 
     def move(tensor: Tensor) -> Tensor:
         wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        return tensor.detach().to(device, wanted)
+        return tensor.detach().to(device, wanted, copy=True)
 
     batches = []
     for index, given in enumerate(_raw_batches(data, batch_size)):

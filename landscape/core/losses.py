@@ -26,10 +26,14 @@ def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy in nats per example, shape (B,).
 
     Args:
-        output: Logits (B, C) or (B, C, ...); dense outputs are averaged over positions.
+        output: Logits (B, C) or (B, C, ...); dense outputs are averaged over the positions of each example
+            whose target is not the ignore index -100.
         target: Class indices (B, ...) or class probabilities shaped as the logits.
     """
-    return _per_example(F.cross_entropy(output, target, reduction="none"))
+    values = F.cross_entropy(output, target, reduction="none", ignore_index=IGNORE_INDEX)
+    if values.ndim == 1 or target.is_floating_point():
+        return _per_example(values)
+    return values.flatten(1).sum(1) / (target != IGNORE_INDEX).flatten(1).sum(1)
 
 
 def mse(output: Tensor, target: Tensor) -> Tensor:
@@ -47,15 +51,19 @@ def half_squared_error(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _fit(output: Tensor, target: Tensor) -> Tensor:
-    """Outputs in the shape of the targets: a single output column may meet a flat target, no more."""
+    """Outputs in the shape of the targets: axes of length 1 after the first may differ, no more."""
     if output.shape == target.shape:
         return output
-    if output.numel() == target.numel() and output.shape[0] == target.shape[0]:
+    if _long_axes(output) == _long_axes(target):
         return output.reshape(target.shape)
     raise InputError(
         f"a squared error needs outputs and targets of one shape; got {tuple(output.shape)} and"
         f" {tuple(target.shape)}."
     )
+
+
+def _long_axes(tensor: Tensor) -> list[int]:
+    return [*tensor.shape[:1], *(n for n in tensor.shape[1:] if n > 1)]
 
 
 LOSSES: dict[str, LossFunction] = {
@@ -86,7 +94,8 @@ def check_labels(batches: list[Batch], classes: int) -> None:
     """Raise unless every integer label lies in [0, classes) or is the ignore index -100.
 
     Raises:
-        InputError: Naming the first batch at fault and the offending label.
+        InputError: Naming the first batch at fault and the offending label, or the first example of
+            which every label is ignored.
     """
     for index, batch in enumerate(batches):
         labels = batch.target
@@ -98,11 +107,17 @@ def check_labels(batches: list[Batch], classes: int) -> None:
                 f"label {int(wrong.reshape(-1)[0])} in batch {index} is out of range: the model has"
                 f" {classes} outputs, so labels must lie in 0...{classes - 1}."
             )
+        blank = (labels.reshape(len(labels), -1) == IGNORE_INDEX).all(1).nonzero()
+        if len(blank):
+            raise InputError(
+                f"example {int(blank[0])} of batch {index} has no label but the ignore index"
+                f" {IGNORE_INDEX}; leave it out of the data."
+            )
 
 
 def accuracy_per_example(output: Tensor, target: Tensor) -> Tensor | None:
-    """Share of right answers per example, shape (B,); ``None`` where targets are not class indices."""
-    if output.ndim < 2 or not isinstance(target, Tensor) or target.is_floating_point():
+    """Share of right answers per example, shape (B,); ``None`` unless logits meet class indices."""
+    if output.ndim < 2 or output.shape[1] < 2 or not isinstance(target, Tensor) or target.is_floating_point():
         return None
     if output.shape[:1] + output.shape[2:] != target.shape:
         return None

@@ -215,6 +215,7 @@ class Problem:
             batch: One of ``batches``.
             state: Parameters or buffers to use instead of the model's own (differentiable).
         """
+        batch = batch.fresh()
         model: Any = self.module
         if state is not None:
             model = _Substituted(self.module, state)
