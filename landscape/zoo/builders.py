@@ -107,7 +107,8 @@ def _call(builder: Builder, folder: Path, kind: str) -> Any:
     except (Exception, SystemExit) as error:
         arguments = ", ".join(f"{k}={v!r}" for k, v in builder.kwargs.items())
         raise InputError(
-            f"{kind} '{builder.reference}' called with ({arguments}) raised {type(error).__name__}: {one_line(error)}."
+            f"{kind} '{builder.reference}' called with ({arguments}) raised"
+            f" {type(error).__name__}: {one_line(error)}."
         ) from error
 
 

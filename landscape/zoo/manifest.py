@@ -21,6 +21,7 @@ from landscape.zoo.spec import (
     ZooSpec,
     check_name,
     parse_seed,
+    unique_names,
 )
 from landscape.zoo.text import one_line
 
@@ -142,6 +143,8 @@ def _models(manifest: _Manifest, folder: Path) -> tuple[ModelSpec, ...]:
 
 def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Iterator[ModelSpec]:
     builder = _builder(entry, default)
+    if entry.group:
+        check_name("group", entry.group)
     given = os.path.expanduser(entry.path)  # noqa: PTH111 - a glob is not a path yet
     if not glob.has_magic(given):
         name = check_name("checkpoint", entry.name or Path(given).stem)
@@ -165,7 +168,7 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
     files = [f for f in files if (folder / f).is_file()]
     if not files:
         raise InputError(f"no file matches path '{entry.path}'.")
-    for file, name in zip(files, _names(files), strict=True):
+    for file, name in zip(files, unique_names(files), strict=True):
         yield ModelSpec(
             name=check_name("checkpoint", name),
             path=folder / file,
@@ -176,15 +179,6 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             tags=entry.tags,
             metrics=entry.metrics,
         )
-
-
-def _names(files: list[str]) -> list[str]:
-    """Names from the stems; if these are not unique, from the folders below the common one too."""
-    stems = [Path(f).stem for f in files]
-    if len(set(stems)) == len(stems):
-        return stems
-    common = os.path.commonpath([os.path.dirname(f) for f in files])  # noqa: PTH120 - plain strings
-    return ["-".join(Path(os.path.relpath(f, common)).with_suffix("").parts) for f in files]
 
 
 def _builder(entry: _Checkpoint, default: _Builder | None) -> Builder:
@@ -202,7 +196,8 @@ def _builder(entry: _Checkpoint, default: _Builder | None) -> Builder:
 
 def _sentence(error: ValidationError) -> str:
     """The first thing wrong with a manifest, in a sentence."""
-    first = error.errors()[0]
+    # a misspelt entry is also missing under its right name: say the former
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = [p for p in first["loc"] if p != "[key]"]
     table = _TABLES.get(str(place[0]), _Manifest) if place else _Manifest
     if len(place) == 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "ZooSpec",
     "check_name",
     "parse_seed",
+    "unique_names",
 ]
 
 _SEED = re.compile(r"(?:^|[-_./])(?:seed|s)[-_=]?(\d+)(?=$|[-_./])")
@@ -168,3 +170,26 @@ def parse_seed(name: str) -> int | None:
     """
     match = _SEED.search(name)
     return int(match[1]) if match else None
+
+
+def unique_names(files: Sequence[str]) -> list[str]:
+    """Short, different names for files given by relative paths.
+
+    They are the stems; if two are alike, the folders below the common one come before; if that is not
+    enough, the endings come after, and in the end numbers.
+
+    Example:
+        >>> unique_names(["a/x.pt", "a/y.pt"]), unique_names(["r/a/x.pt", "r/b/x.pt"])
+        (['x', 'y'], ['a-x', 'b-x'])
+    """
+    if not files:
+        return []
+    common = os.path.commonpath([str(Path(f).parent) for f in files])
+    short = [Path(os.path.relpath(f, common)) for f in files]
+    stems = [Path(f).stem for f in files]
+    joined = ["-".join(p.with_suffix("").parts) for p in short]
+    whole = ["-".join(p.parts) for p in short]
+    for names in (stems, joined, whole):
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name}-{index}" for index, name in enumerate(whole)]

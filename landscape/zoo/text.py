@@ -10,10 +10,10 @@ _LONGEST = 400
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error in one line, without colours and without a full stop.
+    r"""The text of an error in one line, without colours and without a full stop.
 
     Example:
-        >>> one_line(ValueError("no\\n  good."))
+        >>> one_line(ValueError("no\n  good."))
         'no good'
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))

@@ -6,7 +6,7 @@ import json
 import random
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -18,10 +18,12 @@ from landscape.registry import Context, Pair
 from landscape.store import Store
 from landscape.zoo.builders import build_data, build_model, find_analysis, importing_from, resolve
 from landscape.zoo.checkpoint import load_into, read_state
+from landscape.zoo.spec import Builder
 from landscape.zoo.task import Done, Failed, Listener, Member, Progress, Setup, Started, Task
 from landscape.zoo.text import one_line
 
 if TYPE_CHECKING:
+    import xarray as xr
     from torch import Tensor, nn
 
     from landscape.core.problem import Problem
@@ -45,6 +47,7 @@ class Workbench:
         self.setup = setup
         self.store = Store(setup.store)
         self._data: tuple[list[Any], str] | None = None
+        self._sizes: list[int] = []
         self._last: tuple[Member, Problem] | None = None
 
     def data(self) -> tuple[list[Any], str]:
@@ -60,7 +63,7 @@ class Workbench:
             from landscape.core.provenance import fingerprint
 
             settings = self.setup.settings
-            with _seeded():
+            with importing_from(self.setup.folder), _seeded():
                 given = build_data(self.setup.data, self.setup.folder)
                 batches = read_batches(
                     given,
@@ -71,6 +74,7 @@ class Workbench:
             raw = [b.raw for b in batches]
             found = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
             self._data = raw, found
+            self._sizes = [b.size for b in batches]
         expected = self.setup.fingerprint
         if expected is not None and self._data[1] != expected:
             raise InputError(
@@ -100,11 +104,22 @@ class Workbench:
         """
         if file_stamp(member.path) != member.stamp:
             raise CheckpointError(f"checkpoint '{member.path}' changed after the run was planned; run again.")
-        with _seeded():
+        with importing_from(self.setup.folder), _seeded():
             model = build_model(member.builder, self.setup.folder)
         state = read_state(member.path, allow=self.setup.settings.allow, trust_pickle=self.setup.trust_pickle)
         load_into(model, state, str(member.path))
         return model
+
+    def sample(self, builder: Builder) -> Problem:
+        """The problem of a model without its weights on the first batch alone, to take the time of."""
+        with importing_from(self.setup.folder), _seeded():
+            model = build_model(builder, self.setup.folder)
+        return self._make_problem(model, self.data()[0][:1])
+
+    def sizes(self) -> list[int]:
+        """Examples in each batch of the data."""
+        self.data()
+        return self._sizes
 
     def carry_out(self, task: Task, emit: Listener) -> None:
         """Do one task; its result is on disk when ``Done`` is emitted. No error leaves this."""
@@ -113,8 +128,18 @@ class Workbench:
         if task.error is not None:
             emit(Failed(task, task.error, "checkpoint"))
             return
+        last = start
+
+        def progress(fraction: float) -> None:
+            nonlocal last
+            if time.perf_counter() - last > _PROGRESS_EVERY_S:
+                last = time.perf_counter()
+                emit(Progress(task, float(fraction)))
+
         try:
-            self._write(task, emit)
+            partial = self.store.partial(task.folder, task.key)
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            self.store.write(self.compute(task, progress, partial), task.key)
         except (Exception, SystemExit) as error:
             self._last = None
             trace = traceback.format_exc()
@@ -122,21 +147,25 @@ class Workbench:
             return
         emit(Done(task, time.perf_counter() - start))
 
-    def _write(self, task: Task, emit: Listener) -> None:
+    def compute(
+        self, task: Task, progress: Callable[[float], None], partial: Path | None = None
+    ) -> xr.Dataset:
+        """The result of a task, with the model's name, group and tags among its attributes.
+
+        Args:
+            task: What to compute.
+            progress: Called with the finished fraction.
+            partial: Where a long computation may keep partial results.
+
+        Raises:
+            LandscapeError: If the task's builder, checkpoint, data or options cannot be used.
+        """
         analysis = find_analysis(task.analysis, self.setup.folder)
         params = analysis.validate(json.loads(task.options))
-        last = time.monotonic()
-
-        def progress(fraction: float) -> None:
-            nonlocal last
-            if time.monotonic() - last > _PROGRESS_EVERY_S:
-                last = time.monotonic()
-                emit(Progress(task, float(fraction)))
-
-        context = Context(progress, self.store.partial(task.folder, task.key))
+        context = Context(progress, partial)
         with importing_from(self.setup.folder), _seeded():
             ds = analysis.run(self._subject(task), params, context)
-        self.store.write(ds.assign_attrs(_identity(task)), task.key)
+        return ds.assign_attrs(_identity(task))
 
     def _subject(self, task: Task) -> Any:
         if task.scope == "group":
@@ -147,7 +176,7 @@ class Workbench:
         a, b = (_state(self.load(m)) for m in task.members)
         return Pair(problem, a, b)
 
-    def _make_problem(self, model: nn.Module) -> Problem:
+    def _make_problem(self, model: nn.Module, batches: list[Any] | None = None) -> Problem:
         from landscape.core.problem import Problem
 
         settings = self.setup.settings
@@ -158,7 +187,7 @@ class Workbench:
         return Problem(
             model,
             loss,
-            self.data()[0],
+            self.data()[0] if batches is None else batches,
             weight_decay=settings.weight_decay,
             parameters=settings.parameters,
             forward=forward or None,
@@ -231,4 +260,5 @@ def _seeded() -> Iterator[None]:
 def _devices() -> list[int]:
     import torch
 
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return list(range(torch.cuda.device_count())) if used else []

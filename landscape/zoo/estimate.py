@@ -1,0 +1,87 @@
+"""How long a plan will take: one forward pass and one gradient per kind of model, measured."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from landscape.errors import LandscapeError
+from landscape.zoo.builders import find_analysis
+from landscape.zoo.plan import Plan
+from landscape.zoo.spec import Builder
+from landscape.zoo.task import Task
+from landscape.zoo.workbench import Workbench
+
+__all__ = ["Estimate", "estimate"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One section of a plan.
+
+    Attributes:
+        label: The section.
+        todo: Tasks to do.
+        done: Tasks done before.
+        seconds: Estimated time for what is to do on one worker; NaN if no model could be timed.
+    """
+
+    label: str
+    todo: int
+    done: int
+    seconds: float
+
+
+def estimate(plan: Plan, todo: Sequence[Task], workbench: Workbench) -> list[Estimate]:
+    """Estimate the time of each chosen section.
+
+    Args:
+        plan: The plan.
+        todo: Its tasks to do.
+        workbench: With the data built.
+    """
+    timed: list[tuple[Builder, tuple[float, float]]] = []
+
+    def pace(builder: Builder) -> tuple[float, float]:
+        known = next((t for b, t in timed if b == builder), None)
+        if known is None:
+            known = _measure(builder, workbench)
+            timed.append((builder, known))
+        return known
+
+    rows = []
+    for label in plan.chosen:
+        tasks = [t for t in plan.tasks if t.label == label]
+        open_tasks = [t for t in todo if t.label == label]
+        seconds = sum(_seconds(t, pace, workbench) for t in open_tasks if t.error is None)
+        rows.append(Estimate(label, len(open_tasks), len(tasks) - len(open_tasks), seconds))
+    return rows
+
+
+def _seconds(task: Task, pace: Callable[[Builder], tuple[float, float]], workbench: Workbench) -> float:
+    analysis = find_analysis(task.analysis, workbench.setup.folder)
+    cost = analysis.cost(analysis.validate(json.loads(task.options)))
+    members = task.members if task.scope == "group" else task.members[:1]
+    total = 0.0
+    for member in members:
+        forward, gradient = pace(member.builder)
+        total += cost.forwards * forward + cost.gradients * gradient
+    return total
+
+
+def _measure(builder: Builder, workbench: Workbench) -> tuple[float, float]:
+    """Seconds of a forward pass and of a gradient over all data, from its first batch."""
+    try:
+        problem = workbench.sample(builder)
+        share = problem.examples / sum(workbench.sizes())
+        times = []
+        for work in (problem.loss, problem.gradient):
+            start = time.perf_counter()
+            work()
+            times.append((time.perf_counter() - start) / share)
+    except LandscapeError:
+        return math.nan, math.nan
+    return times[0], times[1]

@@ -1,0 +1,211 @@
+"""Plan: subjects x analyses - store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from landscape.errors import CheckpointError, InputError, suggest
+from landscape.store import SectionRecord, Snapshot, Store, task_key
+from landscape.zoo.builders import find_analysis, resolve
+from landscape.zoo.checkpoint import file_sha256
+from landscape.zoo.spec import ModelSpec, SectionSpec, ZooSpec, check_name
+from landscape.zoo.task import Member, Setup, Task
+from landscape.zoo.workbench import Workbench, file_stamp
+
+if TYPE_CHECKING:
+    from landscape.registry import Analysis, Scope
+
+__all__ = ["Plan", "choose_sections", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a zoo asks for.
+
+    Attributes:
+        setup: What all tasks share, with the fingerprint of the data.
+        tasks: Every task of every section, done or not, in manifest order.
+        chosen: Labels of the sections to carry out now.
+        snapshot: The same for the store.
+    """
+
+    setup: Setup
+    tasks: tuple[Task, ...]
+    chosen: tuple[str, ...]
+    snapshot: Snapshot
+
+    def todo(self, store: Store, overwrite: bool = False) -> list[Task]:
+        """The tasks of the chosen sections that have no result yet, each key once."""
+        wanted = {t.key: t for t in reversed(self.tasks) if t.label in self.chosen}
+        tasks = [t for t in self.tasks if wanted.get(t.key) is t]
+        return [t for t in tasks if overwrite or not store.has(t.folder, t.key)]
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """A model of the zoo, its file hashed; ``error`` if that failed."""
+
+    member: Member
+    sha256: str
+    error: str | None
+
+
+def choose_sections(
+    spec: ZooSpec, chosen: Iterable[str] | Mapping[str, Mapping[str, Any]] | None
+) -> tuple[ZooSpec, tuple[str, ...]]:
+    """The zoo with the sections of its manifest and those asked for, and the labels to carry out.
+
+    Args:
+        spec: The zoo.
+        chosen: Labels of the manifest or names of analyses; or options by label or name; ``None`` for
+            all of the manifest.
+
+    Raises:
+        InputError: If there is nothing to do, or a name is unknown.
+    """
+    from landscape.analyses import discover
+
+    sections = {s.label: s for s in spec.sections}
+    if chosen is None:
+        if not sections:
+            raise InputError(
+                f"zoo '{spec.name}' names no analyses; add a table such as [analyses.spectrum] to its"
+                " manifest, or ask for some by name."
+            )
+        return spec, tuple(sections)
+    wanted = chosen if isinstance(chosen, Mapping) else dict.fromkeys(chosen)
+    labels = []
+    for name, options in wanted.items():
+        known = sections.get(name)
+        if known is None and ":" not in name and name not in discover():
+            hint = suggest(name, {*sections, *discover()})
+            raise InputError(f"there is no analysis '{name}'; {hint}")
+        label = check_name("section", name)
+        if known is None or options is not None:
+            analysis = name if known is None else known.analysis
+            sections[label] = SectionSpec(label, analysis, options or {})
+        labels.append(label)
+    return replace(spec, sections=tuple(sections.values())), tuple(labels)
+
+
+def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> Plan:
+    """Work out every task of a zoo and its key. Builds the data once and hashes every checkpoint.
+
+    Args:
+        spec: The zoo.
+        chosen: Labels of the sections to carry out now.
+        workbench: Builds the data.
+
+    Raises:
+        InputError: If an analysis or option is unknown, no builder can be imported, or the data cannot
+            be built. A checkpoint that cannot be read makes its own tasks fail, no others.
+    """
+    analyses = {s.label: find_analysis(s.analysis, spec.folder) for s in spec.sections}
+    options = {s.label: analyses[s.label].validate(s.options).model_dump_json() for s in spec.sections}
+    _check_builders(spec)
+    _, fingerprint = workbench.data()
+    hashed = [_hash(model) for model in spec.models]
+    tasks: list[Task] = []
+    records: list[SectionRecord] = []
+    for section in spec.sections:
+        analysis, given = analyses[section.label], options[section.label]
+        made = [
+            _task(section, analysis, given, subject, members, spec, fingerprint)
+            for subject, members in _subjects(analysis.scope, hashed)
+        ]
+        tasks += made
+        records.append(
+            SectionRecord(
+                label=section.label,
+                analysis=section.analysis,
+                folder=analysis.name,
+                parameters=json.loads(given),
+                tasks={t.subject: t.key for t in made},
+            )
+        )
+    snapshot = Snapshot(spec.name, tuple(m.record() for m in spec.models), tuple(records))
+    setup = replace(workbench.setup, fingerprint=fingerprint)
+    return Plan(setup, tuple(tasks), chosen, snapshot)
+
+
+def _check_builders(spec: ZooSpec) -> None:
+    """Raise if not even one model can be built; a builder of some models only fails their tasks."""
+    errors: list[InputError] = []
+    references = {m.builder.reference for m in spec.models if m.builder is not None}
+    for reference in references:
+        try:
+            resolve(reference, spec.folder, "model builder")
+        except InputError as error:
+            errors.append(error)
+    if errors and len(errors) == len(references):
+        raise errors[0]
+
+
+def _hash(model: ModelSpec) -> _Hashed:
+    if model.builder is None:
+        raise InputError(f"model '{model.name}' has no builder; name one in a manifest.")
+    member = Member(
+        name=model.name,
+        path=model.path,
+        builder=model.builder,
+        stamp=file_stamp(model.path),
+        group=model.group,
+        seed=model.seed,
+        tags=json.dumps(dict(model.tags), default=str),
+    )
+    try:
+        return _Hashed(member, file_sha256(model.path), None)
+    except CheckpointError as error:
+        return _Hashed(member, f"unreadable: {model.path}", str(error))
+
+
+def _subjects(scope: Scope, models: list[_Hashed]) -> Iterator[tuple[str, list[_Hashed]]]:
+    """Name and members of each subject: models, pairs of like models in a group, or groups."""
+    if scope == "checkpoint":
+        yield from ((m.member.name, [m]) for m in models)
+        return
+    groups: dict[str, list[_Hashed]] = {}
+    for model in models:
+        groups.setdefault(model.member.group, []).append(model)
+    for group, members in groups.items():
+        if scope == "group":
+            unnamed = "all" if len(groups) == 1 else "ungrouped"
+            yield group or unnamed, members
+        else:
+            for a, b in combinations(members, 2):
+                if a.member.builder == b.member.builder:
+                    yield f"{a.member.name} ~ {b.member.name}", [a, b]
+
+
+def _task(
+    section: SectionSpec,
+    analysis: Analysis,
+    options: str,
+    subject: str,
+    members: list[_Hashed],
+    spec: ZooSpec,
+    fingerprint: str,
+) -> Task:
+    models = [{"checkpoint": m.sha256, **m.member.builder.facts()} for m in members]
+    facts: Mapping[str, object] = {
+        "models": models,
+        # a result about a group names its members; others do not depend on names
+        "names": [m.member.name for m in members] if analysis.scope == "group" else [],
+        "data": fingerprint,
+        "problem": spec.settings.facts(),
+    }
+    return Task(
+        key=task_key(analysis.name, analysis.schema.version, options, facts),
+        label=section.label,
+        analysis=section.analysis,
+        folder=analysis.name,
+        options=options,
+        scope=analysis.scope,
+        subject=subject,
+        members=tuple(m.member for m in members),
+        error=next((m.error for m in members if m.error is not None), None),
+    )

@@ -1,0 +1,313 @@
+"""Zoo: many checkpoints, analysed together, with nothing lost when something goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.errors import CheckpointError, InputError, StoreError
+from landscape.store import Failure, Store
+from landscape.zoo.executors import Executor, SerialExecutor
+from landscape.zoo.layouts import scan_directory, write_manifest
+from landscape.zoo.manifest import read_manifest
+from landscape.zoo.plan import Plan, choose_sections, make_plan
+from landscape.zoo.pool import PoolExecutor, refuse_in_worker
+from landscape.zoo.spec import Builder, ZooSpec
+from landscape.zoo.task import Done, Event, Failed, Listener, Notice, Planned, Setup
+from landscape.zoo.workbench import Workbench
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.zoo.estimate import Estimate
+
+__all__ = ["RunResult", "Zoo", "analyse", "scan"]
+
+Chosen = Iterable[str] | Mapping[str, Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        done: Tasks done in this run.
+        skipped: Tasks done before.
+        failed: Tasks that failed, each with one sentence; they are tried again in the next run.
+        store: Where the results are.
+    """
+
+    done: int
+    skipped: int
+    failed: tuple[Failure, ...]
+    store: Path
+
+
+class Zoo:
+    """A set of checkpoints with what it takes to analyse them.
+
+    Make one with `Zoo.from_manifest` or with `scan`.
+
+    Args:
+        spec: Its contents.
+
+    Attributes:
+        spec: Its contents.
+
+    Example:
+        >>> zoo = Zoo.from_manifest("zoo.toml")                      # doctest: +SKIP
+        >>> result = zoo.run(["spectrum"], jobs=2)                   # doctest: +SKIP
+        >>> result.done, len(result.failed)                          # doctest: +SKIP
+        (12, 0)
+    """
+
+    def __init__(self, spec: ZooSpec) -> None:
+        self.spec = spec
+
+    @classmethod
+    def from_manifest(cls, path: str | Path) -> Zoo:
+        """The zoo that a ``zoo.toml`` describes.
+
+        Raises:
+            InputError: If the manifest is missing or cannot be used.
+        """
+        return cls(read_manifest(path))
+
+    def __repr__(self) -> str:
+        """Name and sizes."""
+        spec = self.spec
+        return f"<Zoo '{spec.name}': {len(spec.models)} models, {len(spec.sections)} analyses>"
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in order."""
+        return [m.name for m in self.spec.models]
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Files that a scan left out, and why."""
+        return {s.path: s.reason for s in self.spec.skipped}
+
+    @property
+    def store(self) -> Path:
+        """Where results go by default: ``results/`` beside the manifest."""
+        return self.spec.folder / "results"
+
+    def with_builders(
+        self,
+        model: str,
+        data: str,
+        *,
+        model_kwargs: Mapping[str, Any] | None = None,
+        data_kwargs: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Zoo:
+        """The same checkpoints with builders, for a zoo that was scanned.
+
+        Args:
+            model: ``package.module:function`` that makes the model of every checkpoint.
+            data: ``package.module:function`` that makes the data.
+            model_kwargs: Its keyword arguments.
+            data_kwargs: Its keyword arguments.
+            **settings: Fields of `landscape.zoo.spec.Settings`, such as ``loss`` or ``weight_decay``.
+        """
+        builder = Builder(model, model_kwargs or {})
+        models = tuple(replace(m, builder=builder) for m in self.spec.models)
+        changed = replace(self.spec.settings, **settings)
+        data_builder = Builder(data, data_kwargs or {})
+        return Zoo(replace(self.spec, models=models, data=data_builder, settings=changed))
+
+    def write_manifest(self, path: str | Path | None = None) -> Path:
+        """Write a manifest with the checkpoints filled in and the builders left to you.
+
+        Raises:
+            InputError: If there are no checkpoints, or the file exists.
+        """
+        return write_manifest(self.spec, path or self.spec.folder / "zoo.toml")
+
+    def estimate(
+        self,
+        analyses: Chosen = None,
+        *,
+        store: str | Path | None = None,
+        overwrite: bool = False,
+        trust_pickle: bool = False,
+    ) -> list[Estimate]:
+        """What `run` would do, and how long it would take on one worker; nothing is written.
+
+        Args: as in `run`.
+        """
+        from landscape.zoo.estimate import estimate
+
+        home = Store(store or self.store)
+        plan, workbench = self._plan(analyses, home, trust_pickle)
+        return estimate(plan, plan.todo(home, overwrite), workbench)
+
+    def run(
+        self,
+        analyses: Chosen = None,
+        *,
+        store: str | Path | None = None,
+        jobs: int = 1,
+        executor: Executor | None = None,
+        overwrite: bool = False,
+        trust_pickle: bool = False,
+        on_event: Listener | None = None,
+    ) -> RunResult:
+        """Do what is not done yet. A model that fails stops no other; a killed run resumes by itself.
+
+        Args:
+            analyses: Labels of the manifest or names of analyses, or a mapping from them to options;
+                ``None`` for all of the manifest.
+            store: Folder of the results; by default ``results/`` beside the manifest.
+            jobs: Number of worker processes; 1 works in this process.
+            executor: Where to carry out the tasks, instead of ``jobs``.
+            overwrite: Do again what is done.
+            trust_pickle: Let pickles run code while loading: only for your own files.
+            on_event: Called with each event (see `landscape.zoo.task`), in this process.
+
+        Returns:
+            Counts and failures.
+
+        Raises:
+            InputError: If manifest, builders, data or options cannot be used; nothing is computed.
+            StoreError: If the store cannot be written to.
+        """
+        refuse_in_worker()
+        emit = on_event or _ignore
+        home = Store(store or self.store)
+        lock = home.lock()
+        if trust_pickle:
+            emit(Notice("pickles are trusted: loading a checkpoint may run any program in it."))
+        plan, workbench = self._plan(analyses, home, trust_pickle)
+        if executor is None and jobs == 1:
+            executor = SerialExecutor(workbench)
+        elif executor is None:
+            executor = PoolExecutor(jobs)
+        with _holding(lock, home, emit):
+            return _carry_out(plan, home, executor, overwrite, emit)
+
+    def _plan(self, analyses: Chosen, home: Store, trust_pickle: bool) -> tuple[Plan, Workbench]:
+        chosen = [analyses] if isinstance(analyses, str) else analyses
+        spec, labels = choose_sections(self.spec, chosen)
+        workbench = Workbench(_setup(spec, home, trust_pickle))
+        return make_plan(spec, labels, workbench), workbench
+
+
+def scan(directory: str | Path) -> Zoo:
+    """Find the checkpoints below a directory, without needing the model and without running code.
+
+    Returns:
+        A zoo without builders: `Zoo.skipped` says what was left out and why; `Zoo.write_manifest`
+        writes a manifest to fill in, `Zoo.with_builders` takes them here.
+
+    Raises:
+        InputError: If there is no such directory.
+    """
+    return Zoo(scan_directory(directory))
+
+
+def analyse(
+    spec: ZooSpec,
+    *,
+    trust_pickle: bool = False,
+    on_progress: Callable[[float], None] = lambda fraction: None,
+) -> xr.Dataset:
+    """The result of a zoo that has one section and just the models of one subject; not stored.
+
+    Args:
+        spec: One section; one model, two for a pair, any number for a group.
+        trust_pickle: Let pickles run code while loading.
+        on_progress: Called with the finished fraction.
+
+    Raises:
+        LandscapeError: If anything given cannot be used.
+    """
+    workbench = Workbench(_setup(spec, Store(spec.folder), trust_pickle))
+    plan = make_plan(spec, (spec.sections[0].label,), workbench)
+    if len(plan.tasks) != 1:
+        raise InputError(
+            f"analysis '{spec.sections[0].analysis}' cannot take {len(spec.models)} checkpoints at once."
+        )
+    task = plan.tasks[0]
+    if task.error is not None:
+        raise CheckpointError(task.error)
+    return workbench.compute(task, on_progress)
+
+
+def _setup(spec: ZooSpec, home: Store, trust_pickle: bool) -> Setup:
+    if spec.data is None:
+        raise InputError(
+            f"zoo '{spec.name}' has no data builder; write a manifest (Zoo.write_manifest) or use"
+            " Zoo.with_builders."
+        )
+    return Setup(spec.folder, spec.data, spec.settings, home.directory, trust_pickle)
+
+
+def _carry_out(plan: Plan, home: Store, executor: Executor, overwrite: bool, emit: Listener) -> RunResult:
+    home.sweep()
+    former = home.read_snapshot()
+    todo = plan.todo(home, overwrite)
+    total = len({t.key for t in plan.tasks if t.label in plan.chosen})
+    emit(Planned(len(todo), total - len(todo)))
+    home.write_snapshot(plan.snapshot)
+    _forget_former_failures(plan, home)
+    done = 0
+    failures: list[Failure] = []
+
+    def listen(event: Event) -> None:
+        nonlocal done
+        if isinstance(event, Done):
+            done += 1
+        elif isinstance(event, Failed):
+            task = event.task
+            failure = Failure(task.label, task.folder, task.subject, task.key, event.error, event.kind)
+            failures.append(failure)
+            try:
+                home.fail(failure)
+            except StoreError as error:  # a full disk must not stop the listing
+                emit(Notice(str(error)))
+        emit(event)
+
+    try:
+        executor.run(plan.setup, todo, listen)
+    finally:
+        home.sweep()  # of workers that were killed
+    if done or former != plan.snapshot or not home.consolidated.exists():
+        try:
+            home.consolidate()
+        except StoreError as error:  # it is disposable: every result is in its own file
+            emit(Notice(str(error)))
+    return RunResult(done, total - len(todo), tuple(failures), home.directory)
+
+
+def _forget_former_failures(plan: Plan, home: Store) -> None:
+    """Drop failures of this zoo's tasks under keys of the past: the file was mended since, say."""
+    now = {(t.label, t.folder, t.subject) for t in plan.tasks}
+    keys = {t.key for t in plan.tasks}
+    for failure in home.failures():
+        if failure.key not in keys and (failure.label, failure.analysis, failure.model) in now:
+            home.clear_failure(failure.analysis, failure.key)
+
+
+@contextmanager
+def _holding(lock: Any, home: Store, emit: Listener) -> Iterator[None]:
+    """Hold the store's lock; wait for another run to end, and say so."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        emit(Notice(f"another run is at work on '{home.directory}'; waiting for it to end."))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _ignore(event: Event) -> None:
+    """Nobody listens."""
