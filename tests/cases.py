@@ -21,6 +21,8 @@ from landscape import Problem
 
 CLASSES = 3
 
+torch.set_num_threads(1)  # at these sizes threads only cost
+
 
 # Models
 

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from landscape.core.operators import SymmetricOperator
 from landscape.core.problem import Problem
 from landscape.errors import InputError
 
 __all__ = ["GaussNewton", "Hessian", "ggn", "hessian"]
+
+
+class _PlainWeightNorm(TorchFunctionMode):
+    """Weight normalisation v g/‖v‖ by its formula: torch's kernel has a wrong second derivative."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch._weight_norm:
+            return _weight_norm(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
+@contextmanager
+def _twice_differentiable() -> Iterator[None]:
+    """Within it, gradients are on and kernels have right second derivatives; fused attention has none."""
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _PlainWeightNorm():
+        yield
 
 
 class Hessian(SymmetricOperator):
@@ -28,23 +53,15 @@ class Hessian(SymmetricOperator):
         problem = self.problem
         total = torch.zeros_like(V)
         pieces = [list(problem.space.unflatten(v).values()) for v in V.unbind(1)]
-        with (
-            torch.enable_grad(),
-            sdpa_kernel(SDPBackend.MATH),
-        ):  # fused attention has no second derivative
+        with _twice_differentiable():
             for batch in problem.batches:
-                grads = torch.autograd.grad(
-                    problem.batch_loss(batch),
-                    problem.parameters,
-                    create_graph=True,
-                    allow_unused=True,
-                )
-                live = [i for i, g in enumerate(grads) if g is not None and g.requires_grad]
+                grads = problem.batch_gradients(batch, create_graph=True)
+                live = {i: g for i, g in enumerate(grads) if g is not None and g.requires_grad}
                 for column, piece in enumerate(pieces):
                     if not live:
                         break  # the gradient does not depend on θ
                     rows = torch.autograd.grad(
-                        [grads[i] for i in live],
+                        list(live.values()),
                         problem.parameters,
                         grad_outputs=[piece[i] for i in live],
                         retain_graph=column + 1 < len(pieces),
@@ -69,7 +86,7 @@ class GaussNewton(SymmetricOperator):
         problem = self.problem
         total = torch.zeros_like(V)
         pieces = [list(problem.space.unflatten(v).values()) for v in V.unbind(1)]
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with _twice_differentiable():
             for batch in problem.batches:
                 output, target = problem.output(batch)
                 if not torch.is_tensor(output):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError, suggest
 
-__all__ = ["capture", "tap"]
+__all__ = ["capture", "plain_encoder", "tap"]
 
 
 @contextmanager
@@ -73,15 +73,27 @@ def tap(
         for name, part in named.items()
         if any(fnmatch.fnmatchcase(name, p) for p in patterns)
     ]
-    # the fast path of nn.TransformerEncoder skips its children's forward, and so their hooks
+    try:
+        with plain_encoder():
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def plain_encoder() -> Iterator[None]:
+    """Within it, `torch.nn.TransformerEncoder` does not take its fused fast path.
+
+    That path, which torch takes where no gradient is asked for, skips its submodules' hooks and puts
+    zeros at padded tokens: a loss taken through it is not the function whose gradient autograd gives.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

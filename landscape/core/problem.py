@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from landscape.core.data import Batch, read_batches, tensors_in
+from landscape.core.features import plain_encoder
 from landscape.core.losses import LossFunction, accuracy_per_example, check_labels, resolve_loss
 from landscape.core.parameters import ParameterSpace, select_parameters
 from landscape.core.provenance import fingerprint
@@ -151,8 +152,7 @@ class Problem:
         total = torch.zeros_like(self.theta)
         with self.at(theta):
             for batch in self.batches:
-                grads = torch.autograd.grad(self.batch_loss(batch), self._parameters, allow_unused=True)
-                total += self.flatten_grads(grads)
+                total += self.flatten_grads(self.batch_gradients(batch))
             total /= self.examples
             if self.weight_decay:
                 total.add_(self._point, alpha=self.weight_decay)
@@ -216,24 +216,31 @@ class Problem:
             state: Parameters or buffers to use instead of the model's own (differentiable).
         """
         batch = batch.fresh()
-        model: Any = self.module
-        if state is not None:
-            model = _Substituted(self.module, state)
-        if self._forward is not None:
-            result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
-            if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
-                return result
-        elif isinstance(batch.inputs, Mapping):
-            result = model(**batch.inputs)
-        elif isinstance(batch.inputs, tuple):
-            result = model(*batch.inputs)
-        else:
-            result = model(batch.inputs)
+        model: Any = self.module if state is None else _Substituted(self.module, state)
+        with plain_encoder():
+            if self._forward is not None:
+                result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
+                if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
+                    return result
+            elif isinstance(batch.inputs, Mapping):
+                result = model(**batch.inputs)
+            elif isinstance(batch.inputs, tuple):
+                result = model(*batch.inputs)
+            else:
+                result = model(batch.inputs)
         return getattr(result, "logits", result), batch.target
 
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """Sum of the losses over a batch, a scalar that carries a graph."""
         return self.loss_sum(*self.output(batch, state), batch.size)
+
+    def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
+        """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
+        with torch.enable_grad():
+            loss = self.batch_loss(batch)
+            if not loss.requires_grad:
+                return [None] * len(self._parameters)
+            return torch.autograd.grad(loss, self._parameters, create_graph=create_graph, allow_unused=True)
 
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
         """Sum of the losses for given outputs; ``size`` examples."""
@@ -262,6 +269,7 @@ class Problem:
         checkpoint, data = self.fingerprint()
         return {
             "checkpoint": checkpoint,
+            "theta": fingerprint(self.space.unflatten(self.theta).items()),
             "data": data,
             "model_class": type(self.module).__name__,
             "loss": self.loss_name,
@@ -307,17 +315,16 @@ class Problem:
         try:
             return self.output(batch)
         except Exception as error:
-            failure = error
+            failure, reasons = error, _reason(error)
         if self._forward is not None:  # perhaps it wants the inputs alone
             self._forward_takes_batch = False
             try:
                 return self.output(batch)
-            except Exception:
-                self._forward_takes_batch = True
+            except Exception as error:
+                reasons = f"given the batch, {reasons}; given its inputs, {_reason(error)}"
         shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
         raise InputError(
-            f"{type(self.module).__name__} cannot take the first batch (inputs {shapes}):"
-            f" {type(failure).__name__}: {failure}"
+            f"{type(self.module).__name__} cannot take the first batch (inputs {shapes}): {reasons}"
         ) from failure
 
     def _first_loss(self, output: Any, target: Any, batch: Batch) -> Tensor:
@@ -328,7 +335,7 @@ class Problem:
         except Exception as error:
             raise InputError(
                 f"the loss {self.loss_name} failed on the first batch (output {_describe(output)},"
-                f" target {_describe(target)}): {type(error).__name__}: {error}"
+                f" target {_describe(target)}): {_reason(error)}"
             ) from error
         if not torch.is_tensor(values):
             raise InputError(
@@ -357,11 +364,17 @@ def _describe(value: Any) -> str:
     return type(value).__name__
 
 
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def _check_finite(model: nn.Module) -> None:
     for kind, items in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
         for name, tensor in items:
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                bad = int((~torch.isfinite(tensor)).sum())
+            masks = kind == "buffer" and "running" not in name  # attention masks hold −∞ for good reason
+            damaged = tensor.isnan() if masks else ~tensor.isfinite()
+            bad = int(damaged.sum())
+            if bad:
                 raise InputError(
                     f"{kind} '{name}' holds {bad} NaN or infinite of {tensor.numel()} values:"
                     " training diverged or the file is damaged."
