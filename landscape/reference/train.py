@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -41,7 +42,7 @@ class TrainResult:
             without weight decay.
         test_loss: Mean cross-entropy of the held-out examples in nats.
         epochs: Epochs behind the weights, those of interrupted runs included.
-        seconds: Wall time of this call; next to nothing if the training was already finished.
+        seconds: Wall time of this call; 0 if the training was already finished.
     """
 
     train_accuracy: float
@@ -80,8 +81,8 @@ def train(
     is killed, the same call continues from there and ends with the same weights, bit for bit, as
     one that was not killed; if `path` already holds the finished weights of the same call, they
     are loaded and nothing is trained. "The same call" means: the same settings, data, initial
-    weights and note; anything else found at `path` is replaced. Bits repeat on one machine with
-    one number of torch threads. The caller's random numbers are left as they were.
+    weights and note; anything else found at `path` is replaced. Bits repeat on the CPU of one
+    machine with one number of torch threads. The caller's random numbers are left as they were.
 
     Args:
         model: The classifier, on its device. It is changed in place and left in eval mode.
@@ -101,7 +102,8 @@ def train(
         augment: ``"shift"`` moves each image by up to 2 pixels up or down and left or right, at
             random in every epoch, repeating its border; None changes nothing.
         on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
-            mean training loss of the epoch, held-out accuracy).
+            mean training loss of the epoch, held-out accuracy); once, with the final values, if
+            the training was already finished.
         note: JSON-like facts that tell this training from others, such as the model's builder
             and arguments.
 
@@ -125,12 +127,14 @@ def train(
         "augment": augment,
     }
     _check(settings, data, test_data)
-    identity = {
-        "settings": settings,
-        "note": dict(note or {}),
-        "start": _fingerprint(*model.state_dict().values()),
-        "data": _fingerprint(*data, *test_data),
-    }
+    identity = _as_json(
+        {
+            "settings": settings,
+            "note": note or {},
+            "start": _fingerprint(*model.state_dict().values()),
+            "data": _fingerprint(*data, *test_data),
+        }
+    )
     path = Path(path)
     resume = path.with_name(path.name + ".resume")
 
@@ -216,7 +220,10 @@ def _epoch(
     inputs, labels = data
     device = next(model.parameters()).device
     seed = int(np.random.SeedSequence((settings["seed"], epoch)).generate_state(1)[0])
-    torch.manual_seed(seed)  # dropout
+    torch.default_generator.manual_seed(seed)  # dropout
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
     batches = torch.split(order, settings["batch_size"])
@@ -239,7 +246,7 @@ def _epoch(
 
 def _solver(name: OptimizerName, model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
     if name == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
+        return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
     return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay)
 
 
@@ -272,6 +279,17 @@ def _fingerprint(*tensors: Tensor) -> str:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts as they come back from a file, so that the two can be compared."""
+    try:
+        read: dict[str, Any] = json.loads(json.dumps(facts, default=dict))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"train: the note must hold only what JSON can hold, such as strings and numbers, but {error}."
+        ) from error
+    return read
 
 
 def _check(settings: Mapping[str, Any], data: Data, test_data: Data) -> None:
