@@ -13,7 +13,7 @@ from landscape.errors import InputError, LandscapeError
 if TYPE_CHECKING:
     from landscape.core.operators import SymmetricOperator
 
-__all__ = ["KrylovBasis", "KrylovState", "finite_product", "working_dtype"]
+__all__ = ["KrylovBasis", "KrylovState", "check_finite", "finite_product", "start_rows", "working_dtype"]
 
 ROTATION_CHUNK = 1 << 16
 BREAKDOWN = 20.0  # directions below BREAKDOWN * eps * ||A|| are rounding, not information
@@ -34,12 +34,30 @@ def finite_product(operator: SymmetricOperator, V: Tensor) -> Tensor:
     """
     V = V.to(operator.dtype)
     product = (operator @ V[:, 0])[:, None] if V.shape[1] == 1 else operator @ V
+    check_finite(product, operator)
+    return product.to(working_dtype(operator.dtype))
+
+
+def check_finite(product: Tensor, operator: SymmetricOperator) -> None:
+    """Raise a `LandscapeError` if a product of the operator holds NaN or infinity."""
     if not bool(torch.isfinite(product).all()):
         raise LandscapeError(
-            f"The operator of size {operator.size} returned NaN or infinite values: "
+            f"{type(operator).__name__} of size {operator.size} returned NaN or infinite values: "
             "check that the loss and the parameters are finite, or use float64."
         )
-    return product.to(working_dtype(operator.dtype))
+
+
+def start_rows(start: Tensor, operator: SymmetricOperator) -> Tensor:
+    """Return starting vectors (n,) or (n, c) as rows (c, n) in working precision."""
+    rows = start.detach().reshape(start.shape[0], -1).T if start.ndim in (1, 2) else start
+    if rows.ndim != 2 or rows.shape[1] != operator.size or not rows.shape[0]:
+        raise InputError(
+            f"start has shape {tuple(start.shape)}; an operator of size {operator.size} starts "
+            f"from ({operator.size},) or ({operator.size}, c)."
+        )
+    if not bool(torch.isfinite(rows).all()):
+        raise InputError("start holds NaN or infinite values: give finite vectors, or none.")
+    return rows.to(operator.device, working_dtype(operator.dtype))
 
 
 @dataclass(frozen=True)
@@ -53,7 +71,8 @@ class KrylovState:
         generator: state of the random generator.
         scale: largest norm of a product so far, an estimate of ||A||.
         untried: how many of the pending vectors no product has led to.
-        pruned: whether a pending block was dropped.
+        parked: the vectors set aside, (r, n).
+        parked_coupling: their coupling to the expanded vectors of that time, (r, c).
         products: operator products used.
         iterations: operator calls used.
     """
@@ -64,7 +83,8 @@ class KrylovState:
     generator: Tensor
     scale: float
     untried: int
-    pruned: bool
+    parked: Tensor
+    parked_coupling: Tensor
     products: int
     iterations: int
 
@@ -76,9 +96,9 @@ class KrylovBasis:
     a pending vector costs one product and appends what the product holds outside the basis as a
     new pending vector (none at a breakdown). When P is empty, any directions may take its place:
     a block start, a warm start, the way on from a breakdown and the search for missed copies are
-    one operation. Without restarts and with p = 1 this is
-    the Lanczos method; with p = b block Lanczos; `restart` is the thick restart of Wu and Simon
-    (2000, SIAM J. Matrix Anal. Appl. 22, 602-616).
+    one operation. Without restarts and with p = 1 this is the Lanczos method; with p = b block
+    Lanczos; `restart` is the thick restart of Wu and Simon (2000, SIAM J. Matrix Anal. Appl. 22,
+    602-616).
 
     Every product is orthogonalised twice against the whole basis and all coefficients are kept
     (not only the tridiagonal ones), so residual norms count the rounding and the asymmetry of
@@ -107,15 +127,13 @@ class KrylovBasis:
         self.products = 0
         self.iterations = 0
         self._dtype = working_dtype(operator.dtype)
-        self._rows = torch.empty(
-            capacity, operator.size, dtype=self._dtype, device=operator.device
-        )
+        self._rows = torch.empty(capacity, operator.size, dtype=self._dtype, device=operator.device)
         self._projected = torch.zeros(capacity + 1, capacity, dtype=torch.float64)
         self._lost = torch.zeros(capacity, capacity, dtype=torch.float64)
         self._scale = 0.0
         self._untried = 0
-        self._pruned = False
         self._generator = torch.Generator().manual_seed(seed)
+        self._forget_parked()
         if state is not None:
             self._load(state)
 
@@ -123,6 +141,11 @@ class KrylovBasis:
     def filled(self) -> int:
         """Number of stored vectors, expanded and pending."""
         return self.expanded + self.pending
+
+    @property
+    def parked(self) -> int:
+        """Number of vectors set aside by `park`."""
+        return len(self._parked)
 
     def inject(self, vectors: Tensor) -> int:
         """Make directions (c, n) the pending block, which must be empty; return how many were new.
@@ -156,12 +179,6 @@ class KrylovBasis:
         T = self._projected
         T[:filled, first:last] = inside
         T[filled : filled + len(fresh), first:last] = outside
-        if self._pruned:
-            # What earlier products hold along the new vectors is known by symmetry: take it
-            # back from the lost part.
-            found = T[:first, first:last] - T[first:last, :first].T
-            T[first:last, :first] = T[:first, first:last].T
-            self._lost[:first, :first] -= found @ found.T
         self._append(fresh)
         self.expanded += count
         self.pending -= count
@@ -172,9 +189,7 @@ class KrylovBasis:
     def ritz(self, among: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return Ritz values (m,) ascending, their coordinates (m, m) and residual norms (m,).
 
-        Residual norms are those of A u - theta u, from the stored coefficients, with no product:
-        exact up to rounding, or upper bounds for vectors that mix what was kept at a
-        `drop_pending` with what was added since.
+        Residual norms are those of A u - theta u, from the stored coefficients, with no product.
 
         Args:
             among: use the first so many expanded vectors only; all by default.
@@ -184,9 +199,10 @@ class KrylovBasis:
         theta, S = torch.linalg.eigh((T[:m] + T[:m].T) / 2)
         rest = T @ S
         rest[:m] -= S * theta
-        known, ahead = rest[: self.expanded].square().sum(0), rest[self.expanded :].square().sum(0)
-        lost = (S * (self._lost[:m, :m] @ S)).sum(0).clamp_min(0)
-        return theta, S, (known + (ahead.sqrt() + lost.sqrt()).square()).sqrt()
+        outside = self._lost[:m, :m].clone()
+        c = self._parked_coupling.shape[1]
+        outside[:c, :c] += self._parked_coupling.T @ self._parked_gram() @ self._parked_coupling
+        return theta, S, (rest.square().sum(0) + (S * (outside @ S)).sum(0).clamp_min(0)).sqrt()
 
     def vectors(self, S: Tensor) -> Tensor:
         """Return the vectors (n, c) with coordinates S (m, c) in the first m expanded vectors."""
@@ -221,14 +237,32 @@ class KrylovBasis:
         self._lost[:kept, :kept] = lost
         self.expanded = kept
 
-    def drop_pending(self) -> None:
-        """Forget the pending block; residuals keep counting its norm."""
+    def park(self, limit: int) -> None:
+        """Set the pending block aside, to grow the basis in other directions without restarts.
+
+        New directions need not be orthogonal to parked vectors; what is found along them moves
+        from the parked vectors to the basis, so that residuals stay exact. Of more than `limit`
+        vectors, those that matter least to the expanded ones are dropped, and residuals keep
+        counting their norm.
+        """
         m = self.expanded
+        self._untried = 0
+        self.sort_pending(torch.eye(m, dtype=torch.float64))
         coupling = self._projected[m : self.filled, :m]
-        self._lost[:m, :m] += coupling.T @ coupling
+        self._lost[:m, :m] += coupling[limit:].T @ coupling[limit:]
+        self._parked = self._rows[m : self.filled][:limit].clone()
+        self._parked_coupling = coupling[:limit].clone()
         coupling.zero_()
-        self.pending = self._untried = 0
-        self._pruned = True
+        self.pending = 0
+
+    def unpark(self) -> None:
+        """Return the parked vectors to the pending block."""
+        c = self._parked_coupling.shape[1]
+        _, fresh, R = self._split(self._parked, scale=1.0)
+        coupling = R @ self._parked_coupling
+        self._forget_parked()
+        self._projected[self.filled : self.filled + len(fresh), :c] = coupling
+        self._append(fresh)
 
     def tridiagonal(self, first: int) -> tuple[Tensor, Tensor]:
         """Return the diagonal and the subdiagonal, (c,) each, of the chain grown from vector `first`.
@@ -249,7 +283,8 @@ class KrylovBasis:
             generator=self._generator.get_state(),
             scale=self._scale,
             untried=self._untried,
-            pruned=self._pruned,
+            parked=self._parked.clone(),
+            parked_coupling=self._parked_coupling.clone(),
             products=self.products,
             iterations=self.iterations,
         )
@@ -267,12 +302,28 @@ class KrylovBasis:
         self._lost[:m, :m] = state.lost
         self._generator.set_state(state.generator)
         self.expanded, self.pending = m, filled - m
-        self._scale, self._untried, self._pruned = state.scale, state.untried, state.pruned
+        self._scale, self._untried = state.scale, state.untried
+        self._parked = state.parked.to(self._rows, copy=True)
+        self._parked_coupling = state.parked_coupling.clone()
         self.products, self.iterations = state.products, state.iterations
 
-    def _append(self, rows: Tensor) -> None:
-        self._rows[self.filled : self.filled + len(rows)] = rows
-        self.pending += len(rows)
+    def _append(self, fresh: Tensor) -> None:
+        """Add orthonormal directions (r, n) to the pending block, taking them out of parked ones."""
+        first, last = self.filled, self.filled + len(fresh)
+        self._rows[first:last] = fresh
+        self.pending += len(fresh)
+        if len(self._parked):
+            along = fresh @ self._parked.T
+            self._parked -= along.T @ fresh
+            c = self._parked_coupling.shape[1]
+            self._projected[first:last, :c] += along.double().cpu() @ self._parked_coupling
+
+    def _forget_parked(self) -> None:
+        self._parked = self._rows[:0].clone()
+        self._parked_coupling = torch.zeros(0, 0, dtype=torch.float64)
+
+    def _parked_gram(self) -> Tensor:
+        return (self._parked @ self._parked.T).double().cpu()
 
     def _split(self, W: Tensor, *, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         """Split W (c, n) into its part in the basis and r <= c new orthonormal directions.
