@@ -1,14 +1,30 @@
-"""Make `cases` importable from every test, whatever pytest's import mode and working directory."""
+"""Make `cases` and `toyzoo` importable from every test, whatever pytest's import mode and folder."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
-_spec = importlib.util.spec_from_file_location("cases", Path(__file__).with_name("cases.py"))
-assert _spec is not None
-assert _spec.loader is not None
-_cases = importlib.util.module_from_spec(_spec)
-sys.modules["cases"] = _cases
-_spec.loader.exec_module(_cases)
+import pytest
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_load("cases")
+_toyzoo = _load("toyzoo")
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    """A folder to make a zoo in."""
+    return _toyzoo.ZooFolder(tmp_path)

@@ -93,9 +93,7 @@ def read_contents(directory: str | Path) -> Contents:
                     results[entry.subject] = open_file(entry.path).assign_attrs(entry.attrs)
                 except StoreError as error:
                     text = f"{error} Delete it and run again."
-                    failures.append(
-                        Failure(record.label, record.folder, entry.subject, key, text, "store")
-                    )
+                    failures.append(Failure(record.label, record.folder, entry.subject, key, text, "store"))
             elif former is not None:
                 failures.append(replace(former, label=record.label, model=entry.subject))
             else:

@@ -76,9 +76,7 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
         return xr.load_dataset(path, engine="h5netcdf", group=group, decode_times=False)
     except StoreError:
         raise
-    except (
-        Exception
-    ) as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
+    except Exception as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
         raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
 
 

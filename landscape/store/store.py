@@ -140,9 +140,7 @@ class Store:
             (self.directory / ".writable").unlink(missing_ok=True)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise StoreError(
-                f"the store '{self.directory}' cannot be written to: {reason}."
-            ) from error
+            raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
         return FileLock(self.directory / ".lock")
 
     @property

@@ -175,9 +175,7 @@ def test_consolidation_on_a_full_disk_keeps_the_former_file(store):
         "try: Store(sys.argv[1]).consolidate()\n"
         "except StoreError as error: print(error)"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(store.directory)], capture_output=True, text=True
-    )
+    out = subprocess.run([sys.executable, "-c", code, str(store.directory)], capture_output=True, text=True)
     assert "zoo.h5' cannot be written" in out.stdout, out.stderr
     assert out.returncode == 0
     assert path.read_bytes() == before

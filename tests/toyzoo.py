@@ -1,11 +1,13 @@
-"""A folder with builders, data, toy analyses of every scope, checkpoints and a manifest."""
+"""A folder with builders, data, toy analyses of every scope, checkpoints and a manifest.
+
+Tests get it as the fixture ``folder``; see ``conftest.py``.
+"""
 
 from __future__ import annotations
 
 import textwrap
 from pathlib import Path
 
-import pytest
 import torch
 from torch import nn
 
@@ -168,8 +170,3 @@ class ZooFolder:
         path = self.root / "zoo.toml"
         path.write_text("\n\n".join(blocks))
         return path
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return ZooFolder(tmp_path)

@@ -1,0 +1,277 @@
+"""The command line. Commands for single analyses are derived from the registry.
+
+Exit status: 0 all done, 1 some tasks failed (listed, the rest done), 2 unusable input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import landscape
+from landscape.console import (
+    Meter,
+    RunDisplay,
+    estimate_table,
+    failure_lines,
+)
+from landscape.errors import LandscapeError
+
+if TYPE_CHECKING:
+    from landscape.zoo import RunResult, Zoo
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="landscape",
+    help="Loss landscapes, similarity and frequency response of whole zoos of trained networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_DEMO = Path("landscape-demo")
+_state = {"debug": False}
+
+
+def main() -> None:
+    """Run the command line."""
+    from landscape.commands import add_analyses
+
+    add_analyses(app, guarded)
+    app()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn errors into one sentence on stderr and an exit status."""
+    errors = Console(stderr=True)
+
+    def say(text: str) -> None:
+        errors.print(escape(text), style="red", highlight=False, soft_wrap=True)
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted; what is done is kept: the same command goes on from there.")
+        raise typer.Exit(130) from None
+    except LandscapeError as error:
+        if _state["debug"]:
+            traceback.print_exc()
+        say(f"error: {error}")
+        raise typer.Exit(2) from None
+    except BrokenPipeError:  # `landscape show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if _state["debug"]:
+            traceback.print_exc()
+        say(
+            f"unexpected error, please report it: {type(error).__name__}: {error}"
+            " (LANDSCAPE_DEBUG=1 shows where)"
+        )
+        raise typer.Exit(2) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(landscape.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="LANDSCAPE_DEBUG", help="Show where errors come from.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+    _state["debug"] = debug
+
+
+@app.command()
+def run(
+    manifest: Annotated[Path, typer.Argument(help="The zoo's manifest, zoo.toml.")],
+    only: Annotated[
+        str | None, typer.Option(help="Analyses to run, by label or name, separated by commas.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Worker processes.", min=1)] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be done and how long it would take.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done.")] = False,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the results. Default: results/ beside the manifest.")
+    ] = None,
+    trust_pickle: Annotated[
+        bool,
+        typer.Option("--trust-pickle", help="Let pickles run ANY code while loading. Own files only."),
+    ] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html.")] = False,
+) -> None:
+    """Analyse a zoo of checkpoints; resumes by itself."""
+    with guarded():
+        console = Console()
+        zoo = landscape.Zoo.from_manifest(manifest)
+        analyses = only.split(",") if only is not None else None
+        if dry_run:
+            rows = zoo.estimate(analyses, store=store, overwrite=overwrite, trust_pickle=trust_pickle)
+            console.print(estimate_table(rows, jobs))
+            return
+        with Meter(console) as meter:
+            result = zoo.run(
+                analyses,
+                store=store,
+                jobs=jobs,
+                overwrite=overwrite,
+                trust_pickle=trust_pickle,
+                on_event=RunDisplay(meter, _state["debug"]),
+            )
+        _finish(console, result, None if no_report else result.store / "report.html")
+
+
+def _finish(console: Console, result: RunResult, report: Path | None) -> None:
+    """Sum up, list what failed, write the report, and exit."""
+    _line(
+        console,
+        f"{result.done} done, {result.skipped} done before, {len(result.failed)} failed;"
+        f" results in {result.store}",
+    )
+    for line in failure_lines(result.failed):
+        _line(console, f"  {line}", "red")
+    if report is not None:
+        _write_report(result.store, report)
+        _line(console, f"report: {report}")
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _write_report(store: Path, path: Path) -> None:
+    from landscape.report import __call__ as write
+
+    write(store, path)
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def scan(
+    directory: Annotated[Path, typer.Argument(help="Where the checkpoints are.")],
+    write_manifest: Annotated[
+        bool, typer.Option("--write-manifest", help="Write DIRECTORY/zoo.toml to fill in.")
+    ] = False,
+) -> None:
+    """Tell what checkpoints a directory holds, without running anything in them."""
+    with guarded():
+        console = Console()
+        zoo = landscape.scan(directory)
+        _print_models(console, zoo)
+        for path, reason in zoo.skipped.items():
+            _line(console, f"skipped {path}: {reason}")
+        _line(console, f"{len(zoo.models)} checkpoints found in {directory}")
+        if write_manifest:
+            _line(console, f"wrote {zoo.write_manifest()}: now name your builders in it")
+
+
+def _print_models(console: Console, zoo: Zoo) -> None:
+    if not zoo.models:
+        return
+    table = Table("model", "group", "seed", "file", box=None, pad_edge=False)
+    for model in zoo.spec.models:
+        seed = "" if model.seed is None else str(model.seed)
+        table.add_row(escape(model.name), escape(model.group), seed, escape(model.shown))
+    console.print(table)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="A result, or a consolidated zoo.h5.")],
+    group: Annotated[
+        str | None, typer.Option(help="Group of a consolidated file, e.g. spectrum/resnet-s0.")
+    ] = None,
+) -> None:
+    """Show what a result file holds."""
+    with guarded():
+        from landscape.commands import describe, groups_in
+
+        console = Console()
+        ds = landscape.open(file, group)
+        if not ds.variables and group is None:
+            for name in groups_in(file):
+                _line(console, name)
+            return
+        for part in describe(ds):
+            console.print(part, highlight=False)
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(help="Folder of the results.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page. Default: STORE/report.html.")
+    ] = None,
+) -> None:
+    """Rebuild the report from a store alone."""
+    with guarded():
+        path = output or store / "report.html"
+        _write_report(store, path)
+        _line(Console(), f"report: {path}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for models, results and report.")] = Path(
+        "landscape-demo"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Little data and training: to try the machinery.")
+    ] = False,
+) -> None:
+    """Train four small networks on real digits, analyse them and write report.html."""
+    with guarded():
+        console = Console()
+        from landscape.reference.zoo import build_zoo
+        from landscape.zoo.executors import usable_cores
+
+        with Meter(console) as meter:
+            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(meter))
+            result = landscape.Zoo.from_manifest(manifest).run(
+                store=out / "results",
+                jobs=min(2, usable_cores()),
+                on_event=RunDisplay(meter, _state["debug"]),
+            )
+        _finish(console, result, out / "report.html")
+
+
+def _training(meter: Meter) -> Callable[[str, int, int, float, float], None]:
+    """Show each epoch of each model."""
+    current = ""
+
+    def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
+        nonlocal current
+        if model != current:
+            current = model
+            meter.begin(epochs, "epochs")
+        text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
+        meter.update(epoch, text)
+        if epoch == epochs:
+            meter.say(text)
+
+    return show
