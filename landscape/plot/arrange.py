@@ -7,16 +7,27 @@ the legend, when a colour bar takes the legend's place, and how far the axes and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Stems
-from landscape.plot.scales import log_ticks, number, symlog_ticks
+from landscape.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Stems
+from landscape.plot.scales import from_symlog, log_ticks, number, symlog, symlog_ticks
 
-__all__ = ["Arrangement", "Slot", "arrange", "color_limits", "color_ticks", "runs"]
+__all__ = [
+    "Arrangement",
+    "Slot",
+    "arrange",
+    "color_limits",
+    "color_ticks",
+    "edges",
+    "gaps",
+    "has_field",
+    "padded",
+    "runs",
+]
 
 Array = NDArray[np.float64]
 
@@ -70,16 +81,31 @@ class Arrangement:
 
 def arrange(spec: FigureSpec) -> Arrangement:
     """Work out the shared decisions for a figure."""
+    spec = gaps(spec)
     bar = _line_bar(spec)
-    extents = {"x": _extent(spec, "x"), "y": _extent(spec, "y")}
+    slots = {**_slots(spec, Bars, 0.8), **_slots(spec, Stems, 0.5)}
+    extents = {name: _extent(spec, name, slots) for name in ("x", "y")}
     return Arrangement(
-        slots={**_slots(spec, Bars, 0.8), **_slots(spec, Stems, 0.5)},
+        slots=slots,
         named=_named(spec, bar),
         bar=bar,
         extents=extents,
         floor=_floor(spec, extents["y"]),
         crowded_guides=len({g.x is None for g in spec.marks if isinstance(g, Guide) and g.label}) > 1,
     )
+
+
+def gaps(spec: FigureSpec) -> FigureSpec:
+    """The figure with infinities turned into NaN: neither can be drawn, and both leave a gap."""
+    return replace(spec, marks=tuple(_with_gaps(mark) for mark in spec.marks))
+
+
+def _with_gaps(mark: Mark) -> Mark:
+    if isinstance(mark, Guide):
+        return mark
+    arrays = {n: getattr(mark, n, None) for n in ("x", "y", "z", "low", "high", "error")}
+    finite = {n: np.where(np.isfinite(a), a, np.nan) for n, a in arrays.items() if a is not None}
+    return replace(mark, **finite)  # type: ignore[arg-type]
 
 
 def color_limits(color: ColorAxis, *fields: Array) -> tuple[float, float]:
@@ -97,6 +123,40 @@ def color_ticks(color: ColorAxis, limits: tuple[float, float]) -> tuple[list[flo
     return values, [number(v) for v in values]
 
 
+def has_field(spec: FigureSpec) -> bool:
+    """Whether the figure shows a field, which fills its axes and lies under everything else."""
+    return any(isinstance(m, Heatmap) for m in spec.marks)
+
+
+def edges(centres: Array) -> Array:
+    """The borders of cells around their centres.
+
+    Example:
+        >>> edges(np.array([0.0, 1.0, 3.0])).tolist()
+        [-0.5, 0.5, 2.0, 4.0]
+    """
+    if centres.size < 2:
+        return np.concatenate([centres - 0.5, centres[-1:] + 0.5])
+    middles = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middles[0]], middles, [2 * centres[-1] - middles[-1]]])
+
+
+def padded(extent: tuple[float, float], axis: Axis, pad: bool) -> tuple[float, float]:
+    """The range of an axis that shows ``extent``, with a margin of 4 % if asked for."""
+    low, high = extent
+    share = 0.04 if pad else 0.0
+    if axis.scale == "log":
+        margin = share * (np.log10(high) - np.log10(low))
+        return float(low / 10**margin), float(high * 10**margin)
+    if axis.scale == "symlog":
+        ends = symlog([low, high], axis.linthresh)
+        margin = share * (ends[1] - ends[0])
+        below, above = from_symlog([ends[0] - margin, ends[1] + margin], axis.linthresh)
+        return float(below), float(above)
+    margin = share * (high - low)
+    return low - margin, high + margin
+
+
 def runs(*arrays: Array) -> Iterator[slice]:
     """The stretches over which all arrays are finite, so that a gap splits a band in two.
 
@@ -110,12 +170,19 @@ def runs(*arrays: Array) -> Iterator[slice]:
         yield slice(int(start), int(stop))
 
 
-def _values(mark: Mark, axis: str) -> list[Array]:
+def _values(mark: Mark, axis: str, slot: Slot | None) -> list[Array]:
+    """What a mark takes up on an axis."""
     if isinstance(mark, Guide):
         at = mark.x if axis == "x" else mark.y
         return [] if at is None else [np.array([at])]
+    if isinstance(mark, Heatmap):
+        centres = np.asarray(mark.x if axis == "x" else mark.y)
+        return [centres if mark.contours else edges(centres)]
     if axis == "x":
-        return [np.asarray(mark.x)]
+        x = np.asarray(mark.x)
+        half = slot.width / 2 if slot is not None else 0.0
+        middle = x + (slot.offset if slot is not None else 0.0)
+        return [middle - half, middle + half]
     arrays = [np.asarray(mark.y)]
     if isinstance(mark, Line) and mark.low is not None and mark.high is not None:
         arrays += [np.asarray(mark.low), np.asarray(mark.high)]
@@ -137,9 +204,9 @@ def _range(arrays: list[Array] | tuple[Array, ...], positive: bool = False) -> t
     return (low / 2, low * 2) if positive else (low - 0.5, low + 0.5)
 
 
-def _extent(spec: FigureSpec, name: str) -> tuple[float, float]:
+def _extent(spec: FigureSpec, name: str, slots: dict[int, Slot]) -> tuple[float, float]:
     axis = spec.x if name == "x" else spec.y
-    arrays = [a for mark in spec.marks for a in _values(mark, name)]
+    arrays = [a for i, mark in enumerate(spec.marks) for a in _values(mark, name, slots.get(i))]
     return axis.limits or _range(arrays, positive=axis.scale == "log")
 
 

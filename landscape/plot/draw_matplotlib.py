@@ -21,7 +21,17 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from numpy.typing import NDArray
 
 from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems
-from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, runs
+from landscape.plot.arrange import (
+    Arrangement,
+    arrange,
+    color_limits,
+    color_ticks,
+    edges,
+    gaps,
+    has_field,
+    padded,
+    runs,
+)
 from landscape.plot.palette import Palette, colormap, sample
 from landscape.plot.scales import number
 
@@ -88,9 +98,9 @@ def draw(spec: FigureSpec, palette: Palette) -> PaperFigure:
 
 class _Drawing:
     def __init__(self, spec: FigureSpec, palette: Palette) -> None:
-        self.spec = spec
+        self.spec = gaps(spec)
         self.palette = palette
-        self.arrangement: Arrangement = arrange(spec)
+        self.arrangement: Arrangement = arrange(self.spec)
         self.canvas = PaperFigure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         self.axes: Axes = self.canvas.add_subplot()
         self.handles: dict[str, Any] = {}
@@ -201,7 +211,7 @@ class _Drawing:
             self.axes.contourf(x, y, shown, levels=levels, extend="both", **look)
             self.axes.contour(x, y, shown, levels=levels, colors="white", linewidths=0.3, alpha=0.5)
         else:
-            self.axes.pcolormesh(_edges(x), _edges(y), shown, shading="flat", rasterized=True, **look)
+            self.axes.pcolormesh(edges(x), edges(y), shown, shading="flat", rasterized=True, **look)
         self.axes.grid(False)
         if mark.color not in self.bars:
             self.colorbar(mark.color, colors, limits)
@@ -268,6 +278,9 @@ class _Drawing:
             # In base 10, linscale 0.9 makes the linear half as long as one decade, as in `symlog`.
             options = {"linthresh": axis.linthresh, "linscale": 0.9}
         getattr(self.axes, f"set_{name}scale")(axis.scale, **options)
+        # Ranges are set beforehand: matplotlib warns when it fits axes to data that it cannot show.
+        limits = axis.limits or padded(self.arrangement.extents[name], axis, not has_field(self.spec))
+        getattr(self.axes, f"set_{name}lim")(*limits)
 
     def set_axis(self, name: str) -> None:
         axis = self.spec.x if name == "x" else self.spec.y
@@ -286,8 +299,6 @@ class _Drawing:
                 self.axes.tick_params("x", rotation=45)
                 for label in self.axes.get_xticklabels():
                     label.set(ha="right", rotation_mode="anchor")
-        if axis.limits is not None:
-            getattr(self.axes, f"set_{name}lim")(*axis.limits)
 
     def legend(self) -> None:
         handles = list(self.handles.values())
@@ -316,11 +327,3 @@ def _map(colors: Sequence[str]) -> Colormap:
 
 def _norm(color: ColorAxis, limits: tuple[float, float]) -> Normalize:
     return LogNorm(*limits) if color.scale == "log" else Normalize(*limits)
-
-
-def _edges(centres: Array) -> Array:
-    """The borders of cells around their centres."""
-    if centres.size == 1:
-        return np.array([centres[0] - 0.5, centres[0] + 0.5])
-    middles = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - middles[0]], middles, [2 * centres[-1] - middles[-1]]])

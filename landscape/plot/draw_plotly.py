@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems
-from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, runs
+from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, gaps, has_field, runs
 from landscape.plot.palette import Palette, colormap, sample
 from landscape.plot.plotly_layout import (
     CONFIG,
@@ -24,7 +24,7 @@ from landscape.plot.plotly_layout import (
     colorscale,
     escape,
     escaped,
-    has_field,
+    in_template,
     layout,
     legend_key,
     log10,
@@ -47,9 +47,9 @@ def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
 
 class _Drawing:
     def __init__(self, spec: FigureSpec, palette: Palette) -> None:
-        self.spec = spec
+        self.spec = gaps(spec)
         self.palette = palette
-        self.arrangement: Arrangement = arrange(spec)
+        self.arrangement: Arrangement = arrange(self.spec)
         self.traces: list[Any] = []
         self.shapes: list[dict[str, Any]] = []
         self.bars: list[ColorAxis] = []
@@ -197,7 +197,7 @@ class _Drawing:
             go.Bar(
                 x=(left + right) / 2,
                 y=self.at("y", y),
-                width=right - left,
+                width=np.nan_to_num(right - left) if self.spec.x.scale != "log" else None,
                 marker={"color": style.color, "line": {"width": 0}},
                 error_y=self.error(y, mark.error, style.color),
                 hovertemplate=hover,
@@ -318,7 +318,7 @@ class _Drawing:
     ) -> tuple[str, Any]:
         """The text at the pointer: true values, where the drawn ones are transformed or moved."""
         columns: list[list[Any]] = []
-        lines = [f"<b>{short_name(series).replace('%{', '%&#123;')}</b>"] if series.name else []
+        lines = [f"<b>{in_template(short_name(series))}</b>"] if series.name else []
         for name, values, axis in (("x", x, self.spec.x), ("y", y, self.spec.y)):
             shown = f"%{{{name}:.4~g}}"
             if axis.categories is not None:
@@ -327,7 +327,7 @@ class _Drawing:
             elif axis.scale == "symlog" or (moved and name == "x"):
                 shown = f"%{{customdata[{len(columns)}]:.4~g}}"
                 columns.append(np.asarray(values).tolist())
-            lines.append(f"{escape(axis.title).replace('%{', '%&#123;')}: {shown}")
+            lines.append(f"{in_template(escape(axis.title))}: {shown}")
         if texts:
             lines.append("%{text}")
         custom = [list(row) for row in zip(*columns, strict=True)] if columns else None
@@ -335,8 +335,11 @@ class _Drawing:
 
     def field_hover(self, color: ColorAxis) -> str:
         value = "%{customdata:.4~g}" if color.scale == "log" else "%{z:.4~g}"
-        rows = [f"{escape(a.title)}: %{{{n}:.4~g}}" for n, a in (("x", self.spec.x), ("y", self.spec.y))]
-        return "<br>".join([*rows, f"{escape(color.title)}: {value}"]) + "<extra></extra>"
+        rows = [
+            f"{in_template(escape(a.title))}: %{{{n}:.4~g}}"
+            for n, a in (("x", self.spec.x), ("y", self.spec.y))
+        ]
+        return "<br>".join([*rows, f"{in_template(escape(color.title))}: {value}"]) + "<extra></extra>"
 
     def colorbar(self, color: ColorAxis) -> dict[str, Any]:
         bar: dict[str, Any] = {

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from landscape.figure import Axis, FigureSpec, Heatmap, Series
-from landscape.plot.arrange import Arrangement
+from landscape.figure import Axis, FigureSpec, Series
+from landscape.plot.arrange import Arrangement, has_field
 from landscape.plot.palette import INK
 from landscape.plot.scales import number, symlog
 
@@ -23,7 +23,7 @@ __all__ = [
     "colorscale",
     "escape",
     "escaped",
-    "has_field",
+    "in_template",
     "layout",
     "legend_key",
     "log10",
@@ -140,7 +140,7 @@ def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, An
 
 def _log_step(low: float, high: float) -> int | str:
     """Ticks at decades on a long log axis, at 1, 2, 5 on a short one."""
-    decades = float(np.log10(high / low))
+    decades = float(np.log10(high) - np.log10(low))
     return max(1, round(decades / 8)) if decades > 1.5 else "D2"
 
 
@@ -148,11 +148,6 @@ def on_axis(axis: Axis, values: Any) -> Array:
     """Where values stand on an axis: plotly has no symlog axis and is given transformed values."""
     array = np.asarray(values, dtype=np.float64)
     return symlog(array, axis.linthresh) if axis.scale == "symlog" else array
-
-
-def has_field(spec: FigureSpec) -> bool:
-    """Whether the figure shows a field, over which guides must be drawn."""
-    return any(isinstance(m, Heatmap) for m in spec.marks)
 
 
 def escape(text: str) -> str:
@@ -163,6 +158,11 @@ def escape(text: str) -> str:
 def escaped(texts: Sequence[str]) -> list[str]:
     """Several texts, escaped."""
     return [escape(t) for t in texts]
+
+
+def in_template(text: str) -> str:
+    """Escaped text as a literal part of a hover template."""
+    return text.replace("%{", "%&#123;")
 
 
 def short_name(series: Series) -> str:

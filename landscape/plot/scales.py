@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["log_ticks", "number", "symlog", "symlog_ticks"]
+__all__ = ["from_symlog", "log_ticks", "number", "symlog", "symlog_ticks"]
 
 Array = NDArray[np.float64]
 
@@ -32,6 +32,14 @@ def symlog(values: ArrayLike, linthresh: float) -> Array:
     size = np.abs(v) / linthresh
     beyond = np.copysign(1.0 + np.log10(np.maximum(size, 1.0)), v)
     return np.where(size <= 1.0, v / linthresh, beyond)
+
+
+def from_symlog(positions: ArrayLike, linthresh: float) -> Array:
+    """The inverse of `symlog`."""
+    p = np.asarray(positions, dtype=np.float64)
+    size = np.abs(p)
+    beyond = np.copysign(10.0 ** (np.maximum(size, 1.0) - 1.0), p)
+    return linthresh * np.where(size <= 1.0, p, beyond)
 
 
 def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> list[float]:

@@ -1,0 +1,70 @@
+"""`landscape.plot`: what it takes, what it returns, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import xarray as xr
+
+import landscape
+from landscape.errors import InputError
+from landscape.figure import Axis, FigureSpec, Line
+from landscape.plot import Figures
+
+SPEC = FigureSpec("cut", "A cut", Axis("t"), Axis("loss"), (Line([0, 1], [2, 3]),))
+OTHER = FigureSpec("other", "Another", Axis("t"), Axis("loss"), ())
+
+
+def test_one_figure_is_bare_and_several_are_a_list() -> None:
+    """Oracle: the documented return values."""
+    assert not isinstance(landscape.plot(SPEC, backend="null"), list)
+    assert not isinstance(landscape.plot([SPEC], backend="null"), list)
+    both = landscape.plot([SPEC, OTHER], backend="null")
+    assert isinstance(both, Figures) and len(both) == 2
+
+
+def test_a_figure_is_chosen_by_name() -> None:
+    """Oracle: the title of the figure asked for."""
+    assert landscape.plot([SPEC, OTHER], figure="other").layout.title.text == "Another"
+
+
+@pytest.mark.parametrize(
+    ("results", "keywords", "sentence"),
+    [
+        (SPEC, {"backend": "plotli"}, "did you mean 'plotly'"),
+        ([SPEC, OTHER], {"figure": "cat"}, "did you mean 'cut'"),
+        (xr.Dataset(), {}, "no attribute 'analysis'"),
+        (xr.Dataset(attrs={"analysis": "spectrm"}), {}, "did you mean 'spectrum'"),
+        ({}, {}, "nothing to plot"),
+        (
+            {"a": xr.Dataset(attrs={"analysis": "line"}), "b": xr.Dataset(attrs={"analysis": "spectrum"})},
+            {},
+            "line and spectrum",
+        ),
+        (3, {}, "got int"),
+        ([SPEC, "x"], {}, "got str"),
+        ("x", {}, "got str"),
+    ],
+)
+def test_what_cannot_be_drawn_gets_one_sentence(results: object, keywords: dict, sentence: str) -> None:
+    """Oracle: the sentence must name what was wrong or the nearest right name."""
+    with pytest.raises(InputError, match=sentence):
+        landscape.plot(results, **keywords)
+
+
+def test_drawing_needs_no_torch() -> None:
+    """Oracle: a new interpreter in which importing torch raises."""
+    code = """
+import sys
+sys.modules["torch"] = None
+import landscape
+from landscape.figure import Axis, FigureSpec, Line
+spec = FigureSpec("cut", "A cut", Axis("t"), Axis("loss"), (Line([0, 1], [2, 3]),))
+landscape.plot(spec), landscape.plot(spec, backend="matplotlib")
+for name, analysis in landscape.analyses().items():
+    assert callable(analysis.plots)
+import landscape.report
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
