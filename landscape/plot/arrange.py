@@ -142,7 +142,7 @@ def edges(centres: Array) -> Array:
 
 
 def padded(extent: tuple[float, float], axis: Axis, pad: bool) -> tuple[float, float]:
-    """The range of an axis that shows ``extent``, with a margin of 4 % if asked for."""
+    """The range of an axis that shows ``extent``, with a margin of 4 % if asked for, but none at zero."""
     low, high = extent
     share = 0.04 if pad else 0.0
     if axis.scale == "log":
@@ -154,7 +154,7 @@ def padded(extent: tuple[float, float], axis: Axis, pad: bool) -> tuple[float, f
         below, above = from_symlog([ends[0] - margin, ends[1] + margin], axis.linthresh)
         return float(below), float(above)
     margin = share * (high - low)
-    return low - margin, high + margin
+    return (low - margin if low else 0.0), high + margin
 
 
 def runs(*arrays: Array) -> Iterator[slice]:

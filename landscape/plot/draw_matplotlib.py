@@ -158,10 +158,11 @@ class _Drawing:
         style = self.palette.style(mark.series)
         x, y = np.asarray(mark.x), np.asarray(mark.y)
         symbols = np.array(mark.symbols or (style.symbol,) * x.size)
+        edge = "white" if has_field(self.spec) else style.color
         for symbol in dict.fromkeys(symbols.tolist()):
             of = symbols == symbol
             self.axes.plot(
-                x[of], y[of], linestyle="", marker=_SYMBOLS[symbol], markersize=5, color=style.color
+                x[of], y[of], linestyle="", marker=_SYMBOLS[symbol], markersize=5, color=style.color, mec=edge
             )
         self.error(x, y, mark.error, style.color)
         look = {
@@ -295,7 +296,7 @@ class _Drawing:
             which.set_major_locator(MaxNLocator(5))
         if axis.categories is not None:
             which.grid(False)
-            if name == "x" and sum(len(c) for c in axis.categories) > 60:
+            if name == "x" and max(map(len, axis.categories)) * len(axis.categories) > 60:
                 self.axes.tick_params("x", rotation=45)
                 for label in self.axes.get_xticklabels():
                     label.set(ha="right", rotation_mode="anchor")

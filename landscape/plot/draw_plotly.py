@@ -140,6 +140,7 @@ class _Drawing:
                     "color": style.color,
                     "size": 8,
                     "symbol": symbols if mark.symbols else symbols[0],
+                    "line": {"width": 1.2 if has_field(self.spec) else 0, "color": "white"},
                 },
                 error_y=self.error(mark.y, mark.error, style.color),
                 text=escaped(mark.texts) or None,
