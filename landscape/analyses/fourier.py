@@ -67,7 +67,7 @@ SCHEMA = Schema(
         Variable("bin_count", ("layer", "radius"), "modes in the bin", kind="int"),
         Variable("high_low", ("layer",), "ln of high-band over low-band mean power (split at 0.25)"),
         Variable("high_low_interval", ("bound", "layer"), "95 % bootstrap interval of high_low"),
-        Variable("slope", ("layer",), "slope of ln power against r, mean over images", "pixels/cycle"),
+        Variable("slope", ("layer",), "slope of ln mean power against r, over the bins", "pixels/cycle"),
         Variable("slope_se", ("layer",), "standard error of the slope over images", "pixels/cycle"),
         Variable("ac_power", ("layer",), "mean power over all non-constant modes", "feature²"),
         Variable("image_power", ("layer", "image", "radius"), "mean power per image", "feature²"),
@@ -106,7 +106,7 @@ def compute(problem: Problem, params: FourierParams, context: Context) -> Mappin
     bins = RadialBins(params.bins)
     rows: dict[str, dict[str, list[Tensor]]] = {}
     shapes: dict[str, tuple[int, int, int]] = {}
-    counts: dict[str, Tensor] = {}
+    modes: dict[str, tuple[Tensor, Tensor]] = {}
 
     def receive(name: str, feature: Tensor) -> None:
         maps = to_maps(feature.detach(), params.prefix_tokens)
@@ -117,7 +117,8 @@ def compute(problem: Problem, params: FourierParams, context: Context) -> Mappin
         diagonal = log_amplitude_diagonal(maps) if square else maps.new_full((len(maps), 1), torch.nan)
         kept = rows.setdefault(name, {})
         _, channels, height, width = maps.shape
-        shapes[name], counts[name] = (channels, height, width), stats.counts
+        shapes[name] = (channels, height, width)
+        modes[name] = stats.counts.cpu(), stats.radii.cpu()
         for key, value in {
             "power": stats.power,
             "ac": stats.ac_power,
@@ -143,12 +144,13 @@ def compute(problem: Problem, params: FourierParams, context: Context) -> Mappin
             " map (B, C, H, W) or a square grid of tokens (B, T, C) with one row per example; fourier"
             " needs an image model."
         )
-    modules = dict(problem.module.named_modules())
-    classes = [type(modules.get(n.split("#")[0], problem.module)).__name__ for n in joined]
+    parts = dict(problem.module.named_modules())
+    classes = [type(parts.get(n.split("#")[0], problem.module)).__name__ for n in joined]
     return _assemble(
         joined,
         [shapes[n] for n in joined],
-        [counts[n].cpu().numpy() for n in joined],
+        [modes[n][0].numpy() for n in joined],
+        [modes[n][1].numpy() for n in joined],
         classes,
         bins.centers.numpy(),
         params,
@@ -159,6 +161,7 @@ def _assemble(
     joined: dict[str, dict[str, Any]],
     shapes: list[tuple[int, int, int]],
     counts: list[Any],
+    radii: list[Any],
     classes: list[str],
     radius: Any,
     params: FourierParams,
@@ -189,9 +192,10 @@ def _assemble(
             high_low[i] = np.log(kept["high"].mean() / kept["low"].mean())
             high_low_interval[:, i] = _interval(np.log(draws @ kept["high"] / (draws @ kept["low"])))
             if min(height, width) >= SMALLEST_MAP:
-                x = radius[filled] - radius[filled].mean()
-                slopes = np.log(power) @ x / (x @ x)
-                slope[i], slope_se[i] = _mean_and_error(slopes)
+                x = radii[i][filled] - radii[i][filled].mean()
+                slope[i] = log_power[i, filled] @ x / (x @ x)
+                # the logarithm after the mean over images: that of one image's power is biased low
+                slope_se[i] = _mean_and_error(power / power.mean(0) @ x / (x @ x))[1]
             diagonal = kept["diagonal"]
             relative = diagonal - diagonal[:, :1]
             amplitude[i, : diagonal.shape[1]] = relative.mean(0)

@@ -96,7 +96,7 @@ def ignored_names(module: nn.Module, ignore: Iterable[Ignorable]) -> set[str]:
     for prefix, part in module.named_modules():
         is_norm = "norm" in type(part).__name__.lower()
         for name, _ in part.named_parameters(recurse=False):
-            bias = name == "bias" or name.endswith("_bias")
+            bias = name == "bias" or name.startswith("bias_") or name.endswith("_bias")
             if ("norm" in kinds and is_norm) or ("bias" in kinds and bias):
                 names.add(f"{prefix}.{name}" if prefix else name)
     return names

@@ -59,10 +59,11 @@ def tap(
             if tensor is None:
                 return
             count = calls[name] = calls.get(name, -1) + 1
-            known, version = seen.get(id(tensor), (None, -1))
-            if known is not None and known() is tensor and version == tensor._version:
-                return
-            seen[id(tensor)] = (weakref.ref(tensor), tensor._version)
+            if not tensor.is_inference():  # such tensors do not count their changes
+                known, version = seen.get(id(tensor), (None, -1))
+                if known is not None and known() is tensor and version == tensor._version:
+                    return
+                seen[id(tensor)] = (weakref.ref(tensor), tensor._version)
             receive(name if count == 0 else f"{name}#{count}", tensor)
 
         return fired

@@ -22,6 +22,9 @@ __all__ = [
 LOW_BAND = 0.25
 """Radial frequency in cycles/pixel that divides the low band (0, 0.25] from the high band (0.25, 0.5]."""
 
+EDGE = 1e-9
+"""Slack at the edges of bins and bands, so that rounding does not decide where a mode on an edge falls."""
+
 
 def radial_frequency(height: int, width: int) -> Tensor:
     """R = √(fx² + fy²) in cycles/pixel for the modes of `torch.fft.rfft2`, (H, W//2 + 1), float64.
@@ -65,7 +68,7 @@ class RadialBins:
     def weights(self, height: int, width: int) -> Tensor:
         """Modes per bin as a 0/1/2 matrix (bins, H · (W//2 + 1)), float64."""
         r = radial_frequency(height, width)
-        index = (r / self.step).ceil().long().sub(1).clamp(0, self.number - 1)
+        index = (r / self.step - EDGE).ceil().long().sub(1).clamp(0, self.number - 1)
         index[0, 0] = self.number  # the mean: no bin
         one_hot = torch.nn.functional.one_hot(index.reshape(-1), self.number + 1)[:, :-1]
         return (one_hot * _multiplicity(height, width).reshape(-1, 1)).T.contiguous()
@@ -81,6 +84,7 @@ class MapStatistics:
         high_power: Mean power in the high band (0.25, 0.5], (B,); NaN without such modes.
         low_power: Mean power in the low band (0, 0.25], (B,); NaN without such modes.
         counts: Modes per bin, (bins,).
+        radii: Mean radial frequency of the modes in a bin, (bins,) in cycles/pixel; NaN in empty bins.
     """
 
     power: Tensor
@@ -88,6 +92,7 @@ class MapStatistics:
     high_power: Tensor
     low_power: Tensor
     counts: Tensor
+    radii: Tensor
 
 
 def map_statistics(maps: Tensor, bins: RadialBins) -> MapStatistics:
@@ -96,6 +101,7 @@ def map_statistics(maps: Tensor, bins: RadialBins) -> MapStatistics:
     The mean of each map is taken off first, so that a large constant does not cost precision. With
     ``norm="ortho"`` the powers of all modes sum to the sum of squares (Parseval).
     """
+    maps = _at_least_single(maps)
     height, width = maps.shape[-2:]
     centered = maps - maps.mean((-2, -1), keepdim=True)
     spectrum = torch.fft.rfft2(centered, norm="ortho")
@@ -113,9 +119,10 @@ def map_statistics(maps: Tensor, bins: RadialBins) -> MapStatistics:
     return MapStatistics(
         power=power @ weights.T / counts,
         ac_power=mean_over((r > 0).double()),
-        high_power=mean_over(((r > LOW_BAND) & (r <= 0.5)).double()),
-        low_power=mean_over(((r > 0) & (r <= LOW_BAND)).double()),
+        high_power=mean_over(((r > LOW_BAND + EDGE) & (r <= 0.5 + EDGE)).double()),
+        low_power=mean_over(((r > 0) & (r <= LOW_BAND + EDGE)).double()),
         counts=counts,
+        radii=weights @ r / counts,
     )
 
 
@@ -132,12 +139,17 @@ def log_amplitude_diagonal(maps: Tensor) -> Tensor:
     if height != width:
         raise InputError(f"the diagonal form needs square maps; got {height} × {width}.")
     k = torch.arange(height - height // 2, device=maps.device)
-    amplitude: Tensor = torch.fft.rfft2(maps)[..., k, k].abs().double()
+    amplitude: Tensor = torch.fft.rfft2(_at_least_single(maps))[..., k, k].abs().double()
     return (amplitude + 1e-6).log().mean(1)
 
 
+def _at_least_single(maps: Tensor) -> Tensor:
+    """Half-precision maps as float32: their Fourier transform is not implemented everywhere."""
+    return maps.float() if maps.element_size() < 4 else maps
+
+
 def to_maps(feature: Tensor, prefix_tokens: int | None = None) -> Tensor | None:
-    """A feature as maps (B, C, H, W), or ``None`` if it has no spatial axes.
+    """A feature as maps (B, C, H, W), or ``None`` if it has no spatial axes or no real values.
 
     Args:
         feature: (B, C, H, W) as it is; tokens (B, T, C) are laid out as a square grid after the prefix
@@ -145,6 +157,8 @@ def to_maps(feature: Tensor, prefix_tokens: int | None = None) -> Tensor | None:
         prefix_tokens: How many tokens come before the grid; ``None`` takes the smallest number that
             leaves a square.
     """
+    if not feature.is_floating_point():
+        return None
     if feature.ndim == 4:
         return feature if min(feature.shape[-2:]) > 1 else None
     if feature.ndim != 3:
