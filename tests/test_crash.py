@@ -154,3 +154,31 @@ def test_killed_command_with_two_workers(zoo, tmp_path):
     Zoo.from_manifest(zoo).run(store=tmp_path / "uninterrupted")
     torch.set_num_threads(threads)
     assert values(store) == values(tmp_path / "uninterrupted")
+
+
+def test_ctrl_c_on_a_pool(zoo, tmp_path):
+    """Oracle: the system's list of processes in the group, and the store, after SIGINT to the group."""
+    slow = zoo.read_text().replace("sleep_s = 0.02", "sleep_s = 3.0")
+    zoo.write_text(slow)
+    command = [sys.executable, "-m", "landscape", "run", str(zoo), "--jobs", "2", "--no-report"]
+    store = tmp_path / "results"
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 200
+        while not list(store.glob("*/*.h5")) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines() == ["interrupted; what is done is kept: the same command goes on from there."]
+    with pytest.raises(ProcessLookupError):
+        for _ in range(1000):  # Python's own resource tracker takes a moment
+            os.killpg(process.pid, 0)
+            time.sleep(0.01)
+    assert not list(store.rglob("*.tmp"))
+    assert read_contents(store).missing > 0

@@ -14,7 +14,7 @@ from torch import nn
 MODULES = {
     "toy_models.py": '''
         """Builders of models: good and bad."""
-        import os, signal, sys
+        import os, signal, sys, time
         import torch
         from torch import nn
 
@@ -32,6 +32,12 @@ MODULES = {
 
         def deadly(**kwargs):
             os.kill(os.getpid(), signal.SIGKILL)
+
+        def survived_by_a_child(**kwargs):
+            if os.fork() == 0:  # holds the pipe of its dead parent open
+                time.sleep(30)
+                os._exit(0)
+            os._exit(3)
 
         number = 3
     ''',

@@ -25,6 +25,7 @@ WORKER = "landscape worker"
 
 _READY: Literal["ready"] = "ready"
 _STARTS_IN_VAIN = 3
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass(eq=False)
@@ -73,8 +74,8 @@ class PoolExecutor:
                 for worker in workers:
                     if worker.ready and worker.task is None:
                         self._assign(worker, queue, workers)
-                for pipe in wait([w.pipe for w in workers]):
-                    worker = next(w for w in workers if w.pipe is pipe)
+                wait([w.pipe for w in workers], timeout=_LOOK_EVERY_S)
+                for worker in list(workers):
                     if self._listen(worker, emit):
                         continue
                     workers.remove(worker)
@@ -117,15 +118,16 @@ class PoolExecutor:
             return
 
     def _listen(self, worker: _Worker, emit: Listener) -> bool:
-        """Take one message; return whether the worker lives."""
+        """Take one message if there is one; return whether the worker lives."""
+        # Asked first, so that all that a dead worker sent is in the pipe by now; and asked at all, since
+        # a child that it left behind may hold the pipe open.
+        alive = worker.process.is_alive()
         try:
+            if not worker.pipe.poll():
+                return alive or self._bury(worker, emit)
             message: Event | Literal["ready"] = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join()
-            worker.pipe.close()
-            if worker.task is not None:
-                emit(Failed(worker.task, f"its worker process {_epitaph(worker.process)}.", "worker"))
-            return False
+            return self._bury(worker, emit)
         if message == _READY:
             worker.ready = True
         elif not isinstance(message, str):
@@ -133,6 +135,14 @@ class PoolExecutor:
             if isinstance(message, Done | Failed):
                 worker.task = None
         return True
+
+    def _bury(self, worker: _Worker, emit: Listener) -> Literal[False]:
+        """The worker is dead, and with it the task it was at."""
+        worker.process.join()
+        worker.pipe.close()
+        if worker.task is not None:
+            emit(Failed(worker.task, f"its worker process {_epitaph(worker.process)}.", "worker"))
+        return False
 
 
 def refuse_in_worker() -> None:

@@ -183,10 +183,8 @@ class Zoo:
         if trust_pickle:
             emit(Notice("pickles are trusted: loading a checkpoint may run any program in it."))
         plan, workbench = self._plan(analyses, home, trust_pickle)
-        if executor is None and jobs == 1:
-            executor = SerialExecutor(workbench)
-        elif executor is None:
-            executor = PoolExecutor(jobs)
+        executor = executor or (SerialExecutor(workbench) if jobs == 1 else PoolExecutor(jobs))
+        del workbench  # a pool's workers have their own data; ours need not stay in memory
         with _holding(lock, home, emit):
             return _carry_out(plan, home, executor, overwrite, emit)
 

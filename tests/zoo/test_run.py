@@ -209,6 +209,18 @@ class TestPool:
         }
         assert failures(result)["deadly"] == "its worker process was killed by SIGKILL (out of memory?)."
 
+    def test_a_dead_worker_with_a_living_child(self, folder):
+        """Oracle: the run ends well before the child does, which holds the worker's pipe for 30 s."""
+        folder.add("m0", 'builder = "toy_models:survived_by_a_child"')
+        folder.add("m1", seed=1)
+        ends = []
+        result = run(folder.write(), jobs=2, on_event=lambda e: ends.append((e, time.monotonic())))
+        assert result.done == 1
+        assert failures(result)["m0"] == "its worker process ended with status 3."
+        started = next(t for e, t in ends if isinstance(e, Started) and e.task.subject == "m0")
+        failed = next(t for e, t in ends if isinstance(e, Failed))
+        assert failed - started < 20
+
     def test_data_that_differ_between_processes(self, folder):
         folder.add("m0")
         result = run(folder.write(data="by_process"), jobs=2)
