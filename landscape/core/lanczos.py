@@ -317,10 +317,13 @@ class _Run:
                 self.settled, values = basis.expanded, self._values()
             alpha, beta = basis.tridiagonal(self.chain)
             levels = _levels(values, self.which, self.allowed)
-            if basis.pending == 0 or all(
+            quiet = basis.pending == 0 or all(
                 excludes(side * alpha, beta, level, size=basis.operator.size) for side, level in levels
-            ):
+            )
+            if quiet and self.settled == self.chain:
                 return "excluded"
+            if quiet:  # what the chain found may itself have copies: search once more
+                break
             idle = basis.expanded - self.settled
             longest = max(SHORT_SEARCH, (basis.products - idle) // 2)
             full = basis.filled + basis.parked >= basis.capacity
