@@ -199,14 +199,17 @@ class Analysis:
     def run(self, subject: Any, params: Params, context: Context | None = None) -> xr.Dataset:
         """Compute on a prepared subject with validated options; label and stamp the result."""
         start = time.perf_counter()
-        data = self.compute(subject, params, context or Context())
-        attrs = self.provenance(subject, params)
+        context = context or Context()
+        data = self.compute(subject, params, context)
+        attrs = self.provenance(subject, params, context.inputs)
         attrs["wall_time_s"] = time.perf_counter() - start
         return self.schema.dataset(data, attrs)
 
-    def provenance(self, subject: Any, params: Params) -> dict[str, Any]:
+    def provenance(
+        self, subject: Any, params: Params, inputs: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The attributes that say where a result comes from; all are strings or numbers."""
-        from landscape.core.provenance import library_versions
+        from landscape.core.provenance import describe, library_versions
 
         attrs: dict[str, Any] = {
             "analysis": self.name,
@@ -216,6 +219,9 @@ class Analysis:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": json.dumps(library_versions()),
         }
+        given = {name: describe(value) for name, value in (inputs or {}).items() if value is not None}
+        if given:
+            attrs["inputs"] = json.dumps(given)
         if hasattr(params, "seed"):
             attrs["seed"] = int(params.seed)
         if self.scope == "group":

@@ -87,10 +87,17 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
         direction = torch.as_tensor(given).to(problem.device, problem.dtype)
         if direction.shape != (problem.size,):
             raise InputError(f"vector has shape {tuple(direction.shape)}, not ({problem.size},).")
+        if not direction.isfinite().all():
+            raise InputError("vector holds NaN or infinite values; give a finite direction.")
     elif params.direction == "gradient":
         direction = normalize(problem, problem.gradient(), params.normalization, ignore=params.ignore)
     else:
         direction = random_direction(problem, params.normalization, seed=params.seed, ignore=params.ignore)
+    if not direction.any():
+        raise InputError(
+            "the direction is zero, so nothing would move: the gradient or the weights vanish, or `ignore`"
+            f" ({', '.join(params.ignore) or 'nothing'}) covers all chosen parameters."
+        )
     alphas = np.linspace(params.low, params.high, params.steps)
     alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
     center = problem.measure()

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["fingerprint", "library_versions"]
+__all__ = ["describe", "fingerprint", "library_versions"]
 
 
 def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
@@ -21,6 +22,13 @@ def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
         digest.update(f"{name}|{host.dtype}|{tuple(host.shape)}|".encode())
         digest.update(host.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
+
+
+def describe(value: object) -> str:
+    """A content hash of a tensor or array; the type's name of anything else."""
+    if isinstance(value, Tensor | np.ndarray):
+        return fingerprint([("", torch.as_tensor(value))])
+    return type(value).__name__
 
 
 @cache
