@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,6 +28,7 @@ from landscape.console import (
 from landscape.errors import LandscapeError
 
 if TYPE_CHECKING:
+    from landscape.registry import Analysis
     from landscape.zoo import RunResult, Zoo
 
 __all__ = ["app", "main"]
@@ -142,10 +143,13 @@ def run(
                 trust_pickle=trust_pickle,
                 on_event=RunDisplay(meter, _state["debug"]),
             )
-        _finish(console, result, None if no_report else result.store / "report.html")
+        page = None if no_report else result.store / "report.html"
+        _finish(console, result, page, _plugins(zoo, analyses))
 
 
-def _finish(console: Console, result: RunResult, report: Path | None) -> None:
+def _finish(
+    console: Console, result: RunResult, report: Path | None, plugins: Iterable[Analysis | str] = ()
+) -> None:
     """Sum up, list what failed, write the report, and exit."""
     _line(
         console,
@@ -155,16 +159,23 @@ def _finish(console: Console, result: RunResult, report: Path | None) -> None:
     for line in failure_lines(result.failed):
         _line(console, f"  {line}", "red")
     if report is not None:
-        _write_report(result.store, report)
-        _line(console, f"report: {report}")
+        _line(console, f"report: {_write_report(result.store, report, plugins)}")
     if result.failed:
         raise typer.Exit(1)
 
 
-def _write_report(store: Path, path: Path) -> None:
+def _write_report(store: Path, path: Path | None, plugins: Iterable[Analysis | str] = ()) -> Path:
     from landscape.report import __call__ as write
 
-    write(store, path)
+    return write(store, path, analyses=plugins)
+
+
+def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
+    """Analyses that the user named by module: the report draws them too."""
+    from landscape.zoo.builders import find_analysis
+
+    names = dict.fromkeys([*(s.analysis for s in zoo.spec.sections), *(analyses or [])])
+    return [find_analysis(name, zoo.spec.folder) for name in names if ":" in name]
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
@@ -227,12 +238,14 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page. Default: STORE/report.html.")
     ] = None,
+    analysis: Annotated[
+        list[str] | None,
+        typer.Option(help="An analysis that is not installed, package.module:attribute; repeatable."),
+    ] = None,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
-        path = output or store / "report.html"
-        _write_report(store, path)
-        _line(Console(), f"report: {path}")
+        _line(Console(), f"report: {_write_report(store, output, analysis or ())}")
 
 
 @app.command()

@@ -150,6 +150,27 @@ class TestRun:
         assert "Traceback" not in result.stderr
 
 
+class TestReport:
+    def test_run_writes_it_and_report_rebuilds_it(self, invoke, folder):
+        """Oracle: the text of the page; a toy analysis from beside the manifest is drawn as well."""
+        folder.add("m0")
+        folder.add("gone", save=False)
+        result = invoke("run", folder.write())
+        page = folder.root / "results" / "report.html"
+        assert f"report: {page}" in result.output
+        first = page.read_text()
+        assert "gone.pt" in first
+        assert "largest" in first
+        result = invoke("report", folder.root / "results", "-o", "again.html", "--analysis", "toys:total")
+        assert result.exit_code == 0, result.output
+        assert "largest" in (folder.root / "again.html").read_text()
+
+    def test_no_store(self, invoke, tmp_path):
+        result = invoke("report", tmp_path / "none")
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+        assert "there is no store" in result.stderr
+
+
 class TestScan:
     def test_found_and_skipped(self, invoke, folder):
         folder.add("resnet-s3")
