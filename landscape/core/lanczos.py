@@ -18,7 +18,7 @@ from landscape.core.krylov import (
     start_rows,
     working_dtype,
 )
-from landscape.core.tridiagonal import Tridiagonal, excludes, lanczos
+from landscape.core.tridiagonal import Tridiagonal, excludes, lanczos, tridiagonal_matrix
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -310,20 +310,16 @@ class _Run:
             basis.inject_random(1)
             self.settled = basis.expanded
         while True:
-            values = self._values(self.settled)
-            if bool(((self._values() - values).abs() > self.allowed).any()):
+            values = self._ranked(self.settled)
+            if bool(((self._ranked() - values).abs() > self.allowed).any()):
                 if not self._all_converged():
                     break
-                self.settled, values = basis.expanded, self._values()
-            alpha, beta = basis.tridiagonal(self.chain)
-            levels = _levels(values, self.which, self.allowed)
-            quiet = basis.pending == 0 or all(
-                excludes(side * alpha, beta, level, size=basis.operator.size) for side, level in levels
-            )
-            if quiet and self.settled == self.chain:
+                self.settled, values = basis.expanded, self._ranked()
+            ends = _ends(values, self.which)
+            if basis.pending == 0 or self._excluded(ends):
+                if self._risen(ends):  # what the chain found may itself have copies: search once more
+                    break
                 return "excluded"
-            if quiet:  # what the chain found may itself have copies: search once more
-                break
             idle = basis.expanded - self.settled
             longest = max(SHORT_SEARCH, (basis.products - idle) // 2)
             full = basis.filled + basis.parked >= basis.capacity
@@ -334,9 +330,32 @@ class _Run:
         basis.unpark()
         return "found"
 
-    def _values(self, among: int | None = None) -> Tensor:
+    def _ranked(self, among: int | None = None) -> Tensor:
+        """The wanted values of the first so many basis vectors; their sizes if those rank them."""
         theta = self.theta if among is None else self.basis.ritz(among)[0]
-        return theta[_order(theta, self.k, self.which)]
+        values = theta[_order(theta, self.k, self.which)]
+        return values.abs() if self.which == "LM" else values
+
+    def _excluded(self, ends: list[tuple[int, float]]) -> bool:
+        """Whether the chain excludes missed eigenvalues beyond all ends."""
+        assert self.chain is not None
+        alpha, beta = self.basis.tridiagonal(self.chain)
+        return all(
+            excludes(
+                side * alpha,
+                beta,
+                last + max(self.allowed, MISS_MARGIN * abs(last)),
+                size=self.basis.operator.size,
+            )
+            for side, last in ends
+        )
+
+    def _risen(self, ends: list[tuple[int, float]]) -> bool:
+        """Whether the chain itself has risen beyond an end by more than the tolerance."""
+        assert self.chain is not None
+        alpha, beta = self.basis.tridiagonal(self.chain)
+        theta = torch.linalg.eigvalsh(tridiagonal_matrix(alpha, beta[:-1]))
+        return any(bool((side * theta > last + self.allowed).any()) for side, last in ends)
 
 
 def _order(theta: Tensor, k: int, which: Which) -> Tensor:
@@ -353,16 +372,14 @@ def _order(theta: Tensor, k: int, which: Which) -> Tensor:
     return torch.cat([falling[: k - k // 2], falling[m - k // 2 :]])
 
 
-def _levels(values: Tensor, which: Which, allowed: float) -> list[tuple[int, float]]:
-    """Return (side, level): no eigenvalue mu with side * mu > level may be missing."""
-    low = len(values) - len(values) // 2 if which == "BE" else len(values)
+def _ends(ranked: Tensor, which: Which) -> list[tuple[int, float]]:
+    """Return (side, last): what is wanted are eigenvalues mu with side * mu >= last."""
     if which == "LM":
-        ends = [(1, float(values[-1].abs())), (-1, float(values[-1].abs()))]
-    elif which == "SA":
-        ends = [(-1, -float(values[-1]))]
-    else:
-        ends = [(1, float(values[low - 1]))] + [(-1, -float(v)) for v in values[low : low + 1]]
-    return [(side, last + max(allowed, MISS_MARGIN * abs(last))) for side, last in ends]
+        return [(1, float(ranked[-1])), (-1, float(ranked[-1]))]
+    if which == "SA":
+        return [(-1, -float(ranked[-1]))]
+    low = len(ranked) - len(ranked) // 2 if which == "BE" else len(ranked)
+    return [(1, float(ranked[low - 1]))] + [(-1, -float(v)) for v in ranked[low : low + 1]]
 
 
 def _dense(operator: SymmetricOperator, k: int, which: Which, tol: float, vectors: bool) -> Eigenpairs:

@@ -15,7 +15,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.core.operators import SymmetricOperator
 
-__all__ = ["Tridiagonal", "excludes", "lanczos"]
+__all__ = ["Tridiagonal", "excludes", "lanczos", "tridiagonal_matrix"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
     )
 
 
+def tridiagonal_matrix(alpha: Tensor, beta: Tensor) -> Tensor:
+    """Return the symmetric matrix (..., j, j) of a diagonal (..., j) and an off-diagonal (..., j - 1)."""
+    return torch.diag_embed(alpha) + torch.diag_embed(beta, 1) + torch.diag_embed(beta, -1)
+
+
 def excludes(alpha: Tensor, beta: Tensor, level: float, *, size: int, probability: float = 1e-3) -> bool:
     """Whether the Lanczos coefficients of a random vector exclude eigenvalues above a level.
 
@@ -126,8 +131,7 @@ def excludes(alpha: Tensor, beta: Tensor, level: float, *, size: int, probabilit
     """
     if not len(alpha):
         return False
-    T = torch.diag(alpha) + torch.diag(beta[:-1], 1) + torch.diag(beta[:-1], -1)
-    distances = level - torch.linalg.eigvalsh(T)
+    distances = level - torch.linalg.eigvalsh(tridiagonal_matrix(alpha, beta[:-1]))
     if bool((distances <= 0).any()):
         return False
     growth = float((distances.log() - beta.abs().log()).sum())
