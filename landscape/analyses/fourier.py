@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.errors import InputError
-from landscape.figure import Axis, FigureSpec, Guide, Line
+from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line
 from landscape.registry import Analysis, Context, Cost, Metric, Params, series
 from landscape.schema import Schema, Variable
 
@@ -117,7 +117,11 @@ def compute(problem: Problem, params: FourierParams, context: Context) -> Mappin
         diagonal = log_amplitude_diagonal(maps) if square else maps.new_full((len(maps), 1), torch.nan)
         kept = rows.setdefault(name, {})
         _, channels, height, width = maps.shape
-        shapes[name] = (channels, height, width)
+        if shapes.setdefault(name, (channels, height, width)) != (channels, height, width):
+            raise InputError(
+                f"layer '{name}' gives maps of {_size(shapes[name])} and of {_size(maps.shape[1:])}"
+                " (channels, height × width), whose modes differ; give images of one size."
+            )
         modes[name] = stats.counts.cpu(), stats.radii.cpu()
         for key, value in {
             "power": stats.power,
@@ -155,6 +159,10 @@ def compute(problem: Problem, params: FourierParams, context: Context) -> Mappin
         bins.centers.numpy(),
         params,
     )
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[0]}, {shape[1]} × {shape[2]}"
 
 
 def _assemble(
@@ -300,6 +308,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "Mean power in each radial bin relative to the mean over all non-constant modes, natural"
                 " logarithm; white noise is flat at 0. Colour: depth. Beyond r = 0.5 only the corners of"
                 " the spectrum contribute.",
+                color=ColorAxis("depth"),
             )
         )
     return figures
