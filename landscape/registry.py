@@ -228,7 +228,10 @@ class Analysis:
             facts = {name: problem.provenance() for name, problem in subject.items()}
             attrs["problems"] = json.dumps(facts)
         else:
-            problem = subject.problem if self.scope == "pair" else subject
+            problem = subject
+            if self.scope == "pair":
+                problem = subject.problem
+                attrs["state_a"], attrs["state_b"] = describe(subject.a), describe(subject.b)
             attrs.update(problem.provenance())
         return attrs
 

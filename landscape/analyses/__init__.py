@@ -53,7 +53,7 @@ def find(name: str) -> Analysis:
         module_name, _, attribute = name.partition(":")
         try:
             plugin = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the module raises on import
             raise InputError(f"analysis '{name}' cannot be loaded: {error}.") from error
         if not isinstance(plugin, Analysis):
             raise InputError(f"'{name}' is a {type(plugin).__name__}, not a landscape Analysis.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -25,9 +25,11 @@ def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def describe(value: object) -> str:
-    """A content hash of a tensor or array; the type's name of anything else."""
+    """A content hash of a tensor, an array or a mapping of tensors; the type's name of anything else."""
     if isinstance(value, Tensor | np.ndarray):
         return fingerprint([("", torch.as_tensor(value))])
+    if isinstance(value, Mapping) and all(isinstance(v, Tensor) for v in value.values()):
+        return fingerprint(value.items())
     return type(value).__name__
 
 
