@@ -106,10 +106,10 @@ def build_zoo(
     Weights go to ``<directory>/checkpoints/<name>.safetensors``, the manifest to
     ``<directory>/zoo.toml``, which is written anew each time. Models that are already finished,
     by the same recipe and data, are kept; a training that was killed continues where it was and
-    ends with the same weights. One torch thread is used: nets this small gain little from more,
-    and threads that wait for one another on a busy machine are slower by an order of magnitude.
-    The weight decay of AdamW is no part of the loss, so the
-    manifest's `weight_decay` is 0.
+    ends with the same weights. One torch thread is used: the weights then do not depend on the
+    caller's number of threads, and two threads waiting for one another on a busy machine took
+    ten times as long as one. The weight decay of AdamW is no part of the loss, so the manifest's
+    `weight_decay` is 0.
 
     Args:
         directory: Where to build; made if missing.
