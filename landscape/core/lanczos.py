@@ -38,7 +38,7 @@ Which = Literal["LM", "LA", "SA", "BE"]
 
 BASIS_BYTES = 256 * 2**20
 MISS_MARGIN = 0.05  # of the last wanted value: within it, a dense bulk would take very long to search
-SHORT_SEARCH = 20
+SHORT_SEARCH = 40
 KEPT_SHARE = 0.4
 DENSE_BLOCK = 64
 
@@ -141,7 +141,7 @@ def eigenpairs(
     further out than the last one returned, by more than 5 % of it or by the tolerance, is
     missing. That takes about 5 products when the wanted values stand clear of the rest and some
     15 to 40 when the last of them lies at the edge of a dense bulk. The search gives up after
-    max(20, half the products so far); `complete` says whether it ended.
+    max(40, half the products so far); `complete` says whether it ended.
 
     **Memory.** n times `basis` vectors (plus `block`, or the columns of `start`), in float32, or
     float64 for float64 operators; and n times k for `vectors`. By default `basis` takes up to
