@@ -170,6 +170,7 @@ def _analyse(
 ) -> None:
     """Run one analysis on the checkpoints of the command line, save the result and sum it up."""
     from landscape.zoo import analyse
+    from landscape.zoo.checkpoint import TRUST_WARNING
 
     wanted = {"checkpoint": 1, "pair": 2}.get(analysis.scope)
     if wanted is not None and len(checkpoints) != wanted:
@@ -177,12 +178,14 @@ def _analyse(
     params = analysis.validate(options)
     spec = _spec(analysis.name, params.model_dump(mode="json"), checkpoints, **shared)
     console = Console()
+    if trust_pickle:
+        Console(stderr=True).print(TRUST_WARNING, style="bold red", highlight=False, soft_wrap=True)
     with Meter(console) as meter:
-        meter.begin(1.0, analysis.name)
+        meter.begin(100.0, "%")
         ds = analyse(
             spec,
             trust_pickle=trust_pickle,
-            on_progress=lambda fraction: meter.update(fraction, analysis.title),
+            on_progress=lambda fraction: meter.update(100.0 * fraction, analysis.title),
         )
     path = output or Path(f"{analysis.name}-{'-'.join(m.name for m in spec.models)}.h5")
     landscape.save(ds, path)
@@ -237,9 +240,12 @@ def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
     from landscape.analyses import find
 
     facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column()
+    facts.add_column(overflow="fold")
     for key, value in ds.attrs.items():
         facts.add_row(escape(str(key)), number(value))
     yield facts
+    yield ""
     variables = Table("variable", "dimensions", "unit", "values", "meaning", box=None, pad_edge=False)
     for name, variable in ds.variables.items():
         sizes = ", ".join(f"{d}: {n}" for d, n in variable.sizes.items())
@@ -250,9 +256,11 @@ def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
         variables.add_row(escape(str(name)), sizes, escape(unit), some + more, escape(meaning))
     yield variables
     try:
-        yield metric_table(find(str(ds.attrs.get("analysis", ""))).summary(ds))
+        metrics = find(str(ds.attrs.get("analysis", ""))).summary(ds)
     except LandscapeError:  # a plug-in that is not installed here
         return
+    yield ""
+    yield metric_table(metrics)
 
 
 def groups_in(file: Path) -> list[str]:

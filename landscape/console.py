@@ -87,7 +87,7 @@ class Meter(AbstractContextManager["Meter"]):
         self._start = self._shown = time.monotonic()
         self._total = total
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], total=total)
+            self._bar.reset(self._bar.task_ids[0], total=total)
 
     def say(self, text: str, *, style: str = "") -> None:
         """Write a line that stays."""
@@ -209,7 +209,7 @@ def duration(seconds: float) -> str:
     """A time for people.
 
     Example:
-        >>> duration(0.04), duration(75), duration(7300), duration(float("nan"))
+        >>> duration(0.04), duration(75), duration(7330), duration(float("nan"))
         ('0.0 s', '1 min 15 s', '2 h 2 min', 'unknown')
     """
     if seconds != seconds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -12,13 +13,15 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from rich.console import Console
 from typer.testing import CliRunner
 
 import landscape
 from landscape import cli
 from landscape.analyses import discover
 from landscape.commands import add_analyses, parse_option
-from landscape.store import read_contents, save
+from landscape.console import Meter, RunDisplay, failure_lines
+from landscape.store import Failure, read_contents, save
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 
@@ -256,6 +259,17 @@ class TestAnalysisCommands:
         assert "mkdir" in result.stderr
         assert not (tmp_path / "mark").exists()
 
+    def test_trusting_pickles_is_explicit_and_loud(self, invoke, folder):
+        """Oracle: a whole module in a pickle loads only when trusted, and then with a warning."""
+        torch.save(torch.nn.Linear(2, 2), "whole.pt")
+        arguments = ("whole.pt", "--model", "torch.nn:Linear", "--data", "toy_data:blobs", "--k", 1)
+        arguments += ("--model-kwargs", '{"in_features": 2, "out_features": 2}')
+        result = invoke("spectrum", *arguments)
+        assert (result.exit_code, "Linear" in result.stderr) == (2, True)
+        result = invoke("spectrum", *arguments, "--trust-pickle")
+        assert result.exit_code == 0
+        assert result.stderr.startswith("WARNING: pickles are trusted")
+
     @pytest.mark.parametrize(
         ("kind", "text", "value"),
         [
@@ -297,6 +311,41 @@ class TestShow:
         result = invoke("show", tmp_path / "none.h5")
         assert result.exit_code == 2
         assert "there is no file" in result.stderr
+
+
+class TestDisplay:
+    @pytest.mark.parametrize("terminal", [False, True])
+    def test_events_become_lines(self, terminal, folder):
+        """Oracle: the events of a run with one failure; a terminal gets a bar as well."""
+        folder.add("m[0]")  # not markup
+        folder.add("gone", save=False)
+        text = io.StringIO()
+        console = Console(file=text, force_terminal=terminal, width=200, color_system=None)
+        with Meter(console) as meter:
+            landscape.Zoo.from_manifest(folder.write()).run(on_event=RunDisplay(meter))
+        shown = text.getvalue()
+        assert "2 tasks to do, 0 done before" in shown
+        assert "[1/2, about" in shown
+        assert "total of m[0]: " in shown
+        assert "[2/2] total of gone failed: checkpoint" in shown
+        assert ("━" in shown) == terminal
+
+    def test_plain_lines_tell_the_time_left(self, monkeypatch):
+        """Oracle: a clock turned by hand: a quarter done in 10 s leaves 30 s."""
+        now = [0.0]
+        monkeypatch.setattr("landscape.console.time.monotonic", lambda: now[0])
+        text = io.StringIO()
+        meter = Meter(Console(file=text, width=200))
+        meter.begin(4, "tasks")
+        now[0] = 1.0
+        meter.update(0.1, "too soon for a line")
+        now[0] = 10.0
+        meter.update(1.0, "line of vit")
+        assert text.getvalue() == "1.0 of 4 tasks, about 30.0 s left: line of vit\n"
+
+    def test_one_failure_line_for_each_model_and_error(self):
+        failures = [Failure(label, "a", model, "k", "bad.", "input") for model in "xy" for label in "ab"]
+        assert failure_lines(failures) == ["x (a, b): bad.", "y (a, b): bad."]
 
 
 class TestProcess:

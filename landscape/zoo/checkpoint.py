@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SUFFIXES",
+    "TRUST_WARNING",
     "file_sha256",
     "load_checkpoint",
     "load_into",
@@ -29,6 +30,8 @@ State = dict[str, "Tensor"]
 
 SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 """Endings of checkpoint files."""
+
+TRUST_WARNING = "WARNING: pickles are trusted: loading a checkpoint may run ANY program hidden in it."
 
 _NESTED = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel and DistributedDataParallel; torch.compile

@@ -146,7 +146,7 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
     if entry.group:
         check_name("group", entry.group)
     given = os.path.expanduser(entry.path)  # noqa: PTH111 - a glob is not a path yet
-    if not glob.has_magic(given):
+    if not glob.has_magic(given) or (folder / given).is_file():  # a file may have brackets in its name
         name = check_name("checkpoint", entry.name or Path(given).stem)
         yield ModelSpec(
             name=name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError, InputError, StoreError
 from landscape.store import Failure, Store
+from landscape.zoo.checkpoint import TRUST_WARNING
 from landscape.zoo.executors import Executor, SerialExecutor
 from landscape.zoo.layouts import scan_directory, write_manifest
 from landscape.zoo.manifest import read_manifest
@@ -181,7 +182,7 @@ class Zoo:
         home = Store(store or self.store)
         lock = home.lock()
         if trust_pickle:
-            emit(Notice("pickles are trusted: loading a checkpoint may run any program in it."))
+            emit(Notice(TRUST_WARNING))
         plan, workbench = self._plan(analyses, home, trust_pickle)
         executor = executor or (SerialExecutor(workbench) if jobs == 1 else PoolExecutor(jobs))
         del workbench  # a pool's workers have their own data; ours need not stay in memory
