@@ -6,7 +6,7 @@ the legend, when a colour bar takes the legend's place, and how far the axes and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -58,6 +58,7 @@ class Arrangement:
         bar: The colour bar for lines with a ``color_value``, if there is one.
         extents: Smallest and largest finite value on each axis, ``(0, 1)`` if there is none.
         floor: Where stems, bars and bands start on the y axis.
+        alike: Whether the lines coloured by value are of one model, so that its dash would say nothing.
         crowded_guides: Whether labels of vertical and horizontal guides could meet at the top right.
     """
 
@@ -66,7 +67,14 @@ class Arrangement:
     bar: ColorAxis | None
     extents: dict[str, tuple[float, float]]
     floor: float
+    alike: bool
     crowded_guides: bool
+
+    def at_end(self, spec: FigureSpec, guide: Guide) -> bool:
+        """Whether a guide lies so near the upper end of its axis that its label must turn back."""
+        name, axis, at = ("x", spec.x, guide.x) if guide.x is not None else ("y", spec.y, guide.y)
+        low, high, value = _positions(axis, [*(axis.limits or self.extents[name]), at])
+        return bool(value > low + (0.8 if name == "x" else 0.92) * (high - low))
 
     def ticks(self, spec: FigureSpec, name: Literal["x", "y"]) -> list[float] | None:
         """Tick values that back ends must set themselves: those of categories and symlog axes."""
@@ -91,6 +99,8 @@ def arrange(spec: FigureSpec) -> Arrangement:
         bar=bar,
         extents=extents,
         floor=_floor(spec, extents["y"]),
+        alike=len({m.series.model for m in spec.marks if isinstance(m, Line) and m.color_value is not None})
+        == 1,
         crowded_guides=len({g.x is None for g in spec.marks if isinstance(g, Guide) and g.label}) > 1,
     )
 
@@ -168,6 +178,16 @@ def runs(*arrays: Array) -> Iterator[slice]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(int)))
     for start, stop in edges.reshape(-1, 2):
         yield slice(int(start), int(stop))
+
+
+def _positions(axis: Axis, values: Sequence[float | None]) -> Array:
+    """Where values stand along an axis, up to offset and factor."""
+    array = np.asarray(values, dtype=np.float64)
+    if axis.scale == "symlog":
+        return symlog(array, axis.linthresh)
+    if axis.scale == "log":
+        return np.log10(np.where(array > 0, array, np.nan))
+    return array
 
 
 def _values(mark: Mark, axis: str, slot: Slot | None) -> list[Array]:

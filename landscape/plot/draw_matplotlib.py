@@ -32,7 +32,7 @@ from landscape.plot.arrange import (
     padded,
     runs,
 )
-from landscape.plot.palette import Palette, colormap, sample
+from landscape.plot.palette import PLAIN, Palette, colormap, sample
 from landscape.plot.scales import number
 
 __all__ = ["STYLE", "PaperFigure", "draw"]
@@ -141,6 +141,8 @@ class _Drawing:
         color = style.color
         if mark.color_value is not None:
             color = sample(colormap("line"), mark.color_value)
+            if self.arrangement.alike:
+                style = PLAIN
         look: dict[str, Any] = {"color": color, "linestyle": _DASHES[mark.style or style.dash]}
         if mark.markers:
             look |= {"marker": _SYMBOLS[style.symbol], "markersize": 4}
@@ -233,15 +235,21 @@ class _Drawing:
             self.axes.axhline(mark.y, **look)
             left = left or self.arrangement.crowded_guides
             at, place = (0.01 if left else 0.99, mark.y), self.axes.get_yaxis_transform()
+        back = self.arrangement.at_end(self.spec, mark)
+        if mark.x is not None:
+            beside, above, shift = ("right" if back else "left"), "top", (-3 if back else 3, 0)
+        else:
+            beside, above = ("left" if left else "right"), ("top" if back else "bottom")
+            shift = (0, -2 if back else 2)
         if mark.label:
             self.axes.annotate(
                 _plain(mark.label),
                 at,
                 xycoords=place,
-                xytext=(3, 0) if mark.x is not None else (0, 2),
+                xytext=shift,
                 textcoords="offset points",
-                ha="left" if left else "right",
-                va="top" if mark.x is not None else "bottom",
+                ha=beside,
+                va=above,
                 fontsize=7.5,
                 color="#59616b",
                 annotation_clip=True,

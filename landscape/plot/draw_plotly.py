@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems
 from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, gaps, has_field, runs
-from landscape.plot.palette import Palette, colormap, sample
+from landscape.plot.palette import PLAIN, Palette, colormap, sample
 from landscape.plot.plotly_layout import (
     CONFIG,
     EDGE,
@@ -79,6 +79,8 @@ class _Drawing:
         color = style.color
         if mark.color_value is not None:
             color = sample(colormap("line"), mark.color_value)
+            if self.arrangement.alike:
+                style = PLAIN
         if mark.low is not None and mark.high is not None:
             self.band(mark, color)
         hover, custom = self.hover(mark.series, mark.x, mark.y)
@@ -242,6 +244,8 @@ class _Drawing:
         at = float(self.at(name, mark.x if mark.x is not None else mark.y))
         across = "y" if name == "x" else "x"
         start = name == "y" and self.arrangement.crowded_guides
+        back = self.arrangement.at_end(self.spec, mark)
+        beside = "right" if back else "left"
         self.shapes.append(
             {
                 "type": "line",
@@ -258,8 +262,8 @@ class _Drawing:
                     "font": {"size": 11},
                     "textposition": "start" if start else "end",
                     "textangle": 0,
-                    "xanchor": "left" if name == "x" or start else "right",
-                    "yanchor": "top" if name == "x" else "bottom",
+                    "xanchor": beside if name == "x" else "left" if start else "right",
+                    "yanchor": "top" if name == "x" or back else "bottom",
                 },
             }
         )

@@ -17,6 +17,7 @@ __all__ = [
     "DIVERGING",
     "HUES",
     "INK",
+    "PLAIN",
     "SEQUENTIAL",
     "Palette",
     "Style",
@@ -62,6 +63,10 @@ class Style:
     color: str
     dash: Dash
     symbol: Symbol
+
+
+PLAIN = Style(INK, "solid", "circle")
+"""The look of marks that belong to no model."""
 
 
 def mix(color: str, other: str, share: float) -> str:
@@ -122,7 +127,7 @@ class Palette:
     def style(self, series: Series) -> Style:
         """The look of a series; one without a model is grey, an unknown model joins at the end."""
         if not series.model:
-            return Style(INK, "solid", "circle")
+            return PLAIN
         if series.model not in self._styles:
             self._add(series.model, series.group)
         return self._styles[series.model]

@@ -1,0 +1,50 @@
+"""The report: a store becomes one HTML page that works offline.
+
+``landscape.report(store)`` is both this package and its function. It reads the files of a store alone, and
+needs neither the models nor torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landscape._callable import make_callable
+from landscape.report.page import render
+from landscape.report.views import Page, page_of
+
+if TYPE_CHECKING:
+    from landscape.registry import Analysis
+
+__all__ = ["Page", "page_of", "render"]
+
+
+def __call__(  # noqa: N807 - answers `landscape.report(...)`
+    store: str | Path, path: str | Path | None = None, *, analyses: Iterable[Analysis | str] = ()
+) -> Path:
+    """Write the report of a store: one self-contained page, complete or not at all.
+
+    Args:
+        store: Folder of the results.
+        path: The page to write; by default ``report.html`` in the store.
+        analyses: Analyses to draw beside the installed ones, as objects or
+            ``package.module:attribute``. A module that only the store names is not imported.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        StoreError: If the store cannot be read or the page cannot be written.
+        InputError: If one of ``analyses`` cannot be loaded.
+    """
+    from landscape.store.contents import read_contents
+    from landscape.store.files import write_bytes
+
+    target = Path(path) if path is not None else Path(store) / "report.html"
+    page = render(page_of(read_contents(store), analyses))
+    write_bytes(target, page.encode("utf-8"))
+    return target
+
+
+make_callable(__name__)

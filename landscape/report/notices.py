@@ -1,0 +1,111 @@
+"""Notices: what a reader must know before trusting a number, most serious first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.store.contents import Contents, Section
+
+__all__ = ["Notice", "notices"]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One warning.
+
+    Attributes:
+        level: ``error`` (something is missing), ``warning`` (a number may mislead) or ``note``.
+        text: One sentence.
+        subjects: The results it is about.
+        anchor: Where the page says more.
+    """
+
+    level: Literal["error", "warning", "note"]
+    text: str
+    subjects: tuple[str, ...] = ()
+    anchor: str = ""
+
+
+def notices(
+    contents: Contents, anchors: Mapping[str, str], troubles: Mapping[str, Sequence[str]]
+) -> list[Notice]:
+    """All notices about a store.
+
+    Args:
+        contents: The store.
+        anchors: Anchor of each section by label.
+        troubles: Sentences about what of a section cannot be shown, by label.
+    """
+    found: list[Notice] = []
+    if contents.failures:
+        models = tuple(dict.fromkeys(f.model for f in contents.failures))
+        found.append(Notice("error", f"{_count(len(contents.failures), 'task')} failed.", models, "failures"))
+    if contents.missing:
+        found.append(
+            Notice("error", f"{_count(contents.missing, 'task')} not computed yet; run again to finish.")
+        )
+    for section in contents.sections:
+        anchor = anchors.get(section.label, "")
+        found += [
+            Notice("warning", f"{section.label}: {text}", (), anchor)
+            for text in troubles.get(section.label, ())
+        ]
+        found += _of_section(section, anchor)
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted(found, key=lambda n: order[n.level])
+
+
+def _of_section(section: Section, anchor: str) -> list[Notice]:
+    found: list[Notice] = []
+    loose = _which(section, (n for n, ds in section.results.items() if not _converged(ds)))
+    if loose:
+        found.append(
+            Notice(
+                "warning",
+                f"{section.label}: not converged to the asked accuracy; see the residuals or errors.",
+                loose,
+                anchor,
+            )
+        )
+    training = _which(
+        section, (n for n, ds in section.results.items() if ds.attrs.get("batchnorm") == "train")
+    )
+    if training:
+        found.append(
+            Notice(
+                "warning",
+                f"{section.label}: BatchNorm in train mode, so results depend on how the data were batched.",
+                training,
+                anchor,
+            )
+        )
+    holes = _which(section, (n for n, ds in section.results.items() if _infinite(ds)))
+    if holes:
+        found.append(Notice("note", f"{section.label}: infinite values, drawn as gaps.", holes, anchor))
+    return found
+
+
+def _which(section: Section, names: Iterable[str]) -> tuple[str, ...]:
+    """The names, or none at all to say "all results"."""
+    found = tuple(names)
+    return ("all results",) if len(found) == len(section.results) > 1 else found
+
+
+def _converged(ds: xr.Dataset) -> bool:
+    flags = [v.values for n, v in ds.variables.items() if str(n).endswith("converged")]
+    return all(bool(np.all(f)) for f in flags)
+
+
+def _infinite(ds: xr.Dataset) -> bool:
+    return any(bool(np.isinf(v.values).any()) for v in ds.data_vars.values() if v.dtype.kind == "f")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")

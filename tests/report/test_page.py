@@ -1,0 +1,189 @@
+"""The page: one file, nothing loaded, nothing run but its own scripts, every text a text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import landscape
+from landscape.errors import StoreError
+from landscape.report import page_of, render
+from landscape.store import Store
+from landscape.store.contents import Contents
+from landscape.store.records import SectionRecord, Snapshot
+
+EVIL = "<script>alert(1)</script>"
+
+
+VOID = {"meta", "link", "input", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes, scripts and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.stack: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.stack and self.stack[-1] == "script":
+            attrs, text = self.scripts[-1]
+            self.scripts[-1] = (attrs, text + data)
+        elif self.stack and self.stack[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def html(contents: Contents) -> str:
+    return render(page_of(contents))
+
+
+def test_page_is_well_formed_and_has_unique_ids(html: str) -> None:
+    """Oracle: an independent parser; every element closes, every id and every link target exists once."""
+    page = Reader(html)
+    assert page.stack == []
+    ids = [a["id"] for _, a in page.tags if a.get("id")]
+    assert len(ids) == len(set(ids))
+    targets = [a["href"][1:] for t, a in page.tags if t == "a" and a["href"].startswith("#")]
+    assert set(targets) <= set(ids)
+    assert {a["data-figure"] for _, a in page.tags if "data-figure" in a} <= set(ids)
+
+
+def test_texts_of_a_store_stay_text(html: str) -> None:
+    """Oracle: the parser sees the evil name as text, and three scripts and data blocks of ours alone."""
+    page = Reader(html)
+    assert sum(EVIL in t for t in page.text) > 5
+    programs = [text for attrs, text in page.scripts if attrs.get("type") != "application/json"]
+    assert len(programs) == 2
+    assert not any("alert(1)" in text for text in programs)
+    assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
+    assert "the image model's <b>layer</b> gives no maps." in page.text
+
+
+def test_data_blocks_are_json_and_cannot_end_their_script(html: str) -> None:
+    """Oracle: a strict JSON parser; no sign of HTML left in the raw text."""
+    blocks = [text for attrs, text in Reader(html).scripts if attrs.get("type") == "application/json"]
+    assert len(blocks) > 5
+    for text in blocks:
+        json.loads(text)
+        assert not set("<>&") & set(text)
+
+
+def test_policy_allows_exactly_the_scripts_of_the_page(html: str) -> None:
+    """Oracle: SHA-256 of each script as a browser reads it."""
+    page = Reader(html)
+    (policy,) = [a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    for attrs, text in page.scripts:
+        if attrs.get("type") == "application/json":
+            continue
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy and "http" not in policy
+
+
+def test_page_loads_nothing(html: str) -> None:
+    """Oracle: no element with an address that is not within the page."""
+    for tag, attrs in Reader(html).tags:
+        assert "src" not in attrs
+        if "href" in attrs:
+            assert attrs["href"].startswith(("#", "data:,")), tag
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_page_is_small_enough(html: str) -> None:
+    """Oracle: the budget; plotly.js stands in it once."""
+    assert len(html.encode()) < 6e6
+    assert html.count("plotly.js v") == 1
+
+
+def test_captions_units_options_and_meanings_are_shown(html: str) -> None:
+    """Oracle: the words of the analyses' own declarations."""
+    text = " ".join(" ".join(Reader(html).text).split())
+    page_titles = ["Summary", "Failures", "What the columns mean"]
+    for words in (*page_titles, "eigenvalue λ (nats/example)", "k = 5, which = LM"):
+        assert words in text
+    for analysis in (landscape.spectrum, landscape.line, landscape.fourier):
+        assert analysis.title in text
+        assert " ".join(analysis.description.split())[:80] in text
+
+
+def fill(directory: Path, contents: Contents) -> Store:
+    """Write contents as a store."""
+    store = Store(directory)
+    records = []
+    for section in contents.sections:
+        tasks = {}
+        for subject, ds in section.results.items():
+            key = hashlib.sha256(f"{section.label}{subject}".encode()).hexdigest()[:32]
+            store.write(ds, key)
+            tasks[subject] = key
+        records.append(
+            SectionRecord(section.label, section.analysis, section.analysis, section.parameters, tasks)
+        )
+    store.write_snapshot(Snapshot(contents.name, tuple(contents.models), tuple(records)))
+    return store
+
+
+def test_report_of_a_store(contents: Contents, tmp_path: Path) -> None:
+    """Oracle: the page made from files says what the page made from memory says."""
+    fill(tmp_path / "store", contents)
+    path = landscape.report(tmp_path / "store")
+    assert path == tmp_path / "store" / "report.html"
+    text = " ".join(Reader(path.read_text("utf-8")).text)
+    assert "zoo & <friends>" in text and EVIL in text and "not converged" in text
+    again = landscape.report(tmp_path / "store", tmp_path / "deep" / "other.html")
+    assert again.read_bytes() == path.read_bytes()  # the same store gives the same page
+    assert {p.name for p in (tmp_path / "deep").iterdir()} == {"other.html"}
+
+
+def test_report_of_nothing_is_refused(tmp_path: Path) -> None:
+    """Oracle: one sentence that names the folder."""
+    with pytest.raises(StoreError, match="no store"):
+        landscape.report(tmp_path / "nowhere")
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(contents: Contents, tmp_path: Path) -> None:
+    """Oracle: a folder in the way of the page; nothing half-written stays beside it."""
+    fill(tmp_path / "store", contents)
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    with pytest.raises(StoreError):
+        landscape.report(tmp_path / "store", tmp_path / "out" / "report.html")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_report_needs_no_torch(contents: Contents, tmp_path: Path) -> None:
+    """Oracle: a new interpreter in which importing torch raises."""
+    fill(tmp_path / "store", contents)
+    code = f"""
+import sys
+sys.modules["torch"] = None
+import landscape
+landscape.report({str(tmp_path / "store")!r})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    html = (tmp_path / "store" / "report.html").read_text("utf-8")
+    assert len(re.findall(r'class="plot"', html)) > 5
