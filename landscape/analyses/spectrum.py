@@ -122,12 +122,11 @@ def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mappi
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Eigenvalues as stems with their residuals, all models on the same axes."""
     unit = loss_unit(datasets)
-    offsets = np.linspace(-0.25, 0.25, len(datasets)) if len(datasets) > 1 else np.zeros(1)
     marks = []
-    for offset, (label, ds) in zip(offsets, datasets.items(), strict=True):
+    for label, ds in datasets.items():
         values, residuals = ds["eigenvalues"].values, ds["residuals"].values
         texts = tuple(f"λ = {v:.5g} ± {r:.1g}" for v, r in zip(values, residuals, strict=True))
-        x = ds["eigenpair"].values + 1 + offset
+        x = ds["eigenpair"].values + 1  # back ends set models apart
         marks.append(Stems(x, values, series(label, ds), error=residuals, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
     matrices = sorted({_matrix(ds) for ds in datasets.values()})
