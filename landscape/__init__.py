@@ -21,6 +21,8 @@ _HOMES = {
     "SymmetricOperator": "landscape.core.operators",
     "hessian": "landscape.core.curvature",
     "ggn": "landscape.core.curvature",
+    "fisher": "landscape.core.curvature",
+    "empirical_fisher": "landscape.core.curvature",
     # registry
     "Analysis": "landscape.registry",
     "Context": "landscape.registry",

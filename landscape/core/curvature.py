@@ -1,138 +1,406 @@
-"""Curvature of a problem as symmetric operators: Hessian and generalised Gauss-Newton."""
+"""Curvature of a problem as symmetric operators: Hessian, Gauss-Newton and Fisher matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from types import TracebackType
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
+from landscape.core.blocks import Block, BlockDiagonal, Grouping, group_parameters
+from landscape.core.data import Batch
+from landscape.core.graphs import Graphs
+from landscape.core.losses import IGNORE_INDEX
 from landscape.core.operators import SymmetricOperator
 from landscape.core.problem import Problem
+from landscape.core.second_order import twice_differentiable
 from landscape.errors import InputError
 
-__all__ = ["GaussNewton", "Hessian", "ggn", "hessian"]
+__all__ = [
+    "CurvatureOperator",
+    "EmpiricalFisher",
+    "Fisher",
+    "GaussNewton",
+    "Hessian",
+    "empirical_fisher",
+    "fisher",
+    "ggn",
+    "hessian",
+]
+
+Rows = Sequence[Tensor | None]
+"""A product by parameter; ``None`` for zero."""
 
 
-class _PlainWeightNorm(TorchFunctionMode):
-    """Weight normalisation v g/‖v‖ by its formula: torch's kernel has a wrong second derivative."""
+class Graph:
+    """What a curvature matrix needs of one micro-batch to multiply any number of vectors."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch._weight_norm:
-            return _weight_norm(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+    def multiply(self, members: Sequence[int], tangents: Sequence[Tensor], retain: bool) -> Rows:
+        """The diagonal block of some parameters times a vector, summed over the examples.
 
-
-def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    return v * (g / torch.norm_except_dim(v, 2, dim))
-
-
-@contextmanager
-def _twice_differentiable() -> Iterator[None]:
-    """Within it, gradients are on and kernels have right second derivatives; fused attention has none."""
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _PlainWeightNorm():
-        yield
+        Args:
+            members: Positions of the parameters.
+            tangents: The vector, by parameter.
+            retain: Whether the graph will be used again.
+        """
+        raise NotImplementedError
 
 
-class Hessian(SymmetricOperator):
-    """∇²L of a problem, by double backward (Pearlmutter 1994), weight decay included.
+class CurvatureOperator(SymmetricOperator):
+    """A second-order matrix of the risk at the point the problem stands at, weight decay λI included.
 
-    Per micro-batch the graph of the gradient is built once and reused for all vectors of a block, so a
-    block of k vectors costs much less than k single products.
+    A block (n, k) is multiplied micro-batch by micro-batch: the graph of the derivative is built once and
+    reused for all k vectors. From the second product on, the graphs themselves are kept if they fit
+    ``memory_budget``; otherwise they are built again each time (plain double backward). What decides is a
+    count of bytes, never a clock, and either way gives the same bits. Kept graphs go with the operator, at
+    `release`, at the end of a ``with`` block, or when the problem's parameters change.
+
+    Args:
+        problem: The problem.
+        memory_budget: Bytes that graphs may take between products; 0 keeps none, ``None`` allows half of
+            the free memory times this process's share of the processors.
+
+    Attributes:
+        problem: The problem.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, memory_budget: int | None = None) -> None:
         super().__init__(problem.size, problem.dtype, problem.device)
         self.problem = problem
+        self._graphs = Graphs(problem, self._graph, memory_budget)
+
+    @abstractmethod
+    def _graph(self, batch: Batch, index: int) -> Graph | None:
+        """The graph of a micro-batch; ``None`` if it adds nothing."""
+
+    @property
+    def keeps_graphs(self) -> bool:
+        """Whether graphs are being kept for the next product."""
+        return self._graphs.kept
+
+    def release(self) -> None:
+        """Drop kept graphs and their memory; the next product builds them again."""
+        self._graphs.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
 
     def _apply(self, V: Tensor) -> Tensor:
+        everything = range(len(self.problem.parameters))
+        return self.multiply(V, everything, [everything])
+
+    def multiply(self, V: Tensor, members: Sequence[int], groups: Sequence[Sequence[int]]) -> Tensor:
+        """The product of the matrix's diagonal blocks with a block of vectors.
+
+        Args:
+            V: The vectors (n, k), n the entries of all members.
+            members: Positions of the parameters that the rows of ``V`` run over, in order.
+            groups: A partition of the members; each group is one diagonal block.
+
+        Returns:
+            The product (n, k).
+        """
         problem = self.problem
-        total = torch.zeros_like(V)
-        pieces = [list(problem.space.unflatten(v).values()) for v in V.unbind(1)]
-        with _twice_differentiable():
-            for batch in problem.batches:
-                grads = problem.batch_gradients(batch, create_graph=True)
-                live = {i: g for i, g in enumerate(grads) if g is not None and g.requires_grad}
-                for column, piece in enumerate(pieces):
-                    if not live:
-                        break  # the gradient does not depend on θ
-                    rows = torch.autograd.grad(
-                        list(live.values()),
-                        problem.parameters,
-                        grad_outputs=[piece[i] for i in live],
-                        retain_graph=column + 1 < len(pieces),
-                        allow_unused=True,
-                    )
-                    total[:, column] += problem.flatten_grads(rows)
-        return _finish(total, V, problem)
+        sizes = {i: problem.space.sizes[i] for i in members}
+        columns = V.T.contiguous()
+        total = torch.zeros_like(columns)
+
+        def pieces(vector: Tensor) -> dict[int, Tensor]:
+            parts = torch.split(vector, list(sizes.values()))
+            return {i: p.view(problem.space.shapes[i]) for i, p in zip(sizes, parts, strict=True)}
+
+        tangents = [pieces(v) for v in columns.unbind()]
+        sums = [pieces(t) for t in total.unbind()]
+
+        def add(graph: Graph | None, kept: bool) -> None:
+            if graph is None:
+                return
+            for column, (tangent, into) in enumerate(zip(tangents, sums, strict=True)):
+                for number, group in enumerate(groups):
+                    last = column + 1 == len(tangents) and number + 1 == len(groups)
+                    rows = graph.multiply(group, [tangent[i] for i in group], kept or not last)
+                    for i, row in zip(group, rows, strict=False):
+                        if row is not None:
+                            into[i].add_(row.detach())
+
+        self._graphs.each(add)
+        total /= problem.examples
+        if problem.weight_decay:
+            total.add_(columns, alpha=problem.weight_decay)
+        return total.T.contiguous()
+
+    def blocks(self, by: Grouping = "module") -> dict[str, Block]:
+        """Diagonal blocks as operators, by name; they share this operator's graphs.
+
+        Args:
+            by: ``"parameter"``, ``"module"`` (the parameters of one layer together), globs over parameter
+                names, each a block, or a mapping of block names to globs.
+        """
+        groups = group_parameters(self.problem.space.names, by)
+        return {name: Block(self, members) for name, members in groups.items()}
+
+    def block_diagonal(self, by: Grouping = "module") -> BlockDiagonal:
+        """This matrix with zeros outside the diagonal blocks; ``by`` as in `blocks`, nothing left out."""
+        return BlockDiagonal(self, group_parameters(self.problem.space.names, by))
 
 
-class GaussNewton(SymmetricOperator):
+# Hessian
+
+
+@dataclass(frozen=True)
+class _HessianGraph(Graph):
+    """The gradient by parameter, as functions of the parameters."""
+
+    parameters: Sequence[Tensor]
+    gradients: Rows
+
+    def multiply(self, members: Sequence[int], tangents: Sequence[Tensor], retain: bool) -> Rows:
+        outputs, vectors = _live([self.gradients[i] for i in members], tangents)
+        if not outputs:
+            return ()
+        return torch.autograd.grad(
+            outputs,
+            [self.parameters[i] for i in members],
+            vectors,
+            retain_graph=retain,
+            allow_unused=True,
+        )
+
+
+def _live(outputs: Rows, vectors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Those outputs that can be differentiated, and their vectors."""
+    pairs = [(o, v) for o, v in zip(outputs, vectors, strict=True) if o is not None and o.requires_grad]
+    return [o for o, _ in pairs], [v for _, v in pairs]
+
+
+class Hessian(CurvatureOperator):
+    """∇²L of a problem, by double backward (Pearlmutter 1994), weight decay included."""
+
+    def _graph(self, batch: Batch, index: int) -> Graph | None:
+        with twice_differentiable():
+            gradients = self.problem.batch_gradients(batch, create_graph=True)
+        if not any(g is not None and g.requires_grad for g in gradients):
+            return None  # the gradient does not depend on θ
+        return _HessianGraph(self.problem.parameters, gradients)
+
+
+# Matrices of the form JᵀBJ
+
+
+@dataclass(frozen=True)
+class _SandwichGraph(Graph):
+    """A function z(θ) and its adjoint u ↦ Jᵀu, linear in u, whose own adjoint is v ↦ Jv."""
+
+    parameters: Sequence[Tensor]
+    output: Tensor
+    dual: Tensor
+    adjoint: Rows
+    inner: Callable[[Tensor], Tensor]
+
+    def multiply(self, members: Sequence[int], tangents: Sequence[Tensor], retain: bool) -> Rows:
+        outputs, vectors = _live([self.adjoint[i] for i in members], tangents)
+        if not outputs:
+            return ()
+        (moved,) = torch.autograd.grad(outputs, self.dual, vectors, retain_graph=True)
+        return torch.autograd.grad(
+            self.output,
+            [self.parameters[i] for i in members],
+            self.inner(moved),
+            retain_graph=retain,
+            allow_unused=True,
+        )
+
+
+class _Sandwich(CurvatureOperator):
+    """(1/N) Σ JᵀBJ + λI for the Jacobian J of an output z(θ) and symmetric matrices B on outputs."""
+
+    def _sandwich(self, output: Tensor, inner: Callable[[Tensor], Tensor] | None) -> Graph | None:
+        if inner is None or not output.requires_grad:
+            return None
+        parameters = self.problem.parameters
+        dual = torch.zeros_like(output, requires_grad=True)
+        adjoint = torch.autograd.grad(output, parameters, dual, create_graph=True, allow_unused=True)
+        return _SandwichGraph(parameters, output, dual, adjoint, inner)
+
+
+class GaussNewton(_Sandwich):
     """The generalised Gauss-Newton matrix (1/N) Σ JᵀHᵢJ + λI (Schraudolph 2002; Martens 2020).
 
     J is the Jacobian of the model output and Hᵢ the Hessian of the loss in the outputs. Positive
     semi-definite for convex losses; equal to the Hessian for models linear in θ.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.size, problem.dtype, problem.device)
-        self.problem = problem
-
-    def _apply(self, V: Tensor) -> Tensor:
-        problem = self.problem
-        total = torch.zeros_like(V)
-        pieces = [list(problem.space.unflatten(v).values()) for v in V.unbind(1)]
-        with _twice_differentiable():
-            for batch in problem.batches:
-                output, target = problem.output(batch)
-                if not torch.is_tensor(output):
-                    raise InputError(
-                        "Gauss-Newton needs a model (or forward=) that returns one tensor; got"
-                        f" {type(output).__name__}."
-                    )
-                if not output.requires_grad:
-                    continue  # the output does not depend on θ
-                leaf = output.detach().requires_grad_()
-                (slope,) = torch.autograd.grad(
-                    problem.loss_sum(leaf, target, batch.size), leaf, create_graph=True
+    def _graph(self, batch: Batch, index: int) -> Graph | None:
+        # only the part of the second derivative that is linear in the dual vector is wanted
+        with twice_differentiable(written_out=False):
+            output, target = self.problem.output(batch)
+            if not torch.is_tensor(output):
+                raise InputError(
+                    f"{self._title} needs a model (or forward=) that returns one tensor; got"
+                    f" {type(output).__name__}."
                 )
-                if not slope.requires_grad:
-                    continue  # a loss linear in the outputs has no curvature
-                dual = torch.zeros_like(output, requires_grad=True)
-                adjoint = torch.autograd.grad(
-                    output, problem.parameters, dual, create_graph=True, allow_unused=True
+            return self._sandwich(output, self._inner(output.detach(), target, batch, index))
+
+    _title = "Gauss-Newton"
+
+    def _inner(
+        self, output: Tensor, target: Tensor, batch: Batch, index: int
+    ) -> Callable[[Tensor], Tensor] | None:
+        """The map t ↦ Bt for tangents shaped as the output; ``None`` if B is zero."""
+        leaf = output.requires_grad_()
+        loss = self.problem.loss_sum(leaf, target, batch.size)
+        if not loss.requires_grad:
+            return None
+        (slope,) = torch.autograd.grad(loss, leaf, create_graph=True)
+        if not slope.requires_grad:
+            return None  # a loss linear in the outputs has no curvature
+        return lambda tangent: torch.autograd.grad(slope, leaf, tangent, retain_graph=True)[0]
+
+
+class Fisher(GaussNewton):
+    """The Fisher matrix (1/N) Σ E[∇ℓ ∇ℓᵀ] + λI, targets drawn from the model (Martens 2020, §5).
+
+    Cross-entropy is the likelihood of a categorical distribution; the squared errors are that of a Gaussian
+    of variance 1 (``"half_squared_error"``) or K/2 (``"mse"``, K outputs per example). Positions of a dense
+    output count as observations of their own. Equals the Gauss-Newton matrix for these losses.
+
+    Args:
+        problem: A problem with a loss of one of these names.
+        type: ``"true"`` takes the expectation exactly; ``"mc"`` averages over ``samples`` targets drawn for
+            each example, the same ones in every product.
+        samples: Number of drawn targets per example.
+        seed: Seed of the draws.
+        memory_budget: As in `CurvatureOperator`.
+
+    Raises:
+        InputError: If the loss has no likelihood known here, or an option is wrong.
+    """
+
+    _title = "The Fisher matrix"
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        type: Literal["true", "mc"] = "true",
+        samples: int = 1,
+        seed: int = 0,
+        memory_budget: int | None = None,
+    ) -> None:
+        super().__init__(problem, memory_budget=memory_budget)
+        if problem.loss_name not in ("cross_entropy", "mse", "half_squared_error"):
+            raise InputError(
+                f"the loss {problem.loss_name} has no known likelihood; use 'cross_entropy', 'mse' or"
+                " 'half_squared_error', or take ggn or empirical_fisher."
+            )
+        if type not in ("true", "mc"):
+            raise InputError(f"there is no Fisher matrix of type '{type}'; known: mc, true.")
+        if samples < 1:
+            raise InputError(f"the number of samples must be at least 1; got {samples}.")
+        self._samples = samples if type == "mc" else 0
+        self._seed = seed
+
+    def _inner(
+        self, output: Tensor, target: Tensor, batch: Batch, index: int
+    ) -> Callable[[Tensor], Tensor] | None:
+        if self.problem.loss_name == "cross_entropy":
+            weight = _observation_weights(output, target)
+            p = output.softmax(1)
+            if not self._samples:
+                return lambda t: weight * (p * t - p * (p * t).sum(1, keepdim=True))
+            scores = p - self._drawn_classes(p, index)
+            return lambda t: weight * (scores * (scores * t).sum(2, keepdim=True)).mean(0)
+        outputs = prod(output.shape[1:])
+        precision = 2.0 / outputs if self.problem.loss_name == "mse" else 1.0
+        if not self._samples:
+            return lambda t: precision * t
+        shape = (self._samples, batch.size, outputs)
+        scores = torch.randn(shape, generator=self._generator(index), dtype=output.dtype).to(output.device)
+
+        def inner(t: Tensor) -> Tensor:
+            along = (scores * t.reshape(1, batch.size, outputs)).sum(2, keepdim=True)
+            return precision * (scores * along).mean(0).reshape(t.shape)
+
+        return inner
+
+    def _generator(self, index: int) -> torch.Generator:
+        """The draws of one micro-batch: the same in every product, whatever was drawn before."""
+        return torch.Generator().manual_seed((self._seed << 24) + index)
+
+    def _drawn_classes(self, p: Tensor, index: int) -> Tensor:
+        """Classes drawn from probabilities (B, C, ...), one-hot, (samples, B, C, ...)."""
+        rows = p.movedim(1, -1)
+        drawn = torch.multinomial(
+            rows.reshape(-1, p.shape[1]).cpu(),
+            self._samples,
+            replacement=True,
+            generator=self._generator(index),
+        )
+        hot = torch.nn.functional.one_hot(drawn.T, p.shape[1]).to(p.device, p.dtype)
+        return hot.reshape(self._samples, *rows.shape).movedim(-1, 2)
+
+
+def _observation_weights(output: Tensor, target: Tensor) -> Tensor:
+    """Weights (B, 1, ...) of the observations of each example in the cross-entropy."""
+    if target.is_floating_point():
+        mass = target.sum(1, keepdim=True)
+        return mass / prod(mass.shape[1:])
+    counted = (target != IGNORE_INDEX).to(output.dtype)
+    if counted.ndim > 1:
+        counted /= counted.flatten(1).sum(1).view(-1, *(1,) * (counted.ndim - 1))
+    return counted.unsqueeze(1)
+
+
+class EmpiricalFisher(_Sandwich):
+    """(1/N) Σ ∇ℓₙ ∇ℓₙᵀ + λI, the second moment of the gradients at the data's own targets.
+
+    Not an estimate of the Fisher matrix (Kunstner et al. 2019). Exact: the per-example losses are the output
+    z and B = I. λ enters only through λI, not through the gradients.
+    """
+
+    def _graph(self, batch: Batch, index: int) -> Graph | None:
+        with twice_differentiable(written_out=False):
+            losses = self.problem.batch_losses(batch)
+            if losses.ndim == 0:
+                raise InputError(
+                    f"the loss {self.problem.loss_name} returns a batch mean; the empirical Fisher matrix"
+                    " needs one loss per example, shape (B,)."
                 )
-                live = [i for i, g in enumerate(adjoint) if g is not None]
-                for column, piece in enumerate(pieces):
-                    (tangent,) = torch.autograd.grad(
-                        [adjoint[i] for i in live],
-                        dual,
-                        [piece[i] for i in live],
-                        retain_graph=True,
-                    )
-                    (curved,) = torch.autograd.grad(slope, leaf, tangent, retain_graph=True)
-                    rows = torch.autograd.grad(
-                        output, problem.parameters, curved, retain_graph=True, allow_unused=True
-                    )
-                    total[:, column] += problem.flatten_grads(rows)
-        return _finish(total, V, problem)
+            return self._sandwich(losses, lambda tangent: tangent)
 
 
-def _finish(total: Tensor, V: Tensor, problem: Problem) -> Tensor:
-    """Divide the sum over examples by N and add the weight-decay term."""
-    total /= problem.examples
-    return total.add_(V, alpha=problem.weight_decay) if problem.weight_decay else total
+def hessian(problem: Problem, *, memory_budget: int | None = None) -> Hessian:
+    """The Hessian operator of a problem, size P: ``hessian(problem) @ v``; see `CurvatureOperator`."""
+    return Hessian(problem, memory_budget=memory_budget)
 
 
-def hessian(problem: Problem) -> Hessian:
-    """The Hessian operator of a problem, size P: ``hessian(problem) @ v``."""
-    return Hessian(problem)
+def ggn(problem: Problem, *, memory_budget: int | None = None) -> GaussNewton:
+    """The generalised Gauss-Newton operator of a problem, size P; see `GaussNewton`."""
+    return GaussNewton(problem, memory_budget=memory_budget)
 
 
-def ggn(problem: Problem) -> GaussNewton:
-    """The generalised Gauss-Newton operator of a problem, size P: ``ggn(problem) @ v``."""
-    return GaussNewton(problem)
+def fisher(
+    problem: Problem,
+    *,
+    type: Literal["true", "mc"] = "true",
+    samples: int = 1,
+    seed: int = 0,
+    memory_budget: int | None = None,
+) -> Fisher:
+    """The Fisher operator of a problem, size P, exact or by Monte Carlo; see `Fisher`."""
+    return Fisher(problem, type=type, samples=samples, seed=seed, memory_budget=memory_budget)
+
+
+def empirical_fisher(problem: Problem, *, memory_budget: int | None = None) -> EmpiricalFisher:
+    """The operator of the gradients' second moment, size P; see `EmpiricalFisher`."""
+    return EmpiricalFisher(problem, memory_budget=memory_budget)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from landscape.errors import InputError
 
-__all__ = ["TARGET_KEYS", "Batch", "read_batches", "tensors_in"]
+__all__ = ["TARGET_KEYS", "Batch", "read_batches", "rebatch", "tensors_in"]
 
 TARGET_KEYS = ("labels", "label", "targets", "target", "y")
 """Keys under which a batch that is a mapping keeps its targets."""
@@ -37,6 +37,16 @@ class Batch:
     def fresh(self) -> Batch:
         """A copy whose tensors a model may write to (in-place layers, normalisation in place)."""
         raw = _map(self.raw, torch.clone)
+        return Batch(raw, *_split(raw), self.size)
+
+    def channels_last(self) -> Batch:
+        """The same numbers, those of images (B, C, H, W) with the channels next to each other in memory."""
+
+        def arrange(tensor: Tensor) -> Tensor:
+            image = tensor.ndim == 4 and tensor.is_floating_point()
+            return tensor.contiguous(memory_format=torch.channels_last) if image else tensor
+
+        raw = _map(self.raw, arrange)
         return Batch(raw, *_split(raw), self.size)
 
 
@@ -108,6 +118,43 @@ def _raw_batches(data: Any, batch_size: int) -> Iterator[Any]:
             f"data of type {type(data).__name__} cannot be read; give (inputs, targets),"
             " an iterable of batches, a Dataset or a DataLoader."
         )
+
+
+def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
+    """The same examples in the same order, cut into micro-batches of ``size``.
+
+    Raises:
+        InputError: If the batches cannot be joined: their tensors differ in shape or are not all by example.
+    """
+    whole = [t for b in batches for _, t in tensors_in(b.raw) if t.ndim and len(t) == b.size]
+    try:
+        if len(whole) != sum(1 for b in batches for _ in tensors_in(b.raw)):
+            raise ValueError
+        raw = _join([b.raw for b in batches])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            "the batches differ in form, so they cannot be cut into other micro-batches."
+        ) from error
+    total = sum(b.size for b in batches)
+    cut = []
+    for start in range(0, total, size):
+        stop = min(start + size, total)
+        piece = _map(raw, lambda t, s=slice(start, stop): t[s])
+        cut.append(Batch(piece, *_split(piece), stop - start))
+    return cut
+
+
+def _join(trees: Sequence[Any]) -> Any:
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(trees))
+    if isinstance(first, Mapping):
+        return {key: _join([tree[key] for tree in trees]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(_join(parts) for parts in zip(*trees, strict=True))
+    if any(tree != first for tree in trees):
+        raise ValueError
+    return first
 
 
 def _is_one_set(data: Any) -> bool:

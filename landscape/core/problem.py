@@ -204,6 +204,12 @@ class Problem:
     # Pieces for operators and analyses
 
     @property
+    def version(self) -> int:
+        """A number that grows whenever a parameter or buffer is written to, also by `at`."""
+        tensors = (self._point, *self.module.parameters(), *self.module.buffers())
+        return sum(tensor._version for tensor in tensors)
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         """The private model's chosen parameters: leaves to differentiate by."""
         return self._parameters
@@ -233,6 +239,10 @@ class Problem:
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """Sum of the losses over a batch, a scalar that carries a graph."""
         return self.loss_sum(*self.output(batch, state), batch.size)
+
+    def batch_losses(self, batch: Batch) -> Tensor:
+        """Losses per example (B,) that carry a graph; a scalar if the loss only gives batch means."""
+        return self._loss(*self.output(batch))
 
     def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
         """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""

@@ -1,0 +1,71 @@
+"""Memory: how much autograd graphs take, and how much a process may take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+__all__ = ["SavedBytes", "count_saved_bytes", "fair_share"]
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class SavedBytes:
+    """Bytes that autograd keeps for backward passes; a storage kept twice counts once."""
+
+    def __init__(self) -> None:
+        self._storages: dict[int, int] = {}
+
+    @property
+    def total(self) -> int:
+        """The bytes so far."""
+        return sum(self._storages.values())
+
+    def add(self, tensor: Tensor) -> None:
+        """Count the storage of a tensor."""
+        if tensor.layout is torch.strided:
+            storage = tensor.untyped_storage()
+            self._storages[storage.data_ptr()] = storage.nbytes()
+
+
+@contextmanager
+def count_saved_bytes() -> Iterator[SavedBytes]:
+    """Count what graphs built within it keep; right while those graphs live."""
+    count = SavedBytes()
+
+    def pack(tensor: Tensor) -> Tensor:
+        count.add(tensor)
+        return tensor.detach()  # an output kept as it is would keep itself alive
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield count
+
+
+def fair_share(device: torch.device) -> int:
+    """Bytes that this process may keep for speed: half of the free memory, by its share of the processors.
+
+    A process with t torch threads on a machine of c processors takes the share t/c, so that workers which
+    divide the machine also divide its memory. A GPU is taken to be unshared.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // 2
+    share = min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
+    return int(_free_memory() * share) // 2
+
+
+def _free_memory() -> int:
+    """Free memory in bytes, within the limit of a container; 2 GiB if the system does not tell."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 2 << 30
+    try:
+        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+    except (OSError, ValueError):  # no container, or no limit
+        return free
+    return max(0, min(free, limit - used))

@@ -1,0 +1,257 @@
+"""Layers prepared for being differentiated twice: right where torch is wrong, quick where it is slow.
+
+Convolution and BatchNorm carry most of the cost of a Hessian product of a convolutional network. Torch
+derives their second derivatives from generic operations; here they are written out with the kernels that
+make the first derivatives quick. Values are the same up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["twice_differentiable"]
+
+Geometry = tuple[list[int], list[int], list[int], int]
+"""Stride, padding, dilation, groups."""
+
+
+@contextmanager
+def twice_differentiable(*, written_out: bool = True) -> Iterator[None]:
+    """Within it, gradients are on and layers have right second derivatives.
+
+    Fused attention has none, so the maths kernel is used; torch's kernel for weight normalisation has a
+    wrong one, so its formula is used.
+
+    Args:
+        written_out: Whether convolutions and BatchNorm in evaluation mode use the second derivatives
+            written out here: quicker if all of them are wanted, slower if only some are.
+    """
+    rules = _WEIGHT_NORM | (_LAYERS if written_out else {})
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Replace(rules):
+        yield
+
+
+class _Replace(TorchFunctionMode):
+    """Calls other functions in place of torch's."""
+
+    def __init__(self, rules: dict[Any, Callable[..., Tensor]]) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._rules.get(func, func)(*args, **(kwargs or {}))
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
+# Convolution
+
+
+def _convolution(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A replacement of torch.conv1d, conv2d or conv3d."""
+
+    def convolution(
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        if isinstance(padding, str) or x.ndim != weight.ndim or torch.is_autocast_enabled(x.device.type):
+            return plain(x, weight, bias, stride, padding, dilation, groups)
+        axes = x.ndim - 2
+        geometry = (_each(stride, axes), _each(padding, axes), _each(dilation, axes), groups)
+        return _Convolution.apply(x, weight, bias, geometry)  # type: ignore[no-any-return, no-untyped-call]
+
+    return convolution
+
+
+def _each(value: int | Sequence[int], axes: int) -> list[int]:
+    return [value] * axes if isinstance(value, int) else [*value] * (axes // len(value))
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    stride, padding, dilation, groups = geometry
+    zeros = [0] * len(stride)
+    return torch.ops.aten.convolution(  # type: ignore[no-any-return]
+        x, weight, bias, stride, padding, dilation, False, zeros, groups
+    )
+
+
+def _backward(
+    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients by input, weight and bias of a convolution whose output has gradient ``g``."""
+    stride, padding, dilation, groups = geometry
+    zeros, channels = [0] * len(stride), [weight.shape[0]]
+    return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
+        g, x, weight, channels, stride, padding, dilation, False, zeros, groups, wanted
+    )
+
+
+class _Convolution(Function):
+    """y = W ∗ x + b."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+        return _convolve(x, weight, bias, geometry)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        x, weight, _, ctx.geometry = inputs
+        ctx.save_for_backward(x, weight)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor | None) -> Any:
+        if g is None:
+            return None, None, None, None
+        x, weight = ctx.saved_tensors
+        grads = _ConvolutionBackward.apply(g, x, weight, ctx.geometry, ctx.needs_input_grad[:3])  # type: ignore[no-untyped-call]
+        return *grads, None
+
+
+class _ConvolutionBackward(Function):
+    """The gradients of a convolution by x, W and b, themselves bilinear: convolutions again."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Any) -> Any:
+        return _backward(g, x, weight, geometry, wanted)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        g, x, weight, ctx.geometry, _ = inputs
+        ctx.save_for_backward(g, x, weight)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, dx: Tensor | None, dW: Tensor | None, db: Tensor | None) -> Any:
+        g, x, weight = ctx.saved_tensors
+        by_g, by_x, by_weight = None, None, None
+        if dx is not None:
+            by_g = _convolve(dx, weight, db, ctx.geometry)
+            if ctx.needs_input_grad[2]:
+                by_weight = _backward(g, dx, weight, ctx.geometry, (False, True, False))[1]
+        if dW is not None:
+            term = _convolve(x, dW, db if dx is None else None, ctx.geometry)
+            by_g = term if by_g is None else by_g + term
+            if ctx.needs_input_grad[1]:
+                by_x = _backward(g, x, dW, ctx.geometry, (True, False, False))[0]
+        if by_g is None and db is not None:
+            by_g = _channels(db, g).expand_as(g)
+        return by_g, by_x, by_weight, None, None
+
+
+# BatchNorm with running statistics
+
+
+def _batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """A replacement of ``F.batch_norm``."""
+    state = (running_mean, running_var, weight, bias)
+    if training or any(t is None or t.dtype != x.dtype for t in state):
+        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    return _BatchNorm.apply(x, running_mean, running_var, weight, bias, eps)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _channels(values: Tensor, like: Tensor) -> Tensor:
+    """A vector (C,) shaped to meet (B, C, ...)."""
+    return values.view(1, -1, *(1,) * (like.ndim - 2))
+
+
+class _BatchNorm(Function):
+    """y = w x̂ + b with x̂ = (x − m) r and r = 1/√(v + ε)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, True)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        x, mean, var, weight, _, ctx.eps = inputs
+        ctx.save_for_backward(x, mean, var, weight)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor | None) -> Any:
+        if g is None:
+            return (None,) * 6
+        x, mean, var, weight = ctx.saved_tensors
+        by_x, _, _, by_weight, by_bias, _ = ctx.needs_input_grad
+        wanted = (by_x, by_weight, by_bias)
+        gx, gw, gb = _BatchNormBackward.apply(g, x, mean, var, weight, ctx.eps, wanted)  # type: ignore[no-untyped-call]
+        return gx, None, None, gw, gb, None
+
+
+class _BatchNormBackward(Function):
+    """Gradients of BatchNorm: g w r by x, Σ g x̂ by w, Σ g by b."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        g: Tensor, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, eps: float, wanted: Any
+    ) -> Any:
+        return torch.ops.aten.native_batch_norm_backward(
+            g, x, weight, mean, var, None, None, False, eps, wanted
+        )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        g, x, mean, var, weight, ctx.eps, _ = inputs
+        ctx.save_for_backward(g, x, mean, var, weight)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, dx: Tensor | None, dw: Tensor | None, db: Tensor | None) -> Any:
+        g, x, mean, var, weight = ctx.saved_tensors
+        r = (var + ctx.eps).rsqrt()
+        by_g, by_x, by_weight = None, None, None
+        if dw is not None:
+            slope = dw * r
+            offset = -slope * mean if db is None else db - slope * mean
+            by_g = torch.addcmul(_channels(offset, x), x, _channels(slope, x))
+            if ctx.needs_input_grad[1]:
+                by_x = g * _channels(slope, x)
+        elif db is not None:
+            by_g = _channels(db, g).expand_as(g)
+        if dx is not None:
+            scale = _channels(weight * r, g)
+            by_g = dx * scale if by_g is None else torch.addcmul(by_g, dx, scale)
+            if ctx.needs_input_grad[4]:
+                by_weight = (dx * g).sum([0, *range(2, g.ndim)]) * r
+        return by_g, by_x, None, None, by_weight, None, None
+
+
+_WEIGHT_NORM: dict[Any, Callable[..., Tensor]] = {torch._weight_norm: _weight_norm}
+_LAYERS: dict[Any, Callable[..., Tensor]] = {
+    **{plain: _convolution(plain) for plain in (torch.conv1d, torch.conv2d, torch.conv3d)},
+    F.batch_norm: _batch_norm,
+}
