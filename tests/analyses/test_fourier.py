@@ -126,6 +126,20 @@ def test_powers_satisfy_parseval():
     np.testing.assert_allclose(sums, x.numpy().var((2, 3)).mean(1) * 9 * 13, rtol=1e-5)
 
 
+def test_bands_are_compared_by_their_mean_power_over_images():
+    """Oracle: NumPy's full transform, masks by radius; images of very different contrast."""
+    x = noise(20, 3, 12, 10) * torch.logspace(-2, 1, 20).double()[:, None, None, None]
+    power = (np.abs(np.fft.fft2(x.numpy(), norm="ortho")) ** 2).mean(1)
+    r = np.hypot(np.fft.fftfreq(12)[:, None], np.fft.fftfreq(10)[None])
+    high, low = power[:, (r > 0.2501) & (r < 0.5001)].mean(1), power[:, (r > 0) & (r < 0.2501)].mean(1)
+    ds = watch(x).isel(layer=0)
+    assert float(ds["high_low"]) == pytest.approx(np.log(high.mean() / low.mean()), rel=1e-9)
+    kept = ~np.eye(20, dtype=bool)
+    each = np.array([np.log(high[k].mean() / low[k].mean()) for k in kept])
+    se = np.sqrt(19 / 20 * ((each - each.mean()) ** 2).sum())
+    assert float(np.ptp(ds["high_low_interval"].values)) == pytest.approx(2 * 1.96 * se, rel=0.5)
+
+
 @pytest.mark.parametrize("side", [3, 4, 5, 6])
 def test_maps_under_seven_pixels_have_a_ratio_but_no_slope(side):
     """Oracle: definitions: too few modes for a slope."""
