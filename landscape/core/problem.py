@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,10 @@ from landscape.core.features import plain_encoder
 from landscape.core.losses import LossFunction, accuracy_per_example, check_labels, resolve_loss
 from landscape.core.parameters import ParameterSpace, select_parameters
 from landscape.core.provenance import fingerprint
+from landscape.core.replica import bind, check_finite, private_copy, set_mode
 from landscape.errors import InputError
 
 __all__ = ["Measure", "Problem"]
-
-_BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 @dataclass(frozen=True)
@@ -115,23 +113,24 @@ class Problem:
             raise InputError(f"batchnorm must be 'eval' or 'train'; got {batchnorm!r}.")
         if not 0.0 <= weight_decay < float("inf"):
             raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
+        model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
         self.loss_name, self._loss = resolve_loss(loss)
         self.weight_decay = float(weight_decay)
         self.batchnorm = batchnorm
         self._forward = forward
         self._forward_takes_batch = True
-        _check_finite(model)
+        check_finite(model)
         names = select_parameters(model, parameters)
         named = dict(model.named_parameters())
         self.device = torch.device(device) if device is not None else named[names[0]].device
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
-        self.module = _private_copy(model, names, self.device, dtype)
-        _set_mode(self.module, batchnorm)
+        self.module = private_copy(model, names, self.device, dtype)
+        set_mode(self.module, batchnorm)
         chosen = dict(self.module.named_parameters())
         self._parameters = [chosen[n] for n in names]
         self.space = ParameterSpace.of({n: chosen[n] for n in names})
         self.theta = self.space.flatten(self._parameters)
-        self._point = _bind(self._parameters, self.theta)
+        self._point = bind(self._parameters, self.theta)
         self.batches = read_batches(data, batch_size=batch_size, device=self.device, dtype=dtype)
         self.examples = sum(b.size for b in self.batches)
         self._probe()
@@ -376,64 +375,3 @@ def _describe(value: Any) -> str:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _check_finite(model: nn.Module) -> None:
-    for kind, items in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
-        for name, tensor in items:
-            masks = kind == "buffer" and "running" not in name  # attention masks hold −∞ for good reason
-            damaged = tensor.isnan() if masks else ~tensor.isfinite()
-            bad = int(damaged.sum())
-            if bad:
-                raise InputError(
-                    f"{kind} '{name}' holds {bad} NaN or infinite of {tensor.numel()} values:"
-                    " training diverged or the file is damaged."
-                )
-
-
-def _private_copy(
-    model: nn.Module, names: tuple[str, ...], device: torch.device, dtype: torch.dtype | None
-) -> nn.Module:
-    """A copy in evaluation mode that shares no tensor with the original; tied weights stay tied."""
-
-    def convert(tensor: Tensor) -> Tensor:
-        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        return tensor.detach().to(device, kind, copy=True)
-
-    chosen = set(names)
-    memo: dict[int, Any] = {}
-    for name, parameter in model.named_parameters():
-        memo[id(parameter)] = nn.Parameter(
-            convert(parameter), requires_grad=name in chosen and parameter.is_floating_point()
-        )
-    for buffer in model.buffers():
-        memo[id(buffer)] = convert(buffer)
-    for module in model.modules():  # cached activations and the like cannot be deep-copied
-        for value in vars(module).values():
-            if isinstance(value, Tensor) and not value.is_leaf and id(value) not in memo:
-                memo[id(value)] = convert(value)
-    try:
-        return copy.deepcopy(model, memo)
-    except Exception as error:
-        raise InputError(
-            f"{type(model).__name__} cannot be copied ({type(error).__name__}: {error}); remove what"
-            " cannot be deep-copied, such as locks, open files or generators."
-        ) from error
-
-
-def _set_mode(module: nn.Module, batchnorm: str) -> None:
-    module.eval()
-    if batchnorm == "train":
-        for part in module.modules():
-            if isinstance(part, _BatchNorm):
-                part.train()
-                part.track_running_stats = False  # batch statistics, and nothing is written
-
-
-def _bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
-    """Make the parameters views of one flat buffer that starts as ``theta``; return the buffer."""
-    point = theta.clone()
-    pieces = torch.split(point, [p.numel() for p in parameters])
-    for parameter, piece in zip(parameters, pieces, strict=True):
-        parameter.data = piece.view(parameter.shape)
-    return point

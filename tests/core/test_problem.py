@@ -467,6 +467,17 @@ def test_an_output_with_logits_is_unwrapped():
     )
 
 
+def test_a_compiled_model_is_unwrapped():
+    """Oracle: the model inside, which has second derivatives; the compiled one has none."""
+    model = mlp().double()
+    compiled = Problem(torch.compile(model, backend="eager"), "cross_entropy", vectors())
+    plain = Problem(model, "cross_entropy", vectors())
+    assert compiled.space.names == plain.space.names
+    assert compiled.loss() == plain.loss()
+    v = torch.ones(plain.size)
+    assert torch.equal(landscape.hessian(compiled) @ v, landscape.hessian(plain) @ v)
+
+
 def test_dtype_converts_model_and_data():
     """Oracle: the same model converted by hand."""
     model, (x, y) = mlp(), vectors()
@@ -551,6 +562,18 @@ class Noisy(nn.Module):
         return self.net(F.dropout(x, 0.5))
 
 
+class Lazy(nn.Module):
+    """A layer that waits for its first input."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.layer.weight = nn.UninitializedParameter()
+
+    def forward(self, x):
+        return self.layer(x)
+
+
 def nan_weights():
     model = mlp()
     with torch.no_grad():
@@ -592,6 +615,11 @@ WIDE = (torch.zeros(2, 5), torch.tensor([0, 1]))
         ((mlp(), "cross_entropy", VECTORS), {"batch_size": 0}, "batch size must be at least 1"),
         ((nan_weights(), "cross_entropy", VECTORS), {}, "parameter '2.weight' holds 2 NaN or infinite of 15"),
         ((nan_statistics(), "cross_entropy", IMAGES), {}, "buffer 'body.1.running_var' holds 1"),
+        (
+            (Lazy(), "cross_entropy", VECTORS),
+            {},
+            "parameter 'layer.weight' has no values yet; call the lazy model",
+        ),
         ((mlp(), "cross_entropy", WIDE), {}, r"cannot take the first batch \(inputs \(2, 5\)"),
         ((mlp(), "cross_entropy", vectors()), {}, "torch.float64"),
         ((mlp(), "cross_entropy", [VECTORS[0]]), {}, "needs targets; the batches hold none"),

@@ -1,0 +1,87 @@
+"""A private copy of a model: the caller's is never touched."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from landscape.errors import InputError
+
+__all__ = ["bind", "check_finite", "private_copy", "set_mode"]
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+def check_finite(model: nn.Module) -> None:
+    """Raise unless the weights are finite.
+
+    Raises:
+        InputError: Naming the first parameter or buffer that holds NaN or infinite values, or a parameter
+            of a lazy module that has none yet. Buffers may hold infinities, as attention masks do,
+            unless they are running statistics.
+    """
+    for kind, items in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+        for name, tensor in items:
+            if is_lazy(tensor):
+                raise InputError(f"{kind} '{name}' has no values yet; call the lazy model on data once.")
+            masks = kind == "buffer" and "running" not in name  # attention masks hold −∞ for good reason
+            damaged = tensor.isnan() if masks else ~tensor.isfinite()
+            bad = int(damaged.sum())
+            if bad:
+                raise InputError(
+                    f"{kind} '{name}' holds {bad} NaN or infinite of {tensor.numel()} values:"
+                    " training diverged or the file is damaged."
+                )
+
+
+def private_copy(
+    model: nn.Module, names: tuple[str, ...], device: torch.device, dtype: torch.dtype | None
+) -> nn.Module:
+    """A copy in evaluation mode that shares no tensor with the original; tied weights stay tied."""
+
+    def convert(tensor: Tensor) -> Tensor:
+        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(device, kind, copy=True)
+
+    chosen = set(names)
+    memo: dict[int, Any] = {}
+    for name, parameter in model.named_parameters():
+        memo[id(parameter)] = nn.Parameter(
+            convert(parameter), requires_grad=name in chosen and parameter.is_floating_point()
+        )
+    for buffer in model.buffers():
+        memo[id(buffer)] = convert(buffer)
+    for module in model.modules():  # cached activations and the like cannot be deep-copied
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf and id(value) not in memo:
+                memo[id(value)] = convert(value)
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as error:
+        raise InputError(
+            f"{type(model).__name__} cannot be copied ({type(error).__name__}: {error}); remove what"
+            " cannot be deep-copied, such as locks, open files or generators."
+        ) from error
+
+
+def set_mode(module: nn.Module, batchnorm: str) -> None:
+    """Evaluation mode; with ``batchnorm="train"``, BatchNorm by batch statistics, its buffers unwritten."""
+    module.eval()
+    if batchnorm == "train":
+        for part in module.modules():
+            if isinstance(part, _BatchNorm):
+                part.train()
+                part.track_running_stats = False  # batch statistics, and nothing is written
+
+
+def bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
+    """Make the parameters views of one flat buffer that starts as ``theta``; return the buffer."""
+    point = theta.clone()
+    pieces = torch.split(point, [p.numel() for p in parameters])
+    for parameter, piece in zip(parameters, pieces, strict=True):
+        parameter.data = piece.view(parameter.shape)
+    return point
