@@ -213,23 +213,26 @@ def _print_models(console: Console, zoo: Zoo) -> None:
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(help="A result, or a consolidated zoo.h5.")],
+    files: Annotated[list[Path], typer.Argument(help="Results, or a consolidated zoo.h5.")],
     group: Annotated[
         str | None, typer.Option(help="Group of a consolidated file, e.g. spectrum/resnet-s0.")
     ] = None,
 ) -> None:
-    """Show what a result file holds."""
+    """Show what result files hold."""
     with guarded():
         from landscape.commands import describe, groups_in
 
         console = Console()
-        ds = landscape.open(file, group)
-        if not ds.variables and group is None:
-            for name in groups_in(file):
-                _line(console, name)
-            return
-        for part in describe(ds):
-            console.print(part, highlight=False)
+        for file in files:
+            if len(files) > 1:
+                _line(console, f"\n{file}")
+            ds = landscape.open(file, group)
+            if not ds.variables and group is None:
+                for name in groups_in(file):
+                    _line(console, name)
+            else:
+                for part in describe(ds):
+                    console.print(part, highlight=False)
 
 
 @app.command()
