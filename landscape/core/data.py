@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from landscape.errors import InputError
 
-__all__ = ["TARGET_KEYS", "Batch", "read_batches", "rebatch", "tensors_in"]
+__all__ = ["TARGET_KEYS", "Batch", "joinable", "read_batches", "rebatch", "tensors_in"]
 
 TARGET_KEYS = ("labels", "label", "targets", "target", "y")
 """Keys under which a batch that is a mapping keeps its targets."""
@@ -124,17 +124,12 @@ def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
     """The same examples in the same order, cut into micro-batches of ``size``.
 
     Raises:
-        InputError: If the batches cannot be joined: their tensors differ in shape or are not all by example.
+        InputError: If the batches cannot be joined: they differ in form, or hold more than tensors with one
+            entry per example.
     """
-    whole = [t for b in batches for _, t in tensors_in(b.raw) if t.ndim and len(t) == b.size]
-    try:
-        if len(whole) != sum(1 for b in batches for _ in tensors_in(b.raw)):
-            raise ValueError
-        raw = _join([b.raw for b in batches])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(
-            "the batches differ in form, so they cannot be cut into other micro-batches."
-        ) from error
+    if not joinable(batches):
+        raise InputError("the batches differ in form, so they cannot be cut into other micro-batches.")
+    raw = _join([b.raw for b in batches])
     total = sum(b.size for b in batches)
     cut = []
     for start in range(0, total, size):
@@ -144,17 +139,30 @@ def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
     return cut
 
 
+def joinable(batches: Sequence[Batch]) -> bool:
+    """Whether batches are alike but for their size, and hold tensors with one entry per example only."""
+    return len({_form(b.raw, b.size) for b in batches}) == 1 and _form(batches[0].raw, batches[0].size) != ""
+
+
+def _form(tree: Any, size: int) -> str:
+    """A text that is equal for trees that can be joined; empty for a tree that cannot be."""
+    if isinstance(tree, Tensor):
+        by_example = tree.ndim > 0 and len(tree) == size
+        return f"{tree.dtype}{tuple(tree.shape[1:])}" if by_example else ""
+    if not isinstance(tree, Mapping | tuple):
+        return ""
+    named = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
+    parts = [(key, _form(value, size)) for key, value in named]
+    return repr(parts) if parts and all(form for _, form in parts) else ""
+
+
 def _join(trees: Sequence[Any]) -> Any:
     first = trees[0]
     if isinstance(first, Tensor):
         return torch.cat(list(trees))
     if isinstance(first, Mapping):
         return {key: _join([tree[key] for tree in trees]) for key in first}
-    if isinstance(first, tuple):
-        return tuple(_join(parts) for parts in zip(*trees, strict=True))
-    if any(tree != first for tree in trees):
-        raise ValueError
-    return first
+    return tuple(_join(parts) for parts in zip(*trees, strict=True))
 
 
 def _is_one_set(data: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -79,8 +80,9 @@ class Store:
         path = self.path(analysis, key)
         save(ds, path)
         self.clear_failure(analysis, key)
+        partial = self.partial(analysis, key)
         with contextlib.suppress(OSError):
-            self.partial(analysis, key).unlink(missing_ok=True)
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         return path
 
     def fail(self, failure: Failure) -> None:

@@ -1,0 +1,109 @@
+"""BatchNorm away from the checkpoint: statistics of the batch, or pooled anew over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from landscape.core.problem import Problem
+from landscape.errors import InputError
+
+__all__ = ["batch_statistics", "recalibrated", "running_layers"]
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+def running_layers(module: nn.Module) -> list[_BatchNorm]:
+    """The BatchNorm layers that keep running statistics."""
+    return [p for p in module.modules() if isinstance(p, _BatchNorm) and p.running_mean is not None]
+
+
+@contextmanager
+def batch_statistics(problem: Problem) -> Iterator[None]:
+    """Within it, BatchNorm layers normalise by the batch at hand and write nothing."""
+    layers = [part for part in problem.module.modules() if isinstance(part, _BatchNorm)]
+    modes = [(part, part.training, part.track_running_stats) for part in layers]
+    try:
+        for part in layers:
+            part.training, part.track_running_stats = True, False
+        yield
+    finally:
+        for part, training, tracks in modes:
+            part.training, part.track_running_stats = training, tracks
+
+
+@contextmanager
+def recalibrated(problem: Problem) -> Iterator[None]:
+    """Within it, running statistics are those of the problem's data at the present parameters.
+
+    One pass over the data with batch statistics, as in Izmailov et al. (2018), section 3.3, gathers each
+    layer's moments; they are pooled over batches, so that batches of unequal size are exact: the variance
+    is E[batch variance] + Var[batch mean], each batch weighted by its number of entries, with 1/n and not
+    1/(n − 1). Afterwards the former statistics are back, bit for bit.
+
+    Raises:
+        InputError: If a layer sees one entry per channel only in some batch.
+    """
+    layers = running_layers(problem.module)
+    kept = [(part.running_mean, part.running_var) for part in layers]
+    try:
+        for part, moments in _pooled_moments(problem, layers).items():
+            part.running_mean = moments.mean.to(part.running_mean)
+            part.running_var = (moments.squares / moments.count).to(part.running_var)
+        yield
+    finally:
+        for part, (mean, variance) in zip(layers, kept, strict=True):
+            part.running_mean, part.running_var = mean, variance
+
+
+@dataclass
+class _Moments:
+    """Count, mean and sum of squared deviations by channel (C,), in float64."""
+
+    count: int
+    mean: Tensor
+    squares: Tensor
+
+    def add(self, count: int, mean: Tensor, squares: Tensor) -> None:
+        """Merge those of another batch (Chan, Golub & LeVeque 1983)."""
+        total = self.count + count
+        shift = mean - self.mean
+        self.mean = self.mean + shift * (count / total)
+        self.squares = self.squares + squares + shift.square() * (self.count * count / total)
+        self.count = total
+
+
+@torch.no_grad()
+def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNorm, _Moments]:
+    """Moments of each layer's inputs; a layer that the model never calls has none."""
+    moments: dict[_BatchNorm, _Moments] = {}
+
+    def gather(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(part, _BatchNorm)
+        x = inputs[0]
+        count = x.numel() // x.shape[1]
+        if count < 2:
+            raise InputError(
+                "BatchNorm cannot take statistics of a batch of one example; give larger batches."
+            )
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        variance, mean = torch.var_mean(x.float() if x.dtype.itemsize < 4 else x, axes, correction=0)
+        found = count, mean.double(), variance.double() * count
+        if part in moments:
+            moments[part].add(*found)
+        else:
+            moments[part] = _Moments(*found)
+
+    handles = [part.register_forward_pre_hook(gather) for part in layers]
+    try:
+        with batch_statistics(problem):
+            for batch in problem.batches:
+                problem.output(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return moments

@@ -1,0 +1,69 @@
+"""Trajectories: principal directions of a run's checkpoints, in float64 through the Gram matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from landscape.errors import InputError
+
+__all__ = ["gram_matrix", "inner_product", "principal_directions"]
+
+BLOCK_ENTRIES = 1 << 24
+DISTINCT = 1e-10
+"""A variance below this share of the first counts as none."""
+
+
+def principal_directions(points: Sequence[Tensor], k: int = 2) -> tuple[Tensor, Tensor]:
+    """The k leading principal directions of T points (P,), as in Li et al. (2018), section 7.
+
+    The T × T Gram matrix of the points about their mean is summed in float64 over slices of the
+    parameters, so that no T × P matrix is made; its eigenvectors give the directions. The sign of each is
+    such that the point of largest score lies on the positive side.
+
+    Returns:
+        Orthonormal directions (k, P) in the precision of the points, and the share of the variance that
+        each explains (k,), float64.
+
+    Raises:
+        InputError: If the points span fewer than k dimensions.
+    """
+    values, vectors = torch.linalg.eigh(gram_matrix(points))
+    values, vectors = values.flip(0), vectors.flip(1)[:, :k]
+    if len(values) <= k or not float(values[k - 1]) > DISTINCT * float(values[0]):
+        raise InputError(
+            f"{len(points)} checkpoints do not span {k} directions; give at least {k + 1} different ones"
+            " that do not lie on a line."
+        )
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    weights = (vectors * largest.sign() / values[:k].sqrt()).T
+    directions = torch.empty(k, len(points[0]), dtype=points[0].dtype, device=points[0].device)
+    for part, block in _centred_blocks(points):
+        directions[:, part] = (weights.to(block.device) @ block).to(directions.dtype)
+    return directions, values[:k] / values.clamp_min(0).sum()
+
+
+def gram_matrix(points: Sequence[Tensor]) -> Tensor:
+    """Inner products (T, T) of T points (P,) about their mean, in float64 on the CPU."""
+    total = torch.zeros(len(points), len(points), dtype=torch.float64)
+    for _, block in _centred_blocks(points):
+        total += (block @ block.T).cpu()
+    return total
+
+
+def inner_product(a: Tensor, b: Tensor) -> float:
+    """Inner product of two vectors (P,), summed in float64."""
+    return sum(float(a[part].double() @ b[part].double()) for part in _slices(len(a), BLOCK_ENTRIES))
+
+
+def _centred_blocks(points: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
+    for part in _slices(len(points[0]), max(1, BLOCK_ENTRIES // len(points))):
+        block = torch.stack([point[part] for point in points]).double()
+        yield part, block - block.mean(0)
+
+
+def _slices(size: int, length: int) -> Iterator[slice]:
+    for start in range(0, size, length):
+        yield slice(start, min(start + length, size))

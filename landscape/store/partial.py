@@ -1,0 +1,140 @@
+"""Partial results of a long computation: pieces in files of their own, shared by several workers."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landscape.errors import InputError
+from landscape.store.files import write_bytes
+
+__all__ = ["Ledger", "Piece"]
+
+Piece = Mapping[str, NDArray[Any]]
+"""What one piece of work gives: arrays by name."""
+
+POLL_S = 0.2
+
+
+class Ledger:
+    """Pieces of one computation, each computed once, whoever computes it.
+
+    In a folder, each finished piece is one file that is complete or absent, so that a run killed at any
+    instant loses at most the pieces under way; NaN and infinity are values like any other. Several
+    processes with the same folder share the work: each takes pieces that nobody holds. A holder's lock
+    ends with its process, so the piece of one that was killed is taken over.
+
+    Args:
+        folder: Where to keep the pieces; ``None`` keeps them in memory.
+        identity: What decides the numbers: hashes, options. Strings, numbers and lists.
+
+    Raises:
+        InputError: If the folder holds pieces of another computation.
+        StoreError: If the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
+        self._folder = folder
+        if folder is None:
+            return
+        wanted = json.loads(json.dumps(identity))
+        found = self.remember("identity", lambda: wanted)
+        for name in sorted({*wanted, *found}):
+            if wanted.get(name) != found.get(name):
+                raise InputError(
+                    f"the partial results in '{folder}' were made with another {name} ({found.get(name)}, now"
+                    f" {wanted.get(name)}); remove that folder to start anew."
+                )
+
+    def remember(self, name: str, decide: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """A decision that all runs and workers share: the first to arrive decides.
+
+        Args:
+            name: Of the decision.
+            decide: Makes it; must be writable as JSON.
+        """
+        if self._folder is None:
+            return dict(decide())
+        file = self._folder / f"{name}.json"
+        with self._locked(name):
+            if not file.exists():
+                write_bytes(file, json.dumps(decide()).encode())
+            return dict(json.loads(file.read_text("utf-8")))
+
+    def collect(
+        self,
+        names: Sequence[str],
+        compute: Callable[[int], Piece],
+        on_done: Callable[[int], None] = lambda count: None,
+    ) -> list[Piece]:
+        """All pieces, in order: read where they exist, else computed here or by another worker.
+
+        Args:
+            names: One per piece; file names.
+            compute: ``index -> piece``.
+            on_done: Called with the number of finished pieces whenever it grows.
+        """
+        pieces: dict[int, Piece] = {}
+        while len(pieces) < len(names):
+            before = len(pieces)
+            for index, name in enumerate(names):
+                if index in pieces:
+                    continue
+                piece = self._take(name, lambda i=index: compute(i))  # type: ignore[misc]
+                if piece is not None:
+                    pieces[index] = piece
+                    on_done(len(pieces))
+            if len(pieces) == before:
+                time.sleep(POLL_S)
+        return [pieces[index] for index in range(len(names))]
+
+    def _take(self, name: str, compute: Callable[[], Piece]) -> Piece | None:
+        """A piece from its file, or computed; ``None`` while another worker holds it."""
+        from filelock import Timeout
+
+        if self._folder is None or not self._folder.exists():  # removed: another worker has finished
+            return compute()
+        file = self._folder / f"{name}.npz"
+        piece = _read(file)
+        if piece is not None:
+            return piece
+        try:
+            with self._locked(name, timeout=0):
+                piece = _read(file)  # another worker may have finished it meanwhile
+                if piece is None:
+                    piece = compute()
+                    write_bytes(file, _image(piece))
+                return piece
+        except Timeout:
+            return None
+
+    def _locked(self, name: str, timeout: float = -1) -> Any:
+        from filelock import FileLock
+
+        assert self._folder is not None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._folder / f"{name}.lock", timeout=timeout)
+
+
+def _image(piece: Piece) -> bytes:
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = dict(piece)
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _read(file: Path) -> Piece | None:
+    """The piece in a file; ``None`` if there is none, or a damaged disk spoilt it."""
+    try:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
