@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 _HEIGHT = 380
 _LEGEND_ROW = 21
 _LONGEST_NAME = 44
+_CATEGORY = 14  # characters of a category on one line
 
 
 def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -122,9 +124,13 @@ def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, An
         out["dtick"] = _log_step(low, high)
         if low >= 1e-4 and high <= 1e5:
             out["tickformat"] = "~g"  # 0.01 reads better than a power
+        else:
+            out["tickfont"] = {"size": 10}  # plotly sets powers a quarter larger
     ticks = arrangement.ticks(spec, "x" if name == "x" else "y")
     if ticks is not None:
         texts = escaped(axis.categories or [number(t) for t in ticks])
+        if axis.categories is not None and name == "x":
+            texts = ["<br>".join(wrap(text, _CATEGORY)) for text in texts]
         out |= {"tickmode": "array", "tickvals": on_axis(axis, ticks), "ticktext": texts}
     if axis.categories is not None:
         out["showgrid"] = False

@@ -43,7 +43,7 @@ def __call__(  # noqa: N807 - answers `landscape.report(...)`
 
     target = Path(path) if path is not None else Path(store) / "report.html"
     page = render(page_of(read_contents(store), analyses))
-    write_bytes(target, page.encode("utf-8"))
+    write_bytes(target, page.encode("utf-8", "replace"))
     return target
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from landscape.plot.draw_plotly import CONFIG
 from landscape.report.views import Page
@@ -37,6 +37,7 @@ def render(page: Page) -> str:
         scripts={name: Markup(text) for name, text in scripts.items()},
         policy=_policy(scripts.values()),
         config=Markup(_inert(json.dumps(CONFIG))),
+        marked=_marked,
         inert=lambda text: Markup(_inert(text)),
     )
     return html.lstrip()
@@ -62,6 +63,15 @@ def _policy(scripts: Iterable[str]) -> str:
         f"default-src 'none'; script-src {' '.join(hashes)}; style-src 'unsafe-inline';"
         " img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _marked(text: str) -> Markup:
+    """A text with what stands between backticks as code, all of it escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    tagged = (Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
+    return Markup("").join(tagged)
 
 
 def _inert(text: str) -> str:

@@ -309,6 +309,33 @@ def test_few_coloured_lines_keep_their_names() -> None:
     assert [t.name for t in figure.data if t.showlegend] == ["layer 0", "layer 1", "layer 2"]
 
 
+def test_depth_lines_of_one_model_are_solid_and_of_two_keep_their_dash() -> None:
+    """Oracle: a dash tells models apart, so it says nothing where there is one."""
+    palette = Palette({"a": "g", "b": "g"})
+    first, second = (Line([0, 1], [0, 1], Series(m, "g"), color_value=0.5) for m in "ab")
+    for drawn, dashes in (((second,), ["solid"]), ((first, second), ["solid", "dash"])):
+        figure = landscape.plot(spec_of(*drawn), palette=palette)
+        assert [t.line.dash for t in figure.data] == dashes
+        paper = landscape.plot(spec_of(*drawn), backend="matplotlib", palette=palette)
+        assert [{"-": "solid", "--": "dash"}[t.get_linestyle()] for t in paper.axes[0].lines] == dashes
+
+
+def test_labels_of_guides_stay_within_the_axes() -> None:
+    """Oracle: the rectangles that matplotlib laid out; plotly is told the same sides."""
+    line = Line([0, 1], [-1, 0])
+    spec = spec_of(line, Guide(x=1.0, label="right end"), Guide(y=0.0, label="upper end"))
+    figure = landscape.plot(spec, backend="matplotlib")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    box = axes.get_window_extent()
+    for label in axes.texts:
+        inside = label.get_window_extent()
+        assert box.x0 <= inside.x0 and inside.x1 <= box.x1
+        assert box.y0 <= inside.y0 and inside.y1 <= box.y1
+    right, upper = landscape.plot(spec).layout.shapes
+    assert right.label.xanchor == "right" and upper.label.yanchor == "top"
+
+
 def test_matplotlib_leaves_no_trace() -> None:
     """Oracle: the global settings and pyplot's list of figures before and after."""
     before = dict(matplotlib.rcParams)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
 import pytest
 import xarray as xr
@@ -23,6 +24,18 @@ def test_one_figure_is_bare_and_several_are_a_list() -> None:
     assert not isinstance(landscape.plot([SPEC], backend="null"), list)
     both = landscape.plot([SPEC, OTHER], backend="null")
     assert isinstance(both, Figures) and len(both) == 2
+
+
+def test_a_list_of_figures_shows_itself_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: a stand-in for the notebook's display, which must see each figure once."""
+    seen: list[object] = []
+    notebook = types.ModuleType("IPython.display")
+    notebook.display = seen.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+    both = landscape.plot([SPEC, OTHER], backend="null")
+    both._ipython_display_()
+    assert seen == list(both)
 
 
 def test_a_figure_is_chosen_by_name() -> None:
@@ -58,6 +71,7 @@ def test_drawing_needs_no_torch() -> None:
     """Oracle: a new interpreter in which importing torch raises."""
     code = """
 import sys
+import types
 sys.modules["torch"] = None
 import landscape
 from landscape.figure import Axis, FigureSpec, Line

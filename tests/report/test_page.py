@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -118,6 +119,17 @@ def test_page_is_small_enough(html: str) -> None:
     """Oracle: the budget; plotly.js stands in it once."""
     assert len(html.encode()) < 6e6
     assert html.count("plotly.js v") == 1
+
+
+def test_code_in_descriptions_is_marked_and_escaped(contents: Contents) -> None:
+    """Oracle: the HTML written out by hand; a lone backtick is left alone."""
+    section = page_of(contents).sections[0]
+    for text, expected in (
+        ("call `f(<x>)` & see", "call <code>f(&lt;x&gt;)</code> &amp; see"),
+        ("a ` <b>", "a ` &lt;b&gt;"),
+    ):
+        page = replace(page_of(contents), sections=(replace(section, description=(text,)),))
+        assert f'<p class="description">{expected}</p>' in render(page)
 
 
 def test_captions_units_options_and_meanings_are_shown(html: str) -> None:
