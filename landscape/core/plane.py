@@ -81,9 +81,10 @@ class Plane:
     def __post_init__(self) -> None:
         for index, direction in enumerate(self.directions):
             if not bool(direction.any()):
+                which = f"direction {index + 1}" if len(self.directions) > 1 else "the direction"
                 raise InputError(
-                    f"direction {index + 1} is zero: every parameter that it could move is left out by"
-                    " `ignore`, or the two models it joins are equal."
+                    f"{which} is zero, so nothing would move: `ignore` covers all chosen parameters, the"
+                    " gradient or the weights vanish, or two models are equal."
                 )
 
     def write(self, steps: Sequence[float], out: Tensor) -> Tensor:
@@ -117,6 +118,14 @@ class Plane:
     def hashes(self) -> list[str]:
         """A content hash of each direction."""
         return [fingerprint([("direction", direction)]) for direction in self.directions]
+
+    def fingerprint(self) -> str:
+        """A content hash of the origin, the directions and the marked checkpoints."""
+        tensors = [("origin", self.origin), ("directions", self.directions)]
+        for marker in self.markers:
+            state = marker.state if isinstance(marker.state, Mapping) else {"vector": marker.state}
+            tensors += [(str(name), torch.as_tensor(value)) for name, value in state.items()]
+        return fingerprint(tensors)
 
     def marked(self, problem: Problem, states: Iterable[State]) -> tuple[Marker, ...]:
         """Markers for checkpoints: their least-squares steps and their distances from the plane."""
@@ -180,8 +189,14 @@ def eigenvector_plane(
     )
 
 
-def given_plane(problem: Problem, vectors: Sequence[State]) -> Plane:
-    """Directions as the user gave them."""
+def given_plane(problem: Problem, vectors: Sequence[State], *, count: int = 2) -> Plane:
+    """Directions as the user gave them.
+
+    Raises:
+        InputError: If there are not ``count`` of them, or one does not fit.
+    """
+    if len(vectors) != count:
+        raise InputError(f"vectors must hold {count} directions; got {len(vectors)}.")
     directions = [as_vector(problem, v, f"direction {i + 1}") for i, v in enumerate(vectors)]
     return Plane("given directions", problem.theta, torch.stack(directions))
 

@@ -27,7 +27,10 @@ MOST_CANDIDATES = 10_000
 
 
 def refine(
-    shape: tuple[int, int], budget: int, evaluate: Callable[[Index, Index], Array]
+    shape: tuple[int, int],
+    budget: int,
+    evaluate: Callable[[Index], Array],
+    agree: Callable[[Index], Index] = lambda chosen: chosen,
 ) -> tuple[Array, Mask]:
     """Evaluate a function at those nodes of a grid where it bends most.
 
@@ -40,8 +43,10 @@ def refine(
     Args:
         shape: Nodes along y and x.
         budget: How many nodes to evaluate, at least `FEWEST`; the whole grid if it has no more.
-        evaluate: ``(rows, columns) -> values``, called once per round; NaN and infinity are never
+        evaluate: Flat indices of nodes -> values, called once per round; NaN and infinity are never
             interpolated, and gaps beside them not refined.
+        agree: Called with each choice of flat indices, before they are evaluated; returns the choice to
+            use. Lets several workers, whose rounding may differ, make the same one.
 
     Returns:
         Values (ny, nx), NaN where not evaluated, and where they were evaluated.
@@ -53,20 +58,21 @@ def refine(
         raise InputError(f"adaptive refinement needs at least {FEWEST} evaluations; got {budget}.")
     values, known = np.full(shape, np.nan), np.zeros(shape, bool)
 
-    def take(rows: Index, columns: Index) -> None:
-        values[rows, columns] = evaluate(rows, columns)
-        known[rows, columns] = True
+    def take(chosen: Index) -> None:
+        chosen = agree(chosen)
+        values.flat[chosen] = evaluate(chosen)
+        known.flat[chosen] = True
 
     if budget >= known.size:
-        take(*_indices(np.arange(known.size), shape))
+        take(np.arange(known.size))
         return values, known
-    side = int(math.sqrt(BASE_SHARE * budget))
-    rows, columns = np.meshgrid(*(_even(n, max(side, 3)) for n in shape), indexing="ij")
-    take(rows.ravel(), columns.ravel())
+    side = max(int(math.sqrt(BASE_SHARE * budget)), 3)
+    rows, columns = (_even(n, side) for n in shape)
+    take((rows[:, None] * shape[1] + columns).ravel())
     turn = 0
     while (count := int(known.sum())) < budget:
         most = min(max(ROUND_LEAST, int(ROUND_SHARE * count)), budget - count)
-        take(*_indices(_choose(values, known, most, turn), shape))
+        take(_choose(values, known, most, turn))
         turn += 1
     return values, known
 
@@ -132,11 +138,6 @@ def _beside_finite(at: Array, known: Mask, good: Mask, nodes: Array | None = Non
 def _even(n: int, count: int) -> Index:
     """Indices of about ``count`` evenly spaced ones of n nodes, both ends among them."""
     return np.unique(np.round(np.linspace(0, n - 1, min(count, n))).astype(np.intp))
-
-
-def _indices(flat: Index, shape: tuple[int, int]) -> tuple[Index, Index]:
-    rows, columns = np.unravel_index(flat, shape)
-    return rows, columns
 
 
 def _unit_nodes(shape: tuple[int, ...]) -> Array:
