@@ -41,7 +41,7 @@ class Sweep:
         self._total = max(total, 1)
         self._done = 0
 
-    def pieces(self, name: str, pieces: Sequence[Sequence[Sequence[float]]]) -> list[Piece]:
+    def pieces(self, name: str, pieces: Sequence[Array | Sequence[Sequence[float]]]) -> list[Piece]:
         """Measures at the points of each piece, given as steps (n, k): arrays (n, ...) by name."""
         return self._collect(name, pieces, self._evaluator.values)
 
@@ -93,9 +93,7 @@ class Sweep:
         parts = [markers[i : i + CHUNK] for i in range(0, len(markers), CHUNK)]
         return join(self._collect("checkpoint", parts, self._evaluator.values_of))
 
-    def _collect(
-        self, name: str, pieces: Sequence[Sequence[Any]], measure: Callable[[Any], Any]
-    ) -> list[Piece]:
+    def _collect(self, name: str, pieces: Sequence[Any], measure: Callable[[Any], Any]) -> list[Piece]:
         start = self._done
         ends = start + np.cumsum([len(piece) for piece in pieces])
 

@@ -101,7 +101,7 @@ class Plane:
     @property
     def norms(self) -> Array:
         """Euclidean norms of the directions (k,)."""
-        return np.sqrt(np.diag(self.gram()))
+        return np.array([float(torch.linalg.vector_norm(d, dtype=torch.float64)) for d in self.directions])
 
     def gram(self) -> Array:
         """Inner products of the directions (k, k), summed in float64."""

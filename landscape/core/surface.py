@@ -60,6 +60,7 @@ class Evaluator:
         batchnorm: See `batchnorm_mode`.
         per_class: Whether to measure the accuracy of each class.
         gradient_norm: Whether to measure ‖∇L‖, at about three times the cost.
+        per_example: Whether to return the losses and right answers of each example.
 
     Attributes:
         center: The measure at the plane's origin; ``center.loss`` equals ``problem.loss()`` bit for bit if
@@ -78,10 +79,12 @@ class Evaluator:
         batchnorm: BatchNormMode = "frozen",
         per_class: bool = False,
         gradient_norm: bool = False,
+        per_example: bool = False,
     ) -> None:
         self.problem = problem
         self.plane = plane
         self.batchnorm = batchnorm
+        self._per_example = per_example
         self._gradient_norm = gradient_norm
         self._scratch = torch.empty_like(problem.theta)
         self._labels: Integers | None = None
@@ -100,7 +103,8 @@ class Evaluator:
 
         ``loss``, ``data_loss``, ``penalty``, ``accuracy``; standard errors over examples ``loss_se`` and
         ``accuracy_se``; ``loss_change_se``, that of the loss difference to the centre, paired by example;
-        ``class_accuracy`` (C,) and ``gradient_norm`` if asked for. Values that are not finite stay so.
+        ``class_accuracy`` (C,), ``gradient_norm``, and ``losses`` and ``correct`` (N,) if asked for. Values
+        that are not finite stay so.
         """
         with self._at(self.plane.write(steps, self._scratch)):
             return self._values()
@@ -130,6 +134,9 @@ class Evaluator:
             values["class_accuracy"] = hits / np.bincount(self._labels, minlength=len(self.classes))
         if self._gradient_norm:
             values["gradient_norm"] = float(self.problem.gradient().double().norm())
+        if self._per_example:
+            examples = {"losses": measure.losses, "correct": measure.correct}
+            values |= {name: each.numpy() for name, each in examples.items() if each is not None}
         return values
 
     @contextmanager
