@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from landscape.errors import InputError
 
-__all__ = ["TARGET_KEYS", "Batch", "joinable", "read_batches", "rebatch", "tensors_in"]
+__all__ = ["TARGET_KEYS", "Batch", "gather", "joinable", "read_batches", "rebatch", "tensors_in"]
 
 TARGET_KEYS = ("labels", "label", "targets", "target", "y")
 """Keys under which a batch that is a mapping keeps its targets."""
@@ -137,6 +137,32 @@ def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
         piece = _map(raw, lambda t, s=slice(start, stop): t[s])
         cut.append(Batch(piece, *_split(piece), stop - start))
     return cut
+
+
+def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
+    """Some of the examples as one batch.
+
+    Args:
+        batches: Where the examples are.
+        index: Their numbers over all batches (n,), in the order wanted; no more than those are copied.
+
+    Raises:
+        InputError: As `rebatch` does.
+    """
+    if not joinable(batches):
+        raise InputError("the batches differ in form, so their examples cannot be mixed.")
+    pieces, numbers, start = [], [], 0
+    for batch in batches:
+        here = index[(index >= start) & (index < start + batch.size)]
+        if len(here):
+            pieces.append(_map(batch.raw, lambda t, i=here - start: t[i.to(t.device)]))
+            numbers.append(here)
+        start += batch.size
+    found = torch.cat(numbers)
+    order = torch.empty_like(index)
+    order[index.argsort(stable=True)] = found.argsort(stable=True)
+    raw = _map(_join(pieces), lambda t: t[order.to(t.device)])
+    return Batch(raw, *_split(raw), len(index))
 
 
 def joinable(batches: Sequence[Batch]) -> bool:

@@ -1,0 +1,356 @@
+"""Similarity of representations: HSIC and CKA of every layer of every model, in one streaming pass."""
+
+from __future__ import annotations
+
+import glob
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from landscape.core.data import Batch, gather, tensors_in
+from landscape.core.features import tap
+from landscape.core.layout import Layouts
+from landscape.core.problem import Problem
+from landscape.errors import InputError
+
+__all__ = [
+    "Estimator",
+    "HsicSums",
+    "Kernel",
+    "Policy",
+    "center",
+    "check_same_inputs",
+    "choose_layers",
+    "feature_cka",
+    "gram",
+    "jackknife",
+    "normalized",
+    "plan_batches",
+    "u_center",
+    "zoo_hsic",
+]
+
+Array = NDArray[np.float64]
+Estimator = Literal["unbiased", "biased"]
+
+JACKKNIFE_BLOCKS = 20  # batches are pooled into at most so many, so that memory does not grow with the data
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one example's output becomes one row of features.
+
+    Attributes:
+        tokens: Of outputs (B, T, C): all entries, the first token alone, or the mean over the tokens of the
+            grid (over all tokens where there is no grid).
+        spatial: Of outputs with two spatial axes: all entries, or the mean over space.
+        prefix_tokens: Tokens before the grid; ``None``: the fewest that leave a square.
+    """
+
+    tokens: Literal["flatten", "cls", "patch_mean"] = "flatten"
+    spatial: Literal["flatten", "pooled"] = "flatten"
+    prefix_tokens: int | None = None
+
+    def rows(self, output: Tensor, layouts: Layouts, module: torch.nn.Module | None = None) -> Tensor:
+        """Features (B, p) of an output (B, ...), at least float32."""
+        output = output if output.dtype == torch.float64 else output.float()
+        if output.ndim == 3 and self.tokens != "flatten":
+            if self.tokens == "cls":
+                return output[:, 0]
+            layout = layouts.find(output, len(output), module)
+            prefix = layout.prefix if layout is not None else self.prefix_tokens or 0
+            return output[:, prefix:].mean(1)
+        if output.ndim == 4 and self.spatial == "pooled":
+            layout = layouts.find(output, len(output), module)
+            if layout is not None:
+                return layout.to_maps(output).mean((2, 3))
+        return output.reshape(len(output), -1)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The similarity of two examples within one layer.
+
+    Attributes:
+        name: ``linear``: ⟨x, y⟩; ``rbf``: exp(−‖x − y‖²/2σ²).
+        bandwidth: σ as a multiple of the median distance within the batch.
+    """
+
+    name: Literal["linear", "rbf"] = "linear"
+    bandwidth: float = 1.0
+
+
+def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
+    """The Gram matrix (n, n) of features (n, p), whose batch mean is taken off first.
+
+    HSIC does not see the mean, but single precision does: a mean much larger than the spread would leave
+    nothing of it. The RBF form is taken in float64 and less 1, which centring removes anyway, so that
+    large σ lose nothing.
+    """
+    if kernel is None or kernel.name == "linear":
+        x = features - features.mean(0)
+        return x @ x.T
+    x = features.double()
+    x = x - x.mean(0)
+    inner = x @ x.T
+    norms = inner.diagonal()
+    squares = (norms[:, None] + norms - 2.0 * inner).clamp(min=0.0)  # rounding may leave −ε
+    apart = squares[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
+    sigma2 = kernel.bandwidth**2 * apart.median()
+    return torch.expm1(squares / (-2.0 * sigma2))
+
+
+def u_center(K: Tensor) -> Tensor:
+    """U-centred (n, n) matrix Ã: ⟨Ã, B̃⟩/(n(n−3)) is the unbiased HSIC₁.
+
+    Song et al. (2012); Székely & Rizzo (2014). With m = rowsum/(n−2) − total/(2(n−1)(n−2)) of the matrix
+    without its diagonal, m is taken off rows and columns; the diagonal is zero.
+    """
+    n = len(K)
+    K = K.clone()
+    K.fill_diagonal_(0.0)
+    rows = K.sum(1, dtype=torch.float64)
+    mean = (rows / (n - 2) - rows.sum() / (2 * (n - 1) * (n - 2))).to(K.dtype)
+    K -= mean[:, None] + mean
+    return K.fill_diagonal_(0.0)
+
+
+def center(K: Tensor) -> Tensor:
+    """HKH, H = I − 11ᵀ/n: ⟨HKH, HLH⟩/(n−1)² is the biased HSIC₀ (Gretton et al. 2005)."""
+    rows = K.mean(1, dtype=torch.float64).to(K.dtype)
+    return K - rows[:, None] - rows + rows.mean()
+
+
+def _vector(features: Tensor, estimator: Estimator, kernel: Kernel) -> Tensor:
+    """The centred Gram matrix as a vector (n²,), float64, scaled so that HSIC is an inner product."""
+    n = len(features)
+    K = gram(features, kernel)
+    if estimator == "unbiased":
+        return u_center(K).reshape(-1).double() / math.sqrt(n * (n - 3))
+    return center(K).reshape(-1).double() / (n - 1)
+
+
+def feature_cka(
+    x: Tensor, y: Tensor, *, estimator: Estimator = "unbiased", kernel: Kernel | None = None
+) -> float:
+    """CKA of two sets of features (n, p) and (n, q) of the same n examples, as one batch.
+
+    Kornblith et al. (2019), equation 6; unbiased as in Nguyen et al. (2021), equation 3. Not clamped: the
+    unbiased form may be slightly negative.
+
+    Example:
+        >>> x = torch.eye(6)
+        >>> round(feature_cka(x, 3.0 * x + 10.0), 6)
+        1.0
+    """
+    rows = torch.stack([_vector(f, estimator, kernel or Kernel()) for f in (x, y)])
+    return float(normalized((rows @ rows.T).cpu().numpy())[0, 1])
+
+
+@dataclass(frozen=True)
+class HsicSums:
+    """HSIC between all units, summed over batches.
+
+    Attributes:
+        units: (model, layer) of each unit, models in order, layers in firing order.
+        outputs: Index of each model's output among the rows of ``blocks``: they follow the units.
+        blocks: (blocks, L + models, L + models): HSIC summed over the batches of each block.
+        batches: Number of batches.
+    """
+
+    units: list[tuple[str, str]]
+    outputs: list[int]
+    blocks: Array
+    batches: int
+
+
+def normalized(hsic: Array) -> Array:
+    """CKA (..., L, L) from HSIC (..., L, L); NaN where a unit's own HSIC is not positive. Not clamped."""
+    own = np.diagonal(hsic, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore"):
+        scale = np.sqrt(np.where(own > 0, own, np.nan))
+    ratio: Array = hsic / (scale[..., :, None] * scale[..., None, :])
+    return ratio
+
+
+def jackknife(blocks: Array) -> tuple[Array, Array]:
+    """CKA (L, L) of summed HSIC (blocks, L, L), and its standard error by leaving out one block at a time.
+
+    With a single block there is no error to be had: NaN.
+    """
+    total = blocks.sum(0)
+    count = len(blocks)
+    if count < 2:
+        return normalized(total), np.full_like(total, np.nan)
+    mean, squares = np.zeros_like(total), np.zeros_like(total)
+    for index, block in enumerate(blocks):  # Welford: no second array of all blocks
+        value = normalized(total - block)
+        step = value - mean
+        mean += step / (index + 1)
+        squares += step * (value - mean)
+    return normalized(total), np.sqrt((count - 1) / count * squares)
+
+
+def check_same_inputs(problems: Mapping[str, Problem]) -> None:
+    """Raise unless all problems hold the same inputs in the same order, however cut into batches.
+
+    Raises:
+        InputError: Naming the two that differ.
+    """
+    (first, reference), *others = problems.items()
+    everything = torch.arange(reference.examples)
+    hash_ = reference.fingerprint()[1]
+    for name, problem in others:
+        if problem.fingerprint()[1] == hash_:
+            continue
+        same = problem.examples == reference.examples
+        if same:
+            pairs = [dict(tensors_in(gather(p.batches, everything).inputs)) for p in (reference, problem)]
+            same = pairs[0].keys() == pairs[1].keys() and all(
+                torch.equal(a.cpu(), pairs[1][key].cpu()) for key, a in pairs[0].items()
+            )
+        if not same:
+            raise InputError(
+                f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) do not hold"
+                " the same inputs in the same order; models are compared on one set of examples."
+            )
+
+
+def plan_batches(examples: int, batch_size: int, seed: int) -> list[Tensor]:
+    """Which examples form each batch: mixed by the seed, then cut into nearly equal parts.
+
+    Raises:
+        InputError: If there are fewer than four examples.
+    """
+    if examples < 4:
+        raise InputError(f"similarity needs at least 4 examples; the data holds {examples}.")
+    order = torch.randperm(examples, generator=torch.Generator().manual_seed(seed))
+    return list(order.tensor_split(math.ceil(examples / batch_size)))
+
+
+def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> list[str]:
+    """Names of the outputs to compare, in firing order.
+
+    Those count that match the globs and have real numbers, one row per example. Of more than ``most``,
+    evenly spaced ones in firing order are taken, the first and the last among them.
+
+    Raises:
+        InputError: If a glob matches no module, or no output counts.
+    """
+    size = min(3, problem.examples)  # unlike that of the batches, so that rows are seen to be examples
+    batch = gather(problem.batches, torch.arange(size))
+    names: list[str] = []
+
+    def receive(name: str, output: Tensor) -> None:
+        if output.is_floating_point() and output.ndim >= 2 and len(output) == size:
+            names.append(name)
+
+    with torch.no_grad(), tap(problem.module, receive, patterns):
+        problem.output(batch)
+    if not names:
+        raise InputError(
+            f"no output of {type(problem.module).__name__} matching {', '.join(patterns)} has one row of real"
+            " numbers per example; choose other layers."
+        )
+    if len(names) <= most:
+        return names
+    return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
+
+
+@torch.no_grad()
+def zoo_hsic(
+    problems: Mapping[str, Problem],
+    *,
+    layers: Iterable[str] = ("*",),
+    most_layers: int = 32,
+    batch_size: int = 64,
+    estimator: Estimator = "unbiased",
+    kernel: Kernel | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> HsicSums:
+    """HSIC between all layers of all models on the same inputs, each batch run once through each model.
+
+    Per batch each layer's Gram matrix is formed and centred as the layer fires, and stacked to V
+    (layers, n²); V Vᵀ holds HSIC of all pairs. Sums over batches come before the ratio (Nguyen et al. 2021).
+    Memory holds one V and ``JACKKNIFE_BLOCKS`` sums, whatever the number of examples.
+
+    Args:
+        problems: The models, by name, on the same inputs.
+        layers: Globs over module names, the same for all models.
+        most_layers: See `choose_layers`.
+        batch_size: Largest number of examples n in a Gram matrix.
+        estimator: ``unbiased`` HSIC₁ or ``biased`` HSIC₀.
+        kernel: Default: linear.
+        policy: How outputs become features.
+        seed: Seed of the order of examples.
+        progress: Called with the finished fraction.
+
+    Raises:
+        InputError: If the inputs differ, are too few, or no layer can be compared.
+    """
+    check_same_inputs(problems)
+    patterns = list(layers)
+    kernel, policy = kernel or Kernel(), policy or Policy()
+    chosen = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
+    units = [(model, layer) for model, names in chosen.items() for layer in names]
+    rows = {unit: row for row, unit in enumerate(units)}
+    plan = plan_batches(next(iter(problems.values())).examples, batch_size, seed)
+    total = len(units) + len(problems)
+    blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
+    layouts = {name: Layouts(policy.prefix_tokens) for name in problems}
+    for index, examples in enumerate(plan):
+        V = torch.full((total, len(examples) ** 2), torch.nan, dtype=torch.float64)
+        for number, (model, problem) in enumerate(problems.items()):
+            batch = gather(problem.batches, examples)
+
+            def keep(features: Tensor, row: int, V: Tensor = V) -> None:
+                V[row] = _vector(features, estimator, kernel)
+
+            output = _run(problem, batch, model, chosen[model], rows, policy, layouts[model], keep)
+            if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
+                keep(policy.rows(output, layouts[model]), len(units) + number)
+            progress((index + (number + 1) / len(problems)) / len(plan))
+        blocks[index % len(blocks)] += (V @ V.T).numpy()
+    return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
+
+
+def _run(
+    problem: Problem,
+    batch: Batch,
+    model: str,
+    names: list[str],
+    rows: Mapping[tuple[str, str], int],
+    policy: Policy,
+    layouts: Layouts,
+    keep: Callable[[Tensor, int], None],
+) -> Any:
+    """One forward pass; each chosen output goes to ``keep`` as it fires. Returns the model's output."""
+    modules = dict(problem.module.named_modules())
+    missing = set(names)
+
+    def receive(name: str, output: Tensor) -> None:
+        row = rows.get((model, name))
+        if row is None:
+            return
+        if len(output) != batch.size:
+            raise InputError(
+                f"layer '{name}' of '{model}' gave {len(output)} rows for {batch.size} examples;"
+                " leave it out."
+            )
+        missing.discard(name)
+        keep(policy.rows(output, layouts, modules.get(name.split("#")[0])), row)
+
+    patterns = sorted({glob.escape(name.split("#")[0]) for name in names})
+    with tap(problem.module, receive, patterns):
+        output, _ = problem.output(batch)
+    if missing:
+        raise InputError(f"layer '{min(missing)}' of '{model}' does not run on every batch; leave it out.")
+    return output
