@@ -26,6 +26,7 @@ from landscape.schema import Schema
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.core.observe import Collector
     from landscape.core.problem import Problem
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Params",
     "Scope",
     "loss_unit",
+    "run_together",
     "series",
 ]
 
@@ -127,9 +129,14 @@ class Analysis:
             ``checkpoint``, a `Pair` for ``pair`` and a ``{name: Problem}`` mapping for ``group``.
         params: The options.
         schema: The contents of a result.
-        compute: ``(subject, params, context) -> {variable: array}``. Imports torch inside.
         plots: ``({label: dataset}) -> figures``: one or several models on shared axes.
         summary: ``(dataset) -> metrics``.
+        compute: ``(subject, params, context) -> {variable: array}``. Imports torch inside.
+        collect: In place of ``compute``, for analyses of features: ``(params) -> collector``, which looks
+            on during one forward pass over the data; several analyses share the pass, see
+            `run_together`. Imports torch inside.
+        finish: With ``collect``: ``(collector, params) -> {variable: array}`` after the pass.
+        needs: What the model must have for there to be anything to measure; others are refused.
         cost: ``(params) -> Cost``, for time estimates.
         inputs: Names of keyword inputs that are not options (tensors); library use only.
 
@@ -147,15 +154,23 @@ class Analysis:
     scope: Scope
     params: type[Params]
     schema: Schema
-    compute: Callable[[Any, Any, Context], Mapping[str, Any]]
     plots: Callable[[Mapping[str, xr.Dataset]], Sequence[FigureSpec]]
     summary: Callable[[xr.Dataset], Sequence[Metric]]
+    compute: Callable[[Any, Any, Context], Mapping[str, Any]] | None = None
+    collect: Callable[[Any], Collector] | None = None
+    finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    needs: Literal["", "attention"] = ""
     cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise InputError(f"an analysis needs an identifier as its name; got {self.name!r}.")
+        by_pass = self.collect is not None and self.finish is not None and self.scope == "checkpoint"
+        if by_pass == (self.compute is not None):
+            raise InputError(
+                f"analysis '{self.name}' needs either compute, or collect and finish with scope 'checkpoint'."
+            )
         bare = [n for n, f in self.params.model_fields.items() if f.is_required() or not f.description]
         if bare:
             raise InputError(
@@ -198,9 +213,19 @@ class Analysis:
 
     def run(self, subject: Any, params: Params, context: Context | None = None) -> xr.Dataset:
         """Compute on a prepared subject with validated options; label and stamp the result."""
+        if self.compute is None:
+            (result,) = run_together(subject, [(self, params)], context)
+            if isinstance(result, Exception):
+                raise result
+            return result
         start = time.perf_counter()
         context = context or Context()
-        data = self.compute(subject, params, context)
+        return self.label(self.compute(subject, params, context), subject, params, context, start)
+
+    def label(
+        self, data: Mapping[str, Any], subject: Any, params: Params, context: Context, start: float
+    ) -> xr.Dataset:
+        """The dataset of what was computed, with its provenance; ``start`` is a ``perf_counter`` time."""
         attrs = self.provenance(subject, params, context.inputs)
         attrs["wall_time_s"] = time.perf_counter() - start
         return self.schema.dataset(data, attrs)
@@ -281,3 +306,39 @@ class Analysis:
             inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in self.inputs
         ]
         return inspect.Signature(parameters)
+
+
+def run_together(
+    problem: Problem, analyses: Sequence[tuple[Analysis, Params]], context: Context | None = None
+) -> list[xr.Dataset | Exception]:
+    """Run analyses that collect, in one pass over the data, each as if it were alone.
+
+    Args:
+        problem: The subject of all.
+        analyses: Analyses with a ``collect``, each with validated options.
+        context: Its ``progress`` is that of the pass; analyses that collect take no inputs.
+
+    Returns:
+        For each analysis its result, the same as that of a pass of its own but for the wall time, which
+        is that of the whole pass; or the error that stopped this one alone.
+
+    Raises:
+        Exception: Whatever the model itself raises.
+    """
+    from landscape.core.observe import observe
+
+    start = time.perf_counter()
+    context = context or Context()
+    collectors = [analysis.collect(params) for analysis, params in analyses if analysis.collect is not None]
+    errors = observe(problem, collectors, context.progress)
+    results: list[xr.Dataset | Exception] = []
+    for (analysis, params), collector, error in zip(analyses, collectors, errors, strict=True):
+        if error is None and analysis.finish is not None:
+            try:
+                data = analysis.finish(collector, params)
+                results.append(analysis.label(data, problem, params, context, start))
+            except Exception as failure:
+                error = failure
+        if error is not None:
+            results.append(error)
+    return results

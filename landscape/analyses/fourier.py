@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
 from landscape.errors import InputError
-from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line
-from landscape.registry import Analysis, Context, Cost, Metric, Params, series
+from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
+from landscape.registry import Analysis, Cost, Metric, Params, series
 from landscape.schema import Schema, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
-    from torch import Tensor
 
-    from landscape.core.problem import Problem
+    from landscape.core.collectors import SpectraCollector
+    from landscape.core.units import Unit
 
 SMALLEST_MAP = 7  # smaller maps have too few modes for a slope
 
@@ -27,6 +28,9 @@ class FourierParams(Params):
 
     layers: tuple[str, ...] = Field(
         ("*",), description="globs over module names; outputs without spatial axes are passed over"
+    )
+    kinds: tuple[Kind, ...] = Field(
+        (), description="kinds of units to look at; none = every module, but no residual sums"
     )
     bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
     prefix_tokens: int | None = Field(
@@ -39,7 +43,7 @@ class FourierParams(Params):
 
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("layer", ("layer",), "module, in firing order", "", kind="str"),
         Variable("radius", ("radius",), "radial frequency (bin centre)", "cycles/pixel"),
@@ -47,6 +51,7 @@ SCHEMA = Schema(
         Variable("mode", ("mode",), "index of the mode on the diagonal", "", kind="int"),
         Variable("bound", ("bound",), "end of the 95 % bootstrap interval", "", kind="str"),
         Variable("depth", ("layer",), "depth, from 0 (first layer) to 1 (last)"),
+        Variable("kind", ("layer",), "kind of the unit", "", kind="str"),
         Variable("module_class", ("layer",), "class of the module", "", kind="str"),
         Variable("height", ("layer",), "height of the map", "pixels", kind="int"),
         Variable("width", ("layer",), "width of the map", "pixels", kind="int"),
@@ -91,78 +96,31 @@ SCHEMA = Schema(
 )
 
 
-def compute(problem: Problem, params: FourierParams, context: Context) -> Mapping[str, Any]:
-    """One forward pass; each layer's maps are reduced to rows per image as they fire."""
-    import torch
+def collect(params: FourierParams) -> SpectraCollector:
+    """What looks at the maps during the pass."""
+    from landscape.core.collectors import SpectraCollector
+    from landscape.core.units import Selection
 
-    from landscape.core.features import tap
-    from landscape.core.frequency import (
-        RadialBins,
-        log_amplitude_diagonal,
-        map_statistics,
-        to_maps,
-    )
+    return SpectraCollector(Selection(params.layers, params.kinds), params.bins, params.prefix_tokens)
 
-    bins = RadialBins(params.bins)
-    rows: dict[str, dict[str, list[Tensor]]] = {}
-    shapes: dict[str, tuple[int, int, int]] = {}
-    modes: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def receive(name: str, feature: Tensor) -> None:
-        maps = to_maps(feature.detach(), params.prefix_tokens)
-        if maps is None:
-            return
-        stats = map_statistics(maps, bins)
-        square = maps.shape[-1] == maps.shape[-2]
-        diagonal = log_amplitude_diagonal(maps) if square else maps.new_full((len(maps), 1), torch.nan)
-        kept = rows.setdefault(name, {})
-        _, channels, height, width = maps.shape
-        if shapes.setdefault(name, (channels, height, width)) != (channels, height, width):
-            raise InputError(
-                f"layer '{name}' gives maps of {_size(shapes[name])} and of {_size(maps.shape[1:])}"
-                " (channels, height × width), whose modes differ; give images of one size."
-            )
-        modes[name] = stats.counts.cpu(), stats.radii.cpu()
-        for key, value in {
-            "power": stats.power,
-            "ac": stats.ac_power,
-            "high": stats.high_power,
-            "low": stats.low_power,
-            "diagonal": diagonal,
-        }.items():
-            kept.setdefault(key, []).append(value.cpu())
-
-    with torch.no_grad():
-        for index, batch in enumerate(problem.batches):
-            with tap(problem.module, receive, params.layers):
-                problem.output(batch)
-            context.progress((index + 1) / len(problem.batches))
-    joined = {
-        name: {key: torch.cat(parts).double().numpy() for key, parts in kept.items()}
-        for name, kept in rows.items()
-    }
-    joined = {name: kept for name, kept in joined.items() if len(kept["ac"]) == problem.examples}
-    if not joined:
+def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]:
+    """The rows per image as the variables of the schema."""
+    layers = collector.layers()
+    if not layers:
         raise InputError(
-            f"no output of {problem.module.__class__.__name__} matching {', '.join(params.layers)} is a"
-            " map (B, C, H, W) or a square grid of tokens (B, T, C) with one row per example; fourier"
-            " needs an image model."
+            f"no output of {collector.model_class} matching {', '.join(params.layers)} is a map (B, C, H, W)"
+            " or a square grid of tokens (B, T, C) with one row per example; fourier needs an image model."
         )
-    parts = dict(problem.module.named_modules())
-    classes = [type(parts.get(n.split("#")[0], problem.module)).__name__ for n in joined]
     return _assemble(
-        joined,
-        [shapes[n] for n in joined],
-        [modes[n][0].numpy() for n in joined],
-        [modes[n][1].numpy() for n in joined],
-        classes,
-        bins.centers.numpy(),
+        {name: layer.rows() for name, layer in layers.items()},
+        [layer.shape for layer in layers.values()],
+        [layer.counts for layer in layers.values()],
+        [layer.radii for layer in layers.values()],
+        [layer.unit for layer in layers.values()],
+        collector.bins.centers.numpy(),
         params,
     )
-
-
-def _size(shape: Sequence[int]) -> str:
-    return f"{shape[0]}, {shape[1]} × {shape[2]}"
 
 
 def _assemble(
@@ -170,7 +128,7 @@ def _assemble(
     shapes: list[tuple[int, int, int]],
     counts: list[Any],
     radii: list[Any],
-    classes: list[str],
+    units: list[Unit],
     radius: Any,
     params: FourierParams,
 ) -> dict[str, Any]:
@@ -216,7 +174,8 @@ def _assemble(
         "mode": np.arange(modes),
         "bound": np.array(["low", "high"]),
         "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
-        "module_class": np.array(classes),
+        "kind": np.array([u.kind for u in units]),
+        "module_class": np.array([u.module_class for u in units]),
         "height": np.array([s[1] for s in shapes]),
         "width": np.array([s[2] for s in shapes]),
         "channels": np.array([s[0] for s in shapes]),
@@ -256,9 +215,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for label, ds in datasets.items():
         who, x = series(label, ds), ds["depth"].values
         low, high = ds["high_low_interval"].values
-        ratio.append(Line(x, ds["high_low"].values, who, low, high, markers=True))
+        kinds = ds["kind"].values
+        texts = tuple(f"{n}: {k}" for n, k in zip(ds["layer"].values, kinds, strict=True))
+        symbols = tuple(SYMBOL_OF_KIND.get(str(kind), "cross") for kind in kinds)
+        ratio.append(Line(x, ds["high_low"].values, who, low, high))
+        ratio.append(Points(x, ds["high_low"].values, who, texts=texts, symbols=symbols))
         y, se = ds["delta_log_amplitude"].values, ds["delta_log_amplitude_se"].values
-        delta.append(Line(x, y, who, y - 2 * se, y + 2 * se, markers=True))
+        delta.append(Line(x, y, who, y - 2 * se, y + 2 * se))
+        delta.append(Points(x, y, who, texts=texts, symbols=symbols))
     figures = [
         FigureSpec(
             "high_low",
@@ -268,7 +232,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(ratio),
             "Mean power per mode at 0.25 < r ≤ 0.5 cycles/pixel over that at 0 < r ≤ 0.25, natural"
             f" logarithm; white noise is 0. Bands: 95 % bootstrap intervals over {images} images. A point"
-            " per module in firing order; maps too small for both bands are left out.",
+            f" per unit in firing order ({SYMBOL_LEGEND}); maps too small for both bands are left out.",
         ),
         FigureSpec(
             "delta_log_amplitude",
@@ -340,7 +304,8 @@ fourier = Analysis(
     scope="checkpoint",
     params=FourierParams,
     schema=SCHEMA,
-    compute=compute,
+    collect=collect,
+    finish=finish,
     plots=plots,
     summary=summary,
     cost=lambda params: Cost(forwards=2.5),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError, suggest
 
-__all__ = ["capture", "plain_encoder", "tap"]
+__all__ = ["capture", "first_tensor", "plain_encoder", "tap"]
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def tap(
 
     def hook(name: str) -> Callable[..., None]:
         def fired(_: nn.Module, __: Any, output: Any) -> None:
-            tensor = _first_tensor(output)
+            tensor = first_tensor(output)
             if tensor is None:
                 return
             count = calls[name] = calls.get(name, -1) + 1
@@ -120,7 +120,8 @@ def capture(module: nn.Module, patterns: str | Iterable[str] = "*") -> Iterator[
         yield features
 
 
-def _first_tensor(output: Any) -> Tensor | None:
+def first_tensor(output: Any) -> Tensor | None:
+    """Of a module's output the tensor that counts: itself, or the first of a tuple or list."""
     if isinstance(output, Tensor):
         return output
     if isinstance(output, tuple | list):

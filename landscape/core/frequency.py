@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isqrt, sqrt
+from functools import lru_cache
+from math import sqrt
 
 import torch
 from torch import Tensor
 
-from landscape.errors import InputError
-
 __all__ = [
     "MapStatistics",
     "RadialBins",
+    "at_least_single",
     "log_amplitude_diagonal",
-    "map_statistics",
+    "mean_power",
+    "mode_multiplicity",
+    "power_statistics",
     "radial_frequency",
-    "to_maps",
+    "spectrum",
 ]
 
 LOW_BAND = 0.25
@@ -36,7 +38,7 @@ def radial_frequency(height: int, width: int) -> Tensor:
     return torch.hypot(*torch.meshgrid(fy, fx, indexing="ij"))
 
 
-def _multiplicity(height: int, width: int) -> Tensor:
+def mode_multiplicity(height: int, width: int) -> Tensor:
     """How many modes of the full transform each mode of `rfft2` stands for, (H, W//2 + 1)."""
     count = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
     count[:, 0] = 1.0
@@ -65,13 +67,14 @@ class RadialBins:
         """Width of a bin in cycles/pixel."""
         return sqrt(0.5) / self.number
 
+    @lru_cache(maxsize=64)  # noqa: B019 - bins are a value: one per number of bins
     def weights(self, height: int, width: int) -> Tensor:
         """Modes per bin as a 0/1/2 matrix (bins, H · (W//2 + 1)), float64."""
         r = radial_frequency(height, width)
         index = (r / self.step - EDGE).ceil().long().sub(1).clamp(0, self.number - 1)
         index[0, 0] = self.number  # the mean: no bin
         one_hot = torch.nn.functional.one_hot(index.reshape(-1), self.number + 1)[:, :-1]
-        return (one_hot * _multiplicity(height, width).reshape(-1, 1)).T.contiguous()
+        return (one_hot * mode_multiplicity(height, width).reshape(-1, 1)).T.contiguous()
 
 
 @dataclass(frozen=True)
@@ -95,24 +98,40 @@ class MapStatistics:
     radii: Tensor
 
 
-def map_statistics(maps: Tensor, bins: RadialBins) -> MapStatistics:
-    """Radial power of feature maps (B, C, H, W) by the orthonormal transform.
+def spectrum(maps: Tensor) -> Tensor:
+    """Orthonormal ``rfft2`` of maps (B, C, H, W), each with its mean taken off first, (B, C, H, W//2 + 1).
 
-    The mean of each map is taken off first, so that a large constant does not cost precision. With
-    ``norm="ortho"`` the powers of all modes sum to the sum of squares (Parseval).
+    Taking the mean off first spares a large constant the others' precision. With ``norm="ortho"`` the
+    powers of all modes sum to the sum of squares (Parseval).
     """
-    maps = _at_least_single(maps)
-    height, width = maps.shape[-2:]
-    centered = maps - maps.mean((-2, -1), keepdim=True)
-    spectrum = torch.fft.rfft2(centered, norm="ortho")
-    power = (spectrum.real.square() + spectrum.imag.square()).double().mean(1).flatten(1)
+    maps = at_least_single(maps)
+    modes: Tensor = torch.fft.rfft2(maps - maps.mean((-2, -1), keepdim=True), norm="ortho")
+    return modes
+
+
+def mean_power(modes: Tensor) -> Tensor:
+    """Power averaged over channels, (B, H, W//2 + 1) in float64, of a `spectrum` (B, C, H, W//2 + 1)."""
+    squares = modes.real.square() + modes.imag.square()
+    return squares.mean(1, dtype=torch.float64)
+
+
+def power_statistics(power: Tensor, width: int, bins: RadialBins) -> MapStatistics:
+    """Radial power of feature maps.
+
+    Args:
+        power: Their `mean_power`, (B, H, W//2 + 1).
+        width: W.
+        bins: Bins of radial frequency.
+    """
+    height = power.shape[-2]
+    power = power.flatten(1)
     weights = bins.weights(height, width).to(power.device)
     counts = weights.sum(1)
     r = radial_frequency(height, width).reshape(-1).to(power.device)
-    modes = _multiplicity(height, width).reshape(-1).to(power.device)
+    multiplicity = mode_multiplicity(height, width).reshape(-1).to(power.device)
 
     def mean_over(chosen: Tensor) -> Tensor:
-        share = modes * chosen
+        share = multiplicity * chosen
         mean: Tensor = power @ share / share.sum()  # 0/0 = NaN where the band is empty
         return mean
 
@@ -126,48 +145,23 @@ def map_statistics(maps: Tensor, bins: RadialBins) -> MapStatistics:
     )
 
 
-def log_amplitude_diagonal(maps: Tensor) -> Tensor:
+def log_amplitude_diagonal(modes: Tensor, totals: Tensor) -> Tensor:
     """ln(|FFT2| + 1e-6) at the diagonal modes k = 0, 1, ..., averaged over channels, (B, ceil(H/2)).
 
-    The form of Park & Kim (2022), Figures 2a and 8, for square maps (B, C, H, H): for even H the
-    Nyquist mode is left out, as there.
+    The form of Park & Kim (2022), Figures 2a and 8, for square maps: the transform is not normalised,
+    and for even H the Nyquist mode is left out, as there.
 
-    Raises:
-        InputError: If the maps are not square.
+    Args:
+        modes: `spectrum` of maps (B, C, H, H).
+        totals: Sums of the maps over space, (B, C): the constant mode.
     """
-    height, width = maps.shape[-2:]
-    if height != width:
-        raise InputError(f"the diagonal form needs square maps; got {height} × {width}.")
-    k = torch.arange(height - height // 2, device=maps.device)
-    amplitude: Tensor = torch.fft.rfft2(_at_least_single(maps))[..., k, k].abs().double()
+    height = modes.shape[-2]
+    k = torch.arange(height - height // 2, device=modes.device)
+    amplitude: Tensor = modes[..., k, k].abs().double() * height
+    amplitude[..., 0] = totals.abs().double()
     return (amplitude + 1e-6).log().mean(1)
 
 
-def _at_least_single(maps: Tensor) -> Tensor:
+def at_least_single(maps: Tensor) -> Tensor:
     """Half-precision maps as float32: their Fourier transform is not implemented everywhere."""
     return maps.float() if maps.element_size() < 4 else maps
-
-
-def to_maps(feature: Tensor, prefix_tokens: int | None = None) -> Tensor | None:
-    """A feature as maps (B, C, H, W), or ``None`` if it has no spatial axes or no real values.
-
-    Args:
-        feature: (B, C, H, W) as it is; tokens (B, T, C) are laid out as a square grid after the prefix
-            tokens (class, distillation, register) have been set apart.
-        prefix_tokens: How many tokens come before the grid; ``None`` takes the smallest number that
-            leaves a square.
-    """
-    if not feature.is_floating_point():
-        return None
-    if feature.ndim == 4:
-        return feature if min(feature.shape[-2:]) > 1 else None
-    if feature.ndim != 3:
-        return None
-    tokens = feature.shape[1]
-    options = range(9) if prefix_tokens is None else (prefix_tokens,)
-    for prefix in options:
-        side = isqrt(max(tokens - prefix, 0))
-        if side > 1 and side * side == tokens - prefix:
-            grid = feature[:, prefix:].transpose(1, 2)
-            return grid.reshape(*grid.shape[:2], side, side)
-    return None

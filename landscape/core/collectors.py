@@ -1,0 +1,109 @@
+"""Collectors that reduce maps to rows per image: spectra and variances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from landscape.core.frequency import RadialBins, log_amplitude_diagonal, power_statistics
+from landscape.core.observe import Collector, Feature
+from landscape.core.units import Selection, Unit
+from landscape.errors import InputError
+
+__all__ = ["LayerRows", "SpectraCollector", "check_shape", "complete"]
+
+
+@dataclass
+class LayerRows:
+    """Rows per image of one unit.
+
+    Attributes:
+        unit: The unit.
+        shape: Channels, height, width.
+        counts: Modes per bin, (bins,).
+        radii: Mean radial frequency per bin, (bins,).
+        parts: Rows of each batch by quantity.
+    """
+
+    unit: Unit
+    shape: tuple[int, int, int]
+    counts: Any
+    radii: Any
+    parts: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    def append(self, **values: Tensor) -> None:
+        """Add the rows of a batch."""
+        for key, value in values.items():
+            self.parts.setdefault(key, []).append(value.cpu())
+
+    def rows(self) -> dict[str, Any]:
+        """All rows by quantity, float64 arrays with images first."""
+        return {key: torch.cat(parts).double().numpy() for key, parts in self.parts.items()}
+
+
+def check_shape(name: str, before: tuple[int, ...], now: tuple[int, ...]) -> None:
+    """Raise if a layer's maps change their size between batches."""
+    if before != now:
+        sizes = [f"{c}, {h} × {w}" for c, h, w in (before, now)]
+        raise InputError(
+            f"layer '{name}' gives maps of {sizes[0]} and of {sizes[1]} (channels, height × width), whose"
+            " modes differ; give images of one size."
+        )
+
+
+class SpectraCollector(Collector):
+    """Radial power and log amplitude of every output that holds maps.
+
+    Args:
+        selection: The units to look at.
+        bins: Number of radial bins.
+        prefix_tokens: Tokens before the grid.
+    """
+
+    def __init__(self, selection: Selection, bins: int, prefix_tokens: int | None) -> None:
+        self.selection = selection
+        self.bins = RadialBins(bins)
+        self.prefix_tokens = prefix_tokens
+        self._layers: dict[str, LayerRows] = {}
+
+    def receive(
+        self, name: str, unit: Unit, module: nn.Module | None, inputs: Feature | None, output: Feature
+    ) -> None:
+        """Reduce an output to rows."""
+        if output.layout is None:
+            return
+        maps, modes = output.maps(), output.spectrum()
+        shape = (maps.shape[1], maps.shape[2], maps.shape[3])
+        stats = power_statistics(output.power(), shape[2], self.bins)
+        if name not in self._layers:
+            self._layers[name] = LayerRows(unit, shape, stats.counts.cpu().numpy(), stats.radii.cpu().numpy())
+        layer = self._layers[name]
+        check_shape(name, layer.shape, shape)
+        if shape[1] == shape[2]:
+            diagonal = log_amplitude_diagonal(modes, maps.sum((-2, -1)))
+        else:
+            diagonal = maps.new_full((len(maps), 1), torch.nan)
+        layer.append(
+            power=stats.power,
+            ac=stats.ac_power,
+            high=stats.high_power,
+            low=stats.low_power,
+            diagonal=diagonal,
+        )
+
+    def layers(self) -> dict[str, LayerRows]:
+        """Layers by name in firing order, with one row for each example."""
+        return complete(self._layers, self.examples)
+
+
+def complete(layers: Mapping[str, LayerRows], examples: int) -> dict[str, LayerRows]:
+    """The layers that fired for every example."""
+    return {
+        name: layer
+        for name, layer in layers.items()
+        if sum(len(part) for part in next(iter(layer.parts.values()))) == examples
+    }

@@ -1,0 +1,135 @@
+"""Layouts: where the channels and the two spatial axes of a feature are, and the way there and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+__all__ = ["Layout", "Layouts"]
+
+_MOST_PREFIX_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a feature holds maps (B, C, H, W).
+
+    Attributes:
+        form: ``first`` (B, C, H, W), ``last`` (B, H, W, C), ``tokens`` (B, prefix + H·W, C) or
+            ``windows`` (B·windows², H·W/windows², C), windows in row order.
+        height: H.
+        width: W.
+        prefix: Tokens before the grid (class, distillation, register).
+        windows: Windows along each axis.
+    """
+
+    form: Literal["first", "last", "tokens", "windows"]
+    height: int
+    width: int
+    prefix: int = 0
+    windows: int = 1
+
+    def to_maps(self, feature: Tensor) -> Tensor:
+        """The feature as maps (B, C, H, W), a view where possible."""
+        if self.form == "first":
+            return feature
+        if self.form == "last":
+            return feature.permute(0, 3, 1, 2)
+        channels = feature.shape[-1]
+        if self.form == "tokens":
+            grid = feature[:, self.prefix :].transpose(1, 2)
+            return grid.reshape(len(feature), channels, self.height, self.width)
+        n, h, w = self.windows, self.height // self.windows, self.width // self.windows
+        split = feature.reshape(-1, n, n, h, w, channels).permute(0, 5, 1, 3, 2, 4)
+        return split.reshape(len(split), channels, self.height, self.width)
+
+    def from_maps(self, maps: Tensor, feature: Tensor) -> Tensor:
+        """Maps (B, C, H, W) in this layout; prefix tokens are those of ``feature``."""
+        if self.form == "first":
+            return maps
+        if self.form == "last":
+            return maps.permute(0, 2, 3, 1)
+        channels = maps.shape[1]
+        if self.form == "tokens":
+            tokens = maps.flatten(2).transpose(1, 2)
+            return torch.cat([feature[:, : self.prefix], tokens.to(feature.dtype)], dim=1)
+        n, h, w = self.windows, self.height // self.windows, self.width // self.windows
+        split = maps.reshape(len(maps), channels, n, h, n, w).permute(0, 2, 4, 3, 5, 1)
+        return split.reshape(-1, h * w, channels)
+
+
+class Layouts:
+    """Finds layouts during a forward pass. Modules that know their axes teach it the rest.
+
+    Args:
+        prefix_tokens: How many tokens come before the grid; ``None`` takes the smallest number that
+            leaves a square. A sequence of such a length passes for a grid: nothing tells it apart.
+    """
+
+    def __init__(self, prefix_tokens: int | None = None) -> None:
+        self.prefix_tokens = prefix_tokens
+        self._forms: dict[tuple[int, ...], Literal["first", "last"]] = {}
+
+    def find(self, feature: Tensor, examples: int, module: nn.Module | None = None) -> Layout | None:
+        """The layout of a feature, or ``None`` if it has no spatial axes, no real values or other rows.
+
+        Args:
+            feature: Output of a module, or an input that an earlier one put out.
+            examples: Number of examples B of the batch.
+            module: The module that put it out; ``None`` for an input.
+        """
+        if not feature.is_floating_point() or feature.ndim not in (3, 4):
+            return None
+        if feature.ndim == 3:
+            return self._sequence(feature, examples)
+        if len(feature) != examples:
+            return None
+        shape = tuple(feature.shape[1:])
+        form = _told(feature, module) or self._forms.get(shape) or _guess(shape)
+        self._forms[shape] = form
+        height, width = shape[1:] if form == "first" else shape[:2]
+        return Layout(form, height, width) if min(height, width) > 1 else None
+
+    def learn(self, feature: Tensor, form: Literal["first", "last"]) -> None:
+        """Take note that 4-D features of this shape have their channels first or last."""
+        self._forms[tuple(feature.shape[1:])] = form
+
+    def _sequence(self, feature: Tensor, examples: int) -> Layout | None:
+        tokens = feature.shape[1]
+        if len(feature) != examples:
+            windows, rest = divmod(len(feature), examples)
+            side, n = isqrt(tokens), isqrt(windows)
+            square = rest == 0 and n > 1 and n * n == windows and side > 1 and side * side == tokens
+            return Layout("windows", n * side, n * side, windows=n) if square else None
+        given = self.prefix_tokens
+        for prefix in range(_MOST_PREFIX_TOKENS + 1) if given is None else (given,):
+            side = isqrt(max(tokens - prefix, 0))
+            if side > 1 and side * side == tokens - prefix:
+                return Layout("tokens", side, side, prefix)
+        return None
+
+
+def _told(feature: Tensor, module: nn.Module | None) -> Literal["first", "last"] | None:
+    """What the module that put a 4-D feature out says of its axes."""
+    if isinstance(module, _ConvNd | _BatchNorm | nn.GroupNorm):
+        return "first"
+    if isinstance(module, nn.Linear):
+        return "last"
+    if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
+        return "first" if "2d" in type(module).__name__.lower() else "last"
+    order = getattr(module, "dims", None)
+    if type(module).__name__ == "Permute" and isinstance(order, list | tuple):
+        moves: dict[tuple[int, ...], Literal["first", "last"]] = {(0, 2, 3, 1): "last", (0, 3, 1, 2): "first"}
+        return moves.get(tuple(order))
+    return None
+
+
+def _guess(shape: tuple[int, ...]) -> Literal["first", "last"]:
+    """Of a shape not seen before: the two equal sides are the spatial ones, channels first in doubt."""
+    return "last" if shape[0] == shape[1] != shape[2] else "first"
