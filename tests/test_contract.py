@@ -19,6 +19,7 @@ from torch import nn
 
 import landscape
 from landscape.figure import FigureSpec
+from landscape.reference.models import vit
 from landscape.registry import Analysis, Context, Metric, Pair
 
 ANALYSES = sorted(landscape.analyses().items())
@@ -45,14 +46,27 @@ def image_problem(seed: int = 0) -> landscape.Problem:
     return landscape.Problem(model, "cross_entropy", (x, y), weight_decay=1e-3, batch_size=10)
 
 
+def attention_problem(seed: int = 0) -> landscape.Problem:
+    """A small vision transformer on the same images."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = vit(dim=8, depth=2, heads=2, classes=3, image=16)
+    images = image_problem()
+    return landscape.Problem(model, "cross_entropy", [b.raw for b in images.batches], weight_decay=1e-3)
+
+
+PROBLEMS = {"": image_problem, "attention": attention_problem}
+
+
 def subject_for(analysis: Analysis) -> object:
-    """What an analysis of this scope looks at."""
+    """What an analysis of this scope and these needs looks at."""
+    make = PROBLEMS[analysis.needs]
     if analysis.scope == "checkpoint":
-        return image_problem()
+        return make()
     if analysis.scope == "pair":
-        problem, other = image_problem(), image_problem(1)
+        problem, other = make(), make(1)
         return Pair(problem, problem.module.state_dict(), other.module.state_dict())
-    return {f"model-{seed}": image_problem(seed) for seed in range(3)}
+    return {f"model-{seed}": make(seed) for seed in range(3)}
 
 
 _results: dict[str, xr.Dataset] = {}
@@ -88,11 +102,17 @@ def test_same_seed_gives_the_same_bits(analysis: Analysis) -> None:
 def test_caller_model_is_untouched(analysis: Analysis) -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
     model.append(nn.Linear(3 * 64, 3)).train()
+    if analysis.needs == "attention":
+        model = vit(dim=8, depth=1, heads=2, patch=2, classes=3, image=8).train()
     data = (torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(8) % 3)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     problem = landscape.Problem(model, "cross_entropy", data)
     state = {k: v.clone() for k, v in model.state_dict().items()}
-    subjects = {"checkpoint": (problem,), "pair": (problem, state, state), "group": ({"a": problem, "b": problem},)}
+    subjects = {
+        "checkpoint": (problem,),
+        "pair": (problem, state, state),
+        "group": ({"a": problem, "b": problem},),
+    }
     analysis(*subjects[analysis.scope])
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(m.training for m in model.modules())
@@ -163,6 +183,13 @@ def test_cost_is_positive_and_finite(analysis: Analysis) -> None:
     passes = cost.forwards + cost.gradients
     assert passes > 0
     assert math.isfinite(passes)
+
+
+@each
+def test_a_subject_without_what_is_needed_is_refused(analysis: Analysis) -> None:
+    if analysis.needs:
+        with pytest.raises(landscape.LandscapeError, match=analysis.name):
+            analysis.run(image_problem(), analysis.validate({}))
 
 
 @each

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
 from landscape.errors import InputError
-from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
+from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
 from landscape.registry import Analysis, Cost, Metric, Params, series
 from landscape.schema import Schema, Variable
 
@@ -251,7 +251,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Line(
                 r[np.isfinite(y)],
                 y[np.isfinite(y)],
-                series(label, ds).__class__(model=label, label=f"{name} ({kind})"),
+                Series(model=label, label=f"{name} ({kind})"),
                 color_value=float(at),
             )
             for name, kind, y, at in zip(
