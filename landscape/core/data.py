@@ -12,7 +12,16 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from landscape.errors import InputError
 
-__all__ = ["TARGET_KEYS", "Batch", "gather", "joinable", "read_batches", "rebatch", "tensors_in"]
+__all__ = [
+    "TARGET_KEYS",
+    "Batch",
+    "first_examples",
+    "gather",
+    "joinable",
+    "read_batches",
+    "rebatch",
+    "tensors_in",
+]
 
 TARGET_KEYS = ("labels", "label", "targets", "target", "y")
 """Keys under which a batch that is a mapping keeps its targets."""
@@ -39,6 +48,11 @@ class Batch:
         raw = _map(self.raw, torch.clone)
         return Batch(raw, *_split(raw), self.size)
 
+    def replace(self, old: Tensor, new: Tensor) -> Batch:
+        """A copy with the tensor ``new`` wherever the batch holds the tensor ``old`` itself."""
+        raw = _map(self.raw, lambda tensor: new if tensor is old else tensor)
+        return Batch(raw, *_split(raw), self.size)
+
     def channels_last(self) -> Batch:
         """The same numbers, those of images (B, C, H, W) with the channels next to each other in memory."""
 
@@ -48,6 +62,16 @@ class Batch:
 
         raw = _map(self.raw, arrange)
         return Batch(raw, *_split(raw), self.size)
+
+    def split(self, size: int) -> list[Batch]:
+        """Consecutive pieces of at most ``size`` examples, views of this batch; itself if it cannot be cut."""
+        if size >= self.size or any(t.shape[:1] != (self.size,) for _, t in tensors_in(self.raw)):
+            return [self]
+        pieces = []
+        for start in range(0, self.size, size):
+            raw = _map(self.raw, lambda t, s=slice(start, start + size): t[s])
+            pieces.append(Batch(raw, *_split(raw), min(size, self.size - start)))
+        return pieces
 
 
 def tensors_in(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -118,6 +142,20 @@ def _raw_batches(data: Any, batch_size: int) -> Iterator[Any]:
             f"data of type {type(data).__name__} cannot be read; give (inputs, targets),"
             " an iterable of batches, a Dataset or a DataLoader."
         )
+
+
+def first_examples(batches: Sequence[Batch], count: int) -> list[Batch]:
+    """The first ``count`` examples; all of them if there are fewer."""
+    kept: list[Batch] = []
+    for batch in batches:
+        room = count - sum(b.size for b in kept)
+        if room <= 0:
+            break
+        if batch.size > room:
+            raw = _map(batch.raw, lambda t, s=batch.size, r=room: t[:r] if t.ndim and len(t) == s else t)
+            batch = Batch(raw, *_split(raw), room)
+        kept.append(batch)
+    return kept
 
 
 def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:

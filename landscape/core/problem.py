@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,13 +159,20 @@ class Problem:
         return total
 
     @torch.no_grad()
-    def measure(self, theta: Tensor | None = None) -> Measure:
-        """Loss, weight-decay term and accuracy at the checkpoint or at ``theta`` (P,)."""
+    def measure(self, theta: Tensor | None = None, batches: Iterable[Batch] | None = None) -> Measure:
+        """Loss, weight-decay term and accuracy at the checkpoint or at ``theta`` (P,).
+
+        Args:
+            theta: Parameters; default: the checkpoint's.
+            batches: Data to measure on, such as changed inputs, made while they are used; default: the
+                problem's own.
+        """
         losses: list[Tensor] = []
         correct: list[Tensor] | None = []
-        total = 0.0
+        total, examples = 0.0, 0
         with self.at(theta):
-            for batch in self.batches:
+            for batch in self.batches if batches is None else batches:
+                examples += batch.size
                 output, target = self.output(batch)
                 values = self._loss(output, target)
                 if values.ndim == 0:
@@ -178,7 +186,7 @@ class Problem:
         if per_example is not None:
             total = float(per_example.sum())
         return Measure(
-            data_loss=total / self.examples,
+            data_loss=total / examples,
             penalty=penalty if self.weight_decay else 0.0,
             losses=per_example,
             correct=torch.cat(correct).cpu() if correct else None,
@@ -199,6 +207,13 @@ class Problem:
         finally:
             with torch.no_grad():
                 self._point.copy_(self.theta)
+
+    def on(self, batches: Sequence[Batch]) -> Problem:
+        """The same model and loss on other batches; the private model is shared, not copied."""
+        other = copy.copy(self)
+        other.batches = list(batches)
+        other.examples = sum(b.size for b in other.batches)
+        return other
 
     # Pieces for operators and analyses
 

@@ -65,11 +65,13 @@ def _seconds(task: Task, pace: Callable[[Builder], tuple[float, float]], workben
     analysis = find_analysis(task.analysis, workbench.setup.folder)
     cost = analysis.cost(analysis.validate(json.loads(task.options)))
     members = task.members if task.scope == "group" else task.members[:1]
+    examples = sum(workbench.sizes())
+    share = 1.0 if task.examples is None else min(1.0, task.examples / examples)
     total = 0.0
     for member in members:
         forward, gradient = pace(member.builder)
         total += cost.forwards * forward + cost.gradients * gradient
-    return total
+    return share * total
 
 
 def _measure(builder: Builder, workbench: Workbench) -> tuple[float, float]:

@@ -124,13 +124,31 @@ def read_manifest(path: str | Path) -> ZooSpec:
         raise InputError(f"manifest '{path}': {error}") from error
 
 
+class _Section(_Table):
+    """What an analysis' table may hold beside the options of the analysis."""
+
+    analysis: str | None = None
+    models: list[str] = ["*"]
+    examples: int | None = Field(None, ge=1)
+    together: bool = False
+
+
 def _sections(manifest: _Manifest) -> Iterator[SectionSpec]:
     for label, table in manifest.analyses.items():
-        options = dict(table)
-        analysis = options.pop("analysis", label)
-        if not isinstance(analysis, str):
-            raise InputError(f"[analyses.{label}] names its analysis by {analysis!r}, not by a text.")
-        yield SectionSpec(check_name("section", label), analysis, options)
+        own = {k: v for k, v in table.items() if k in _Section.model_fields}
+        options = {k: v for k, v in table.items() if k not in own}
+        try:
+            section = _Section(**own)
+        except ValidationError as error:
+            raise InputError(_sentence(error, "analyses", label)) from error
+        yield SectionSpec(
+            check_name("section", label),
+            section.analysis or label,
+            options,
+            models=tuple(section.models),
+            examples=section.examples,
+            together=section.together,
+        )
 
 
 def _models(manifest: _Manifest, folder: Path) -> tuple[ModelSpec, ...]:
@@ -194,11 +212,11 @@ def _builder(entry: _Checkpoint, default: _Builder | None) -> Builder:
     return Builder(default.builder, {**default.kwargs, **(entry.kwargs or {})})
 
 
-def _sentence(error: ValidationError) -> str:
-    """The first thing wrong with a manifest, in a sentence."""
+def _sentence(error: ValidationError, *parents: str) -> str:
+    """The first thing wrong with a manifest, or with a table of it, in a sentence."""
     # a misspelt entry is also missing under its right name: say the former
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    place = [p for p in first["loc"] if p != "[key]"]
+    place = [*parents, *(p for p in first["loc"] if p != "[key]")]
     table = _TABLES.get(str(place[0]), _Manifest) if place else _Manifest
     if len(place) == 1:
         table = _Manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -115,7 +116,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> P
         analysis, given = analyses[section.label], options[section.label]
         made = [
             _task(section, analysis, given, subject, members, spec, fingerprint)
-            for subject, members in _subjects(analysis.scope, hashed)
+            for subject, members in _subjects(section, analysis.scope, hashed)
         ]
         tasks += made
         records.append(
@@ -163,14 +164,23 @@ def _hash(model: ModelSpec) -> _Hashed:
         return _Hashed(member, f"unreadable: {model.path}", str(error))
 
 
-def _subjects(scope: Scope, models: list[_Hashed]) -> Iterator[tuple[str, list[_Hashed]]]:
+def _subjects(
+    section: SectionSpec, scope: Scope, models: list[_Hashed]
+) -> Iterator[tuple[str, list[_Hashed]]]:
     """Name and members of each subject: models, pairs of like models in a group, or groups."""
+    names = [m.member.name for m in models]
+    for pattern in section.models:
+        if not fnmatch.filter(names, pattern):
+            raise InputError(
+                f"no model matches '{pattern}' of [analyses.{section.label}]; {suggest(pattern, names)}"
+            )
+    models = [m for m in models if any(fnmatch.fnmatchcase(m.member.name, p) for p in section.models)]
     if scope == "checkpoint":
         yield from ((m.member.name, [m]) for m in models)
         return
     groups: dict[str, list[_Hashed]] = {}
     for model in models:
-        groups.setdefault(model.member.group, []).append(model)
+        groups.setdefault("" if section.together else model.member.group, []).append(model)
     for group, members in groups.items():
         if scope == "group":
             unnamed = "all" if len(groups) == 1 else "ungrouped"
@@ -191,13 +201,15 @@ def _task(
     fingerprint: str,
 ) -> Task:
     models = [{"checkpoint": m.sha256, **m.member.builder.facts()} for m in members]
-    facts: Mapping[str, object] = {
+    facts: dict[str, object] = {
         "models": models,
         # a result about a group names its members; others do not depend on names
         "names": [m.member.name for m in members] if analysis.scope == "group" else [],
         "data": fingerprint,
         "problem": spec.settings.facts(),
     }
+    if section.examples is not None:
+        facts["examples"] = section.examples
     return Task(
         key=task_key(analysis.name, analysis.schema.version, options, facts),
         label=section.label,
@@ -207,5 +219,6 @@ def _task(
         scope=analysis.scope,
         subject=subject,
         members=tuple(m.member for m in members),
+        examples=section.examples,
         error=next((m.error for m in members if m.error is not None), None),
     )

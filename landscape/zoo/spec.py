@@ -112,11 +112,17 @@ class SectionSpec:
         label: Unique within the zoo.
         analysis: What `landscape.analyses.find` takes.
         options: Options other than the defaults.
+        models: Globs over model names: whom it looks at.
+        examples: How many examples it uses, the first of the data; ``None`` for all.
+        together: Whether the models of all groups form one subject of an analysis of groups.
     """
 
     label: str
     analysis: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ("*",)
+    examples: int | None = None
+    together: bool = False
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ class Task:
         scope: What the subject is.
         subject: Name of the model, pair or group.
         members: The models: one, two or several.
+        examples: How many examples of the data it uses; ``None`` for all.
         error: Why it cannot be done at all (a checkpoint is missing); ``None`` if nothing is known.
     """
 
@@ -92,6 +93,7 @@ class Task:
     scope: Scope
     subject: str
     members: tuple[Member, ...]
+    examples: int | None = None
     error: str | None = None
 
 

@@ -169,8 +169,8 @@ class Workbench:
 
     def _subject(self, task: Task) -> Any:
         if task.scope == "group":
-            return {m.name: self._make_problem(self.load(m)) for m in task.members}
-        problem = self.problem(task.members[0])
+            return {m.name: _cut(self._make_problem(self.load(m)), task) for m in task.members}
+        problem = _cut(self.problem(task.members[0]), task)
         if task.scope == "checkpoint":
             return problem
         a, b = (_state(self.load(m)) for m in task.members)
@@ -195,6 +195,15 @@ class Workbench:
             batchnorm=cast(Literal["eval", "train"], settings.batchnorm),
             batch_size=settings.batch_size,
         )
+
+
+def _cut(problem: Problem, task: Task) -> Problem:
+    """The problem on as many examples as the task uses."""
+    from landscape.core.data import first_examples
+
+    if task.examples is None:
+        return problem
+    return problem.on(first_examples(problem.batches, task.examples))
 
 
 def file_stamp(path: Path) -> tuple[int, int]:

@@ -112,7 +112,7 @@ def test_defaults(read, tmp_path):
         ('"resnet-s0"', '"a/b"', "'a/b' cannot be the name of a checkpoint"),
         ('group = "resnet"', 'group = ".."', r"'\.\.' cannot be the name of a group"),
         ("[analyses.tight]", '[analyses."a/b"]', "'a/b' cannot be the name of a section"),
-        ('analysis = "spectrum"', "analysis = 3", "names its analysis by 3"),
+        ('analysis = "spectrum"', "analysis = 3", r"'analysis' in \[analyses.tight\] cannot be 3"),
         ("[model]", "[model", "is not valid TOML"),
         ('"vit.pt"', '"none/*.pt"', r"no file matches path 'none/\*\.pt'"),
         ('"checkpoints/resnet-s0.safetensors"', '"*.pt"', r"stands for many files.*drop its name"),
