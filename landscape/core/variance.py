@@ -1,0 +1,108 @@
+"""Variances of features: over space within an image, and over images at a place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from landscape.core.frequency import at_least_single
+from landscape.core.moments import Moments
+from landscape.core.observe import Collector, Feature
+from landscape.core.units import Selection, Unit
+from landscape.errors import InputError
+
+__all__ = ["SampleVariance", "UnitVariance", "VarianceCollector"]
+
+
+class SampleVariance:
+    """Variance over samples at each entry of a feature, averaged over the entries.
+
+    Keeps one mean per entry and one sum, so memory does not grow with the data.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: Tensor | None = None
+        self._squares = 0.0
+
+    def add(self, feature: Tensor) -> None:
+        """Add samples (B, ...)."""
+        n, mean = len(feature), feature.mean(0, dtype=torch.float64)
+        rounded = mean.to(feature.dtype)
+        squares = float((feature - rounded).square().sum(dtype=torch.float64))
+        squares -= n * float((mean - rounded).square().sum())
+        if self._mean is None:
+            self.count, self._mean, self._squares = n, mean, squares
+            return
+        total, step = self.count + n, mean - self._mean
+        self._squares += squares + float(step.square().sum()) * self.count * n / total
+        self._mean += step * (n / total)
+        self.count = total
+
+    @property
+    def value(self) -> float:
+        """Unbiased variance, averaged; NaN for fewer than two samples."""
+        if self._mean is None or self.count < 2:
+            return float("nan")
+        return self._squares / (self.count - 1) / self._mean.numel()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a sample."""
+        return () if self._mean is None else tuple(self._mean.shape)
+
+
+@dataclass
+class UnitVariance:
+    """Variances of one unit's output.
+
+    Attributes:
+        unit: The unit.
+        space: Variance over space, averaged over channels; moments over images, empty without maps.
+        samples: Variance over samples.
+    """
+
+    unit: Unit
+    space: Moments = field(default_factory=Moments)
+    samples: SampleVariance = field(default_factory=SampleVariance)
+
+
+class VarianceCollector(Collector):
+    """Variances of the output of every unit that has a row per example.
+
+    Args:
+        selection: The units to look at.
+        prefix_tokens: Tokens before the grid; they are left out.
+    """
+
+    def __init__(self, selection: Selection, prefix_tokens: int | None) -> None:
+        self.selection = selection
+        self.prefix_tokens = prefix_tokens
+        self._units: dict[str, UnitVariance] = {}
+
+    def receive(
+        self, name: str, unit: Unit, module: nn.Module | None, inputs: Feature | None, output: Feature
+    ) -> None:
+        """Add an output."""
+        if output.layout is not None:
+            feature = output.maps()
+        elif output.tensor.is_floating_point() and len(output.tensor) == output.examples:
+            feature = at_least_single(output.tensor)
+        else:
+            return
+        known = self._units.setdefault(name, UnitVariance(unit))
+        if known.samples.count and known.samples.shape != tuple(feature.shape[1:]):
+            raise InputError(
+                f"unit '{name}' gives features of shape {known.samples.shape} and {tuple(feature.shape[1:])}"
+                " per example; give inputs of one size."
+            )
+        known.samples.add(feature)
+        if output.layout is not None:
+            rows = feature.var((-2, -1), correction=1).mean(1, dtype=torch.float64)
+            known.space.add(rows.cpu().numpy())
+
+    def units(self) -> dict[str, UnitVariance]:
+        """Units by name in firing order that fired for every example."""
+        return {n: u for n, u in self._units.items() if u.samples.count == self.examples}
