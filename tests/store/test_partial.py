@@ -8,8 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from landscape.errors import InputError
+from landscape.store import Store
 from landscape.store.partial import Ledger
 
 NAMES = [f"row-{i:02d}" for i in range(8)]
@@ -19,6 +21,7 @@ WORKER = """
 import os, signal, sys, time
 from pathlib import Path
 import numpy as np
+from landscape.store import Store
 from landscape.store.partial import Ledger
 folder, log, doomed = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "doomed"
 print("ready", flush=True)
@@ -133,3 +136,14 @@ def test_workers_share_the_pieces_and_take_over_from_the_dead(tmp_path):
     assert sorted(counts.tolist()) == [1] * 7 + [2]
     expected = b"".join(np.array([i / 3, np.nan, np.inf, -0.0]).tobytes() for i in range(8)).hex()
     assert [o.strip() for o in outputs[1:]] == [expected] * 2
+
+
+def test_a_finished_task_leaves_no_partial_folder(tmp_path):
+    """Oracle: the folder's absence; a partial file of other analyses goes too."""
+    store = Store(tmp_path)
+    ds = xr.Dataset({"a": ("t", [1.0])}, attrs={"analysis": "surface"})
+    for make in (lambda p: Ledger(p, IDENTITY).collect(NAMES, piece), lambda p: p.write_bytes(b"x")):
+        make(store.partial("surface", "k"))
+        store.write(ds, "k")
+        assert not store.partial("surface", "k").exists()
+        assert store.has("surface", "k")
