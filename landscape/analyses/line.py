@@ -236,12 +236,13 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     how = f"Bands: ±2 standard errors over {int(first['examples'])} examples."
     if ds_count := max(ds.sizes["direction"] for ds in datasets.values()) - 1:
         how = f"Means over {ds_count + 1} directions. {how}"
+    positive = all(bool((ds["loss"] > 0).all()) for ds in datasets.values())
     figures = [
         FigureSpec(
             "loss",
             "Loss along a direction",
             step,
-            Axis("loss", unit),
+            Axis("loss", unit, scale="log" if positive else "linear"),
             tuple(marks["loss"]),
             f"Loss L(θ + αd), weight-decay term included; α = 0 is the checkpoint. {how}",
         ),
