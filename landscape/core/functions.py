@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["FunctionTap", "attention_weights"]
+__all__ = ["SOFTMAX", "FunctionTap", "attention_weights", "multihead_arguments"]
 
 _SUMS = {
     torch.add,
@@ -28,7 +28,9 @@ _SUMS = {
     Tensor.__radd__,
     Tensor.__iadd__,
 }
-_SOFTMAX = {torch.softmax, F.softmax, Tensor.softmax}
+SOFTMAX = {torch.softmax, F.softmax, Tensor.softmax}
+"""The forms of a softmax."""
+
 _CHUNK = 1 << 22
 """Entries of the attention matrices that are in memory at a time."""
 
@@ -69,7 +71,7 @@ class FunctionTap(TorchFunctionMode):
             self._on_attention(lambda: attention_weights(*args, **kwargs))
         elif func is F.multi_head_attention_forward:
             self._on_attention(lambda: _multihead_weights(args, kwargs))
-        elif func in _SOFTMAX and _is_attention(result, args, kwargs):
+        elif func in SOFTMAX and _is_attention(result, args, kwargs):
             self._on_attention(lambda: _chunks(result))
         return result
 
@@ -113,10 +115,16 @@ def attention_weights(
         yield scores.softmax(-1)
 
 
-def _multihead_weights(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    """The weights of ``F.multi_head_attention_forward``, by asking it for them, in chunks."""
+def multihead_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+    """The arguments of a call of ``F.multi_head_attention_forward`` by name, defaults included."""
     call = inspect.signature(F.multi_head_attention_forward).bind(*args, **kwargs)
     call.apply_defaults()
+    return call
+
+
+def _multihead_weights(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    """The weights of ``F.multi_head_attention_forward``, by asking it for them, in chunks."""
+    call = multihead_arguments(args, kwargs)
     given = call.arguments
     given.update(need_weights=True, average_attn_weights=False, training=False)
     query, key, value = given["query"], given["key"], given["value"]

@@ -14,6 +14,7 @@ from landscape.core.collectors import LayerRows, check_shape, complete
 from landscape.core.frequency import (
     LOW_BAND,
     RadialBins,
+    at_least_single,
     mean_power,
     mode_multiplicity,
     radial_frequency,
@@ -136,8 +137,10 @@ class TransferCollector(Collector):
         assert inputs.layout is not None
         assert output.layout is not None
         cutoff = output.layout.height / inputs.layout.height, output.layout.width / inputs.layout.width
-        smooth = inputs.layout.from_maps(low_pass_box(inputs.maps(), cutoff), inputs.tensor)
-        low = module(smooth.to(inputs.tensor.dtype))
+        smooth = inputs.layout.from_maps(
+            low_pass_box(inputs.layout.to_maps(inputs.tensor), cutoff), inputs.tensor
+        )
+        low = module(smooth)
         if not isinstance(low, Tensor) or low.shape != output.tensor.shape:
             return None
         return mean_power(spectrum(output.maps() - output.layout.to_maps(low)))
@@ -162,10 +165,7 @@ class TransferCollector(Collector):
 
 def low_pass(maps: Tensor, cutoff: float) -> Tensor:
     """Maps (B, C, H, W) with all modes at r > ``cutoff`` cycles/pixel taken out."""
-    height, width = maps.shape[-2:]
-    keep = (radial_frequency(height, width) <= cutoff + _SLACK).to(maps.device)
-    passed: Tensor = torch.fft.irfft2(torch.fft.rfft2(maps) * keep, s=(height, width))
-    return passed
+    return _filtered(maps, radial_frequency(*maps.shape[-2:]) <= cutoff + _SLACK)
 
 
 def low_pass_box(maps: Tensor, share: tuple[float, float]) -> Tensor:
@@ -173,9 +173,14 @@ def low_pass_box(maps: Tensor, share: tuple[float, float]) -> Tensor:
     height, width = maps.shape[-2:]
     fy = torch.fft.fftfreq(height, dtype=torch.float64).abs()[:, None]
     fx = torch.fft.rfftfreq(width, dtype=torch.float64).abs()[None]
-    keep = ((fy < share[0] / 2 - _SLACK) & (fx < share[1] / 2 - _SLACK)).to(maps.device)
-    passed: Tensor = torch.fft.irfft2(torch.fft.rfft2(maps) * keep, s=(height, width))
-    return passed
+    return _filtered(maps, (fy < share[0] / 2 - _SLACK) & (fx < share[1] / 2 - _SLACK))
+
+
+def _filtered(maps: Tensor, keep: Tensor) -> Tensor:
+    """Maps with the modes of ``rfft2`` where ``keep`` is false taken out."""
+    modes = torch.fft.rfft2(at_least_single(maps)) * keep.to(maps.device)
+    passed: Tensor = torch.fft.irfft2(modes, s=maps.shape[-2:])
+    return passed.to(maps.dtype)
 
 
 @lru_cache(maxsize=64)
