@@ -241,8 +241,7 @@ class GaussNewton(_Sandwich):
     """
 
     def _graph(self, batch: Batch, index: int) -> Graph | None:
-        # only the part of the second derivative that is linear in the dual vector is wanted
-        with twice_differentiable(written_out=False):
+        with twice_differentiable(adjoint=True):
             output, target = self.problem.output(batch)
             if not torch.is_tensor(output):
                 raise InputError(
@@ -369,7 +368,7 @@ class EmpiricalFisher(_Sandwich):
     """
 
     def _graph(self, batch: Batch, index: int) -> Graph | None:
-        with twice_differentiable(written_out=False):
+        with twice_differentiable(adjoint=True):
             losses = self.problem.batch_losses(batch)
             if losses.ndim == 0:
                 raise InputError(

@@ -64,7 +64,7 @@ class Batch:
         return Batch(raw, *_split(raw), self.size)
 
     def split(self, size: int) -> list[Batch]:
-        """Consecutive pieces of at most ``size`` examples, views of this batch; itself if it cannot be cut."""
+        """Consecutive views of at most ``size`` examples; the batch itself if it cannot be cut."""
         if size >= self.size or any(t.shape[:1] != (self.size,) for _, t in tensors_in(self.raw)):
             return [self]
         pieces = []

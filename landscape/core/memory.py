@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +16,14 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 class SavedBytes:
-    """Bytes that autograd keeps for backward passes; a storage kept twice counts once."""
+    """Bytes that autograd keeps for backward passes; a storage kept twice counts once.
 
-    def __init__(self) -> None:
+    Args:
+        known: Tensors that are there anyway, such as parameters, and do not count.
+    """
+
+    def __init__(self, known: Iterable[Tensor] = ()) -> None:
+        self._known = {tensor.untyped_storage().data_ptr() for tensor in known}
         self._storages: dict[int, int] = {}
 
     @property
@@ -30,13 +35,14 @@ class SavedBytes:
         """Count the storage of a tensor."""
         if tensor.layout is torch.strided:
             storage = tensor.untyped_storage()
-            self._storages[storage.data_ptr()] = storage.nbytes()
+            if storage.data_ptr() not in self._known:
+                self._storages[storage.data_ptr()] = storage.nbytes()
 
 
 @contextmanager
-def count_saved_bytes() -> Iterator[SavedBytes]:
-    """Count what graphs built within it keep; right while those graphs live."""
-    count = SavedBytes()
+def count_saved_bytes(known: Iterable[Tensor] = ()) -> Iterator[SavedBytes]:
+    """Count what graphs built within it keep; right while those graphs live. ``known`` as in `SavedBytes`."""
+    count = SavedBytes(known)
 
     def pack(tensor: Tensor) -> Tensor:
         count.add(tensor)

@@ -25,18 +25,17 @@ Geometry = tuple[list[int], list[int], list[int], int]
 
 
 @contextmanager
-def twice_differentiable(*, written_out: bool = True) -> Iterator[None]:
+def twice_differentiable(*, adjoint: bool = False) -> Iterator[None]:
     """Within it, gradients are on and layers have right second derivatives.
 
     Fused attention has none, so the maths kernel is used; torch's kernel for weight normalisation has a
     wrong one, so its formula is used.
 
     Args:
-        written_out: Whether convolutions and BatchNorm in evaluation mode use the second derivatives
-            written out here: quicker if all of them are wanted, slower if only some are.
+        adjoint: Whether a gradient taken within it is only differentiated by the vector it starts from, in
+            which it is linear, as for Jacobian-vector products; saves what the parameters would need.
     """
-    rules = _WEIGHT_NORM | (_LAYERS if written_out else {})
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Replace(rules):
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Replace(_RULES[adjoint]):
         yield
 
 
@@ -55,10 +54,16 @@ def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     return v * (g / torch.norm_except_dim(v, 2, dim))
 
 
+def _saved(ctx: Any) -> tuple[Tensor, ...]:
+    """Saved tensors; as constants if only the adjoint is wanted."""
+    tensors: tuple[Tensor, ...] = ctx.saved_tensors
+    return tuple(t.detach() for t in tensors) if ctx.adjoint else tensors
+
+
 # Convolution
 
 
-def _convolution(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _convolution(plain: Callable[..., Tensor], adjoint: bool) -> Callable[..., Tensor]:
     """A replacement of torch.conv1d, conv2d or conv3d."""
 
     def convolution(
@@ -74,7 +79,7 @@ def _convolution(plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return plain(x, weight, bias, stride, padding, dilation, groups)
         axes = x.ndim - 2
         geometry = (_each(stride, axes), _each(padding, axes), _each(dilation, axes), groups)
-        return _Convolution.apply(x, weight, bias, geometry)  # type: ignore[no-any-return, no-untyped-call]
+        return _Convolution.apply(x, weight, bias, geometry, adjoint)  # type: ignore[no-any-return, no-untyped-call]
 
     return convolution
 
@@ -108,22 +113,22 @@ class _Convolution(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, adjoint: bool) -> Tensor:
         return _convolve(x, weight, bias, geometry)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        x, weight, _, ctx.geometry = inputs
+        x, weight, _, ctx.geometry, ctx.adjoint = inputs
         ctx.save_for_backward(x, weight)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor | None) -> Any:
         if g is None:
-            return None, None, None, None
-        x, weight = ctx.saved_tensors
+            return (None,) * 5
+        x, weight = _saved(ctx)
         grads = _ConvolutionBackward.apply(g, x, weight, ctx.geometry, ctx.needs_input_grad[:3])  # type: ignore[no-untyped-call]
-        return *grads, None
+        return *grads, None, None
 
 
 class _ConvolutionBackward(Function):
@@ -162,21 +167,25 @@ class _ConvolutionBackward(Function):
 # BatchNorm with running statistics
 
 
-def _batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+def _batch_norm(adjoint: bool) -> Callable[..., Tensor]:
     """A replacement of ``F.batch_norm``."""
-    state = (running_mean, running_var, weight, bias)
-    if training or any(t is None or t.dtype != x.dtype for t in state):
-        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-    return _BatchNorm.apply(x, running_mean, running_var, weight, bias, eps)  # type: ignore[no-any-return, no-untyped-call]
+
+    def batch_norm(
+        x: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        state = (running_mean, running_var, weight, bias)
+        if training or any(t is None or t.dtype != x.dtype for t in state):
+            return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+        return _BatchNorm.apply(x, *state, eps, adjoint)  # type: ignore[no-any-return, no-untyped-call]
+
+    return batch_norm
 
 
 def _channels(values: Tensor, like: Tensor) -> Tensor:
@@ -190,24 +199,26 @@ class _BatchNorm(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    def forward(
+        x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float, adjoint: bool
+    ) -> Tensor:
         return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, True)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        x, mean, var, weight, _, ctx.eps = inputs
+        x, mean, var, weight, _, ctx.eps, ctx.adjoint = inputs
         ctx.save_for_backward(x, mean, var, weight)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor | None) -> Any:
         if g is None:
-            return (None,) * 6
-        x, mean, var, weight = ctx.saved_tensors
-        by_x, _, _, by_weight, by_bias, _ = ctx.needs_input_grad
+            return (None,) * 7
+        x, mean, var, weight = _saved(ctx)
+        by_x, _, _, by_weight, by_bias, *_ = ctx.needs_input_grad
         wanted = (by_x, by_weight, by_bias)
         gx, gw, gb = _BatchNormBackward.apply(g, x, mean, var, weight, ctx.eps, wanted)  # type: ignore[no-untyped-call]
-        return gx, None, None, gw, gb, None
+        return gx, None, None, gw, gb, None, None
 
 
 class _BatchNormBackward(Function):
@@ -250,8 +261,11 @@ class _BatchNormBackward(Function):
         return by_g, by_x, None, None, by_weight, None, None
 
 
-_WEIGHT_NORM: dict[Any, Callable[..., Tensor]] = {torch._weight_norm: _weight_norm}
-_LAYERS: dict[Any, Callable[..., Tensor]] = {
-    **{plain: _convolution(plain) for plain in (torch.conv1d, torch.conv2d, torch.conv3d)},
-    F.batch_norm: _batch_norm,
+_RULES: dict[bool, dict[Any, Callable[..., Tensor]]] = {
+    adjoint: {
+        **{plain: _convolution(plain, adjoint) for plain in (torch.conv1d, torch.conv2d, torch.conv3d)},
+        F.batch_norm: _batch_norm(adjoint),
+        torch._weight_norm: _weight_norm,
+    }
+    for adjoint in (False, True)
 }
