@@ -34,7 +34,7 @@ class Figures(list[Any]):
 
 def __call__(  # noqa: N807 - answers `landscape.plot(...)`
     results: xr.Dataset | Mapping[str, xr.Dataset] | FigureSpec | Iterable[FigureSpec],
-    backend: Literal["plotly", "matplotlib", "null"] = "plotly",
+    backend: Literal["plotly", "matplotlib", "relief", "null"] = "plotly",
     figure: str | None = None,
     palette: Palette | None = None,
 ) -> Any:
@@ -43,7 +43,8 @@ def __call__(  # noqa: N807 - answers `landscape.plot(...)`
     Args:
         results: A dataset of one analysis; a mapping ``{label: dataset}`` to compare several on
             shared axes; or ready figure specifications.
-        backend: ``plotly`` (interactive), ``matplotlib`` (papers) or ``null`` (draws nothing).
+        backend: ``plotly`` (interactive), ``matplotlib`` (papers), ``relief`` (plotly, with fields as
+            surfaces in three dimensions) or ``null`` (draws nothing).
         figure: Draw only the figure of this name.
         palette: The look of each model; by default, one made from what is drawn.
 

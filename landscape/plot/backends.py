@@ -14,6 +14,7 @@ __all__ = ["BACKENDS", "Backend", "find_backend"]
 BACKENDS = {
     "plotly": "landscape.plot.draw_plotly",
     "matplotlib": "landscape.plot.draw_matplotlib",
+    "relief": "landscape.plot.draw_relief",
     "null": "landscape.plot.draw_null",
 }
 
