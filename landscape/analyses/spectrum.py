@@ -177,7 +177,7 @@ spectrum = Analysis(
     plots=plots,
     summary=summary,
     cost=lambda params: Cost(
-        forwards=1.0, gradients=1.0 + 3.5 * min(20 + 6 * params.k, params.max_products or 10**9)
+        forwards=1.0, gradients=1.0 + 3.5 * min(8 + 2 * params.k, params.max_products or 10**9)
     ),
     inputs=("start",),
 )
