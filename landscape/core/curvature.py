@@ -72,7 +72,7 @@ class CurvatureOperator(SymmetricOperator):
     def __init__(self, problem: Problem, *, memory_budget: int | None = None) -> None:
         super().__init__(problem.size, problem.dtype, problem.device)
         self.problem = problem
-        self._graphs = Graphs(problem, self._graph, memory_budget)
+        self._graphs: Graphs[Graph | None] = Graphs(problem, memory_budget)
 
     @abstractmethod
     def _graph(self, batch: Batch, index: int) -> Graph | None:
@@ -133,7 +133,7 @@ class CurvatureOperator(SymmetricOperator):
                         if row is not None:
                             into[i].add_(row.detach())
 
-        self._graphs.each(add)
+        self._graphs.each(self._graph, add)
         total /= problem.examples
         if problem.weight_decay:
             total.add_(columns, alpha=problem.weight_decay)

@@ -55,13 +55,11 @@ class Graphs(Generic[G]):
 
     Args:
         problem: The problem.
-        build: Makes the graph of a micro-batch, given it and its index.
         budget: Bytes that kept graphs may take; ``None`` for `fair_share`, 0 to keep none.
     """
 
-    def __init__(self, problem: Problem, build: Callable[[Batch, int], G], budget: int | None) -> None:
+    def __init__(self, problem: Problem, budget: int | None) -> None:
         self._problem = problem
-        self._build = build
         self._budget = budget
         self._plan: _Plan | None = None
         self._kept: list[G] = []
@@ -76,8 +74,13 @@ class Graphs(Generic[G]):
         """Drop kept graphs."""
         self._kept.clear()
 
-    def each(self, use: Callable[[G, bool], None]) -> None:
-        """Call ``use(graph, kept)`` for every micro-batch; a graph that is not kept may be consumed."""
+    def each(self, build: Callable[[Batch, int], G], use: Callable[[G, bool], None]) -> None:
+        """Use the graph of every micro-batch.
+
+        Args:
+            build: Makes a graph, given a micro-batch and its index.
+            use: Called with each graph and whether it is kept; one that is not may be consumed.
+        """
         again = self._version == self._problem.version
         if not again:
             self.release()
@@ -87,11 +90,11 @@ class Graphs(Generic[G]):
                 use(graph, True)
             return
         if self._plan is None:
-            self._plan = self._make_plan()
+            self._plan = self._make_plan(build)
         keep = again and self._fits(self._plan)
         kept = []
         for index, piece in enumerate(self._plan.pieces):
-            graph = self._build(piece.channels_last() if self._plan.channels_last else piece, index)
+            graph = build(piece.channels_last() if self._plan.channels_last else piece, index)
             use(graph, keep)
             if keep:
                 kept.append(graph)
@@ -103,7 +106,7 @@ class Graphs(Generic[G]):
             self._budget = fair_share(self._problem.device)
         return plan.bytes <= self._budget
 
-    def _make_plan(self) -> _Plan:
+    def _make_plan(self, build: Callable[[Batch, int], G]) -> _Plan:
         problem = self._problem
         channels_last = _takes_channels_last(problem)
         divisible = problem.device.type == "cpu" and _is_divisible(problem)
@@ -113,7 +116,7 @@ class Graphs(Generic[G]):
         if channels_last:
             sample = sample.channels_last()
         with count_saved_bytes([*problem.module.parameters(), *problem.module.buffers()]) as saved:
-            graph = self._build(sample, 0)
+            graph = build(sample, 0)
             per_example = saved.total / sample.size
             del graph
         pieces = problem.batches
