@@ -70,6 +70,8 @@ class Policy:
             layout = layouts.find(output, len(output), module)
             if layout is not None:
                 return layout.to_maps(output).mean((2, 3))
+        if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
+            output = output.permute(0, 2, 3, 1)  # as it lies in memory: no kernel sees the order of features
         return output.reshape(len(output), -1)
 
 
@@ -107,33 +109,36 @@ def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
 
 
 def u_center(K: Tensor) -> Tensor:
-    """U-centred (n, n) matrix Ã: ⟨Ã, B̃⟩/(n(n−3)) is the unbiased HSIC₁.
+    """U-centred matrices Ã (..., n, n): ⟨Ã, B̃⟩/(n(n−3)) is the unbiased HSIC₁.
 
     Song et al. (2012); Székely & Rizzo (2014). With m = rowsum/(n−2) − total/(2(n−1)(n−2)) of the matrix
     without its diagonal, m is taken off rows and columns; the diagonal is zero.
     """
-    n = len(K)
+    n = K.shape[-1]
     K = K.clone()
-    K.fill_diagonal_(0.0)
-    rows = K.sum(1, dtype=torch.float64)
-    mean = (rows / (n - 2) - rows.sum() / (2 * (n - 1) * (n - 2))).to(K.dtype)
-    K -= mean[:, None] + mean
-    return K.fill_diagonal_(0.0)
+    K.diagonal(dim1=-2, dim2=-1).zero_()
+    rows = K.sum(-1)
+    mean = rows / (n - 2) - rows.sum(-1, keepdim=True) / (2 * (n - 1) * (n - 2))
+    K -= mean[..., :, None] + mean[..., None, :]
+    K.diagonal(dim1=-2, dim2=-1).zero_()
+    return K
 
 
 def center(K: Tensor) -> Tensor:
-    """HKH, H = I − 11ᵀ/n: ⟨HKH, HLH⟩/(n−1)² is the biased HSIC₀ (Gretton et al. 2005)."""
-    rows = K.mean(1, dtype=torch.float64).to(K.dtype)
-    return K - rows[:, None] - rows + rows.mean()
+    """HKH (..., n, n), H = I − 11ᵀ/n: ⟨HKH, HLH⟩/(n−1)² is the biased HSIC₀ (Gretton et al. 2005)."""
+    rows = K.mean(-1)
+    return K - rows[..., :, None] - rows[..., None, :] + rows.mean(-1)[..., None, None]
 
 
-def _vector(features: Tensor, estimator: Estimator, kernel: Kernel) -> Tensor:
-    """The centred Gram matrix as a vector (n²,), float64, scaled so that HSIC is an inner product."""
-    n = len(features)
-    K = gram(features, kernel)
+def _hsic(grams: Tensor, estimator: Estimator) -> Array:
+    """HSIC (L, L) between Gram matrices (L, n, n) of the same n examples, in float64."""
+    n = grams.shape[-1]
     if estimator == "unbiased":
-        return u_center(K).reshape(-1).double() / math.sqrt(n * (n - 3))
-    return center(K).reshape(-1).double() / (n - 1)
+        V, scale = u_center(grams.double()).flatten(1), n * (n - 3)
+    else:
+        V, scale = center(grams.double()).flatten(1), (n - 1) ** 2
+    hsic: Array = (V @ V.T / scale).cpu().numpy()
+    return hsic
 
 
 def feature_cka(
@@ -149,8 +154,8 @@ def feature_cka(
         >>> round(feature_cka(x, 3.0 * x + 10.0), 6)
         1.0
     """
-    rows = torch.stack([_vector(f, estimator, kernel or Kernel()) for f in (x, y)])
-    return float(normalized((rows @ rows.T).cpu().numpy())[0, 1])
+    grams = torch.stack([gram(f, kernel) for f in (x, y)])
+    return float(normalized(_hsic(grams, estimator))[0, 1])
 
 
 @dataclass(frozen=True)
@@ -204,22 +209,26 @@ def check_same_inputs(problems: Mapping[str, Problem]) -> None:
         InputError: Naming the two that differ.
     """
     (first, reference), *others = problems.items()
-    everything = torch.arange(reference.examples)
-    hash_ = reference.fingerprint()[1]
     for name, problem in others:
-        if problem.fingerprint()[1] == hash_:
-            continue
-        same = problem.examples == reference.examples
-        if same:
-            pairs = [dict(tensors_in(gather(p.batches, everything).inputs)) for p in (reference, problem)]
-            same = pairs[0].keys() == pairs[1].keys() and all(
-                torch.equal(a.cpu(), pairs[1][key].cpu()) for key, a in pairs[0].items()
-            )
-        if not same:
+        if not _same_inputs(reference, problem):
             raise InputError(
                 f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) do not hold"
                 " the same inputs in the same order; models are compared on one set of examples."
             )
+
+
+def _same_inputs(a: Problem, b: Problem) -> bool:
+    if a.examples != b.examples:
+        return False
+    parts: Iterable[tuple[Batch, Batch]] = zip(a.batches, b.batches, strict=False)
+    if [p.size for p in a.batches] != [p.size for p in b.batches]:
+        everything = torch.arange(a.examples)
+        parts = [(gather(a.batches, everything), gather(b.batches, everything))]
+    for one, two in parts:
+        x, y = dict(tensors_in(one.inputs)), dict(tensors_in(two.inputs))
+        if x.keys() != y.keys() or not all(torch.equal(t.cpu(), y[key].cpu()) for key, t in x.items()):
+            return False
+    return True
 
 
 def plan_batches(examples: int, batch_size: int, seed: int) -> list[Tensor]:
@@ -278,8 +287,9 @@ def zoo_hsic(
 ) -> HsicSums:
     """HSIC between all layers of all models on the same inputs, each batch run once through each model.
 
-    Per batch each layer's Gram matrix is formed and centred as the layer fires, and stacked to V
-    (layers, n²); V Vᵀ holds HSIC of all pairs. Sums over batches come before the ratio (Nguyen et al. 2021).
+    Per batch each layer's Gram matrix is formed as the layer fires; all are then U-centred and stacked to V
+    (layers, n²), and V Vᵀ holds HSIC of all pairs. Sums over batches come before the ratio (Nguyen et al.
+    2021).
     Memory holds one V and ``JACKKNIFE_BLOCKS`` sums, whatever the number of examples.
 
     Args:
@@ -300,6 +310,7 @@ def zoo_hsic(
     patterns = list(layers)
     kernel, policy = kernel or Kernel(), policy or Policy()
     chosen = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
+    arranged = {name: _takes_channels_last(problem) for name, problem in problems.items()}
     units = [(model, layer) for model, names in chosen.items() for layer in names]
     rows = {unit: row for row, unit in enumerate(units)}
     plan = plan_batches(next(iter(problems.values())).examples, batch_size, seed)
@@ -307,19 +318,33 @@ def zoo_hsic(
     blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
     layouts = {name: Layouts(policy.prefix_tokens) for name in problems}
     for index, examples in enumerate(plan):
-        V = torch.full((total, len(examples) ** 2), torch.nan, dtype=torch.float64)
+        grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
         for number, (model, problem) in enumerate(problems.items()):
             batch = gather(problem.batches, examples)
+            if arranged[model]:
+                batch = batch.channels_last()
 
-            def keep(features: Tensor, row: int, V: Tensor = V) -> None:
-                V[row] = _vector(features, estimator, kernel)
+            def keep(features: Tensor, row: int, grams: Tensor = grams) -> None:
+                grams[row] = gram(features, kernel)
 
             output = _run(problem, batch, model, chosen[model], rows, policy, layouts[model], keep)
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
-        blocks[index % len(blocks)] += (V @ V.T).numpy()
+        blocks[index % len(blocks)] += _hsic(grams, estimator)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
+
+
+def _takes_channels_last(problem: Problem) -> bool:
+    """Whether images may lie in memory with their channels last, which processors convolve faster."""
+    batch = gather(problem.batches, torch.arange(1))
+    if problem.device.type != "cpu" or not any(t.ndim == 4 for _, t in tensors_in(batch.inputs)):
+        return False
+    try:
+        problem.output(batch.channels_last())
+    except RuntimeError:  # a view of maps as vectors
+        return False
+    return True
 
 
 def _run(
