@@ -282,13 +282,13 @@ class _Watch:
         for layouts in self.layouts.values() if learner else ():
             layouts.find(output, self.examples, module)  # later shapes are read by it
         for i, collector in self._takers(unit):
-            if not collector.inputs and self._had(i, output):
+            if self._had(i, output) and not (unit.kinds or collector.inputs):
                 continue
             feature = self._feature(output, collector.prefix_tokens, module, unit.name)
             self.guard(i, collector.receive, called, unit, module, shown.get(i), feature)
 
     def _had(self, index: int, tensor: Tensor) -> bool:
-        """Whether a collector has had this very tensor: a container returns its last child's output."""
+        """Whether a collector has had this very tensor: a plain container returns its last child's."""
         version, given = _version(tensor), self.given[index]
         if version is None:
             return False

@@ -221,4 +221,5 @@ def _task(
         members=tuple(m.member for m in members),
         examples=section.examples,
         error=next((m.error for m in members if m.error is not None), None),
+        collects=analysis.collect is not None,
     )

@@ -17,7 +17,7 @@ from landscape.zoo.manifest import read_manifest
 from landscape.zoo.plan import Plan, choose_sections, make_plan
 from landscape.zoo.pool import PoolExecutor, refuse_in_worker
 from landscape.zoo.spec import Builder, ZooSpec
-from landscape.zoo.task import Done, Event, Failed, Listener, Notice, Planned, Setup
+from landscape.zoo.task import Done, Event, Failed, Listener, Notice, Planned, Setup, bundle
 from landscape.zoo.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def _carry_out(plan: Plan, home: Store, executor: Executor, overwrite: bool, emi
         emit(event)
 
     try:
-        executor.run(plan.setup, todo, listen)
+        executor.run(plan.setup, bundle(todo), listen)
     finally:
         home.sweep()  # of workers that were killed
     if done or former != plan.snapshot or not home.consolidated.exists():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from landscape.registry import Scope
@@ -21,6 +21,7 @@ __all__ = [
     "Setup",
     "Started",
     "Task",
+    "bundle",
 ]
 
 
@@ -83,6 +84,8 @@ class Task:
         members: The models: one, two or several.
         examples: How many examples of the data it uses; ``None`` for all.
         error: Why it cannot be done at all (a checkpoint is missing); ``None`` if nothing is known.
+        collects: Whether its analysis can share a pass over the data.
+        companions: Tasks about the same model whose analyses share this one's pass; see `bundle`.
     """
 
     key: str
@@ -95,6 +98,23 @@ class Task:
     members: tuple[Member, ...]
     examples: int | None = None
     error: str | None = None
+    collects: bool = False
+    companions: tuple[Task, ...] = ()
+
+
+def bundle(tasks: Iterable[Task]) -> list[Task]:
+    """The same tasks in the same order, where the first of several that can share a pass knows the others.
+
+    Whoever carries out the first has the others' results at hand; whoever carries out one of the others
+    elsewhere works it out alone, to the same bits.
+    """
+    tasks = list(tasks)
+    sharing: dict[str, list[Task]] = {}
+    for task in tasks:
+        if task.collects and task.error is None:
+            sharing.setdefault(task.members[0].name, []).append(task)
+    others = {group[0].key: tuple(group[1:]) for group in sharing.values()}
+    return [replace(task, companions=others.get(task.key, ())) for task in tasks]
 
 
 @dataclass(frozen=True)

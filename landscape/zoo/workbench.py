@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError
-from landscape.registry import Context, Pair
+from landscape.registry import Context, Pair, run_together
 from landscape.store import Store
 from landscape.zoo.builders import build_data, build_model, find_analysis, importing_from, resolve
 from landscape.zoo.checkpoint import load_into, read_state
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from landscape.core.problem import Problem
+    from landscape.registry import Analysis, Params
 
 __all__ = ["Workbench", "file_stamp"]
 
@@ -49,6 +50,7 @@ class Workbench:
         self._data: tuple[list[Any], str] | None = None
         self._sizes: list[int] = []
         self._last: tuple[Member, Problem] | None = None
+        self._shared: dict[str, xr.Dataset | Exception] = {}
 
     def data(self) -> tuple[list[Any], str]:
         """The batches of the zoo's data, and their content hash.
@@ -160,12 +162,31 @@ class Workbench:
         Raises:
             LandscapeError: If the task's builder, checkpoint, data or options cannot be used.
         """
+        if task.companions:
+            self._share(task, progress)
+        found = self._shared.pop(task.key, None)
+        if isinstance(found, Exception):
+            raise found
+        if found is None:
+            analysis, params = self._asked(task)
+            context = Context(progress, partial)
+            with importing_from(self.setup.folder), _seeded():
+                found = analysis.run(self._subject(task), params, context)
+        return found.assign_attrs(_identity(task))
+
+    def _asked(self, task: Task) -> tuple[Analysis, Params]:
+        """Analysis and options of a task."""
         analysis = find_analysis(task.analysis, self.setup.folder)
-        params = analysis.validate(json.loads(task.options))
-        context = Context(progress, partial)
+        return analysis, analysis.validate(json.loads(task.options))
+
+    def _share(self, task: Task, progress: Callable[[float], None]) -> None:
+        """Carry out a task and its companions in one pass; the results wait for their turn."""
+        self._shared = {}
+        tasks = (task, *task.companions)
         with importing_from(self.setup.folder), _seeded():
-            ds = analysis.run(self._subject(task), params, context)
-        return ds.assign_attrs(_identity(task))
+            asked = [self._asked(t) for t in tasks]
+            results = run_together(self._subject(task), asked, Context(progress))
+        self._shared = {t.key: result for t, result in zip(tasks, results, strict=True)}
 
     def _subject(self, task: Task) -> Any:
         if task.scope == "group":
