@@ -1,0 +1,255 @@
+"""Cost of one point of a loss surface: landscape, bare forward passes, loss-landscapes, landscaper.
+
+    python benchmarks/surface.py [--examples 512] [--steps 5] [--repeats 5]
+
+The rivals are optional (``pip install --no-deps loss-landscapes landscaper``). All sides get the same
+models, examples, points and threads; their losses are compared where their points coincide. Repeats of
+all sides alternate; medians of the processor time per point are compared, which a busy machine disturbs
+less than the clock. A surface of landscape also measures standard errors and accuracy at each point, and
+costs two or three points more than its grid, for its centre.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import importlib
+import importlib.util
+import io
+import statistics
+import sys
+import time
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+import landscape
+from landscape.core.plane import Plane, given_plane
+from landscape.core.surface import Evaluator
+from landscape.core.tuning import probe, recut
+from landscape.reference import models
+
+BATCH = 256
+BARE_LIMIT = 1.05
+RIVAL_TARGET = 1.8
+DISTANCE = 0.2
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every side is given."""
+
+    model: nn.Module
+    x: Tensor
+    y: Tensor
+    problem: landscape.Problem
+    plane: Plane
+    steps: int
+
+    @property
+    def offsets(self) -> range:
+        """Grid indices from the centre: the points are θ + i d₁ + j d₂."""
+        half = self.steps // 2
+        return range(-half, self.steps - half)
+
+
+Side = Callable[[], np.ndarray]
+
+
+def rival(name: str) -> types.ModuleType | None:
+    """A rival's module; landscaper's without its package, whose plots need more than we do."""
+    if name == "loss_landscapes":
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            return None
+    if name in sys.modules:
+        return importlib.import_module(f"{name}.compute")
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        return None
+    package = types.ModuleType(name)
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules[name] = package
+    try:
+        return importlib.import_module(f"{name}.compute")
+    except ImportError:
+        return None
+
+
+@torch.no_grad()
+def bare(problem: landscape.Problem, points: int) -> Side:
+    """Forward passes and losses alone, as many as there are points."""
+    batches = [(b.inputs, b.target) for b in problem.batches]
+
+    def run() -> np.ndarray:
+        with torch.no_grad():
+            for _ in range(points):
+                for x, y in batches:
+                    F.cross_entropy(problem.module(x), y, reduction="none")
+        return np.full((0, 0), np.nan)
+
+    return run
+
+
+def ours(task: Task, problem: landscape.Problem) -> Side:
+    """The points of a surface with all their measures, as `landscape.surface` takes them."""
+    evaluator = Evaluator(problem, task.plane)
+    return lambda: np.array(
+        [[evaluator.values((float(i), float(j)))["loss"] for i in task.offsets] for j in task.offsets]
+    )
+
+
+def loss_landscapes(task: Task, package: types.ModuleType) -> Side:
+    """Their plane through three models: a corner of our grid and the ends of its sides."""
+    low = task.offsets[0]
+    # their walk takes a step along the second direction before it measures
+    corner = moved(task, low, low - 1)
+    ends = moved(task, low + task.steps, low - 1), moved(task, low, low - 1 + task.steps)
+    metric = importlib.import_module("loss_landscapes.metrics").Loss(F.cross_entropy, task.x, task.y)
+
+    def run() -> np.ndarray:
+        start = copy.deepcopy(corner)
+        with torch.no_grad():
+            found = package.planar_interpolation(start, *ends, metric, steps=task.steps)
+        return np.asarray(found).T
+
+    return run
+
+
+def landscaper(task: Task, module: types.ModuleType) -> Side:
+    """Their plane along directions that their own normalisation leaves as ours are."""
+    parameters = list(task.model.parameters())
+    directions = [pieces(d, parameters) for d in task.plane.directions]
+
+    def loss(model: nn.Module, data: tuple[Tensor, Tensor]) -> float:
+        return float(F.cross_entropy(model(data[0]), data[1]))
+
+    def run() -> np.ndarray:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            found, _ = module.compute_loss_landscape(
+                task.model, (task.x, task.y), directions, loss, task.steps, DISTANCE, dim=2, device="cpu"
+            )
+        return np.asarray(found).T
+
+    return run
+
+
+def moved(task: Task, i: int, j: int) -> nn.Module:
+    """The model at θ + i d₁ + j d₂."""
+    model = copy.deepcopy(task.model)
+    steps = pieces(i * task.plane.directions[0] + j * task.plane.directions[1], list(model.parameters()))
+    with torch.no_grad():
+        for parameter, step in zip(model.parameters(), steps, strict=True):
+            parameter += step
+    return model
+
+
+def pieces(vector: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """A flat vector in the shapes of the parameters."""
+    parts = torch.split(vector, [p.numel() for p in parameters])
+    return [part.view(p.shape).clone() for part, p in zip(parts, parameters, strict=True)]
+
+
+def make_task(model: nn.Module, examples: int, steps: int) -> Task:
+    """Random images and labels; Gaussian directions scaled as landscaper does, tensor by tensor."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(examples, 3, 32, 32, generator=generator)
+    y = torch.randint(10, (examples,), generator=generator)
+    problem = landscape.Problem(model, "cross_entropy", (x, y), batch_size=BATCH)
+    directions = []
+    for _ in range(2):
+        parts = [torch.randn(p.shape, generator=generator) for p in model.parameters()]
+        parts = [d * d.numel() ** 0.5 / d.norm() for d in parts]
+        flat = torch.cat([d.reshape(-1) for d in parts])
+        directions.append(flat * problem.theta.norm() * DISTANCE / (steps / 2) / flat.norm())
+    return Task(model, x, y, problem, given_plane(problem, directions), steps)
+
+
+def compare(name: str, task: Task, repeats: int) -> dict[str, float]:
+    """Time all sides in turn and print their medians; returns seconds per point."""
+    cut = probe(task.problem)
+    tuned = recut(task.problem, cut)
+    points = task.steps**2
+    sides: dict[str, Side] = {
+        "bare forward passes": bare(task.problem, points),
+        "landscape": ours(task, task.problem),
+        "bare, tuned": bare(tuned, points),
+        "landscape, tuned": ours(task, tuned),
+    }
+    for package, make in (("loss_landscapes", loss_landscapes), ("landscaper", landscaper)):
+        module = rival(package)
+        if module is None:
+            print(f"  {package} is not installed: left out")
+        else:
+            sides[package] = make(task, module)
+    results = {side: run() for side, run in sides.items()}  # warm-up, and the values
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side, run in sides.items():
+            start = time.process_time()
+            run()
+            times[side].append((time.process_time() - start) / points)
+    size = f"{task.problem.size / 1e6:.2f} M parameters"
+    print(f"{name}: {size}, {len(task.x)} images of 32 x 32, {task.steps} x {task.steps} points")
+    print(f"  tuned: micro-batches of {cut.micro_batch or BATCH}, channels last: {cut.channels_last}")
+    print("  side                    ms per point (least ... most)   of bare   largest difference in loss")
+    base = statistics.median(times["bare forward passes"])
+    for side, taken in times.items():
+        found, exact = results[side], results["landscape"]
+        # loss-landscapes shifts every other line of points by one step, so those are no points of ours
+        same = found[:, ::2] - exact[:, ::2] if found.size else np.zeros((0, 0))
+        gap = f"{np.abs(same).max():.1e}" if found.size else ""
+        middle = statistics.median(taken)
+        print(
+            f"  {side:22} {1e3 * middle:9.1f} ({1e3 * min(taken):.1f} ... {1e3 * max(taken):.1f})"
+            f"   {middle / base:9.3f}   {gap:>12}"
+        )
+    return {side: statistics.median(taken) for side, taken in times.items()}
+
+
+def main() -> int:
+    """Run both models; the exit status is 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--examples", type=int, default=512)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    nets = {
+        "ResNet-20": models.resnet(width=16, blocks=(3, 3, 3), in_channels=3),
+        "ViT": models.vit(dim=96, depth=4, heads=4, patch=4, image=32, in_channels=3),
+    }
+    missed = []
+    for name, model in nets.items():
+        found = compare(name, make_task(model.eval(), options.examples, options.steps), options.repeats)
+        ratios = {
+            "landscape / bare": found["landscape"] / found["bare forward passes"],
+            "landscape, tuned / bare, tuned": found["landscape, tuned"] / found["bare, tuned"],
+        }
+        missed += [f"{name}: {what} = {ratio:.3f}" for what, ratio in ratios.items() if ratio > BARE_LIMIT]
+        print(
+            "  "
+            + "; ".join(f"{what} {ratio:.3f}" for what, ratio in ratios.items())
+            + f" (limit {BARE_LIMIT})"
+        )
+        if "loss_landscapes" in found:
+            faster = found["loss_landscapes"] / found["landscape, tuned"]
+            print(f"  {faster:.2f} times faster than loss-landscapes (target {RIVAL_TARGET} on the ResNet)")
+            if name == "ResNet-20" and faster < RIVAL_TARGET:
+                missed.append(f"{name}: {faster:.2f} times faster than loss-landscapes")
+        print()
+    for line in missed:
+        print("MISSED", line)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
