@@ -240,7 +240,7 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
     return FigureSpec(
         name,
         f"{title} by model",
-        Axis("model", categories=tuple(datasets)),
+        Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
         axis,
         tuple(marks),
         f"{title} of each model. Bars: {resamples}.{bias}",

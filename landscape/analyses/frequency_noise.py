@@ -36,7 +36,7 @@ class FrequencyNoiseParams(Params):
         description="centres of the bands, in π rad/pixel",
     )
     width: float = Field(0.1, gt=0.0, description="width of a band, in π rad/pixel")
-    sigma: float = Field(0.1, gt=0.0, description="standard deviation of the noise before a band is cut out")
+    sigma: float = Field(0.3, gt=0.0, description="standard deviation of the noise before a band is cut out")
     energy: Literal["noise", "equal"] = Field(
         "noise",
         description="noise = as cut out, so wider rings hold more; equal = every band scaled to rms sigma",
@@ -198,7 +198,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         figures.append(
             FigureSpec(
                 f"{name}_change",
-                f"Change of the {label} by the frequency of added noise",
+                f"{name.capitalize()} by the frequency of added noise",
                 x,
                 Axis(f"change of the {label}", y_unit),
                 tuple(marks),
