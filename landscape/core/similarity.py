@@ -33,6 +33,7 @@ __all__ = [
     "normalized",
     "plan_batches",
     "u_center",
+    "zoo_grams",
     "zoo_hsic",
 ]
 
@@ -333,6 +334,60 @@ def zoo_hsic(
             progress((index + (number + 1) / len(problems)) / len(plan))
         blocks[index % len(blocks)] += _hsic(grams, estimator)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
+
+
+@torch.no_grad()
+def zoo_grams(
+    problems: Mapping[str, Problem],
+    *,
+    layers: Iterable[str] = ("*",),
+    most_layers: int = 8,
+    sample: int = 256,
+    policy: Policy | None = None,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> tuple[list[tuple[str, str]], list[Array], list[Array | None]]:
+    """Gram matrices of all layers of all models on one shared sample of the inputs.
+
+    Args:
+        problems: The models, by name, on the same inputs.
+        layers: Globs over module names, the same for all models.
+        most_layers: See `choose_layers`.
+        sample: Largest number of examples n, taken by the seed.
+        policy: How outputs become features.
+        seed: Seed of the sample.
+        progress: Called with the finished fraction.
+
+    Returns:
+        (model, layer) of each unit; the Gram matrix (n, n) of its centred features, float64; and each
+        model's output (n, C), ``None`` if it is no such matrix.
+
+    Raises:
+        InputError: As `zoo_hsic`.
+    """
+    check_same_inputs(problems)
+    patterns, policy = list(layers), policy or Policy()
+    total = next(iter(problems.values())).examples
+    examples = torch.cat(plan_batches(total, total, seed))[:sample]
+    units: list[tuple[str, str]] = []
+    grams: list[Array] = []
+    outputs: list[Array | None] = []
+    for number, (model, problem) in enumerate(problems.items()):
+        names = choose_layers(problem, patterns, most_layers)
+        rows = {(model, name): len(units) + row for row, name in enumerate(names)}
+        units += [(model, name) for name in names]
+        found: dict[int, Array] = {}
+
+        def keep(features: Tensor, row: int, found: dict[int, Array] = found) -> None:
+            found[row] = gram(features.double()).cpu().numpy()
+
+        batch = gather(problem.batches, examples)
+        output = _run(problem, batch, model, names, rows, policy, Layouts(policy.prefix_tokens), keep)
+        grams += [found[row] for row in sorted(found)]
+        fits = isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2
+        outputs.append(output.double().cpu().numpy() if fits else None)
+        progress((number + 1) / len(problems))
+    return units, grams, outputs
 
 
 def _takes_channels_last(problem: Problem) -> bool:

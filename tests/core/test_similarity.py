@@ -23,6 +23,7 @@ from landscape.core.similarity import (
     normalized,
     plan_batches,
     u_center,
+    zoo_grams,
     zoo_hsic,
 )
 from landscape.errors import InputError
@@ -330,3 +331,18 @@ def test_block_of_two_models():
     assert int(ds["matched_layers"].sel(model="a", other="b")) == 2
     with pytest.raises(InputError, match="no model 'c'"):
         block(ds, "c")
+
+
+def test_grams_of_one_shared_sample():
+    """Oracle: features taken by hand from the caller's model on the sampled examples."""
+    model, (x, _) = CASES["mlp"].model().eval(), vectors(30)
+    problem = Problem(model, "cross_entropy", vectors(30), batch_size=7)
+    units, grams, outputs = zoo_grams({"a": problem, "b": problem}, layers=["0", "2"], sample=12, seed=5)
+    assert units == [("a", "0"), ("a", "2"), ("b", "0"), ("b", "2")]
+    index = plan_batches(30, 30, 5)[0][:12]
+    with torch.no_grad():
+        hidden = model[0](x[index])
+        torch.testing.assert_close(torch.from_numpy(outputs[0]), model(x[index]))
+    hidden = hidden - hidden.mean(0)
+    for gram_ in (grams[0], grams[2]):
+        torch.testing.assert_close(torch.from_numpy(gram_), hidden @ hidden.T)

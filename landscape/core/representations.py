@@ -1,0 +1,110 @@
+"""Other measures of similarity, all from centred Gram matrices (n, n) of one shared sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, rel_entr
+from scipy.stats import rankdata
+
+from landscape.core.problem import Problem
+
+__all__ = ["Representation", "agreement", "jensen_shannon"]
+__all__ += ["mutual_neighbours", "procrustes", "rsa", "svcca", "weight_distance"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What the measures need of a layer.
+
+    Attributes:
+        scores: Principal components' scores (n, r), scaled to Frobenius norm 1: the layer up to rotation
+            and scale.
+        directions: Orthonormal columns (n, k): the leading components that hold the share of variance.
+        ranks: Ranks (n(n−1)/2,) of the distances between examples.
+        neighbours: Which examples are among each one's k nearest (n, n), without itself.
+    """
+
+    scores: Array
+    directions: Array
+    ranks: Array
+    neighbours: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, gram: Array, variance: float = 0.99, k: int = 10) -> Representation:
+        """From the Gram matrix (n, n) of centred features.
+
+        Args:
+            gram: K.
+            variance: Share of variance that `svcca` keeps.
+            k: Neighbours of each example.
+        """
+        values, vectors = np.linalg.eigh(gram)
+        values, vectors = np.clip(values[::-1], 0.0, None), vectors[:, ::-1]
+        total = values.sum()
+        keep = values > total * len(gram) * np.finfo(np.float64).eps
+        scores = vectors[:, keep] * np.sqrt(values[keep] / total)
+        count = int(np.searchsorted(np.cumsum(values) / total, variance - 1e-12)) + 1
+        norms = np.diagonal(gram)
+        squares = norms[:, None] + norms - 2.0 * gram
+        upper = squares[np.triu_indices(len(gram), 1)]
+        np.fill_diagonal(squares, np.inf)
+        neighbours = np.zeros(gram.shape, dtype=bool)
+        np.put_along_axis(neighbours, np.argsort(squares, axis=1, kind="stable")[:, :k], True, axis=1)
+        return cls(scores, vectors[:, :count], rankdata(upper), neighbours)
+
+
+def procrustes(a: Representation, b: Representation) -> float:
+    """Least ‖A − BR‖² over rotations R with ‖A‖ = ‖B‖ = 1: 2 − 2‖AᵀB‖_*, from 0 to 2 (Ding et al. 2021)."""
+    return float(2.0 - 2.0 * np.linalg.svd(a.scores.T @ b.scores, compute_uv=False).sum())
+
+
+def svcca(a: Representation, b: Representation) -> float:
+    """Mean canonical correlation of the leading principal components (Raghu et al. 2017)."""
+    return float(np.linalg.svd(a.directions.T @ b.directions, compute_uv=False).mean())
+
+
+def rsa(a: Representation, b: Representation) -> float:
+    """Spearman's correlation of the distances between examples (Kriegeskorte et al. 2008)."""
+    return float(np.corrcoef(a.ranks, b.ranks)[0, 1])
+
+
+def mutual_neighbours(a: Representation, b: Representation) -> float:
+    """Mean share of k nearest neighbours in common (Huh et al. 2024)."""
+    return float((a.neighbours & b.neighbours).sum() / a.neighbours.sum())
+
+
+# Models
+
+
+def agreement(a: Array, b: Array) -> float:
+    """Share of examples for which two sets of logits (n, C) have the same largest entry."""
+    return float((a.argmax(1) == b.argmax(1)).mean()) if a.shape == b.shape else float("nan")
+
+
+def jensen_shannon(a: Array, b: Array) -> float:
+    """Mean Jensen-Shannon divergence between the distributions of logits (n, C), in nats: 0 to ln 2."""
+    if a.shape != b.shape:
+        return float("nan")
+    p, q = np.exp(log_softmax(a, axis=1)), np.exp(log_softmax(b, axis=1))
+    middle = (p + q) / 2
+    return float(0.5 * (rel_entr(p, middle) + rel_entr(q, middle)).sum(1).mean())
+
+
+def weight_distance(a: Problem, b: Problem) -> float:
+    """‖θ_a − θ_b‖ over all parameters; NaN unless names and shapes agree."""
+    one: Mapping[str, object] = {n: p.shape for n, p in a.module.named_parameters()}
+    two: Mapping[str, object] = {n: p.shape for n, p in b.module.named_parameters()}
+    if one != two:
+        return float("nan")
+    others = dict(b.module.named_parameters())
+    squares = [
+        float((p.detach().double() - others[n].detach().double()).square().sum())
+        for n, p in a.module.named_parameters()
+    ]
+    return float(sum(squares) ** 0.5)

@@ -1,0 +1,96 @@
+"""Other measures of similarity against scipy, NumPy on the features themselves, and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.spatial
+import scipy.stats
+from cases import CASES
+
+from landscape.core.representations import (
+    Representation,
+    agreement,
+    jensen_shannon,
+    mutual_neighbours,
+    procrustes,
+    rsa,
+    svcca,
+    weight_distance,
+)
+
+MEASURES = {procrustes: 0.0, svcca: 1.0, rsa: 1.0, mutual_neighbours: 1.0}
+
+
+def features(seed, n=40, p=6):
+    x = np.random.default_rng(seed).normal(size=(n, p))
+    return x - x.mean(0)
+
+
+def related():
+    x = features(0)
+    y = x @ np.random.default_rng(1).normal(size=(6, 8)) + 0.5 * features(2, p=8)
+    return x, y - y.mean(0)
+
+
+def of(x, **options):
+    return Representation.of(x @ x.T, **options)
+
+
+@pytest.mark.parametrize(("measure", "same"), MEASURES.items())
+def test_rotated_and_scaled_is_the_same(measure, same):
+    """Oracle: none of the measures sees a rotation or a scale; unrelated features are not the same."""
+    x = features(0)
+    rotation = scipy.stats.ortho_group.rvs(6, random_state=0)
+    assert measure(of(x), of(3.0 * x @ rotation)) == pytest.approx(same, abs=1e-9)
+    assert abs(measure(of(x), of(features(9))) - same) > 0.3
+
+
+def test_procrustes_is_scipys():
+    """Oracle: `scipy.linalg.orthogonal_procrustes` on the features, padded to one width."""
+    x, y = (f / np.linalg.norm(f) for f in related())
+    wide = np.pad(x, ((0, 0), (0, 2)))
+    rotation, _ = scipy.linalg.orthogonal_procrustes(wide, y)
+    oracle = np.linalg.norm(wide @ rotation - y) ** 2
+    assert procrustes(of(x), of(y)) == pytest.approx(oracle, rel=1e-9)
+
+
+def test_svcca_is_cca_by_qr():
+    """Oracle: with all variance kept, the cosines of `scipy.linalg.subspace_angles`."""
+    x, y = related()
+    cosines = np.cos(scipy.linalg.subspace_angles(x, y))
+    assert svcca(of(x, variance=1.0), of(y, variance=1.0)) == pytest.approx(cosines.mean(), rel=1e-6)
+
+
+def test_rsa_is_scipys():
+    """Oracle: `scipy.stats.spearmanr` of `scipy.spatial.distance.pdist`."""
+    x, y = related()
+    oracle = scipy.stats.spearmanr(*(scipy.spatial.distance.pdist(f) for f in (x, y))).statistic
+    assert rsa(of(x), of(y)) == pytest.approx(oracle, abs=1e-9)
+
+
+def test_neighbours_are_those_of_a_tree():
+    """Oracle: `scipy.spatial.cKDTree`."""
+    x, y = related()
+    sets = [scipy.spatial.cKDTree(f).query(f, 6)[1][:, 1:] for f in (x, y)]
+    oracle = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(*sets, strict=True)])
+    assert mutual_neighbours(of(x, k=5), of(y, k=5)) == pytest.approx(oracle)
+
+
+def test_outputs():
+    """Oracle: two certain and contrary answers are ln 2 apart; the same answers are 0 apart."""
+    a, b = np.array([[50.0, 0.0], [0.0, 50.0]]), np.array([[50.0, 0.0], [50.0, 0.0]])
+    assert agreement(a, b) == 0.5
+    assert jensen_shannon(a, b) == pytest.approx(0.5 * np.log(2))
+    assert jensen_shannon(a, a) == 0.0
+    assert np.isnan(agreement(a, np.zeros((2, 3))))
+    assert np.isnan(jensen_shannon(a, np.zeros((2, 3))))
+
+
+def test_weight_distance():
+    """Oracle: the norm of the difference of the flat vectors."""
+    one, two = CASES["mlp"].problem(), CASES["mlp"].problem()
+    with two.at(two.theta + 0.5):
+        assert weight_distance(one, two) == pytest.approx(0.5 * one.size**0.5)
+    assert np.isnan(weight_distance(one, CASES["attention"].problem()))
