@@ -29,10 +29,12 @@ class SampleVariance:
 
     def add(self, feature: Tensor) -> None:
         """Add samples (B, ...)."""
-        n, mean = len(feature), feature.mean(0, dtype=torch.float64)
-        rounded = mean.to(feature.dtype)
-        squares = float((feature - rounded).square().sum(dtype=torch.float64))
-        squares -= n * float((mean - rounded).square().sum())
+        # Centred in the feature's own precision, which is fast; what that leaves is put right in float64.
+        n, rough = len(feature), feature.mean(0)
+        centered = feature - rough
+        rest = centered.mean(0).double()
+        mean = rough.double() + rest
+        squares = float(centered.flatten(1).square().sum(1).double().sum()) - n * float(rest.square().sum())
         if self._mean is None:
             self.count, self._mean, self._squares = n, mean, squares
             return
