@@ -37,6 +37,7 @@ class Variable:
         unit: The unit as shown on an axis; ``"1"`` for a pure number, ``""`` for labels.
         kind: What it holds.
         optional: Whether a dataset may come without it.
+        unbounded: Whether infinity is an ordinary value of it, not a sign of trouble.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Variable:
     unit: str = "1"
     kind: Kind = "float"
     optional: bool = False
+    unbounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ class Schema:
                 raise SchemaError(
                     f"'{name}' has shape {array.shape} but the schema gives it dimensions {want.dims}."
                 )
-            arrays[name] = xr.Variable(want.dims, array, {"units": want.unit, "long_name": want.meaning})
+            attrs_of: dict[str, Any] = {"units": want.unit, "long_name": want.meaning}
+            if want.unbounded:
+                attrs_of["unbounded"] = 1
+            arrays[name] = xr.Variable(want.dims, array, attrs_of)
         coords = {v.name: arrays[v.name] for v in self.coords if v.name in arrays}
         variables = {v.name: arrays[v.name] for v in self.variables if v.name in arrays}
         try:

@@ -79,7 +79,13 @@ def _schema() -> Schema:
             Variable("minimum_x", ("minimum",), "step of a minimum along x", STEPS),
             Variable("minimum_y", ("minimum",), "step of a minimum along y", STEPS),
             loss("minimum_loss", ("minimum",), "loss at a minimum"),
-            loss("minimum_saddle", ("minimum",), "loss where it joins a deeper one; ∞ for the deepest"),
+            Variable(
+                "minimum_saddle",
+                ("minimum",),
+                "loss where it joins a deeper one; ∞ for the deepest",
+                LOSS_UNIT,
+                unbounded=True,
+            ),
             Variable("minimum_into", ("minimum",), "the minimum it joins; -1 for none", kind="int"),
         ),
     )  # fmt: skip

@@ -31,6 +31,11 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+MOST_CATEGORIES = 24
+"""Categories that an axis has room to name; of more, every second, third, ... is named."""
+
+MOST_RANKS = 20
+
 MOST_NAMED_LINES = 8
 """Lines coloured by value get a legend up to this many, a colour bar beyond."""
 
@@ -77,14 +82,24 @@ class Arrangement:
         return bool(value > low + (0.8 if name == "x" else 0.92) * (high - low))
 
     def ticks(self, spec: FigureSpec, name: Literal["x", "y"]) -> list[float] | None:
-        """Tick values that back ends must set themselves: those of categories and symlog axes."""
+        """Tick values that back ends must set themselves: of categories, ranks and symlog axes."""
         axis = spec.x if name == "x" else spec.y
         if axis.categories is not None:
-            return [float(i) for i in range(len(axis.categories))]
+            stride = -(-len(axis.categories) // MOST_CATEGORIES)  # the others would overlap
+            return [float(i) for i in range(0, len(axis.categories), stride)]
+        if name == "x" and axis.scale == "linear" and (ranks := _ranks(spec)):
+            return ranks
         if axis.scale == "symlog":
             low, high = axis.limits or self.extents[name]
             return symlog_ticks(low, high, axis.linthresh)
         return None
+
+
+def _ranks(spec: FigureSpec) -> list[float]:
+    """The whole numbers at which bars or stems stand; none if they stand elsewhere, or at too many."""
+    found = {float(x) for m in spec.marks if isinstance(m, Bars | Stems) for x in np.asarray(m.x)}
+    whole = all(np.isfinite(x) and x == round(x) for x in found)
+    return sorted(found) if whole and len(found) <= MOST_RANKS else []
 
 
 def arrange(spec: FigureSpec) -> Arrangement:

@@ -298,14 +298,16 @@ class _Drawing:
         if ticks is not None:
             which.set_major_locator(FixedLocator(ticks))
             which.set_minor_locator(NullLocator())
-            texts = [number(t) for t in ticks] if axis.categories is None else axis.categories
+            names = axis.categories
+            texts = [number(t) if names is None else names[round(t)] for t in ticks]
             which.set_major_formatter(FixedFormatter([_plain(t) for t in texts]))
         elif self.spec.equal and axis.scale == "linear":
             which.set_major_locator(MaxNLocator(5))
         if axis.categories is not None:
             which.grid(False)
-            if name == "x" and max(map(len, axis.categories)) * len(axis.categories) > 60:
-                self.axes.tick_params("x", rotation=45)
+            long = max(map(len, axis.categories)) * len(axis.categories)
+            if name == "x" and long > 60:
+                self.axes.tick_params("x", rotation=45 if long < 200 else 90)
                 for label in self.axes.get_xticklabels():
                     label.set(ha="right", rotation_mode="anchor")
 

@@ -52,15 +52,18 @@ _GRID = "rgba(128,136,148,0.22)"
 _TEXT = "#2b3138"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _HEIGHT = 380
+_FIELD = 560  # a square field, or one with many rows
 _LEGEND_ROW = 21
 _LONGEST_NAME = 44
 _CATEGORY = 14  # characters of a category on one line
+_WRAPPED = 8  # most categories whose names are wrapped; more are turned upright
 
 
 def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The layout of a figure: the legend stands below the axes, and the height grows with it."""
     title = escape(spec.title)
     entries = [spec.marks[i].series for i in arrangement.named]  # type: ignore[union-attr]
+    tall = spec.equal or (has_field(spec) and len(spec.y.categories or ()) > _WRAPPED)
     out: dict[str, Any] = {
         "template": go.layout.Template(),
         "font": {"family": _FONT, "size": 12, "color": _TEXT},
@@ -71,7 +74,7 @@ def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str
         "shapes": list(shapes),
         "hovermode": "closest",
         "barmode": "overlay",
-        "height": _HEIGHT + _legend_rows(entries) * _LEGEND_ROW + (30 if title else 0),
+        "height": (_FIELD if tall else _HEIGHT) + _legend_rows(entries) * _LEGEND_ROW + (30 if title else 0),
         "margin": {"l": 60, "r": 16, "t": 44 if title else 28, "b": 48},
         "showlegend": len(entries) > 1,
         "legend": {
@@ -120,7 +123,7 @@ def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, An
         "minexponent": 5,
     }
     if axis.scale == "log":
-        low, high = arrangement.extents[name]
+        low, high = axis.limits or arrangement.extents[name]
         out["dtick"] = _log_step(low, high)
         if low >= 1e-4 and high <= 1e5:
             out["tickformat"] = "~g"  # 0.01 reads better than a power
@@ -128,26 +131,32 @@ def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, An
             out["tickfont"] = {"size": 10}  # plotly sets powers a quarter larger
     ticks = arrangement.ticks(spec, "x" if name == "x" else "y")
     if ticks is not None:
-        texts = escaped(axis.categories or [number(t) for t in ticks])
-        if axis.categories is not None and name == "x":
-            texts = ["<br>".join(wrap(text, _CATEGORY)) for text in texts]
+        names = axis.categories
+        texts = escaped([number(t) if names is None else names[round(t)] for t in ticks])
+        if names is not None and name == "x":
+            if len(texts) > _WRAPPED:
+                out["tickangle"] = 90
+            else:
+                texts = ["<br>".join(wrap(text, _CATEGORY)) for text in texts]
+        if names is not None and len(texts) > _WRAPPED:
+            out["tickfont"] = {"size": 10}
         out |= {"tickmode": "array", "tickvals": on_axis(axis, ticks), "ticktext": texts}
     if axis.categories is not None:
         out["showgrid"] = False
     if axis.limits is not None:
         ends = np.log10(axis.limits) if axis.scale == "log" else on_axis(axis, axis.limits)
         out["range"] = [float(end) for end in ends]
-    elif has_field(spec):
-        out["constrain"] = "domain"
+    if has_field(spec) or spec.equal:
+        out["constrain"] = "domain"  # the axes end where the field does
     if spec.equal and name == "y":
-        out |= {"scaleanchor": "x", "scaleratio": 1, "constrain": "domain"}
+        out |= {"scaleanchor": "x", "scaleratio": 1}
     return out
 
 
 def _log_step(low: float, high: float) -> int | str:
     """Ticks at decades on a long log axis, at 1, 2, 5 on a short one."""
     decades = float(np.log10(high) - np.log10(low))
-    return max(1, round(decades / 8)) if decades > 1.5 else "D2"
+    return max(1, round(decades / 8)) if decades > 2 else "D2"
 
 
 def on_axis(axis: Axis, values: Any) -> Array:

@@ -104,7 +104,8 @@ def _converged(ds: xr.Dataset) -> bool:
 
 
 def _infinite(ds: xr.Dataset) -> bool:
-    return any(bool(np.isinf(v.values).any()) for v in ds.data_vars.values() if v.dtype.kind == "f")
+    plain = (v for v in ds.data_vars.values() if v.dtype.kind == "f" and "unbounded" not in v.attrs)
+    return any(bool(np.isinf(v.values).any()) for v in plain)
 
 
 def _count(n: int, noun: str) -> str:

@@ -49,6 +49,14 @@ def stamp(ds: xr.Dataset, model: str, label: str, **more: Any) -> xr.Dataset:
 def build(name: str, data: dict[str, Any], model: str, label: str, **more: Any) -> xr.Dataset:
     analysis = landscape.analyses()[name]
     parameters = analysis.params().model_dump_json()
+    declared = (*analysis.schema.coords, *analysis.schema.variables)
+    sizes = {
+        d: n for v in declared if v.name in data for d, n in zip(v.dims, np.shape(data[v.name]), strict=True)
+    }
+    blank = {"float": 0.0, "int": 0, "bool": False, "str": ""}
+    for v in declared:  # what these tests do not look at
+        if v.name not in data and not v.optional:
+            data[v.name] = np.full([sizes.get(d, 1) for d in v.dims], blank[v.kind])
     ds = analysis.schema.dataset(data, {"analysis": name, "parameters": parameters})
     return stamp(ds, model, label, **more)
 
