@@ -254,6 +254,10 @@ def test_a_trajectory_carries_true_losses_and_distances():
     assert float(ds["marker_distance"][:-1].min()) > 0.01
     kinds = [type(m) for m in landscape.surface.plots({"a": ds})[0].marks]
     assert kinds == [Heatmap, Line, Points]
+    figures = {f.name: f for f in landscape.surface.plots({"a": ds})}
+    own, projected = figures["checkpoints"].marks
+    np.testing.assert_array_equal(own.y, true)
+    np.testing.assert_array_equal(projected.y, ds["marker_plane_loss"])
 
 
 @pytest.mark.parametrize(
