@@ -72,10 +72,16 @@ def subject_for(analysis: Analysis) -> object:
 _results: dict[str, xr.Dataset] = {}
 
 
+def options_of(analysis: Analysis) -> dict[str, object]:
+    """Default options, but for a grid of points, which is made coarse to be quick."""
+    steps = analysis.params.model_fields.get("steps")
+    return {"steps": (9, 7)} if steps is not None and isinstance(steps.default, tuple) else {}
+
+
 def result_of(analysis: Analysis) -> xr.Dataset:
-    """The analysis' result with default options, computed once for all tests."""
+    """The analysis' result, computed once for all tests."""
     if analysis.name not in _results:
-        _results[analysis.name] = analysis.run(subject_for(analysis), analysis.validate({}))
+        _results[analysis.name] = analysis.run(subject_for(analysis), analysis.validate(options_of(analysis)))
     return _results[analysis.name]
 
 
@@ -88,13 +94,15 @@ def test_result_holds_what_the_schema_declares(analysis: Analysis) -> None:
         assert "units" in variable.attrs, name
     assert ds.attrs["analysis"] == analysis.name
     assert ds.attrs["schema_version"] == analysis.schema.version
-    assert json.loads(ds.attrs["parameters"]) == json.loads(analysis.validate({}).model_dump_json())
+    assert json.loads(ds.attrs["parameters"]) == json.loads(
+        analysis.validate(options_of(analysis)).model_dump_json()
+    )
     assert all(isinstance(v, str | int | float) for v in ds.attrs.values())
 
 
 @each
 def test_same_seed_gives_the_same_bits(analysis: Analysis) -> None:
-    again = analysis.run(subject_for(analysis), analysis.validate({}))
+    again = analysis.run(subject_for(analysis), analysis.validate(options_of(analysis)))
     xr.testing.assert_identical(again.drop_attrs(), result_of(analysis).drop_attrs())
 
 
@@ -113,7 +121,7 @@ def test_caller_model_is_untouched(analysis: Analysis) -> None:
         "pair": (problem, state, state),
         "group": ({"a": problem, "b": problem},),
     }
-    analysis(*subjects[analysis.scope])
+    analysis(*subjects[analysis.scope], **options_of(analysis))
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(m.training for m in model.modules())
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
@@ -171,7 +179,9 @@ def test_summary_is_numbers_with_meaning(analysis: Analysis) -> None:
 @each
 def test_progress_rises_to_one(analysis: Analysis) -> None:
     seen: list[float] = []
-    analysis.run(subject_for(analysis), analysis.validate({}), Context(progress=seen.append))
+    analysis.run(
+        subject_for(analysis), analysis.validate(options_of(analysis)), Context(progress=seen.append)
+    )
     assert seen, "long work reports its progress"
     assert all(0.0 <= f <= 1.0 for f in seen)
     assert seen[-1] > 0.5
