@@ -65,6 +65,7 @@ class Residual(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, H, W) to (B, C', H', W')."""
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
@@ -89,6 +90,7 @@ class Encoder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps tokens (B, T, D) to tokens."""
         b, t, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         weights = (q @ k.mT * (d // self.heads) ** -0.5).softmax(-1)
@@ -107,6 +109,7 @@ class Transformer(nn.Module):
         self.norm, self.head = nn.LayerNorm(64), nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps images (B, 3, 32, 32) to logits (B, 10)."""
         x = self.patches(x).flatten(2).transpose(1, 2) + self.position
         return self.head(self.norm(self.layers(x)).mean(1))
 
@@ -134,10 +137,12 @@ class Task:
 
     @property
     def batches(self) -> list[tuple[Tensor, Tensor]]:
+        """The data in batches."""
         return list(zip(self.x.split(self.batch), self.y.split(self.batch), strict=True))
 
     @property
     def size(self) -> int:
+        """Number of parameters n."""
         return sum(p.numel() for p in self.model.parameters())
 
     def vectors(self) -> Tensor:
@@ -146,6 +151,7 @@ class Task:
 
 
 def make_task(name: str, examples: int, batch: int) -> Task:
+    """A model with random weights and random data."""
     make, shape, classes = MODELS[name]
     torch.manual_seed(0)
     model = make().eval()
@@ -188,12 +194,14 @@ def plain(task: Task) -> Product:
 
 
 def ours(task: Task, *, budget: int = 0, matrix: str = "hessian") -> Product:
+    """Landscape; kept graphs may take ``budget`` bytes."""
     problem = landscape.Problem(task.model, "cross_entropy", task.batches)
     operator = getattr(landscape, matrix)(problem, memory_budget=budget)
     return lambda V: operator @ V
 
 
 def pyhessian(task: Task) -> Product:
+    """PyHessian over a data loader."""
     module = importlib.import_module("pyhessian")
     model = copy.deepcopy(task.model)
     engine = module.hessian(model, nn.CrossEntropyLoss(), dataloader=task.batches, cuda=False)
@@ -208,10 +216,12 @@ def pyhessian(task: Task) -> Product:
 
 
 def eigenthings(task: Task, kind: str = "HessianOperator") -> Product:
+    """The products of hessian-eigenthings, single vectors only."""
     return Columns(eigenthings_operator(task, kind).matvec)
 
 
 def eigenthings_operator(task: Task, kind: str = "HessianOperator") -> Any:
+    """An operator of hessian-eigenthings."""
     module = importlib.import_module("hessian_eigenthings")
     model = copy.deepcopy(task.model)
     if kind == "HessianOperator":
@@ -222,6 +232,7 @@ def eigenthings_operator(task: Task, kind: str = "HessianOperator") -> Any:
 
 
 def curvlinops(task: Task, kind: str = "HessianLinearOperator") -> Product:
+    """Curvlinops, which multiplies blocks by vmap."""
     module = importlib.import_module("curvlinops")
     model = copy.deepcopy(task.model)
     parameters = list(model.parameters())
@@ -265,12 +276,14 @@ def made(task: Task, names: list[str]) -> dict[str, Product]:
 
 
 def seconds(run: Callable[[], Any]) -> float:
+    """Processor time of a call."""
     start = time.process_time()
     run()
     return time.process_time() - start
 
 
 def gradient(task: Task) -> None:
+    """One gradient of the whole loss: the unit of cost."""
     for x, y in task.batches:
         loss = F.cross_entropy(task.model(x), y, reduction="sum")
         torch.autograd.grad(loss, list(task.model.parameters()))
@@ -329,6 +342,7 @@ def measure_memory(task: Task, name: str) -> None:
 
 
 def memory(arguments: argparse.Namespace, model: str) -> None:
+    """Peak memory of every side."""
     print(f"  peak memory over three products with a block of {K}:")
     for name in ("gradient", *SIDES):
         command = [sys.executable, __file__, "--models", model, "--measure", name]
@@ -351,6 +365,7 @@ class Counted:
     count: int = 0
 
     def __call__(self, V: Tensor) -> Tensor:
+        """The product with a block (n, k)."""
         self.count += V.shape[1]
         return self.product(V)
 
@@ -360,6 +375,7 @@ Found = tuple[Tensor, int]
 
 
 def by_landscape(task: Task, tol: float, search: bool = True) -> Found:
+    """Block Lanczos with thick restarts."""
     problem = landscape.Problem(task.model, "cross_entropy", task.batches)
     found = eigenpairs(
         landscape.hessian(problem, memory_budget=BUDGET), TOP, tol=tol, vectors=True, search=search
@@ -477,6 +493,7 @@ def exact_eigenvalues(task: Task) -> None:
 
 
 def main() -> None:
+    """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="resnet,vit,mlp")
     parser.add_argument("--parts", default="products,memory,eigenpairs")

@@ -116,9 +116,9 @@ class Graphs(Generic[G]):
         if channels_last:
             sample = sample.channels_last()
         with count_saved_bytes([*problem.module.parameters(), *problem.module.buffers()]) as saved:
-            graph = build(sample, 0)
-            per_example = saved.total / sample.size
-            del graph
+            build(sample, 0)
+        per_example = saved.total / sample.size
+        del saved  # which holds what it counted
         pieces = problem.batches
         if divisible:
             most = max(LEAST_EXAMPLES, int(GRAPH_BYTES / max(per_example, 1.0)))

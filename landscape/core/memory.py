@@ -24,24 +24,27 @@ class SavedBytes:
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
         self._known = {tensor.untyped_storage().data_ptr() for tensor in known}
-        self._storages: dict[int, int] = {}
+        self._storages: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
 
     @property
     def total(self) -> int:
         """The bytes so far."""
-        return sum(self._storages.values())
+        return sum(storage.nbytes() for storage in self._storages.values())
 
     def add(self, tensor: Tensor) -> None:
         """Count the storage of a tensor."""
         if tensor.layout is torch.strided:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in self._known:
-                self._storages[storage.data_ptr()] = storage.nbytes()
+                self._storages[storage.data_ptr()] = storage
 
 
 @contextmanager
 def count_saved_bytes(known: Iterable[Tensor] = ()) -> Iterator[SavedBytes]:
-    """Count what graphs built within it keep; right while those graphs live. ``known`` as in `SavedBytes`."""
+    """Count what graphs built within it keep; ``known`` as in `SavedBytes`.
+
+    The same work gives the same count each time. The memory is held as long as the count.
+    """
     count = SavedBytes(known)
 
     def pack(tensor: Tensor) -> Tensor:
