@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
 
 
 def _load(name: str) -> ModuleType:
@@ -19,6 +20,11 @@ def _load(name: str) -> ModuleType:
     spec.loader.exec_module(module)
     return module
 
+
+# The same examples each time, so that a run says something of the change and not of the draw. To search
+# further: pytest --hypothesis-profile=default.
+settings.register_profile("landscape", derandomize=True, deadline=None)
+settings.load_profile("landscape")
 
 _load("cases")
 _toyzoo = _load("toyzoo")

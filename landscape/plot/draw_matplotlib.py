@@ -75,6 +75,8 @@ _ROW = 0.19
 _DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 _SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "X"}
 
+_FARTHEST_DECADE = 240  # matplotlib puts its open-ended log contours at 10^±250
+
 
 class PaperFigure(Figure):
     """A figure that shows itself in a notebook and is saved with embedded fonts."""
@@ -206,11 +208,13 @@ class _Drawing:
         limits = color_limits(mark.color, z)
         look: dict[str, Any] = {"cmap": _map(colors), "norm": _norm(mark.color, limits)}
         shown = np.ma.masked_invalid(np.where(z > 0, z, np.nan) if mark.color.scale == "log" else z)
-        if mark.contours and min(z.shape) >= 2 and shown.count() > 0:
-            ends = np.log10(limits) if mark.color.scale == "log" else limits
-            levels = np.linspace(ends[0], ends[1], 21)
-            if mark.color.scale == "log":
-                levels = 10**levels
+        ends = np.log10(limits) if mark.color.scale == "log" else limits
+        levels = np.linspace(ends[0], ends[1], 21)
+        drawable = bool((np.diff(levels) > 0).all())
+        if mark.color.scale == "log":
+            levels = 10**levels
+            drawable &= float(np.abs(ends).max()) < _FARTHEST_DECADE
+        if mark.contours and drawable and min(z.shape) >= 2 and shown.count() > 0:
             self.axes.contourf(x, y, shown, levels=levels, extend="both", **look)
             self.axes.contour(x, y, shown, levels=levels, colors="white", linewidths=0.3, alpha=0.5)
         else:
