@@ -32,7 +32,7 @@ from torch import Tensor, nn
 import landscape
 from landscape.core.plane import Plane, given_plane
 from landscape.core.surface import Evaluator
-from landscape.core.tuning import probe, recut
+from landscape.core.tuning import in_bfloat16, probe, recut
 from landscape.reference import models
 
 BATCH = 256
@@ -182,6 +182,7 @@ def compare(name: str, task: Task, repeats: int) -> dict[str, float]:
         "landscape": ours(task, task.problem),
         "bare, tuned": bare(tuned, points),
         "landscape, tuned": ours(task, tuned),
+        "landscape, bfloat16": ours(task, in_bfloat16(tuned)),
     }
     for package, make in (("loss_landscapes", loss_landscapes), ("landscaper", landscaper)):
         module = rival(package)

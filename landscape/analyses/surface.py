@@ -111,7 +111,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     x, y = _axis(plane, 0, params.x_range, params.steps[0]), _axis(plane, 1, params.y_range, params.steps[1])
     mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
     ledger = Ledger(context.partial, _identity(problem, plane, params))
-    cut = _cut(problem, params, ledger)
+    cut = _cut(problem, params, ledger, mode)
     run = recut(problem, cut)
     if params.precision == "bfloat16":
         run = in_bfloat16(run)
@@ -198,11 +198,14 @@ def _identity(problem: Problem, plane: Plane, params: SurfaceParams) -> dict[str
     return facts | {"directions": plane.fingerprint(), "options": params.model_dump_json()}
 
 
-def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger) -> Cut:
+def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> Cut:
     """Micro-batch and layout: as given, or the fastest, probed once for all runs that share the ledger."""
     from landscape.core.tuning import Cut, probe
 
-    return Cut(**ledger.remember("cut", lambda: asdict(probe(problem)))) if params.tune else Cut()
+    if not params.tune:
+        return Cut()
+    # statistics of batches depend on how data is cut
+    return Cut(**ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "frozen"))))
 
 
 def _about(plane: Plane, params: SurfaceParams) -> dict[str, Any]:

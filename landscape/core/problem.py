@@ -181,13 +181,15 @@ class Problem:
                     losses.append(values.double())
                 right = accuracy_per_example(output, target) if torch.is_tensor(output) else None
                 correct = None if right is None or correct is None else [*correct, right]
-            penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
+            penalty = 0.0
+            if self.weight_decay:  # else the square would only cost memory
+                penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
         per_example = torch.cat(losses).cpu() if losses else None
         if per_example is not None:
             total = float(per_example.sum())
         return Measure(
             data_loss=total / examples,
-            penalty=penalty if self.weight_decay else 0.0,
+            penalty=penalty,
             losses=per_example,
             correct=torch.cat(correct).cpu() if correct else None,
         )

@@ -24,6 +24,8 @@ FEWEST = 25
 BASE_SHARE = 0.19
 ROUND_LEAST, ROUND_SHARE = 16, 0.05
 MOST_CANDIDATES = 10_000
+MOST_GLOBAL, NEIGHBORS = 1_000, 64
+"""A spline through more points than this is local, through so many neighbours of each place."""
 
 
 def refine(
@@ -91,8 +93,7 @@ def fill(values: Array, known: Mask) -> Array:
     filled = np.where(known, values, np.nan).ravel()
     open_ = ~known.ravel() & _beside_finite(nodes, known.ravel(), good)
     if good.sum() >= 3 and open_.any():
-        spline = RBFInterpolator(nodes[good], filled[good], kernel="cubic")
-        filled[open_] = spline(nodes[open_])
+        filled[open_] = _spline(nodes[good], filled[good], nodes[open_], "cubic")
     return filled.reshape(values.shape)
 
 
@@ -124,8 +125,13 @@ def _disagreement(nodes: Array, values: Array, at: Array) -> Array:
         linear = LinearNDInterpolator(nodes, values)(at)
     except (QhullError, ValueError):  # fewer than three nodes, or all on a line
         return np.zeros(len(at))
-    spline = RBFInterpolator(nodes, values, kernel="thin_plate_spline")(at)
+    spline = _spline(nodes, values, at, "thin_plate_spline")
     return np.asarray(np.nan_to_num(np.abs(spline - linear)), np.float64)
+
+
+def _spline(nodes: Array, values: Array, at: Array, kernel: str) -> Array:
+    neighbors = NEIGHBORS if len(nodes) > MOST_GLOBAL else None
+    return np.asarray(RBFInterpolator(nodes, values, neighbors, kernel=kernel)(at), np.float64)
 
 
 def _beside_finite(at: Array, known: Mask, good: Mask, nodes: Array | None = None) -> Mask:

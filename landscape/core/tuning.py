@@ -35,17 +35,22 @@ class Cut:
     channels_last: bool = False
 
 
-def probe(problem: Problem) -> Cut:
+def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
     """Time forward passes over the first examples under every cut and return the fastest.
 
     Losses agree between cuts up to rounding. Batches are left as they are where another cut would change
     the meaning (batch statistics, a loss that gives only a mean per batch) or is not possible.
+
+    Args:
+        problem: What is to be run.
+        keep_batches: Whether to leave the batches as they are in any case.
     """
     sample = copy.copy(problem)
     sample.batches = _first_batches(problem, PROBED_EXAMPLES)
     known = sum(b.size for b in sample.batches)
     sizes = [0]
-    if problem.batchnorm == "eval" and joinable(problem.batches) and problem.measure().losses is not None:
+    keep_batches |= problem.batchnorm == "train" or not joinable(problem.batches)
+    if not keep_batches and problem.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.batches[0].inputs))
     cuts = [Cut(size, last) for size in sizes for last in ((False, True) if images else (False,))]

@@ -329,6 +329,8 @@ def test_tuning_changes_nothing_but_rounding_and_is_recorded():
         np.testing.assert_allclose(tuned[name], plain[name], rtol=1e-11, atol=1e-14)
     assert int(tuned["micro_batch"]) in (0, 16)
     assert abs(float(tuned["center_error"])) < 1e-13
+    pooled = landscape.surface(problem, steps=(2, 2), tune=True, batchnorm="recalibrate")
+    assert int(pooled["micro_batch"]) == 0, "statistics of batches depend on the cut"
     assert int(plain["micro_batch"]) == 0
     assert not bool(plain["channels_last"])
 

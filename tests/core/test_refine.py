@@ -37,6 +37,17 @@ def test_three_times_as_exact_as_an_even_grid_of_as_many_points(name):
     assert np.abs(fill(values, known) - z).max() <= np.abs(even - z).max() / 3
 
 
+def test_many_points_are_interpolated_from_their_neighbours(monkeypatch):
+    """Oracle: the spline through all points, which the local one must come near."""
+    z = RIDGES["banana"](X, Y)
+    values, known = refine(z.shape, 441, evaluated(z))
+    whole = np.abs(fill(values, known) - z).max()
+    monkeypatch.setattr("landscape.core.refine.MOST_GLOBAL", 50)
+    assert np.abs(fill(values, known) - z).max() == pytest.approx(whole, rel=0.1)
+    values, known = refine((31, 31), 60, evaluated(z[:31, :31]))
+    assert int(known.sum()) == 60
+
+
 def test_known_values_stay_and_the_others_are_marked():
     """Oracle: the values handed over."""
     z = RIDGES["banana"](X, Y)[:31, ::2]

@@ -67,6 +67,7 @@ def test_the_probe_keeps_the_meaning():
         assert probe(problem).micro_batch == 0
     x, y = images(40)
     problem = Problem(CASES["conv_batchnorm"].model(), "cross_entropy", (x, y), batch_size=40)
+    assert probe(problem, keep_batches=True).micro_batch == 0
     cut = probe(problem)
     assert cut.micro_batch in (0, 16, 32)
     assert recut(problem, cut).loss() == pytest.approx(problem.loss(), rel=1e-13)
