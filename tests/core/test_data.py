@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from landscape import Problem
-from landscape.core.data import read_batches, tensors_in
+from landscape.core.data import Batch, read_batches, tensors_in
 from landscape.errors import InputError
 
 CPU = torch.device("cpu")
@@ -244,3 +244,29 @@ def test_reading_uses_no_random_numbers():
         read(FORMS[form]())
     assert torch.equal(torch.get_rng_state(), state)
     _ = generator(0)
+
+
+def test_pieces_of_a_batch_are_consecutive_views():
+    """Oracle: the examples counted off by hand; a batch with a tensor that is not by example stays whole."""
+    x, y = torch.arange(14.0).view(7, 2), torch.arange(7)
+    (batch,) = read({"x": x, "labels": y}, 9)
+    pieces = batch.split(3)
+    assert [p.size for p in pieces] == [3, 3, 1]
+    assert torch.equal(torch.cat([p.inputs["x"] for p in pieces]), x)
+    assert torch.equal(torch.cat([p.target for p in pieces]), y)
+    assert (
+        pieces[1].inputs["x"].untyped_storage().data_ptr() == batch.inputs["x"].untyped_storage().data_ptr()
+    )
+    assert batch.split(7)[0] is batch
+    mixed = Batch((x, torch.ones(2), y), (x, torch.ones(2)), y, 7)
+    assert mixed.split(3)[0] is mixed
+
+
+def test_channels_last_moves_memory_only():
+    """Oracle: equal numbers; strides of images change, nothing else does."""
+    x, mask, y = torch.randn(2, 3, 4, 5), torch.ones(2, 3, 4, 5, dtype=torch.bool), torch.arange(2)
+    batch = Batch((x, mask, y), (x, mask), y, 2).channels_last()
+    assert torch.equal(batch.inputs[0], x)
+    assert batch.inputs[0].stride() == (60, 1, 15, 3)
+    assert batch.inputs[1].is_contiguous()
+    assert batch.target is y

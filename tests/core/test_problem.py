@@ -655,3 +655,31 @@ def test_points_of_the_wrong_size_are_refused():
     for call in (problem.measure, problem.gradient):
         with pytest.raises(InputError, match=r"shape \(3,\), not \(43,\)"):
             call(torch.zeros(3))
+
+
+def test_the_version_grows_with_every_write():
+    """Oracle: writes by hand to a parameter and a buffer, and through ``at``; reading changes nothing."""
+    problem = CASES["conv_batchnorm"].problem()
+    seen = [problem.version]
+    problem.loss(), problem.gradient(), landscape.hessian(problem) @ problem.theta
+    assert problem.version == seen[0]
+    with torch.no_grad():
+        problem.parameters[0].mul_(2.0)
+        seen.append(problem.version)
+        problem.module.body[1].running_mean.zero_()
+        seen.append(problem.version)
+    with problem.at(problem.theta):
+        seen.append(problem.version)
+    seen.append(problem.version)
+    assert sorted(set(seen)) == seen
+
+
+def test_losses_of_a_batch_sum_to_its_loss():
+    """Oracle: the sum, for per-example losses; the mean times the size, for a scalar."""
+    problem = CASES["mlp"].problem(batch_size=5)
+    for batch in problem.batches:
+        losses = problem.batch_losses(batch)
+        assert losses.shape == (batch.size,)
+        torch.testing.assert_close(losses.sum(), problem.batch_loss(batch), rtol=1e-15, atol=0)
+    scalar = CASES["scalar_loss"].problem()
+    assert scalar.batch_losses(scalar.batches[0]).shape == ()
