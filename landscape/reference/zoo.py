@@ -149,7 +149,7 @@ def build_zoo(
                 )
                 entries.append(_entry(recipe, name, seed, result))
     manifest = directory / "zoo.toml"
-    files.write_atomically(manifest, _manifest(entries, quick).encode())
+    files.write_atomically(manifest, _manifest(entries, recipes, seeds[0], quick).encode())
     return manifest
 
 
@@ -182,8 +182,11 @@ def _entry(recipe: Recipe, name: str, seed: int, result: TrainResult) -> dict[st
     }
 
 
-def _manifest(entries: Sequence[Mapping[str, Any]], quick: bool) -> str:
-    """The text of zoo.toml."""
+def _manifest(
+    entries: Sequence[Mapping[str, Any]], recipes: Sequence[Recipe], first: int, quick: bool
+) -> str:
+    """The text of zoo.toml; what is costly is done for the first seed, or on fewer examples."""
+    attentive = [f"{r.group}-*" for r in recipes if r.tags.get("architecture") == "attention"]
     tables: dict[str, Mapping[str, Any]] = {
         "[data]": {
             "builder": f"{data.digits.__module__}:{data.digits.__name__}",
@@ -191,8 +194,20 @@ def _manifest(entries: Sequence[Mapping[str, Any]], quick: bool) -> str:
         },
         "[problem]": {"loss": "cross_entropy", "weight_decay": 0.0, "batch_size": 256},
         "[analyses.spectrum]": {"k": 5},
+        "[analyses.density]": {"examples": 64, "outliers": 5, "probes": 2, "steps": 20},
         "[analyses.line]": {"steps": 21},
+        "[analyses.surface]": {
+            "models": [f"{r.group}-s{first}" for r in recipes],
+            "examples": 128,
+            "evaluations": 60 if quick else 441,
+        },
         "[analyses.fourier]": {},
+        "[analyses.transfer]": {},
+        **({"[analyses.attention_response]": {"models": attentive}} if attentive else {}),
+        "[analyses.feature_variance]": {},
+        "[analyses.lesion]": {"examples": 128},
+        "[analyses.cka]": {"together": True, "examples": 256},
+        "[analyses.calibration]": {},
     }
     sections = ['name = "landscape demo"', *(_table(*item) for item in tables.items())]
     sections += [_table("[[checkpoints]]", entry) for entry in entries]
