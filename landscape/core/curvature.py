@@ -137,7 +137,7 @@ class CurvatureOperator(SymmetricOperator):
         total /= problem.examples
         if problem.weight_decay:
             total.add_(columns, alpha=problem.weight_decay)
-        return total.T.contiguous()
+        return total.T
 
     def blocks(self, by: Grouping = "module") -> dict[str, Block]:
         """Diagonal blocks as operators, by name; they share this operator's graphs.
