@@ -199,7 +199,7 @@ def _manifest(
         "[analyses.surface]": {
             "models": [f"{r.group}-s{first}" for r in recipes],
             "examples": 128,
-            "evaluations": 60 if quick else 441,
+            "evaluations": 60 if quick else 225,
         },
         "[analyses.fourier]": {},
         "[analyses.transfer]": {},
