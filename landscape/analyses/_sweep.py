@@ -18,7 +18,7 @@ __all__ = ["Sweep", "join", "stack"]
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-CHUNK = 16
+CHUNK = 4
 """Points or checkpoints in one piece of an adaptive sweep."""
 
 
