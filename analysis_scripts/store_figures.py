@@ -13,6 +13,7 @@ from landscape.store import read_contents
 
 
 def main() -> None:
+    """Draw the figures that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("store", type=Path, help="folder of results, such as landscape-demo/results")
     parser.add_argument("out", type=Path, nargs="?", default=Path("figures"))
