@@ -110,9 +110,9 @@ class Evaluator:
             return self._values()
 
     def values_of(self, marker: Marker) -> dict[str, float | Array]:
-        """Measures of a marked checkpoint itself, with its own buffers where it holds some."""
+        """Measures of a marked checkpoint itself, with what else its state_dict holds for the model."""
         self._scratch.copy_(as_vector(self.problem, marker.state, "a checkpoint"))
-        with _own_buffers(self.problem, marker.state), self._at(self._scratch):
+        with _rest_of_state(self.problem, marker.state), self._at(self._scratch):
             return self._values()
 
     def _values(self) -> dict[str, float | Array]:
@@ -167,22 +167,24 @@ def standard_error(values: Tensor | None) -> float:
 
 
 @contextmanager
-def _own_buffers(problem: Problem, state: State) -> Iterator[None]:
-    """Within it, the model has the buffers that a state_dict holds; afterwards its own again."""
+@torch.no_grad()
+def _rest_of_state(problem: Problem, state: State) -> Iterator[None]:
+    """Within it, the model has the buffers and unchosen parameters of a state_dict, afterwards its own."""
     if not isinstance(state, Mapping):
         yield
         return
-    own = {name: b for name, b in problem.module.named_buffers() if name in state}
-    kept = {name: b.clone() for name, b in own.items()}
+    named = {**dict(problem.module.named_parameters()), **dict(problem.module.named_buffers())}
+    rest = {name: t for name, t in named.items() if name in state and name not in problem.space.names}
+    for name, tensor in rest.items():
+        if tensor.shape != state[name].shape:
+            raise InputError(
+                f"'{name}' of a checkpoint has shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}."
+            )
+    kept = {name: tensor.clone() for name, tensor in rest.items()}
     try:
-        for name, buffer in own.items():
-            if buffer.shape != state[name].shape:
-                raise InputError(
-                    f"buffer '{name}' of a checkpoint has shape {tuple(state[name].shape)}, not"
-                    f" {tuple(buffer.shape)}."
-                )
-            buffer.copy_(state[name])
+        for name, tensor in rest.items():
+            tensor.copy_(state[name])
         yield
     finally:
-        for name, buffer in own.items():
-            buffer.copy_(kept[name])
+        for name, tensor in rest.items():
+            tensor.copy_(kept[name])

@@ -50,7 +50,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
     known = sum(b.size for b in sample.batches)
     sizes = [0]
     keep_batches |= problem.batchnorm == "train" or not joinable(problem.batches)
-    if not keep_batches and problem.measure().losses is not None:
+    if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.batches[0].inputs))
     cuts = [Cut(size, last) for size in sizes for last in ((False, True) if images else (False,))]

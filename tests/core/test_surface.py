@@ -184,8 +184,21 @@ def test_a_marked_checkpoint_has_its_true_loss():
     wrong = dict(other.state_dict())
     wrong["body.1.running_mean"] = torch.zeros(7)
     (marker,) = plane.marked(problem, [wrong])
-    with pytest.raises(InputError, match=r"buffer 'body.1.running_mean' of a checkpoint has shape \(7,\)"):
+    with pytest.raises(InputError, match=r"'body.1.running_mean' of a checkpoint has shape \(7,\)"):
         evaluator.values_of(marker)
+    assert snapshot(problem.module) == before
+
+
+def test_a_marked_checkpoint_brings_its_unchosen_parameters():
+    """Oracle: a problem made of that checkpoint, where only one layer spans the plane."""
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        other = mlp().double()
+    problem = CASES["mlp"].problem(parameters="2.*")
+    evaluator = Evaluator(problem, random_plane(problem))
+    (marker,) = evaluator.plane.marked(problem, [other.state_dict()])
+    before = snapshot(problem.module)
+    assert evaluator.values_of(marker)["loss"] == Problem(other, "cross_entropy", vectors()).loss()
     assert snapshot(problem.module) == before
 
 
@@ -195,6 +208,3 @@ def test_standard_errors():
     assert standard_error(values) == pytest.approx(values.numpy().std(ddof=1) / 2)
     assert math.isnan(standard_error(values[:1]))
     assert math.isnan(standard_error(None))
-    assert Evaluator(
-        Problem(mlp().double(), "cross_entropy", vectors()), random_plane(CASES["mlp"].problem())
-    ).center
