@@ -71,6 +71,8 @@ STYLE: dict[str, Any] = {
 """The style of every figure; applied around drawing and saving only."""
 
 _WIDTH, _HEIGHT = 5.2, 3.4
+_TALL = 4.6  # a field with many rows
+_FEW = 8  # most categories named at full size
 _ROW = 0.19
 _DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 _SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "X"}
@@ -103,7 +105,8 @@ class _Drawing:
         self.spec = gaps(spec)
         self.palette = palette
         self.arrangement: Arrangement = arrange(self.spec)
-        self.canvas = PaperFigure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        many = has_field(spec) and len(spec.y.categories or ()) > _FEW
+        self.canvas = PaperFigure(figsize=(_WIDTH, _TALL if many else _HEIGHT), layout="constrained")
         self.axes: Axes = self.canvas.add_subplot()
         self.handles: dict[str, Any] = {}
         self.bars: list[ColorAxis] = []
@@ -309,6 +312,8 @@ class _Drawing:
             which.set_major_locator(MaxNLocator(5))
         if axis.categories is not None:
             which.grid(False)
+            if len(axis.categories) > _FEW:
+                self.axes.tick_params(name, labelsize=6.0)
             long = max(map(len, axis.categories)) * len(axis.categories)
             if name == "x" and long > 60:
                 self.axes.tick_params("x", rotation=45 if long < 200 else 90)
@@ -322,7 +327,7 @@ class _Drawing:
         longest = max(len(str(h.get_label())) for h in handles)
         columns = int(np.clip(78 // (longest + 7), 1, min(4, len(handles))))
         rows = -(-len(handles) // columns)
-        self.canvas.set_size_inches(_WIDTH, _HEIGHT + _ROW * rows)
+        self.canvas.set_size_inches(_WIDTH, self.canvas.get_figheight() + _ROW * rows)
         self.canvas.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
 
 
