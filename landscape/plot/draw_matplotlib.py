@@ -313,7 +313,7 @@ class _Drawing:
         if axis.categories is not None:
             which.grid(False)
             if len(axis.categories) > _FEW:
-                self.axes.tick_params(name, labelsize=6.0)
+                self.axes.tick_params("x" if name == "x" else "y", labelsize=6.0)
             long = max(map(len, axis.categories)) * len(axis.categories)
             if name == "x" and long > 60:
                 self.axes.tick_params("x", rotation=45 if long < 200 else 90)
