@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ Rows = Sequence[Tensor | None]
 """A product by parameter; ``None`` for zero."""
 
 
-class Graph:
+class Graph(Protocol):
     """What a curvature matrix needs of one micro-batch to multiply any number of vectors."""
 
     def multiply(self, members: Sequence[int], tangents: Sequence[Tensor], retain: bool) -> Rows:
@@ -48,7 +48,6 @@ class Graph:
             tangents: The vector, by parameter.
             retain: Whether the graph will be used again.
         """
-        raise NotImplementedError
 
 
 class CurvatureOperator(SymmetricOperator):
@@ -158,7 +157,7 @@ class CurvatureOperator(SymmetricOperator):
 
 
 @dataclass(frozen=True)
-class _HessianGraph(Graph):
+class _HessianGraph:
     """The gradient by parameter, as functions of the parameters."""
 
     parameters: Sequence[Tensor]
@@ -198,7 +197,7 @@ class Hessian(CurvatureOperator):
 
 
 @dataclass(frozen=True)
-class _SandwichGraph(Graph):
+class _SandwichGraph:
     """A function z(θ) and its adjoint u ↦ Jᵀu, linear in u, whose own adjoint is v ↦ Jv."""
 
     parameters: Sequence[Tensor]
@@ -240,6 +239,8 @@ class GaussNewton(_Sandwich):
     semi-definite for convex losses; equal to the Hessian for models linear in θ.
     """
 
+    _title = "Gauss-Newton"
+
     def _graph(self, batch: Batch, index: int) -> Graph | None:
         with twice_differentiable(adjoint=True):
             output, target = self.problem.output(batch)
@@ -249,8 +250,6 @@ class GaussNewton(_Sandwich):
                     f" {type(output).__name__}."
                 )
             return self._sandwich(output, self._inner(output.detach(), target, batch, index))
-
-    _title = "Gauss-Newton"
 
     def _inner(
         self, output: Tensor, target: Tensor, batch: Batch, index: int
