@@ -151,7 +151,7 @@ def feature_cka(
     unbiased form may be slightly negative.
 
     Example:
-        >>> x = torch.eye(6)
+        >>> x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
         >>> round(feature_cka(x, 3.0 * x + 10.0), 6)
         1.0
     """
