@@ -27,6 +27,7 @@ __all__ = [
     "Points",
     "Series",
     "Stems",
+    "Violin",
 ]
 
 Array = NDArray[np.float64]
@@ -231,6 +232,25 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
+class Violin:
+    """The distribution of values ``y`` at one place ``x``: outline, median and quartiles.
+
+    The density is that on the scale of the y axis; NaN and infinities are left out.
+    """
+
+    x: float
+    y: ArrayLike
+    series: Series = field(default_factory=Series)
+
+    def __post_init__(self) -> None:
+        x = float(self.x)
+        if not np.isfinite(x):
+            raise InputError(f"a violin stands at a finite x; got {x}.")
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", _floats(self.y).ravel())
+
+
+@dataclass(frozen=True)
 class Guide:
     """A reference line across the figure: at ``x`` (vertical) or at ``y`` (horizontal)."""
 
@@ -243,7 +263,7 @@ class Guide:
             raise InputError("a guide stands at x or at y: give exactly one of them.")
 
 
-Mark = Line | Points | Stems | Bars | Heatmap | Guide
+Mark = Line | Points | Stems | Bars | Heatmap | Violin | Guide
 
 
 def _freeze(mark: object, kind: str, *names: str) -> None:

@@ -13,8 +13,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Stems
+from landscape.figure import (
+    Axis,
+    Bars,
+    ColorAxis,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Mark,
+    Points,
+    Stems,
+    Violin,
+)
 from landscape.plot.scales import from_symlog, log_ticks, number, symlog, symlog_ticks
+from landscape.plot.violins import HALF_WIDTH
 
 __all__ = [
     "Arrangement",
@@ -213,6 +226,8 @@ def _values(mark: Mark, axis: str, slot: Slot | None) -> list[Array]:
     if isinstance(mark, Heatmap):
         centres = np.asarray(mark.x if axis == "x" else mark.y)
         return [centres if mark.contours else edges(centres)]
+    if axis == "x" and isinstance(mark, Violin):
+        return [mark.x + np.array([-HALF_WIDTH, HALF_WIDTH])]
     if axis == "x":
         x = np.asarray(mark.x)
         half = slot.width / 2 if slot is not None else 0.0

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems
+from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems, Violin
 from landscape.plot.arrange import (
     Arrangement,
     arrange,
@@ -34,6 +34,7 @@ from landscape.plot.arrange import (
 )
 from landscape.plot.palette import PLAIN, Palette, colormap, sample
 from landscape.plot.scales import number
+from landscape.plot.violins import outline
 
 __all__ = ["STYLE", "PaperFigure", "draw"]
 
@@ -125,6 +126,8 @@ class _Drawing:
                 self.columns(i, mark)
             elif isinstance(mark, Heatmap):
                 self.heatmap(mark)
+            elif isinstance(mark, Violin):
+                self.violin(i, mark)
             else:
                 self.guide(mark)
         if self.arrangement.bar is not None:
@@ -204,6 +207,20 @@ class _Drawing:
         self.axes.bar(x, y - floor, width=slot.width, bottom=floor, color=style.color, linewidth=0)
         self.error(x, y, mark.error, style.color)
         self.entry(i, mark.series.name, Line2D([], [], color=style.color, linewidth=6))
+
+    def violin(self, i: int, mark: Violin) -> None:
+        shape = outline(mark.y, self.spec.y)
+        if shape is None:
+            return
+        color = self.palette.style(mark.series).color
+        left, right = mark.x - shape.half, mark.x + shape.half
+        self.axes.fill_betweenx(shape.y, left, right, color=color, alpha=0.25, linewidth=0)
+        for side in (left, right):
+            self.axes.plot(side, shape.y, color=color, linewidth=0.8)
+        lower, median, upper = shape.quartiles
+        self.axes.vlines(mark.x, lower, upper, color=color, linewidth=4)
+        self.axes.plot(mark.x, median, marker="o", markersize=5, color="white", mec=color)
+        self.entry(i, mark.series.name, Line2D([], [], color=color, linewidth=6))
 
     def heatmap(self, mark: Heatmap) -> None:
         x, y, z = np.asarray(mark.x), np.asarray(mark.y), np.asarray(mark.z)

@@ -5,9 +5,10 @@ For tests of analyses' plots, where only the figure as data matters.
 
 from __future__ import annotations
 
-from landscape.figure import FigureSpec, Guide, Heatmap
+from landscape.figure import FigureSpec, Guide, Heatmap, Violin
 from landscape.plot.arrange import Arrangement, arrange, color_limits
 from landscape.plot.palette import Palette
+from landscape.plot.violins import outline
 
 __all__ = ["draw"]
 
@@ -22,4 +23,6 @@ def draw(spec: FigureSpec, palette: Palette) -> Arrangement:
             color_limits(mark.color, mark.z)  # type: ignore[arg-type]
         elif not isinstance(mark, Guide):
             palette.style(mark.series)
+        if isinstance(mark, Violin):
+            outline(mark.y, spec.y)
     return arrangement

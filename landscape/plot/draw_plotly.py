@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems
+from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems, Violin
 from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, gaps, has_field, runs
 from landscape.plot.palette import PLAIN, Palette, colormap, sample
 from landscape.plot.plotly_layout import (
@@ -32,6 +32,8 @@ from landscape.plot.plotly_layout import (
     short_name,
     translucent,
 )
+from landscape.plot.scales import number
+from landscape.plot.violins import outline
 
 __all__ = ["CONFIG", "draw"]
 
@@ -68,6 +70,8 @@ class _Drawing:
                 self.columns(i, mark)
             elif isinstance(mark, Heatmap):
                 self.heatmap(mark)
+            elif isinstance(mark, Violin):
+                self.violin(i, mark)
             else:
                 self.guide(mark)
         return go.Figure(self.traces, layout(self.spec, self.arrangement, self.shapes))
@@ -203,6 +207,52 @@ class _Drawing:
                 width=np.nan_to_num(right - left) if self.spec.x.scale != "log" else None,
                 marker={"color": style.color, "line": {"width": 0}},
                 error_y=self.error(y, mark.error, style.color),
+                hovertemplate=hover,
+                customdata=custom,
+                **self.legend(i, mark.series),
+            )
+        )
+
+    def violin(self, i: int, mark: Violin) -> None:
+        shape = outline(mark.y, self.spec.y)
+        if shape is None:
+            return
+        color = self.palette.style(mark.series).color
+        common = {"name": short_name(mark.series), "legendgroup": legend_key(mark.series)}
+        self.traces.append(
+            go.Scatter(
+                x=self.at("x", np.concatenate([mark.x - shape.half, (mark.x + shape.half)[::-1]])),
+                y=self.at("y", np.concatenate([shape.y, shape.y[::-1]])),
+                mode="lines",
+                line={"width": 1, "color": color},
+                fill="toself",
+                fillcolor=translucent(color, 0.25),
+                hoverinfo="skip",
+                showlegend=False,
+                **common,
+            )
+        )
+        lower, median, upper = shape.quartiles
+        self.traces.append(
+            go.Scatter(
+                x=self.at("x", [mark.x, mark.x]),
+                y=self.at("y", [lower, upper]),
+                mode="lines",
+                line={"width": 5, "color": color},
+                hoverinfo="skip",
+                showlegend=False,
+                **common,
+            )
+        )
+        text = f"quartiles: {number(lower)}, {number(upper)}<br>values: {shape.count}"
+        hover, custom = self.hover(mark.series, [mark.x], [median], texts=(text,))
+        self.traces.append(
+            go.Scatter(
+                x=self.at("x", [mark.x]),
+                y=self.at("y", [median]),
+                mode="markers",
+                marker={"color": "white", "size": 8, "line": {"color": color, "width": 2}},
+                text=[text],
                 hovertemplate=hover,
                 customdata=custom,
                 **self.legend(i, mark.series),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.figure import Bars, FigureSpec, Heatmap, Line, Points, Stems
+from landscape.figure import Bars, FigureSpec, Heatmap, Line, Points, Stems, Violin
 from landscape.plot.scales import number
 
 __all__ = ["Cell", "Column", "Row", "Table", "cell", "data_table"]
@@ -116,7 +116,7 @@ def data_table(spec: FigureSpec) -> Table:
     fields = [m for m in spec.marks if isinstance(m, Heatmap)]
     if len(fields) == 1 and max(np.asarray(fields[0].z).shape) <= LARGEST_FIELD:
         return _matrix(spec, fields[0])
-    marks = [m for m in spec.marks if isinstance(m, Line | Points | Stems | Bars)]
+    marks = [_single(m) for m in spec.marks if isinstance(m, Line | Points | Stems | Bars | Violin)]
     total = sum(np.asarray(m.x).size for m in marks)
     stride = max(1, math.ceil(total / MOST_ROWS))
     extra = _extra(marks)
@@ -128,6 +128,14 @@ def data_table(spec: FigureSpec) -> Table:
     )
     columns = (Column(spec.x.title), Column(spec.y.title), *(Column(label) for label in extra.values()))
     return Table(f"Data of “{spec.title}”.{note}{fields_note}", "series", columns, tuple(rows))
+
+
+def _single(mark: Line | Points | Stems | Bars | Violin) -> Line | Points | Stems | Bars:
+    """A violin as the points that it stands for; other marks as they are."""
+    if isinstance(mark, Violin):
+        y = np.asarray(mark.y)
+        return Points(np.full(y.shape, mark.x), y, mark.series)
+    return mark
 
 
 def _matrix(spec: FigureSpec, field: Heatmap) -> Table:

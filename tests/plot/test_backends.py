@@ -26,6 +26,7 @@ from landscape.figure import (
     Points,
     Series,
     Stems,
+    Violin,
 )
 from landscape.plot.palette import Palette
 from landscape.plot.scales import symlog
@@ -60,7 +61,7 @@ def arrays(n: int) -> st.SearchStrategy[list[float]]:
 
 @st.composite
 def marks(draw: Any) -> Any:
-    kind, n, who = draw(st.sampled_from("lpsbhg")), draw(sizes), draw(series)
+    kind, n, who = draw(st.sampled_from("lpsbhgv")), draw(sizes), draw(series)
     x, y = draw(arrays(n)), draw(arrays(n))
     error = draw(st.none() | arrays(n).map(lambda v: list(np.abs(v))))
     texts = tuple(draw(st.lists(words, min_size=n, max_size=n))) if draw(st.booleans()) else ()
@@ -75,6 +76,8 @@ def marks(draw: Any) -> Any:
         return Stems(x, y, who, error, texts)
     if kind == "b":
         return Bars(x, y, who, error)
+    if kind == "v":
+        return Violin(draw(st.floats(-3, 3)), y, who)
     if kind == "g":
         at = draw(st.floats(0.1, 10))
         return Guide(x=at, label=draw(words)) if draw(st.booleans()) else Guide(y=at, label=draw(words))
