@@ -58,7 +58,9 @@ class SurfaceParams(Params):
         None, ge=25, description="most points to evaluate, where the surface bends most; none = all points"
     )
     refine_by: Literal["loss", "log_loss"] = Field(
-        "loss", description="what is to be resolved if not all points are evaluated"
+        "loss",
+        description="what is to be resolved if not all points are evaluated; log_loss suits pictures whose"
+        " colours span decades",
     )
     batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
         None,
@@ -125,9 +127,10 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
         fields, known = sweep.grid(x, y), np.ones((len(y), len(x)), bool)
         surface = fields["loss"]
     else:
-        bend, back = (np.log, np.exp) if params.refine_by == "log_loss" else (np.asarray, np.asarray)
+        bend, back = (_log, np.exp) if params.refine_by == "log_loss" else (np.asarray, np.asarray)
         fields, known = sweep.refined(x, y, params.evaluations, bend)
-        surface = data["loss_filled"] = back(fill(bend(fields["loss"]), known))
+        between = back(fill(bend(fields["loss"]), known))
+        surface = data["loss_filled"] = np.where(known, fields["loss"], between)
     center = evaluator.center
     plain = center.loss
     if run is not problem:
@@ -190,6 +193,13 @@ def _axis(plane: Plane, axis: int, limits: tuple[float, float] | None, count: in
     steps = np.linspace(*limits, count)
     steps[np.abs(steps) < 1e-12 * (limits[1] - limits[0])] = 0.0
     return steps
+
+
+def _log(values: Array) -> Array:
+    """The natural logarithm; not finite where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs: Array = np.log(values)
+    return logs
 
 
 def _identity(problem: Problem, plane: Plane, params: SurfaceParams) -> dict[str, Any]:

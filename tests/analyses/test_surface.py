@@ -439,11 +439,27 @@ def test_evaluated_points_are_kept_apart_from_interpolated_ones(by):
         assert np.isnan(ds[name].values[~known]).all()
     spread = float(np.ptp(full["loss"].values))
     np.testing.assert_allclose(ds["loss_filled"], full["loss"], atol=0.01 * spread)
-    np.testing.assert_allclose(ds["loss_filled"].values[known], full["loss"].values[known], rtol=1e-12)
+    np.testing.assert_array_equal(ds["loss_filled"].values[known], full["loss"].values[known])
     assert math.isnan(float(ds["roughness"]))
     figure = landscape.surface.plots({"a": ds})[0]
     assert "100 of 21 × 17 points evaluated, the others interpolated" in figure.caption
     assert np.isfinite(figure.marks[0].z).all()
+
+
+def test_logarithms_of_losses_that_have_none():
+    """Oracle: a loss that is zero on one side; measured points stay, others are positive or blank."""
+    model = nn.Linear(2, 1, bias=False).double()
+    nn.init.zeros_(model.weight)
+    x = torch.eye(2).double()
+    problem = Problem(model, lambda o, t: o.relu().flatten(), (x, x))
+    ds = landscape.surface(
+        problem, vectors=list(torch.eye(2)), steps=(11, 11), evaluations=40, refine_by="log_loss"
+    )
+    known = ds["evaluated"].values
+    X, Y = np.meshgrid(ds["x"], ds["y"])
+    np.testing.assert_allclose(ds["loss"].values[known], ((X.clip(0) + Y.clip(0)) / 2)[known])
+    between = ds["loss_filled"].values[~known]
+    assert (np.isnan(between) | (between > 0)).all()
 
 
 def test_a_budget_beyond_the_grid_is_the_grid():
