@@ -193,7 +193,7 @@ def _manifest(
             "kwargs": {"split": "train", "count": 64 if quick else 512},
         },
         "[problem]": {"loss": "cross_entropy", "weight_decay": 0.0, "batch_size": 256},
-        "[analyses.spectrum]": {"k": 5},
+        "[analyses.spectrum]": {"k": 5, "examples": 256},
         "[analyses.density]": {"examples": 64, "outliers": 5, "probes": 2, "steps": 20},
         "[analyses.line]": {"steps": 21},
         "[analyses.surface]": {
