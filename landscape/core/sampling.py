@@ -1,0 +1,162 @@
+"""Random signs and what they tell of an operator: means with honest standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Sampler", "TraceEstimate", "block_sums", "mean_and_error", "random_signs"]
+
+
+@dataclass(frozen=True)
+class TraceEstimate:
+    """Estimates with standard errors, all from the same products.
+
+    Attributes:
+        trace: tr A.
+        trace_se: Its standard error; 0 if the trace is exact.
+        blocks: Traces of the diagonal blocks (b,), float64; they sum to the trace.
+        blocks_se: Their standard errors (b,).
+        frobenius: ‖A‖_F.
+        frobenius_se: Its standard error; where few eigenvalues dominate what is sampled, two errors cover
+            80 to 90 %, since the mean of few squares comes out low together with its error.
+        diagonal: The diagonal (n,), float64, if asked for.
+        diagonal_se: Its standard errors (n,).
+        sketch: Dimension of the subspace in which everything is exact.
+        samples: Independent probes of the rest.
+        products: Products with single vectors.
+        converged: Whether the standard error of the trace reached the target.
+    """
+
+    trace: float
+    trace_se: float
+    blocks: Tensor
+    blocks_se: Tensor
+    frobenius: float
+    frobenius_se: float
+    diagonal: Tensor | None
+    diagonal_se: Tensor | None
+    sketch: int
+    samples: int
+    products: int
+    converged: bool
+
+
+class Sampler:
+    """The part of a symmetric A that a subspace makes exact, and samples of the rest.
+
+    With P = QQᵀ the exact part has the diagonal of PA + AP − PAP; the rest is M = (I − P)A(I − P), of which
+    random signs ω give ω∘Mω, whose mean is the diagonal of M.
+
+    Args:
+        Q: Orthonormal columns (n, s); there may be none.
+        image: A Q, (n, s).
+        sizes: Lengths of consecutive diagonal blocks, summing to n.
+    """
+
+    def __init__(self, Q: Tensor, image: Tensor, sizes: Sequence[int]) -> None:
+        self.Q = Q
+        self.sizes = list(sizes)
+        self.count = 0
+        T = Q.T @ image
+        self._known = (Q * (2 * image - Q @ T)).sum(1)
+        self._known_square = float(2 * image.double().square().sum() - T.double().square().sum())
+        self._blocks: list[Tensor] = []
+        self._squares: list[Tensor] = []
+        self._sum = torch.zeros(len(Q), dtype=torch.float64, device=Q.device)
+        self._sum_of_squares = torch.zeros_like(self._sum)
+
+    def rest(self, signs: Tensor) -> Tensor:
+        """(I − P)ω for signs ω (n, c): what A is to multiply."""
+        return signs - self.Q @ (self.Q.T @ signs)
+
+    def add(self, signs: Tensor, image: Tensor) -> None:
+        """Take samples.
+
+        Args:
+            signs: Random signs ω (n, c).
+            image: A(I − P)ω.
+        """
+        image = self.rest(image)
+        self._squares.append(image.double().square().sum(0).cpu())
+        entries = (signs * image).double()
+        self._blocks.append(block_sums(entries, self.sizes))
+        self._sum += entries.sum(1)
+        self._sum_of_squares += entries.square().sum(1)
+        self.count += signs.shape[1]
+
+    def trace(self) -> tuple[float, float]:
+        """The trace so far and its standard error.
+
+        Random signs have Var ωᵀMω = 2 Σ_{i≠j} M_ij² = 2 Σ_i Var ω_i(Mω)_i. The sum over entries is known
+        far better than the variance of the few ωᵀMω, whose distribution has a heavy tail where one
+        eigenvalue dominates M.
+        """
+        mean = float(torch.cat(self._blocks, dim=1).mean(1).sum())
+        variance = 2.0 * float(self._variances().sum())
+        return float(self._known.double().sum()) + mean, (variance / self.count) ** 0.5
+
+    def estimate(
+        self, *, diagonal: bool = False, products: int = 0, target: float | None = None
+    ) -> TraceEstimate:
+        """All estimates so far.
+
+        Args:
+            diagonal: Whether to return the diagonal.
+            products: Number of products to report.
+            target: Standard error of the trace, relative to it, that counts as converged.
+        """
+        trace, trace_se = self.trace()
+        variances = self._variances()
+        means, errors = mean_and_error(torch.cat(self._blocks, dim=1))
+        # entries of one block are not negatively correlated, so this is the least their sum can have
+        least = block_sums(variances[:, None], self.sizes)[:, 0] / self.count
+        square, square_se = (float(v) for v in mean_and_error(torch.cat(self._squares)))
+        frobenius = (square + self._known_square) ** 0.5
+        return TraceEstimate(
+            trace=trace,
+            trace_se=trace_se,
+            blocks=block_sums(self._known[:, None], self.sizes)[:, 0] + means,
+            blocks_se=torch.maximum(errors, least.sqrt()),
+            frobenius=frobenius,
+            frobenius_se=square_se / (2 * frobenius) if frobenius else square_se,
+            diagonal=(self._known + self._sum / self.count).cpu() if diagonal else None,
+            diagonal_se=(variances / self.count).sqrt().cpu() if diagonal else None,
+            sketch=self.Q.shape[1],
+            samples=self.count,
+            products=products,
+            converged=target is None or trace_se <= target * abs(trace),
+        )
+
+    def _variances(self) -> Tensor:
+        """Variance over probes of each entry of ω∘Mω, (n,), enlarged as in `mean_and_error`."""
+        g = self.count
+        spread = (self._sum_of_squares / g - (self._sum / g).square()).clamp_min(0)
+        return spread * (g / (g - 1) * _enlarged(g) ** 2)
+
+
+def random_signs(n: int, count: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Random signs (n, count) with the dtype and device of ``like``; the same bits on every device."""
+    return (2 * torch.randint(0, 2, (n, count), generator=generator) - 1).to(like)
+
+
+def block_sums(entries: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Sums over consecutive rows (b, k) of entries (n, k), float64."""
+    return torch.stack([part.double().sum(0).cpu() for part in torch.split(entries, list(sizes))])
+
+
+def mean_and_error(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over the last axis and its standard error.
+
+    The error is enlarged by √((g − 1)/(g − 3)) for g samples, which makes (mean − truth)/error a variable
+    of variance 1 (Student's t has (g − 1)/(g − 3)), so that two errors cover what is expected of them.
+    """
+    g = samples.shape[-1]
+    return samples.mean(-1), samples.std(-1) * _enlarged(g) / g**0.5
+
+
+def _enlarged(g: int) -> float:
+    return ((g - 1) / (g - 3)) ** 0.5 if g > 3 else float("inf")
