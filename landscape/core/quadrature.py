@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.krylov import BREAKDOWN, working_dtype
-from landscape.core.lanczos import eigenpairs
+from landscape.core.lanczos import Eigenpairs, eigenpairs
 from landscape.core.operators import SymmetricOperator
 from landscape.core.tridiagonal import Tridiagonal, lanczos
 from landscape.errors import InputError
@@ -102,7 +102,7 @@ def gauss_quadrature(run: Tridiagonal) -> tuple[Tensor, Tensor]:
 def spectral_measure(
     operator: SymmetricOperator,
     *,
-    outliers: int = 10,
+    outliers: int | Eigenpairs = 10,
     probes: int = 5,
     steps: int = 40,
     tol: float = 1e-4,
@@ -122,8 +122,9 @@ def spectral_measure(
 
     Args:
         operator: A, of size n.
-        outliers: Most eigenpairs taken out; 0 for plain quadrature. Those whose residual exceeds a tenth
-            of |λ| are left in the bulk: they are not known well enough to be told from it.
+        outliers: Most eigenpairs taken out (0 for plain quadrature), or pairs found before. Those whose
+            residual exceeds a tenth of |λ| are left in the bulk: they are not known well enough to be told
+            from it.
         probes: Number of probes.
         steps: Lanczos steps per probe.
         tol: Residual allowed for an outlier, relative to the largest |λ|.
@@ -134,9 +135,10 @@ def spectral_measure(
         InputError: If a count is out of range.
         LandscapeError: If a product is not finite.
     """
-    if outliers < 0 or probes < 1 or steps < 1:
+    wanted = outliers if isinstance(outliers, int) else len(outliers.values)
+    if wanted < 0 or probes < 1 or steps < 1:
         raise InputError(
-            f"quadrature needs outliers >= 0, probes >= 1, steps >= 1; got {outliers}, {probes}, {steps}."
+            f"quadrature needs outliers >= 0, probes >= 1, steps >= 1; got {wanted}, {probes}, {steps}."
         )
     n = operator.size
     dtype = working_dtype(operator.dtype)
@@ -144,12 +146,16 @@ def spectral_measure(
     products, converged = 0, True
     values, residuals = np.zeros(0), np.zeros(0)
     Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
-    if outliers:
-        found = eigenpairs(operator, min(outliers, n), tol=tol, vectors=True, search=False, seed=seed)
-        assert found.vectors is not None
+    found = None if isinstance(outliers, int) else outliers
+    if found is None and wanted:
+        found = eigenpairs(operator, min(wanted, n), tol=tol, vectors=True, search=False, seed=seed)
+        products = found.products
+    if found is not None:
+        if found.vectors is None:
+            raise InputError("the outliers hold no eigenvectors: find them with vectors=True.")
         rounding = BREAKDOWN * torch.finfo(dtype).eps * float(found.values.abs().max())
         apart = found.residuals <= SEPARATE * found.values.abs() + rounding
-        Q, products = found.vectors[:, apart.to(found.vectors.device)], found.products
+        Q = found.vectors[:, apart.to(found.vectors.device)].to(Q)
         values, residuals = found.values[apart].numpy(), found.residuals[apart].numpy()
         converged = found.converged and bool(apart.all())
     kept = len(values)

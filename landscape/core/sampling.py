@@ -99,15 +99,13 @@ class Sampler:
         variance = 2.0 * float(self._variances().sum())
         return float(self._known.double().sum()) + mean, (variance / self.count) ** 0.5
 
-    def estimate(
-        self, *, diagonal: bool = False, products: int = 0, target: float | None = None
-    ) -> TraceEstimate:
+    def estimate(self, *, diagonal: bool = False, products: int = 0, converged: bool = True) -> TraceEstimate:
         """All estimates so far.
 
         Args:
             diagonal: Whether to return the diagonal.
             products: Number of products to report.
-            target: Standard error of the trace, relative to it, that counts as converged.
+            converged: Verdict to report.
         """
         trace, trace_se = self.trace()
         variances = self._variances()
@@ -128,7 +126,7 @@ class Sampler:
             sketch=self.Q.shape[1],
             samples=self.count,
             products=products,
-            converged=target is None or trace_se <= target * abs(trace),
+            converged=converged,
         )
 
     def _variances(self) -> Tensor:

@@ -106,7 +106,8 @@ def estimate_trace(
         sampler.add(signs, finite_product(operator, sampler.rest(signs)))
         missing = _missing(sampler, rel_se, max_products)
     report(1.0)
-    return sampler.estimate(diagonal=diagonal, products=operator.products - before, target=rel_se)
+    spent = operator.products - before
+    return sampler.estimate(diagonal=diagonal, products=spent, converged=missing < 1)
 
 
 def _missing(sampler: Sampler, rel_se: float, most: int) -> int:

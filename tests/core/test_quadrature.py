@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from landscape import Problem, hessian
+from landscape.core.lanczos import eigenpairs
 from landscape.core.operators import DenseOperator
 from landscape.core.quadrature import gauss_quadrature, spectral_measure
 from landscape.core.smoothing import wasserstein
@@ -99,6 +100,17 @@ def test_pairs_that_are_not_resolved_stay_in_the_bulk():
     assert not measure.converged
     np.testing.assert_allclose(measure.nodes[:, -measure.outliers :], [[1000.0, 500.0]] * 2, rtol=1e-4)
     assert (measure.residuals <= 0.1 * np.abs(measure.nodes[0, -measure.outliers :])).all()
+
+
+def test_pairs_found_before_are_not_found_again():
+    """Independent: the run that finds them itself, bit for bit, and the products it saves."""
+    A = DenseOperator(matrix_with_spectrum(outliers_and_bulk(200)))
+    pairs = eigenpairs(A, 4, tol=1e-4, vectors=True, search=False, seed=3)
+    given, own = (spectral_measure(A, outliers=o, steps=12, seed=3) for o in (pairs, 4))
+    assert (given.nodes == own.nodes).all()
+    assert given.products == own.products - pairs.products
+    with pytest.raises(InputError, match="vectors=True"):
+        spectral_measure(A, outliers=eigenpairs(A, 4))
 
 
 def test_probes_are_reproducible_and_cost_what_is_said():
