@@ -267,26 +267,28 @@ def demo(
         from landscape.zoo.executors import usable_cores
 
         with Meter(console) as meter:
-            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(meter))
+            jobs = min(2, usable_cores())
+            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(meter), jobs=jobs)
             result = landscape.Zoo.from_manifest(manifest).run(
                 store=out / "results",
-                jobs=min(2, usable_cores()),
+                jobs=jobs,
                 on_event=RunDisplay(meter, _state["debug"]),
             )
         _finish(console, result, out / "report.html")
 
 
 def _training(meter: Meter) -> Callable[[str, int, int, float, float], None]:
-    """Show each epoch of each model."""
-    current = ""
+    """Show each epoch of each model; several may train at the same time."""
+    done: dict[str, int] = {}
+    whole: dict[str, int] = {}
 
     def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
-        nonlocal current
-        if model != current:
-            current = model
-            meter.begin(epochs, "epochs")
+        if model not in whole:
+            whole[model] = epochs
+            meter.begin(sum(whole.values()), "epochs")
+        done[model] = epoch
         text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
-        meter.update(epoch, text)
+        meter.update(sum(done.values()), text)
         if epoch == epochs:
             meter.say(text)
 

@@ -15,6 +15,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from landscape.errors import InputError
 from landscape.reference import data, files, models
+from landscape.reference.parallel import run_all
 from landscape.reference.train import TrainResult, train
 
 __all__ = ["RECIPES", "Recipe", "build_zoo"]
@@ -100,6 +101,7 @@ def build_zoo(
     quick: bool = False,
     on_progress: OnProgress | None = None,
     recipes: Sequence[Recipe] = RECIPES,
+    jobs: int = 1,
 ) -> Path:
     """Train every recipe with every seed and write the manifest of the zoo.
 
@@ -118,6 +120,7 @@ def build_zoo(
         on_progress: Called after each epoch, and once for each model that was already finished,
             with (name, epochs done, epochs, mean training loss, held-out accuracy).
         recipes: What to train.
+        jobs: Models to train at the same time, each in a process of its own.
 
     Returns:
         The path of the manifest.
@@ -130,27 +133,35 @@ def build_zoo(
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"build_zoo needs one or more different seeds, not {list(seeds)}.")
     directory = Path(directory)
-    count = QUICK_DIGITS if quick else None
-    train_data, test_data = data.digits("train", count), data.digits("test", count)
-    entries = []
-    with _one_thread():
-        for recipe in recipes:
-            for seed in seeds:
-                name = f"{recipe.group}-s{seed}"
-                result = train(
-                    recipe.build(seed),
-                    train_data,
-                    test_data,
-                    path=directory / "checkpoints" / f"{name}.safetensors",
-                    seed=seed,
-                    on_epoch=_named(on_progress, name),
-                    note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
-                    **{**recipe.training, **({"epochs": QUICK_EPOCHS} if quick else {})},
-                )
-                entries.append(_entry(recipe, name, seed, result))
+    calls = [(recipe, seed, directory, quick) for recipe in recipes for seed in seeds]
+    results = run_all(_train, calls, jobs=jobs, on_report=on_progress)
+    entries = [
+        _entry(recipe, seed, result) for (recipe, seed, *_), result in zip(calls, results, strict=True)
+    ]
     manifest = directory / "zoo.toml"
     files.write_atomically(manifest, _manifest(entries, recipes, seeds[0], quick).encode())
     return manifest
+
+
+def _train(recipe: Recipe, seed: int, directory: Path, quick: bool, report: OnProgress) -> TrainResult:
+    """Train one model, or go on with it, or find that it is done."""
+    name = _name(recipe, seed)
+    count = QUICK_DIGITS if quick else None
+    with _one_thread():
+        return train(
+            recipe.build(seed),
+            data.digits("train", count),
+            data.digits("test", count),
+            path=directory / "checkpoints" / f"{name}.safetensors",
+            seed=seed,
+            on_epoch=lambda epoch, epochs, loss, accuracy: report(name, epoch, epochs, loss, accuracy),
+            note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
+            **{**recipe.training, **({"epochs": QUICK_EPOCHS} if quick else {})},
+        )
+
+
+def _name(recipe: Recipe, seed: int) -> str:
+    return f"{recipe.group}-s{seed}"
 
 
 @contextmanager
@@ -163,13 +174,8 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _named(on_progress: OnProgress | None, name: str) -> Callable[[int, int, float, float], None] | None:
-    if on_progress is None:
-        return None
-    return lambda epoch, epochs, loss, accuracy: on_progress(name, epoch, epochs, loss, accuracy)
-
-
-def _entry(recipe: Recipe, name: str, seed: int, result: TrainResult) -> dict[str, Any]:
+def _entry(recipe: Recipe, seed: int, result: TrainResult) -> dict[str, Any]:
+    name = _name(recipe, seed)
     return {
         "name": name,
         "path": f"checkpoints/{name}.safetensors",

@@ -143,3 +143,23 @@ def test_recipes_are_small():
     """Oracle: the promised sizes, so that Hessian products stay quick on two cores."""
     for recipe in RECIPES:
         assert 15_000 < sum(p.numel() for p in recipe.build(0).parameters()) < 80_000
+
+
+def test_two_at_a_time_give_the_same_bytes_and_reports(tmp_path):
+    """Oracle: the zoo that was built one model after the other."""
+    seeds, reports = (0, 1), []
+    one = build_zoo(tmp_path / "one", quick=True, recipes=[TINY], seeds=seeds)
+    two = build_zoo(
+        tmp_path / "two",
+        quick=True,
+        recipes=[TINY],
+        seeds=seeds,
+        jobs=2,
+        on_progress=lambda *r: reports.append(r[:3]),
+    )
+    assert two.read_bytes() == one.read_bytes()
+    for seed in seeds:
+        name = f"checkpoints/mlp-s{seed}.safetensors"
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+        mine = [r for r in reports if r[0] == f"mlp-s{seed}"]
+        assert mine == [(f"mlp-s{seed}", epoch, 2) for epoch in (1, 2)]

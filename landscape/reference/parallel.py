@@ -1,0 +1,114 @@
+"""Several trainings at once, each in a process of its own; they end when the caller does."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, TypeVar
+
+from landscape.errors import LandscapeError
+
+__all__ = ["run_all"]
+
+Result = TypeVar("Result")
+Report = Callable[..., None]
+
+
+def run_all(
+    function: Callable[..., Result],
+    calls: Sequence[tuple[Any, ...]],
+    *,
+    jobs: int,
+    on_report: Report | None = None,
+) -> list[Result]:
+    """``function(*call, report)`` for each call, in up to `jobs` processes at a time.
+
+    With one job all is done in this process. If a call raises, or this process is interrupted, the
+    other calls are killed: they must be able to go on where they were.
+
+    Args:
+        function: A function of a module; its arguments, reports and results are pickled.
+        calls: The arguments of each call.
+        jobs: Number of processes.
+        on_report: Called in this process with whatever a call gives to its ``report``.
+
+    Returns:
+        The results in the order of the calls.
+
+    Raises:
+        LandscapeError: If a process dies.
+        BaseException: What a call raised.
+    """
+    report = on_report or (lambda *_: None)
+    if jobs <= 1 or len(calls) <= 1:
+        return [function(*call, report) for call in calls]
+    results: dict[int, Result] = {}
+    running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    waiting = list(range(len(calls)))
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                index = waiting.pop(0)
+                pipe, process = _start(function, calls[index])
+                running[pipe] = index, process
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                index, process = running[ready]
+                kind, content = _receive(ready, process)
+                if kind == "report":
+                    report(*content)
+                elif kind == "error":
+                    raise content
+                else:
+                    results[index] = content
+                    del running[ready]
+                    process.join()
+    finally:
+        for _, process in running.values():
+            process.kill()
+    return [results[index] for index in range(len(calls))]
+
+
+def _start(function: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connection, SpawnProcess]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, function, call))
+    process.start()
+    theirs.close()  # so that the pipe ends when the process does
+    return ours, process
+
+
+def _receive(pipe: Connection, process: SpawnProcess) -> tuple[str, Any]:
+    try:
+        kind, content = pipe.recv()
+    except EOFError:
+        process.join()
+        raise LandscapeError(
+            f"a training process ended with status {process.exitcode}; run it again to go on where it was"
+            " (in a script, put the call under `if __name__ == '__main__':`)."
+        ) from None
+    return kind, content
+
+
+def _work(pipe: Connection, function: Callable[..., Any], call: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    try:
+        result = function(*call, lambda *report: pipe.send(("report", report)))
+    except BaseException as error:
+        pipe.send(("error", error))
+    else:
+        pipe.send(("result", result))
+
+
+def _leave_with_parent() -> None:
+    """End this process when its parent ends, even by SIGKILL and even within a long computation."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
