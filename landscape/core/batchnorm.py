@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from landscape.core.problem import Problem
 from landscape.errors import InputError
 
-__all__ = ["batch_statistics", "recalibrated", "running_layers"]
+__all__ = ["ChannelMoments", "batch_statistics", "channel_moments", "recalibrated", "running_layers"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -53,7 +53,7 @@ def recalibrated(problem: Problem) -> Iterator[None]:
     try:
         for part, moments in _pooled_moments(problem, layers).items():
             part.running_mean = moments.mean.to(part.running_mean)
-            part.running_var = (moments.squares / moments.count).to(part.running_var)
+            part.running_var = moments.variance.to(part.running_var)
         yield
     finally:
         for part, (mean, variance) in zip(layers, kept, strict=True):
@@ -61,42 +61,51 @@ def recalibrated(problem: Problem) -> Iterator[None]:
 
 
 @dataclass
-class _Moments:
+class ChannelMoments:
     """Count, mean and sum of squared deviations by channel (C,), in float64."""
 
     count: int
     mean: Tensor
     squares: Tensor
 
-    def add(self, count: int, mean: Tensor, squares: Tensor) -> None:
+    def add(self, other: ChannelMoments) -> None:
         """Merge those of another batch (Chan, Golub & LeVeque 1983)."""
-        total = self.count + count
-        shift = mean - self.mean
-        self.mean = self.mean + shift * (count / total)
-        self.squares = self.squares + squares + shift.square() * (self.count * count / total)
+        total = self.count + other.count
+        shift = other.mean - self.mean
+        self.mean = self.mean + shift * (other.count / total)
+        self.squares = self.squares + other.squares + shift.square() * (self.count * other.count / total)
         self.count = total
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance by channel (C,), with 1/n."""
+        return self.squares / self.count
+
+
+def channel_moments(x: Tensor, axis: int = 1) -> ChannelMoments:
+    """Moments of a batch ``x`` by channel, the channels along ``axis``."""
+    axes = [i for i in range(x.ndim) if i != axis % x.ndim]
+    variance, mean = torch.var_mean(x.float() if x.dtype.itemsize < 4 else x, axes, correction=0)
+    count = x.numel() // x.shape[axis]
+    return ChannelMoments(count, mean.double(), variance.double() * count)
 
 
 @torch.no_grad()
-def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNorm, _Moments]:
+def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNorm, ChannelMoments]:
     """Moments of each layer's inputs; a layer that the model never calls has none."""
-    moments: dict[_BatchNorm, _Moments] = {}
+    moments: dict[_BatchNorm, ChannelMoments] = {}
 
     def gather(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(part, _BatchNorm)
-        x = inputs[0]
-        count = x.numel() // x.shape[1]
-        if count < 2:
+        found = channel_moments(inputs[0])
+        if found.count < 2:
             raise InputError(
                 "BatchNorm cannot take statistics of a batch of one example; give larger batches."
             )
-        axes = [axis for axis in range(x.ndim) if axis != 1]
-        variance, mean = torch.var_mean(x.float() if x.dtype.itemsize < 4 else x, axes, correction=0)
-        found = count, mean.double(), variance.double() * count
         if part in moments:
-            moments[part].add(*found)
+            moments[part].add(found)
         else:
-            moments[part] = _Moments(*found)
+            moments[part] = found
 
     handles = [part.register_forward_pre_hook(gather) for part in layers]
     try:

@@ -17,7 +17,7 @@ from landscape.core.plane import Marker, Plane
 from landscape.core.problem import Measure, Problem
 from landscape.errors import InputError
 
-__all__ = ["BatchNormMode", "Evaluator", "batchnorm_mode", "standard_error"]
+__all__ = ["BatchNormMode", "Evaluator", "batchnorm_mode", "rest_of_state", "standard_error"]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
@@ -112,7 +112,7 @@ class Evaluator:
     def values_of(self, marker: Marker) -> dict[str, float | Array]:
         """Measures of a marked checkpoint itself, with what else its state_dict holds for the model."""
         self._scratch.copy_(as_vector(self.problem, marker.state, "a checkpoint"))
-        with _rest_of_state(self.problem, marker.state), self._at(self._scratch):
+        with rest_of_state(self.problem, marker.state), self._at(self._scratch):
             return self._values()
 
     def _values(self) -> dict[str, float | Array]:
@@ -168,7 +168,7 @@ def standard_error(values: Tensor | None) -> float:
 
 @contextmanager
 @torch.no_grad()
-def _rest_of_state(problem: Problem, state: State) -> Iterator[None]:
+def rest_of_state(problem: Problem, state: State) -> Iterator[None]:
     """Within it, the model has the buffers and unchosen parameters of a state_dict, afterwards its own."""
     if not isinstance(state, Mapping):
         yield

@@ -1,0 +1,191 @@
+"""Barriers on a path between two models: every convention under its own name, with paired intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import trapezoid
+
+from landscape.errors import InputError
+
+__all__ = ["BARRIERS", "Bootstrap", "Profile", "barriers", "bootstrap", "chord_gap", "refined_points"]
+
+Array = NDArray[np.float64]
+
+BARRIERS = {
+    "barrier_chord": "max over t of E(t) − ((1−t) E(0) + t E(1)) (Entezari et al. 2022)",
+    "barrier_mean": "max over t of E(t), minus (E(0) + E(1))/2 (Frankle et al. 2020)",
+    "barrier_max": "max over t of E(t), minus the larger of E(0) and E(1)",
+    "saddle": "max over t of E(t) (Draxler et al. 2018)",
+    "arc_mean": "mean of E over the arc length of the path (Garipov et al. 2018)",
+    "mode_connectivity": "(E(0) + E(1))/2 − E(t*), t* where |E(t) − (E(0) + E(1))/2| is largest (Yang et al."
+    " 2021): negative = barrier, near 0 = connected, positive = ends not converged",
+}
+"""What each barrier is, for a quantity E along t in [0, 1]."""
+
+CHUNK = 2**22
+"""Numbers in one block of resampling weights."""
+
+ROUNDING = 8.0
+"""Gaps below this many roundings of the values are no gaps."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A quantity E along a path.
+
+    Attributes:
+        t: Where it was measured (T,), rising from 0 to 1.
+        arc: Arc length from the start to each t (T,).
+        examples: The quantity of each example (T, N), the same examples at each t, or ``None``.
+        offset: What to add to the mean over examples (T,), such as the weight-decay term; or, without
+            examples, E itself.
+    """
+
+    t: Array
+    arc: Array
+    examples: Array | None
+    offset: Array
+
+    def __post_init__(self) -> None:
+        t = self.t
+        if len(t) < 2 or t[0] != 0.0 or t[-1] != 1.0 or not (np.diff(t) > 0).all():
+            raise InputError("a profile needs t rising from 0 to 1.")
+
+    @property
+    def values(self) -> Array:
+        """E(t), (T,)."""
+        return self.offset if self.examples is None else self.examples.mean(1) + self.offset
+
+    @property
+    def standard_errors(self) -> Array:
+        """Standard errors of E(t) over examples (T,); NaN without examples or for one."""
+        return self._errors(lambda rows: rows)
+
+    @property
+    def gap_errors(self) -> Array:
+        """Standard errors of the gap to the chord (T,), paired by example: 0 at the ends."""
+        return self._errors(lambda rows: chord_gap(self.t, rows.T).T)
+
+    def _errors(self, change: Callable[[Array], Array]) -> Array:
+        if self.examples is None or self.examples.shape[1] < 2:
+            return np.full(len(self.t), np.nan)
+        with np.errstate(invalid="ignore", over="ignore"):
+            rows = change(self.examples)
+            return np.asarray(rows.std(axis=1, ddof=1) / np.sqrt(rows.shape[1]))
+
+
+def chord_gap(t: ArrayLike, values: ArrayLike) -> Array:
+    """E(t) − ((1−t) E(0) + t E(1)) for ``values`` (..., T) at ``t`` (T,)."""
+    t, E = np.asarray(t, np.float64), np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(E - ((1.0 - t) * E[..., :1] + t * E[..., -1:]))
+
+
+def barriers(t: ArrayLike, arc: ArrayLike, values: ArrayLike) -> dict[str, Array]:
+    """Every barrier in `BARRIERS` by name, of curves ``values`` (..., T); each has shape (...).
+
+    A value that is not finite is kept: NaN spoils every maximum it takes part in.
+
+    Args:
+        t: Places (T,) from 0 to 1.
+        arc: Arc lengths (T,) from 0 to the length of the path; a path that does not move counts t.
+        values: The quantity E at each t.
+
+    Example:
+        >>> found = barriers([0.0, 0.5, 1.0], [0.0, 1.0, 2.0], [1.0, 5.0, 3.0])
+        >>> {name: float(value) for name, value in found.items()}    # doctest: +NORMALIZE_WHITESPACE
+        {'barrier_chord': 3.0, 'barrier_mean': 3.0, 'barrier_max': 2.0, 'saddle': 5.0, 'arc_mean': 3.5,
+         'mode_connectivity': -3.0}
+    """
+    arc, E = np.asarray(arc, np.float64), np.asarray(values, np.float64)
+    along = arc if arc[-1] > 0.0 else np.asarray(t, np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        top, mean = E.max(-1), (E[..., 0] + E[..., -1]) / 2
+        deviation = E - mean[..., None]
+        farthest = np.abs(deviation).argmax(-1)
+        return {
+            "barrier_chord": chord_gap(t, E).max(-1),
+            "barrier_mean": top - mean,
+            "barrier_max": top - np.maximum(E[..., 0], E[..., -1]),
+            "saddle": top,
+            "arc_mean": trapezoid(E, along, axis=-1) / along[-1],
+            "mode_connectivity": -np.take_along_axis(deviation, farthest[..., None], -1)[..., 0],
+        }
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Sampling errors of barriers.
+
+    Attributes:
+        low: Lower end of the 95 % percentile interval by barrier; NaN where it cannot be had.
+        high: Its upper end.
+        p_value: Of no barrier: that E(t) lies nowhere above the chord; NaN where it cannot be had.
+    """
+
+    low: dict[str, float]
+    high: dict[str, float]
+    p_value: float
+
+
+def bootstrap(profile: Profile, *, resamples: int = 1000, seed: int = 0, eps: float = 0.0) -> Bootstrap:
+    """Intervals and a test by drawing examples anew, the same ones at every t.
+
+    The test is of the largest studentised gap to the chord: its null distribution is that of the largest
+    deviation of the resampled from the measured gaps (White 2000), so that having looked at many t is paid
+    for. Since a maximum of noisy values is too large on average, an interval of a barrier can exclude 0
+    where there is none: trust the test.
+
+    Args:
+        profile: The quantity along the path.
+        resamples: How many draws.
+        seed: Of the draws.
+        eps: Rounding of the values: gaps are not counted below `ROUNDING` times that.
+    """
+    nothing = dict.fromkeys(BARRIERS, float("nan"))
+    if profile.examples is None or profile.examples.shape[1] < 2 or not np.isfinite(profile.examples).all():
+        return Bootstrap(nothing, nothing, float("nan"))
+    curves = _resampled(profile.examples, resamples, seed) + profile.offset
+    low, high = {}, {}
+    for name, values in barriers(profile.t, profile.arc, curves).items():
+        low[name], high[name] = (float(q) for q in np.quantile(values, [0.025, 0.975]))
+    return Bootstrap(low, high, _p_value(profile, curves, eps))
+
+
+def _p_value(profile: Profile, curves: Array, eps: float) -> float:
+    """One-sided p-value of the largest studentised gap to the chord."""
+    gap, inner = chord_gap(profile.t, profile.values), slice(1, -1)
+    if len(gap) < 3:
+        return float("nan")
+    rounding = ROUNDING * max(eps, np.finfo(np.float64).eps) * np.abs(profile.values).max()
+    error = np.maximum(profile.gap_errors, rounding + np.finfo(np.float64).tiny)[inner]
+    observed = ((gap[inner] - rounding) / error).max()
+    drawn = ((chord_gap(profile.t, curves) - gap)[:, inner] / error).max(-1)
+    return float((1 + (drawn >= observed).sum()) / (1 + len(drawn)))
+
+
+def _resampled(examples: Array, resamples: int, seed: int) -> Array:
+    """Means over examples drawn anew, (resamples, T)."""
+    n = examples.shape[1]
+    rng, rows = np.random.default_rng(seed), max(CHUNK // n, 1)
+    parts = []
+    for start in range(0, resamples, rows):
+        counts = rng.multinomial(n, np.full(n, 1.0 / n), size=min(rows, resamples - start))
+        parts.append(counts @ examples.T / n)
+    return np.concatenate(parts)
+
+
+def refined_points(t: Array, values: Array) -> tuple[float, float]:
+    """Two more places beside the largest gap to the chord: the middles of the intervals on its sides.
+
+    Example:
+        >>> refined_points(np.array([0.0, 0.5, 1.0]), np.array([0.0, 2.0, 0.0]))
+        (0.25, 0.75)
+    """
+    gap = chord_gap(t, values)[1:-1]
+    top = int(np.where(np.isfinite(gap), gap, -np.inf).argmax()) + 1
+    return float((t[top - 1] + t[top]) / 2), float((t[top] + t[top + 1]) / 2)
