@@ -1,0 +1,112 @@
+"""Nudged elastic bands against a double well whose pass is known, and forces by hand."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from landscape import Problem
+from landscape.core.neb import NebSettings, inserted, nudged, relax_band, spaced, tangents
+from landscape.core.paths import bent, straight
+from landscape.errors import InputError
+
+
+class Point(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.w.expand(len(x), -1)
+
+
+def wells(w):
+    """Minima of 0 at (±1, 0); the way between them follows y = 1 − x²; its pass is (0, 1) at 1."""
+    x, y = w[:, 0], w[:, 1]
+    return (x.square() - 1).square() + 4 * (y - 1 + x.square()).square()
+
+
+def problem():
+    data = torch.zeros(32, 1, dtype=torch.float64), torch.zeros(32)
+    return Problem(Point(), lambda output, target: wells(output), data)
+
+
+LEFT, RIGHT = (torch.tensor([s, 0.0], dtype=torch.float64) for s in (-1.0, 1.0))
+
+
+def highest(path):
+    return max(float(wells(path.point(t)[None])) for t in np.linspace(0, 1, 201))
+
+
+def band(bends):
+    settings = NebSettings(epochs=120, lr=0.01, batch_size=8)
+    return relax_band(problem(), bent(LEFT, RIGHT, bends, "polychain"), settings)
+
+
+def test_the_band_finds_the_pass():
+    """Oracle: the pass is at (0, 1), loss 1, on the way y = 1 − x²; the straight line climbs to 5.
+
+    Off the pass, tangents are those of segments and not of the way itself: the more pivots, the nearer.
+    """
+    coarse, fine = band(3), band(9)
+    assert highest(straight(LEFT, RIGHT)) == pytest.approx(5.0)
+    assert highest(coarse) == pytest.approx(1.0, abs=0.05)
+    assert highest(fine) == pytest.approx(1.0, abs=0.01)
+    off = [float((p.points[:, 1] - 1 + p.points[:, 0].square()).abs().max()) for p in (coarse, fine)]
+    assert off[1] < off[0] / 2 < 0.05
+    assert len(coarse.points) > 5, "pivots were inserted where the loss bulged"
+    assert torch.equal(coarse.points[[0, -1]], torch.stack([LEFT, RIGHT]))
+
+
+def test_forces_by_hand():
+    """Oracle: the formulas of Draxler et al. (2018), one pivot at a time in numpy."""
+    g = torch.Generator().manual_seed(0)
+    points, grads = (torch.randn(n, 5, generator=g, dtype=torch.float64) for n in (5, 3))
+    energies = np.array([0.0, 2.0, 1.0, 3.0, 0.5])
+    forces = nudged(points, energies, grads, 0.7)
+    p = points.numpy()
+    for i in (1, 2, 3):
+        step = p[i + 1] - p[i] if energies[i + 1] > energies[i - 1] else p[i] - p[i - 1]
+        tau = step / np.linalg.norm(step)
+        np.testing.assert_allclose(tangents(points, energies)[i - 1], tau, atol=1e-14)
+        loss = grads[i - 1].numpy()
+        stretch = np.linalg.norm(p[i + 1] - p[i]) - np.linalg.norm(p[i] - p[i - 1])
+        expected = -(loss - (loss @ tau) * tau) + 0.7 * stretch * tau
+        np.testing.assert_allclose(forces[i - 1], expected, atol=1e-13)
+
+
+def test_pivots_are_inserted_where_the_loss_bulges():
+    """Oracle: by eye. The first segment is linear, the second bulges by 1 of a range of 1.5 at its third."""
+    at = np.array([0.0, 0.5, 0.5])
+    between = np.array([[0.125, 0.25, 0.375], [0.6, 0.9, 1.5]])
+    assert inserted(at, between) == [None, 0.75]
+    assert inserted(at, np.array([[0.125, 0.25, 0.375], [0.5, 0.5, 0.5]])) == [None, None]
+
+
+def test_knots_follow_the_lengths():
+    """Oracle: a band with pivots 1 and 3 apart, whose speed is constant."""
+    path = spaced(torch.tensor([[0.0], [1.0], [4.0]]))
+    assert path.knots == (0.0, 0.25, 1.0)
+    assert spaced(torch.tensor([[0.0], [0.0], [4.0]])).knots == (0.0, 0.5, 1.0)
+
+
+def test_a_band_that_goes_on_gives_the_same_bits():
+    """Oracle: the uninterrupted run, stopped just before pivots are inserted and after."""
+    settings = NebSettings(epochs=8, cycles=4, batch_size=16)
+    start = bent(LEFT, RIGHT, 2, "polychain")
+    kept = []
+    whole = relax_band(problem(), start, settings, on_epoch=lambda s: kept.append(copy.deepcopy(s)))
+    assert len(whole.points) > 4
+    for state in (kept[1], kept[2], kept[5]):
+        again = relax_band(problem(), start, settings, state=state)
+        assert torch.equal(again.points, whole.points)
+
+
+def test_a_line_is_no_band():
+    """Oracle: the sentence."""
+    with pytest.raises(InputError, match="at least one pivot"):
+        relax_band(problem(), straight(LEFT, RIGHT), NebSettings())
