@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from landscape.console import (
     RunDisplay,
     estimate_table,
     failure_lines,
+    number,
 )
 from landscape.errors import LandscapeError
 
@@ -188,15 +190,21 @@ def scan(
     write_manifest: Annotated[
         bool, typer.Option("--write-manifest", help="Write DIRECTORY/zoo.toml to fill in.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that pickles may import, such as argparse.Namespace; repeatable."),
+    ] = None,
 ) -> None:
     """Tell what checkpoints a directory holds, without running anything in them."""
     with guarded():
         console = Console()
-        zoo = landscape.scan(directory)
+        zoo = landscape.scan(directory, allow=allow or ())
         _print_models(console, zoo)
         for path, reason in zoo.skipped.items():
             _line(console, f"skipped {path}: {reason}")
-        _line(console, f"{len(zoo.models)} checkpoints found in {directory}")
+        counts = Counter(m.layout for m in zoo.spec.models)
+        layouts = f" ({', '.join(f'{n} {name}' for name, n in counts.items())})" if counts else ""
+        _line(console, f"{len(zoo.models)} checkpoints found in {directory}{layouts}")
         if write_manifest:
             _line(console, f"wrote {zoo.write_manifest()}: now name your builders in it")
 
@@ -204,10 +212,12 @@ def scan(
 def _print_models(console: Console, zoo: Zoo) -> None:
     if not zoo.models:
         return
-    table = Table("model", "group", "seed", "file", box=None, pad_edge=False)
+    table = Table("model", "layout", "group", "seed", "facts", "file", box=None, pad_edge=False)
     for model in zoo.spec.models:
         seed = "" if model.seed is None else str(model.seed)
-        table.add_row(escape(model.name), escape(model.group), seed, escape(model.shown))
+        facts = ", ".join(f"{k} {number(v)}" for k, v in {**model.tags, **model.metrics}.items())
+        row = (model.name, model.layout, model.group, seed, facts, model.shown)
+        table.add_row(*map(escape, row))
     console.print(table)
 
 

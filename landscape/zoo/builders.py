@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import InputError, suggest
+from landscape.zoo.libraries import library_builder
 from landscape.zoo.spec import Builder
 from landscape.zoo.text import one_line
 
@@ -36,7 +37,7 @@ def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
     """The function that a reference names.
 
     Args:
-        reference: ``package.module:function``.
+        reference: ``package.module:function``; for a model also ``timm:NAME`` or ``torchvision:NAME``.
         folder: Where the manifest is; modules there come first.
         kind: What it is for, in error messages: ``model builder``, ``data builder``, ``loss``.
 
@@ -46,6 +47,9 @@ def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
     module_name, colon, name = reference.partition(":")
     if not colon or not module_name or not name:
         raise InputError(f"{kind} '{reference}' must have the form 'package.module:function'.")
+    registered = library_builder(module_name, name) if kind == "model builder" else None
+    if registered is not None:
+        return registered
     found: Any = _module(module_name, folder, f"{kind} '{reference}'")
     for part in name.split("."):
         if not hasattr(found, part):

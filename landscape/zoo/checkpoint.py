@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,15 @@ __all__ = [
     "file_sha256",
     "load_checkpoint",
     "load_into",
+    "read_checkpoint",
     "read_state",
     "strip_prefixes",
+    "without_ending",
 ]
 
 State = dict[str, "Tensor"]
 
-SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".pth.tar", ".ckpt", ".bin", ".pkl", ".safetensors")
 """Endings of checkpoint files."""
 
 TRUST_WARNING = "WARNING: pickles are trusted: loading a checkpoint may run ANY program hidden in it."
@@ -73,13 +76,23 @@ def load_checkpoint(path: str | Path, *, allow: Iterable[str] = (), trust_pickle
 def read_state(
     path: Path, *, allow: Iterable[str] = (), trust_pickle: bool = False, mmap: bool = False
 ) -> State:
-    """As `load_checkpoint`, with the keys as they are in the file.
+    """As `load_checkpoint`, with the keys as they are in the file."""
+    return read_checkpoint(path, allow=allow, trust_pickle=trust_pickle, mmap=mmap)[0]
+
+
+def read_checkpoint(
+    path: Path, *, allow: Iterable[str] = (), trust_pickle: bool = False, mmap: bool = False
+) -> tuple[State, Mapping[Any, Any]]:
+    """The state_dict of a file as it is there, and what the file holds beside it.
 
     Args:
         path: The file.
         allow: Dotted names that the pickle may import.
         trust_pickle: Run whatever the pickle says.
         mmap: Leave the tensors on disk until they are used (for a quick look).
+
+    Returns:
+        Tensors by name; and the other entries of the dictionary around them, if there is one.
     """
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "does not exist"
@@ -87,9 +100,22 @@ def read_state(
     if path.stat().st_size == 0:
         raise CheckpointError(f"checkpoint '{path}' is empty (0 bytes).")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return _read_safetensors(path), {}
     content = _read_pickle(path, list(allow), trust_pickle, mmap)
-    return _unwrap(path, content)
+    state = _unwrap(path, content)
+    beside = content if isinstance(content, Mapping) else {}
+    return state, {k: v for k, v in beside.items() if k not in state and k not in _NESTED}
+
+
+def without_ending(path: str) -> str:
+    """A path without the ending of a checkpoint file, and whole if it has another.
+
+    Example:
+        >>> without_ending("a/last.pth.tar"), without_ending("epoch=3-val_loss=0.25")
+        ('a/last', 'epoch=3-val_loss=0.25')
+    """
+    ending = max((e for e in SUFFIXES if path.endswith(e)), key=len, default="")
+    return path.removesuffix(ending)
 
 
 def strip_prefixes(state: Mapping[str, Tensor]) -> State:
@@ -108,20 +134,29 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> State:
     return state
 
 
-def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix: str = "") -> None:
     """Load a state_dict strictly: every key must fit.
 
     Args:
         model: The model to fill.
-        state: Tensors by name; wrapper prefixes are stripped if the model has no such keys.
+        state: Tensors by name; a prefix that all have and the model's keys lack is stripped, such as
+            ``module.`` of a wrapper or ``model.`` of a Lightning module.
         where: The file, for error messages.
+        prefix: Take only the keys that begin so, and strip it.
 
     Raises:
         CheckpointError: Naming the first missing, unexpected and mis-shaped keys, with counts.
     """
     own = model.state_dict()
-    if set(state) != set(own):
+    if prefix:
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        if not state:
+            raise CheckpointError(f"checkpoint '{where}' has no keys that begin with '{prefix}'.")
+    elif set(state) != set(own):
         state = strip_prefixes(state)
+        wrapper, _ = _best_prefix(own, state)
+        if all(k.startswith(wrapper) for k in state):
+            state = {k.removeprefix(wrapper): v for k, v in state.items()}
     state = _with_tied(own, state)
     missing = [k for k in own if k not in state]
     unexpected = [k for k in state if k not in own]
@@ -134,7 +169,8 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None
     parts += [_some("mis-shaped", shapes)]
     if any(parts):
         raise CheckpointError(
-            f"checkpoint '{where}' does not fit {type(model).__name__}: {'; '.join(p for p in parts if p)}."
+            f"checkpoint '{where}' does not fit {type(model).__name__}: {'; '.join(p for p in parts if p)}"
+            f"{_prefix_hint(own, state)}."
         )
     try:
         model.load_state_dict(state)
@@ -142,6 +178,32 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str) -> None
         raise CheckpointError(
             f"checkpoint '{where}' does not fit {type(model).__name__}: {one_line(error)}."
         ) from error
+
+
+def _best_prefix(own: Iterable[str], state: Iterable[str]) -> tuple[str, int]:
+    """The beginning without which most keys of ``state`` are keys of ``own``, and how many are."""
+    own = set(own)
+    counts: Counter[str] = Counter()
+    for key in state:
+        places = [0, *(i + 1 for i, letter in enumerate(key) if letter == ".")]
+        counts.update(key[:i] for i in places if key[i:] in own)
+    return counts.most_common(1)[0] if counts else ("", 0)
+
+
+def _prefix_hint(own: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    """What to do if keys differ by how they begin."""
+    prefix, fitting = _best_prefix(own, state)
+    if prefix:
+        return (
+            f"; {fitting} of {len(own)} keys are there with '{prefix}' before them: if they are the model's,"
+            f' set prefix = "{prefix}" under [problem]'
+        )
+    prefix, fitting = _best_prefix(state, own)
+    if prefix and fitting:
+        return (
+            f"; {fitting} keys of the model are there without '{prefix}': build the part of that name alone"
+        )
+    return ""
 
 
 def _with_tied(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> State:

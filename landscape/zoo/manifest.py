@@ -42,6 +42,10 @@ class _Builder(_Table):
         return Builder(self.builder, self.kwargs)
 
 
+class _Data(_Builder):
+    split: Literal["train", "validation", "test"] | None = None
+
+
 class _Problem(_Table):
     loss: str = "cross_entropy"
     weight_decay: float = Field(0.0, ge=0.0, allow_inf_nan=False)
@@ -51,6 +55,7 @@ class _Problem(_Table):
     forward: str | None = Field(None, pattern=_REFERENCE)
     device: str | None = None
     allow: tuple[str, ...] = ()
+    prefix: str = ""
 
     @field_validator("parameters", mode="before")
     @classmethod
@@ -72,7 +77,7 @@ class _Checkpoint(_Table):
 class _Manifest(_Table):
     name: str | None = None
     model: _Builder | None = None
-    data: _Builder
+    data: _Data
     problem: _Problem = _Problem()
     analyses: dict[str, dict[str, Any]] = {}
     checkpoints: tuple[_Checkpoint, ...] = Field(min_length=1)
@@ -80,7 +85,7 @@ class _Manifest(_Table):
 
 _TABLES: dict[str, type[_Table]] = {
     "model": _Builder,
-    "data": _Builder,
+    "data": _Data,
     "problem": _Problem,
     "checkpoints": _Checkpoint,
 }
@@ -117,7 +122,7 @@ def read_manifest(path: str | Path) -> ZooSpec:
             folder=folder,
             models=_models(manifest, folder),
             data=manifest.data.spec(),
-            settings=Settings(**dict(manifest.problem)),
+            settings=Settings(**dict(manifest.problem), split=manifest.data.split),
             sections=tuple(_sections(manifest)),
         )
     except InputError as error:

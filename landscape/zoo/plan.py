@@ -157,6 +157,7 @@ def _hash(model: ModelSpec) -> _Hashed:
         group=model.group,
         seed=model.seed,
         tags=json.dumps(dict(model.tags), default=str),
+        metrics=model.metrics,
     )
     try:
         return _Hashed(member, file_sha256(model.path), None)

@@ -196,8 +196,12 @@ class Zoo:
         return make_plan(spec, labels, workbench), workbench
 
 
-def scan(directory: str | Path) -> Zoo:
+def scan(directory: str | Path, *, allow: Iterable[str] = ()) -> Zoo:
     """Find the checkpoints below a directory, without needing the model and without running code.
+
+    Args:
+        directory: Where to look, with all folders below.
+        allow: Dotted names that pickles may import, one by one, such as ``argparse.Namespace``.
 
     Returns:
         A zoo without builders: `Zoo.skipped` says what was left out and why; `Zoo.write_manifest`
@@ -206,7 +210,7 @@ def scan(directory: str | Path) -> Zoo:
     Raises:
         InputError: If there is no such directory.
     """
-    return Zoo(scan_directory(directory))
+    return Zoo(scan_directory(directory, allow=allow))
 
 
 def analyse(

@@ -11,6 +11,7 @@ from typing import Any
 
 from landscape.errors import InputError
 from landscape.store import ModelRecord
+from landscape.zoo.checkpoint import without_ending
 
 __all__ = [
     "Builder",
@@ -32,7 +33,7 @@ class Builder:
     """A function of the user's that makes a model or data.
 
     Attributes:
-        reference: ``package.module:function``.
+        reference: ``package.module:function``, ``timm:NAME`` or ``torchvision:NAME``.
         kwargs: Its keyword arguments.
     """
 
@@ -57,6 +58,7 @@ class ModelSpec:
         seed: Training seed, if known.
         tags: Free labels.
         metrics: Numbers recorded in training.
+        layout: How it was laid out, if a scan found it.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ModelSpec:
     seed: int | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    layout: str = ""
 
     def record(self) -> ModelRecord:
         """What the store remembers of it."""
@@ -87,6 +90,8 @@ class Settings:
         forward: ``package.module:function`` or ``None``.
         device: Where to compute; ``None`` for the CPU.
         allow: Names that a pickle may import.
+        prefix: Beginning of the keys of a checkpoint that are the model's; others are left out.
+        split: Which split the data are, if that is known; for comparing with recorded metrics.
     """
 
     loss: str = "cross_entropy"
@@ -97,11 +102,14 @@ class Settings:
     forward: str | None = None
     device: str | None = None
     allow: tuple[str, ...] = ()
+    prefix: str = ""
+    split: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key."""
         names = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
-        return {name: getattr(self, name) for name in names}
+        facts = {name: getattr(self, name) for name in names}
+        return facts | ({"prefix": self.prefix} if self.prefix else {})
 
 
 @dataclass(frozen=True)
@@ -181,8 +189,8 @@ def parse_seed(name: str) -> int | None:
 def unique_names(files: Sequence[str]) -> list[str]:
     """Short, different names for files given by relative paths.
 
-    They are the stems; if two are alike, the folders below the common one come before; if that is not
-    enough, the endings come after, and in the end numbers.
+    They are the names without the endings of checkpoint files; if two are alike, the folders below the
+    common one come before; if that is not enough, the endings come after, and in the end numbers.
 
     Example:
         >>> unique_names(["a/x.pt", "a/y.pt"]), unique_names(["r/a/x.pt", "r/b/x.pt"])
@@ -192,8 +200,8 @@ def unique_names(files: Sequence[str]) -> list[str]:
         return []
     common = os.path.commonpath([str(Path(f).parent) for f in files])
     short = [Path(os.path.relpath(f, common)) for f in files]
-    stems = [Path(f).stem for f in files]
-    joined = ["-".join(p.with_suffix("").parts) for p in short]
+    stems = [without_ending(Path(f).name) for f in files]
+    joined = ["-".join(Path(without_ending(str(p))).parts) for p in short]
     whole = ["-".join(p.parts) for p in short]
     for names in (stems, joined, whole):
         if len(set(names)) == len(names):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from landscape.registry import Scope
@@ -58,6 +58,7 @@ class Member:
         group: Its group.
         seed: Its training seed.
         tags: Its tags as JSON.
+        metrics: Numbers recorded in training.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Member:
     group: str
     seed: int | None
     tags: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

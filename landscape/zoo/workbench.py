@@ -6,7 +6,7 @@ import json
 import random
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -17,9 +17,11 @@ from landscape.errors import CheckpointError, InputError, LandscapeError, StoreE
 from landscape.registry import Context, Pair, run_together
 from landscape.store import Store
 from landscape.zoo.builders import build_data, build_model, find_analysis, importing_from, resolve
-from landscape.zoo.checkpoint import load_into, read_state
+from landscape.zoo.checkpoint import load_into, read_checkpoint
+from landscape.zoo.layouts.facts import facts_in_content
+from landscape.zoo.recorded import comparable, differences
 from landscape.zoo.spec import Builder
-from landscape.zoo.task import Done, Failed, Listener, Member, Progress, Setup, Started, Task
+from landscape.zoo.task import Done, Failed, Listener, Member, Notice, Progress, Setup, Started, Task
 from landscape.zoo.text import one_line
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Workbench:
         self._data: tuple[list[Any], str] | None = None
         self._sizes: list[int] = []
         self._last: tuple[Member, Problem] | None = None
+        self._doubts: dict[str, str] = {}
+        self._told: set[str] = set()
         self._shared: dict[str, xr.Dataset | Exception] = {}
 
     def data(self) -> tuple[list[Any], str]:
@@ -94,7 +98,11 @@ class Workbench:
         if self._last is not None and self._last[0] == member:
             return self._last[1]
         self._last = None
-        problem = self._make_problem(self.load(member))
+        model, carried = self._load(member)
+        problem = self._make_problem(model)
+        split, metrics = self.setup.settings.split, {**carried, **member.metrics}
+        if split is not None and comparable(metrics, split):
+            self._doubts[member.name] = " ".join(differences(metrics, split, problem.measure()))
         self._last = member, problem
         return problem
 
@@ -104,13 +112,18 @@ class Workbench:
         Raises:
             LandscapeError: If its builder or its checkpoint cannot be used.
         """
+        return self._load(member)[0]
+
+    def _load(self, member: Member) -> tuple[nn.Module, Mapping[str, float]]:
+        """A model, and the metrics that its checkpoint carries."""
         if file_stamp(member.path) != member.stamp:
             raise CheckpointError(f"checkpoint '{member.path}' changed after the run was planned; run again.")
         with importing_from(self.setup.folder), _seeded():
             model = build_model(member.builder, self.setup.folder)
-        state = read_state(member.path, allow=self.setup.settings.allow, trust_pickle=self.setup.trust_pickle)
-        load_into(model, state, str(member.path))
-        return model
+        settings = self.setup.settings
+        state, rest = read_checkpoint(member.path, allow=settings.allow, trust_pickle=self.setup.trust_pickle)
+        load_into(model, state, str(member.path), settings.prefix)
+        return model, facts_in_content(rest).metrics
 
     def sample(self, builder: Builder) -> Problem:
         """The problem of a model without its weights on the first batch alone, to take the time of."""
@@ -141,7 +154,9 @@ class Workbench:
         try:
             partial = self.store.partial(task.folder, task.key)
             partial.parent.mkdir(parents=True, exist_ok=True)
-            self.store.write(self.compute(task, progress, partial), task.key)
+            result = self.compute(task, progress, partial)
+            self._tell_doubts(task, emit)
+            self.store.write(result, task.key)
         except (Exception, SystemExit) as error:
             self._last = None
             trace = traceback.format_exc()
@@ -172,7 +187,15 @@ class Workbench:
             context = Context(progress, partial)
             with importing_from(self.setup.folder), _seeded():
                 found = analysis.run(self._subject(task), params, context)
-        return found.assign_attrs(_identity(task))
+        doubt = self._doubts.get(task.members[0].name)
+        return found.assign_attrs(_identity(task) | ({"recorded_metrics": doubt} if doubt else {}))
+
+    def _tell_doubts(self, task: Task, emit: Listener) -> None:
+        """Say once of each model that its recorded metrics do not fit."""
+        name = task.members[0].name
+        if self._doubts.get(name) and name not in self._told:
+            self._told.add(name)
+            emit(Notice(f"{name}: {self._doubts[name]}"))
 
     def _asked(self, task: Task) -> tuple[Analysis, Params]:
         """Analysis and options of a task."""

@@ -243,3 +243,38 @@ def test_sha256(tmp_path):
     """Oracle: hashlib on the whole content at once."""
     (tmp_path / "x").write_bytes(ZIP)
     assert file_sha256(tmp_path / "x") == hashlib.sha256(ZIP).hexdigest()
+
+
+def prefixed(model, prefix, **others):
+    return {f"{prefix}{k}": v for k, v in model.state_dict().items()} | others
+
+
+def test_a_prefix_of_any_name_that_all_keys_have_is_stripped():
+    """Oracle: the weights of the model that was saved."""
+    for prefix in ("model.", "net.inner.", "module.model."):
+        saved_model, other = nn.Linear(2, 3), nn.Linear(2, 3)
+        load_into(other, prefixed(saved_model, prefix), "x.ckpt")
+        assert same(other.state_dict(), saved_model.state_dict())
+
+
+def test_a_prefix_that_other_keys_lack_is_named_and_can_be_given():
+    """Oracle: the key added here, as a loss with weights adds to a Lightning module."""
+    saved_model, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    state = prefixed(saved_model, "model.", **{"criterion.weight": torch.zeros(3)})
+    with pytest.raises(CheckpointError) as caught:
+        load_into(other, state, "x.ckpt")
+    assert str(caught.value).endswith(
+        "2 missing (weight, bias); 3 unexpected (model.weight, model.bias, criterion.weight);"
+        " 2 of 2 keys are there with 'model.' before them: if they are the model's, set"
+        ' prefix = "model." under [problem].'
+    )
+    load_into(other, state, "x.ckpt", prefix="model.")
+    assert same(other.state_dict(), saved_model.state_dict())
+    with pytest.raises(CheckpointError, match=r"no keys that begin with 'ema\.'"):
+        load_into(other, state, "x.ckpt", prefix="ema.")
+
+
+def test_a_model_with_a_part_more_than_the_file():
+    wrapped_model = nn.Sequential(collections.OrderedDict(backbone=nn.Linear(2, 3)))
+    with pytest.raises(CheckpointError, match=r"2 keys of the model are there without 'backbone\.'"):
+        load_into(wrapped_model, nn.Linear(2, 3).state_dict(), "x.pt")

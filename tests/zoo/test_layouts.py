@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 import landscape
 from landscape.errors import InputError
-from landscape.zoo.layouts import LAYOUTS, write_manifest
+from landscape.zoo.layouts import LAYOUTS, Found, Layout, scan_directory, write_manifest
 from landscape.zoo.manifest import read_manifest
+from landscape.zoo.spec import ModelSpec
 
 STATE = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
 
@@ -66,7 +67,7 @@ def test_what_is_skipped_and_why(directory):
     assert "holds no tensors" in skipped["optimizer.pt"]
     assert "truncated or damaged" in skipped["cut.pt"]
     assert "is empty" in skipped["empty.bin"]
-    assert skipped["1 file with .txt"] == "not one of .pt, .pth, .bin, .safetensors"
+    assert skipped["1 file with .txt"].startswith("not one of .pt, .pth, .pth.tar, .ckpt, .bin")
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
@@ -110,18 +111,16 @@ def test_nothing_to_find(tmp_path):
         landscape.scan(tmp_path / "file")
 
 
-def test_another_layout_takes_its_files_first(directory, monkeypatch):
+def test_another_layout_takes_its_files_first(directory):
     """Oracle: a layout made up here that claims the files of one folder."""
-    from landscape.zoo import layouts
-    from landscape.zoo.spec import ModelSpec, Skipped
 
-    def trial(root, files):
-        mine = [f for f in files if f.parent.name == "resnet"]
-        return [ModelSpec("trial", mine[0])], [Skipped(str(mine[1].relative_to(root)), "older")]
+    def trial(scan):
+        mine = [f for f in scan.files if f.parent.name == "resnet"]
+        found = Found(models=[ModelSpec("trial", mine[0])])
+        found.skip(scan, mine[1], "older")
+        return found
 
-    monkeypatch.setattr(layouts, "LAYOUTS", (trial, *LAYOUTS))
-    zoo = landscape.scan(directory)
-    assert zoo.models[0] == "trial"
-    assert zoo.skipped["resnet/net-s1.pth"] == "older"
-    assert "resnet-net-s0" not in zoo.models
-    assert len(zoo.models) == 5
+    spec = scan_directory(directory, layouts=[Layout("trials", trial), *LAYOUTS])
+    assert [(m.name, m.layout) for m in spec.models[:2]] == [("trial", "trials"), ("first", "plain")]
+    assert [s.reason for s in spec.skipped if s.path == "resnet/net-s1.pth"] == ["older"]
+    assert len(spec.models) == 5

@@ -1,0 +1,87 @@
+"""timm and Hugging Face folders: ``config.json`` beside ``model.safetensors`` or ``pytorch_model.bin``.
+
+A ``config.json`` of timm names its architecture, which becomes the builder ``timm:NAME``: a name that is
+looked up in timm's own register, so nothing of the folder is run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from landscape.zoo.layouts.base import Found, Layout, Scan
+from landscape.zoo.layouts.facts import Facts, facts_in_config, facts_in_row
+from landscape.zoo.libraries import timm_builder
+from landscape.zoo.spec import Builder
+
+__all__ = ["HUB"]
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_SHARDED = re.compile(r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)")
+_STEP = re.compile(r"checkpoint-(\d+)")
+
+
+def _find(scan: Scan) -> Found:
+    found = Found()
+    for folder, files in scan.folders().items():
+        shards = [f for name, f in files.items() if _SHARDED.fullmatch(name)]
+        for shard in shards:
+            found.skip(scan, shard, f"one of {len(shards)} parts of a model; save it in one file to use it.")
+        weights = [files[name] for name in _WEIGHTS if name in files]
+        config = _json(files.get("config.json"))
+        if not weights or config is None:
+            continue
+        found.read |= {files[n] for n in ("config.json", "trainer_state.json") if n in files}
+        for twin in weights[1:]:
+            found.skip(scan, twin, f"the same weights as {weights[0].name} beside it.")
+        step = _STEP.fullmatch(folder.name)
+        run = folder.parent if step else folder
+        found.take(
+            scan,
+            weights[0],
+            label=scan.relative(folder) if folder != scan.root else "",
+            group="-".join(run.relative_to(scan.root).parts) if run.is_relative_to(scan.root) else "",
+            given=_facts(config) | _progress(_json(files.get("trainer_state.json"))),
+            builder=_builder(config),
+        )
+    return found
+
+
+def _json(file: Path | None) -> dict[str, Any] | None:
+    """A JSON object; ``None`` if there is no such file or it holds something else."""
+    try:
+        value = json.loads(file.read_text("utf-8")) if file is not None else None
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _facts(config: dict[str, Any]) -> Facts:
+    names = config.get("architectures")
+    arch = config.get("architecture") or (names[0] if isinstance(names, list) and names else None)
+    return facts_in_config({"arch": arch})
+
+
+def _progress(state: dict[str, Any] | None) -> Facts:
+    """What ``trainer_state.json`` says of the last evaluation."""
+    if state is None:
+        return Facts()
+    history = [row for row in state.get("log_history", []) if isinstance(row, dict)]
+    merged: dict[str, Any] = {}
+    for row in history:
+        merged |= row
+    return facts_in_row(merged | {k: state[k] for k in ("epoch", "global_step") if k in state})
+
+
+def _builder(config: dict[str, Any]) -> Builder | None:
+    arguments = config.get("model_args")
+    options = dict(arguments) if isinstance(arguments, dict) else {}
+    for name in ("num_classes", "global_pool"):
+        if name in config:
+            options[name] = config[name]
+    return timm_builder(config.get("architecture"), options)
+
+
+HUB = Layout("hugging face", _find)

@@ -1,0 +1,107 @@
+"""The scan: each layout in turn claims files; the rest is accounted for."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from landscape.errors import InputError
+from landscape.zoo.checkpoint import SUFFIXES
+from landscape.zoo.layouts.base import Layout, Scan
+from landscape.zoo.layouts.hub import HUB
+from landscape.zoo.layouts.lightning import LIGHTNING
+from landscape.zoo.layouts.load_temperature import LOAD_TEMPERATURE
+from landscape.zoo.layouts.plain import PLAIN
+from landscape.zoo.layouts.ray_tune import MODEL_ZOO, RAY_TUNE
+from landscape.zoo.layouts.timm_run import TIMM_RUN
+from landscape.zoo.layouts.trajectory import TRAJECTORY
+from landscape.zoo.spec import ModelSpec, Settings, Skipped, ZooSpec, unique_names
+
+__all__ = ["LAYOUTS", "scan_directory"]
+
+LAYOUTS: tuple[Layout, ...] = (
+    MODEL_ZOO,
+    RAY_TUNE,
+    TIMM_RUN,
+    HUB,
+    LOAD_TEMPERATURE,
+    LIGHTNING,
+    TRAJECTORY,
+    PLAIN,
+)
+"""Tried in order; a more particular layout comes before a more general one."""
+
+
+def scan_directory(
+    directory: str | Path, *, allow: Iterable[str] = (), layouts: Sequence[Layout] | None = None
+) -> ZooSpec:
+    """Find the checkpoints below a directory; hidden folders are passed over.
+
+    Checkpoints are read as data. No model is needed, and no code is taken from what is found: a builder
+    is at most the name of a model that timm knows.
+
+    Args:
+        directory: Where to look, with all folders below.
+        allow: Dotted names that pickles may import, one by one.
+        layouts: Tried in order; by default `LAYOUTS`.
+
+    Returns:
+        A zoo without data and analyses; ``skipped`` says why files were left out.
+
+    Raises:
+        InputError: If there is no such directory.
+    """
+    root = Path(directory).expanduser()
+    if not root.is_dir():
+        reason = "is not a directory" if root.exists() else "does not exist"
+        raise InputError(f"'{directory}' {reason}; give a directory of checkpoints.")
+    rest = _files(root)
+    models: list[ModelSpec] = []
+    skipped: list[Skipped] = []
+    for layout in LAYOUTS if layouts is None else layouts:
+        found = layout.claim(Scan(root, rest, tuple(allow)))
+        models += found.models
+        skipped += found.skipped
+        taken = {m.path for m in found.models} | {root / s.path for s in found.skipped} | found.read
+        rest = [f for f in rest if f not in taken]
+    models, twins = _without_twins(models)
+    names = unique_names([m.name for m in models])
+    return ZooSpec(
+        name=root.resolve().name,
+        folder=root.resolve(),
+        models=tuple(replace(m, name=name) for m, name in zip(models, names, strict=True)),
+        settings=Settings(allow=tuple(allow)),
+        skipped=tuple(skipped + twins + _leftovers(rest)),
+    )
+
+
+def _without_twins(models: list[ModelSpec]) -> tuple[list[ModelSpec], list[Skipped]]:
+    """The models, each file once: ``last`` and ``best`` are often links to other checkpoints."""
+    first: dict[tuple[int, int], ModelSpec] = {}
+    twins: list[Skipped] = []
+    for model in models:
+        status = model.path.stat()
+        other = first.setdefault((status.st_dev, status.st_ino), model)
+        if other is not model:
+            twins.append(Skipped(model.shown, f"the same file as {other.shown}."))
+    return list(first.values()), twins
+
+
+def _leftovers(files: Sequence[Path]) -> list[Skipped]:
+    endings = Counter(f.suffix or "no ending" for f in files)
+    known = ", ".join(SUFFIXES)
+    return [
+        Skipped(f"{count} file{'s' if count > 1 else ''} with {ending}", f"not one of {known}")
+        for ending, count in sorted(endings.items())
+    ]
+
+
+def _files(root: Path) -> list[Path]:
+    found: list[Path] = []
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(d for d in below if not d.startswith("."))
+        found += [Path(folder) / n for n in sorted(names) if not n.startswith(".")]
+    return found
