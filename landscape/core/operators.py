@@ -24,7 +24,8 @@ __all__ = ["DenseOperator", "SymmetricOperator"]
 class SymmetricOperator(ABC):
     """A symmetric linear map on R^n, known by its products.
 
-    Operators add (``A + B``), scale (``2 * A``), shift (`shift`) and project (`deflate`).
+    Operators add (``A + B``), scale (``2 * A``), shift (`shift`), project (`deflate`) and
+    take other units (`rescale`).
 
     Attributes:
         size: n.
@@ -97,6 +98,11 @@ class SymmetricOperator(ABC):
             return V - Q @ (Q.T @ V)
 
         return _Composed(self, lambda V: project(self @ project(V)))
+
+    def rescale(self, t: Tensor) -> SymmetricOperator:
+        """TAT for T = diag(t), t (n,): A in parameters measured in units of t."""
+        column = t.to(self.device, self.dtype)[:, None]
+        return _Composed(self, lambda V: column * (self @ (column * V)))
 
     def dense(self, block: int = 64) -> Tensor:
         """The whole matrix (n, n), by products with unit vectors. For tiny n and for tests."""

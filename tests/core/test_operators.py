@@ -123,3 +123,10 @@ def test_what_does_not_fit_is_refused(do, words):
     """Oracle: the sentence names the sizes."""
     with pytest.raises(InputError, match=words):
         do(DenseOperator(torch.eye(4)))
+
+
+def test_rescaled_operator_is_tat():
+    """Independent: the product of dense matrices."""
+    A = torch.randn(5, 5, generator=torch.Generator().manual_seed(0)).double()
+    A, t = A + A.T, torch.tensor([1.0, -2.0, 0.0, 3.0, 0.5]).double()
+    torch.testing.assert_close(DenseOperator(A).rescale(t).dense(), t.diag() @ A @ t.diag())
