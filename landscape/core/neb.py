@@ -108,15 +108,22 @@ def nudged(points: Tensor, energies: Array, gradients: Tensor, spring: float) ->
 
 
 def tangents(points: Tensor, energies: Array) -> Tensor:
-    """Unit tangents at the pivots (m − 2, P), each towards or from the neighbour of higher loss.
+    """Unit tangents at the pivots (m − 2, P) that keep the band from kinks (Henkelman & Jónsson 2000).
 
-    A tangent that points along the higher side keeps the band from kinks (Henkelman & Jónsson 2000).
+    On a slope, the step to or from the neighbour of higher loss, as Draxler et al. use everywhere; at a
+    maximum or minimum along the band, both steps, weighed by the rises (their equations 8 to 11).
     """
+    rise = np.diff(energies)
+    back, ahead = rise[:-1], rise[1:]
+    slope = back * ahead > 0
+    larger, smaller = np.maximum(abs(back), abs(ahead)), np.minimum(abs(back), abs(ahead))
+    up = energies[2:] > energies[:-2]
+    share = np.where(slope, up.astype(float), np.where(up, larger, smaller))
+    other = np.where(slope, 1.0 - up, np.where(up, smaller, larger))
     steps = points[1:] - points[:-1]
-    forward = torch.as_tensor(energies[2:] > energies[:-2], device=points.device)
-    chosen = torch.where(forward[:, None], steps[1:], steps[:-1])
-    tiny = torch.finfo(points.dtype).tiny
-    unit: Tensor = chosen / chosen.norm(dim=1, keepdim=True).clamp_min(tiny)
+    weights = torch.as_tensor(np.stack([other, share])[:, :, None]).to(points)
+    chosen = weights[0] * steps[:-1] + weights[1] * steps[1:]
+    unit: Tensor = chosen / chosen.norm(dim=1, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
     return unit
 
 
