@@ -13,7 +13,7 @@ from torch import Tensor
 from landscape.core.krylov import working_dtype
 from landscape.core.operators import SymmetricOperator
 from landscape.core.quadrature import gauss_quadrature
-from landscape.core.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
+from landscape.core.tridiagonal import Tridiagonal, lanczos
 from landscape.errors import InputError
 
 __all__ = ["EffectiveDimension", "effective_dimension", "with_node"]
@@ -129,14 +129,11 @@ def with_node(run: Tridiagonal, end: float) -> Tridiagonal:
         [0.0, 1.25]
     """
     alpha = run.alpha.clone()
-    m = alpha.shape[-1]
-    alpha[..., -1] = end
-    if m > 1:
-        T = tridiagonal_matrix(run.alpha[..., :-1], run.beta[..., :-1])
-        last = torch.zeros(*alpha.shape[:-1], m - 1, dtype=alpha.dtype)
-        last[..., -1] = run.beta[..., -1].square()
-        shifted = T - end * torch.eye(m - 1, dtype=T.dtype)
-        alpha[..., -1] += torch.linalg.lstsq(shifted, last[..., None]).solution[..., -1, 0]
+    above = torch.zeros_like(alpha[..., 0])  # β²/pivot of the row before, in the elimination of T - end
+    for row, square in enumerate(run.beta.square().unbind(-1)):
+        pivot = run.alpha[..., row] - end - above
+        above = torch.where(square > 0, square / pivot, 0.0)
+    alpha[..., -1] = end + above
     return replace(run, alpha=alpha)
 
 

@@ -95,7 +95,7 @@ def test_equal_matrices_have_no_residual():
 def test_unusable_arguments_are_named():
     """Oracle: the words of the sentence."""
     A, B = DenseOperator(torch.eye(4)), DenseOperator(torch.eye(5))
-    with pytest.raises(InputError, match="size 4 .* size 5"):
+    with pytest.raises(InputError, match=r"size 4 .* size 5"):
         split(A, B, torch.zeros(4, 0), sizes=[4])
     with pytest.raises(InputError, match="3 samples"):
         split(A, A, torch.zeros(4, 0), sizes=[4], samples=3)
