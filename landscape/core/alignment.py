@@ -96,9 +96,7 @@ def align(
     symmetry = find_symmetry(module, batches[0], forward=forward)
     names = [n for n, p in module.named_parameters() if _moves(symmetry, n) and p.is_floating_point()]
     pa, pb = ({n: s[n].detach().cpu() for n in names} for s in (a, b))
-    found = match_weights(
-        symmetry, pa, pb, seed=seed, sweeps=sweeps, rotate=rotate, start=symmetry.identity()
-    )
+    found = match_weights(symmetry, pa, pb, seed=seed, sweeps=sweeps, rotate=rotate)
     state = symmetry.apply(found.motion, b)
     return Alignment(
         state=state,
@@ -169,8 +167,8 @@ def _verify(
             worst, guilty = alone, symmetry.groups[tree[0]]
     places = ", ".join(f"{name}[{axis}]" for name, axis in guilty.places[:6])
     raise InputError(
-        f"{type(module).__name__} cannot be aligned: its outputs change by {error:.1e} of the largest when units"
-        f" are permuted, most of all those of {guilty.name} (on {places})."
+        f"{type(module).__name__} cannot be aligned: its outputs change by {error:.1e} of the largest when"
+        f" units are permuted, most of all those of {guilty.name} (on {places})."
     )
 
 

@@ -6,6 +6,7 @@ are assigned by the best value their channels can reach for each pair of heads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -43,11 +44,11 @@ class Matching:
 
 def trees(symmetry: Symmetry) -> list[tuple[int, ...]]:
     """Groups that are matched together: an outermost one and those within it, outer ones first."""
+    needed = {n for free in symmetry.free for n in (*symmetry.groups[free].within, free)}
     found: dict[int, list[int]] = {}
-    for number, group in enumerate(symmetry.groups):
-        found.setdefault((*group.within, number)[0], []).append(number)
-    kept = [t for t in found.values() if any(symmetry.groups[n].free for n in t)]
-    return [tuple(sorted(t, key=lambda n: len(symmetry.groups[n].within))) for t in kept]
+    for number in sorted(needed):
+        found.setdefault((*symmetry.groups[number].within, number)[0], []).append(number)
+    return [tuple(sorted(t, key=lambda n: len(symmetry.groups[n].within))) for t in found.values()]
 
 
 def accumulate(
@@ -56,7 +57,7 @@ def accumulate(
     """Add the inner products of a block's slices, those of a with those of b, to the gains of a tree."""
     for chain in innermost(symmetry, tree, block):
         shape = tuple(block.shape[k] for k in chain)
-        rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(int(np.prod(shape)), -1) for t in (a, b)]
+        rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(math.prod(shape), -1) for t in (a, b)]
         products = (rows[0].double() @ rows[1].double().T).reshape(*shape, *shape)
         order = [k + side * len(chain) for k in range(len(chain)) for side in (0, 1)]
         add_gain(gains, block.dims[chain[-1]], products.permute(order))
@@ -140,7 +141,6 @@ def match_weights(
     seed: int,
     sweeps: int,
     rotate: bool,
-    start: Motion,
 ) -> Matching:
     """Raise the sum of inner products of parameters by coordinate ascent over the groups.
 
@@ -151,21 +151,22 @@ def match_weights(
         seed: Decides the order of the groups in each sweep.
         sweeps: The most sweeps.
         rotate: Whether linear groups are rotated.
-        start: The motion to begin with.
 
     Reference:
         Ainsworth et al. (2023), Git Re-Basin, algorithm 1.
     """
     forest = trees(symmetry)
     generator = np.random.default_rng(seed)
-    motion, current = dict(start), symmetry.apply(start, b)
+    motion = _outward(symmetry, a, b)
+    current = symmetry.apply(motion, b)
     scale = sum(float(a[n].double().norm() * b[n].double().norm()) for n in a)
     for sweep in range(1, sweeps + 1):
         changed = False
         for index in generator.permutation(len(forest)):
             tree = forest[index]
-            names = [n for n in a if any(set(tree) & set(block.dims) for block in symmetry.blocks[n])]
-            step = _best_step(symmetry, tree, {n: a[n] for n in names}, current, rotate)
+            blocks = _known_blocks(symmetry, tree, a, set())[0]
+            names = list(dict.fromkeys(name for name, _ in blocks))
+            step = _best_step(symmetry, tree, a, current, blocks, rotate)
             moved = symmetry.apply(step, {n: current[n] for n in names})
             gain = sum(inner(a[n], moved[n]) - inner(a[n], current[n]) for n in names)
             if gain > _LEAST * scale:
@@ -177,13 +178,47 @@ def match_weights(
     return Matching(motion, sweeps, False)
 
 
+def _outward(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    """A start for the ascent: groups are matched one by one, each by the entries whose other groups are known.
+
+    At first these are the entries next to inputs and outputs. Of a permuted copy this finds the permutation,
+    where an ascent from any order can be caught by weights between two groups that are both out of order.
+    """
+    motion, current = symmetry.identity(), dict(b)
+    waiting = trees(symmetry)
+    unknown = set(symmetry.free)
+    while waiting:
+        usable = [_known_blocks(symmetry, tree, a, unknown - set(tree)) for tree in waiting]
+        best = max(range(len(waiting)), key=lambda k: usable[k][1])
+        tree = waiting.pop(best)
+        step = _best_step(symmetry, tree, a, current, usable[best][0], rotate=False)
+        current = symmetry.apply(step, current)
+        motion = compose(symmetry, motion, step)
+        unknown -= set(tree)
+    return motion
+
+
+def _known_blocks(
+    symmetry: Symmetry, tree: tuple[int, ...], a: Mapping[str, Tensor], unknown: set[int]
+) -> tuple[list[tuple[str, Block]], float]:
+    """The blocks of a tree without unknown groups, and their share of all its entries."""
+    mine = [(n, block) for n in a for block in symmetry.blocks[n] if set(tree) & set(block.dims)]
+    known = [(n, block) for n, block in mine if not unknown & set(block.dims)]
+    entries = [sum(math.prod(block.shape) for _, block in part) for part in (known, mine)]
+    return known, entries[0] / entries[1]
+
+
 def _best_step(
-    symmetry: Symmetry, tree: tuple[int, ...], a: Mapping[str, Tensor], b: Mapping[str, Tensor], rotate: bool
+    symmetry: Symmetry,
+    tree: tuple[int, ...],
+    a: Mapping[str, Tensor],
+    b: Mapping[str, Tensor],
+    blocks: Iterable[tuple[str, Block]],
+    rotate: bool,
 ) -> dict[int, Tensor]:
     gains: Gains = {}
-    for name, tensor in a.items():
-        for block in symmetry.blocks[name]:
-            accumulate(gains, symmetry, tree, block, block.take(tensor), block.take(b[name]))
+    for name, block in blocks:
+        accumulate(gains, symmetry, tree, block, block.take(a[name]), block.take(b[name]))
     return assign(symmetry, tree, gains, rotate)[1]
 
 

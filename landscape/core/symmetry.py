@@ -26,7 +26,7 @@ __all__ = ["Forward", "Motion", "Symmetry", "call_model", "find_symmetry", "move
 
 Forward = Callable[[nn.Module, Any], Any]
 Motion = Mapping[int, Tensor]
-"""For a group's number: a permutation, indices (..., n), or a rotation, (..., n, n); leading axes ``within``."""
+"""By number of the group: a permutation, indices (..., n), or a rotation, (..., n, n); leading: ``within``."""
 
 
 @dataclass(frozen=True)
