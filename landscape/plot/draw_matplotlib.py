@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -155,7 +156,8 @@ class _Drawing:
         if mark.markers:
             look |= {"marker": _SYMBOLS[style.symbol], "markersize": 4}
         x = np.asarray(mark.x)
-        self.axes.plot(x, np.asarray(mark.y), **look)
+        halo = [withStroke(linewidth=3, foreground="white")] if has_field(self.spec) else None
+        self.axes.plot(x, np.asarray(mark.y), path_effects=halo, **look)
         if mark.low is not None and mark.high is not None:
             low, high = np.asarray(mark.low), np.asarray(mark.high)
             if self.spec.y.scale == "log":
@@ -168,6 +170,7 @@ class _Drawing:
         style = self.palette.style(mark.series)
         x, y = np.asarray(mark.x), np.asarray(mark.y)
         symbols = np.array(mark.symbols or (style.symbol,) * x.size)
+        common = mark.symbols[0] if len(set(mark.symbols)) == 1 else style.symbol
         edge = "white" if has_field(self.spec) else style.color
         for symbol in dict.fromkeys(symbols.tolist()):
             of = symbols == symbol
@@ -177,7 +180,7 @@ class _Drawing:
         self.error(x, y, mark.error, style.color)
         look = {
             "linestyle": "",
-            "marker": _SYMBOLS[style.symbol],
+            "marker": _SYMBOLS[common],
             "markersize": 5,
             "color": style.color,
         }

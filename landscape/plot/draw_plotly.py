@@ -7,10 +7,9 @@ All texts are escaped, since plotly reads a subset of HTML in labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems, Violin
@@ -35,7 +34,10 @@ from landscape.plot.plotly_layout import (
 from landscape.plot.scales import number
 from landscape.plot.violins import outline
 
-__all__ = ["CONFIG", "draw"]
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["CONFIG", "draw", "draw_plain"]
 
 Array = NDArray[np.float64]
 
@@ -44,7 +46,22 @@ _SYMBOLS = {"triangle": "triangle-up", "cross": "x"}
 
 def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
     """Draw one figure."""
+    import plotly.graph_objects as go
+
+    plain = draw_plain(spec, palette)
+    return go.Figure(plain["data"], {**plain["layout"], "template": go.layout.Template()})
+
+
+def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
+    """The figure as plain ``data`` and ``layout``: what plotly.js takes, without plotly's own checks.
+
+    A page of hundreds of figures is made ten times as fast from these.
+    """
     return _Drawing(spec, palette).figure()
+
+
+def _trace(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, **{name: value for name, value in fields.items() if value is not None}}
 
 
 class _Drawing:
@@ -56,7 +73,7 @@ class _Drawing:
         self.shapes: list[dict[str, Any]] = []
         self.bars: list[ColorAxis] = []
 
-    def figure(self) -> go.Figure:
+    def figure(self) -> dict[str, Any]:
         if self.arrangement.bar is not None:
             self.line_bar(self.arrangement.bar)
         for i, mark in enumerate(self.spec.marks):
@@ -74,7 +91,7 @@ class _Drawing:
                 self.violin(i, mark)
             else:
                 self.guide(mark)
-        return go.Figure(self.traces, layout(self.spec, self.arrangement, self.shapes))
+        return {"data": self.traces, "layout": layout(self.spec, self.arrangement, self.shapes)}
 
     # marks
 
@@ -89,7 +106,8 @@ class _Drawing:
             self.band(mark, color)
         hover, custom = self.hover(mark.series, mark.x, mark.y)
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", mark.x),
                 y=self.at("y", mark.y),
                 mode="lines+markers" if mark.markers else "lines",
@@ -119,7 +137,8 @@ class _Drawing:
         if not xs:
             return
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", np.concatenate(xs[:-1])),
                 y=self.at("y", np.concatenate(ys[:-1])),
                 mode="lines",
@@ -138,7 +157,8 @@ class _Drawing:
         symbols = [_SYMBOLS.get(s, s) for s in mark.symbols or (style.symbol,)]
         hover, custom = self.hover(mark.series, mark.x, mark.y, texts=mark.texts)
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", mark.x),
                 y=self.at("y", mark.y),
                 mode="markers",
@@ -163,7 +183,8 @@ class _Drawing:
         gap = np.full_like(x, np.nan)
         floor = np.where(np.isfinite(y), self.arrangement.floor, np.nan)
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", np.column_stack([x, x, gap]).ravel()),
                 y=self.at("y", np.column_stack([floor, y, gap]).ravel()),
                 mode="lines",
@@ -176,7 +197,8 @@ class _Drawing:
         )
         hover, custom = self.hover(mark.series, mark.x, y, texts=mark.texts, moved=True)
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", x),
                 y=self.at("y", y),
                 mode="markers",
@@ -201,7 +223,8 @@ class _Drawing:
         right = self.at("x", x + slot.offset + slot.width / 2)
         hover, custom = self.hover(mark.series, x, y, moved=True)
         self.traces.append(
-            go.Bar(
+            _trace(
+                "bar",
                 x=(left + right) / 2,
                 y=self.at("y", y),
                 width=np.nan_to_num(right - left) if self.spec.x.scale != "log" else None,
@@ -220,7 +243,8 @@ class _Drawing:
         color = self.palette.style(mark.series).color
         common = {"name": short_name(mark.series), "legendgroup": legend_key(mark.series)}
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", np.concatenate([mark.x - shape.half, (mark.x + shape.half)[::-1]])),
                 y=self.at("y", np.concatenate([shape.y, shape.y[::-1]])),
                 mode="lines",
@@ -234,7 +258,8 @@ class _Drawing:
         )
         lower, median, upper = shape.quartiles
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", [mark.x, mark.x]),
                 y=self.at("y", [lower, upper]),
                 mode="lines",
@@ -247,7 +272,8 @@ class _Drawing:
         text = f"quartiles: {number(lower)}, {number(upper)}<br>values: {shape.count}"
         hover, custom = self.hover(mark.series, [mark.x], [median], texts=(text,))
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=self.at("x", [mark.x]),
                 y=self.at("y", [median]),
                 mode="markers",
@@ -285,9 +311,9 @@ class _Drawing:
         if mark.contours:
             levels = {"start": low, "end": high, "size": (high - low) / 20, "coloring": "fill"}
             lines = {"width": 0.5, "color": "rgba(255,255,255,0.45)"}
-            self.traces.append(go.Contour(contours=levels, line=lines, **common))
+            self.traces.append(_trace("contour", contours=levels, line=lines, **common))
         else:
-            self.traces.append(go.Heatmap(**common))
+            self.traces.append(_trace("heatmap", **common))
 
     def guide(self, mark: Guide) -> None:
         name = "x" if mark.x is not None else "y"
@@ -331,7 +357,8 @@ class _Drawing:
         }
         self.bars.append(color)
         self.traces.append(
-            go.Scatter(
+            _trace(
+                "scatter",
                 x=[None],
                 y=[None],
                 mode="markers",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
@@ -14,7 +13,10 @@ from landscape.plot import draw_plotly
 from landscape.plot.palette import INK, Palette
 from landscape.plot.plotly_layout import EDGE, escape, escaped
 
-__all__ = ["draw"]
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["draw", "draw_plain"]
 
 Array = NDArray[np.float64]
 
@@ -26,11 +28,19 @@ def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
 
     Points and lines lie on the first field.
     """
-    flat = draw_plotly.draw(spec, palette)
+    import plotly.graph_objects as go
+
+    plain = draw_plain(spec, palette)
+    return go.Figure(plain["data"], {**plain["layout"], "template": go.layout.Template()})
+
+
+def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
+    """The figure as plain ``data`` and ``layout``; see `landscape.plot.draw_plotly.draw_plain`."""
+    flat = draw_plotly.draw_plain(spec, palette)
     fields = [mark for mark in spec.marks if isinstance(mark, Heatmap)]
     if not fields:
         return flat
-    drawn = [trace for trace in flat.data if trace.type in ("contour", "heatmap")]
+    drawn = [trace for trace in flat["data"] if trace["type"] in ("contour", "heatmap")]
     traces = [_surface(mark, trace) for mark, trace in zip(fields, drawn, strict=True)]
     traces += [_overlay(mark, fields[0]) for mark in spec.marks if isinstance(mark, Points | Line)]
     color = fields[0].color
@@ -41,43 +51,44 @@ def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
         "aspectmode": "cube",
         "camera": {"eye": {"x": 1.5, "y": -1.5, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.15}},
     }
-    figure = go.Figure(traces, flat.layout)
-    figure.update_layout(scene=scene, height=_HEIGHT, showlegend=False, shapes=[])
-    return figure
+    layout = {**flat["layout"], "scene": scene, "height": _HEIGHT, "showlegend": False, "shapes": []}
+    return {"data": traces, "layout": layout}
 
 
-def _surface(mark: Heatmap, flat: Any) -> go.Surface:
-    return go.Surface(
-        x=flat.x,
-        y=flat.y,
-        z=_heights(mark),
-        surfacecolor=flat.z,
-        cmin=flat.zmin,
-        cmax=flat.zmax,
-        colorscale=flat.colorscale,
-        colorbar=flat.colorbar.to_plotly_json(),
-        showscale=flat.showscale,
-        name=flat.name,
-        contours={"z": {"show": True, "color": "rgba(255,255,255,0.35)", "width": 1}},
-        hovertemplate="x: %{x:.4~g}<br>y: %{y:.4~g}<br>%{z:.4~g}<extra></extra>",
-    )
+def _surface(mark: Heatmap, flat: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "surface",
+        "x": flat["x"],
+        "y": flat["y"],
+        "z": _heights(mark),
+        "surfacecolor": flat["z"],
+        "cmin": flat["zmin"],
+        "cmax": flat["zmax"],
+        "colorscale": flat["colorscale"],
+        "colorbar": flat["colorbar"],
+        "showscale": flat["showscale"],
+        "name": flat["name"],
+        "contours": {"z": {"show": True, "color": "rgba(255,255,255,0.35)", "width": 1}},
+        "hovertemplate": "x: %{x:.4~g}<br>y: %{y:.4~g}<br>%{z:.4~g}<extra></extra>",
+    }
 
 
-def _overlay(mark: Points | Line, field: Heatmap) -> go.Scatter3d:
+def _overlay(mark: Points | Line, field: Heatmap) -> dict[str, Any]:
     height = RegularGridInterpolator(
         (np.asarray(field.y), np.asarray(field.x)), _heights(field), bounds_error=False
     )
     texts = escaped(mark.texts) if isinstance(mark, Points) else []
-    return go.Scatter3d(
-        x=mark.x,
-        y=mark.y,
-        z=height(np.column_stack([np.asarray(mark.y), np.asarray(mark.x)])),
-        mode="markers" if isinstance(mark, Points) else "lines",
-        marker={"size": 4, "color": INK, "line": {"color": "white", "width": 1}},
-        line={"color": INK, "width": 4},
-        text=texts or None,
-        hoverinfo="text" if texts else "skip",
-    )
+    return {
+        "type": "scatter3d",
+        "x": mark.x,
+        "y": mark.y,
+        "z": height(np.column_stack([np.asarray(mark.y), np.asarray(mark.x)])),
+        "mode": "markers" if isinstance(mark, Points) else "lines",
+        "marker": {"size": 4, "color": INK, "line": {"color": "white", "width": 1}},
+        "line": {"color": INK, "width": 4},
+        "hoverinfo": "text" if texts else "skip",
+        **({"text": texts} if texts else {}),
+    }
 
 
 def _heights(mark: Heatmap) -> Array:
@@ -88,13 +99,16 @@ def _heights(mark: Heatmap) -> Array:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     log = axis.scale == "log"
-    return {
+    out: dict[str, Any] = {
         "title": {"text": escape(axis.title)},
         "type": "log" if log else "linear",
-        "dtick": 1 if log else None,
-        "range": None if axis.limits is None or log else list(axis.limits),
         "showbackground": False,
         "gridcolor": EDGE,
         "zeroline": False,
         "exponentformat": "power",
     }
+    if log:
+        out["dtick"] = 1
+    elif axis.limits is not None:
+        out["range"] = list(axis.limits)
+    return out

@@ -8,7 +8,6 @@ from textwrap import wrap
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from landscape.figure import Axis, FigureSpec, Series
@@ -65,7 +64,6 @@ def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str
     entries = [spec.marks[i].series for i in arrangement.named]  # type: ignore[union-attr]
     tall = spec.equal or (has_field(spec) and len(spec.y.categories or ()) > _WRAPPED)
     out: dict[str, Any] = {
-        "template": go.layout.Template(),
         "font": {"family": _FONT, "size": 12, "color": _TEXT},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
