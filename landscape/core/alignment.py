@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.data import tensors_in
+from landscape.core.feature_matching import match_activations
 from landscape.core.matching import inner, match_weights, trees
 from landscape.core.replica import private_copy
 from landscape.core.symmetry import Forward, Motion, Symmetry, call_model, find_symmetry
@@ -29,7 +30,8 @@ class Alignment:
         permutations: By name of the group: position i of the moved model was ``permutations[...][..., i]`` of
             b, shape (..., n), one row for each index of the groups it is within.
         rotations: By name of the group, likewise, (..., n, n).
-        objective_before: Sum over the parameters that can move of ⟨a, b⟩, float64.
+        objective_before: By weights, the sum over the parameters that can move of ⟨a, b⟩; by activations,
+            the mean correlation of paired units.
         objective_after: The same after the alignment.
         output_error: Largest difference of outputs of b and of the moved b, in units of the largest output.
         sweeps: Passes over all groups.
@@ -96,14 +98,21 @@ def align(
     symmetry = find_symmetry(module, batches[0], forward=forward)
     names = [n for n, p in module.named_parameters() if _moves(symmetry, n) and p.is_floating_point()]
     pa, pb = ({n: s[n].detach().cpu() for n in names} for s in (a, b))
-    found = match_weights(symmetry, pa, pb, seed=seed, sweeps=sweeps, rotate=rotate)
-    state = symmetry.apply(found.motion, b)
+    if method == "weights":
+        found = match_weights(symmetry, pa, pb, seed=seed, sweeps=sweeps, rotate=rotate)
+        moved = symmetry.apply(found.motion, pb)
+        before, after = (sum(inner(pa[n], p[n]) for n in names) for p in (pb, moved))
+    else:
+        traced = private_copy(module, (), torch.device("cpu"), None).eval()
+        found, before, after = match_activations(
+            traced, symmetry, a, b, batches, forward=forward, rotate=rotate
+        )
     return Alignment(
-        state=state,
+        state=symmetry.apply(found.motion, b),
         permutations=_named(symmetry, found.motion, rotations=False),
         rotations=_named(symmetry, found.motion, rotations=True),
-        objective_before=sum(inner(pa[n], pb[n]) for n in names),
-        objective_after=sum(inner(pa[n], state[n].cpu()) for n in names),
+        objective_before=before,
+        objective_after=after,
         output_error=_verify(module, symmetry, b, found.motion, batches, forward),
         sweeps=found.sweeps,
         converged=found.converged,

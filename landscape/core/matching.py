@@ -179,7 +179,7 @@ def match_weights(
 
 
 def _outward(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[int, Tensor]:
-    """A start for the ascent: groups are matched one by one, each by the entries whose other groups are known.
+    """A start for the ascent: groups one by one, each by the entries whose other groups are known.
 
     At first these are the entries next to inputs and outputs. Of a permuted copy this finds the permutation,
     where an ascent from any order can be caught by weights between two groups that are both out of order.

@@ -22,16 +22,32 @@ from landscape.core.symmetry_rules import rule_for
 from landscape.core.symmetry_trace import Axes, Tracer, plain_operations
 from landscape.errors import InputError
 
-__all__ = ["Forward", "Motion", "Symmetry", "call_model", "find_symmetry", "move", "outer_axes"]
+__all__ = [
+    "Feature",
+    "Forward",
+    "Motion",
+    "Symmetry",
+    "call_model",
+    "find_symmetry",
+    "move",
+    "outer_axes",
+    "to_cpu",
+]
 
 Forward = Callable[[nn.Module, Any], Any]
 Motion = Mapping[int, Tensor]
-"""By number of the group: a permutation, indices (..., n), or a rotation, (..., n, n); leading: ``within``."""
+"""By group: a permutation, indices (..., n), or a rotation (..., n, n); leading axes as ``within``."""
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A tensor within the model that a product reads: which argument of which operation, and its blocks."""
+    """A tensor within the model that a product reads or puts out.
+
+    Attributes:
+        call: Number of the operation in the pass.
+        argument: Name of its argument; empty for its output.
+        blocks: Its entries by groups.
+    """
 
     call: int
     argument: str
@@ -45,7 +61,7 @@ class Symmetry:
     Attributes:
         groups: All groups; those with a reason in ``why`` are fixed.
         blocks: For each parameter and buffer (by name), its entries by groups.
-        features: Tensors within the model that products read, by groups.
+        features: Tensors within the model that products read or put out.
         opaque: Operations without a rule, with their modules; what they touch is fixed.
     """
 
@@ -149,8 +165,9 @@ def find_symmetry(model: nn.Module, inputs: Any, *, forward: Forward | None = No
 def _trace(module: nn.Module, inputs: Any, forward: Forward | None) -> tuple[Tracer, dict[str, Axes]]:
     """Run the model under a tracer; the tracer, and the axes of parameters and buffers by name."""
     path: list[str] = []
+    tensors = [tensor for _, tensor in tensors_in(inputs)]
     named = {**dict(module.named_parameters(remove_duplicate=False)), **_buffers(module)}
-    tracer = Tracer(named, rule_for, lambda: path[-1] if path else type(module).__name__)
+    tracer = Tracer(named, tensors, rule_for, lambda: path[-1] if path else type(module).__name__)
     try:
         with plain_operations(module, path), tracer:
             output = call_model(module, inputs, forward)

@@ -7,7 +7,7 @@ operation means for the axes; an operation without a rule fixes the axes of what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from landscape.core.axes import Symbol, Term, fix, unify
 from landscape.core.data import tensors_in
 
-__all__ = ["Axes", "Call", "Read", "Rule", "Tracer", "plain_operations"]
+__all__ = ["Axes", "Call", "Read", "Rule", "Tracer", "arguments", "plain_operations"]
 
 Axes = tuple[Term, ...]
 Rule = Callable[["Call"], Sequence[Sequence[Term]] | None]
@@ -29,17 +29,24 @@ Rule = Callable[["Call"], Sequence[Sequence[Term]] | None]
 
 @dataclass(frozen=True)
 class Read:
-    """A feature that a product of the model reads.
+    """A feature that a product of the model reads or puts out.
 
     Attributes:
         call: Number of the operation in the pass.
-        argument: Name of its argument.
-        axes: The axes of that argument.
+        argument: Name of its argument; empty for its output.
+        axes: The axes of that tensor.
     """
 
     call: int
     argument: str
     axes: Axes
+
+
+def arguments(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an operation by name, defaults included."""
+    schema = func._schema.arguments
+    given = {a.name: a.default_value for a in schema if a.has_default_value()}
+    return given | {a.name: value for a, value in zip(schema, args, strict=False)} | dict(kwargs)
 
 
 class Call:
@@ -77,8 +84,9 @@ class Call:
         self.tracer.bent.append(tuple(terms))
 
     def read(self, name: str) -> None:
-        """A product reads this argument."""
-        self.tracer.reads.append(Read(self.tracer.calls, name, tuple(self.axes(name))))
+        """A product reads this argument: a feature, if it comes from the data."""
+        if self.tracer.is_data(self.args[name]):
+            self.tracer.reads.append(Read(self.tracer.calls, name, tuple(self.axes(name))))
 
 
 class Tracer(TorchDispatchMode):
@@ -86,6 +94,7 @@ class Tracer(TorchDispatchMode):
 
     Args:
         named: Parameters and buffers, whose axes are unknown at first.
+        data: The inputs.
         rules: What to do with an operation, by its name.
         where: Says in which module the pass is.
 
@@ -93,18 +102,23 @@ class Tracer(TorchDispatchMode):
         seen: The axes of all tensors that occurred.
         mixed: Pairs (axes whose positions act on each other, axes beside them).
         bent: Axes along which something not linear happens.
-        reads: The features that products read.
+        reads: The features that products read and put out.
         opaque: Operations without a rule, with their modules, once each.
         calls: Number of operations so far.
     """
 
     def __init__(
-        self, named: Mapping[str, Tensor], rules: Callable[[Any], Rule | None], where: Callable[[], str]
+        self,
+        named: Mapping[str, Tensor],
+        data: Iterable[Tensor],
+        rules: Callable[[Any], Rule | None],
+        where: Callable[[], str],
     ) -> None:
         super().__init__()
         self._rules = rules
         self.where = where
         self._axes: Any = WeakIdKeyDictionary()
+        self._data: Any = WeakIdKeyDictionary(dict.fromkeys(data))
         self.seen: list[Axes] = []
         self.mixed: list[tuple[Axes, Axes]] = []
         self.bent: list[Axes] = []
@@ -128,8 +142,16 @@ class Tracer(TorchDispatchMode):
         else:
             for tensor, axes in zip(call.outputs, found, strict=False):
                 self._set(tensor, axes)
+        if self.reads and self.reads[-1].call == self.calls:
+            self.reads.append(Read(self.calls, "", self.axes_of(out)))
         self.calls += 1
+        if any(t in self._data for t in call.inputs):
+            self._data.update(dict.fromkeys(call.outputs))
         return out
+
+    def is_data(self, tensor: Tensor) -> bool:
+        """Whether a tensor comes from the data, not from parameters alone."""
+        return tensor in self._data
 
     def axes_of(self, tensor: Tensor) -> Axes:
         """The axes of a tensor; fixed ones if it comes from nowhere."""

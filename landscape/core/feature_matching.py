@@ -1,0 +1,181 @@
+"""Matching by activations: units are paired by the correlation of their features.
+
+The features are what matrix products and convolutions put out and what they read: a unit before and after
+its nonlinearity. A unit that never fires still has the former.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from landscape.core.matching import Gains, Matching, add_gain, assign, innermost, trees
+from landscape.core.symmetry import Feature, Forward, Symmetry, call_model, to_cpu
+from landscape.core.symmetry_trace import arguments, plain_operations
+from landscape.errors import InputError
+
+__all__ = ["match_activations"]
+
+
+class _Recorder(TorchDispatchMode):
+    """Keeps copies of features during a pass."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        super().__init__()
+        self._wanted: dict[int, list[str]] = {}
+        for feature in features:
+            self._wanted.setdefault(feature.call, []).append(feature.argument)
+        self.kept: dict[tuple[int, str], Tensor] = {}
+        self._calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation and copy what is wanted of its arguments and output."""
+        wanted = self._wanted.get(self._calls, ())
+        given = arguments(func, args, kwargs or {})
+        self.kept |= {(self._calls, name): given[name].clone() for name in wanted if name in given}
+        out = func(*args, **(kwargs or {}))
+        if "" in wanted:
+            self.kept[self._calls, ""] = out.clone()
+        self._calls += 1
+        return out
+
+
+@dataclass
+class _Moments:
+    """Sums over samples of two sets of features (m, samples), in float64."""
+
+    count: int = 0
+    sums: list[Tensor] = field(default_factory=list)
+
+    def add(self, a: Tensor, b: Tensor) -> None:
+        new = [a.sum(1), b.sum(1), (a * a).sum(1), (b * b).sum(1), a @ b.T]
+        self.sums = [s + n for s, n in zip(self.sums, new, strict=True)] if self.sums else new
+        self.count += a.shape[1]
+
+    def correlation(self, unit: bool) -> Tensor:
+        """Correlations (m, m); with ``unit`` false, covariances in units of the mean variance.
+
+        A feature that is constant correlates with nothing.
+        """
+        mean_a, mean_b, square_a, square_b, cross = (s / self.count for s in self.sums)
+        covariance = cross - torch.outer(mean_a, mean_b)
+        a, b = square_a - mean_a**2, square_b - mean_b**2
+        if not unit:
+            a, b = a.mean().expand_as(a), b.mean().expand_as(b)
+        least = [1e-12 * s.mean().clamp(min=torch.finfo(torch.float64).tiny) for s in (square_a, square_b)]
+        scale = torch.outer(a.clamp(min=0).sqrt(), b.clamp(min=0).sqrt())
+        alive = torch.outer(a > least[0], b > least[1])
+        return torch.where(alive, covariance / scale.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
+
+
+_Place = tuple[int, int, tuple[int, ...]]  # feature, block, axes of the block
+
+
+def match_activations(
+    module: nn.Module,
+    symmetry: Symmetry,
+    a: Mapping[str, Tensor],
+    b: Mapping[str, Tensor],
+    batches: Sequence[Any],
+    *,
+    forward: Forward | None,
+    rotate: bool,
+) -> tuple[Matching, float, float]:
+    """Pair the units of two models by the correlation of their features over all samples and positions.
+
+    Args:
+        module: A copy of the model on the CPU, whose weights may be replaced.
+        symmetry: The groups.
+        a: State of the model that stays.
+        b: State of the model that moves.
+        batches: Inputs.
+        forward: ``(model, inputs) -> output``.
+        rotate: Whether linear groups are rotated.
+
+    Returns:
+        The matching, and the mean correlation of paired units before and after.
+
+    Raises:
+        InputError: If the two models do not run the same operations.
+
+    Reference:
+        Li et al. (2016), Convergent learning; Ainsworth et al. (2023), section 3.1.
+    """
+    forest = trees(symmetry)
+    owner = {n: tree for tree in forest for n in tree}
+    free = set(symmetry.free)
+    moments: dict[_Place, _Moments] = {}
+    for batch in batches:
+        kept = [_record(module, state, symmetry.features, batch, forward) for state in (a, b)]
+        for f, feature in enumerate(symmetry.features):
+            pair = [k.get((feature.call, feature.argument)) for k in kept]
+            if pair[0] is None or pair[1] is None or pair[0].shape != pair[1].shape:
+                raise InputError(
+                    f"{type(module).__name__} runs other operations with the two states; align by weights."
+                )
+            for k, block in enumerate(feature.blocks):
+                entries = [block.take(t) for t in pair if t is not None]
+                for tree in {owner[n] for n in block.dims if n in owner}:
+                    for chain in innermost(symmetry, tree, block):
+                        if not free & {n for d, n in enumerate(block.dims) if d not in chain}:
+                            rows = [_rows(t, chain) for t in entries]
+                            moments.setdefault((f, k, chain), _Moments()).add(*rows)
+    gains = _gains(symmetry, moments, rotate)
+    motion, before, after = symmetry.identity(), 0.0, 0.0
+    for tree in forest:
+        part = {n: g for n, g in gains.items() if n in tree}
+        value, found = assign(symmetry, tree, part, rotate)
+        motion |= found
+        after += value
+        before += sum(_paired(g) for g in part.values())
+    units = max(sum(math.prod(g.shape[::2]) for g in gains.values()), 1)
+    return Matching(motion, 1, True), before / units, after / units
+
+
+def _gains(symmetry: Symmetry, moments: Mapping[_Place, _Moments], rotate: bool) -> Gains:
+    """The mean over features of their correlations, by innermost group."""
+    gains: Gains = {}
+    counts: dict[int, int] = {}
+    for (f, k, chain), moment in moments.items():
+        block = symmetry.features[f].blocks[k]
+        number = block.dims[chain[-1]]
+        shape = [block.shape[d] for d in chain]
+        table = moment.correlation(unit=not (rotate and symmetry.groups[number].linear))
+        order = [d + side * len(chain) for d in range(len(chain)) for side in (0, 1)]
+        add_gain(gains, number, table.reshape(*shape, *shape).permute(order))
+        counts[number] = counts.get(number, 0) + 1
+    return {n: table / counts[n] for n, table in gains.items()}
+
+
+def _rows(entries: Tensor, chain: tuple[int, ...]) -> Tensor:
+    front = entries.movedim(chain, tuple(range(len(chain))))
+    return front.reshape(math.prod(front.shape[: len(chain)]), -1).double()
+
+
+def _paired(gains: Tensor) -> float:
+    """The sum over positions paired with themselves."""
+    while gains.ndim:
+        gains = gains.diagonal(dim1=0, dim2=1).sum(-1)
+    return float(gains)
+
+
+@torch.no_grad()
+def _record(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    features: Sequence[Feature],
+    batch: Any,
+    forward: Forward | None,
+) -> dict[tuple[int, str], Tensor]:
+    module.load_state_dict(state)
+    recorder = _Recorder(features)
+    inputs = to_cpu(batch)
+    with plain_operations(module, []), recorder:
+        call_model(module, inputs, forward)
+    return recorder.kept
