@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["Cat", "Prod", "Segment", "Symbol", "Term", "cut", "divide", "fix", "leaves", "resolve"]
+__all__ = ["Cat", "Prod", "Segment", "Symbol", "Term", "cut", "divide", "fix", "gather", "leaves", "resolve"]
 __all__ += ["segments", "select", "size", "specialise", "unify"]
 
 _ids = itertools.count()
@@ -202,6 +202,16 @@ def select(axes: Sequence[Term], dim: int, index: int, why: str) -> list[Term]:
     if isinstance(outer, Symbol) and outer.extent > 1:
         return [specialise(term, outer, index) for term in rest]
     return rest
+
+
+def gather(terms: Sequence[Term], outer: Symbol) -> Term:
+    """The axis that is ``terms[i]`` where the axis ``outer`` beside it has index i."""
+    terms = [resolve(term) for term in terms]
+    if all(term is terms[0] for term in terms) or outer.extent == 1:
+        return terms[0]
+    axis = Symbol(size(terms[0]))
+    axis.members = {(outer, i): Symbol(axis.extent, bound=term) for i, term in enumerate(terms)}
+    return axis
 
 
 def segments(term: Term, at: dict[Symbol, int]) -> list[Segment]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from landscape.core.axes import Cat, Prod, Symbol, Term, cut, divide, select, size, unify
+from landscape.core.axes import Cat, Prod, Symbol, Term, cut, divide, gather, select, size, unify
 from landscape.core.symmetry_trace import Call, Rule
 
 __all__ = ["VIEWS"]
@@ -153,14 +153,15 @@ def _cat(call: Call) -> Outputs:
 
 @_rule("stack")
 def _stack(call: Call) -> Outputs:
-    operands = [list(call.tracer.axes_of(t)) for t in call.inputs]
-    dim = call.args.get("dim", 0) % call.outputs[0].ndim
-    first = _in_step(operands, None)
-    first.insert(dim, Symbol(len(operands), call.why))
-    return [first]
+    """The axes beside the new one may differ along it, as `_select` allows."""
+    outer = Symbol(len(call.inputs), call.why)
+    operands = [call.tracer.axes_of(t) for t in call.inputs]
+    axes = [gather(terms, outer) for terms in zip(*operands, strict=True)]
+    axes.insert(call.args.get("dim", 0) % call.outputs[0].ndim, outer)
+    return [axes]
 
 
-def _in_step(operands: Sequence[list[Term]], but: int | None) -> list[Term]:
+def _in_step(operands: Sequence[list[Term]], but: int) -> list[Term]:
     for other in operands[1:]:
         for k, (a, b) in enumerate(zip(operands[0], other, strict=True)):
             if k != but:
