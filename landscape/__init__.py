@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 _HOMES = {
     # core
     "Problem": "landscape.core.problem",
+    "Ranks": "landscape.core.sharding",
     "SymmetricOperator": "landscape.core.operators",
     "hessian": "landscape.core.curvature",
     "ggn": "landscape.core.curvature",
@@ -32,6 +33,8 @@ _HOMES = {
     "Schema": "landscape.schema",
     "Variable": "landscape.schema",
     "LandscapeError": "landscape.errors",
+    # tables of measurements
+    "taxonomy": "landscape.tables",
     # zoos and results
     "Zoo": "landscape.zoo",
     "scan": "landscape.zoo",

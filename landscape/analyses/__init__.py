@@ -58,9 +58,13 @@ def find(name: str) -> Analysis:
         if not isinstance(plugin, Analysis):
             raise InputError(f"'{name}' is a {type(plugin).__name__}, not a landscape Analysis.")
         return plugin
+    from landscape.tables import TABLES
+
+    if name in TABLES:
+        return TABLES[name]
     known = discover()
     if name not in known:
-        raise InputError(f"there is no analysis '{name}'; {suggest(name, known)}")
+        raise InputError(f"there is no analysis '{name}'; {suggest(name, {**known, **TABLES})}")
     return known[name]
 
 
