@@ -204,8 +204,8 @@ def _manifest(
         "[analyses.line]": {"steps": 21},
         "[analyses.surface]": {
             "models": [f"{r.group}-s{first}" for r in recipes],
-            "examples": 128,
-            "evaluations": 60 if quick else 225,
+            "examples": 64,
+            **({"evaluations": 60} if quick else {}),
         },
         "[analyses.fourier]": {},
         "[analyses.transfer]": {},
