@@ -11,6 +11,7 @@ __all__ = [
     "LandscapeError",
     "SchemaError",
     "StoreError",
+    "reason",
     "suggest",
 ]
 
@@ -33,6 +34,16 @@ class SchemaError(LandscapeError, ValueError):
 
 class StoreError(LandscapeError, OSError):
     """A result cannot be written or read."""
+
+
+def reason(error: BaseException) -> str:
+    """Kind and text of an error on one line.
+
+    Example:
+        >>> reason(KeyError("x"))
+        "KeyError: 'x'"
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -287,7 +287,7 @@ def _classes(problem: Problem) -> dict[str, int]:
     """The number of classes, of a classification."""
     if problem.loss_name != "cross_entropy":
         return {}
-    output, _ = problem.output(problem.batches[0])
+    output, _ = problem.output(problem.first)
     return {"classes": int(output.shape[1])}
 
 

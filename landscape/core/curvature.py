@@ -74,8 +74,8 @@ class CurvatureOperator(SymmetricOperator):
         self._graphs: Graphs[Graph | None] = Graphs(problem, memory_budget)
 
     @abstractmethod
-    def _graph(self, batch: Batch, index: int) -> Graph | None:
-        """The graph of a micro-batch; ``None`` if it adds nothing."""
+    def _graph(self, batch: Batch, start: int) -> Graph | None:
+        """The graph of a micro-batch, ``start`` examples after the first; ``None`` if it adds nothing."""
 
     @property
     def keeps_graphs(self) -> bool:
@@ -132,7 +132,8 @@ class CurvatureOperator(SymmetricOperator):
                         if row is not None:
                             into[i].add_(row.detach())
 
-        self._graphs.each(self._graph, add)
+        with problem.sharding.summing(total):
+            self._graphs.each(self._graph, add)
         total /= problem.examples
         if problem.weight_decay:
             total.add_(columns, alpha=problem.weight_decay)
@@ -185,7 +186,7 @@ def _live(outputs: Rows, vectors: Sequence[Tensor]) -> tuple[list[Tensor], list[
 class Hessian(CurvatureOperator):
     """∇²L of a problem, by double backward (Pearlmutter 1994), weight decay included."""
 
-    def _graph(self, batch: Batch, index: int) -> Graph | None:
+    def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable():
             gradients = self.problem.batch_gradients(batch, create_graph=True)
         if not any(g is not None and g.requires_grad for g in gradients):
@@ -241,7 +242,7 @@ class GaussNewton(_Sandwich):
 
     _title = "Gauss-Newton"
 
-    def _graph(self, batch: Batch, index: int) -> Graph | None:
+    def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable(adjoint=True):
             output, target = self.problem.output(batch)
             if not torch.is_tensor(output):
@@ -249,10 +250,10 @@ class GaussNewton(_Sandwich):
                     f"{self._title} needs a model (or forward=) that returns one tensor; got"
                     f" {type(output).__name__}."
                 )
-            return self._sandwich(output, self._inner(output.detach(), target, batch, index))
+            return self._sandwich(output, self._inner(output.detach(), target, batch, start))
 
     def _inner(
-        self, output: Tensor, target: Tensor, batch: Batch, index: int
+        self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         """The map t ↦ Bt for tangents shaped as the output; ``None`` if B is zero."""
         leaf = output.requires_grad_()
@@ -309,21 +310,21 @@ class Fisher(GaussNewton):
         self._seed = seed
 
     def _inner(
-        self, output: Tensor, target: Tensor, batch: Batch, index: int
+        self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         if self.problem.loss_name == "cross_entropy":
             weight = _observation_weights(output, target)
             p = output.softmax(1)
             if not self._samples:
                 return lambda t: weight * (p * t - p * (p * t).sum(1, keepdim=True))
-            scores = p - self._drawn_classes(p, index)
+            scores = p - self._drawn_classes(p, start)
             return lambda t: weight * (scores * (scores * t).sum(2, keepdim=True)).mean(0)
         outputs = prod(output.shape[1:])
         precision = 2.0 / outputs if self.problem.loss_name == "mse" else 1.0
         if not self._samples:
             return lambda t: precision * t
         shape = (self._samples, batch.size, outputs)
-        scores = torch.randn(shape, generator=self._generator(index), dtype=output.dtype).to(output.device)
+        scores = torch.randn(shape, generator=self._generator(start), dtype=output.dtype).to(output.device)
 
         def inner(t: Tensor) -> Tensor:
             along = (scores * t.reshape(1, batch.size, outputs)).sum(2, keepdim=True)
@@ -331,18 +332,18 @@ class Fisher(GaussNewton):
 
         return inner
 
-    def _generator(self, index: int) -> torch.Generator:
+    def _generator(self, start: int) -> torch.Generator:
         """The draws of one micro-batch: the same in every product, whatever was drawn before."""
-        return torch.Generator().manual_seed((self._seed << 24) + index)
+        return torch.Generator().manual_seed((self._seed << 24) + start)
 
-    def _drawn_classes(self, p: Tensor, index: int) -> Tensor:
+    def _drawn_classes(self, p: Tensor, start: int) -> Tensor:
         """Classes drawn from probabilities (B, C, ...), one-hot, (samples, B, C, ...)."""
         rows = p.movedim(1, -1)
         drawn = torch.multinomial(
             rows.reshape(-1, p.shape[1]).cpu(),
             self._samples,
             replacement=True,
-            generator=self._generator(index),
+            generator=self._generator(start),
         )
         hot = torch.nn.functional.one_hot(drawn.T, p.shape[1]).to(p.device, p.dtype)
         return hot.reshape(self._samples, *rows.shape).movedim(-1, 2)
@@ -366,7 +367,7 @@ class EmpiricalFisher(_Sandwich):
     z and B = I. λ enters only through λI, not through the gradients.
     """
 
-    def _graph(self, batch: Batch, index: int) -> Graph | None:
+    def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable(adjoint=True):
             losses = self.problem.batch_losses(batch)
             if losses.ndim == 0:

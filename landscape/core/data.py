@@ -53,6 +53,13 @@ class Batch:
         raw = _map(self.raw, lambda tensor: new if tensor is old else tensor)
         return Batch(raw, *_split(raw), self.size)
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; itself if it is there."""
+        if all(tensor.device == device for _, tensor in tensors_in(self.raw)):
+            return self
+        raw = _map(self.raw, lambda tensor: tensor.to(device))
+        return Batch(raw, *_split(raw), self.size)
+
     def channels_last(self) -> Batch:
         """The same numbers, those of images (B, C, H, W) with the channels next to each other in memory."""
 

@@ -31,7 +31,7 @@ class _Plan:
     """How a pass over the data goes.
 
     Attributes:
-        pieces: The micro-batches.
+        pieces: The micro-batches of this process.
         channels_last: Whether images are laid out channels last.
         bytes: What the graphs of all pieces take together.
     """
@@ -78,7 +78,7 @@ class Graphs(Generic[G]):
         """Use the graph of every micro-batch.
 
         Args:
-            build: Makes a graph, given a micro-batch and its index.
+            build: Makes a graph, given a micro-batch and how many examples come before it.
             use: Called with each graph and whether it is kept; one that is not may be consumed.
         """
         again = self._version == self._problem.version
@@ -93,8 +93,10 @@ class Graphs(Generic[G]):
             self._plan = self._make_plan(build)
         keep = again and self._fits(self._plan)
         kept = []
-        for index, piece in enumerate(self._plan.pieces):
-            graph = build(piece.channels_last() if self._plan.channels_last else piece, index)
+        start = self._problem.start
+        for piece in self._plan.pieces:
+            graph = build(piece.channels_last() if self._plan.channels_last else piece, start)
+            start += piece.size
             use(graph, keep)
             if keep:
                 kept.append(graph)
@@ -108,9 +110,11 @@ class Graphs(Generic[G]):
 
     def _make_plan(self, build: Callable[[Batch, int], G]) -> _Plan:
         problem = self._problem
+        if not problem.shard:
+            return _Plan([], False, 0)
         channels_last = _takes_channels_last(problem)
         divisible = problem.device.type == "cpu" and _is_divisible(problem)
-        sample = problem.batches[0]
+        sample = problem.shard[0]
         if divisible:
             sample = sample.split(LEAST_EXAMPLES)[0]
         if channels_last:
@@ -119,18 +123,19 @@ class Graphs(Generic[G]):
             build(sample, 0)
         per_example = saved.total / sample.size
         del saved  # which holds what it counted
-        pieces = problem.batches
+        pieces = problem.shard
         if divisible:
             most = max(LEAST_EXAMPLES, int(GRAPH_BYTES / max(per_example, 1.0)))
-            pieces = [p for b in problem.batches for p in b.split(ceil(b.size / ceil(b.size / most)))]
+            pieces = [p for b in problem.shard for p in b.split(ceil(b.size / ceil(b.size / most)))]
         gradients = len(pieces) * problem.size * problem.theta.element_size()
-        return _Plan(pieces, channels_last, int(per_example * problem.examples) + gradients)
+        examples = sum(piece.size for piece in pieces)
+        return _Plan(pieces, channels_last, int(per_example * examples) + gradients)
 
 
 @torch.no_grad()
 def _is_divisible(problem: Problem) -> bool:
     """Whether the first batch can be cut in two with the same loss for every example."""
-    batch = problem.batches[0]
+    batch = problem.shard[0]
     if problem.batchnorm == "train":
         return False
     parts = batch.split(ceil(batch.size / 2))
@@ -146,7 +151,7 @@ def _is_divisible(problem: Problem) -> bool:
 @torch.no_grad()
 def _takes_channels_last(problem: Problem) -> bool:
     """Whether the channels-last layout helps and gives the same loss; a model that uses views may refuse."""
-    batch = problem.batches[0]
+    batch = problem.shard[0]
     images = any(t.ndim == 4 for _, t in tensors_in(batch.inputs))
     convolutions = any(isinstance(module, nn.Conv2d) for module in problem.module.modules())
     if problem.device.type != "cpu" or problem.dtype != torch.float32 or not (images and convolutions):

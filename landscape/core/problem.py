@@ -5,49 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from landscape.core.data import Batch, read_batches, tensors_in
+from landscape.core.data import Batch, first_examples, read_batches, tensors_in
 from landscape.core.features import plain_encoder
-from landscape.core.losses import LossFunction, accuracy_per_example, check_labels, resolve_loss
+from landscape.core.losses import LossFunction, check_labels, resolve_loss
 from landscape.core.parameters import ParameterSpace, select_parameters
 from landscape.core.provenance import fingerprint
-from landscape.core.replica import bind, check_finite, private_copy, set_mode
-from landscape.errors import InputError
+from landscape.core.replica import Substituted, bind, check_finite, private_copy, set_mode
+from landscape.core.sharding import Sharding
+from landscape.core.tally import Measure, Tally, TallySheet, tally
+from landscape.errors import InputError, reason
 
 __all__ = ["Measure", "Problem"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A problem evaluated at one point.
-
-    Attributes:
-        data_loss: Mean loss over the examples, without weight decay.
-        penalty: The weight-decay term (λ/2)‖θ‖².
-        losses: Loss per example (N,), float64 on the CPU; ``None`` if the loss only gives batch means.
-        correct: Share of right answers per example (N,), likewise; ``None`` if not a classification.
-    """
-
-    data_loss: float
-    penalty: float
-    losses: Tensor | None
-    correct: Tensor | None
-
-    @property
-    def loss(self) -> float:
-        """Data loss plus weight-decay term."""
-        return self.data_loss + self.penalty
-
-    @property
-    def accuracy(self) -> float:
-        """Share of right answers; NaN if not a classification."""
-        return float("nan") if self.correct is None else float(self.correct.mean())
 
 
 class Problem:
@@ -74,12 +47,16 @@ class Problem:
             result depends on how data is cut into batches).
         batch_size: Micro-batch size for data that does not come in batches.
         dtype: For example ``torch.float64``; default: the model's.
+        sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
+            here and keeps its share of the batches on its device. Default: this process alone.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
         size: P.
-        examples: N.
-        batches: The micro-batches.
+        examples: N, of all processes.
+        shard: The micro-batches of this process.
+        start: How many examples come before them.
+        first: The first micro-batch of all.
         module: The private copy of the model.
 
     Raises:
@@ -107,6 +84,7 @@ class Problem:
         batchnorm: Literal["eval", "train"] = "eval",
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
+        sharding: Sharding | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
@@ -132,14 +110,37 @@ class Problem:
         self.space = ParameterSpace.of({n: chosen[n] for n in names})
         self.theta = self.space.flatten(self._parameters)
         self._point = bind(self._parameters, self.theta)
-        self.batches = read_batches(data, batch_size=batch_size, device=self.device, dtype=dtype)
-        self.examples = sum(b.size for b in self.batches)
+        self.sharding = sharding or Sharding()
+        self._deal(
+            read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
+        )
         self._probe()
+
+    def _deal(self, batches: list[Batch]) -> None:
+        """Take this process's share of all batches."""
+        self._all = batches
+        share = self.sharding.deal(batches, self.device)
+        self.shard, self.start, self.first = share.batches, share.start, share.first
+        self.examples = share.examples
 
     @property
     def size(self) -> int:
         """Number P of entries of θ."""
         return self.space.size
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The micro-batches, for what needs all of them in one process.
+
+        Raises:
+            InputError: If several processes share the data.
+        """
+        if self.sharding.ranks > 1:
+            raise InputError(
+                f"this needs all the data in one process, but {self.sharding.ranks} ranks share it; run it"
+                " without torchrun."
+            )
+        return self.shard
 
     # Evaluation
 
@@ -150,12 +151,12 @@ class Problem:
     def gradient(self, theta: Tensor | None = None) -> Tensor:
         """∇L, shape (P,), at the checkpoint or at ``theta``."""
         total = torch.zeros_like(self.theta)
-        with self.at(theta):
-            for batch in self.batches:
+        with self.at(theta), self.sharding.summing(total):
+            for batch in self.shard:
                 total += self.flatten_grads(self.batch_gradients(batch))
-            total /= self.examples
-            if self.weight_decay:
-                total.add_(self._point, alpha=self.weight_decay)
+        total /= self.examples
+        if self.weight_decay:
+            total.add_(self.theta if theta is None else theta.to(total), alpha=self.weight_decay)
         return total
 
     @torch.no_grad()
@@ -167,32 +168,27 @@ class Problem:
             batches: Data to measure on, such as changed inputs, made while they are used; default: the
                 problem's own.
         """
-        losses: list[Tensor] = []
-        correct: list[Tensor] | None = []
-        total, examples = 0.0, 0
         with self.at(theta):
-            for batch in self.batches if batches is None else batches:
-                examples += batch.size
-                output, target = self.output(batch)
-                values = self._loss(output, target)
-                if values.ndim == 0:
-                    total += float(values.double()) * batch.size
-                else:
-                    losses.append(values.double())
-                right = accuracy_per_example(output, target) if torch.is_tensor(output) else None
-                correct = None if right is None or correct is None else [*correct, right]
+            found = self._tally_all() if batches is None else self._tally(batches)
             penalty = 0.0
             if self.weight_decay:  # else the square would only cost memory
                 penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
-        per_example = torch.cat(losses).cpu() if losses else None
-        if per_example is not None:
-            total = float(per_example.sum())
-        return Measure(
-            data_loss=total / examples,
-            penalty=penalty,
-            losses=per_example,
-            correct=torch.cat(correct).cpu() if correct else None,
-        )
+        total = found.total if found.losses is None else float(found.losses.sum())
+        return Measure(total / found.examples, penalty, found.losses, found.correct)
+
+    def _tally(self, batches: Iterable[Batch]) -> Tally:
+        """What there is to measure on batches."""
+        return tally(((b.size, *self.output(b)) for b in batches), self._loss)
+
+    def _tally_all(self) -> Tally:
+        """What there is to measure on all the data, whoever holds it."""
+        if self.sharding.ranks == 1:
+            return self._tally(self.shard)
+        sheet = TallySheet(self.examples)
+        with self.sharding.summing(sheet.values):
+            if self.shard:
+                sheet.enter(self._tally(self.shard), self.start)
+        return sheet.read()
 
     @contextmanager
     def at(self, theta: Tensor | None) -> Iterator[None]:
@@ -213,9 +209,12 @@ class Problem:
     def on(self, batches: Sequence[Batch]) -> Problem:
         """The same model and loss on other batches; the private model is shared, not copied."""
         other = copy.copy(self)
-        other.batches = list(batches)
-        other.examples = sum(b.size for b in other.batches)
+        other._deal(list(batches))
         return other
+
+    def on_first(self, examples: int) -> Problem:
+        """The same on the first examples alone; on all if there are fewer."""
+        return self.on(first_examples(self._all, examples))
 
     # Pieces for operators and analyses
 
@@ -238,7 +237,7 @@ class Problem:
             state: Parameters or buffers to use instead of the model's own (differentiable).
         """
         batch = batch.fresh()
-        model: Any = self.module if state is None else _Substituted(self.module, state)
+        model: Any = self.module if state is None else Substituted(self.module, state)
         with plain_encoder():
             if self._forward is not None:
                 result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
@@ -287,13 +286,13 @@ class Problem:
     def fingerprint(self) -> tuple[str, str]:
         """Content hashes of the model's state and of the data."""
         state = self.module.state_dict(keep_vars=False).items()
-        data = (item for i, b in enumerate(self.batches) for item in tensors_in(b.raw, str(i)))
+        data = (item for i, b in enumerate(self._all) for item in tensors_in(b.raw, str(i)))
         return fingerprint(state), fingerprint(data)
 
     def provenance(self) -> dict[str, str | int | float]:
         """What a result should remember of this problem: strings and numbers only."""
         checkpoint, data = self.fingerprint()
-        return {
+        facts: dict[str, str | int | float] = {
             "checkpoint": checkpoint,
             "theta": fingerprint(self.space.unflatten(self.theta).items()),
             "data": data,
@@ -307,13 +306,14 @@ class Problem:
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
         }
+        return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
 
     # Checks
 
     @torch.no_grad()
     def _probe(self) -> None:
         """Run the first batch, twice: does everything fit, and is it deterministic?"""
-        batch = self.batches[0]
+        batch = self.first
         output, target = self._first_output(batch)
         if self.loss_name == "cross_entropy":
             if not torch.is_tensor(output) or output.ndim < 2:
@@ -322,7 +322,7 @@ class Problem:
                 )
             if not torch.is_tensor(target):
                 raise InputError("cross_entropy needs targets; the batches hold none.")
-            check_labels(self.batches, output.shape[1])
+            check_labels(self._all, output.shape[1])
         values = self._first_loss(output, target, batch)
         if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
             again = self._loss(*self.output(batch))
@@ -341,13 +341,13 @@ class Problem:
         try:
             return self.output(batch)
         except Exception as error:
-            failure, reasons = error, _reason(error)
+            failure, reasons = error, reason(error)
         if self._forward is not None:  # perhaps it wants the inputs alone
             self._forward_takes_batch = False
             try:
                 return self.output(batch)
             except Exception as error:
-                reasons = f"given the batch, {reasons}; given its inputs, {_reason(error)}"
+                reasons = f"given the batch, {reasons}; given its inputs, {reason(error)}"
         shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
         raise InputError(
             f"{type(self.module).__name__} cannot take the first batch (inputs {shapes}): {reasons}"
@@ -361,7 +361,7 @@ class Problem:
         except Exception as error:
             raise InputError(
                 f"the loss {self.loss_name} failed on the first batch (output {_describe(output)},"
-                f" target {_describe(target)}): {_reason(error)}"
+                f" target {_describe(target)}): {reason(error)}"
             ) from error
         if not torch.is_tensor(values):
             raise InputError(
@@ -370,25 +370,7 @@ class Problem:
         return values
 
 
-class _Substituted:
-    """A module called with other parameters or buffers in place of its own."""
-
-    def __init__(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-        self._module = module
-        self._state = dict(state)
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        return functional_call(self._module, self._state, args, keywords)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
 def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
     return type(value).__name__
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from landscape.errors import InputError
 
-__all__ = ["bind", "check_finite", "private_copy", "set_mode"]
+__all__ = ["Substituted", "bind", "check_finite", "private_copy", "set_mode"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -85,3 +87,18 @@ def bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
     for parameter, piece in zip(parameters, pieces, strict=True):
         parameter.data = piece.view(parameter.shape)
     return point
+
+
+class Substituted:
+    """A module called with other parameters or buffers in place of its own."""
+
+    def __init__(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+        self._module = module
+        self._state = dict(state)
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """The module's output."""
+        return functional_call(self._module, self._state, args, keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from landscape.core.data import Batch, joinable, rebatch, tensors_in
 from landscape.core.problem import Problem
+from landscape.core.sharding import Sharding
 from landscape.errors import InputError
 
 __all__ = ["Cut", "in_bfloat16", "probe", "recut"]
@@ -45,14 +46,17 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
         problem: What is to be run.
         keep_batches: Whether to leave the batches as they are in any case.
     """
+    if not problem.shard:
+        return Cut()
     sample = copy.copy(problem)
-    sample.batches = _first_batches(problem, PROBED_EXAMPLES)
-    known = sum(b.size for b in sample.batches)
+    sample.sharding = Sharding()  # each process tunes for itself
+    sample.shard = _first_batches(problem, PROBED_EXAMPLES)
+    known = sum(b.size for b in sample.shard)
     sizes = [0]
-    keep_batches |= problem.batchnorm == "train" or not joinable(problem.batches)
+    keep_batches |= problem.batchnorm == "train" or not joinable(problem.shard)
     if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
-    images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.batches[0].inputs))
+    images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))
     cuts = [Cut(size, last) for size in sizes for last in ((False, True) if images else (False,))]
     trials = {cut: recut(sample, cut) for cut in cuts}
     best = dict.fromkeys(cuts, float("inf"))
@@ -68,9 +72,11 @@ def recut(problem: Problem, cut: Cut) -> Problem:
     Raises:
         InputError: If batches that differ in form would have to be joined.
     """
-    batches = rebatch(problem.batches, cut.micro_batch) if cut.micro_batch else problem.batches
+    batches = problem.shard
+    if cut.micro_batch and batches:
+        batches = rebatch(batches, cut.micro_batch)
     other = copy.copy(problem)
-    other.batches = [batch.channels_last() for batch in batches] if cut.channels_last else batches
+    other.shard = [batch.channels_last() for batch in batches] if cut.channels_last else batches
     return other
 
 
@@ -102,18 +108,18 @@ class _InBfloat16(Problem):
 def _first_batches(problem: Problem, examples: int) -> list[Batch]:
     """The first whole batches that hold at least so many examples, or all."""
     count = 0
-    for index, batch in enumerate(problem.batches):
+    for index, batch in enumerate(problem.shard):
         count += batch.size
         if count >= examples:
-            return problem.batches[: index + 1]
-    return problem.batches
+            return problem.shard[: index + 1]
+    return problem.shard
 
 
 @torch.no_grad()
 def _seconds(problem: Problem) -> float:
     """Time of a forward pass over all batches."""
     start = time.perf_counter()
-    for batch in problem.batches:
+    for batch in problem.shard:
         problem.output(batch)
     if problem.device.type == "cuda":
         torch.cuda.synchronize(problem.device)

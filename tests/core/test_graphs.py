@@ -181,10 +181,10 @@ def test_a_failed_product_keeps_nothing(name):
     V, operator = block(problem), MAKERS[name](problem, memory_budget=1 << 30)
     expected, build = operator @ V, operator._graph
 
-    def failing(batch, index):
-        if index == 1:
+    def failing(batch, start):
+        if start == 5:
             raise MemoryError
-        return build(batch, index)
+        return build(batch, start)
 
     operator._graph = failing
     with pytest.raises(MemoryError):
