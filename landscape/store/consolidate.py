@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import StoreError
+import numpy as np
+from numpy.typing import NDArray
+
+from landscape.errors import StoreError, suggest
 from landscape.store.contents import located
 from landscape.store.files import replacing
 
 if TYPE_CHECKING:
     from landscape.store.store import Store
 
-__all__ = ["consolidate"]
+__all__ = ["consolidate", "read_field"]
 
 
 def consolidate(store: Store) -> Path:
@@ -38,6 +41,55 @@ def consolidate(store: Store) -> Path:
     return store.consolidated
 
 
+def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
+    """One variable of all results of a section, from a consolidated file.
+
+    Args:
+        path: The file.
+        label: The section.
+        name: The variable.
+
+    Returns:
+        Values by subject, in the order of their names; results without the variable are left out.
+
+    Raises:
+        StoreError: If there is no such file or section.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if label not in file:
+                raise StoreError(f"'{path}' has no section '{label}'; {suggest(label, file)}")
+            section = file[label]
+            found = ((subject, _values(section, f"{subject}/{name}")) for subject in section)
+            return {subject: values for subject, values in found if values is not None}
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"'{path}' cannot be read: {error}.") from error
+
+
+def _values(section: Any, place: str) -> NDArray[Any] | None:
+    """A variable of a consolidated file, without the detours of h5py's general way; ``None`` if absent."""
+    from h5py import h5d, h5s
+
+    try:
+        variable = h5d.open(section.id, place.encode())
+    except KeyError:
+        return None
+    if variable.dtype.kind not in "iuf":
+        return np.asarray(section[place].asstr()[()], dtype=object)
+    values = np.empty(variable.shape, variable.dtype)
+    variable.read(h5s.ALL, h5s.ALL, values)
+    return values.astype(bool) if _is_bool(section, place, variable) else values
+
+
+def _is_bool(section: Any, place: str, variable: Any) -> bool:
+    """Whether bytes stand for truth values."""
+    return bool(variable.dtype == np.int8 and section[place].attrs.get("dtype") == "bool")
+
+
 def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
     import h5py
 
@@ -47,23 +99,28 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
         return
     with source:
         source.copy(source["/"], target, group)
-        _relink(source, target[group])
+        copied = target[group]
+        _relink(source, copied)
         for key, value in attrs.items():
-            target[group].attrs[key] = value
+            if copied.attrs.get(key) != value:
+                copied.attrs[key] = value
 
 
 def _relink(source: Any, target: Any) -> None:
     """Attach the copied variables to the copied dimension scales: HDF5 copies no references."""
-    scales = {
-        name: [[source[ref].name.rsplit("/", 1)[-1] for ref in refs] for refs in axes]
-        for name, variable in source.items()
-        if (axes := variable.attrs.get("DIMENSION_LIST")) is not None
+    from h5py import h5a, h5ds, h5r
+
+    variables = {name: target[name].id for name in target}
+    axes = {
+        name: [[h5r.get_name(ref, source.id).rpartition(b"/")[2].decode() for ref in refs] for refs in found]
+        for name in variables
+        if (found := source[name].attrs.get("DIMENSION_LIST")) is not None
     }
-    for variable in target.values():
-        for attribute in ("DIMENSION_LIST", "REFERENCE_LIST"):
-            if attribute in variable.attrs:
-                del variable.attrs[attribute]
-    for name, axes in scales.items():
-        for axis, names in enumerate(axes):
-            for scale in names:
-                target[name].dims[axis].attach_scale(target[scale])
+    for variable in variables.values():
+        for attribute in (b"DIMENSION_LIST", b"REFERENCE_LIST"):
+            if h5a.exists(variable, attribute):
+                h5a.delete(variable, attribute)
+    for name, dimensions in axes.items():
+        for axis, scales in enumerate(dimensions):
+            for scale in scales:
+                h5ds.attach_scale(variables[name], variables[scale], axis)

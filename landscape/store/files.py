@@ -37,13 +37,14 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
     Raises:
         StoreError: If it cannot be written (full disk, no permission); nothing is left behind.
     """
+    from landscape.store.netcdf import image
+
     # Encoded in memory first: HDF5 on a full disk fails late, sometimes only when closing the file.
-    encoding = {name: {"_FillValue": None} for name in ds.variables}
     try:
-        image = ds.to_netcdf(engine="h5netcdf", encoding=encoding)
+        data = image(ds)
     except (TypeError, ValueError) as error:
         raise StoreError(f"'{path}' cannot be written as HDF5: {error}.") from error
-    write_bytes(Path(path), image)
+    write_bytes(Path(path), data)
 
 
 def open(path: str | Path, group: str | None = None) -> xr.Dataset:

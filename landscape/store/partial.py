@@ -96,6 +96,15 @@ class Ledger:
                 time.sleep(POLL_S)
         return [pieces[index] for index in range(len(names))]
 
+    def keep(self, name: str, state: Piece) -> None:
+        """Keep a piece in mid-air, in place of what was kept under that name; nothing without a folder."""
+        if self._folder is not None and self._folder.exists():
+            write_bytes(self._folder / f"{name}.npz", _image(state))
+
+    def kept(self, name: str) -> Piece | None:
+        """What was last kept under a name; ``None`` if there is nothing that can be read."""
+        return None if self._folder is None else _read(self._folder / f"{name}.npz")
+
     def _take(self, name: str, compute: Callable[[], Piece]) -> Piece | None:
         """A piece from its file, or computed; ``None`` while another worker holds it."""
         from filelock import Timeout

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from landscape.errors import StoreError
 from landscape.store.files import open as open_file
 from landscape.store.files import save, sweep, write_bytes
@@ -123,6 +125,18 @@ class Store:
         from landscape.store.consolidate import consolidate
 
         return consolidate(self)
+
+    def field(self, label: str, name: str) -> dict[str, NDArray[Any]]:
+        """One variable of all results of a section, by subject; quick, from the consolidated file.
+
+        What was done after the last consolidation (a run consolidates when it ends) is not there yet.
+
+        Raises:
+            StoreError: If nothing was consolidated yet, or there is no such section.
+        """
+        from landscape.store.consolidate import read_field
+
+        return read_field(self.consolidated, label, name)
 
     def sweep(self) -> int:
         """Remove temporary files that a killed run left; return how many."""

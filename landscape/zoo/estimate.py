@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from landscape.errors import LandscapeError
+from landscape.registry import Cost
 from landscape.zoo.builders import find_analysis
 from landscape.zoo.plan import Plan
 from landscape.zoo.spec import Builder
@@ -56,14 +57,22 @@ def estimate(plan: Plan, todo: Sequence[Task], workbench: Workbench) -> list[Est
     for label in plan.chosen:
         tasks = [t for t in plan.tasks if t.label == label]
         open_tasks = [t for t in todo if t.label == label]
-        seconds = sum(_seconds(t, pace, workbench) for t in open_tasks if t.error is None)
+        timeable = [t for t in open_tasks if t.error is None]
+        cost = _cost(tasks[0], workbench) if timeable else Cost()
+        seconds = sum(_seconds(t, cost, pace, workbench) for t in timeable)
         rows.append(Estimate(label, len(open_tasks), len(tasks) - len(open_tasks), seconds))
     return rows
 
 
-def _seconds(task: Task, pace: Callable[[Builder], tuple[float, float]], workbench: Workbench) -> float:
+def _cost(task: Task, workbench: Workbench) -> Cost:
+    """What a task costs; all of a section have the same analysis and options."""
     analysis = find_analysis(task.analysis, workbench.setup.folder)
-    cost = analysis.cost(analysis.validate(json.loads(task.options)))
+    return analysis.cost(analysis.validate(json.loads(task.options)))
+
+
+def _seconds(
+    task: Task, cost: Cost, pace: Callable[[Builder], tuple[float, float]], workbench: Workbench
+) -> float:
     members = task.members if task.scope == "group" else task.members[:1]
     examples = sum(workbench.sizes())
     share = 1.0 if task.examples is None else min(1.0, task.examples / examples)

@@ -14,6 +14,7 @@ from typing import Any
 
 from landscape.errors import InputError, suggest
 from landscape.zoo.spec import Builder
+from landscape.zoo.text import one_line
 
 __all__ = ["library_builder", "timm_builder"]
 
@@ -41,6 +42,11 @@ def library_builder(library: str, name: str) -> Callable[..., Any] | None:
         raise InputError(
             f"model builder '{library}:{name}' needs {library}, which is not installed:"
             f" pip install {library}."
+        ) from error
+    except Exception as error:  # such as a build for another version of torch
+        raise InputError(
+            f"model builder '{library}:{name}': importing {library} raised {type(error).__name__}:"
+            f" {one_line(error)}."
         ) from error
     if library == "timm" and module.is_model(name):
         return partial(module.create_model, name, pretrained=False)

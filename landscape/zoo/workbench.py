@@ -52,6 +52,7 @@ class Workbench:
         self._data: tuple[list[Any], str] | None = None
         self._sizes: list[int] = []
         self._last: tuple[Member, Problem] | None = None
+        self._known: dict[tuple[str, str], tuple[Analysis, Params]] = {}
         self._doubts: dict[str, str] = {}
         self._told: set[str] = set()
         self._shared: dict[str, xr.Dataset | Exception] = {}
@@ -199,8 +200,12 @@ class Workbench:
 
     def _asked(self, task: Task) -> tuple[Analysis, Params]:
         """Analysis and options of a task."""
-        analysis = find_analysis(task.analysis, self.setup.folder)
-        return analysis, analysis.validate(json.loads(task.options))
+        asked = self._known.get((task.analysis, task.options))
+        if asked is None:
+            analysis = find_analysis(task.analysis, self.setup.folder)
+            asked = analysis, analysis.validate(json.loads(task.options))
+            self._known[task.analysis, task.options] = asked
+        return asked
 
     def _share(self, task: Task, progress: Callable[[float], None]) -> None:
         """Carry out a task and its companions in one pass; the results wait for their turn."""

@@ -147,3 +147,17 @@ def test_a_finished_task_leaves_no_partial_folder(tmp_path):
         store.write(ds, "k")
         assert not store.partial("surface", "k").exists()
         assert store.has("surface", "k")
+
+
+def test_a_state_in_mid_air_is_replaced_and_read_back(tmp_path):
+    """Oracle: what was kept last; a damaged file counts as none."""
+    ledger = Ledger(tmp_path / "partial", {})
+    assert ledger.kept("state") is None
+    for value in (1.0, np.nan):
+        ledger.keep("state", {"x": np.array([value])})
+        np.testing.assert_array_equal(ledger.kept("state")["x"], [value])
+    (tmp_path / "partial" / "state.npz").write_bytes(b"torn")
+    assert ledger.kept("state") is None
+    memory = Ledger(None, {})
+    memory.keep("state", {"x": np.zeros(1)})
+    assert memory.kept("state") is None

@@ -207,3 +207,27 @@ def test_reading_a_store_needs_no_torch():
     code = "import sys, landscape.store; print('torch' in sys.modules, 'xarray' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
+
+
+def test_one_field_of_all_results(store):
+    """Oracle: the single files."""
+    store.write(
+        xr.Dataset({"ok": (("x",), [True, False]), "who": (("x",), ["a", "é"])}, attrs={"analysis": "toy"}),
+        "key2",
+    )
+    store.consolidate()
+    field = store.field("my toy", "y")
+    assert list(field) == ["m0", "m1"]
+    for model, key in (("m1", "key0"), ("m0", "key1")):
+        assert field[model].tobytes() == store.read("toy", key)["y"].values.tobytes()
+    assert store.field("my toy", "ok")["m2"].tolist() == [True, False]
+    assert store.field("my toy", "ok")["m2"].dtype == bool
+    assert store.field("my toy", "who")["m2"].tolist() == ["a", "é"]
+    assert store.field("my toy", "nothing") == {}
+    with pytest.raises(StoreError, match="no section 'mytoy'; did you mean 'my toy'"):
+        store.field("mytoy", "y")
+
+
+def test_a_field_before_consolidation(tmp_path):
+    with pytest.raises(StoreError, match=r"zoo\.h5' cannot be read"):
+        Store(tmp_path).field("a", "b")

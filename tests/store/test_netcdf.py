@@ -1,0 +1,79 @@
+"""The writer: what xarray reads back, and what xarray's own writer would have written."""
+
+from __future__ import annotations
+
+import io
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from landscape.store.netcdf import image
+
+DATASETS = {
+    "numbers": xr.Dataset(
+        {
+            "y": (("x", "z"), np.arange(12.0).reshape(3, 4), {"units": "nat", "long_name": "λ"}),
+            "f32": ((), np.float32(3.5)),
+            "counts": (("x",), np.array([1, -2, 2**62])),
+            "odd": (("x",), np.array([np.nan, np.inf, -0.0])),
+        },
+        coords={"x": ("x", np.arange(3.0), {"units": "s"})},
+        attrs={"a": "b", "k": 3, "f": 1.5, "l": [1, 2, 3], "none": "", "names": ["a", "é"]},
+    ),
+    "truth values": xr.Dataset({"ok": (("x",), [True, False]), "all": ((), True)}),
+    "strings": xr.Dataset(
+        {"who": (("x",), np.array(["a", "bé", ""])), "what": (("x",), np.array(["a", "b", ""], dtype=object))}
+    ),
+    "coordinates of other names": xr.Dataset(
+        {"y": (("z",), [1.0, 2.0])}, coords={"label": (("z",), ["p", "q"]), "lonely": ("e", [0, 1])}
+    ),
+    "nothing": xr.Dataset(attrs={"a": "b"}),
+    "empty dimension": xr.Dataset({"y": (("x",), np.zeros(0))}),
+}
+
+
+def read(data):
+    return xr.load_dataset(io.BytesIO(data), engine="h5netcdf")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_is_read_is_what_was_written(name):
+    """Oracle: the dataset, and xarray's own writer; bit for bit."""
+    ds = DATASETS[name]
+    found = read(image(ds))
+    assert found.identical(ds)
+    theirs = read(bytes(ds.to_netcdf(engine="h5netcdf")))
+    assert found.identical(theirs)
+    assert list(found.variables) == list(theirs.variables)
+    assert list(found.attrs) == list(theirs.attrs)
+    for variable in ds.variables:
+        if ds[variable].dtype.kind == "f":
+            assert found[variable].values.tobytes() == ds[variable].values.tobytes()
+
+
+def test_layout():
+    """Oracle: h5py's view of dimension scales, and the marks that the netCDF-4 layout asks for."""
+    with h5py.File(io.BytesIO(image(DATASETS["numbers"]))) as file:
+        assert [[s.name for s in d.values()] for d in file["y"].dims] == [["/x"], ["/z"]]
+        assert file["x"].attrs["CLASS"] == b"DIMENSION_SCALE"
+        assert file["z"].attrs["NAME"] == b"This is a netCDF dimension but not a netCDF variable.         4"
+        assert [file[n].attrs["_Netcdf4Dimid"] for n in ("x", "z")] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("ds", "message"),
+    [
+        (xr.Dataset({"y": (("x",), np.array([1j]))}), "'y' holds complex128"),
+        (
+            xr.Dataset({"y": (("x",), np.array([{}, 1], dtype=object))}),
+            "'y' holds objects that are not strings",
+        ),
+        (xr.Dataset(attrs={"t": True}), "attribute 't' is a truth value"),
+        (xr.Dataset({"y": (("x",), np.array(["2020"], "M8[ns]"))}), "'y' holds datetime64"),
+    ],
+)
+def test_what_cannot_be_written(ds, message):
+    with pytest.raises(TypeError, match=message):
+        image(ds)
