@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from landscape.errors import InputError, suggest
 
-__all__ = ["digits"]
+__all__ = ["digits", "noisy_labels"]
 
 Split = Literal["train", "test"]
 
@@ -68,6 +68,36 @@ def digits(
     if size != 28:
         images = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
     return (images - MEAN) / STD, torch.from_numpy(labels[taken])
+
+
+def noisy_labels(labels: Tensor, fraction: float, seed: int = 0, classes: int | None = None) -> Tensor:
+    """Labels of which a fraction is drawn anew, uniformly from all classes, the true one included.
+
+    Args:
+        labels: Shape (n,), integers.
+        fraction: How many are drawn anew, 0 to 1; rounded to whole examples.
+        seed: Decides which, and what they become. More noise of one seed contains less.
+        classes: Number of classes; by default, one more than the largest label.
+
+    Returns:
+        A copy of shape (n,).
+
+    Raises:
+        InputError: If the fraction is out of range.
+
+    Reference:
+        Zhang et al. (2017), Understanding deep learning requires rethinking generalization, section 2.
+    """
+    if not 0 <= fraction <= 1:
+        raise InputError(f"noisy_labels: the fraction lies within 0 and 1, not {fraction}.")
+    rng = np.random.default_rng((seed, SPLIT_SEED))
+    n = len(labels)
+    rows = rng.permutation(n)
+    drawn = rng.integers(0, classes or int(labels.max()) + 1, n)
+    changed = rows[: round(fraction * n)]
+    out = labels.clone()
+    out[changed] = torch.from_numpy(drawn[changed]).to(labels.dtype)
+    return out
 
 
 def _split(labels: npt.NDArray[Any]) -> npt.NDArray[np.intp]:

@@ -8,19 +8,44 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from landscape.errors import InputError, suggest
+from landscape.reference.alternet import alternet
+from landscape.reference.attention import TransformerBlock
+from landscape.reference.blocks import (
+    ActName,
+    HeadName,
+    PreActBlock,
+    ResidualBlock,
+    SmoothName,
+    Style,
+    head,
+    positive,
+    stem,
+)
+from landscape.reference.mixer import mixer
+from landscape.reference.vgg import vgg
+from landscape.reference.windowed import windowed
 
-__all__ = ["mlp", "resnet", "vit"]
+__all__ = ["alternet", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"]
 
 Pool = Literal["cls", "gap"]
 
 
 def resnet(
-    width: int = 8, blocks: Sequence[int] = (1, 1, 1), classes: int = 10, in_channels: int = 1
+    width: int = 8,
+    blocks: Sequence[int] = (1, 1, 1),
+    classes: int = 10,
+    in_channels: int = 1,
+    *,
+    preact: bool = False,
+    head: HeadName = "gap",
+    image: int = 28,
+    activation: ActName = "relu",
+    dropout: float = 0.0,
+    smooth: SmoothName | None = None,
 ) -> nn.Module:
-    """A residual network for small images, with BatchNorm and global average pooling.
+    """A residual network for small images, with BatchNorm.
 
     A 3×3 stem, then one stage per entry of `blocks`. Each stage doubles the channels of the one
     before and, but for the first, halves height and width in its first block.
@@ -30,20 +55,29 @@ def resnet(
         blocks: Residual blocks of each stage.
         classes: Number of outputs.
         in_channels: Channels of the images.
+        preact: Whether BatchNorm and activation stand before each convolution, not after it.
+        head: ``"gap"``, the mean over space, or ``"mlp"``, two hidden layers over the whole map.
+        image: Height and width of the images, which decide the size of an MLP head.
+        activation: ``relu``, ``relu6`` or ``gelu``.
+        dropout: Probability of dropping an activation between the convolutions of a block.
+        smooth: Spatial smoothing at the end of every stage: None, ``"same"`` (keeps the size) or
+            ``"grow"`` (as published).
 
     Returns:
         A module from images (N, in_channels, H, W) to logits (N, classes).
 
     Raises:
-        InputError: If a size is not positive.
+        InputError: If a size is not positive or an option unknown.
 
     Reference:
         He et al. (2016), Deep residual learning for image recognition, section 4.2. Where the
-        shape changes, the shortcut is a 1×1 convolution (their option B).
+        shape changes, the shortcut is a 1×1 convolution (their option B). Pre-activation: He et al.
+        (2016b), Identity mappings in deep residual networks. Smoothing: Park & Kim (2022).
     """
-    _positive("resnet", width=width, classes=classes, in_channels=in_channels)
-    _positive("resnet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
-    return ResNet(width, blocks, classes, in_channels)
+    positive("resnet", width=width, classes=classes, in_channels=in_channels, image=image)
+    positive("resnet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
+    style = Style(activation, dropout, smooth)
+    return ResNet(width, blocks, classes, in_channels, preact, head, image, style)
 
 
 def vit(
@@ -80,7 +114,7 @@ def vit(
     Reference:
         Dosovitskiy et al. (2021), An image is worth 16x16 words, section 3.1.
     """
-    _positive(
+    positive(
         "vit",
         dim=dim,
         depth=depth,
@@ -114,7 +148,7 @@ def mlp(widths: Sequence[int] = (784, 32, 10)) -> nn.Module:
     """
     if len(widths) < 2:
         raise InputError(f"mlp needs at least two widths (inputs and outputs), not {list(widths)}.")
-    _positive("mlp", **{f"widths[{i}]": width for i, width in enumerate(widths)})
+    positive("mlp", **{f"widths[{i}]": width for i, width in enumerate(widths)})
     model = nn.Sequential()
     model.add_module("flatten", nn.Flatten())
     for i, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
@@ -124,39 +158,26 @@ def mlp(widths: Sequence[int] = (784, 32, 10)) -> nn.Module:
     return model
 
 
-class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions with BatchNorm, added to their input."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(outputs)
-        self.act1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs)
-        self.act2 = nn.ReLU()
-        self.shortcut = nn.Sequential()
-        if stride != 1 or inputs != outputs:
-            self.shortcut.add_module("conv", nn.Conv2d(inputs, outputs, 1, stride, bias=False))
-            self.shortcut.add_module("norm", nn.BatchNorm2d(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, C', H/stride, W/stride)."""
-        branch = self.act1(self.norm1(self.conv1(x)))
-        branch = self.norm2(self.conv2(branch))
-        out: Tensor = self.act2(branch + self.shortcut(x))
-        return out
-
-
 class ResNet(nn.Module):
     """The module that `resnet` builds."""
 
-    def __init__(self, width: int, blocks: Sequence[int], classes: int, in_channels: int) -> None:
+    norm: nn.Module | None
+    act: nn.Module | None
+
+    def __init__(
+        self,
+        width: int,
+        blocks: Sequence[int],
+        classes: int,
+        in_channels: int,
+        preact: bool,
+        head_name: HeadName,
+        side: int,
+        style: Style,
+    ) -> None:
         super().__init__()
-        self.stem = nn.Sequential()
-        self.stem.add_module("conv", nn.Conv2d(in_channels, width, 3, padding=1, bias=False))
-        self.stem.add_module("norm", nn.BatchNorm2d(width))
-        self.stem.add_module("act", nn.ReLU())
+        block = PreActBlock if preact else ResidualBlock
+        self.stem = stem(in_channels, width, style, bare=preact)
         self.stages = nn.Sequential()
         inputs = width
         for stage, count in enumerate(blocks):
@@ -164,54 +185,22 @@ class ResNet(nn.Module):
             layers = nn.Sequential()
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
-                layers.append(ResidualBlock(inputs, outputs, stride))
+                layers.append(block(inputs, outputs, stride, style))
                 inputs = outputs
+            style.add_smooth(layers)
             self.stages.append(layers)
-        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(inputs, classes)
+            side = -(-side // (2 if stage else 1)) + (style.smooth == "grow")
+        self.add_module("norm", nn.BatchNorm2d(inputs) if preact else None)
+        self.add_module("act", style.act() if preact else None)
+        self.pool, self.head = head(head_name, inputs, side, classes, style)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, in_channels, H, W) to logits (N, classes)."""
-        logits: Tensor = self.head(self.pool(self.stages(self.stem(x))))
+        features = self.stages(self.stem(x))
+        if self.norm is not None and self.act is not None:
+            features = self.act(self.norm(features))
+        logits: Tensor = self.head(self.pool(features))
         return logits
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention over tokens (N, T, dim)."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, T, dim) to (N, T, dim)."""
-        # (N, T, 3·dim) -> three of (N, heads, T, dim/heads)
-        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
-        return out
-
-
-class TransformerBlock(nn.Module):
-    """Pre-norm attention and pre-norm MLP, each added to its input."""
-
-    def __init__(self, dim: int, heads: int, mlp_ratio: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.attn = Attention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential()
-        self.mlp.add_module("fc1", nn.Linear(dim, mlp_ratio * dim))
-        self.mlp.add_module("act", nn.GELU())
-        self.mlp.add_module("fc2", nn.Linear(mlp_ratio * dim, dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, T, dim) to (N, T, dim)."""
-        x = x + self.attn(self.norm1(x))
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
 
 
 class VisionTransformer(nn.Module):
@@ -252,9 +241,3 @@ class VisionTransformer(nn.Module):
         read = tokens.mean(dim=1) if self.cls_token is None else tokens[:, 0]
         logits: Tensor = self.head(read)
         return logits
-
-
-def _positive(builder: str, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise InputError(f"{builder}: {name} must be at least 1, not {size}.")

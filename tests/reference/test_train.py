@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from landscape.errors import CheckpointError, InputError
+from landscape.reference.data import noisy_labels
+from landscape.reference.files import load_weights, read_notes
 from landscape.reference.models import mlp, resnet, vit
-from landscape.reference.train import evaluate, train
+from landscape.reference.train import _crop_flip, evaluate, train
 
 
 class Killed(BaseException):
@@ -338,7 +340,7 @@ def test_damaged_resume_file_is_named(tmp_path):
     [
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
         ({"schedule": "cos"}, "no schedule 'cos'"),
-        ({"augment": "flip"}, "known: None, shift"),
+        ({"augment": "blur"}, "known: None, shift, crop_flip"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": -1}, "seed must be at least 0"),
@@ -365,3 +367,94 @@ def test_bad_data_are_named(tmp_path, data, message):
     """Oracle: the sentence the user must see."""
     with pytest.raises(InputError, match=message):
         train(fresh("dropout"), data, TEST, path=tmp_path / "a", **SETTINGS)
+
+
+def test_kept_epochs_are_those_of_the_trajectory(tmp_path):
+    """Oracle: a training of fewer epochs at a constant rate passes through the same weights."""
+    settings = SETTINGS | {"schedule": "constant"}
+    model = fresh("dropout")
+    start = weights(model)
+    train(model, DATA, TEST, path=tmp_path / "long.safetensors", keep=(0, 2, 3), **settings)
+    short = fresh("dropout")
+    train(short, DATA, TEST, path=tmp_path / "short.safetensors", **settings | {"epochs": 2})
+    for epoch, want in {0: start, 2: weights(short), 3: weights(model)}.items():
+        got = fresh("dropout")
+        load_weights(got, tmp_path / f"long-epoch{epoch}.safetensors")
+        assert same(weights(got), want), epoch
+
+
+def test_kept_epochs_survive_a_kill(tmp_path):
+    """Oracle: the files of a training without interruption, byte for byte."""
+    train(fresh("vit"), DATA, TEST, path=tmp_path / "whole" / "m.safetensors", keep=(0, 1, 3), **SETTINGS)
+    model, left = fresh("vit"), iter(range(6))
+
+    def kill(*_):
+        if next(left, None) is None:
+            raise Killed
+
+    model.register_forward_pre_hook(kill)
+    with pytest.raises(Killed):
+        train(model, DATA, TEST, path=tmp_path / "killed" / "m.safetensors", keep=(0, 1, 3), **SETTINGS)
+    train(fresh("vit"), DATA, TEST, path=tmp_path / "killed" / "m.safetensors", keep=(0, 1, 3), **SETTINGS)
+    names = {f.name for f in (tmp_path / "whole").iterdir()}
+    assert names == {"m.safetensors", *(f"m-epoch{n}.safetensors" for n in (0, 1, 3))}
+    for name in names:
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+
+
+def test_label_noise_and_data_fraction(tmp_path):
+    """Oracle: the same training on data corrupted by hand gives the same weights."""
+    model = fresh("dropout")
+    train(
+        model,
+        DATA,
+        TEST,
+        path=tmp_path / "a.safetensors",
+        label_noise=0.5,
+        data_fraction=0.5,
+        seed=4,
+        **SETTINGS,
+    )
+    rows = torch.randperm(24, generator=torch.Generator().manual_seed(4))[:12]
+    by_hand = (DATA[0][rows], noisy_labels(DATA[1][rows], 0.5, 4))
+    assert not torch.equal(by_hand[1], DATA[1][rows])
+    other = fresh("dropout")
+    result = train(other, by_hand, TEST, path=tmp_path / "b.safetensors", seed=4, **SETTINGS)
+    assert same(weights(model), weights(other))
+    assert result.train_loss == pytest.approx(evaluate(other, by_hand)[0])
+
+
+def test_defaults_leave_the_identity_of_earlier_trainings(tmp_path):
+    """Oracle: the settings written down before there were such options; a file of then is not redone."""
+    train(fresh("dropout"), DATA, TEST, path=tmp_path / "m.safetensors", **SETTINGS)
+    known = {"epochs", "optimizer", "lr", "weight_decay", "batch_size", "seed", "schedule", "augment"}
+    assert read_notes(tmp_path / "m.safetensors")["identity"]["settings"].keys() == known
+
+
+def test_crop_flip_gives_windows_of_the_padded_image_or_of_its_mirror_image():
+    """Oracle: every window of the padded image and of its mirror image, listed."""
+    image = torch.arange(1.0, 26.0).view(1, 1, 5, 5)
+    padded = functional.pad(image, (4, 4, 4, 4))
+    windows = padded.unfold(2, 5, 1).unfold(3, 5, 1).reshape(-1, 25)
+    mirrored = windows.view(-1, 5, 5).flip(-1).reshape(-1, 25)
+    listed = {tuple(row) for row in torch.cat([windows, mirrored]).tolist()}
+    many = _crop_flip(image.expand(400, 1, 5, 5), torch.Generator().manual_seed(0)).reshape(400, 25)
+    seen = {tuple(row) for row in many.tolist()}
+    assert seen <= listed
+    assert len(seen) > 80
+    straight = {tuple(row) for row in windows.tolist()}
+    share = sum(tuple(row) in straight for row in many.tolist()) / 400
+    assert 0.4 < share < 0.65  # half of them, and a few windows of zeros that are both
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label_noise": 1.5}, "label_noise is a fraction"),
+        ({"data_fraction": 0.0}, "data_fraction is a fraction"),
+        ({"keep": (4,)}, "epochs to keep"),
+    ],
+)
+def test_bad_fractions_and_epochs_are_named(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        train(fresh("dropout"), DATA, TEST, path=tmp_path / "m.safetensors", **SETTINGS | change)

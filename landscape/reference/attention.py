@@ -1,0 +1,128 @@
+"""Self-attention over all tokens and within windows, and the blocks made of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from landscape.errors import InputError
+
+__all__ = ["Attention", "TransformerBlock", "WindowAttention", "from_windows", "mlp", "to_windows"]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over tokens (N, T, dim)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, T, dim) to (N, T, dim)."""
+        # (N, T, 3·dim) -> three of (N, heads, T, dim/heads)
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class WindowAttention(nn.Module):
+    """Multi-head self-attention within windows, with a learned bias for each relative position.
+
+    Args:
+        dim: Width of a token.
+        heads: Attention heads; must divide ``dim``.
+        window: Height and width of a window in tokens.
+
+    Reference:
+        Liu et al. (2021), Swin transformer, equation 4.
+    """
+
+    places: Tensor
+
+    def __init__(self, dim: int, heads: int, window: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise InputError(f"WindowAttention: {heads} heads do not divide dim {dim} evenly.")
+        self.heads = heads
+        self.window = window
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.position_bias = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.position_bias, std=0.02)
+        self.register_buffer("places", _relative_places(window), persistent=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend within windows.
+
+        Args:
+            x: Tokens of windows, (N·windows, window², dim), the windows of an image in row order.
+            mask: Added to the scores, (windows, window², window²); minus infinity forbids a pair.
+
+        Returns:
+            The same shape as ``x``.
+        """
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        bias = self.position_bias[self.places].permute(2, 0, 1)  # (heads, T, T)
+        if mask is not None:
+            each = bias + mask[:, None]  # (windows, heads, T, T)
+            bias = each.repeat(len(x) // len(mask), 1, 1, 1)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm attention and pre-norm MLP, each added to its input."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = mlp(dim, mlp_ratio * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, T, dim) to (N, T, dim)."""
+        x = x + self.attn(self.norm1(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+
+def mlp(dim: int, hidden: int) -> nn.Sequential:
+    """Two linear layers with GELU between them, over the last axis."""
+    layers = nn.Sequential()
+    layers.add_module("fc1", nn.Linear(dim, hidden))
+    layers.add_module("act", nn.GELU())
+    layers.add_module("fc2", nn.Linear(hidden, dim))
+    return layers
+
+
+def to_windows(x: Tensor, window: int) -> Tensor:
+    """Cut maps (N, H, W, C) into windows (N·windows, window², C), windows in row order.
+
+    Raises:
+        InputError: If windows do not tile the map.
+    """
+    n, height, width, channels = x.shape
+    if height % window or width % window:
+        raise InputError(f"windows of {window} tokens do not tile a map of {height} × {width}.")
+    x = x.view(n, height // window, window, width // window, window, channels)
+    return x.transpose(2, 3).reshape(-1, window * window, channels)
+
+
+def from_windows(x: Tensor, height: int, width: int) -> Tensor:
+    """Undo `to_windows`: (N·windows, window², C) to (N, height, width, C)."""
+    window = int(x.shape[1] ** 0.5)
+    x = x.view(-1, height // window, width // window, window, window, x.shape[-1])
+    return x.transpose(2, 3).reshape(-1, height, width, x.shape[-1])
+
+
+def _relative_places(window: int) -> Tensor:
+    """Where the bias of a pair of tokens stands in the table, (window², window²)."""
+    at = torch.cartesian_prod(torch.arange(window), torch.arange(window))
+    apart = at[:, None] - at[None] + window - 1
+    return apart[..., 0] * (2 * window - 1) + apart[..., 1]
