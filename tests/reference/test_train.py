@@ -340,7 +340,7 @@ def test_damaged_resume_file_is_named(tmp_path):
     [
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
         ({"schedule": "cos"}, "no schedule 'cos'"),
-        ({"augment": "blur"}, "known: None, shift, crop_flip"),
+        ({"augment": "zoom"}, "known: None, shift, crop_flip"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": -1}, "seed must be at least 0"),
