@@ -1,4 +1,4 @@
-"""Make `cases` and `toyzoo` importable from every test, whatever pytest's import mode and folder."""
+"""Make `architectures`, `cases` and `toyzoo` importable from every test, whatever the import mode."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def _load(name: str) -> ModuleType:
 settings.register_profile("landscape", derandomize=True, deadline=None)
 settings.load_profile("landscape")
 
+_load("architectures")
 _load("cases")
 _toyzoo = _load("toyzoo")
 

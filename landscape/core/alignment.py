@@ -13,7 +13,7 @@ from landscape.core.data import tensors_in
 from landscape.core.feature_matching import match_activations
 from landscape.core.matching import inner, match_weights, trees
 from landscape.core.replica import private_copy
-from landscape.core.symmetry import Forward, Motion, Symmetry, call_model, find_symmetry
+from landscape.core.symmetry import Forward, Motion, Symmetry, call_model, find_symmetry, fresh
 from landscape.errors import InputError, suggest
 
 __all__ = ["Alignment", "Method", "align"]
@@ -121,6 +121,7 @@ def align(
 
 
 def _copy_of(model: nn.Module) -> nn.Module:
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     first = next(model.parameters(), None)
     if first is None:
         raise InputError(f"{type(model).__name__} has no parameters to align.")
@@ -195,7 +196,7 @@ def _output_error(
         outputs = []
         for state in (before, after):
             module.load_state_dict(state)
-            outputs.append([t for _, t in tensors_in(call_model(module, batch, forward))])
+            outputs.append([t for _, t in tensors_in(call_model(module, fresh(batch), forward))])
         for x, y in zip(*outputs, strict=True):
             if x.is_floating_point():
                 scale = float(x.abs().max().clamp(min=torch.finfo(x.dtype).tiny))

@@ -58,7 +58,7 @@ class Cat:
 
 
 Term = Symbol | Prod | Cat
-_T = TypeVar("_T", Symbol, Prod, Cat)
+_T = TypeVar("_T", bound=Term)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def divide(term: Term, sizes: Sequence[int]) -> list[Term]:
     term = resolve(term)
     if isinstance(term, Symbol) and sum(n > 1 for n in sizes) > 1:
         return list(_bind(term, Prod(tuple(Symbol(n, term.why) for n in sizes))).parts)
-    parts = list(term.parts) if isinstance(term, Prod) else [term]
+    parts: list[Term] = list(term.parts) if isinstance(term, Prod) else [term]
     factors: list[Term] = []
     for n in sizes:
         taken: list[Term] = []

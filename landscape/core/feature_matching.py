@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscape.core.matching import Gains, Matching, add_gain, assign, innermost, trees
-from landscape.core.symmetry import Feature, Forward, Symmetry, call_model, to_cpu
+from landscape.core.symmetry import Feature, Forward, Symmetry, call_model, fresh
 from landscape.core.symmetry_trace import arguments, plain_operations
 from landscape.errors import InputError
 
 __all__ = ["match_activations"]
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps copies of features during a pass."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._wanted: dict[int, list[str]] = {}
         for feature in features:
             self._wanted.setdefault(feature.call, []).append(feature.argument)
@@ -175,7 +175,7 @@ def _record(
 ) -> dict[tuple[int, str], Tensor]:
     module.load_state_dict(state)
     recorder = _Recorder(features)
-    inputs = to_cpu(batch)
+    inputs = fresh(batch, torch.device("cpu"))
     with plain_operations(module, []), recorder:
         call_model(module, inputs, forward)
     return recorder.kept

@@ -31,7 +31,6 @@ __all__ = [
     "find_symmetry",
     "move",
     "outer_axes",
-    "to_cpu",
 ]
 
 Forward = Callable[[nn.Module, Any], Any]
@@ -109,7 +108,7 @@ class Symmetry:
         return moved
 
     def describe(self) -> str:
-        """The free groups as text: one line each with its size and the axes it stands on."""
+        """The free groups as text, a line each with size and axes; then the operations without a rule."""
         lines = []
         for number in self.free:
             group = self.groups[number]
@@ -117,6 +116,7 @@ class Symmetry:
             within = "".join(f" in each of {self.groups[n].size}" for n in group.within)
             kind = "rotation" if group.linear else "permutation"
             lines.append(f"{group.name}: {kind} of {group.size}{within}; on {places}")
+        lines += [f"{why} has no rule: the axes it touches are fixed" for why in self.opaque]
         return "\n".join(lines)
 
 
@@ -143,7 +143,7 @@ def find_symmetry(model: nn.Module, inputs: Any, *, forward: Forward | None = No
         0.weight[0]: permutation of 3; on 0.weight[0], 0.bias[0], 2.weight[1]
     """
     module = private_copy(model, (), torch.device("cpu"), None).eval()
-    tracer, named = _trace(module, to_cpu(inputs), forward)
+    tracer, named = _trace(module, fresh(inputs, torch.device("cpu")), forward)
     settle(tracer.seen, tracer.mixed)
     groups, numbers = find_groups(named, tracer.seen, tracer.mixed, tracer.bent)
     symmetry = Symmetry(
@@ -247,14 +247,15 @@ def _depth(groups: tuple[Group, ...], number: int) -> int:
     return len(groups[number].within) if number >= 0 else 0
 
 
-def to_cpu(tree: Any) -> Any:
-    """A copy of nested tensors on the CPU."""
+def fresh(tree: Any, device: torch.device | None = None) -> Any:
+    """A copy of nested tensors, which a model may write to; on a device, if one is given."""
     if isinstance(tree, Tensor):
-        return tree.detach().to("cpu", copy=True)
+        return tree.detach().to(device or tree.device, copy=True)
     if isinstance(tree, Mapping):
-        return {key: to_cpu(value) for key, value in tree.items()}
+        return {key: fresh(value, device) for key, value in tree.items()}
     if isinstance(tree, tuple | list):
-        return type(tree)(to_cpu(value) for value in tree)
+        copies = [fresh(value, device) for value in tree]
+        return copies if isinstance(tree, list) else tuple(copies)
     return tree
 
 

@@ -245,13 +245,14 @@ def _without(call: Call, x: list[Term], dims: Sequence[int]) -> list[Term]:
 
 
 @_rule("max", "min")
-def _extreme(call: Call) -> Outputs:
+def _extreme(call: Call) -> Sequence[Sequence[Term]] | None:
     if "dim" in call.args:
         return _by_position(call)
     return elementwise(call) if "other" in call.args else _reduce(call)
 
 
 @_rule("argmax", "argmin", "sort", "topk", "cumsum", "cumprod", "kthvalue", "median", "argsort")
+@_rule("_fft_r2c", "_fft_c2c", "_fft_c2r")
 def _by_position(call: Call) -> Outputs:
     x = call.axes("self")
     return _ordered(call, x, _dims(call, len(x)))

@@ -89,7 +89,7 @@ class Call:
             self.tracer.reads.append(Read(self.tracer.calls, name, tuple(self.axes(name))))
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Names the axes of all tensors of a pass.
 
     Args:
@@ -114,7 +114,7 @@ class Tracer(TorchDispatchMode):
         rules: Callable[[Any], Rule | None],
         where: Callable[[], str],
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._rules = rules
         self.where = where
         self._axes: Any = WeakIdKeyDictionary()

@@ -192,6 +192,27 @@ def _pixel_shuffle(call: Call) -> Outputs:
     return [[*x[:-3], channels, *(Symbol(n, call.why) for n in call.outputs[0].shape[-2:])]]
 
 
+@_rule("view_as_real")
+def _parts(call: Call) -> Outputs:
+    return [[*call.axes("self"), Symbol(2, call.why)]]
+
+
+@_rule("view_as_complex")
+def _complex(call: Call) -> Outputs:
+    x = call.axes("self")
+    call.fix(x[-1])
+    return [x[:-1]]
+
+
+@_rule("unfold")
+def _windows(call: Call) -> Outputs:
+    x, shape = call.axes("self"), call.outputs[0].shape
+    dim = call.args["dimension"] % len(x)
+    call.fix(x[dim])
+    x[dim] = Symbol(shape[dim], call.why)
+    return [[*x, Symbol(shape[-1], call.why)]]
+
+
 @_rule("im2col")
 def _unfold(call: Call) -> Outputs:
     x, shape = call.axes("self"), call.outputs[0].shape
