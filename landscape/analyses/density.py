@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from landscape.core.smoothing import count_beyond, gaussian_density, resolving_grid
 from landscape.errors import InputError
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 class DensityParams(Params):
     """Options of ``density``."""
 
+    engine: Literal["landscape"] = Field(
+        "landscape", description="our own; that of PyHessian fails on current torch"
+    )
     operator: Literal["hessian", "ggn"] = Field(
         "hessian", description="Hessian or generalised Gauss-Newton matrix"
     )
@@ -46,6 +49,16 @@ class DensityParams(Params):
     )
     tol: float = Field(1e-4, gt=0, description="residual allowed for outliers, relative to max |λ|")
     seed: int = Field(0, ge=0, description="seed of the probes")
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _no_pyhessian(cls, engine: object) -> object:
+        if engine == "pyhessian":
+            raise ValueError(
+                "the density() of PyHessian 0.1 calls torch.eig, which torch has removed, so that it fails on"
+                " every supported torch; leave engine out for quadrature with full reorthogonalisation"
+            )
+        return engine
 
 
 RELATIVE = 0.08

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._lanczos import resumed_eigenpairs, start_from
+from landscape.analyses._training import along_training
 from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Stems
 from landscape.registry import (
@@ -25,7 +27,8 @@ from landscape.schema import Schema, Variable
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.lanczos import Progress
+    from landscape.core.lanczos import Eigenpairs, Progress
+    from landscape.core.operators import SymmetricOperator
     from landscape.core.problem import Problem
 
 
@@ -33,6 +36,10 @@ class SpectrumParams(Params):
     """Options of ``spectrum``."""
 
     k: int = Field(10, ge=1, description="number of eigenpairs")
+    engine: Literal["landscape", "pyhessian"] = Field(
+        "landscape",
+        description="landscape: Lanczos; pyhessian: power iteration as in PyHessian 0.1, to reproduce papers",
+    )
     which: Literal["LM", "LA", "SA", "BE"] = Field(
         "LM",
         description="LM largest magnitude, LA largest, SA smallest, BE both ends",
@@ -41,9 +48,14 @@ class SpectrumParams(Params):
         "hessian", description="Hessian or generalised Gauss-Newton matrix"
     )
     tol: float = Field(
-        1e-3, gt=0, description="residual at which a pair counts as converged, relative to max |λ|"
+        1e-3,
+        gt=0,
+        description="residual at which a pair counts as converged, relative to max |λ|; for pyhessian also"
+        " the change of λ that ends its iteration",
     )
-    max_products: int | None = Field(None, ge=1, description="most matrix-vector products; none = 500 + 20 k")
+    max_products: int | None = Field(
+        None, ge=1, description="most matrix-vector products; none = 500 + 20 k, or 100 k for pyhessian"
+    )
     vectors: bool = Field(False, description="whether to keep the eigenvectors")
     seed: int = Field(0, ge=0, description="seed of the starting vectors")
 
@@ -76,9 +88,8 @@ SCHEMA = Schema(
 
 
 def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mapping[str, Any]:
-    """Block Lanczos on the operator of the whole data set."""
+    """Extreme eigenpairs of the operator of the whole data set."""
     from landscape.core.curvature import ggn, hessian
-    from landscape.core.lanczos import eigenpairs
 
     loss = problem.loss()
     if not np.isfinite(loss):
@@ -86,24 +97,9 @@ def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mappi
             f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
             " data holds NaN or infinite values."
         )
-    operator = hessian(problem) if params.operator == "hessian" else ggn(problem)
-
-    def report(progress: Progress) -> None:
-        # the search for missed pairs takes about as long again as a fifth of the iteration
-        done = progress.converged / params.k
-        context.progress(0.9 + 0.1 * done if progress.checking else 0.8 * done)
-
-    found = eigenpairs(
-        operator,
-        params.k,
-        params.which,
-        tol=params.tol,
-        max_products=params.max_products,
-        seed=params.seed,
-        start=context.inputs.get("start"),
-        vectors=params.vectors,
-        on_progress=report,
-    )
+    with (hessian if params.operator == "hessian" else ggn)(problem) as operator:
+        solve = _by_pyhessian if params.engine == "pyhessian" else _by_lanczos
+        found = solve(problem, operator, params, context)
     data = {
         "eigenpair": np.arange(len(found.values)),
         "eigenvalues": found.values.cpu().numpy(),
@@ -114,9 +110,62 @@ def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mappi
         "loss": loss,
         "gradient_norm": float(problem.gradient().double().norm()),
     }
-    if found.vectors is not None:
+    if params.vectors and found.vectors is not None:
         data["eigenvectors"] = found.vectors.cpu().numpy()
     return data
+
+
+def _by_lanczos(
+    problem: Problem, operator: SymmetricOperator, params: SpectrumParams, context: Context
+) -> Eigenpairs:
+    """Block Lanczos, continued where an interrupted run has stopped."""
+    from landscape.core.provenance import describe
+    from landscape.store.partial import Ledger
+
+    start = start_from(context.inputs.get("start"))
+    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
+    facts |= {"options": params.model_dump_json(), "start": "" if start is None else describe(start)}
+
+    def report(progress: Progress) -> None:
+        # the search for missed pairs takes about as long again as a fifth of the iteration
+        done = progress.converged / params.k
+        context.progress(0.9 + 0.1 * done if progress.checking else 0.8 * done)
+
+    return resumed_eigenpairs(
+        operator,
+        params.k,
+        Ledger(context.partial, facts),
+        "lanczos",
+        which=params.which,
+        tol=params.tol,
+        max_products=params.max_products,
+        seed=params.seed,
+        start=start,
+        vectors=params.vectors,
+        on_progress=report,
+    )
+
+
+def _by_pyhessian(
+    problem: Problem, operator: SymmetricOperator, params: SpectrumParams, context: Context
+) -> Eigenpairs:
+    """PyHessian's power iteration, which knows eigenvalues of largest magnitude only."""
+    from landscape.core.pyhessian import power_iteration
+
+    if params.which != "LM" or context.inputs.get("start") is not None:
+        raise InputError(
+            "PyHessian's power iteration finds eigenvalues of largest magnitude from random vectors: use"
+            " which='LM' and no start, or engine='landscape'."
+        )
+    return power_iteration(
+        operator,
+        problem.space.shapes,
+        params.k,
+        tol=params.tol,
+        max_products=params.max_products,
+        seed=params.seed,
+        on_progress=context.progress,
+    )
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -140,8 +189,24 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f"Eigenvalues of the {' or '.join(matrices)} of the mean loss over {examples} examples, weight"
             " decay included. Bars: residual norms, which bound the error of each eigenvalue; mostly smaller"
             " than the markers.",
-        )
+        ),
+        *along_training(datasets, _training_figure(datasets, unit, " or ".join(matrices)), "eigenvalues"),
     ]
+
+
+def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str) -> FigureSpec:
+    sizes = np.abs(np.concatenate([ds["eigenvalues"].values for ds in datasets.values()]))
+    positive = sizes[sizes > 0]
+    linear = float(10.0 ** np.floor(np.log10(positive.min()))) if positive.size else 1.0
+    return FigureSpec(
+        "training",
+        "Eigenvalues along training",
+        Axis(""),
+        Axis("eigenvalue λ", unit, scale="symlog", linthresh=linear),
+        (),
+        f"Each curve is one rank among the eigenvalues of the {matrix} of the mean loss, weight decay"
+        f" included; the axis is linear within ±{linear:g} {unit}.",
+    )
 
 
 def _matrix(ds: xr.Dataset) -> str:
@@ -167,8 +232,10 @@ spectrum = Analysis(
         "Extreme eigenvalues of the Hessian ∇²L, or of the generalised Gauss-Newton matrix, of the mean"
         " loss with weight decay, which adds λ_wd to each. Computed by Lanczos with full"
         " reorthogonalisation (Wu & Simon 2000) and a search for missed copies; power iteration, as in"
-        " PyHessian (Yao et al. 2020), cannot separate λ from −λ′ of equal size. BatchNorm uses its running"
-        " statistics unless the problem says otherwise."
+        " PyHessian (Yao et al. 2020), cannot separate λ from −λ′ of equal size; engine='pyhessian' runs it"
+        " all the same, to reproduce papers, with its residuals. The input `start` may be the spectrum of a"
+        " neighbouring checkpoint, with its eigenvectors, which saves about a tenth of the products."
+        " BatchNorm uses its running statistics unless the problem says otherwise."
     ),
     scope="checkpoint",
     params=SpectrumParams,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._lanczos import resumed_eigenpairs
 from landscape.analyses._structure_figures import plots
 from landscape.analyses._structure_schema import SCHEMA
 from landscape.errors import InputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from landscape.core.lanczos import Eigenpairs
     from landscape.core.operators import SymmetricOperator
     from landscape.core.problem import Problem
-    from landscape.store.partial import Piece
+    from landscape.store.partial import Ledger, Piece
 
 ALPHAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 RADII = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -67,7 +68,7 @@ def compute(problem: Problem, params: StructureParams, context: Context) -> Mapp
     facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
     ledger = Ledger(context.partial, facts | {"options": params.model_dump_json()})
     with hessian(problem) as H, ggn(problem) as G:
-        stages = _Stages(problem, params, H, G)
+        stages = _Stages(problem, params, H, G, ledger)
         found: dict[str, Piece] = {}
         before = 0.0
         for name, share in SHARES.items():
@@ -101,9 +102,10 @@ class _Stages:
     params: StructureParams
     H: SymmetricOperator
     G: SymmetricOperator
+    ledger: Ledger
 
     def hessian(self, found: Mapping[str, Piece], progress: Callable[[float], None]) -> Piece:
-        pairs = self._pairs(self.H, None, progress)
+        pairs = self._pairs("hessian", self.H, None, progress)
         return {
             "eigenvalues": pairs.values.numpy(),
             "residuals": pairs.residuals.numpy(),
@@ -115,7 +117,7 @@ class _Stages:
     def ggn(self, found: Mapping[str, Piece], progress: Callable[[float], None]) -> Piece:
         """Its leading space is near that of the Hessian, which is where it starts."""
         U = found["hessian"]["_vectors"]
-        pairs = self._pairs(self.G, U.sum(1), progress)
+        pairs = self._pairs("ggn", self.G, U.sum(1), progress)
         W = _vectors(pairs)
         return {
             "ggn_eigenvalues": pairs.values.numpy(),
@@ -215,15 +217,17 @@ class _Stages:
             "adaptive_curvature_error": adaptive.residuals[0].numpy(),
         }
 
-    def _pairs(self, A: SymmetricOperator, start: Any, progress: Callable[[float], None]) -> Eigenpairs:
+    def _pairs(
+        self, name: str, A: SymmetricOperator, start: Any, progress: Callable[[float], None]
+    ) -> Eigenpairs:
         import torch
 
-        from landscape.core.lanczos import eigenpairs
-
         params = self.params
-        return eigenpairs(
+        return resumed_eigenpairs(
             A,
             params.k,
+            self.ledger,
+            f"lanczos-{name}",
             tol=params.tol,
             max_products=params.max_products,
             seed=params.seed,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._training import along_training
 from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Points
 from landscape.registry import (
@@ -36,6 +37,11 @@ class TraceParams(Params):
     )
     method: Literal["hutch++", "hutchinson"] = Field(
         "hutch++", description="hutch++ takes the large eigenvalues exactly; hutchinson samples all"
+    )
+    engine: Literal["landscape", "pyhessian"] = Field(
+        "landscape",
+        description="pyhessian: Hutchinson's estimator with the stopping rule of PyHessian 0.1, to reproduce"
+        " papers; method is then left out of account",
     )
     rel_se: float = Field(0.02, gt=0, description="standard error wanted, relative to the trace")
     max_products: int = Field(1000, ge=16, description="most matrix-vector products")
@@ -67,6 +73,7 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: TraceParams, context: Context) -> Mapping[str, Any]:
     """One set of products gives the trace, the layers' traces, the norm and the diagonal."""
     from landscape.core.curvature import ggn, hessian
+    from landscape.core.pyhessian import MOST, pyhessian_trace
     from landscape.core.trace import estimate_trace
 
     loss = problem.loss()
@@ -75,16 +82,24 @@ def compute(problem: Problem, params: TraceParams, context: Context) -> Mapping[
             f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
             " data holds NaN or infinite values."
         )
-    found = estimate_trace(
-        hessian(problem) if params.operator == "hessian" else ggn(problem),
-        method=params.method,
-        rel_se=params.rel_se,
-        max_products=params.max_products,
-        sizes=problem.space.sizes,
-        diagonal=params.diagonal,
-        seed=params.seed,
-        on_progress=context.progress,
-    )
+    options: dict[str, Any] = {
+        "rel_se": params.rel_se,
+        "diagonal": params.diagonal,
+        "seed": params.seed,
+        "on_progress": context.progress,
+    }
+    with (hessian if params.operator == "hessian" else ggn)(problem) as operator:
+        if params.engine == "pyhessian":
+            most = min(params.max_products, MOST)
+            found = pyhessian_trace(operator, problem.space.shapes, max_products=most, **options)
+        else:
+            found = estimate_trace(
+                operator,
+                method=params.method,
+                max_products=params.max_products,
+                sizes=problem.space.sizes,
+                **options,
+            )
     data = {
         "layer": np.array(problem.space.names),
         "trace": found.trace,
@@ -129,6 +144,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(totals),
             f"Trace of the {about}. Bars: ±2 standard errors.",
         ),
+        *along_training(datasets, _training_figure(unit, about, _scale(datasets)), "trace"),
         FigureSpec(
             "layers",
             "Mean eigenvalue of each layer's block",
@@ -139,6 +155,17 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             " Bars: ±2 standard errors.",
         ),
     ]
+
+
+def _training_figure(unit: str, about: str, scale: Literal["linear", "log"]) -> FigureSpec:
+    return FigureSpec(
+        "training",
+        "Trace along training",
+        Axis(""),
+        Axis("trace", unit, scale=scale),
+        (),
+        f"Trace of the {about}.",
+    )
 
 
 def _scale(datasets: Mapping[str, xr.Dataset]) -> Literal["linear", "log"]:
@@ -181,7 +208,8 @@ trace = Analysis(
         "The trace of the Hessian ∇²L, or of the generalised Gauss-Newton matrix, of the mean loss with"
         " weight decay, which adds P λ_wd. Hutch++ (Meyer et al. 2021) with a sketch of adaptive size"
         " (Persson et al. 2022) takes the large eigenvalues exactly and samples the rest; plain Hutchinson,"
-        " as in PyHessian (Yao et al. 2020), on request. Samples are added until the standard error reaches"
+        " on request. PyHessian's form of it (Yao et al. 2020), engine='pyhessian', ends by a rule that says"
+        " nothing of the error. Samples are added until the standard error reaches"
         " its target. The same products give the trace of each layer's diagonal block (HAWQ, Dong et al."
         " 2020), the Frobenius norm and, on request, the diagonal, all with standard errors."
     ),

@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from landscape.errors import InputError
 from landscape.store.files import write_bytes
 
-__all__ = ["Ledger", "Piece"]
+__all__ = ["Finished", "Ledger", "Piece"]
 
 Piece = Mapping[str, NDArray[Any]]
 """What one piece of work gives: arrays by name."""
 
 POLL_S = 0.2
+
+
+class Finished(Exception):  # noqa: N818 - not an error: there is nothing left to do
+    """Another process has finished the whole computation while this one helped."""
 
 
 class Ledger:
@@ -30,7 +34,8 @@ class Ledger:
     In a folder, each finished piece is one file that is complete or absent, so that a run killed at any
     instant loses at most the pieces under way; NaN and infinity are values like any other. Several
     processes with the same folder share the work: each takes pieces that nobody holds. A holder's lock
-    ends with its process, so the piece of one that was killed is taken over.
+    ends with its process, so the piece of one that was killed is taken over. When one of them has written
+    the result (the file of the folder's name that ends in ``.h5``), the others get `Finished`.
 
     Args:
         folder: Where to keep the pieces; ``None`` keeps them in memory.
@@ -45,6 +50,8 @@ class Ledger:
         self._folder = folder
         if folder is None:
             return
+        self._result = folder.with_suffix(".h5")
+        self._anew = self._result.exists()  # an old result, to be replaced
         wanted = json.loads(json.dumps(identity))
         found = self.remember("identity", lambda: wanted)
         for name in sorted({*wanted, *found}):
@@ -81,6 +88,9 @@ class Ledger:
             names: One per piece; file names.
             compute: ``index -> piece``.
             on_done: Called with the number of finished pieces whenever it grows.
+
+        Raises:
+            Finished: If another process has written the result meanwhile.
         """
         pieces: dict[int, Piece] = {}
         while len(pieces) < len(names):
@@ -109,7 +119,11 @@ class Ledger:
         """A piece from its file, or computed; ``None`` while another worker holds it."""
         from filelock import Timeout
 
-        if self._folder is None or not self._folder.exists():  # removed: another worker has finished
+        if self._folder is None:
+            return compute()
+        if not self._anew and self._result.exists():
+            raise Finished
+        if not self._folder.exists():  # removed: another worker has finished
             return compute()
         file = self._folder / f"{name}.npz"
         piece = _read(file)

@@ -106,3 +106,11 @@ def test_a_loss_that_is_not_finite_is_named():
     problem = landscape.Problem(nn.Linear(2, 1), "mse", (x, y))
     with pytest.raises(InputError, match="no curvature"):
         landscape.density(problem)
+
+
+def test_pyhessians_density_is_refused_with_the_reason():
+    """Independent: torch itself, whose eig is gone or raises."""
+    with pytest.raises((RuntimeError, AttributeError)):
+        torch.eig(torch.eye(2), eigenvectors=True)
+    with pytest.raises(InputError, match=r"PyHessian 0\.1 calls torch\.eig, which torch has removed"):
+        landscape.density(CASES["mlp"].problem(), engine="pyhessian")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -12,7 +13,9 @@ from torch import nn
 
 import landscape
 from landscape import Problem
+from landscape.analyses import _lanczos
 from landscape.errors import InputError
+from landscape.registry import Context
 
 
 def wanted(values, k, which):
@@ -191,3 +194,95 @@ def test_summary_and_figure_hold_the_same_numbers():
         np.testing.assert_array_equal(mark.y, ds["eigenvalues"].values)
         np.testing.assert_array_equal(mark.error, ds["residuals"].values)
     assert figure.y.unit == "nats/example"
+
+
+def test_a_spectrum_is_a_start():
+    """Oracle: the same values with fewer products than from a random vector; without vectors, a sentence."""
+    problem = CASES["conv_batchnorm"].problem()
+    cold = landscape.spectrum(problem, k=3, vectors=True, tol=1e-6)
+    warm = landscape.spectrum(problem, k=3, tol=1e-6, start=cold)
+    np.testing.assert_allclose(warm["eigenvalues"], cold["eigenvalues"], rtol=1e-6)
+    assert int(warm["products"]) < int(cold["products"])
+    with pytest.raises(InputError, match=r"no eigenvectors.*vectors=True"):
+        landscape.spectrum(problem, k=3, start=warm)
+
+
+class Killed(BaseException):
+    """What ends a run in a test."""
+
+
+@pytest.mark.parametrize("after", [1, 7, 14, 18])
+def test_a_run_that_is_killed_goes_on_where_it_was(after, tmp_path, monkeypatch):
+    """Oracle: an uninterrupted run: the same bits, and no product is made twice."""
+    monkeypatch.setattr(_lanczos, "SAVE_EVERY_S", 0.0)
+    analysis = landscape.analyses()["spectrum"]
+    params = analysis.validate({"k": 3, "tol": 1e-6, "vectors": True})
+    calls = []
+
+    def whole(fraction):
+        calls.append(fraction)
+
+    expected = analysis.run(CASES["conv_batchnorm"].problem(), params, Context(whole))
+    total = len(calls)
+    assert total > after
+    calls.clear()
+
+    def doomed(fraction):
+        calls.append(fraction)
+        if len(calls) == after:
+            raise Killed
+
+    with pytest.raises(Killed):
+        analysis.run(CASES["conv_batchnorm"].problem(), params, Context(doomed, tmp_path / "partial"))
+    found = analysis.run(CASES["conv_batchnorm"].problem(), params, Context(whole, tmp_path / "partial"))
+    assert len(calls) == total
+    for name in expected.variables:
+        np.testing.assert_array_equal(found[name].values, expected[name].values)
+
+
+def test_partial_progress_of_other_options_is_refused(tmp_path):
+    """Oracle: the words of the sentence."""
+    analysis = landscape.analyses()["spectrum"]
+    problem = CASES["mlp"].problem()
+    analysis.run(problem, analysis.validate({"k": 2}), Context(partial=tmp_path / "partial"))
+    with pytest.raises(InputError, match="another options"):
+        analysis.run(problem, analysis.validate({"k": 3}), Context(partial=tmp_path / "partial"))
+
+
+def test_pyhessian_on_request():
+    """Oracle: NumPy on the exact Hessian, as near as its residuals say; what it cannot do is named."""
+    problem = CASES["mlp"].problem()
+    exact = np.linalg.eigvalsh(CASES["mlp"].exact_hessian().numpy())
+    ds = landscape.spectrum(problem, k=3, engine="pyhessian", vectors=True)
+    errors = np.abs(ds["eigenvalues"].values[:, None] - exact).min(1)
+    assert (errors <= ds["residuals"].values).all()
+    assert ds["eigenvectors"].shape == (problem.size, 3)
+    assert not bool(ds["complete"])
+    for options in ({"which": "SA"}, {"start": torch.ones(problem.size)}):
+        with pytest.raises(InputError, match="largest magnitude from random vectors"):
+            landscape.spectrum(problem, k=2, engine="pyhessian", **options)
+
+
+def checkpoints(name, tags):
+    """Results that a zoo has labelled."""
+    ds = landscape.spectrum(CASES["mlp"].problem(), k=3)
+    return {
+        f"{name}-{i}": ds.assign_attrs(group=name, model_seed=0, tags=json.dumps(tag))
+        for i, tag in enumerate(tags)
+    }
+
+
+def test_spectra_along_training():
+    """Oracle: the tags: one curve per rank and training, against the epoch, in order."""
+    first = checkpoints("a", [{"epoch": 5}, {"epoch": 1, "step": 10}, {"epoch": 3}])
+    second = checkpoints("b", [{"epoch": 2}, {"epoch": 4}])
+    lone = checkpoints("c", [{"epoch": 9}, {}])
+    figures = {f.name: f for f in landscape.spectrum.plots(first | second | lone)}
+    marks = figures["training"].marks
+    assert figures["training"].x.label == "epoch"
+    assert [m.x.tolist() for m in marks] == 3 * [[1, 3, 5]] + 3 * [[2, 4]]
+    np.testing.assert_array_equal([m.y[0] for m in marks[:3]], first["a-1"]["eigenvalues"])
+    assert {m.series.model for m in marks} == {"a seed 0", "b seed 0"}
+    assert len(landscape.spectrum.plots(lone)) == 1
+    steps = checkpoints("s", [{"step": 100}, {"step": 200}])
+    assert landscape.spectrum.plots(steps)[1].x.label == "step"

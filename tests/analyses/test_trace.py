@@ -79,3 +79,23 @@ def test_a_loss_that_is_not_finite_is_named():
     x, y = torch.full((4, 2), 1e30), torch.zeros(4, 1)
     with pytest.raises(InputError, match="no curvature"):
         landscape.trace(landscape.Problem(nn.Linear(2, 1), "mse", (x, y)))
+
+
+def test_pyhessian_on_request():
+    """Independent: the exact trace, within four of the standard errors that come along."""
+    case = CASES["mlp"]
+    ds = landscape.trace(case.problem(), engine="pyhessian", max_products=50, diagonal=True)
+    assert abs(float(ds["trace"]) - float(case.exact_hessian().trace())) < 4 * float(ds["trace_se"])
+    assert int(ds["products"]) <= 50
+    assert int(ds["sketch"]) == 0
+    assert ds.sizes["entry"] == case.problem().size
+
+
+def test_traces_along_training():
+    """Independent: the epochs among the tags."""
+    ds = landscape.trace(CASES["mlp"].problem(), rel_se=1e-4)
+    runs = {f"m{e}": ds.assign_attrs(group="m", tags=f'{{"epoch": {e}}}') for e in (4, 2)}
+    figure = landscape.trace.plots(runs)[1]
+    assert figure.name == "training"
+    assert figure.marks[0].x.tolist() == [2, 4]
+    assert figure.marks[0].y.tolist() == 2 * [float(ds["trace"])]
