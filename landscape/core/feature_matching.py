@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from landscape.core.data import tensors_in
 from landscape.core.matching import Gains, Matching, add_gain, assign, innermost, trees
-from landscape.core.symmetry import Feature, Forward, Symmetry, call_model, fresh
+from landscape.core.symmetry import Feature, Forward, Symmetry, call_model, find_symmetry, fresh
+from landscape.core.symmetry_groups import Block
 from landscape.core.symmetry_trace import arguments, plain_operations
 from landscape.errors import InputError
 
@@ -74,7 +76,7 @@ class _Moments:
         return torch.where(alive, covariance / scale.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
 
 
-_Place = tuple[int, int, tuple[int, ...]]  # feature, block, axes of the block
+_Place = tuple[int, int, int]  # feature, block, innermost group
 
 
 def match_activations(
@@ -108,24 +110,23 @@ def match_activations(
         Li et al. (2016), Convergent learning; Ainsworth et al. (2023), section 3.1.
     """
     forest = trees(symmetry)
-    owner = {n: tree for tree in forest for n in tree}
-    free = set(symmetry.free)
     moments: dict[_Place, _Moments] = {}
+    traced = {_shapes(batches[0]): symmetry.features}
     for batch in batches:
-        kept = [_record(module, state, symmetry.features, batch, forward) for state in (a, b)]
-        for f, feature in enumerate(symmetry.features):
-            pair = [k.get((feature.call, feature.argument)) for k in kept]
-            if pair[0] is None or pair[1] is None or pair[0].shape != pair[1].shape:
+        shapes = _shapes(batch)
+        if shapes not in traced:
+            traced[shapes] = _features(module, symmetry, batch, forward)
+        pair = [_record(module, state, traced[shapes], batch, forward) for state in (a, b)]
+        for f, feature in enumerate(traced[shapes]):
+            x, y = (kept.get((feature.call, feature.argument)) for kept in pair)
+            if x is None or y is None or x.shape != y.shape:
                 raise InputError(
                     f"{type(module).__name__} runs other operations with the two states; align by weights."
                 )
             for k, block in enumerate(feature.blocks):
-                entries = [block.take(t) for t in pair if t is not None]
-                for tree in {owner[n] for n in block.dims if n in owner}:
-                    for chain in innermost(symmetry, tree, block):
-                        if not free & {n for d, n in enumerate(block.dims) if d not in chain}:
-                            rows = [_rows(t, chain) for t in entries]
-                            moments.setdefault((f, k, chain), _Moments()).add(*rows)
+                for chain in _clean_chains(symmetry, forest, block):
+                    rows = [_rows(block.take(t), chain) for t in (x, y)]
+                    moments.setdefault((f, k, block.dims[chain[-1]]), _Moments()).add(*rows)
     gains = _gains(symmetry, moments, rotate)
     motion, before, after = symmetry.identity(), 0.0, 0.0
     for tree in forest:
@@ -138,16 +139,40 @@ def match_activations(
     return Matching(motion, 1, True), before / units, after / units
 
 
+def _features(
+    module: nn.Module, symmetry: Symmetry, batch: Any, forward: Forward | None
+) -> tuple[Feature, ...]:
+    """The features where a batch has other shapes than the one that was traced."""
+    again = find_symmetry(module, batch, forward=forward)
+    kinds = [[(g.name, g.within, g.free) for g in s.groups] for s in (symmetry, again)]
+    if kinds[0] != kinds[1] or len(symmetry.features) != len(again.features):
+        raise InputError(
+            f"{type(module).__name__} has other symmetries for inputs of other shapes; give batches of one."
+        )
+    return again.features
+
+
+def _shapes(batch: Any) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(tensor.shape) for _, tensor in tensors_in(batch))
+
+
+def _clean_chains(
+    symmetry: Symmetry, forest: Sequence[tuple[int, ...]], block: Block
+) -> list[tuple[int, ...]]:
+    """Axes of a block on which one tree stands while all others are fixed: data or positions."""
+    free = set(symmetry.free)
+    chains = [c for tree in forest if set(tree) & set(block.dims) for c in innermost(symmetry, tree, block)]
+    return [c for c in chains if not free & {n for d, n in enumerate(block.dims) if d not in c}]
+
+
 def _gains(symmetry: Symmetry, moments: Mapping[_Place, _Moments], rotate: bool) -> Gains:
     """The mean over features of their correlations, by innermost group."""
     gains: Gains = {}
     counts: dict[int, int] = {}
-    for (f, k, chain), moment in moments.items():
-        block = symmetry.features[f].blocks[k]
-        number = block.dims[chain[-1]]
-        shape = [block.shape[d] for d in chain]
+    for (_, _, number), moment in moments.items():
+        shape = symmetry.shape(number)
         table = moment.correlation(unit=not (rotate and symmetry.groups[number].linear))
-        order = [d + side * len(chain) for d in range(len(chain)) for side in (0, 1)]
+        order = [d + side * len(shape) for d in range(len(shape)) for side in (0, 1)]
         add_gain(gains, number, table.reshape(*shape, *shape).permute(order))
         counts[number] = counts.get(number, 0) + 1
     return {n: table / counts[n] for n, table in gains.items()}
