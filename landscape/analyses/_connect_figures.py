@@ -22,6 +22,9 @@ Style = Literal["solid", "dash", "dot"]
 LOG_RATIO = 20.0
 """A scale is logarithmic if the largest value exceeds the smallest so many times."""
 
+MOST_OBLONG = 3.0
+"""A plane this many times wider than high is not drawn to scale."""
+
 PLACE = Axis("place on the path t, 0 = first model, 1 = second")
 
 
@@ -130,5 +133,5 @@ def _plane(name: str, title: str, ds: xr.Dataset, unit: str) -> FigureSpec:
         "Training loss, weight-decay term included, over the plane through both models and the bend;"
         f" distances in parameter space. The curve leaves the plane by {float(ds['curve_distance']):.2g} at"
         " most.",
-        equal=True,
+        equal=float(np.ptp(ds["plane_x"].values)) <= MOST_OBLONG * float(np.ptp(ds["plane_y"].values)),
     )
