@@ -28,19 +28,23 @@ class AttentionResponseParams(Params):
         ge=0,
         description="tokens before the patch grid; none = the fewest that leave a square",
     )
+    images: int = Field(
+        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
+    )
     worst_images: int = Field(
-        16, ge=1, description="images, or windows, the first, for which the worst gain is worked out"
+        16, ge=1, description="images, the first, for which the worst gain is worked out"
     )
 
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("layer", ("layer",), "attention, in firing order", "", kind="str"),
         Variable("head", ("head",), "index of the head", "", kind="int"),
         Variable("radius", ("radius",), "radial frequency on the patch grid (bin centre)", "cycles/patch"),
         Variable("depth", ("layer",), "depth, from 0 (first attention) to 1 (last)"),
-        Variable("side", ("layer",), "patches along each axis of the grid or window", "patches", kind="int"),
+        Variable("height", ("layer",), "patches of the grid from top to bottom", "patches", kind="int"),
+        Variable("width", ("layer",), "patches of the grid from left to right", "patches", kind="int"),
         Variable("windows", ("layer",), "windows per image; 1 = the whole grid", "", kind="int"),
         Variable("prefix_tokens", ("layer",), "tokens before the grid, set apart", "", kind="int"),
     ),
@@ -70,7 +74,7 @@ def collect(params: AttentionResponseParams) -> HeadCollector:
     """What looks at attention weights during the pass."""
     from landscape.core.heads import HeadCollector
 
-    return HeadCollector(params.bins, params.prefix_tokens, params.worst_images)
+    return HeadCollector(params.bins, params.prefix_tokens, params.worst_images, params.images)
 
 
 def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
     layers = collector.complete()
     if not layers:
         raise InputError(
-            f"{collector.model_class} has no self-attention over a square grid of patches;"
+            f"{collector.model_class} has no self-attention over a grid of patches;"
             " attention_response needs a vision transformer."
         )
     table = collector.table
@@ -96,9 +100,10 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
         "head": np.arange(gain.shape[1]),
         "radius": collector.bins.centers.numpy(),
         "depth": np.linspace(0.0, 1.0, len(rows)) if len(rows) > 1 else np.zeros(1),
-        "side": np.array([row.side for row in rows]),
-        "windows": np.array([row.windows for row in rows]),
-        "prefix_tokens": np.array([row.prefix for row in rows]),
+        "height": np.array([row.grid.height for row in rows]),
+        "width": np.array([row.grid.width for row in rows]),
+        "windows": np.array([row.grid.windows for row in rows]),
+        "prefix_tokens": np.array([row.grid.prefix for row in rows]),
         "gain": gain,
         "gain_se": gain_se,
         "invariant_gain": np.sqrt(table("kept2")),
@@ -168,7 +173,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("radial frequency r", "cycles/patch", limits=(0.0, 0.72)),
                 Axis("gain", limits=limits),
                 tuple(lines),
-                "Root mean gain² of the heads of each attention on the patch grid, or on its windows."
+                "Root mean gain² of the heads of each attention on the patch grid."
                 " Colour: depth. Beyond r = 0.5 only the corners of the spectrum contribute.",
                 color=ColorAxis("depth"),
             )
@@ -207,8 +212,9 @@ attention_response = Analysis(
         " the gain of every pattern without its mean. That attention is a low-pass filter is a finding to"
         " test: it holds for smooth attention and fails for sharp attention. Class, distillation and"
         " register tokens are set apart: what patches give to them is prefix_share and missing from the"
-        " gains. Weights are recomputed from queries and keys where a fused kernel hides them. Windowed"
-        " attention is analysed on the grid of its window, and averaged over the windows of an image."
+        " gains. Weights are recomputed from queries and keys where a fused kernel hides them. The windows of"
+        " windowed attention are put back to their places and analysed on the whole grid, where their"
+        " matrix is block-diagonal; patterns constant on each window pass, so its worst gain is at least 1."
     ),
     scope="checkpoint",
     params=AttentionResponseParams,

@@ -40,6 +40,9 @@ class FeatureVarianceParams(Params):
         ge=0,
         description="tokens before the patch grid; none = the fewest that leave a square",
     )
+    images: int = Field(
+        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
+    )
 
 
 SCHEMA = Schema(
@@ -78,7 +81,7 @@ def collect(params: FeatureVarianceParams) -> VarianceCollector:
     from landscape.core.units import Selection
     from landscape.core.variance import VarianceCollector
 
-    return VarianceCollector(Selection(params.layers, params.kinds), params.prefix_tokens)
+    return VarianceCollector(Selection(params.layers, params.kinds), params.prefix_tokens, params.images)
 
 
 def finish(collector: VarianceCollector, params: FeatureVarianceParams) -> dict[str, Any]:

@@ -38,6 +38,9 @@ class FourierParams(Params):
         ge=0,
         description="tokens before the patch grid; none = the fewest that leave a square",
     )
+    images: int = Field(
+        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
+    )
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
@@ -101,7 +104,9 @@ def collect(params: FourierParams) -> SpectraCollector:
     from landscape.core.collectors import SpectraCollector
     from landscape.core.units import Selection
 
-    return SpectraCollector(Selection(params.layers, params.kinds), params.bins, params.prefix_tokens)
+    return SpectraCollector(
+        Selection(params.layers, params.kinds), params.bins, params.prefix_tokens, params.images
+    )
 
 
 def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]:
@@ -133,12 +138,12 @@ def _assemble(
     params: FourierParams,
 ) -> dict[str, Any]:
     """The rows per image of all layers as the variables of the schema."""
+    from landscape.core.verdicts import resample_counts
+
     layers = list(joined)
     images = len(joined[layers[0]]["ac"])
     modes = max(kept["diagonal"].shape[1] for kept in joined.values())
-    draws = np.random.default_rng(params.seed).multinomial(
-        images, np.full(images, 1.0 / images), size=params.bootstrap
-    )
+    draws = resample_counts(images, params.bootstrap, params.seed)
     log_power = np.full((len(layers), len(radius)), np.nan)
     power_interval = np.full((2, *log_power.shape), np.nan)
     high_low = np.full(len(layers), np.nan)

@@ -43,13 +43,16 @@ class TransferParams(Params):
         description="tokens before the patch grid; none = the fewest that leave a square",
     )
     coherence_channels: int = Field(
-        16, ge=1, description="at most so many channels, evenly spaced, enter the coherence"
+        8, ge=1, description="at most so many channels, evenly spaced, enter the coherence"
     )
     flat_slope: float = Field(
         0.05, ge=0.0, description="slopes of ln T of no more than this, in pixels/cycle, count as flat"
     )
     level: float = Field(
         0.05, gt=0.0, lt=1.0, description="level of significance after correction for all layers"
+    )
+    images: int = Field(
+        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
     )
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
@@ -97,12 +100,14 @@ def collect(params: TransferParams) -> TransferCollector:
     from landscape.core.units import Selection
 
     selection = Selection(params.layers, params.kinds)
-    return TransferCollector(selection, params.bins, params.prefix_tokens, params.coherence_channels)
+    return TransferCollector(
+        selection, params.bins, params.prefix_tokens, params.coherence_channels, params.images
+    )
 
 
 def finish(collector: TransferCollector, params: TransferParams) -> dict[str, Any]:
     """The rows per image as the variables of the schema."""
-    from landscape.core.verdicts import holm
+    from landscape.core.verdicts import holm, resample_counts
 
     layers = collector.layers()
     if not layers:
@@ -110,9 +115,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
             f"no unit of {collector.model_class} matching {', '.join(params.layers)} takes and gives maps"
             " (B, C, H, W) or square grids of tokens; transfer needs an image model."
         )
-    draws = np.random.default_rng(params.seed).multinomial(
-        collector.examples, np.full(collector.examples, 1.0 / collector.examples), size=params.bootstrap
-    )
+    draws = resample_counts(collector.examples, params.bootstrap, params.seed)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead units are NaN, as they should
         found = [_measure(layer, collector, params, draws) for layer in layers.values()]
     data: dict[str, Any] = {key: np.stack([f[key] for f in found]) for key in found[0]}

@@ -62,10 +62,14 @@ class SpectraCollector(Collector):
         selection: The units to look at.
         bins: Number of radial bins.
         prefix_tokens: Tokens before the grid.
+        images: At most so many images, the first, are looked at.
     """
 
-    def __init__(self, selection: Selection, bins: int, prefix_tokens: int | None) -> None:
+    def __init__(
+        self, selection: Selection, bins: int, prefix_tokens: int | None, images: int | None = None
+    ) -> None:
         self.selection = selection
+        self.images = images
         self.bins = RadialBins(bins)
         self.prefix_tokens = prefix_tokens
         self._layers: dict[str, LayerRows] = {}

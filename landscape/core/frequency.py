@@ -28,6 +28,10 @@ EDGE = 1e-9
 """Slack at the edges of bins and bands, so that rounding does not decide where a mode on an edge falls."""
 
 
+SMALL = 64
+"""Maps of no more pixels are transformed by a matrix product, which is twice as fast as many small FFTs."""
+
+
 def radial_frequency(height: int, width: int) -> Tensor:
     """R = √(fx² + fy²) in cycles/pixel for the modes of `torch.fft.rfft2`, (H, W//2 + 1), float64.
 
@@ -105,14 +109,27 @@ def spectrum(maps: Tensor) -> Tensor:
     powers of all modes sum to the sum of squares (Parseval).
     """
     maps = at_least_single(maps)
-    modes: Tensor = torch.fft.rfft2(maps - maps.mean((-2, -1), keepdim=True), norm="ortho")
-    return modes
+    centered = maps - maps.mean((-2, -1), keepdim=True)
+    height, width = maps.shape[-2:]
+    if height * width > SMALL:
+        modes: Tensor = torch.fft.rfft2(centered, norm="ortho")
+        return modes
+    table = _transform(height, width).to(maps)
+    parts = (centered.flatten(-2) @ table).unflatten(-1, (height, width // 2 + 1, 2))  # type: ignore[no-untyped-call]
+    return torch.view_as_complex(parts)
+
+
+@lru_cache(maxsize=16)
+def _transform(height: int, width: int) -> Tensor:
+    """The transform as a matrix (H · W, H · (W//2 + 1) · 2), real and imaginary parts in turn, float64."""
+    waves = torch.eye(height * width, dtype=torch.float64).reshape(-1, height, width)
+    return torch.view_as_real(torch.fft.rfft2(waves, norm="ortho")).flatten(1)
 
 
 def mean_power(modes: Tensor) -> Tensor:
     """Power averaged over channels, (B, H, W//2 + 1) in float64, of a `spectrum` (B, C, H, W//2 + 1)."""
-    squares = modes.real.square() + modes.imag.square()
-    return squares.mean(1, dtype=torch.float64)
+    parts = torch.view_as_real(modes).square().mean(1)  # several times faster than |modes|
+    return parts.sum(-1, dtype=torch.float64)
 
 
 def power_statistics(power: Tensor, width: int, bins: RadialBins) -> MapStatistics:
@@ -123,26 +140,27 @@ def power_statistics(power: Tensor, width: int, bins: RadialBins) -> MapStatisti
         width: W.
         bins: Bins of radial frequency.
     """
-    height = power.shape[-2]
-    power = power.flatten(1)
-    weights = bins.weights(height, width).to(power.device)
+    shares, counts, radii = _averages(power.shape[-2], width, bins)
+    means = power.flatten(1) @ shares.to(power.device)
+    n = bins.number
+    return MapStatistics(means[:, :n], means[:, n], means[:, n + 1], means[:, n + 2], counts, radii)
+
+
+@lru_cache(maxsize=64)
+def _averages(height: int, width: int, bins: RadialBins) -> tuple[Tensor, Tensor, Tensor]:
+    """What averages power over the bins, all modes but the mean, the high and the low band.
+
+    Returns:
+        Shares (H · (W//2 + 1), bins + 3), NaN for empty bins and bands; modes per bin and their mean radius.
+    """
+    r = radial_frequency(height, width).reshape(-1)
+    low = (r > 0) & (r <= LOW_BAND + EDGE)
+    high = (r > LOW_BAND + EDGE) & (r <= 0.5 + EDGE)
+    weights = bins.weights(height, width)
+    bands = torch.stack([r > 0, high, low]) * mode_multiplicity(height, width).reshape(-1)
+    every = torch.cat([weights, bands])
     counts = weights.sum(1)
-    r = radial_frequency(height, width).reshape(-1).to(power.device)
-    multiplicity = mode_multiplicity(height, width).reshape(-1).to(power.device)
-
-    def mean_over(chosen: Tensor) -> Tensor:
-        share = multiplicity * chosen
-        mean: Tensor = power @ share / share.sum()  # 0/0 = NaN where the band is empty
-        return mean
-
-    return MapStatistics(
-        power=power @ weights.T / counts,
-        ac_power=mean_over((r > 0).double()),
-        high_power=mean_over(((r > LOW_BAND + EDGE) & (r <= 0.5 + EDGE)).double()),
-        low_power=mean_over(((r > 0) & (r <= LOW_BAND + EDGE)).double()),
-        counts=counts,
-        radii=weights @ r / counts,
-    )
+    return (every / every.sum(1, keepdim=True)).T.contiguous(), counts, weights @ r / counts
 
 
 def log_amplitude_diagonal(modes: Tensor, totals: Tensor) -> Tensor:

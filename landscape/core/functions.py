@@ -39,8 +39,8 @@ class FunctionTap(TorchFunctionMode):
     """Within it, calls of attention and sums of two features of one shape are reported.
 
     Args:
-        on_attention: Called with a function that works out the weights (b, heads, queries, keys), in
-            consecutive chunks of the batch; ``None`` not to look.
+        on_attention: Called with the number of rows b, and a function that works out the weights (b, heads,
+            queries, keys) of the first so many rows, in consecutive chunks; ``None`` not to look.
         on_sum: Called with both operands before the sum and a function that returns the sum; it must
             return what that function returned.
         quiet: While it returns true, nothing is reported (a receiver is at work).
@@ -48,7 +48,7 @@ class FunctionTap(TorchFunctionMode):
 
     def __init__(
         self,
-        on_attention: Callable[[Callable[[], Iterator[Tensor]]], None] | None,
+        on_attention: Callable[[int, Callable[[int], Iterator[Tensor]]], None] | None,
         on_sum: Callable[[Tensor, Tensor, Callable[[], Tensor]], Tensor] | None,
         quiet: Callable[[], bool],
     ) -> None:
@@ -68,11 +68,11 @@ class FunctionTap(TorchFunctionMode):
         if self._on_attention is None:
             return result
         if func is F.scaled_dot_product_attention:
-            self._on_attention(lambda: attention_weights(*args, **kwargs))
+            self._on_attention(len(result), lambda rows: attention_weights(*args, **kwargs, rows=rows))
         elif func is F.multi_head_attention_forward:
-            self._on_attention(lambda: _multihead_weights(args, kwargs))
+            self._on_attention(result[0].shape[1], lambda rows: _multihead_weights(args, kwargs, rows))
         elif func in SOFTMAX and _is_attention(result, args, kwargs):
-            self._on_attention(lambda: _chunks(result))
+            self._on_attention(len(result), lambda rows: _chunks(result[:rows]))
         return result
 
 
@@ -85,10 +85,13 @@ def attention_weights(
     is_causal: bool = False,
     scale: float | None = None,
     enable_gqa: bool = False,
+    *,
+    rows: int | None = None,
 ) -> Iterator[Tensor]:
     """The weights that ``scaled_dot_product_attention`` uses, in chunks of the batch.
 
-    Args: those of that function; dropout is left out. Of inputs without four axes nothing is yielded.
+    Args: those of that function, and ``rows`` for the weights of the first so many examples only. Dropout is
+    left out. Of inputs without four axes nothing is yielded.
 
     Yields:
         Weights (b, heads, queries, keys) of consecutive examples; rows sum to 1.
@@ -105,8 +108,9 @@ def attention_weights(
     if enable_gqa:
         key = key.repeat_interleave(heads // key.shape[1], dim=1)
     step = max(1, _CHUNK // (heads * queries * keys))
-    for start in range(0, batch, step):
-        part = slice(start, start + step)
+    end = batch if rows is None else rows
+    for start in range(0, end, step):
+        part = slice(start, min(start + step, end))
         scores = query[part] @ key[part].transpose(-2, -1) * factor
         if mask is not None and mask.dtype == torch.bool:
             scores = scores.masked_fill(~mask[part], float("-inf"))
@@ -122,8 +126,8 @@ def multihead_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspec
     return call
 
 
-def _multihead_weights(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    """The weights of ``F.multi_head_attention_forward``, by asking it for them, in chunks."""
+def _multihead_weights(args: tuple[Any, ...], kwargs: dict[str, Any], rows: int) -> Iterator[Tensor]:
+    """The first rows' weights of ``F.multi_head_attention_forward``, by asking it for them, in chunks."""
     call = multihead_arguments(args, kwargs)
     given = call.arguments
     given.update(need_weights=True, average_attn_weights=False, training=False)
@@ -136,12 +140,12 @@ def _multihead_weights(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterato
     alone = alone and (mask is None or mask.ndim == 2)
     size = int(given["num_heads"]) * query.shape[0] * key.shape[0]
     step = max(1, _CHUNK // size) if alone else batch
-    for start in range(0, batch, step):
-        part = slice(start, start + step)
+    for start in range(0, rows, step):
+        part = slice(start, min(start + step, rows) if alone else batch)
         given.update(query=query[:, part], key=key[:, part], value=value[:, part])
         weights = F.multi_head_attention_forward(*call.args, **call.kwargs)[1]
         assert weights is not None  # they were asked for
-        yield weights
+        yield weights[:rows]
 
 
 def _chunks(weights: Tensor) -> Iterator[Tensor]:

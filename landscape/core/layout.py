@@ -68,8 +68,10 @@ class Layouts:
     """Finds layouts during a forward pass. Modules that know their axes teach it the rest.
 
     Args:
-        prefix_tokens: How many tokens come before the grid; ``None`` takes the smallest number that
-            leaves a square. A sequence of such a length passes for a grid: nothing tells it apart.
+        prefix_tokens: How many tokens come before the grid; ``None`` takes the smallest number that leaves a
+            grid. A grid is that of 4-D maps met before if they are not square, as of a convolution that
+            cuts patches, and a square else. A sequence of such a length passes for a grid: nothing tells it
+            apart.
     """
 
     def __init__(self, prefix_tokens: int | None = None) -> None:
@@ -100,6 +102,25 @@ class Layouts:
         """Take note that 4-D features of this shape have their channels first or last."""
         self._forms[tuple(feature.shape[1:])] = form
 
+    def sizes(self) -> list[tuple[int, int]]:
+        """Heights and widths of the 4-D features met so far, the latest first."""
+        found = [s[1:] if form == "first" else s[:2] for s, form in self._forms.items()]
+        return [(size[0], size[1]) for size in reversed(found)]
+
+    def grid(self, tokens: int) -> tuple[int, int, int] | None:
+        """Prefix, height and width of a sequence of so many tokens; ``None`` if they are no grid."""
+        given = self.prefix_tokens
+        prefixes = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given,)
+        for prefix in prefixes:
+            for height, width in self.sizes():
+                if height != width and min(height, width) > 1 and height * width == tokens - prefix:
+                    return prefix, height, width
+        for prefix in prefixes:
+            side = isqrt(max(tokens - prefix, 0))
+            if side > 1 and side * side == tokens - prefix:
+                return prefix, side, side
+        return None
+
     def _sequence(self, feature: Tensor, examples: int) -> Layout | None:
         tokens = feature.shape[1]
         if len(feature) != examples:
@@ -107,12 +128,8 @@ class Layouts:
             side, n = isqrt(tokens), isqrt(windows)
             square = rest == 0 and n > 1 and n * n == windows and side > 1 and side * side == tokens
             return Layout("windows", n * side, n * side, windows=n) if square else None
-        given = self.prefix_tokens
-        for prefix in range(_MOST_PREFIX_TOKENS + 1) if given is None else (given,):
-            side = isqrt(max(tokens - prefix, 0))
-            if side > 1 and side * side == tokens - prefix:
-                return Layout("tokens", side, side, prefix)
-        return None
+        grid = self.grid(tokens)
+        return None if grid is None else Layout("tokens", grid[1], grid[2], grid[0])
 
 
 def _told(feature: Tensor, module: nn.Module | None) -> Literal["first", "last"] | None:

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from landscape.core.features import first_tensor
 from landscape.core.functions import SOFTMAX, multihead_arguments
-from landscape.core.layout import Layout
+from landscape.core.layout import Layout, Layouts
 from landscape.core.observe import Collector, Feature, observe
 from landscape.core.transfer import low_pass
 from landscape.core.units import Selection, Unit
@@ -114,7 +114,9 @@ class _Survey(Collector):
             site.total = total if site.total is None else site.total + total
             site.examples += len(tensor)
 
-    def receive_attention(self, name: str, examples: int, weights: Iterator[Tensor]) -> None:
+    def receive_attention(
+        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: Layouts
+    ) -> None:
         """Note the number of heads."""
         first = next(weights, None)
         if first is not None:

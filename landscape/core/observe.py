@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from landscape.core.data import Batch, first_examples
 from landscape.core.features import first_tensor, plain_encoder
 from landscape.core.frequency import at_least_single, mean_power, spectrum
 from landscape.core.functions import FunctionTap
@@ -81,14 +82,16 @@ class Collector:
         prefix_tokens: See `landscape.core.layout.Layouts`.
         inputs: Whether it wants inputs too.
         attention: Whether it wants attention weights.
+        images: Of how many examples, the first of the data, it wants to know at most; ``None`` for all.
         model_class: Class of the model, once a pass has begun.
-        examples: Number of examples in the data, once a pass has begun.
+        examples: Number of examples that it is shown, once a pass has begun.
     """
 
     selection: Selection | None = None
     prefix_tokens: int | None = None
     inputs: bool = False
     attention: bool = False
+    images: int | None = None
     model_class: str = ""
     examples: int = 0
 
@@ -110,10 +113,17 @@ class Collector:
             output: Its output.
         """
 
-    def receive_attention(self, name: str, examples: int, weights: Iterator[Tensor]) -> None:
-        """An attention has run in unit ``name``: its weights (b, heads, queries, keys), in chunks of b.
+    def receive_attention(
+        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: Layouts
+    ) -> None:
+        """An attention has run in unit ``name``.
 
-        The chunks together have one row per example, or per window.
+        Args:
+            name: The unit's name.
+            examples: Number of examples that are shown.
+            rows: Their rows: one per example, or per window.
+            weights: Weights (b, heads, queries, keys) of these rows, in chunks of b.
+            layouts: What is known of the grids in this pass.
         """
 
 
@@ -136,13 +146,18 @@ def observe(
         Exception: Whatever the model itself raises.
     """
     for collector in collectors:
-        collector.model_class, collector.examples = type(problem.module).__name__, problem.examples
+        collector.model_class = type(problem.module).__name__
+        collector.examples = min(problem.examples, collector.images or problem.examples)
     watch = _Watch(problem.module, collectors)
+    wanted = max((c.examples for c in collectors), default=0)
+    batches: Sequence[Batch] = problem.batches
+    if problem.batchnorm == "eval":  # the statistics of a batch are those of all its examples
+        batches = first_examples(batches, wanted)
     with torch.no_grad():
-        for index, batch in enumerate(problem.batches):
+        for index, batch in enumerate(batches):
             with watch.on(batch.size):
                 problem.output(batch)
-            progress((index + 1) / len(problem.batches))
+            progress((index + 1) / len(batches))
             if all(error is not None for error in watch.errors):
                 break
     return watch.errors
@@ -158,6 +173,7 @@ class _Watch:
         self.units = find_units(model)
         self.modules = {name: part for name, part in model.named_modules() if name} or {"model": model}
         self.examples = 0
+        self.seen = 0
         self.busy = False
         for index, collector in enumerate(collectors):
             if collector.selection is not None:
@@ -166,7 +182,9 @@ class _Watch:
 
     def _begin(self, examples: int) -> None:
         """Forget the last batch."""
+        self.seen += self.examples
         self.examples = examples
+        self.shares = [min(examples, max(0, c.examples - self.seen)) for c in self.collectors]
         self.layouts = {c.prefix_tokens: Layouts(c.prefix_tokens) for c in self.collectors}
         self.calls: dict[str, int] = {}
         self.stack: list[_Frame] = []
@@ -201,7 +219,8 @@ class _Watch:
         """Call a collector; an error puts that one out of service."""
         self.busy = True
         try:
-            call(*args)
+            with torch._C.DisableTorchFunction():  # the tap need not look at what collectors do
+                call(*args)
         except Exception as error:
             self.errors[index] = error
         finally:
@@ -209,24 +228,31 @@ class _Watch:
 
     def _takers(self, unit: Unit) -> Iterator[tuple[int, Collector]]:
         for i, c in enumerate(self.collectors):
-            if self.errors[i] is None and c.selection is not None and c.selection.takes(unit):
+            if self._serves(i) and c.selection is not None and c.selection.takes(unit):
                 yield i, c
 
-    def _feature(self, tensor: Tensor, prefix: int | None, module: nn.Module | None, name: str) -> Feature:
-        """The tensor with what is known of it, as long as it lives unchanged."""
+    def _serves(self, index: int) -> bool:
+        """Whether a collector still works and wants examples of this batch."""
+        return self.errors[index] is None and self.shares[index] > 0
+
+    def _feature(self, tensor: Tensor, index: int, module: nn.Module | None, name: str) -> Feature:
+        """A collector's share of a tensor, with what is known of it as long as it lives unchanged."""
         key, version = id(tensor), _version(tensor)
+        prefix, share = self.collectors[index].prefix_tokens, self.shares[index]
         known = self.known.get(key)
         if known is None or known.tensor() is not tensor or version is None or known.version != version:
             known = _Known(weakref.ref(tensor, lambda ref: self._forget(key, ref)), version, {})
             self.known[key] = known
-        if prefix not in known.shared:
+        if (prefix, share) not in known.shared:
             by_head = tensor.ndim == 4 and inside_attention(name, self.units)
             if by_head and not isinstance(module, nn.Linear | nn.Conv2d | nn.BatchNorm2d):
                 layout = None  # queries, keys or weights (B, heads, T, ·)
             else:
                 layout = self.layouts[prefix].find(tensor, self.examples, module)
-            known.shared[prefix] = _Shared(layout)
-        return Feature(tensor, self.examples, known.shared[prefix])
+            known.shared[prefix, share] = _Shared(layout)
+        rows, rest = divmod(len(tensor) * share, self.examples)
+        part = tensor if share == self.examples or rest else tensor[:rows]
+        return Feature(part, share, known.shared[prefix, share])
 
     def _forget(self, key: int, ref: weakref.ref[Tensor]) -> None:
         if key in self.known and self.known[key].tensor is ref:
@@ -246,7 +272,8 @@ class _Watch:
             if self.busy:
                 return
             tensor = args[0] if args and isinstance(args[0], Tensor) else None
-            self.stack.append(_Frame(name, tensor, self._enter(unit, tensor, name)))
+            with torch._C.DisableTorchFunction():
+                self.stack.append(_Frame(name, tensor, self._enter(unit, tensor, name)))
 
         return entering
 
@@ -256,7 +283,7 @@ class _Watch:
         if tensor is not None:
             for i, collector in self._takers(unit):
                 if collector.inputs:
-                    shown[i] = self._feature(tensor, collector.prefix_tokens, None, name)
+                    shown[i] = self._feature(tensor, i, None, name)
                     self.guard(i, collector.enter, unit, shown[i])
         return shown
 
@@ -269,7 +296,8 @@ class _Watch:
             frame = self.stack.pop()
             tensor = first_tensor(output)
             if tensor is not None:
-                self._hand_out(unit, module, frame.shown, tensor)
+                with torch._C.DisableTorchFunction():
+                    self._hand_out(unit, module, frame.shown, tensor)
 
         return fired
 
@@ -284,7 +312,7 @@ class _Watch:
         for i, collector in self._takers(unit):
             if self._had(i, output) and not (unit.kinds or collector.inputs):
                 continue
-            feature = self._feature(output, collector.prefix_tokens, module, unit.name)
+            feature = self._feature(output, i, module, unit.name)
             self.guard(i, collector.receive, called, unit, module, shown.get(i), feature)
 
     def _had(self, index: int, tensor: Tensor) -> bool:
@@ -313,15 +341,18 @@ class _Watch:
         self._hand_out(unit, None, shown, result)
         return result
 
-    def _attention(self, weights: Callable[[], Iterator[Tensor]]) -> None:
+    def _attention(self, rows: int, weights: Callable[[int], Iterator[Tensor]]) -> None:
         names = [f.name for f in self.stack]
         inner = names[-1] if names else "model"
         name = next((n for n in reversed(names) if "attention" in self.units[n].kinds), inner)
         count = self.calls[f"{name} attention"] = self.calls.get(f"{name} attention", -1) + 1
         called = name if count == 0 else f"{name}#{count}"
         for i, collector in enumerate(self.collectors):
-            if collector.attention and self.errors[i] is None:
-                self.guard(i, collector.receive_attention, called, self.examples, weights())
+            if collector.attention and self._serves(i):
+                first = rows * self.shares[i] // self.examples
+                layouts = self.layouts[collector.prefix_tokens]
+                shown = self.shares[i], first, weights(first), layouts
+                self.guard(i, collector.receive_attention, called, *shown)
 
 
 @dataclass(frozen=True)
@@ -335,11 +366,11 @@ class _Frame:
 
 @dataclass(frozen=True)
 class _Known:
-    """A tensor met in this pass, and what is known of it by number of prefix tokens."""
+    """A tensor met in this pass, and what is known of it by number of prefix tokens and of examples."""
 
     tensor: weakref.ref[Tensor]
     version: int | None
-    shared: dict[int | None, _Shared]
+    shared: dict[tuple[int | None, int], _Shared]
 
 
 def _version(tensor: Tensor) -> int | None:

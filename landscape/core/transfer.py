@@ -74,17 +74,24 @@ class TransferCollector(Collector):
         bins: Number of radial bins, in cycles per pixel of the input.
         prefix_tokens: Tokens before the grid.
         coherence_channels: At most so many channels, evenly spaced, enter the coherence.
+        images: At most so many images, the first, are looked at.
     """
 
     inputs = True
 
     def __init__(
-        self, selection: Selection, bins: int, prefix_tokens: int | None, coherence_channels: int
+        self,
+        selection: Selection,
+        bins: int,
+        prefix_tokens: int | None,
+        coherence_channels: int,
+        images: int | None = None,
     ) -> None:
         self.selection = selection
         self.bins = RadialBins(bins)
         self.prefix_tokens = prefix_tokens
         self.coherence_channels = coherence_channels
+        self.images = images
         self._layers: dict[str, Passage] = {}
 
     def enter(self, unit: Unit, inputs: Feature) -> None:
@@ -109,24 +116,15 @@ class TransferCollector(Collector):
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         check_shape(name, (shape[0], *layer.size_in), (shape[0], *size))
-        before, after = grid.input_power(inputs.power()), grid.output_power(output.power())
-        rows = {
-            "inputs": before @ grid.mean_in_bins,
-            "outputs": after @ grid.mean_in_bins,
-            "in_low": before @ grid.low,
-            "in_high": before @ grid.high,
-            "out_low": after @ grid.low,
-            "out_high": after @ grid.high,
-        }
+        before, in_low, in_high, _ = grid.means(grid.input_power(inputs.power()))
+        after, out_low, out_high, energy = grid.means(grid.output_power(output.power()))
+        rows = {"inputs": before, "outputs": after, "in_low": in_low, "in_high": in_high}
+        rows |= {"out_low": out_low, "out_high": out_high}
         if unit.kind == "downsampling" and module is not None and (height, width) != size:
             folded = self._folded(module, inputs, output)
             if folded is not None:
-                alias = grid.output_power(folded)
-                rows |= {
-                    "alias": alias @ grid.mean_in_bins,
-                    "alias_energy": alias @ grid.ac,
-                    "energy": after @ grid.ac,
-                }
+                alias, _, _, alias_energy = grid.means(grid.output_power(folded))
+                rows |= {"alias": alias, "alias_energy": alias_energy, "energy": energy}
         layer.append(**rows)
         x, y = inputs.spectrum(), output.spectrum()
         if x.shape == y.shape:
@@ -146,12 +144,11 @@ class TransferCollector(Collector):
         return mean_power(spectrum(output.maps() - output.layout.to_maps(low)))
 
     def _coherence(self, sums: _Coherence | None, x: Tensor, y: Tensor) -> _Coherence:
-        channels = torch.linspace(0, x.shape[1] - 1, min(self.coherence_channels, x.shape[1])).round().long()
-        x, y = x[:, channels].flatten(2), y[:, channels].flatten(2)
+        step = -(-x.shape[1] // self.coherence_channels)
+        x, y = x[:, ::step], y[:, ::step]
         new = _Coherence(
-            (x.conj() * y).sum(0).to(torch.complex128).cpu(),
-            x.abs().square().sum(0).double().cpu(),
-            y.abs().square().sum(0).double().cpu(),
+            (x.conj() * y).sum(0).flatten(1).to(torch.complex128).cpu(),
+            *(torch.view_as_real(z).square().sum(0).sum(-1, dtype=torch.float64).flatten(1) for z in (x, y)),
         )
         if sums is None:
             return new
@@ -213,15 +210,16 @@ class _Grid:
         index = (self.r / bins.step - _SLACK).ceil().long().sub(1).clamp(0, bins.number - 1)
         weights = torch.nn.functional.one_hot(index, bins.number) * self.count[:, None]
         self.counts = weights.sum(0)
-        self.mean_in_bins = weights / self.counts
         self.radii = self.r @ weights / self.counts
-        self.ac = self.count / self.count.sum()
-        self.low = self._band((self.r > 0) & (self.r <= LOW_BAND + _SLACK))
-        self.high = self._band((self.r > LOW_BAND + _SLACK) & (self.r <= 0.5 + _SLACK))
+        low = self.count * ((self.r > 0) & (self.r <= LOW_BAND + _SLACK))
+        high = self.count * ((self.r > LOW_BAND + _SLACK) & (self.r <= 0.5 + _SLACK))
+        every = torch.cat([weights, torch.stack([low, high, self.count], 1)], 1)
+        self.shares = every / every.sum(0)  # 0/0 = NaN for empty bins and bands
 
-    def _band(self, chosen: Tensor) -> Tensor:
-        share = self.count * chosen
-        return share / share.sum()
+    def means(self, power: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Power (B, modes) averaged over each bin (B, bins), the low and the high band, and all modes."""
+        found = power @ self.shares
+        return found[:, :-3], found[:, -3], found[:, -2], found[:, -1]
 
     def facts(self) -> tuple[Any, Any]:
         """Modes per bin and mean radius per bin."""
@@ -229,7 +227,10 @@ class _Grid:
 
     def input_power(self, power: Tensor) -> Tensor:
         """An input's mean squared amplitude at the output's modes, (B, modes), from its mean power."""
-        return self.amplitude(power, self.size_in)[..., self.rows, self.columns].flatten(1)
+        amplitude = self.amplitude(power, self.size_in)
+        if self.size_in != self.size_out:
+            amplitude = amplitude[..., self.rows, self.columns]
+        return amplitude.flatten(1)
 
     def output_power(self, power: Tensor) -> Tensor:
         """An output's mean squared amplitude, (B, modes), from its mean power."""

@@ -34,7 +34,7 @@ class SampleVariance:
         centered = feature - rough
         rest = centered.mean(0).double()
         mean = rough.double() + rest
-        squares = float(centered.flatten(1).square().sum(1).double().sum()) - n * float(rest.square().sum())
+        squares = _sum_of_squares(centered) - n * float(rest.square().sum())
         if self._mean is None:
             self.count, self._mean, self._squares = n, mean, squares
             return
@@ -77,10 +77,12 @@ class VarianceCollector(Collector):
     Args:
         selection: The units to look at.
         prefix_tokens: Tokens before the grid; they are left out.
+        images: At most so many images, the first, are looked at.
     """
 
-    def __init__(self, selection: Selection, prefix_tokens: int | None) -> None:
+    def __init__(self, selection: Selection, prefix_tokens: int | None, images: int | None = None) -> None:
         self.selection = selection
+        self.images = images
         self.prefix_tokens = prefix_tokens
         self._units: dict[str, UnitVariance] = {}
 
@@ -102,9 +104,26 @@ class VarianceCollector(Collector):
             )
         known.samples.add(feature)
         if output.layout is not None:
-            rows = feature.var((-2, -1), correction=1).mean(1, dtype=torch.float64)
-            known.space.add(rows.cpu().numpy())
+            known.space.add(_spatial_variance(feature).cpu().numpy())
 
     def units(self) -> dict[str, UnitVariance]:
         """Units by name in firing order that fired for every example."""
         return {n: u for n, u in self._units.items() if u.samples.count == self.examples}
+
+
+def _spatial_variance(maps: Tensor) -> Tensor:
+    """Unbiased variance over space, averaged over channels: (B,) of maps (B, C, H, W), float64.
+
+    `torch.var` over two axes takes longer than the convolution that made the maps.
+    """
+    centered = maps - maps.mean((-2, -1), keepdim=True)
+    squares = torch.linalg.vector_norm(centered.flatten(1), dim=1).double().square()
+    pixels = maps.shape[-2] * maps.shape[-1]
+    variance: Tensor = squares / (maps.shape[1] * (pixels - 1))
+    return variance
+
+
+def _sum_of_squares(rows: Tensor) -> float:
+    """Σ x² of rows (B, ...), summed over rows in float64."""
+    norms = torch.linalg.vector_norm(rows.flatten(1), dim=1)
+    return float(norms.double().square().sum())

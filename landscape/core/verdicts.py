@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-__all__ = ["holm", "mean_test", "row_slopes"]
+__all__ = ["holm", "mean_test", "resample_counts", "row_slopes"]
 
 Array = NDArray[np.float64]
 
@@ -19,6 +20,12 @@ def row_slopes(x: ArrayLike, rows: ArrayLike) -> Array:
     at = at - at.mean()
     slopes: Array = np.asarray(rows, dtype=np.float64) @ at / (at @ at)
     return slopes
+
+
+@lru_cache(maxsize=4)
+def resample_counts(n: int, resamples: int, seed: int) -> Array:
+    """How often each of n rows is drawn in each bootstrap resample, (resamples, n)."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
 
 
 def mean_test(values: ArrayLike, resamples: int, seed: int) -> tuple[float, float, float]:
@@ -33,8 +40,8 @@ def mean_test(values: ArrayLike, resamples: int, seed: int) -> tuple[float, floa
     mean = float(sample.mean())
     if n < 2 or not np.isfinite(mean):
         return mean, float("nan"), float("nan")
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples) / n
-    error = float((weights @ sample).std(ddof=1) * np.sqrt(n / (n - 1)))
+    means = resample_counts(n, resamples, seed) @ sample / n
+    error = float(means.std(ddof=1) * np.sqrt(n / (n - 1)))
     if mean == 0.0:
         return mean, error, 1.0
     t = abs(mean) / error if error > 0 else np.inf

@@ -11,7 +11,7 @@ from torch import nn
 import landscape
 from landscape import Problem
 from landscape.core.frequency import RadialBins
-from landscape.core.heads import head_rows
+from landscape.core.heads import Grid, head_rows
 from landscape.errors import InputError
 from landscape.reference.models import resnet, vit
 
@@ -22,7 +22,8 @@ BINS = RadialBins(14)
 
 def rows(A, prefix=0, worst=9):
     A = torch.as_tensor(np.asarray(A), dtype=torch.float64)
-    return {k: v[0, 0].numpy() for k, v in head_rows(A[None, None], SIDE, prefix, BINS, worst).items()}
+    found = head_rows(A[None, None], Grid(SIDE, SIDE, prefix), BINS, worst)
+    return {k: v[0, 0].numpy() for k, v in found.items()}
 
 
 def circulant(kernel):
@@ -141,7 +142,7 @@ def test_a_model_is_measured_head_by_head():
     ds = landscape.attention_response(problem)
     assert list(ds["layer"].values) == ["blocks.0.attn", "blocks.1.attn"]
     assert ds.sizes["head"] == 4
-    assert ds["side"].values.tolist() == [4, 4]
+    assert ds["height"].values.tolist() == ds["width"].values.tolist() == [4, 4]
     assert ds["prefix_tokens"].values.tolist() == [1, 1]
     model, x = problem.module, problem.batches[0].inputs
     with torch.no_grad():
@@ -150,7 +151,7 @@ def test_a_model_is_measured_head_by_head():
         attn = model.blocks[0].attn
         q, k, _ = attn.qkv(model.blocks[0].norm1(tokens)).unflatten(-1, (3, 4, -1)).permute(2, 0, 3, 1, 4)
         A = (q @ k.transpose(-2, -1) / 12**0.5).softmax(-1)
-    expected = head_rows(A, 4, 1, BINS, 7)
+    expected = head_rows(A, Grid(4, 4, 1), BINS, 7)
     np.testing.assert_allclose(ds["gain"][0], expected["gain2"].mean(0).sqrt(), rtol=1e-9)
     for name, key in (("leakage", "leakage"), ("worst_gain", "worst"), ("entropy", "entropy")):
         np.testing.assert_allclose(ds[name][0], expected[key].mean(0), rtol=1e-9, err_msg=name)
@@ -165,37 +166,104 @@ def test_batches_do_not_matter():
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-8, err_msg=name)
 
 
-def test_windows_are_averaged_within_an_image():
-    """Oracle: the same images cut into windows by hand and attended to one by one."""
+class Windowed(nn.Module):
+    """Attention in shifted windows of 4 × 4 on a grid (B, H, W, C), written with torch's own functions."""
 
-    class Windowed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.attn = nn.MultiheadAttention(4, 2, batch_first=True)
-            self.embed = nn.Linear(1, 4)
-            self.head = nn.Linear(4, 3)
+    def __init__(self, shift):
+        super().__init__()
+        self.shift = shift
+        self.embed = nn.Conv2d(1, 4, 1)
+        self.attn = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(4, 3)
 
-        def forward(self, x):
-            windows = x.unfold(2, 4, 4).unfold(3, 4, 4).reshape(-1, 16, 1)
-            tokens = self.embed(windows)
-            out = self.attn(tokens, tokens, tokens, need_weights=False)[0]
-            return self.head(out.reshape(len(x), -1, 4).mean(1))
+    def windows(self, x):
+        x = torch.roll(x, (-self.shift, -self.shift), (1, 2))
+        x = x.unflatten(2, (-1, 4)).unflatten(1, (-1, 4)).transpose(2, 3)
+        return x.reshape(-1, 16, x.shape[-1])
 
+    def forward(self, x):
+        tokens = self.windows(self.embed(x).permute(0, 2, 3, 1))
+        out = self.attn(tokens, tokens, tokens, need_weights=False)[0]
+        return self.head(out.reshape(len(x), -1, 4).mean(1))
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_windows_are_put_back_to_the_whole_grid(shift):
+    """Oracle: the dense matrix of the whole grid by hand; the literal M = F A Fᴴ and NumPy's singular values.
+
+    Where each token lies is read off token numbers sent through the same windows.
+    """
+    height, width, n = 8, 12, 96
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Windowed().double()
-    x = torch.randn(6, 1, 8, 8, generator=generator(1), dtype=torch.float64)
-    pieces = x.unfold(2, 4, 4).unfold(3, 4, 4).reshape(-1, 1, 4, 4)
-    whole = landscape.attention_response(Problem(model, "cross_entropy", (x, torch.arange(6) % 3)))
-    each = landscape.attention_response(Problem(model, "cross_entropy", (pieces, torch.arange(24) % 3)))
-    assert whole["windows"].values.tolist() == [4]
-    np.testing.assert_allclose(whole["gain"], each["gain"], rtol=1e-9)
-    assert not np.allclose(whole["entropy_se"], each["entropy_se"])
+        model = Windowed(shift).double()
+        model.attn.in_proj_weight.data *= 4.0
+    x = torch.randn(3, 1, height, width, generator=generator(1), dtype=torch.float64)
+    ds = landscape.attention_response(Problem(model, "cross_entropy", (x, torch.arange(3))))
+    assert [int(ds[k][0]) for k in ("height", "width", "windows")] == [height, width, 6]
+    places = model.windows(torch.arange(n).reshape(1, height, width, 1)).squeeze(-1).numpy()
+    with torch.no_grad():
+        tokens = model.windows(model.embed(x).permute(0, 2, 3, 1))
+        parts = model.attn(tokens, tokens, tokens, average_attn_weights=False)[1].numpy()
+    A = np.zeros((3, 2, n, n))
+    for row, part in enumerate(parts):
+        image, window = divmod(row, 6)
+        A[image][:, places[window][:, None], places[window]] = part
+    F = np.kron(np.fft.fft(np.eye(height)), np.fft.fft(np.eye(width))) / np.sqrt(n)
+    M = F @ A @ F.conj().T
+    gain2, kept2 = (np.abs(M) ** 2).sum(-2), np.abs(np.diagonal(M, axis1=-2, axis2=-1)) ** 2
+    f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None]).ravel()
+    index = np.ceil(f / BINS.step - 1e-9).astype(int) - 1
+    for b in set(index) - {-1}:
+        chosen = gain2[..., index == b].mean((0, -1))
+        np.testing.assert_allclose(ds["gain"].values[0, :, b], chosen**0.5, rtol=1e-9)
+        chosen = kept2[..., index == b].mean((0, -1))
+        np.testing.assert_allclose(ds["invariant_gain"].values[0, :, b], chosen**0.5, rtol=1e-9)
+    leakage = 1 - kept2[..., 1:].sum(-1) / gain2[..., 1:].sum(-1)
+    np.testing.assert_allclose(ds["leakage"][0], leakage.mean(0), rtol=1e-9)
+    np.testing.assert_allclose(ds["mean_gain"][0], np.sqrt(gain2[..., 0]).mean(0), rtol=1e-9)
+    H = np.eye(n) - 1 / n
+    worst = np.linalg.norm(H @ A @ H, ord=2, axis=(-2, -1)).mean(0)
+    np.testing.assert_allclose(ds["worst_gain"][0], worst, rtol=1e-8)
+
+
+def test_one_window_by_windows_is_the_whole():
+    """Oracle: the transform of the whole grid; the quadratic forms of windows take another way."""
+    A = torch.randn(2, 3, 12, 12, generator=generator(0), dtype=torch.float64).softmax(-1)
+    whole, window = (head_rows(A, Grid(3, 4, 0, part), BINS, 2) for part in (None, (3, 4)))
+    for key in whole:
+        np.testing.assert_allclose(window[key], whole[key], rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+def test_a_grid_that_is_not_square_is_that_of_the_patches():
+    """Oracle: 3 × 5 patches and a class token; entropy by hand from the weights."""
+    model = vit(depth=1, image=16, patch=4, classes=3).double()
+    model.pos_embed = nn.Parameter(torch.zeros(1, 16, 48, dtype=torch.float64))
+    x = torch.randn(2, 1, 12, 20, generator=generator(1), dtype=torch.float64)
+    ds = landscape.attention_response(Problem(model, "cross_entropy", (x, torch.arange(2))))
+    assert [int(ds[k][0]) for k in ("height", "width", "prefix_tokens")] == [3, 5, 1]
+
+
+def test_torchvision_swin_is_seen_on_its_whole_grid():
+    """Oracle: its stages have 56, 28, 14 and 7 patches a side, in windows of 7 × 7.
+
+    Its worst gain is at least 1, since patterns constant on each window pass.
+    """
+    models = pytest.importorskip("torchvision.models")
+    model = models.swin_t()
+    x = torch.randn(1, 3, 224, 224, generator=generator(1))
+    ds = landscape.attention_response(
+        Problem(model, "cross_entropy", (x, torch.zeros(1, dtype=torch.long))), worst_images=1
+    )
+    assert ds["height"].values.tolist() == [56, 56, 28, 28, *[14] * 6, 7, 7]
+    assert ds["windows"].values.tolist() == [64, 64, 16, 16, *[4] * 6, 1, 1]
+    many = ds["worst_gain"].values[ds["windows"].values > 1]
+    assert (many[np.isfinite(many)] > 1 - 1e-6).all()
 
 
 def test_models_without_patches_are_refused():
     """Oracle: the sentence; a convolutional network, and rows that are no square grid."""
     x, y = torch.randn(3, 1, 16, 16), torch.arange(3)
     for problem in (Problem(resnet(), "cross_entropy", (x, y)), CASES["mlp"].problem()):
-        with pytest.raises(InputError, match=r"no self-attention over a square grid .* vision transformer"):
+        with pytest.raises(InputError, match=r"no self-attention over a grid .* vision transformer"):
             landscape.attention_response(problem)

@@ -150,7 +150,7 @@ class Pointwise(nn.Module):
 def test_coherence_of_nonlinearities_of_white_noise(f, share):
     """Oracle: Bussgang: coherent share E[x f(x)]² / Var f(x) for Gaussian x, plus 1/n of the rest."""
     n = 200
-    ds = watch(noise(n, 2, 16, 16), Pointwise(f))
+    ds = watch(noise(n, 2, 16, 16), Pointwise(f), images=n)
     expected = share + (1 - share) / n
     mean = float(np.nanmean(ds["coherence"].values[1:]))
     assert mean == pytest.approx(expected, abs=0.02)

@@ -35,7 +35,7 @@ class Notes(Collector):
         self.names.append(name)
         self.outputs[name] = output.tensor.clone()
 
-    def receive_attention(self, name, examples, weights):
+    def receive_attention(self, name, examples, rows, weights, layouts):
         self.weights[name] = torch.cat(list(weights))
 
 

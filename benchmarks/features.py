@@ -1,0 +1,148 @@
+"""Cost of the shared pass of the feature analyses, in bare forward passes; and that memory stays flat.
+
+    python benchmarks/features.py [--examples 512] [--repeats 7]
+
+`landscape.registry.run_together` carries out fourier, transfer, feature_variance and, for the transformer,
+attention_response in one pass over the data, as the zoo runner does. A bare forward pass is the same model on
+the same batches without a loss. Rounds in which each side has its turn are repeated; a ratio is the median of
+its values by round. Processor time is taken, which a busy machine disturbs less than the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+import landscape
+from landscape.reference import models
+from landscape.registry import Analysis, Params, run_together
+
+LIMIT = 1.6
+GROWTH_MIB = 16.0
+BATCH = 128
+SIZES = (128, 1024)
+EVERY_UNIT = {"kinds": ()}
+Asked = list[tuple[Analysis, Params]]
+
+
+def build(name: str) -> nn.Module:
+    """ResNet-20 of 272,474 parameters, or a vision transformer with 8 x 8 patches and a class token."""
+    torch.manual_seed(0)
+    if name == "resnet":
+        return models.resnet(width=16, blocks=(3, 3, 3), in_channels=3).eval()
+    return models.vit(dim=96, depth=6, heads=4, patch=4, image=32, in_channels=3).eval()
+
+
+def problem_of(name: str, examples: int) -> landscape.Problem:
+    """The model on random images of 32 x 32."""
+    x = torch.randn(examples, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return landscape.Problem(
+        build(name), "cross_entropy", (x, torch.zeros(examples, dtype=torch.long)), batch_size=BATCH
+    )
+
+
+def asked(name: str, *, every_unit: bool = False) -> Asked:
+    """The analyses that share a pass, with default options or on every module."""
+    chosen = [landscape.fourier, landscape.transfer, landscape.feature_variance]
+    pairs = [(a, a.validate(EVERY_UNIT if every_unit else {})) for a in chosen]
+    if name == "vit":
+        pairs.append((landscape.attention_response, landscape.attention_response.validate({})))
+    return pairs
+
+
+def bare(problem: landscape.Problem) -> Callable[[], None]:
+    """Forward passes alone."""
+
+    def run() -> None:
+        with torch.no_grad():
+            for batch in problem.batches:
+                problem.output(batch)
+
+    return run
+
+
+def shared(problem: landscape.Problem, pairs: Asked) -> Callable[[], None]:
+    """The analyses in one pass; an error in one of them is raised."""
+
+    def run() -> None:
+        for result in run_together(problem, pairs):
+            if isinstance(result, Exception):
+                raise result
+
+    return run
+
+
+def compare(name: str, examples: int, repeats: int) -> float:
+    """Print the cost of each analysis alone and of all together; returns that of all by default."""
+    problem = problem_of(name, examples)
+    default = asked(name)
+    sides = {"bare forward pass": bare(problem)}
+    sides |= {f"{a.name} alone": shared(problem, [(a, p)]) for a, p in default}
+    sides["all together, default options"] = shared(problem, default)
+    sides["all together, every module"] = shared(problem, asked(name, every_unit=True))
+    for run in sides.values():
+        run()  # warm-up
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side, run in sides.items():
+            start = time.process_time()
+            run()
+            times[side].append(time.process_time() - start)
+    print(f"{name}, {examples} images of 32 x 32 in batches of {BATCH}, {torch.get_num_threads()} thread(s),")
+    print(f"{repeats} interleaved rounds: median processor time, and median ratio (least ... most)")
+    ratios = {}
+    for side, taken in times.items():
+        each = [a / b for a, b in zip(taken, times["bare forward pass"], strict=True)]
+        ratios[side] = statistics.median(each)
+        print(
+            f"  {side:32} {statistics.median(taken):7.3f} s  {ratios[side]:5.2f}"
+            f" ({min(each):.2f} ... {max(each):.2f})"
+        )
+    return ratios["all together, default options"]
+
+
+def peak(name: str, examples: int) -> float:
+    """Peak memory in MiB of a process of its own that runs all analyses, without the images."""
+    problem = problem_of(name, examples)
+    images = sum(batch.inputs.nbytes for batch in problem.batches) / 2**20
+    shared(problem, asked(name))()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - images
+
+
+def memory(name: str) -> float:
+    """Print the peak memory at two numbers of images; returns the difference in MiB."""
+    found = []
+    for examples in SIZES:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            found.append(pool.apply(peak, (name, examples)))
+    print(f"{name}, peak memory of a process that runs all, without the images:")
+    for examples, value in zip(SIZES, found, strict=True):
+        print(f"  {examples:5} images {value:8.1f} MiB")
+    return found[1] - found[0]
+
+
+def main() -> int:
+    """Print all tables; status 1 if a target is missed."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--models", nargs="+", choices=["resnet", "vit"], default=["resnet", "vit"])
+    options.add_argument("--examples", type=int, default=512)
+    options.add_argument("--repeats", type=int, default=7)
+    options.add_argument("--threads", type=int, default=1)
+    given = options.parse_args()
+    torch.set_num_threads(given.threads)
+    costs = {name: compare(name, given.examples, given.repeats) for name in given.models}
+    growth = {name: memory(name) for name in given.models}
+    for name in given.models:
+        print(f"{name}: {costs[name]:.2f} bare passes; memory grows by {growth[name]:.1f} MiB")
+    return 0 if max(costs.values()) <= LIMIT and max(growth.values()) <= GROWTH_MIB else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
