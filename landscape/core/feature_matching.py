@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscape.core.data import tensors_in
 from landscape.core.matching import Gains, Matching, add_gain, assign, innermost, trees
-from landscape.core.symmetry import Feature, Forward, Symmetry, call_model, find_symmetry, fresh
+from landscape.core.symmetry import Feature, Forward, Motion, Symmetry, call_model, find_symmetry, fresh, move
 from landscape.core.symmetry_groups import Block
 from landscape.core.symmetry_trace import arguments, plain_operations
 from landscape.errors import InputError
@@ -91,6 +91,9 @@ def match_activations(
 ) -> tuple[Matching, float, float]:
     """Pair the units of two models by the correlation of their features over all samples and positions.
 
+    A feature on which two groups stand, as channels and hidden units of a token mixer, serves one of them
+    once the other is known: that takes another round over the data.
+
     Args:
         module: A copy of the model on the CPU, whose weights may be replaced.
         symmetry: The groups.
@@ -109,60 +112,103 @@ def match_activations(
     Reference:
         Li et al. (2016), Convergent learning; Ainsworth et al. (2023), section 3.1.
     """
-    forest = trees(symmetry)
-    moments: dict[_Place, _Moments] = {}
-    traced = {_shapes(batches[0]): symmetry.features}
-    for batch in batches:
+    observer = _Observer(module, symmetry, (a, b), batches, forward)
+    waiting, known = trees(symmetry), dict[int, Tensor]()
+    rounds, units, before, after = 0, 0, 0.0, 0.0
+    while waiting:
+        gains = _gains(symmetry, observer.moments(waiting, known), rotate)
+        ready = [tree for tree in waiting if gains.keys() & set(tree)]
+        if not ready:
+            break
+        for tree in ready:
+            part = {n: g for n, g in gains.items() if n in tree}
+            value, found = assign(symmetry, tree, part, rotate)
+            known |= found
+            after += value
+            before += sum(_paired(g) for g in part.values())
+            units += sum(math.prod(symmetry.shape(n)) for n in part)
+        waiting = [tree for tree in waiting if tree not in ready]
+        rounds += 1
+    return (
+        Matching(symmetry.identity() | known, rounds, not waiting),
+        before / max(units, 1),
+        after / max(units, 1),
+    )
+
+
+class _Observer:
+    """Runs two models on the same data and compares their features."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        symmetry: Symmetry,
+        states: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+        batches: Sequence[Any],
+        forward: Forward | None,
+    ) -> None:
+        self._module, self._symmetry, self._states = module, symmetry, states
+        self._batches, self._forward = batches, forward
+        self._features = {_shapes(batches[0]): symmetry.features}
+
+    def moments(self, forest: Sequence[tuple[int, ...]], known: Motion) -> dict[_Place, _Moments]:
+        """Moments of the features of some trees, where the other groups they stand on are fixed or known."""
+        found: dict[_Place, _Moments] = {}
+        for batch in self._batches:
+            features = self._features_of(batch)
+            pair = [self._record(state, features, batch) for state in self._states]
+            for f, feature in enumerate(features):
+                x, y = (kept.get((feature.call, feature.argument)) for kept in pair)
+                if x is None or y is None or x.shape != y.shape:
+                    raise InputError(
+                        f"{type(self._module).__name__} runs other operations with the two states;"
+                        " align by weights."
+                    )
+                for k, block in enumerate(feature.blocks):
+                    for chain in self._clean_chains(forest, known, block):
+                        moved = move(block.take(y), block, self._symmetry.groups, known)
+                        place = (f, k, block.dims[chain[-1]])
+                        rows = _rows(block.take(x), chain), _rows(moved, chain)
+                        found.setdefault(place, _Moments()).add(*rows)
+        return found
+
+    def _features_of(self, batch: Any) -> tuple[Feature, ...]:
+        """The features of a batch, traced again where its shapes are new."""
         shapes = _shapes(batch)
-        if shapes not in traced:
-            traced[shapes] = _features(module, symmetry, batch, forward)
-        pair = [_record(module, state, traced[shapes], batch, forward) for state in (a, b)]
-        for f, feature in enumerate(traced[shapes]):
-            x, y = (kept.get((feature.call, feature.argument)) for kept in pair)
-            if x is None or y is None or x.shape != y.shape:
+        if shapes not in self._features:
+            again = find_symmetry(self._module, batch, forward=self._forward)
+            kinds = [[(g.name, g.within, g.free) for g in s.groups] for s in (self._symmetry, again)]
+            if kinds[0] != kinds[1] or len(self._symmetry.features) != len(again.features):
                 raise InputError(
-                    f"{type(module).__name__} runs other operations with the two states; align by weights."
+                    f"{type(self._module).__name__} has other symmetries for inputs of other shapes;"
+                    " give batches of one shape."
                 )
-            for k, block in enumerate(feature.blocks):
-                for chain in _clean_chains(symmetry, forest, block):
-                    rows = [_rows(block.take(t), chain) for t in (x, y)]
-                    moments.setdefault((f, k, block.dims[chain[-1]]), _Moments()).add(*rows)
-    gains = _gains(symmetry, moments, rotate)
-    motion, before, after = symmetry.identity(), 0.0, 0.0
-    for tree in forest:
-        part = {n: g for n, g in gains.items() if n in tree}
-        value, found = assign(symmetry, tree, part, rotate)
-        motion |= found
-        after += value
-        before += sum(_paired(g) for g in part.values())
-    units = max(sum(math.prod(g.shape[::2]) for g in gains.values()), 1)
-    return Matching(motion, 1, True), before / units, after / units
+            self._features[shapes] = again.features
+        return self._features[shapes]
 
+    def _clean_chains(
+        self, forest: Sequence[tuple[int, ...]], known: Motion, block: Block
+    ) -> list[tuple[int, ...]]:
+        """Axes of a block on which one of the trees stands while the others are fixed or known."""
+        unknown = set(self._symmetry.free) - known.keys()
+        here = [tree for tree in forest if set(tree) & set(block.dims)]
+        chains = [chain for tree in here for chain in innermost(self._symmetry, tree, block)]
+        return [c for c in chains if not unknown & {n for d, n in enumerate(block.dims) if d not in c}]
 
-def _features(
-    module: nn.Module, symmetry: Symmetry, batch: Any, forward: Forward | None
-) -> tuple[Feature, ...]:
-    """The features where a batch has other shapes than the one that was traced."""
-    again = find_symmetry(module, batch, forward=forward)
-    kinds = [[(g.name, g.within, g.free) for g in s.groups] for s in (symmetry, again)]
-    if kinds[0] != kinds[1] or len(symmetry.features) != len(again.features):
-        raise InputError(
-            f"{type(module).__name__} has other symmetries for inputs of other shapes; give batches of one."
-        )
-    return again.features
+    @torch.no_grad()
+    def _record(
+        self, state: Mapping[str, Tensor], features: Sequence[Feature], batch: Any
+    ) -> dict[tuple[int, str], Tensor]:
+        self._module.load_state_dict(state)
+        recorder = _Recorder(features)
+        inputs = fresh(batch, torch.device("cpu"))
+        with plain_operations(self._module, []), recorder:
+            call_model(self._module, inputs, self._forward)
+        return recorder.kept
 
 
 def _shapes(batch: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(tensor.shape) for _, tensor in tensors_in(batch))
-
-
-def _clean_chains(
-    symmetry: Symmetry, forest: Sequence[tuple[int, ...]], block: Block
-) -> list[tuple[int, ...]]:
-    """Axes of a block on which one tree stands while all others are fixed: data or positions."""
-    free = set(symmetry.free)
-    chains = [c for tree in forest if set(tree) & set(block.dims) for c in innermost(symmetry, tree, block)]
-    return [c for c in chains if not free & {n for d, n in enumerate(block.dims) if d not in c}]
 
 
 def _gains(symmetry: Symmetry, moments: Mapping[_Place, _Moments], rotate: bool) -> Gains:
@@ -188,19 +234,3 @@ def _paired(gains: Tensor) -> float:
     while gains.ndim:
         gains = gains.diagonal(dim1=0, dim2=1).sum(-1)
     return float(gains)
-
-
-@torch.no_grad()
-def _record(
-    module: nn.Module,
-    state: Mapping[str, Tensor],
-    features: Sequence[Feature],
-    batch: Any,
-    forward: Forward | None,
-) -> dict[tuple[int, str], Tensor]:
-    module.load_state_dict(state)
-    recorder = _Recorder(features)
-    inputs = fresh(batch, torch.device("cpu"))
-    with plain_operations(module, []), recorder:
-        call_model(module, inputs, forward)
-    return recorder.kept

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from landscape.core.axes import Symbol, Term, fix, unify
+from landscape.core.axes import Symbol, Term, fix, size, unify
 from landscape.core.data import tensors_in
 
 __all__ = ["Axes", "Call", "Read", "Rule", "Tracer", "arguments", "plain_operations"]
@@ -137,10 +137,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.used |= {id(t) for t in call.inputs}
         rule = self._rules(func)
         found = None if rule is None else rule(call)
-        if found is None:
-            self._unknown(call)
+        before = self._axes.pop(out) if torch.Tag.inplace_view in func.tags else ()
+        pairs = list(zip(call.outputs, found or (), strict=False))
+        if found is None or any([size(term) for term in axes] != list(t.shape) for t, axes in pairs):
+            self._unknown(call, before)
         else:
-            for tensor, axes in zip(call.outputs, found, strict=False):
+            for tensor, axes in pairs:
                 self._set(tensor, axes)
         if self.reads and self.reads[-1].call == self.calls:
             self.reads.append(Read(self.calls, "", self.axes_of(out)))
@@ -169,7 +171,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._axes[tensor] = tuple(axes)
         self.seen.append(tuple(axes))
 
-    def _unknown(self, call: Call) -> None:
+    def _unknown(self, call: Call, before: Axes) -> None:
+        call.fix(*before)
         for tensor in (*call.inputs, *call.outputs):
             call.fix(*self.axes_of(tensor))
         if any(t.ndim for t in call.inputs):
