@@ -22,8 +22,8 @@ _HOMES = {
     "SymmetricOperator": "landscape.core.operators",
     "hessian": "landscape.core.curvature",
     "ggn": "landscape.core.curvature",
-    "fisher": "landscape.core.curvature",
-    "empirical_fisher": "landscape.core.curvature",
+    "fisher": "landscape.core.fisher",
+    "empirical_fisher": "landscape.core.fisher",
     # registry
     "Analysis": "landscape.registry",
     "Context": "landscape.registry",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.figure import Axis, FigureSpec, Line, Series
+from landscape.figure import Axis, FigureSpec, Line, Mark, Points, Series
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,16 +77,18 @@ def along_training(datasets: Mapping[str, xr.Dataset], figure: FigureSpec, varia
     Args:
         datasets: Results by model.
         figure: Name, title, vertical axis and caption of the picture.
-        variable: A scalar, or one value per rank, each rank a curve.
+        variable: A scalar, drawn as a curve, or several values: points, and a curve through the largest.
     """
     found = runs(datasets)
     if not found:
         return []
-    marks = []
+    marks: list[Mark] = []
     for run in found:
-        ranks = min(ds[variable].size for ds in run.datasets)
-        rows = np.array([np.atleast_1d(ds[variable].values)[:ranks] for ds in run.datasets])
-        marks += [Line(run.at, row, run.series, markers=True) for row in rows.T]
+        values = [np.atleast_1d(ds[variable].values) for ds in run.datasets]
+        marks.append(Line(run.at, [v.max() for v in values], run.series, markers=True))
+        if max(map(len, values)) > 1:
+            at = np.repeat(run.at, [len(v) for v in values])
+            marks.append(Points(at, np.concatenate(values), run.series))
     return [
         FigureSpec(figure.name, figure.title, Axis(found[0].progress), figure.y, tuple(marks), figure.caption)
     ]

@@ -204,8 +204,8 @@ def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str)
         Axis(""),
         Axis("eigenvalue λ", unit, scale="symlog", linthresh=linear),
         (),
-        f"Each curve is one rank among the eigenvalues of the {matrix} of the mean loss, weight decay"
-        f" included; the axis is linear within ±{linear:g} {unit}.",
+        f"Eigenvalues of the {matrix} of the mean loss, weight decay included (points), and the largest"
+        f" (curve) at each checkpoint; the axis is linear within ±{linear:g} {unit}.",
     )
 
 
@@ -234,8 +234,8 @@ spectrum = Analysis(
         " reorthogonalisation (Wu & Simon 2000) and a search for missed copies; power iteration, as in"
         " PyHessian (Yao et al. 2020), cannot separate λ from −λ′ of equal size; engine='pyhessian' runs it"
         " all the same, to reproduce papers, with its residuals. The input `start` may be the spectrum of a"
-        " neighbouring checkpoint, with its eigenvectors, which saves about a tenth of the products."
-        " BatchNorm uses its running statistics unless the problem says otherwise."
+        " neighbouring checkpoint, with its eigenvectors; it saves up to a seventh of the products where"
+        " these have hardly turned. BatchNorm uses its running statistics unless the problem says otherwise."
     ),
     scope="checkpoint",
     params=SpectrumParams,

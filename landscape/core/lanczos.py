@@ -19,6 +19,7 @@ from landscape.core.krylov import (
     working_dtype,
 )
 from landscape.core.tridiagonal import Tridiagonal, excludes, lanczos, tridiagonal_matrix
+from landscape.core.wanted import Which, ends_of, order
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ __all__ = [
     "eigenpairs",
     "lanczos",
 ]
-
-Which = Literal["LM", "LA", "SA", "BE"]
 
 BASIS_BYTES = 256 * 2**20
 MISS_MARGIN = 0.05  # of the last wanted value: within it, a dense bulk would take very long to search
@@ -246,7 +245,7 @@ class _Run:
 
     def _rayleigh_ritz(self, among: int | None = None) -> None:
         self.theta, self.S, self.residuals = self.basis.ritz(among)
-        self.wanted = _order(self.theta, self.k, self.which)
+        self.wanted = order(self.theta, self.k, self.which)
         if len(self.theta):  # restarts may drop the largest, so remember it
             self.scale = max(self.scale, float(self.theta.abs().max()))
         self.allowed = self.tol * self.scale
@@ -291,7 +290,7 @@ class _Run:
         """Keep the wanted Ritz vectors and a share of the next ones, which speed up convergence."""
         room = self.basis.capacity - self.basis.pending - self.block
         kept = self.k + int(KEPT_SHARE * (room - self.k))
-        self.basis.restart(self.S[:, _order(self.theta, kept, self.which)])
+        self.basis.restart(self.S[:, order(self.theta, kept, self.which)])
         self._rayleigh_ritz()
 
     def _search(self) -> Literal["found", "excluded", "undecided"]:
@@ -302,7 +301,7 @@ class _Run:
         if self.chain is None:
             # Converged pairs alone stay, so that what is left of the operator is nearly
             # decoupled from them and the bound on its eigenvalues holds for the operator.
-            best = _order(self.theta, max(self.k, basis.capacity // 2), self.which)
+            best = order(self.theta, max(self.k, basis.capacity // 2), self.which)
             basis.restart(self.S[:, best[self.fine[best]]])
             self._rayleigh_ritz()
             basis.park(limit=(basis.capacity - self.k - self.block) // 2 - 1)
@@ -315,7 +314,7 @@ class _Run:
                 if not self._all_converged():
                     break
                 self.settled, values = basis.expanded, self._ranked()
-            ends = _ends(values, self.which)
+            ends = ends_of(values, self.which)
             if basis.pending == 0 or self._excluded(ends):
                 if self._risen(ends):  # what the chain found may itself have copies: search once more
                     break
@@ -333,7 +332,7 @@ class _Run:
     def _ranked(self, among: int | None = None) -> Tensor:
         """The wanted values of the first so many basis vectors; their sizes if those rank them."""
         theta = self.theta if among is None else self.basis.ritz(among)[0]
-        values = theta[_order(theta, self.k, self.which)]
+        values = theta[order(theta, self.k, self.which)]
         return values.abs() if self.which == "LM" else values
 
     def _excluded(self, ends: list[tuple[int, float]]) -> bool:
@@ -358,36 +357,12 @@ class _Run:
         return any(bool((side * theta > last + self.allowed).any()) for side, last in ends)
 
 
-def _order(theta: Tensor, k: int, which: Which) -> Tensor:
-    """Return the indices of the (up to) k wanted ones among ascending values theta (m,)."""
-    m = len(theta)
-    k = min(k, m)
-    if which == "LM":
-        return torch.argsort(theta.abs(), descending=True, stable=True)[:k]
-    if which == "SA":
-        return torch.arange(k)
-    falling = torch.arange(m - 1, -1, -1)
-    if which == "LA":
-        return falling[:k]
-    return torch.cat([falling[: k - k // 2], falling[m - k // 2 :]])
-
-
-def _ends(ranked: Tensor, which: Which) -> list[tuple[int, float]]:
-    """Return (side, last): what is wanted are eigenvalues mu with side * mu >= last."""
-    if which == "LM":
-        return [(1, float(ranked[-1])), (-1, float(ranked[-1]))]
-    if which == "SA":
-        return [(-1, -float(ranked[-1]))]
-    low = len(ranked) - len(ranked) // 2 if which == "BE" else len(ranked)
-    return [(1, float(ranked[low - 1]))] + [(-1, -float(v)) for v in ranked[low : low + 1]]
-
-
 def _dense(operator: SymmetricOperator, k: int, which: Which, tol: float, vectors: bool) -> Eigenpairs:
     """All products at once, for operators of which most eigenpairs are wanted."""
     A = operator.dense(DENSE_BLOCK).double()
     check_finite(A, operator)
     theta, S = torch.linalg.eigh((A + A.T) / 2)
-    chosen = _order(theta.cpu(), k, which).to(A.device)
+    chosen = order(theta.cpu(), k, which).to(A.device)
     values, u = theta[chosen], S[:, chosen]
     residuals = torch.linalg.vector_norm(A @ u - u * values, dim=0)
     return Eigenpairs(

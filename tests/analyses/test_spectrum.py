@@ -273,15 +273,17 @@ def checkpoints(name, tags):
 
 
 def test_spectra_along_training():
-    """Oracle: the tags: one curve per rank and training, against the epoch, in order."""
+    """Oracle: the tags: a curve and points per training, against the epoch, in order."""
     first = checkpoints("a", [{"epoch": 5}, {"epoch": 1, "step": 10}, {"epoch": 3}])
     second = checkpoints("b", [{"epoch": 2}, {"epoch": 4}])
     lone = checkpoints("c", [{"epoch": 9}, {}])
     figures = {f.name: f for f in landscape.spectrum.plots(first | second | lone)}
     marks = figures["training"].marks
     assert figures["training"].x.label == "epoch"
-    assert [m.x.tolist() for m in marks] == 3 * [[1, 3, 5]] + 3 * [[2, 4]]
-    np.testing.assert_array_equal([m.y[0] for m in marks[:3]], first["a-1"]["eigenvalues"])
+    assert [m.x.tolist() for m in marks[::2]] == [[1, 3, 5], [2, 4]]
+    np.testing.assert_array_equal(marks[0].y, 3 * [float(first["a-1"]["eigenvalues"].max())])
+    np.testing.assert_array_equal(marks[1].y[:3], first["a-1"]["eigenvalues"])
+    assert marks[1].x.tolist() == 3 * [1] + 3 * [3] + 3 * [5]
     assert {m.series.model for m in marks} == {"a seed 0", "b seed 0"}
     assert len(landscape.spectrum.plots(lone)) == 1
     steps = checkpoints("s", [{"step": 100}, {"step": 200}])

@@ -1,0 +1,37 @@
+"""Which eigenvalues are wanted, and in which order."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Which", "ends_of", "order"]
+
+Which = Literal["LM", "LA", "SA", "BE"]
+"""Largest magnitude, largest, smallest, both ends."""
+
+
+def order(theta: Tensor, k: int, which: Which) -> Tensor:
+    """Return the indices of the (up to) k wanted ones among ascending values theta (m,)."""
+    m = len(theta)
+    k = min(k, m)
+    if which == "LM":
+        return torch.argsort(theta.abs(), descending=True, stable=True)[:k]
+    if which == "SA":
+        return torch.arange(k)
+    falling = torch.arange(m - 1, -1, -1)
+    if which == "LA":
+        return falling[:k]
+    return torch.cat([falling[: k - k // 2], falling[m - k // 2 :]])
+
+
+def ends_of(ranked: Tensor, which: Which) -> list[tuple[int, float]]:
+    """Return (side, last): what is wanted are eigenvalues mu with side * mu >= last."""
+    if which == "LM":
+        return [(1, float(ranked[-1])), (-1, float(ranked[-1]))]
+    if which == "SA":
+        return [(-1, -float(ranked[-1]))]
+    low = len(ranked) - len(ranked) // 2 if which == "BE" else len(ranked)
+    return [(1, float(ranked[low - 1]))] + [(-1, -float(v)) for v in ranked[low : low + 1]]
