@@ -90,6 +90,7 @@ RECIPES = (
     ),
 )
 
+PIXELS = {"mean": [0.1307], "std": [0.3081]}  # how the digits are standardised
 QUICK_DIGITS = 320
 QUICK_EPOCHS = 2
 
@@ -213,11 +214,38 @@ def _manifest(
         "[analyses.feature_variance]": {},
         "[analyses.lesion]": {"examples": 128},
         "[analyses.cka]": {"together": True, "examples": 256},
+        "[analyses.similarity]": {"together": True, "examples": 128, "most_layers": 5},
         "[analyses.calibration]": {},
+        "[analyses.frequency_noise]": {"examples": 128, "heat_steps": 5, **PIXELS},
+        "[analyses.corruptions]": {"examples": 128, **PIXELS},
     }
+    tables |= _connections(recipes, quick)
     sections = ['name = "landscape demo"', *(_table(*item) for item in tables.items())]
     sections += [_table("[[checkpoints]]", entry) for entry in entries]
     return "\n\n".join(sections) + "\n"
+
+
+def _connections(recipes: Sequence[Recipe], quick: bool) -> dict[str, Mapping[str, Any]]:
+    """The lines between all models, and a trained curve between those of the first recipe."""
+    test = {
+        "test": f"{data.digits.__module__}:{data.digits.__name__}",
+        "test_kwargs": {"split": "test", "count": 64 if quick else 256},
+    }
+    return {
+        "[analyses.connectivity]": {"together": True, "examples": 256, "steps": 7, "refine": 1, **test},
+        "[analyses.connect]": {
+            "models": [f"{recipes[0].group}-*"],
+            "examples": 256,
+            "method": "bezier",
+            "align": "weights",
+            "epochs": 2 if quick else 20,
+            "lr": 0.03,
+            "steps": 9,
+            "refine": 1,
+            "plane": 5 if quick else 7,
+            **test,
+        },
+    }
 
 
 def _table(header: str, values: Mapping[str, Any]) -> str:
