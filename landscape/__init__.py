@@ -24,6 +24,8 @@ _HOMES = {
     "ggn": "landscape.core.curvature",
     "fisher": "landscape.core.fisher",
     "empirical_fisher": "landscape.core.fisher",
+    "align": "landscape.core.alignment",
+    "find_symmetry": "landscape.core.symmetry",
     # registry
     "Analysis": "landscape.registry",
     "Context": "landscape.registry",

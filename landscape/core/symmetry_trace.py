@@ -137,7 +137,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.used |= {id(t) for t in call.inputs}
         rule = self._rules(func)
         found = None if rule is None else rule(call)
-        before = self._axes.pop(out) if torch.Tag.inplace_view in func.tags else ()
+        before = self._axes.pop(out, ()) if torch.Tag.inplace_view in func.tags else ()
         pairs = list(zip(call.outputs, found or (), strict=False))
         if found is None or any([size(term) for term in axes] != list(t.shape) for t, axes in pairs):
             self._unknown(call, before)
