@@ -27,7 +27,8 @@ from landscape.console import (
     failure_lines,
     number,
 )
-from landscape.errors import LandscapeError
+from landscape.errors import InputError, LandscapeError
+from landscape.zoo.ranks import follows, launched
 
 if TYPE_CHECKING:
     from landscape.registry import Analysis
@@ -66,11 +67,14 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("interrupted; what is done is kept: the same command goes on from there.")
+        if not follows():
+            say("interrupted; what is done is kept: the same command goes on from there.")
         raise typer.Exit(130) from None
     except LandscapeError as error:
         if _state["debug"]:
             traceback.print_exc()
+        if follows():  # the first rank says so, and torchrun would end it if this one failed
+            raise typer.Exit(0) from None
         say(f"error: {error}")
         raise typer.Exit(2) from None
     except BrokenPipeError:  # `landscape show ... | head`
@@ -106,6 +110,9 @@ def options(
     """Options before the command."""
     _state["debug"] = debug
 
+    if launched() and context.invoked_subcommand != "run":
+        with guarded():
+            raise InputError("of landscape's commands, only `landscape run` shares its work under torchrun.")
 
 @app.command()
 def run(
@@ -127,9 +134,12 @@ def run(
     ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html.")] = False,
 ) -> None:
-    """Analyse a zoo of checkpoints; resumes by itself."""
+    """Analyse a zoo of checkpoints; resumes by itself.
+
+    Under torchrun its processes share the data of each model: for one large model.
+    """
     with guarded():
-        console = Console()
+        console = Console(quiet=follows())
         zoo = landscape.Zoo.from_manifest(manifest)
         analyses = only.split(",") if only is not None else None
         if dry_run:
@@ -145,7 +155,9 @@ def run(
                 trust_pickle=trust_pickle,
                 on_event=RunDisplay(meter, _state["debug"]),
             )
-        page = None if no_report else result.store / "report.html"
+        if follows():
+            return
+        page = None if no_report or shard is not None else result.store / "report.html"
         _finish(console, result, page, _plugins(zoo, analyses))
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from landscape.core.data import Batch
 from landscape.errors import InputError, LandscapeError, reason
 
-__all__ = ["RankLostError", "Ranks", "Sharding", "Share", "launched"]
+__all__ = ["RankLostError", "Ranks", "Sharding", "Share"]
 
 T = TypeVar("T")
 
@@ -132,6 +132,10 @@ class Ranks(Sharding):
         """The CPU: only this rank's share goes to the device."""
         return torch.device("cpu")
 
+    def device(self, name: str | None) -> str | None:
+        """This rank's device: of ``cuda``, the one with the number that torchrun gives in LOCAL_RANK."""
+        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name
+
     def deal(self, batches: Sequence[Batch], device: torch.device) -> Share:
         """Consecutive whole batches, about as many examples for each rank; none if there are too few.
 
@@ -195,12 +199,6 @@ class Ranks(Sharding):
             error = self._known = LandscapeError(f"rank {rank} of {self.ranks} failed: {text}")
             raise error
         self._known = error
-
-
-def launched() -> bool:
-    """Whether this process was started as one of several, as by torchrun."""
-    several = os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1")
-    return several and "RANK" in os.environ and "MASTER_ADDR" in os.environ
 
 
 @contextmanager

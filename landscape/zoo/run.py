@@ -16,6 +16,7 @@ from landscape.zoo.layouts import scan_directory, write_manifest
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.plan import Plan, choose_sections, make_plan
 from landscape.zoo.pool import PoolExecutor, refuse_in_worker
+from landscape.zoo.ranks import launched, over_ranks
 from landscape.zoo.spec import Builder, ZooSpec
 from landscape.zoo.task import Done, Event, Failed, Listener, Notice, Planned, Setup, bundle
 from landscape.zoo.workbench import Workbench
@@ -163,6 +164,12 @@ class Zoo:
         Args:
             analyses: Labels of the manifest or names of analyses, or a mapping from them to options;
                 ``None`` for all of the manifest.
+        Several runs may work on one store at once, on one machine or on several that share its file
+        system: each task is done by one of them, and each run ends when all its tasks are done.
+
+        Under torchrun, every process calls this; all carry out each task together, the first one writes, and
+        each returns the same.
+
             store: Folder of the results; by default ``results/`` beside the manifest.
             jobs: Number of worker processes; 1 works in this process.
             executor: Where to carry out the tasks, instead of ``jobs``.
@@ -183,6 +190,12 @@ class Zoo:
         lock = home.lock()
         if trust_pickle:
             emit(Notice(TRUST_WARNING))
+        if executor is None and launched():
+            if jobs != 1:
+                raise InputError("torchrun's processes carry out each task together; leave out jobs.")
+            given: dict[str, Any] = {"store": store, "overwrite": overwrite, "trust_pickle": trust_pickle}
+            given |= {"shard": shard, "on_event": on_event}
+            return over_ranks(lambda together: self.run(analyses, executor=together, **given))
         plan, workbench = self._plan(analyses, home, trust_pickle)
         executor = executor or (SerialExecutor(workbench) if jobs == 1 else PoolExecutor(jobs))
         del workbench  # a pool's workers have their own data; ours need not stay in memory

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from landscape.core.problem import Problem
     from landscape.registry import Analysis, Params
 
+    from landscape.core.sharding import Ranks
 __all__ = ["Workbench", "file_stamp"]
 
 _PROGRESS_EVERY_S = 0.2
@@ -46,10 +47,12 @@ class Workbench:
         setup: What all tasks share.
     """
 
-    def __init__(self, setup: Setup) -> None:
+        ranks: The processes that share the data of each problem, if there are several.
+    def __init__(self, setup: Setup, ranks: Ranks | None = None) -> None:
         self.setup = setup
         self.store = Store(setup.store)
         self._data: tuple[list[Any], str] | None = None
+        self._ranks = ranks
         self._sizes: list[int] = []
         self._last: tuple[Member, Problem] | None = None
         self._known: dict[tuple[str, str], tuple[Analysis, Params]] = {}
@@ -75,7 +78,7 @@ class Workbench:
                 batches = read_batches(
                     given,
                     batch_size=settings.batch_size,
-                    device=torch.device(settings.device or "cpu"),
+                    device=torch.device("cpu" if self._ranks else settings.device or "cpu"),
                     dtype=None,
                 )
             raw = [b.raw for b in batches]
@@ -240,7 +243,7 @@ class Workbench:
             weight_decay=settings.weight_decay,
             parameters=settings.parameters,
             forward=forward or None,
-            device=settings.device,
+            device=self._ranks.device(settings.device) if self._ranks else settings.device,
             batchnorm=cast(Literal["eval", "train"], settings.batchnorm),
             batch_size=settings.batch_size,
         )
@@ -248,11 +251,7 @@ class Workbench:
 
 def _cut(problem: Problem, task: Task) -> Problem:
     """The problem on as many examples as the task uses."""
-    from landscape.core.data import first_examples
-
-    if task.examples is None:
-        return problem
-    return problem.on(first_examples(problem.batches, task.examples))
+    return problem if task.examples is None else problem.on_first(task.examples)
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
@@ -273,6 +272,7 @@ def _identity(task: Task) -> dict[str, Any]:
     first = task.members[0]
     attrs: dict[str, Any] = {
         "label": task.label,
+            sharding=self._ranks,
         "model": task.subject,
         "key": task.key,
         "group": first.group,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape.core.data import Batch
-from landscape.core.sharding import Ranks, launched
+from landscape.core.sharding import Ranks
 from landscape.errors import InputError
 
 TESTS = Path(__file__).parents[1]
@@ -240,18 +240,6 @@ def test_every_batch_is_dealt_once_and_in_order(sizes, ranks):
         assert share.start == start or not share.batches
         assert abs(count - sum(sizes) / ranks) <= max(sizes)
         start += count
-
-
-def test_launched_by_the_environment(monkeypatch):
-    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"):
-        monkeypatch.delenv(name, raising=False)
-    assert not launched()
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    monkeypatch.setenv("MASTER_ADDR", "localhost")
-    assert not launched()
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert launched()
 
 
 def test_without_a_group_there_are_no_ranks():
