@@ -100,6 +100,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="LANDSCAPE_DEBUG", help="Show where errors come from.")
     ] = False,
