@@ -110,10 +110,10 @@ def options(
 ) -> None:
     """Options before the command."""
     _state["debug"] = debug
-
     if launched() and context.invoked_subcommand != "run":
         with guarded():
             raise InputError("of landscape's commands, only `landscape run` shares its work under torchrun.")
+
 
 @app.command()
 def run(
@@ -126,6 +126,10 @@ def run(
         bool, typer.Option("--dry-run", help="Tell what would be done and how long it would take.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Do only the I-th of N equal parts; other runs do the others."),
+    ] = None,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the results. Default: results/ beside the manifest.")
     ] = None,
@@ -153,6 +157,7 @@ def run(
                 store=store,
                 jobs=jobs,
                 overwrite=overwrite,
+                shard=shard,
                 trust_pickle=trust_pickle,
                 on_event=RunDisplay(meter, _state["debug"]),
             )

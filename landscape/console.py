@@ -128,7 +128,7 @@ class RunDisplay:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        from landscape.zoo.task import Done, Failed, Notice, Planned, Progress, Started
+        from landscape.zoo.task import Done, Failed, Found, Notice, Planned, Progress, Started
 
         match event:
             case Planned(todo, done):
@@ -146,6 +146,9 @@ class RunDisplay:
             case Done(task, seconds):
                 self._end(task.key)
                 self._meter.say(self._line(f"{task.label} of {task.subject}: {duration(seconds)}"))
+            case Found(task):
+                self._end(task.key)
+                self._meter.say(self._line(f"{task.label} of {task.subject}: done by another run"))
             case Failed(task, error, _, trace):
                 self._end(task.key)
                 line = self._line(f"{task.label} of {task.subject} failed: {error}")

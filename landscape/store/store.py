@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,8 +143,40 @@ class Store:
         """Remove temporary files that a killed run left; return how many."""
         return sweep(self.directory)
 
+    @contextmanager
+    def claim(self, analysis: str, key: str) -> Iterator[bool]:
+        """Within it, whether the task is this process's alone; ``False`` if another one has it.
+
+        A claim ends with its process, however that ends. On a file system without locks everybody has
+        every task: results stay right, and the same result may be computed twice.
+
+        Raises:
+            StoreError: If the folder cannot be made or written to.
+        """
+        from filelock import FileLock, Timeout
+
+        path = self.path(analysis, key).with_suffix(".lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        except NotImplementedError:
+            yield True
+            return
+        except OSError as error:
+            raise StoreError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+        try:
+            yield True
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            lock.release()
+
     def lock(self) -> BaseFileLock:
-        """The lock that one run at a time holds on this store; it ends with the process.
+        """The lock on what all runs share (snapshot, failures, consolidated file); it ends with the process.
 
         Raises:
             StoreError: If the folder cannot be made or written to.

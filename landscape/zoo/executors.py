@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,14 +11,19 @@ from typing import Protocol
 from landscape.zoo.task import Listener, Setup, Task
 from landscape.zoo.workbench import Workbench
 
-__all__ = ["Executor", "SerialExecutor", "chains", "usable_cores"]
+__all__ = ["POLL_S", "Executor", "SerialExecutor", "chains", "usable_cores"]
+
+POLL_S = 0.5
+"""How often to look whether a task that another run is at is done."""
 
 
 class Executor(Protocol):
     """Carries out tasks in any order, on any machine that sees the files.
 
-    For every task it emits ``Started``, any number of ``Progress``, then ``Done`` or ``Failed``. A task
-    that fails stops no other. Results are written to the store by whoever computes them.
+    For every task it emits ``Started``, any number of ``Progress``, then ``Done`` or ``Failed``; or
+    ``Found`` if another run does it. A task that fails stops no other. Results are written to the store by
+    whoever computes them. A task that another run is at (`Workbench.carry_out` says so) is tried again later,
+    until it is done or that run has died.
     """
 
     def run(self, setup: Setup, tasks: Sequence[Task], emit: Listener) -> None:
@@ -38,9 +44,15 @@ class SerialExecutor:
     def run(self, setup: Setup, tasks: Sequence[Task], emit: Listener) -> None:
         """Carry out all tasks; return when each is done or failed."""
         workbench = self._workbench or Workbench(setup)
-        for chain in chains(tasks):
-            for task in chain:
-                workbench.carry_out(task, emit)
+        workbench.setup = setup
+        queue = [task for chain in chains(tasks) for task in chain]
+        join = False
+        while queue:
+            taken = [task for task in queue if not workbench.carry_out(task, emit, join=join)]
+            join = len(taken) == len(queue)  # nothing is left but what others are at
+            if join:
+                time.sleep(POLL_S)
+            queue = taken
 
 
 def chains(tasks: Sequence[Task]) -> deque[deque[Task]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -20,7 +21,7 @@ from landscape.zoo.workbench import Workbench, file_stamp
 if TYPE_CHECKING:
     from landscape.registry import Analysis, Scope
 
-__all__ = ["Plan", "choose_sections", "make_plan"]
+__all__ = ["Plan", "Shard", "choose_sections", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,45 @@ class Plan:
     chosen: tuple[str, ...]
     snapshot: Snapshot
 
-    def todo(self, store: Store, overwrite: bool = False) -> list[Task]:
-        """The tasks of the chosen sections that have no result yet, each key once."""
+    def part(self, shard: Shard | None = None) -> list[Task]:
+        """The tasks of the chosen sections, each key once; of one shard, if it is given.
+
+        What one model takes stays together, so that it is loaded once and its analyses share their passes;
+        pairs and groups are dealt out singly. The parts depend on the manifest and on the sections chosen,
+        not on what is done.
+        """
         wanted = {t.key: t for t in reversed(self.tasks) if t.label in self.chosen}
         tasks = [t for t in self.tasks if wanted.get(t.key) is t]
-        return [t for t in tasks if overwrite or not store.has(t.folder, t.key)]
+        if shard is None:
+            return tasks
+        units = {t.key: t.members[0].name if t.scope == "checkpoint" else f"~{t.key}" for t in tasks}
+        numbers = {unit: number for number, unit in enumerate(dict.fromkeys(units.values()))}
+        return [t for t in tasks if numbers[units[t.key]] % shard.count == shard.number - 1]
+
+    def todo(self, store: Store, overwrite: bool = False, shard: Shard | None = None) -> list[Task]:
+        """Those tasks that have no result yet."""
+        return [t for t in self.part(shard) if overwrite or not store.has(t.folder, t.key)]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several equal parts of a plan, numbered from 1."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """What ``i/n`` means.
+
+        Raises:
+            InputError: If it is not of that form, or ``i`` is not from 1 to ``n``.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        shard = cls(int(match[1]), int(match[2])) if match else cls(0, 0)
+        if not 1 <= shard.number <= shard.count:
+            raise InputError(f"shard '{text}' must be i/n, with i from 1 to n, such as 1/4.")
+        return shard
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,8 @@ from multiprocessing.context import SpawnProcess
 from typing import Literal
 
 from landscape.errors import InputError
-from landscape.zoo.executors import chains, usable_cores
-from landscape.zoo.task import Done, Event, Failed, Listener, Setup, Task
+from landscape.zoo.executors import POLL_S, chains, usable_cores
+from landscape.zoo.task import Done, Event, Failed, Found, Listener, Setup, Task
 from landscape.zoo.workbench import Workbench
 
 __all__ = ["WORKER", "PoolExecutor", "refuse_in_worker"]
@@ -24,6 +25,7 @@ WORKER = "landscape worker"
 """Name of the worker processes."""
 
 _READY: Literal["ready"] = "ready"
+_TAKEN: Literal["taken"] = "taken"  # another run is at the task
 _STARTS_IN_VAIN = 3
 _LOOK_EVERY_S = 1.0
 
@@ -56,6 +58,8 @@ class PoolExecutor:
             raise InputError(f"the number of jobs must be at least 1; got {jobs}.")
         self.jobs = jobs
         self.threads = threads or max(1, usable_cores() // jobs)
+        self._later: list[tuple[float, Task]] = []
+        self._join = False
 
     def run(self, setup: Setup, tasks: Sequence[Task], emit: Listener) -> None:
         """Carry out all tasks; return when each is done or failed.
@@ -64,17 +68,19 @@ class PoolExecutor:
             InputError: If no worker can be started.
         """
         queue = chains(tasks)
+        self._later = []
         workers: list[_Worker] = []
         starts_in_vain = 0
         try:
-            while queue or any(w.chain or w.task for w in workers):
+            while queue or self._later or any(w.chain or w.task for w in workers):
+                self._try_again(queue, workers)
                 open_tasks = sum(map(len, queue)) + sum(len(w.chain) + bool(w.task) for w in workers)
                 while len(workers) < min(self.jobs, open_tasks):
                     workers.append(self._start(setup))
                 for worker in workers:
                     if worker.ready and worker.task is None:
                         self._assign(worker, queue, workers)
-                wait([w.pipe for w in workers], timeout=_LOOK_EVERY_S)
+                wait([w.pipe for w in workers], timeout=POLL_S if self._later else _LOOK_EVERY_S)
                 for worker in list(workers):
                     if self._listen(worker, emit):
                         continue
@@ -93,6 +99,15 @@ class PoolExecutor:
             for worker in workers:
                 worker.process.join()
                 worker.pipe.close()
+
+    def _try_again(self, queue: deque[deque[Task]], workers: Sequence[_Worker]) -> None:
+        """Queue again what other runs are at, when a while has passed; help them if nothing else is left."""
+        now = time.monotonic()
+        idle = not queue and not any(w.chain or w.task for w in workers)
+        ripe = [task for since, task in self._later if now - since > POLL_S]
+        self._later = [(since, task) for since, task in self._later if now - since <= POLL_S]
+        queue.extend(deque([task]) for task in ripe)
+        self._join = idle
 
     def _start(self, setup: Setup) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -113,7 +128,7 @@ class PoolExecutor:
             worker.chain.append(longest.chain.pop())
         worker.task = worker.chain.popleft()
         try:
-            worker.pipe.send(worker.task)
+            worker.pipe.send((worker.task, self._join))
         except OSError:  # it is dead: listening to it will tell
             return
 
@@ -125,14 +140,18 @@ class PoolExecutor:
         try:
             if not worker.pipe.poll():
                 return alive or self._bury(worker, emit)
-            message: Event | Literal["ready"] = worker.pipe.recv()
+            message: Event | Literal["ready", "taken"] = worker.pipe.recv()
         except (EOFError, OSError):
             return self._bury(worker, emit)
         if message == _READY:
             worker.ready = True
+        elif message == _TAKEN:
+            assert worker.task is not None
+            self._later.append((time.monotonic(), worker.task))
+            worker.task = None
         elif not isinstance(message, str):
             emit(message)
-            if isinstance(message, Done | Failed):
+            if isinstance(message, Done | Failed | Found):
                 worker.task = None
         return True
 
@@ -175,10 +194,11 @@ def _work(pipe: Connection, setup: Setup, threads: int) -> None:
     pipe.send(_READY)
     while True:
         try:
-            task: Task = pipe.recv()
+            task, join = pipe.recv()
         except EOFError:
             return
-        workbench.carry_out(task, pipe.send)
+        if not workbench.carry_out(task, pipe.send, join=join):
+            pipe.send(_TAKEN)
 
 
 def _leave_with_parent() -> None:

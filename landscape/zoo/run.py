@@ -14,11 +14,11 @@ from landscape.zoo.checkpoint import TRUST_WARNING
 from landscape.zoo.executors import Executor, SerialExecutor
 from landscape.zoo.layouts import scan_directory, write_manifest
 from landscape.zoo.manifest import read_manifest
-from landscape.zoo.plan import Plan, choose_sections, make_plan
+from landscape.zoo.plan import Plan, Shard, choose_sections, make_plan
 from landscape.zoo.pool import PoolExecutor, refuse_in_worker
 from landscape.zoo.ranks import launched, over_ranks
 from landscape.zoo.spec import Builder, ZooSpec
-from landscape.zoo.task import Done, Event, Failed, Listener, Notice, Planned, Setup, bundle
+from landscape.zoo.task import Done, Event, Failed, Found, Listener, Notice, Planned, Setup, Task, bundle
 from landscape.zoo.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from landscape.zoo.estimate import Estimate
 
 __all__ = ["RunResult", "Zoo", "analyse", "scan"]
+
+_PATIENCE_S = 2.0
 
 Chosen = Iterable[str] | Mapping[str, Mapping[str, Any]] | None
 
@@ -37,7 +39,7 @@ class RunResult:
 
     Attributes:
         done: Tasks done in this run.
-        skipped: Tasks done before.
+        skipped: Tasks done before, or meanwhile by another run.
         failed: Tasks that failed, each with one sentence; they are tried again in the next run.
         store: Where the results are.
     """
@@ -156,24 +158,27 @@ class Zoo:
         jobs: int = 1,
         executor: Executor | None = None,
         overwrite: bool = False,
+        shard: str | None = None,
         trust_pickle: bool = False,
         on_event: Listener | None = None,
     ) -> RunResult:
         """Do what is not done yet. A model that fails stops no other; a killed run resumes by itself.
 
-        Args:
-            analyses: Labels of the manifest or names of analyses, or a mapping from them to options;
-                ``None`` for all of the manifest.
         Several runs may work on one store at once, on one machine or on several that share its file
         system: each task is done by one of them, and each run ends when all its tasks are done.
 
         Under torchrun, every process calls this; all carry out each task together, the first one writes, and
         each returns the same.
 
+        Args:
+            analyses: Labels of the manifest or names of analyses, or a mapping from them to options;
+                ``None`` for all of the manifest.
             store: Folder of the results; by default ``results/`` beside the manifest.
             jobs: Number of worker processes; 1 works in this process.
             executor: Where to carry out the tasks, instead of ``jobs``.
             overwrite: Do again what is done.
+            shard: Do only one of several equal parts, ``"i/n"`` with i from 1 to n. The results are
+                consolidated by the shard that ends last.
             trust_pickle: Let pickles run code while loading: only for your own files.
             on_event: Called with each event (see `landscape.zoo.task`), in this process.
 
@@ -185,22 +190,23 @@ class Zoo:
             StoreError: If the store cannot be written to.
         """
         refuse_in_worker()
-        emit = on_event or _ignore
-        home = Store(store or self.store)
-        lock = home.lock()
-        if trust_pickle:
-            emit(Notice(TRUST_WARNING))
         if executor is None and launched():
             if jobs != 1:
                 raise InputError("torchrun's processes carry out each task together; leave out jobs.")
             given: dict[str, Any] = {"store": store, "overwrite": overwrite, "trust_pickle": trust_pickle}
             given |= {"shard": shard, "on_event": on_event}
             return over_ranks(lambda together: self.run(analyses, executor=together, **given))
+        emit = on_event or _ignore
+        part = None if shard is None else Shard.parse(shard)
+        home = Store(store or self.store)
+        home.lock()  # to know before any work that it can be written to
+        if trust_pickle:
+            emit(Notice(TRUST_WARNING))
         plan, workbench = self._plan(analyses, home, trust_pickle)
+        plan = replace(plan, setup=replace(plan.setup, overwrite=overwrite))
         executor = executor or (SerialExecutor(workbench) if jobs == 1 else PoolExecutor(jobs))
         del workbench  # a pool's workers have their own data; ours need not stay in memory
-        with _holding(lock, home, emit):
-            return _carry_out(plan, home, executor, overwrite, emit)
+        return _carry_out(plan, home, executor, part, emit)
 
     def _plan(self, analyses: Chosen, home: Store, trust_pickle: bool) -> tuple[Plan, Workbench]:
         chosen = [analyses] if isinstance(analyses, str) else analyses
@@ -263,41 +269,64 @@ def _setup(spec: ZooSpec, home: Store, trust_pickle: bool) -> Setup:
     return Setup(spec.folder, spec.data, spec.settings, home.directory, trust_pickle)
 
 
-def _carry_out(plan: Plan, home: Store, executor: Executor, overwrite: bool, emit: Listener) -> RunResult:
-    home.sweep()
-    former = home.read_snapshot()
-    todo = plan.todo(home, overwrite)
-    total = len({t.key for t in plan.tasks if t.label in plan.chosen})
-    emit(Planned(len(todo), total - len(todo)))
-    home.write_snapshot(plan.snapshot)
-    _forget_former_failures(plan, home)
-    done = 0
-    failures: list[Failure] = []
-
-    def listen(event: Event) -> None:
-        nonlocal done
-        if isinstance(event, Done):
-            done += 1
-        elif isinstance(event, Failed):
-            task = event.task
-            failure = Failure(task.label, task.folder, task.subject, task.key, event.error, event.kind)
-            failures.append(failure)
-            try:
-                home.fail(failure)
-            except StoreError as error:  # a full disk must not stop the listing
-                emit(Notice(str(error)))
-        emit(event)
-
+def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
+    with _holding(home, emit):
+        home.sweep()
+        former = home.read_snapshot()
+        if former != plan.snapshot:
+            home.write_snapshot(plan.snapshot)
+        _forget_former_failures(plan, home)
+    tasks = plan.part(shard)
+    todo = plan.todo(home, plan.setup.overwrite, shard)
+    emit(Planned(len(todo), len(tasks) - len(todo)))
+    tally = _Tally(home, emit)
     try:
-        executor.run(plan.setup, bundle(todo), listen)
+        executor.run(plan.setup, bundle(todo), tally.listen)
     finally:
         home.sweep()  # of workers that were killed
-    if done or former != plan.snapshot or not home.consolidated.exists():
+    changed = tally.done > 0 or former != plan.snapshot or not home.consolidated.exists()
+    if changed and (shard is None or _all_settled(plan, home)):
+        with _holding(home, emit):
+            try:
+                home.consolidate()
+            except StoreError as error:  # it is disposable: every result is in its own file
+                emit(Notice(str(error)))
+    skipped = len(tasks) - len(todo) + tally.found
+    return RunResult(tally.done, skipped, tuple(tally.failures), home.directory)
+
+
+class _Tally:
+    """Counts how tasks end, and remembers failures in the store."""
+
+    def __init__(self, home: Store, emit: Listener) -> None:
+        self.done = self.found = 0
+        self.failures: list[Failure] = []
+        self._home = home
+        self._emit = emit
+
+    def listen(self, event: Event) -> None:
+        """Take an event, and pass it on."""
+        if isinstance(event, Done):
+            self.done += 1
+        elif isinstance(event, Found):
+            self.found += 1
+        elif isinstance(event, Failed):
+            self._remember(event.task, event)
+        self._emit(event)
+
+    def _remember(self, task: Task, event: Failed) -> None:
+        failure = Failure(task.label, task.folder, task.subject, task.key, event.error, event.kind)
+        self.failures.append(failure)
         try:
-            home.consolidate()
-        except StoreError as error:  # it is disposable: every result is in its own file
-            emit(Notice(str(error)))
-    return RunResult(done, total - len(todo), tuple(failures), home.directory)
+            self._home.fail(failure)
+        except StoreError as error:  # a full disk must not stop the listing
+            self._emit(Notice(str(error)))
+
+
+def _all_settled(plan: Plan, home: Store) -> bool:
+    """Whether every task, of whatever shard, is done or has failed."""
+    failed = {(f.analysis, f.key) for f in home.failures()}
+    return all((t.folder, t.key) in failed for t in plan.todo(home))
 
 
 def _forget_former_failures(plan: Plan, home: Store) -> None:
@@ -310,14 +339,15 @@ def _forget_former_failures(plan: Plan, home: Store) -> None:
 
 
 @contextmanager
-def _holding(lock: Any, home: Store, emit: Listener) -> Iterator[None]:
-    """Hold the store's lock; wait for another run to end, and say so."""
+def _holding(home: Store, emit: Listener) -> Iterator[None]:
+    """Hold the store's lock for a moment; say so if another run keeps it long."""
     from filelock import Timeout
 
+    lock = home.lock()
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_PATIENCE_S)
     except Timeout:
-        emit(Notice(f"another run is at work on '{home.directory}'; waiting for it to end."))
+        emit(Notice(f"another run is at work on '{home.directory}'; waiting for it."))
         lock.acquire()
     try:
         yield

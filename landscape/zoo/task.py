@@ -13,6 +13,7 @@ __all__ = [
     "Done",
     "Event",
     "Failed",
+    "Found",
     "Listener",
     "Member",
     "Notice",
@@ -36,6 +37,7 @@ class Setup:
         store: Where results go.
         trust_pickle: Whether pickles may run code.
         fingerprint: Content hash of the data that the plan was made for; ``None`` before that.
+        overwrite: Whether to do again what is done.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Setup:
     store: Path
     trust_pickle: bool = False
     fingerprint: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def bundle(tasks: Iterable[Task]) -> list[Task]:
 
 @dataclass(frozen=True)
 class Planned:
-    """The run begins: tasks to do, and tasks done before."""
+    """The run begins: tasks to do, and tasks done before; those of other shards are not counted."""
 
     todo: int
     done: int
@@ -151,6 +154,13 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Found:
+    """Another run has done the task meanwhile."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
 class Failed:
     """A task failed: one sentence, its kind (see `landscape.store.Failure`), and where in the code."""
 
@@ -167,5 +177,5 @@ class Notice:
     text: str
 
 
-Event = Planned | Started | Progress | Done | Failed | Notice
+Event = Planned | Started | Progress | Done | Found | Failed | Notice
 Listener = Callable[[Event], None]

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -16,12 +17,13 @@ import numpy as np
 from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError
 from landscape.registry import Context, Pair, run_together
 from landscape.store import Store
+from landscape.store.partial import Finished
 from landscape.zoo.builders import build_data, build_model, find_analysis, importing_from, resolve
 from landscape.zoo.checkpoint import load_into, read_checkpoint
 from landscape.zoo.layouts.facts import facts_in_content
 from landscape.zoo.recorded import comparable, differences
 from landscape.zoo.spec import Builder
-from landscape.zoo.task import Done, Failed, Listener, Member, Notice, Progress, Setup, Started, Task
+from landscape.zoo.task import Done, Failed, Found, Listener, Member, Notice, Progress, Setup, Started, Task
 from landscape.zoo.text import one_line
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from landscape.core.problem import Problem
+    from landscape.core.sharding import Ranks
     from landscape.registry import Analysis, Params
 
-    from landscape.core.sharding import Ranks
 __all__ = ["Workbench", "file_stamp"]
 
 _PROGRESS_EVERY_S = 0.2
@@ -45,14 +47,14 @@ class Workbench:
 
     Args:
         setup: What all tasks share.
+        ranks: The processes that share the data of each problem, if there are several.
     """
 
-        ranks: The processes that share the data of each problem, if there are several.
     def __init__(self, setup: Setup, ranks: Ranks | None = None) -> None:
         self.setup = setup
+        self._ranks = ranks
         self.store = Store(setup.store)
         self._data: tuple[list[Any], str] | None = None
-        self._ranks = ranks
         self._sizes: list[int] = []
         self._last: tuple[Member, Problem] | None = None
         self._known: dict[tuple[str, str], tuple[Analysis, Params]] = {}
@@ -140,14 +142,41 @@ class Workbench:
         self.data()
         return self._sizes
 
-    def carry_out(self, task: Task, emit: Listener) -> None:
-        """Do one task; its result is on disk when ``Done`` is emitted. No error leaves this."""
-        emit(Started(task))
-        start = time.perf_counter()
+    def carry_out(self, task: Task, emit: Listener, *, join: bool = False) -> bool:
+        """Do one task; its result is on disk when ``Done`` is emitted. No error leaves this.
+
+        Args:
+            task: What to do.
+            emit: Takes the events.
+            join: Whether to help another run that is at it, if its work comes in pieces that can be shared.
+
+        Returns:
+            Whether it is settled; ``False`` if another run is at it.
+        """
         if task.error is not None:
+            emit(Started(task))
             emit(Failed(task, task.error, "checkpoint"))
-            return
-        last = start
+            return True
+        try:
+            with self.store.claim(task.folder, task.key) as ours:
+                done = self.store.has(task.folder, task.key) and not self.setup.overwrite
+                if done:
+                    emit(Found(task))
+                elif ours or (join and self.store.partial(task.folder, task.key).is_dir()):
+                    self._settle(task, emit, ours)
+                else:
+                    return False
+        except StoreError as error:
+            emit(Failed(task, _sentence(error), "store"))
+        return True
+
+    def _settle(self, task: Task, emit: Listener, ours: bool) -> None:
+        """Do a task that is ours, or help with it."""
+        if not self.setup.overwrite:  # another run may have done some of them
+            open_ones = tuple(t for t in task.companions if not self.store.has(t.folder, t.key))
+            task = replace(task, companions=open_ones)
+        emit(Started(task))
+        start = last = time.perf_counter()
 
         def progress(fraction: float) -> None:
             nonlocal last
@@ -156,17 +185,18 @@ class Workbench:
                 emit(Progress(task, float(fraction)))
 
         try:
-            partial = self.store.partial(task.folder, task.key)
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            result = self.compute(task, progress, partial)
+            result = self.compute(task, progress, self.store.partial(task.folder, task.key))
             self._tell_doubts(task, emit)
-            self.store.write(result, task.key)
+            if ours or not self.store.has(task.folder, task.key):
+                self.store.write(result, task.key)
+        except Finished:
+            emit(Found(task))
         except (Exception, SystemExit) as error:
             self._last = None
             trace = traceback.format_exc()
             emit(Failed(task, _sentence(error), _kind(error), trace))
-            return
-        emit(Done(task, time.perf_counter() - start))
+        else:
+            emit(Done(task, time.perf_counter() - start))
 
     def compute(
         self, task: Task, progress: Callable[[float], None], partial: Path | None = None
@@ -246,6 +276,7 @@ class Workbench:
             device=self._ranks.device(settings.device) if self._ranks else settings.device,
             batchnorm=cast(Literal["eval", "train"], settings.batchnorm),
             batch_size=settings.batch_size,
+            sharding=self._ranks,
         )
 
 
@@ -272,7 +303,6 @@ def _identity(task: Task) -> dict[str, Any]:
     first = task.members[0]
     attrs: dict[str, Any] = {
         "label": task.label,
-            sharding=self._ranks,
         "model": task.subject,
         "key": task.key,
         "group": first.group,

@@ -1,0 +1,184 @@
+"""Several runs on one store at once: every task is done by one of them, and nothing is lost."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from landscape.errors import InputError
+from landscape.store import Store, read_contents
+from landscape.zoo import Zoo
+from landscape.zoo.executors import SerialExecutor
+from landscape.zoo.plan import Shard
+from landscape.zoo.task import Done, Found, Started
+
+TOTAL = '[analyses.total]\nanalysis = "toys:total"'
+PAIRS = '[analyses.distance]\nanalysis = "toys:distance"'
+SLOW = f"{TOTAL}\nsleep_s = 0.1"
+
+# Does a run, tells which tasks it did itself and which it found done, and how it ended.
+RUN = """
+import json, sys, torch
+from landscape.zoo import Zoo
+from landscape.zoo.task import Done, Found
+torch.set_num_threads(1)
+events = []
+result = Zoo.from_manifest(sys.argv[1]).run(on_event=events.append, **json.loads(sys.argv[2]))
+keys = {cls.__name__: [e.task.key for e in events if isinstance(e, cls)] for cls in (Done, Found)}
+print(json.dumps(keys | {"skipped": result.skipped, "failed": len(result.failed)}))
+"""
+
+
+def start(path, **options):
+    command = [sys.executable, "-c", RUN, str(path), json.dumps(options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def end(process):
+    out, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    return json.loads(out)
+
+
+def make(folder, models, analyses):
+    for i in range(models):
+        folder.add(f"m{i}", 'group = "g"', seed=i)
+    return folder.write(analyses)
+
+
+def values(directory):
+    contents = read_contents(directory)
+    assert (contents.failures, contents.missing) == ([], 0)
+    return {
+        (s.label, subject, name): ds[name].values.tobytes()
+        for s in contents.sections
+        for subject, ds in s.results.items()
+        for name in ds.variables
+    }
+
+
+def test_two_runs_at_once_do_each_task_once(folder, tmp_path):
+    """Oracle: the keys that each process says it did: none twice, none missing; an undisturbed run's bits."""
+    path = make(folder, 8, f"{SLOW}\n{PAIRS}")
+    ends = [end(p) for p in [start(path), start(path)]]
+    keys = [key for e in ends for key in e["Done"]]
+    assert len(keys) == len(set(keys)) == 8 + 28
+    assert all(len(e["Done"]) + e["skipped"] == 36 for e in ends)
+    assert values(folder.root / "results") == values(
+        Zoo.from_manifest(path).run(store=tmp_path / "alone").store
+    )
+    assert (folder.root / "results" / "zoo.h5").exists()
+    assert not list((folder.root / "results").glob("*/*.lock"))
+
+
+def test_a_claim_ends_with_its_process(folder):
+    """Oracle: while the first process is within a task nobody else gets it; when it was killed, anybody does."""
+    path = make(folder, 3, f"{TOTAL}\nsleep_s = 60")
+    store = folder.root / "results"
+    first = start(path)
+    deadline = time.monotonic() + 100
+    while not list(store.glob("total/*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    keys = {task.key for task in plan(path).tasks}
+    taken = next(store.glob("total/*.lock"))
+    assert taken.stem in keys
+    with Store(store).claim("total", taken.stem) as ours:
+        assert not ours
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate(timeout=20)
+    with Store(store).claim("total", taken.stem) as ours:
+        assert ours
+
+
+def plan(path):
+    zoo = Zoo.from_manifest(path)
+    return zoo._plan(None, Store(zoo.store), False)[0]
+
+
+def test_shards_are_the_whole(folder):
+    """Oracle: the plan; a model's own tasks are in one shard, and pairs are dealt out evenly."""
+    path = make(folder, 6, f"{TOTAL}\n[analyses.twice]\nanalysis = 'toys:total'\nscale = 2\n{PAIRS}")
+    whole = plan(path)
+    parts = [whole.part(Shard(i, 4)) for i in (1, 2, 3, 4)]
+    keys = [t.key for part in parts for t in part]
+    assert sorted(keys) == sorted(t.key for t in whole.tasks)
+    homes = collections.defaultdict(set)
+    for number, part in enumerate(parts):
+        for task in part:
+            if task.scope == "checkpoint":
+                homes[task.subject].add(number)
+    assert all(len(home) == 1 for home in homes.values())
+    assert {sum(t.scope == "pair" for t in part) for part in parts} <= {3, 4}
+
+
+def test_shards_at_once(folder, tmp_path):
+    """Oracle: an undivided run; the last shard to end consolidates, and only it."""
+    path = make(folder, 5, f"{SLOW}\n{PAIRS}")
+    store = folder.root / "results"
+    first = Zoo.from_manifest(path).run(shard="1/3")
+    assert first.done < 15
+    assert not (store / "zoo.h5").exists()
+    ends = [end(p) for p in [start(path, shard="2/3"), start(path, shard="3/3")]]
+    assert first.done + sum(len(e["Done"]) for e in ends) == 15
+    assert (store / "zoo.h5").exists()
+    assert values(store) == values(Zoo.from_manifest(path).run(store=tmp_path / "alone").store)
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", ""])
+def test_shards_that_are_none(text, folder):
+    folder.add("m0")
+    with pytest.raises(InputError, match=rf"shard '{text}' must be i/n"):
+        Zoo.from_manifest(folder.write()).run(shard=text)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_that_another_run_holds_is_waited_for(jobs, folder):
+    """Oracle: the claim is held here until every other task is done; then the run does it too."""
+    path = make(folder, 3, TOTAL)
+    held = plan(path).tasks[0]
+    store = Store(folder.root / "results")
+    events, others_done = [], threading.Event()
+
+    def listen(event):
+        events.append(event)
+        if sum(isinstance(e, Done) for e in events) == 2:
+            others_done.set()
+
+    run = threading.Thread(target=Zoo.from_manifest(path).run, kwargs={"jobs": jobs, "on_event": listen})
+    with store.claim("total", held.key) as ours:
+        assert ours
+        run.start()
+        assert others_done.wait(100)
+        assert held.key not in [e.task.key for e in events if isinstance(e, Started)]
+    run.join(100)
+    assert [e.task.key for e in events if isinstance(e, Done)][-1] == held.key
+
+
+def test_what_another_run_did_meanwhile_is_found(folder):
+    """Oracle: the results are put into the store between planning and carrying out."""
+    path = make(folder, 2, TOTAL)
+    other = Zoo.from_manifest(path).run(store=folder.root / "other").store
+
+    class Late(SerialExecutor):
+        def run(self, setup, tasks, emit):
+            for file in other.glob("total/*.h5"):
+                target = setup.store / "total" / file.name
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(file.read_bytes())
+            super().run(setup, tasks, emit)
+
+    events = []
+    result = Zoo.from_manifest(path).run(executor=Late(), on_event=events.append)
+    assert (result.done, result.skipped) == (0, 2)
+    assert sum(isinstance(e, Found) for e in events) == 2
