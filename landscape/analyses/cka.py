@@ -81,7 +81,8 @@ SCHEMA = Schema(
 
 def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context) -> Mapping[str, Any]:
     """One pass over the examples for all models; then the ratio and its jackknife."""
-    from landscape.core.similarity import Kernel, Policy, jackknife, zoo_hsic
+    from landscape.core.hsic import Kernel, jackknife
+    from landscape.core.similarity import Policy, zoo_hsic
 
     sums = zoo_hsic(
         problems,

@@ -33,7 +33,7 @@ class SimilarityParams(Params):
     )
     sample: int = Field(256, ge=8, le=2048, description="largest number of examples, shared by all")
     neighbours: int = Field(10, ge=1, description="nearest neighbours of each example (at most a half)")
-    variance: float = Field(0.99, gt=0.0, le=1.0, description="share of variance that SVCCA keeps")
+    variance: float = Field(0.99, gt=0.0, le=1.0, description="share of variance that SVCCA and PWCCA keep")
     tokens: Literal["flatten", "cls", "patch_mean"] = Field(
         "flatten", description="of token sequences: all entries, the first token, or the mean over the grid"
     )
@@ -49,7 +49,7 @@ class SimilarityParams(Params):
 UNITS, MODELS = ("unit_a", "unit_b"), ("model", "other")
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("unit_a", ("unit_a",), "model and layer: first of the pair", "", kind="str"),
         Variable("unit_b", ("unit_b",), "model and layer: second of the pair", "", kind="str"),
@@ -63,6 +63,7 @@ SCHEMA = Schema(
     variables=(
         Variable("procrustes", UNITS, "squared Procrustes distance at unit norm (0 to 2)"),
         Variable("svcca", UNITS, "mean canonical correlation of leading components"),
+        Variable("pwcca", UNITS, "the same weighted by what the correlated directions explain of unit_a"),
         Variable("rsa", UNITS, "rank correlation of distances between examples"),
         Variable("mutual_neighbours", UNITS, "share of nearest neighbours in common"),
         Variable("agreement", MODELS, "share of examples with the same predicted class"),
@@ -77,10 +78,13 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: Context) -> Mapping[str, Any]:
     """One forward pass of a shared sample; every measure from the Gram matrices."""
     from landscape.core import representations as measures
-    from landscape.core.similarity import Policy, zoo_grams
+    from landscape.core.similarity import Policy, zoo_sample
 
-    units, grams, outputs = zoo_grams(
+    examples = min(params.sample, next(iter(problems.values())).examples)
+    k = min(params.neighbours, examples // 2)
+    units, layers, outputs = zoo_sample(
         problems,
+        lambda features: measures.Representation.of(features.cpu().numpy(), params.variance, k),
         layers=params.layers,
         most_layers=params.most_layers,
         sample=params.sample,
@@ -88,15 +92,16 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
         seed=params.seed,
         progress=lambda fraction: context.progress(0.3 * fraction),
     )
-    examples = len(grams[0])
-    k = min(params.neighbours, examples // 2)
-    layers = [measures.Representation.of(gram, params.variance, k) for gram in grams]
     functions = (measures.procrustes, measures.svcca, measures.rsa, measures.mutual_neighbours)
-    between = {f.__name__: np.full((len(units),) * 2, np.nan) for f in functions}
+    between = {f.__name__: np.full((len(units),) * 2, np.nan) for f in (*functions, measures.pwcca)}
     for i, one in enumerate(layers):
         for j, two in enumerate(layers[: i + 1]):
             for f in functions:
                 between[f.__name__][[i, j], [j, i]] = f(one, two)
+            between["pwcca"][i, j], between["pwcca"][j, i] = (
+                measures.pwcca(one, two),
+                measures.pwcca(two, one),
+            )
         context.progress(0.3 + 0.7 * (i + 1) / len(layers))
     names, subjects = list(problems), list(problems.values())
     models = {
@@ -129,6 +134,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
 BETWEEN_LAYERS = (
     ("procrustes", "Procrustes distance", ColorAxis("squared distance", limits=(0.0, 2.0))),
     ("svcca", "SVCCA", ColorAxis("mean canonical correlation", limits=(0.0, 1.0))),
+    ("pwcca", "PWCCA", ColorAxis("weighted canonical correlation", limits=(0.0, 1.0))),
     ("rsa", "RSA", ColorAxis("rank correlation", limits=(-1.0, 1.0), kind="diverging")),
     ("mutual_neighbours", "Mutual nearest neighbours", ColorAxis("share in common", limits=(0.0, 1.0))),
 )
@@ -200,12 +206,13 @@ similarity = Analysis(
     name="similarity",
     title="Similarity by other measures",
     description=(
-        "Between layers: Procrustes distance (Ding et al. 2021), SVCCA (Raghu et al. 2017), representational"
+        "Between layers: Procrustes distance (Ding et al. 2021), SVCCA (Raghu et al. 2017), PWCCA (Morcos et"
+        " al. 2018: row unit_a against column unit_b is weighted by unit_a), representational"
         " similarity analysis (Kriegeskorte et al. 2008) and mutual nearest neighbours (Huh et al. 2024);"
-        " none sees a rotation or a scale of the features. Between models: agreement of predictions, their"
+        " none sees a scale of the features, and none but PWCCA a rotation. Between models: agreement of predictions, their"
         " Jensen-Shannon divergence, and the distance of weights of one architecture. All on one shared"
-        " sample of the inputs; SVCCA and Procrustes depend on its size, so compare equal sizes only, and"
-        " SVCCA tells little where components outnumber half the examples."
+        " sample of the inputs; SVCCA, PWCCA and Procrustes depend on its size, so compare equal sizes only;"
+        " the first two tell little where components outnumber half the examples."
     ),
     scope="group",
     params=SimilarityParams,

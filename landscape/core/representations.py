@@ -1,4 +1,4 @@
-"""Other measures of similarity, all from centred Gram matrices (n, n) of one shared sample."""
+"""Other measures of similarity, all from centred features (n, p) of one shared sample."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from scipy.stats import rankdata
 from landscape.core.problem import Problem
 
 __all__ = ["Representation", "agreement", "jensen_shannon"]
-__all__ += ["mutual_neighbours", "procrustes", "rsa", "svcca", "weight_distance"]
+__all__ += ["mutual_neighbours", "procrustes", "pwcca", "rsa", "svcca", "weight_distance"]
 
 Array = NDArray[np.float64]
+
+MOST_ENTRIES = 4096
+"""Of wider features evenly spaced entries weigh the correlations of `pwcca`, so that memory stays small."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +29,27 @@ class Representation:
         scores: Principal components' scores (n, r), scaled to Frobenius norm 1: the layer up to rotation
             and scale.
         directions: Orthonormal columns (n, k): the leading components that hold the share of variance.
+        loadings: Inner products (k, entries) of the directions with the features' entries.
         ranks: Ranks (n(n−1)/2,) of the distances between examples.
         neighbours: Which examples are among each one's k nearest (n, n), without itself.
     """
 
     scores: Array
     directions: Array
+    loadings: NDArray[np.float32]
     ranks: Array
     neighbours: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, gram: Array, variance: float = 0.99, k: int = 10) -> Representation:
-        """From the Gram matrix (n, n) of centred features.
+    def of(cls, features: Array, variance: float = 0.99, k: int = 10) -> Representation:
+        """From features (n, p) with their mean over examples taken off.
 
         Args:
-            gram: K.
-            variance: Share of variance that `svcca` keeps.
+            features: X.
+            variance: Share of variance that `svcca` and `pwcca` keep.
             k: Neighbours of each example.
         """
+        gram = features @ features.T
         values, vectors = np.linalg.eigh(gram)
         values, vectors = np.clip(values[::-1], 0.0, None), vectors[:, ::-1]
         total = values.sum()
@@ -56,7 +62,10 @@ class Representation:
         np.fill_diagonal(squares, np.inf)
         neighbours = np.zeros(gram.shape, dtype=bool)
         np.put_along_axis(neighbours, np.argsort(squares, axis=1, kind="stable")[:, :k], True, axis=1)
-        return cls(scores, vectors[:, :count], rankdata(upper), neighbours)
+        directions = vectors[:, :count]
+        step = -(-features.shape[1] // MOST_ENTRIES)
+        loadings = (directions.T @ features[:, ::step]).astype(np.float32)
+        return cls(scores, directions, loadings, rankdata(upper), neighbours)
 
 
 def procrustes(a: Representation, b: Representation) -> float:
@@ -67,6 +76,17 @@ def procrustes(a: Representation, b: Representation) -> float:
 def svcca(a: Representation, b: Representation) -> float:
     """Mean canonical correlation of the leading principal components (Raghu et al. 2017)."""
     return float(np.linalg.svd(a.directions.T @ b.directions, compute_uv=False).mean())
+
+
+def pwcca(a: Representation, b: Representation) -> float:
+    """Mean canonical correlation of leading components, weighted by what they explain of ``a``.
+
+    Morcos et al. (2018), section 3: the weight of the canonical variate h of ``a`` is Σ_j |⟨h, x_j⟩| over
+    the entries x_j of its features. Not symmetric, and unlike `svcca` it sees a rotation of ``a``.
+    """
+    left, correlations, _ = np.linalg.svd(a.directions.T @ b.directions, full_matrices=False)
+    weights = np.abs(left.T @ a.loadings).sum(1)
+    return float(weights @ correlations / weights.sum())
 
 
 def rsa(a: Representation, b: Representation) -> float:

@@ -1,4 +1,4 @@
-"""Similarity of representations: HSIC and CKA of every layer of every model, in one streaming pass."""
+"""Every layer of every model on the same inputs: HSIC of all pairs in one streaming pass, or a shared sample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import glob
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,30 +15,23 @@ from torch import Tensor
 
 from landscape.core.data import Batch, gather, tensors_in
 from landscape.core.features import tap
+from landscape.core.hsic import Estimator, Kernel, gram, hsic
 from landscape.core.layout import Layouts
 from landscape.core.problem import Problem
 from landscape.errors import InputError
 
 __all__ = [
-    "Estimator",
     "HsicSums",
-    "Kernel",
     "Policy",
-    "center",
     "check_same_inputs",
     "choose_layers",
-    "feature_cka",
-    "gram",
-    "jackknife",
-    "normalized",
     "plan_batches",
-    "u_center",
-    "zoo_grams",
     "zoo_hsic",
+    "zoo_sample",
 ]
 
 Array = NDArray[np.float64]
-Estimator = Literal["unbiased", "biased"]
+T = TypeVar("T")
 
 JACKKNIFE_BLOCKS = 20  # batches are pooled into at most so many, so that memory does not grow with the data
 
@@ -77,89 +70,6 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """The similarity of two examples within one layer.
-
-    Attributes:
-        name: ``linear``: ⟨x, y⟩; ``rbf``: exp(−‖x − y‖²/2σ²).
-        bandwidth: σ as a multiple of the median distance within the batch.
-    """
-
-    name: Literal["linear", "rbf"] = "linear"
-    bandwidth: float = 1.0
-
-
-def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
-    """The Gram matrix (n, n) of features (n, p), whose batch mean is taken off first.
-
-    HSIC does not see the mean, but single precision does: a mean much larger than the spread would leave
-    nothing of it. The RBF form is taken in float64 and less 1, which centring removes anyway, so that
-    large σ lose nothing.
-    """
-    if kernel is None or kernel.name == "linear":
-        x = features - features.mean(0)
-        return x @ x.T
-    x = features.double()
-    x = x - x.mean(0)
-    inner = x @ x.T
-    norms = inner.diagonal()
-    squares = (norms[:, None] + norms - 2.0 * inner).clamp(min=0.0)  # rounding may leave −ε
-    apart = squares[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
-    sigma2 = kernel.bandwidth**2 * apart.median()
-    return torch.expm1(squares / (-2.0 * sigma2))
-
-
-def u_center(K: Tensor) -> Tensor:
-    """U-centred matrices Ã (..., n, n): ⟨Ã, B̃⟩/(n(n−3)) is the unbiased HSIC₁.
-
-    Song et al. (2012); Székely & Rizzo (2014). With m = rowsum/(n−2) − total/(2(n−1)(n−2)) of the matrix
-    without its diagonal, m is taken off rows and columns; the diagonal is zero.
-    """
-    n = K.shape[-1]
-    K = K.clone()
-    K.diagonal(dim1=-2, dim2=-1).zero_()
-    rows = K.sum(-1)
-    mean = rows / (n - 2) - rows.sum(-1, keepdim=True) / (2 * (n - 1) * (n - 2))
-    K -= mean[..., :, None] + mean[..., None, :]
-    K.diagonal(dim1=-2, dim2=-1).zero_()
-    return K
-
-
-def center(K: Tensor) -> Tensor:
-    """HKH (..., n, n), H = I − 11ᵀ/n: ⟨HKH, HLH⟩/(n−1)² is the biased HSIC₀ (Gretton et al. 2005)."""
-    rows = K.mean(-1)
-    return K - rows[..., :, None] - rows[..., None, :] + rows.mean(-1)[..., None, None]
-
-
-def _hsic(grams: Tensor, estimator: Estimator) -> Array:
-    """HSIC (L, L) between Gram matrices (L, n, n) of the same n examples, in float64."""
-    n = grams.shape[-1]
-    if estimator == "unbiased":
-        V, scale = u_center(grams.double()).flatten(1), n * (n - 3)
-    else:
-        V, scale = center(grams.double()).flatten(1), (n - 1) ** 2
-    hsic: Array = (V @ V.T / scale).cpu().numpy()
-    return hsic
-
-
-def feature_cka(
-    x: Tensor, y: Tensor, *, estimator: Estimator = "unbiased", kernel: Kernel | None = None
-) -> float:
-    """CKA of two sets of features (n, p) and (n, q) of the same n examples, as one batch.
-
-    Kornblith et al. (2019), equation 6; unbiased as in Nguyen et al. (2021), equation 3. Not clamped: the
-    unbiased form may be slightly negative.
-
-    Example:
-        >>> x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
-        >>> round(feature_cka(x, 3.0 * x + 10.0), 6)
-        1.0
-    """
-    grams = torch.stack([gram(f, kernel) for f in (x, y)])
-    return float(normalized(_hsic(grams, estimator))[0, 1])
-
-
-@dataclass(frozen=True)
 class HsicSums:
     """HSIC between all units, summed over batches.
 
@@ -174,33 +84,6 @@ class HsicSums:
     outputs: list[int]
     blocks: Array
     batches: int
-
-
-def normalized(hsic: Array) -> Array:
-    """CKA (..., L, L) from HSIC (..., L, L); NaN where a unit's own HSIC is not positive. Not clamped."""
-    own = np.diagonal(hsic, axis1=-2, axis2=-1)
-    with np.errstate(invalid="ignore"):
-        scale = np.sqrt(np.where(own > 0, own, np.nan))
-    ratio: Array = hsic / (scale[..., :, None] * scale[..., None, :])
-    return ratio
-
-
-def jackknife(blocks: Array) -> tuple[Array, Array]:
-    """CKA (L, L) of summed HSIC (blocks, L, L), and its standard error by leaving out one block at a time.
-
-    With a single block there is no error to be had: NaN.
-    """
-    total = blocks.sum(0)
-    count = len(blocks)
-    if count < 2:
-        return normalized(total), np.full_like(total, np.nan)
-    mean, squares = np.zeros_like(total), np.zeros_like(total)
-    for index, block in enumerate(blocks):  # Welford: no second array of all blocks
-        value = normalized(total - block)
-        step = value - mean
-        mean += step / (index + 1)
-        squares += step * (value - mean)
-    return normalized(total), np.sqrt((count - 1) / count * squares)
 
 
 def check_same_inputs(problems: Mapping[str, Problem]) -> None:
@@ -332,13 +215,14 @@ def zoo_hsic(
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
-        blocks[index % len(blocks)] += _hsic(grams, estimator)
+        blocks[index % len(blocks)] += hsic(grams, estimator)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
 
 @torch.no_grad()
-def zoo_grams(
+def zoo_sample(
     problems: Mapping[str, Problem],
+    reduce: Callable[[Tensor], T],
     *,
     layers: Iterable[str] = ("*",),
     most_layers: int = 8,
@@ -346,11 +230,12 @@ def zoo_grams(
     policy: Policy | None = None,
     seed: int = 0,
     progress: Callable[[float], None] = lambda fraction: None,
-) -> tuple[list[tuple[str, str]], list[Array], list[Array | None]]:
-    """Gram matrices of all layers of all models on one shared sample of the inputs.
+) -> tuple[list[tuple[str, str]], list[T], list[Array | None]]:
+    """All layers of all models on one shared sample of the inputs, each reduced as it fires.
 
     Args:
         problems: The models, by name, on the same inputs.
+        reduce: What to keep of a layer's features (n, p), float64, with their mean over examples taken off.
         layers: Globs over module names, the same for all models.
         most_layers: See `choose_layers`.
         sample: Largest number of examples n, taken by the seed.
@@ -359,8 +244,8 @@ def zoo_grams(
         progress: Called with the finished fraction.
 
     Returns:
-        (model, layer) of each unit; the Gram matrix (n, n) of its centred features, float64; and each
-        model's output (n, C), ``None`` if it is no such matrix.
+        (model, layer) of each unit; what is kept of each; and each model's output (n, C), ``None`` if it is
+        no such matrix.
 
     Raises:
         InputError: As `zoo_hsic`.
@@ -370,24 +255,25 @@ def zoo_grams(
     total = next(iter(problems.values())).examples
     examples = torch.cat(plan_batches(total, total, seed))[:sample]
     units: list[tuple[str, str]] = []
-    grams: list[Array] = []
+    kept: list[T] = []
     outputs: list[Array | None] = []
     for number, (model, problem) in enumerate(problems.items()):
         names = choose_layers(problem, patterns, most_layers)
         rows = {(model, name): len(units) + row for row, name in enumerate(names)}
         units += [(model, name) for name in names]
-        found: dict[int, Array] = {}
+        found: dict[int, T] = {}
 
-        def keep(features: Tensor, row: int, found: dict[int, Array] = found) -> None:
-            found[row] = gram(features.double()).cpu().numpy()
+        def keep(features: Tensor, row: int, found: dict[int, T] = found) -> None:
+            features = features.double()
+            found[row] = reduce(features - features.mean(0))
 
         batch = gather(problem.batches, examples)
         output = _run(problem, batch, model, names, rows, policy, Layouts(policy.prefix_tokens), keep)
-        grams += [found[row] for row in sorted(found)]
+        kept += [found[row] for row in sorted(found)]
         fits = isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2
         outputs.append(output.double().cpu().numpy() if fits else None)
         progress((number + 1) / len(problems))
-    return units, grams, outputs
+    return units, kept, outputs
 
 
 def _takes_channels_last(problem: Problem) -> bool:

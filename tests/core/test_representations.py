@@ -15,6 +15,7 @@ from landscape.core.representations import (
     jensen_shannon,
     mutual_neighbours,
     procrustes,
+    pwcca,
     rsa,
     svcca,
     weight_distance,
@@ -35,7 +36,7 @@ def related():
 
 
 def of(x, **options):
-    return Representation.of(x @ x.T, **options)
+    return Representation.of(x, **options)
 
 
 @pytest.mark.parametrize(("measure", "same"), MEASURES.items())
@@ -61,6 +62,37 @@ def test_svcca_is_cca_by_qr():
     x, y = related()
     cosines = np.cos(scipy.linalg.subspace_angles(x, y))
     assert svcca(of(x, variance=1.0), of(y, variance=1.0)) == pytest.approx(cosines.mean(), rel=1e-6)
+
+
+def test_pwcca_is_the_paper_s_by_qr():
+    """Oracle: CCA by QR of both features in NumPy; variates of x, and their weights over its columns."""
+    x, y = related()
+    qx, qy = np.linalg.qr(x)[0], np.linalg.qr(y)[0]
+    left, correlations, right = np.linalg.svd(qx.T @ qy, full_matrices=False)
+    for one, two, variates in ((x, y, qx @ left), (y, x, qy @ right.T)):
+        weights = np.array([sum(abs(h @ column) for column in one.T) for h in variates.T])
+        oracle = (weights * correlations).sum() / weights.sum()
+        assert pwcca(of(one, variance=1.0), of(two, variance=1.0)) == pytest.approx(oracle, rel=1e-6)
+
+
+def test_pwcca_sees_no_scale_and_no_invertible_map_of_the_other():
+    """Oracle: invariances of canonical correlation; the weights depend on the first side alone."""
+    x, y = related()
+    value = pwcca(of(x, variance=1.0), of(y, variance=1.0))
+    mixed = y @ np.random.default_rng(3).normal(size=(8, 8))
+    assert pwcca(of(5.0 * x, variance=1.0), of(mixed, variance=1.0)) == pytest.approx(value, rel=1e-5)
+    assert pwcca(of(x, variance=1.0), of(x @ np.diag([1, 2, 3, 4, 5, 6.0]), variance=1.0)) == pytest.approx(
+        1.0
+    )
+
+
+def test_pwcca_weighs_what_is_shared():
+    """Oracle: a strong shared direction beside weak unshared ones: near 1, where the plain mean is low."""
+    shared = features(0, n=400, p=1)
+    x = np.concatenate([shared, 0.01 * features(1, n=400, p=5)], 1)
+    y = np.concatenate([shared, features(2, n=400, p=5)], 1)
+    a, b = of(x, variance=1.0), of(y, variance=1.0)
+    assert pwcca(a, b) > 0.9 > 0.4 > svcca(a, b)
 
 
 def test_rsa_is_scipys():
