@@ -83,7 +83,7 @@ def test_two_runs_at_once_do_each_task_once(folder, tmp_path):
 
 
 def test_a_claim_ends_with_its_process(folder):
-    """Oracle: while the first process is within a task nobody else gets it; when it was killed, anybody does."""
+    """Oracle: while a process is within a task nobody else gets it; when it was killed, anybody does."""
     path = make(folder, 3, f"{TOTAL}\nsleep_s = 60")
     store = folder.root / "results"
     first = start(path)
