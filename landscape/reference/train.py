@@ -108,9 +108,10 @@ def train(
             random in every epoch, repeating its border; ``"crop_flip"`` moves by up to 4 pixels into
             zeros and mirrors left and right every second time, as is usual for CIFAR; None changes
             nothing.
-        label_noise: Fraction of the training labels drawn anew from all classes, once for all epochs;
-            see `landscape.reference.data.noisy_labels`.
-        data_fraction: Fraction of the training examples that is used, the first of a random order.
+        label_noise: Fraction of the training labels drawn anew from all classes, once for all epochs
+            and the same for every `seed`, as `landscape.reference.data.noisy_labels` does.
+        data_fraction: Fraction of the training examples that is used, the first of a random order,
+            the same for every `seed`.
         keep: Epochs whose weights are kept too, as ``<stem>-epoch<n>.safetensors`` beside `path`;
             0 stands for the initial weights.
         on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
@@ -143,7 +144,7 @@ def train(
     options = {"label_noise": (label_noise, 0.0), "data_fraction": (data_fraction, 1.0)}
     settings |= {name: value for name, (value, usual) in options.items() if value != usual}
     _check(settings, data, test_data, keep)
-    data = _corrupted(data, label_noise, data_fraction, seed)
+    data = _corrupted(data, label_noise, data_fraction)
     identity = _as_json(
         {
             "settings": settings,
@@ -315,15 +316,15 @@ def _crop(padded: Tensor, margin: int, generator: torch.Generator) -> Tensor:
     return padded[examples, channels, rows, columns]
 
 
-def _corrupted(data: Data, label_noise: float, fraction: float, seed: int) -> Data:
+def _corrupted(data: Data, label_noise: float, fraction: float) -> Data:
     """The share of the examples that is used, with the labels that are used."""
     inputs, labels = data
     if fraction != 1.0:
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(0)
         rows = torch.randperm(len(labels), generator=generator)[: max(1, round(fraction * len(labels)))]
         inputs, labels = inputs[rows], labels[rows]
     if label_noise:
-        labels = noisy_labels(labels, label_noise, seed)
+        labels = noisy_labels(labels, label_noise)
     return inputs, labels
 
 

@@ -204,7 +204,7 @@ def _manifest(
         "[analyses.density]": {"examples": 64, "outliers": 5, "probes": 2, "steps": 20},
         "[analyses.structure]": {
             "models": [f"{r.group}-s{first}" for r in recipes],
-            "examples": 64,
+            "examples": 48,
             "k": 5 if quick else 10,
             "tol": 1e-3,
             "samples": 6,
@@ -214,7 +214,7 @@ def _manifest(
             "radii": [0.1, 0.2, 0.5],
             "ascent_steps": 3,
         },
-        "[analyses.batch_spectra]": {"fraction": 0.1 if quick else 0.2, "search": False},
+        "[analyses.batch_spectra]": {"fraction": 0.1 if quick else 0.15, "search": False},
         "[analyses.line]": {"steps": 21},
         "[analyses.surface]": {
             "models": [f"{r.group}-s{first}" for r in recipes],

@@ -119,3 +119,11 @@ def test_noisy_labels_change_as_many_as_they_say():
 def test_noisy_labels_refuse_what_is_no_fraction():
     with pytest.raises(InputError, match="fraction"):
         noisy_labels(torch.arange(3), 1.1)
+
+
+def test_digits_with_label_noise():
+    """Oracle: the clean digits, their labels changed by `noisy_labels`."""
+    images, labels = digits("train", 200)
+    noisy_images, noisy = digits("train", 200, label_noise=0.5)
+    assert torch.equal(images, noisy_images)
+    assert torch.equal(noisy, noisy_labels(labels, 0.5, classes=10))

@@ -3,9 +3,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from landscape.errors import InputError
 from landscape.reference import datasets
+from landscape.reference.data import noisy_labels
 
 
 class FakeCifar:
@@ -17,6 +19,7 @@ class FakeCifar:
         n = 5 if train else 3
         self.data = np.arange(n * 32 * 32 * 3, dtype=np.int64).reshape(n, 32, 32, 3).astype(np.uint8)
         self.targets = list(range(n))
+        self.classes = [f"class {i}" for i in range(10)]
 
 
 @pytest.fixture
@@ -38,6 +41,7 @@ def test_cifar_is_channels_first_and_standardised(torchvision, load, scale):
         want = (pixels[2, 7, 9, channel] / 255 - scale[0][channel]) / scale[1][channel]
         assert images[2, channel, 7, 9].item() == pytest.approx(want, rel=1e-5)
     assert len(load("here", "test")[1]) == 3
+    assert torch.equal(load("here", label_noise=1.0)[1], noisy_labels(torch.arange(5), 1.0, classes=10))
 
 
 def test_missing_data_and_splits_are_named(torchvision):

@@ -1,0 +1,286 @@
+"""What the studies share: sizes, training in parallel, analyses through a zoo, figures and verdicts."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+import landscape
+from landscape.figure import FigureSpec
+from landscape.reference import claims as verdicts
+from landscape.reference.parallel import run_all
+from landscape.reference.train import TrainResult, train
+from landscape.reference.zoo import Recipe
+from landscape.store import read_contents
+from landscape.zoo.builders import resolve
+from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec
+
+__all__ = ["Data", "Options", "Study", "Trained", "by_seed", "load", "mixed", "options"]
+
+HERE = Path(__file__).parent  # builders of the studies are imported from here
+DIGITS = "landscape.reference.data:digits"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the examples of a study come from.
+
+    Attributes:
+        train: Builder of the training examples.
+        test: Builder of the held-out examples.
+    """
+
+    train: Builder
+    test: Builder
+
+    @classmethod
+    def digits(cls, count: int, test: int, size: int = 28, label_noise: float = 0.0) -> Data:
+        """Real digits that an installed package ships."""
+        noise = {"label_noise": label_noise} if label_noise else {}
+        return cls(
+            Builder(DIGITS, {"split": "train", "count": count, "size": size, **noise}),
+            Builder(DIGITS, {"split": "test", "count": test, "size": size}),
+        )
+
+    @classmethod
+    def cifar(cls, classes: int, root: Path, label_noise: float = 0.0) -> Data:
+        """CIFAR-10 or CIFAR-100 in a folder of the user's."""
+        name = f"landscape.reference.datasets:cifar{classes}"
+        noise = {"label_noise": label_noise} if label_noise else {}
+        return cls(
+            Builder(name, {"root": str(root), "split": "train", **noise}),
+            Builder(name, {"root": str(root), "split": "test"}),
+        )
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        size: ``quick``, ``default`` or ``full``.
+        out: Folder of results; a run that was stopped goes on from there.
+        checkpoints: Folder of the trained weights; those that fit are used, the others are trained.
+        figures: Folder of the pictures.
+        seeds: Training seeds.
+        jobs: Processes.
+        device: Where to train and analyse; None for the CPU.
+        data: Folder of CIFAR, for ``full``.
+    """
+
+    size: str
+    out: Path
+    checkpoints: Path
+    figures: Path
+    seeds: tuple[int, ...]
+    jobs: int
+    device: str | None
+    data: Path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model of a study."""
+
+    name: str
+    recipe: Recipe
+    seed: int
+    path: Path
+    result: TrainResult
+
+    def spec(self) -> ModelSpec:
+        """The model as a zoo knows it."""
+        builder = Builder(self.recipe.builder_name, dict(self.recipe.kwargs))
+        return ModelSpec(
+            self.name,
+            self.path,
+            self.path.name,
+            builder,
+            self.recipe.group,
+            self.seed,
+            dict(self.recipe.tags),
+            self.result.metrics(),
+        )
+
+
+def options(name: str, summary: str) -> Options:
+    """Read the command line of a study."""
+    parser = argparse.ArgumentParser(description=summary)
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="a few minutes; for tests, not for findings")
+    sizes.add_argument("--full", action="store_true", help="the paper's setting on CIFAR; needs a GPU")
+    parser.add_argument("--out", type=Path, help=f"default: landscape-studies/{name}-SIZE")
+    parser.add_argument("--checkpoints", type=Path, help="default: OUT/checkpoints")
+    parser.add_argument("--figures", type=Path, help="default: OUT/figures")
+    parser.add_argument("--seeds", type=int, default=3, help="number of training seeds")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--device", help="such as cuda:0")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of CIFAR, for --full")
+    given = parser.parse_args()
+    size = "quick" if given.quick else "full" if given.full else "default"
+    out = given.out or Path("landscape-studies") / f"{name}-{size}"
+    return Options(
+        size,
+        out,
+        given.checkpoints or out / "checkpoints",
+        given.figures or out / "figures",
+        tuple(range(given.seeds)),
+        given.jobs,
+        given.device,
+        given.data,
+    )
+
+
+@dataclass
+class Study:
+    """One run of a study.
+
+    Attributes:
+        name: Begins the names of its files.
+        options: What the command line says.
+        claims: Verdicts so far.
+        failures: Sentences of analyses that failed.
+    """
+
+    name: str
+    options: Options
+    claims: list[verdicts.Claim] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    def say(self, text: str) -> None:
+        """Tell the user what goes on."""
+        print(f"[{time.perf_counter() - self.began:6.0f} s] {text}", flush=True)
+
+    def train(self, recipes: Sequence[Recipe], data: Data, folder: str = "") -> list[Trained]:
+        """Train every recipe with every seed, or find that it is done."""
+        o = self.options
+        home = o.checkpoints / folder if folder else o.checkpoints
+        wanted = [(recipe, seed) for recipe in recipes for seed in o.seeds]
+        self.say(f"training {len(wanted)} models")
+        shares = [wanted[i :: o.jobs] for i in range(min(o.jobs, len(wanted)))]  # one process for many models
+        done = run_all(_train, [(share, home, data, o.device) for share in shares], jobs=o.jobs)
+        found = sorted((m for part in done for m in part), key=lambda m: wanted.index((m.recipe, m.seed)))
+        worst = min(found, key=lambda t: t.result.train_accuracy)
+        self.say(f"trained; least training accuracy {worst.result.train_accuracy:.3f} ({worst.name})")
+        return found
+
+    def analyse(
+        self,
+        label: str,
+        models: Sequence[Trained],
+        data: Builder,
+        sections: Sequence[SectionSpec],
+        settings: Settings | None = None,
+    ) -> dict[str, dict[str, xr.Dataset]]:
+        """Run analyses over models; results go to ``OUT/results/<label>``, one file per task.
+
+        Returns:
+            Results by label of the section and name of the subject.
+        """
+        o = self.options
+        spec = ZooSpec(
+            f"{self.name}: {label}",
+            HERE,
+            tuple(m.spec() for m in models),
+            data,
+            settings or Settings(device=o.device),
+            tuple(sections),
+        )
+        store = o.out / "results" / label
+        self.say(f"analysing {len(models)} models: {', '.join(s.label for s in sections)}")
+        run = landscape.Zoo(spec).run(store=store, jobs=o.jobs)
+        self.say(f"{label}: {run.done} tasks done, {run.skipped} done before, {len(run.failed)} failed")
+        for failure in run.failed:
+            self.failures.append(f"{failure.label} of {failure.model}: {failure.error}")
+            self.say(f"  failed: {self.failures[-1]}")
+        return {section.label: section.results for section in read_contents(store).sections}
+
+    def save(self, ds: xr.Dataset, name: str) -> None:
+        """Write a result of the study as a whole: ``OUT/<name>.h5``."""
+        landscape.save(ds, self.options.out / f"{name}.h5")
+
+    def draw(self, results: Mapping[str, xr.Dataset] | FigureSpec, *only: str, tag: str = "") -> None:
+        """Draw figures of results on shared axes: all, or those of these names."""
+        self.options.figures.mkdir(parents=True, exist_ok=True)
+        for spec in landscape.plot.figures_of(results):
+            if not only or spec.name in only:
+                label = f"{tag}_{spec.name}" if tag else spec.name
+                path = self.options.figures / f"{self.name}_{label}.png"
+                landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
+
+    def judge(self, claim: verdicts.Claim) -> None:
+        """Take down a verdict; a quick run decides nothing."""
+        if self.options.size == "quick":
+            claim = replace(claim, verdict="not at this scale")
+        self.claims.append(claim)
+        self.say(f"{claim.verdict}: {claim.claim} ({claim.effect:+.3g})")
+
+    def finish(self) -> None:
+        """Write ``OUT/claims.h5`` and ``OUT/claims.md``."""
+        columns = verdicts.rows(self.claims)
+        table = xr.Dataset({name: ("claim_number", column) for name, column in columns.items()})
+        table.attrs |= {"study": self.name, "size": self.options.size, "seeds": len(self.options.seeds)}
+        landscape.save(table, self.options.out / "claims.h5")
+        text = verdicts.markdown(self.claims)
+        if self.failures:
+            text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
+        (self.options.out / "claims.md").write_text(text, "utf-8")
+        self.say(f"wrote {self.options.out / 'claims.md'}\n\n{text}")
+
+
+def by_seed(models: Sequence[Trained], group: str, number: Callable[[Trained], float]) -> list[float]:
+    """A number of every model of a group, in order of its seed."""
+    chosen = sorted((m for m in models if m.recipe.group == group), key=lambda m: m.seed)
+    return [number(m) for m in chosen]
+
+
+def load(data: Builder) -> Any:
+    """The examples of a builder."""
+    return resolve(data.reference, HERE, "data builder")(**data.kwargs)
+
+
+def mixed(reference: str, kwargs: Mapping[str, Any], alpha: float = 16.0, seed: int = 0) -> Any:
+    """Data builder: inputs λx + (1−λ)x′ of random pairs of examples, λ ~ Beta(alpha, alpha), as in mixup.
+
+    Labels are those of x; similarity of outputs does not look at them.
+    """
+    x, y = load(Builder(reference, kwargs))
+    rng = np.random.default_rng(seed)
+    share = torch.from_numpy(rng.beta(alpha, alpha, len(x))).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+    return share * x + (1 - share) * x[torch.from_numpy(rng.permutation(len(x)))], y
+
+
+def _train(
+    wanted: Sequence[tuple[Recipe, int]],
+    folder: Path,
+    data: Data,
+    device: str | None,
+    report: Callable[..., None],
+) -> list[Trained]:
+    """Train some models, one after the other, in a process of its own."""
+    torch.set_num_threads(1)
+    examples, held_out = load(data.train), load(data.test)
+    trained = []
+    for recipe, seed in wanted:
+        name = f"{recipe.group}-s{seed}"
+        path = folder / f"{name}.safetensors"
+        result = train(
+            recipe.build(seed).to(device or "cpu"),
+            examples,
+            held_out,
+            path=path,
+            seed=seed,
+            note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
+            **recipe.training,
+        )
+        trained.append(Trained(name, recipe, seed, path, result))
+    return trained
