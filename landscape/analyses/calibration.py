@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.figure import Axis, Bars, FigureSpec, Line, Points, Series
+from landscape.errors import InputError
+from landscape.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series
 from landscape.registry import Analysis, Context, Cost, Metric, Params, series
 from landscape.schema import Schema, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.core.calibration import Predictions
     from landscape.core.problem import Problem
 
 
@@ -25,6 +27,12 @@ class CalibrationParams(Params):
     thresholds: int = Field(20, ge=2, description="number of confidence thresholds, evenly from 0")
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over examples for the intervals")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    ood_data: str = Field(
+        "",
+        pattern=r"^$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="package.module:function that returns data of another distribution, to be told apart;"
+        " none = no such scores, unless data are given as the input ood",
+    )
 
 
 NATS = "nats/example"
@@ -59,7 +67,7 @@ def _bins(prefix: str, dim: str, kind: str) -> tuple[Variable, ...]:
 
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("bin", ("bin",), "upper edge of the bin of equal width"),
         Variable("mass_bin", ("mass_bin",), "index of the bin of equally many examples", "", kind="int"),
@@ -82,6 +90,11 @@ SCHEMA = Schema(
         Variable("temperature", (), "temperature of least NLL on this very data"),
         Variable("nll_at_temperature", (), "mean NLL at that temperature", NATS),
         Variable("ece_at_temperature", (), "expected calibration error at that temperature"),
+        Variable("ood_auroc_confidence", (), "AUROC of confidence against other data; NaN without any"),
+        Variable("ood_auroc_confidence_se", (), "standard error of ood_auroc_confidence (DeLong)"),
+        Variable("ood_auroc_entropy", (), "AUROC of low entropy against other data; NaN without any"),
+        Variable("ood_auroc_entropy_se", (), "standard error of ood_auroc_entropy (DeLong)"),
+        Variable("ood_examples", (), "number of examples of the other data", kind="int"),
         Variable("example_nll", ("example",), "negative log-likelihood per example", NATS),
         Variable("example_confidence", ("example",), "probability of the most probable class"),
         Variable("example_correct", ("example",), "1 where the most probable class is the true one"),
@@ -134,6 +147,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
     temperature = optimal_temperature(predictions)
     # a limit stands for 0 and ∞, where the logits would be no numbers
     scaled = predictions.scaled(float(np.clip(temperature, 1e-6, 1e6)))
+    data |= _detection(problem, predictions, params, context)
     context.progress(1.0)
     return {
         **data,
@@ -154,6 +168,29 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "example_correct": correct,
         "example_entropy": predictions.entropy,
     }
+
+
+def _detection(
+    problem: Problem, predictions: Predictions, params: CalibrationParams, context: Context
+) -> dict[str, Any]:
+    """How well confidence and entropy tell other data from the problem's."""
+    from landscape.core.detection import auroc, load_data, predict_other
+
+    given = context.inputs.get("ood")
+    if given is not None and params.ood_data:
+        raise InputError("calibration takes either the input ood or the option ood_data, not both.")
+    if given is None and params.ood_data:
+        given = load_data(params.ood_data)
+    names = ("ood_auroc_confidence", "ood_auroc_entropy")
+    if given is None:
+        missing = {key: np.nan for name in names for key in (name, f"{name}_se")}
+        return {**missing, "ood_examples": 0}
+    other = predict_other(problem, given)
+    data: dict[str, Any] = {"ood_examples": len(other.labels)}
+    pairs = (predictions.confidence, other.confidence), (-predictions.entropy, -other.entropy)
+    for name, (inside, outside) in zip(names, pairs, strict=True):
+        data[name], data[f"{name}_se"] = auroc(inside, outside)
+    return data
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -221,7 +258,25 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         ("brier", "Brier score", Axis("Brier score")),
     ):
         figures.append(_by_model(datasets, name, title, axis))
-    return figures
+    tested = {label: ds for label, ds in datasets.items() if int(ds["ood_examples"])}
+    return [*figures, _detection_by_model(tested)] if tested else figures
+
+
+def _detection_by_model(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
+    """AUROC of confidence for the models that were shown other data."""
+    marks: list[Any] = [Guide(y=0.5, label="chance")]
+    for place, (label, ds) in enumerate(datasets.items()):
+        value, se = float(ds["ood_auroc_confidence"]), float(ds["ood_auroc_confidence_se"])
+        marks.append(Points([place], [value], series(label, ds), [1.96 * se]))
+    return FigureSpec(
+        "ood_auroc",
+        "Detection of data of another distribution by model",
+        Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
+        Axis("AUROC of confidence", limits=(0.0, 1.02)),
+        tuple(marks),
+        "Probability that the model is more confident of an example of its own data than of one of the other"
+        " data, ties counting a half. Bars: 95 % interval (DeLong).",
+    )
 
 
 def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: Axis) -> FigureSpec:
@@ -254,6 +309,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("NLL", float(ds["nll"]), NATS, "mean negative log-likelihood"),
         Metric("Brier", float(ds["brier"]), "1", "mean Brier score, summed over classes"),
         Metric("ECE", float(ds["ece"]), "1", "expected calibration error, equal-width bins"),
+        Metric("OOD AUROC", float(ds["ood_auroc_confidence"]), "1", "AUROC of confidence against other data"),
         Metric("temperature", float(ds["temperature"]), "1", "temperature of least NLL on this very data"),
     ]
 
@@ -268,7 +324,9 @@ calibration = Analysis(
         " averages weigh examples. Intervals: bootstrap over examples with the bins kept; Wilson intervals"
         " for shares in bins. The optimal temperature is found on the same data and is information, not a"
         " correction: 0 means that every answer is right, infinity that the uniform distribution is best."
-        " Calibration errors are biased upwards on few examples."
+        " Calibration errors are biased upwards on few examples. Given data of another distribution (option"
+        " ood_data or input ood), the area under the ROC curve of telling them apart by confidence"
+        " (Hendrycks & Gimpel 2017) and by entropy, with standard errors by DeLong et al. (1988)."
     ),
     scope="checkpoint",
     params=CalibrationParams,
@@ -277,4 +335,5 @@ calibration = Analysis(
     plots=plots,
     summary=summary,
     cost=lambda params: Cost(forwards=1.0),
+    inputs=("ood",),
 )

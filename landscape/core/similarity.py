@@ -1,4 +1,4 @@
-"""Every layer of every model on the same inputs: HSIC of all pairs in one streaming pass, or a shared sample."""
+"""Every layer of every model on the same inputs: HSIC of all pairs in one pass, or a shared sample."""
 
 from __future__ import annotations
 
