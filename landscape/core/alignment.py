@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from landscape.core.data import tensors_in
+from landscape.core.data import Batch, tensors_in
 from landscape.core.feature_matching import match_activations
 from landscape.core.matching import inner, match_weights, trees
 from landscape.core.replica import private_copy
@@ -19,6 +20,9 @@ from landscape.errors import InputError, suggest
 __all__ = ["Alignment", "Method", "align"]
 
 Method = Literal["weights", "activations"]
+
+
+_FEW = 2
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def align(
         raise InputError("align needs at least one batch of inputs.")
     module = _copy_of(model)
     a, b = _state(module, a, "a"), _state(module, b, "b")
-    symmetry = find_symmetry(module, batches[0], forward=forward)
+    symmetry = _symmetry_of(module, batches[0], forward)
     names = [n for n, p in module.named_parameters() if _moves(symmetry, n) and p.is_floating_point()]
     pa, pb = ({n: s[n].detach().cpu() for n in names} for s in (a, b))
     if method == "weights":
@@ -126,6 +130,17 @@ def _copy_of(model: nn.Module) -> nn.Module:
     if first is None:
         raise InputError(f"{type(model).__name__} has no parameters to align.")
     return private_copy(model, (), first.device, None).eval()
+
+
+def _symmetry_of(module: nn.Module, batch: Any, forward: Forward | None) -> Symmetry:
+    """The groups, from two examples where the batch can be cut: traced passes are slow."""
+    sizes = {tuple(tensor.shape[:1]) for _, tensor in tensors_in(batch)}
+    size = max((n for shape in sizes for n in shape), default=0)
+    if len(sizes) == 1 and size > _FEW:
+        with suppress(InputError):  # inputs whose first axis is not that of the examples
+            few = Batch(batch, batch, None, size).split(_FEW)[0].raw
+            return find_symmetry(module, few, forward=forward)
+    return find_symmetry(module, batch, forward=forward)
 
 
 def _state(module: nn.Module, given: Mapping[str, Tensor], which: str) -> dict[str, Tensor]:

@@ -149,7 +149,7 @@ class _Observer:
     ) -> None:
         self._module, self._symmetry, self._states = module, symmetry, states
         self._batches, self._forward = batches, forward
-        self._features = {_shapes(batches[0]): symmetry.features}
+        self._features: dict[tuple[tuple[int, ...], ...], tuple[Feature, ...]] = {}
 
     def moments(self, forest: Sequence[tuple[int, ...]], known: Motion) -> dict[_Place, _Moments]:
         """Moments of the features of some trees, where the other groups they stand on are fixed or known."""
@@ -173,7 +173,7 @@ class _Observer:
         return found
 
     def _features_of(self, batch: Any) -> tuple[Feature, ...]:
-        """The features of a batch, traced again where its shapes are new."""
+        """The features of a batch, traced where its shapes are new."""
         shapes = _shapes(batch)
         if shapes not in self._features:
             again = find_symmetry(self._module, batch, forward=self._forward)

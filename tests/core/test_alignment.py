@@ -459,3 +459,23 @@ def test_unfit_arguments_are_refused(change, message):
         arguments[name] = {**arguments[name], **value} if isinstance(value, dict) and value else value
     with pytest.raises(InputError, match=message):
         align(model, **arguments)
+
+
+def test_examples_need_not_come_first():
+    """Oracle: the copy permuted by hand; two steps of five alone would not fit the positions."""
+
+    class StepsFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.position = nn.Parameter(torch.randn(5, 1, 4))
+            self.body = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
+
+        def forward(self, x):
+            return self.body(x + self.position).mean(0)
+
+    model = build(StepsFirst)
+    permuted = state_of(model)
+    reorder(permuted, [("body.0.weight", 0), ("body.0.bias", 0), ("body.2.weight", 1)], order(6, 1))
+    x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    for method in METHODS:
+        check_recovered(model, x, permuted, method)
