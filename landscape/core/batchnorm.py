@@ -92,27 +92,58 @@ def channel_moments(x: Tensor, axis: int = 1) -> ChannelMoments:
 
 @torch.no_grad()
 def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNorm, ChannelMoments]:
-    """Moments of each layer's inputs; a layer that the model never calls has none."""
+    """Moments of each layer's inputs; a layer that the model never calls has none.
+
+    Each layer takes the moments of the batch anyway, to normalise by them: they are read off its running
+    statistics, which a momentum of 1 makes those of the last batch.
+    """
     moments: dict[_BatchNorm, ChannelMoments] = {}
 
-    def gather(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(part, _BatchNorm)
-        found = channel_moments(inputs[0])
-        if found.count < 2:
+    def check(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].numel() // inputs[0].shape[1] < 2:
             raise InputError(
                 "BatchNorm cannot take statistics of a batch of one example; give larger batches."
             )
+
+    def gather(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(part, _BatchNorm)
+        count = inputs[0].numel() // inputs[0].shape[1]
+        mean, variance = part.running_mean, part.running_var
+        assert mean is not None
+        assert variance is not None
+        # a copy, since the next batch overwrites them
+        found = ChannelMoments(count, mean.double().clone(), variance.double() * (count - 1))
         if part in moments:
             moments[part].add(found)
         else:
             moments[part] = found
 
-    handles = [part.register_forward_pre_hook(gather) for part in layers]
+    handles = [part.register_forward_pre_hook(check) for part in layers]
+    handles += [part.register_forward_hook(gather) for part in layers]
     try:
-        with batch_statistics(problem):
+        with batch_statistics(problem), _last_batch(layers):
             for batch in problem.batches:
                 problem.output(batch)
     finally:
         for handle in handles:
             handle.remove()
     return moments
+
+
+@contextmanager
+def _last_batch(layers: list[_BatchNorm]) -> Iterator[None]:
+    """Within it, layers in training mode write the moments of each batch to buffers of their own."""
+    names = ("track_running_stats", "momentum", "num_batches_tracked", "running_mean", "running_var")
+    kept = [{name: getattr(part, name) for name in names} for part in layers]
+    try:
+        for part in layers:
+            part.track_running_stats, part.momentum, part.num_batches_tracked = True, 1.0, None
+            assert part.running_mean is not None
+            assert part.running_var is not None
+            part.running_mean = torch.zeros_like(part.running_mean)
+            part.running_var = torch.zeros_like(part.running_var)
+        yield
+    finally:
+        for part, values in zip(layers, kept, strict=True):
+            for name, value in values.items():
+                setattr(part, name, value)
