@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from landscape.errors import InputError, suggest
 from landscape.figure import FigureSpec, Series
@@ -53,10 +53,20 @@ class Params(BaseModel):
     """Base of an analysis' options: validated, frozen, unknown names refused.
 
     Every field needs a default and a description; values must be writable as JSON, since they are part
-    of a result's key and provenance.
+    of a result's key and provenance. An option that takes a tuple of any length also takes one value as
+    text, or some with commas between: ``layers="stages.*, head"``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        several = get_origin(kind) is tuple and Ellipsis in get_args(kind)
+        if several and isinstance(value, str) and value.strip():
+            return tuple(part.strip() for part in value.split(","))
+        return value
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,16 @@ def test_options_get_defaults_and_are_frozen():
     assert json.loads(params.model_dump_json()) == {"power": 4, "mode": "sum", "pair": [0.0, 1.0], "seed": 0}
 
 
+@pytest.mark.parametrize("name", ["fourier", "transfer", "feature_variance", "lesion", "cka", "similarity"])
+def test_one_glob_is_as_good_as_a_list_of_one(name):
+    """Oracle: the list written out; commas part several."""
+    analysis = find(name)
+    for given, meant in (("conv*", ["conv*"]), ("a.*, head", ["a.*", "head"]), (["x", "y"], ["x", "y"])):
+        assert analysis.validate({"layers": given}) == analysis.validate({"layers": meant})
+    with pytest.raises(InputError, match="option 'layers' .* cannot be ''"):
+        analysis.validate({"layers": ""})
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
