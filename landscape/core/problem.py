@@ -151,12 +151,13 @@ class Problem:
     def gradient(self, theta: Tensor | None = None) -> Tensor:
         """∇L, shape (P,), at the checkpoint or at ``theta``."""
         total = torch.zeros_like(self.theta)
-        with self.at(theta), self.sharding.summing(total):
-            for batch in self.shard:
-                total += self.flatten_grads(self.batch_gradients(batch))
-        total /= self.examples
-        if self.weight_decay:
-            total.add_(self.theta if theta is None else theta.to(total), alpha=self.weight_decay)
+        with self.at(theta):
+            with self.sharding.summing(total):
+                for batch in self.shard:
+                    total += self.flatten_grads(self.batch_gradients(batch))
+            total /= self.examples
+            if self.weight_decay:  # at the point that the model holds, which may be one set by `at`
+                total.add_(self._point, alpha=self.weight_decay)
         return total
 
     @torch.no_grad()
