@@ -163,14 +163,14 @@ class Workbench:
                 if done:
                     emit(Found(task))
                 elif ours or (join and self.store.partial(task.folder, task.key).is_dir()):
-                    self._settle(task, emit, ours)
+                    self._settle(task, emit)
                 else:
                     return False
         except StoreError as error:
             emit(Failed(task, _sentence(error), "store"))
         return True
 
-    def _settle(self, task: Task, emit: Listener, ours: bool) -> None:
+    def _settle(self, task: Task, emit: Listener) -> None:
         """Do a task that is ours, or help with it."""
         if not self.setup.overwrite:  # another run may have done some of them
             open_ones = tuple(t for t in task.companions if not self.store.has(t.folder, t.key))
@@ -187,8 +187,9 @@ class Workbench:
         try:
             result = self.compute(task, progress, self.store.partial(task.folder, task.key))
             self._tell_doubts(task, emit)
-            if ours or not self.store.has(task.folder, task.key):
-                self.store.write(result, task.key)
+            if self.store.has(task.folder, task.key) and not self.setup.overwrite:
+                raise Finished  # by a run that shared the work
+            self.store.write(result, task.key)
         except Finished:
             emit(Found(task))
         except (Exception, SystemExit) as error:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -182,3 +183,40 @@ def test_what_another_run_did_meanwhile_is_found(folder):
     result = Zoo.from_manifest(path).run(executor=Late(), on_event=events.append)
     assert (result.done, result.skipped) == (0, 2)
     assert sum(isinstance(e, Found) for e in events) == 2
+
+
+PIECES = """
+    import os, pathlib, time
+    import numpy as np
+    from landscape import Analysis, Params, Schema, Variable
+    from landscape.store.partial import Ledger
+
+    def compute(problem, params, context):
+        def piece(index):
+            time.sleep(0.3)
+            with pathlib.Path("pieces.txt").open("a") as file:
+                file.write(f"{index} {os.getpid()}\\n")
+            return {"v": np.array(float(index))}
+        pieces = Ledger(context.partial, {"a": 1}).collect([f"p{i}" for i in range(30)], piece)
+        return {"x": [float(i) for i in range(30)], "v": [float(p["v"]) for p in pieces]}
+
+    grid = Analysis(name="grid", title="Grid", description="In pieces.", scope="checkpoint", params=Params,
+                    schema=Schema(1, coords=(Variable("x", ("x",), "place"),),
+                                  variables=(Variable("v", ("x",), "value"),)),
+                    compute=compute, plots=lambda r: [], summary=lambda d: [])
+"""
+
+
+def test_two_runs_share_one_task_that_comes_in_pieces(folder, monkeypatch):
+    """Oracle: each piece writes a line when it is computed: none twice, by two processes."""
+    monkeypatch.chdir(folder.root)
+    (folder.root / "pieces.py").write_text(textwrap.dedent(PIECES))
+    path = make(folder, 1, '[analyses.grid]\nanalysis = "pieces:grid"')
+    ends = [end(p) for p in [start(path), start(path)]]
+    lines = [line.split() for line in (folder.root / "pieces.txt").read_text().splitlines()]
+    assert sorted(int(index) for index, _ in lines) == list(range(30))
+    assert len({pid for _, pid in lines}) == 2
+    assert all(len(e["Done"] + e["Found"]) == 1 for e in ends)  # the last pieces may end together
+    (section,) = read_contents(folder.root / "results").sections
+    assert section.results["m0"]["v"].values.tolist() == list(range(30))
+    assert not list((folder.root / "results").glob("grid/*.partial"))
