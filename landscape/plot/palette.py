@@ -7,7 +7,7 @@ the common forms of colour blindness.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,6 +123,16 @@ class Palette:
     def of(cls, figures: Iterable[FigureSpec]) -> Palette:
         """A palette of the models that the figures show, in the order of their marks."""
         return cls({s.model: s.group for figure in figures for s in _series(figure)})
+
+    @classmethod
+    def ordered(cls, names: Sequence[str]) -> Palette:
+        """A palette of names that have an order (widths, epochs): colours from dark to light."""
+        palette = cls()
+        for i, name in enumerate(names):
+            share = i / max(1, len(names) - 1)
+            color = sample(colormap("line"), share)
+            palette._styles[name] = Style(color, _DASHES[i % len(_DASHES)], _SYMBOLS[i % len(_SYMBOLS)])
+        return palette
 
     def style(self, series: Series) -> Style:
         """The look of a series; one without a model is grey, an unknown model joins at the end."""

@@ -6,6 +6,7 @@ needs neither the models nor torch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,9 +43,17 @@ def __call__(  # noqa: N807 - answers `landscape.report(...)`
     from landscape.store.files import write_bytes
 
     target = Path(path) if path is not None else Path(store) / "report.html"
-    page = render(page_of(read_contents(store), analyses))
+    page = render(page_of(read_contents(store), analyses, _data(Path(store), target)))
     write_bytes(target, page.encode("utf-8", "replace"))
     return target
+
+
+def _data(store: Path, target: Path) -> str:
+    """Path of the consolidated file as seen from the page."""
+    from landscape.store.store import Store
+
+    file = Store(store).consolidated
+    return Path(os.path.relpath(file, target.parent)).as_posix() if file.is_file() else ""
 
 
 make_callable(__name__)

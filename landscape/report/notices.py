@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Notice", "notices"]
 
+_WIDE = 0.25
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -86,6 +88,17 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
                 anchor,
             )
         )
+    wide = _which(section, (n for n, ds in section.results.items() if _wide(ds)))
+    if wide:
+        found.append(
+            Notice(
+                "warning",
+                f"{section.label}: standard errors above {_WIDE:.0%} of the value; more data or samples"
+                " would make it surer.",
+                wide,
+                anchor,
+            )
+        )
     holes = _which(section, (n for n, ds in section.results.items() if _infinite(ds)))
     if holes:
         found.append(Notice("note", f"{section.label}: infinite values, drawn as gaps.", holes, anchor))
@@ -101,6 +114,17 @@ def _which(section: Section, names: Iterable[str]) -> tuple[str, ...]:
 def _converged(ds: xr.Dataset) -> bool:
     flags = [v.values for n, v in ds.variables.items() if str(n).endswith("converged")]
     return all(bool(np.all(f)) for f in flags)
+
+
+def _wide(ds: xr.Dataset) -> bool:
+    """Whether a single number of the result, such as a trace, is known only roughly."""
+    for name, error in ds.data_vars.items():
+        value = ds.data_vars.get(str(name).removesuffix("_se"))
+        if value is None or not str(name).endswith("_se") or error.ndim or value.ndim:
+            continue
+        if abs(float(error)) > _WIDE * abs(float(value)) > 0:
+            return True
+    return False
 
 
 def _infinite(ds: xr.Dataset) -> bool:

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from landscape.plot.draw_plotly import CONFIG
+from landscape.report.encode import compact
 from landscape.report.views import Page
 
 __all__ = ["render"]
@@ -38,6 +39,7 @@ def render(page: Page) -> str:
         policy=_policy(scripts.values()),
         config=Markup(_inert(json.dumps(CONFIG))),
         marked=_marked,
+        compact=compact,
         inert=lambda text: Markup(_inert(text)),
     )
     return html.lstrip()

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from landscape.figure import Bars, FigureSpec, Heatmap, Line, Points, Stems, Violin
 from landscape.plot.scales import number
 
-__all__ = ["Cell", "Column", "Row", "Table", "cell", "data_table"]
-
-MOST_ROWS = 240
-"""Rows of a figure's data table; longer data are thinned, and the caption says so."""
-
-LARGEST_FIELD = 14
-"""Fields of up to this many rows and columns are shown as a matrix."""
+__all__ = ["Cell", "Column", "Row", "Table", "cell"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +39,12 @@ class Column:
         unit: Its unit; ``""`` or ``"1"`` for none.
         meaning: One phrase for the tooltip.
         family: What it belongs to (a section, the tags): spanned in the row above.
-        anchor: Where the family's name links to.
     """
 
     label: str
     unit: str = ""
     meaning: str = ""
     family: str = ""
-    anchor: str = ""
 
     @property
     def title(self) -> str:
@@ -73,28 +63,48 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption; ``head`` names the first column."""
+    """A table.
+
+    Attributes:
+        caption: What it shows.
+        head: Name of the first column.
+        columns: The others.
+        rows: One cell for each column.
+        first: Indices of the columns to show first, most telling first, where there is no room for all.
+    """
 
     caption: str
     head: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    first: tuple[int, ...] = ()
 
     @property
     def numeric(self) -> list[bool]:
         """Whether each column holds numbers, and is set flush right."""
         return [any(r.cells[i].numeric for r in self.rows) for i in range(len(self.columns))]
 
-    @property
-    def families(self) -> list[tuple[str, str, int]]:
-        """Name, anchor and width of each stretch of columns of one family."""
-        out: list[tuple[str, str, int]] = []
-        for column in self.columns:
-            if out and out[-1][:2] == (column.family, column.anchor):
-                out[-1] = (*out[-1][:2], out[-1][2] + 1)
-            else:
-                out.append((column.family, column.anchor, 1))
-        return out
+    def plain(self) -> dict[str, Any]:
+        """The table as the page's script takes it: texts, and numbers to sort by where they differ."""
+        return {
+            "caption": self.caption,
+            "head": self.head,
+            "first": list(self.first),
+            "columns": [
+                {"title": c.title, "meaning": c.meaning, "family": c.family, "numeric": n}
+                for c, n in zip(self.columns, self.numeric, strict=True)
+            ],
+            "rows": [
+                {"head": r.head, "color": r.color, "cells": [_plain(c) for c in r.cells]} for r in self.rows
+            ],
+        }
+
+
+def _plain(shown: Cell) -> Any:
+    """A text that sorts by itself, ``[text, number]``, or ``[text]`` for what sorts last."""
+    if shown.sort == "":
+        return [shown.text]
+    return shown.text if shown.sort == shown.text else [shown.text, shown.sort]
 
 
 def cell(value: Any) -> Cell:
@@ -109,79 +119,3 @@ def cell(value: Any) -> Cell:
         finite = math.isfinite(value)
         return Cell(number(float(value)), float(value) if finite else "", repr(float(value)), True)
     return Cell(str(value), str(value))
-
-
-def data_table(spec: FigureSpec) -> Table:
-    """The data of a figure, for readers who cannot or do not want to read them off the picture."""
-    fields = [m for m in spec.marks if isinstance(m, Heatmap)]
-    if len(fields) == 1 and max(np.asarray(fields[0].z).shape) <= LARGEST_FIELD:
-        return _matrix(spec, fields[0])
-    marks = [_single(m) for m in spec.marks if isinstance(m, Line | Points | Stems | Bars | Violin)]
-    total = sum(np.asarray(m.x).size for m in marks)
-    stride = max(1, math.ceil(total / MOST_ROWS))
-    extra = _extra(marks)
-    rows = [row for mark in marks for row in _rows(spec, mark, stride, extra)]
-    note = f" Every {_ordinal(stride)} row of {total} is shown; all are in the store." if stride > 1 else ""
-    fields_note = "".join(
-        f" The field of {z.shape[0]} × {z.shape[1]} values is in the store."
-        for z in (np.asarray(f.z) for f in fields)
-    )
-    columns = (Column(spec.x.title), Column(spec.y.title), *(Column(label) for label in extra.values()))
-    return Table(f"Data of “{spec.title}”.{note}{fields_note}", "series", columns, tuple(rows))
-
-
-def _single(mark: Line | Points | Stems | Bars | Violin) -> Line | Points | Stems | Bars:
-    """A violin as the points that it stands for; other marks as they are."""
-    if isinstance(mark, Violin):
-        y = np.asarray(mark.y)
-        return Points(np.full(y.shape, mark.x), y, mark.series)
-    return mark
-
-
-def _matrix(spec: FigureSpec, field: Heatmap) -> Table:
-    x, y, z = (np.asarray(a) for a in (field.x, field.y, field.z))
-    names_x, names_y = _names(spec.x.categories, x), _names(spec.y.categories, y)
-    rows = tuple(
-        Row(name, tuple(cell(float(v)) for v in values)) for name, values in zip(names_y, z, strict=True)
-    )
-    head = f"{spec.y.title} \\ {spec.x.title}"
-    return Table(f"{field.color.title} of “{spec.title}”.", head, tuple(map(Column, names_x)), rows)
-
-
-def _extra(marks: Iterable[Line | Points | Stems | Bars]) -> dict[str, str]:
-    """Further columns: ends of bands and errors, if any mark has them."""
-    found: dict[str, str] = {}
-    for mark in marks:
-        if isinstance(mark, Line):
-            if mark.low is not None:
-                found |= {"low": "band, low", "high": "band, high"}
-        elif mark.error is not None:
-            found["error"] = "error (±)"
-    return found
-
-
-def _rows(
-    spec: FigureSpec, mark: Line | Points | Stems | Bars, stride: int, extra: dict[str, str]
-) -> list[Row]:
-    x, y = np.asarray(mark.x), np.asarray(mark.y)
-    more = [getattr(mark, name, None) for name in extra]
-    names = _names(spec.x.categories, x) if spec.x.categories else None
-    rows = []
-    for i in range(0, x.size, stride):
-        at = Cell(names[i], names[i]) if names else cell(float(x[i]))
-        rest = [Cell("–") if a is None else cell(float(np.asarray(a)[i])) for a in more]
-        rows.append(Row(mark.series.name or "–", (at, cell(float(y[i])), *rest)))
-    return rows
-
-
-def _names(categories: Sequence[str] | None, positions: Any) -> list[str]:
-    names = []
-    for value in np.asarray(positions):
-        k = round(float(value)) if np.isfinite(value) else -1
-        known = categories is not None and 0 <= k < len(categories)
-        names.append(categories[k] if categories is not None and known else number(float(value)))
-    return names
-
-
-def _ordinal(n: int) -> str:
-    return {2: "2nd", 3: "3rd"}.get(n, f"{n}th")

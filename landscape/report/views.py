@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape.figure import FigureSpec, Series
-from landscape.plot import find_backend
+from landscape.figure import Series
 from landscape.plot.palette import Palette
+from landscape.report.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
+from landscape.report.groupings import MOST_MODELS, Grouping, groupings
 from landscape.report.notices import Notice, notices
 from landscape.report.provenance import Provenance, listed, provenance
-from landscape.report.tables import Cell, Column, Row, Table, cell, data_table
+from landscape.report.tables import Cell, Column, Row, Table, cell
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,18 +22,10 @@ if TYPE_CHECKING:
     from landscape.registry import Analysis, Metric
     from landscape.store.contents import Contents, Failure, Section
 
-__all__ = ["FigureView", "Page", "SectionView", "page_of"]
+__all__ = ["Page", "SectionView", "page_of"]
 
-
-@dataclass(frozen=True)
-class FigureView:
-    """One figure: its texts, its plotly JSON, the height to keep free for it, and its data."""
-
-    anchor: str
-    spec: FigureSpec
-    json: str
-    height: int
-    data: Table
+_WHO = "who and training"
+_MOST_FIRST = 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,9 @@ class SectionView:
         options: The options of the analysis, on one line.
         problems: Sentences about what cannot be shown, and why.
         figures: Its figures, models compared on shared axes.
+        left_out: How many figures of single results were left to the part on single models, or out.
         numbers: The summary of every result, if there is one.
+        definitions: What its variables mean.
         provenance: Where its results come from.
         results: How many results it has.
     """
@@ -59,31 +54,51 @@ class SectionView:
     options: str
     problems: tuple[str, ...]
     figures: tuple[FigureView, ...]
+    left_out: int
     numbers: Table | None
+    definitions: Table | None
     provenance: Provenance
     results: int
 
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report."""
+    """The whole report.
+
+    Attributes:
+        name: Name of the zoo.
+        version: Version of landscape.
+        created: When the newest result was computed.
+        data: Path of the consolidated file, as seen from the page; ``""`` if there is none.
+        notices: Warnings, most serious first.
+        models: All models.
+        ways: The names of the ways in which figures compare models; the first is shown.
+        sections: The analyses.
+        details: The figures of single models, if the zoo is too large to show them in the sections.
+        failures: What failed.
+        results: Number of results.
+    """
 
     name: str
     version: str
     created: str
+    data: str
     notices: tuple[Notice, ...]
     models: Table
+    ways: tuple[str, ...]
     sections: tuple[SectionView, ...]
+    details: Details
     failures: tuple[Failure, ...]
     results: int
 
 
-def page_of(contents: Contents, analyses: Iterable[Analysis | str] = ()) -> Page:
+def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: str = "") -> Page:
     """Work out the page.
 
     Args:
         contents: The store.
         analyses: Analyses beside the installed ones, as objects or ``package.module:attribute``.
+        data: Path of the consolidated file, as seen from the page.
 
     Raises:
         InputError: If one of ``analyses`` cannot be loaded.
@@ -94,21 +109,39 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = ()) -> Page
     anchors = _anchors([s.label for s in contents.sections])
     palette = _palette(contents)
     known = [_find(s.analysis, trusted) for s in contents.sections]
+    subjects = [subject for s in contents.sections for subject in s.results]
+    ways = groupings(contents, subjects)
     sections = [
-        _section(section, analysis, anchors[section.label], palette)
+        _section(section, analysis, anchors[section.label], palette, ways)
         for section, analysis in zip(contents.sections, known, strict=True)
     ]
     created = [str(ds.attrs.get("created", "")) for s in contents.sections for ds in s.results.values()]
+    found = notices(contents, anchors, {s.label: s.problems for s in sections})
+    models = _models(contents, known, palette)
+    names = [r.head for r in models.rows]
+    titles = [s.title for s in sections]
     return Page(
         name=contents.name,
         version=__version__,
         created=max(created, default="").replace("T", " ").replace("+00:00", " UTC"),
-        notices=tuple(notices(contents, anchors, {s.label: s.problems for s in sections})),
-        models=_models(contents, known, anchors, palette),
+        data=data,
+        notices=tuple(found),
+        models=models,
+        ways=tuple([MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways]),
         sections=tuple(sections),
+        details=details(contents.sections, known, titles, palette, names, _first(names, found)),
         failures=tuple(contents.failures),
         results=len(created),
     )
+
+
+def _first(names: Sequence[str], found: Sequence[Notice]) -> list[str]:
+    """The order in which models get a part of their own: those with warnings, then evenly over the rest."""
+    warned = {subject for notice in found for subject in notice.subjects}
+    rest = [n for n in names if n not in warned]
+    steps = range(0, len(rest), max(1, len(rest) // MOST_MODELS))
+    even = [rest[i] for i in steps]
+    return [n for n in names if n in warned] + even + [n for n in rest if n not in set(even)]
 
 
 def _trusted(analyses: Iterable[Analysis | str]) -> dict[str, Analysis]:
@@ -158,20 +191,24 @@ def _palette(contents: Contents) -> Palette:
     return Palette(groups)
 
 
-def _section(section: Section, analysis: Analysis | None, anchor: str, palette: Palette) -> SectionView:
+def _section(
+    section: Section, analysis: Analysis | None, anchor: str, palette: Palette, ways: Sequence[Grouping]
+) -> SectionView:
     results = section.results
     problems: list[str] = []
-    figures: list[FigureView] = []
+    drawn = Drawn()
     numbers: Table | None = None
+    definitions: Table | None = None
     if analysis is None:
         problems.append(
             f"The analysis '{section.analysis}' is not installed here, so its results are listed but not"
             " drawn: install the package that provides it, or name it to landscape.report(..., analyses=)."
         )
     elif results:
-        figures, trouble = _figures(analysis, results, anchor, palette)
-        problems += trouble
+        drawn = draw_section(analysis, results, anchor, palette, ways)
+        problems += drawn.problems
         numbers = _numbers(analysis, results, palette)
+        definitions = _definitions(analysis)
     title = analysis.title if analysis is not None else section.analysis
     return SectionView(
         anchor=anchor,
@@ -180,32 +217,28 @@ def _section(section: Section, analysis: Analysis | None, anchor: str, palette: 
         description=_paragraphs(analysis.description) if analysis is not None else (),
         options=listed(section.parameters) if section.parameters else "",
         problems=tuple(problems),
-        figures=tuple(figures),
+        figures=tuple(drawn.figures),
+        left_out=drawn.left_out,
         numbers=numbers,
+        definitions=definitions,
         provenance=provenance(results),
         results=len(results),
     )
 
 
+def _definitions(analysis: Analysis) -> Table:
+    """Every quantity of a result as its schema declares it."""
+    declared = (*analysis.schema.coords, *analysis.schema.variables)
+    rows = tuple(
+        Row(v.name, (cell(v.meaning), cell(v.unit if v.unit != "1" else ""), cell(", ".join(v.dims))))
+        for v in declared
+    )
+    columns = (Column("meaning"), Column("unit"), Column("dimensions"))
+    return Table("Every quantity that a result holds.", "name in the file", columns, rows)
+
+
 def _paragraphs(text: str) -> tuple[str, ...]:
     return tuple(" ".join(p.split()) for p in text.split("\n\n") if p.strip())
-
-
-def _figures(
-    analysis: Analysis, results: Mapping[str, xr.Dataset], anchor: str, palette: Palette
-) -> tuple[list[FigureView], list[str]]:
-    """The figures; an analysis that fails to draw must not take the report down."""
-    try:
-        specs = analysis.plots(results)
-        return [_figure(spec, f"{anchor}-{i}", palette) for i, spec in enumerate(specs)], []
-    except Exception as error:
-        return [], [f"The figures could not be made: {type(error).__name__}: {error}."]
-
-
-def _figure(spec: FigureSpec, anchor: str, palette: Palette) -> FigureView:
-    """A figure without its title, which the page sets as a heading."""
-    drawn = find_backend("plotly").draw(replace(spec, title=""), palette)
-    return FigureView(anchor, spec, drawn.to_json(), int(drawn.layout.height), data_table(spec))
 
 
 def _summary(analysis: Analysis, ds: xr.Dataset) -> list[Metric]:
@@ -215,12 +248,12 @@ def _summary(analysis: Analysis, ds: xr.Dataset) -> list[Metric]:
         return []
 
 
-def _columns(summaries: Iterable[Sequence[Metric]], family: str = "", anchor: str = "") -> list[Column]:
+def _columns(summaries: Iterable[Sequence[Metric]], family: str = "") -> list[Column]:
     """A column for each metric that any result has, in order of appearance."""
     found: dict[str, Column] = {}
     for metrics in summaries:
         for m in metrics:
-            found.setdefault(m.name, Column(m.name, m.unit, m.meaning, family, anchor))
+            found.setdefault(m.name, Column(m.name, m.unit, m.meaning, family))
     return list(found.values())
 
 
@@ -246,33 +279,34 @@ def _color(palette: Palette, subject: str, ds: xr.Dataset) -> str:
     return palette.style(Series(subject, str(ds.attrs.get("group", "")))).color
 
 
-def _models(
-    contents: Contents, known: Sequence[Analysis | None], anchors: Mapping[str, str], palette: Palette
-) -> Table:
+def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palette) -> Table:
     """All models: who they are, how they were trained, and what each analysis says of them."""
     names = {m.name: m for m in contents.models}
     tags = dict.fromkeys(t for m in contents.models for t in m.tags)
     metrics = dict.fromkeys(k for m in contents.models for k in m.metrics)
-    columns = [Column("group"), Column("seed", meaning="training seed")]
-    columns += [Column(t, family="tags") for t in tags]
-    columns += [Column(k.replace("_", " "), family="training") for k in metrics]
+    columns = [Column("group", family=_WHO), Column("seed", meaning="training seed", family=_WHO)]
+    columns += [Column(t, family=_WHO) for t in tags]
+    columns += [Column(k.replace("_", " "), family=_WHO) for k in metrics]
     cells: dict[str, list[Cell]] = {}
     for m in contents.models:
         cells[m.name] = [cell(m.group), cell(m.seed)]
         cells[m.name] += [cell(m.tags.get(t)) for t in tags]
         cells[m.name] += [cell(m.metrics.get(k)) for k in metrics]
-    for section, analysis in zip(contents.sections, known, strict=True):
-        if analysis is None or analysis.scope != "checkpoint":
-            continue
+    measured = [
+        (s, a)
+        for s, a in zip(contents.sections, known, strict=True)
+        if a is not None and a.scope == "checkpoint"
+    ]
+    for section, _ in measured:
         for subject, ds in section.results.items():
             if subject not in cells:
                 group = cell(str(ds.attrs.get("group", "")))
                 cells[subject] = [group, *(Cell("–") for _ in columns[1:])]
-    for section, analysis in zip(contents.sections, known, strict=True):
-        if analysis is None or analysis.scope != "checkpoint":
-            continue
+    first = [0, *range(2 + len(tags), len(columns))][:_MOST_FIRST]
+    for section, analysis in measured:
         summaries = {n: _summary(analysis, ds) for n, ds in section.results.items()}
-        new = _columns(summaries.values(), section.label, anchors[section.label])
+        new = _columns(summaries.values(), section.label)
+        first += [len(columns)] * bool(new)
         columns += new
         for name, row in cells.items():
             row += _cells(new, summaries.get(name, ()))
@@ -280,4 +314,5 @@ def _models(
         Row(n, tuple(row), palette.style(Series(n, names[n].group if n in names else "")).color)
         for n, row in cells.items()
     )
-    return Table("All models with the summary of each analysis.", "model", tuple(columns), rows)
+    caption = f"{len(rows)} models with the summary of each analysis."
+    return Table(caption, "model", tuple(columns), rows, tuple(first))

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import h5py
     import xarray as xr
 
-__all__ = ["image", "write_group"]
+__all__ = ["WRITTEN_HERE", "image", "write_group"]
 
 _STAND_IN = "This is a netCDF dimension but not a netCDF variable.{:>10}"
-_PROPERTIES = "version=2,landscape=1"
+WRITTEN_HERE = "version=2,landscape=1"
+"""Marks files of this layout."""
 
 
 def image(ds: xr.Dataset) -> bytes:
@@ -31,7 +32,7 @@ def image(ds: xr.Dataset) -> bytes:
     import h5py
 
     with h5py.File("in memory", "w", driver="core", backing_store=False, track_order=True) as file:
-        _set(file.attrs, "_NCProperties", _PROPERTIES)
+        _set(file.attrs, "_NCProperties", WRITTEN_HERE)
         write_group(file, ds)
         file.flush()
         data: bytes = file.id.get_file_image()

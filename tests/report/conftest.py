@@ -135,6 +135,19 @@ def fourier(model: str, label: str = "fourier", layers: int = 20) -> xr.Dataset:
     return build("fourier", data, model, label)
 
 
+def surface(model: str, loss: Any) -> xr.Dataset:
+    rows, columns = loss.shape
+    data = {
+        "x": np.linspace(-1, 1, columns),
+        "y": np.linspace(-1, 1, rows),
+        "loss": loss,
+        "evaluated": np.ones(loss.shape, dtype=bool),
+        "direction_norm": np.ones(2),
+        "accuracy": np.exp(-loss),
+    }
+    return build("surface", data, model, "surface")
+
+
 @pytest.fixture(scope="session")
 def contents() -> Contents:
     """Four models, one of an evil name, and every kind of trouble."""
@@ -169,4 +182,4 @@ def contents() -> Contents:
 @pytest.fixture(scope="session")
 def make() -> dict[str, Callable[..., xr.Dataset]]:
     """The builders of results, by analysis."""
-    return {"spectrum": spectrum, "line": line, "fourier": fourier}
+    return {"spectrum": spectrum, "line": line, "fourier": fourier, "surface": surface}

@@ -1,4 +1,4 @@
-"""Tables: what a cell shows, what it sorts by, and the data of figures."""
+"""Tables: what a cell shows and what it sorts by."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from landscape.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Series
-from landscape.report.tables import MOST_ROWS, Cell, Column, Row, Table, cell, data_table
+from landscape.report.tables import Cell, Column, Row, Table, cell
 
 
 @pytest.mark.parametrize(
@@ -36,56 +35,21 @@ def test_nan_is_shown_and_sorts_as_missing() -> None:
     assert shown.text == "NaN" and shown.sort == ""
 
 
-def spec_of(*marks: object, x: Axis | None = None) -> FigureSpec:
-    return FigureSpec("f", "A figure", x or Axis("t", "s"), Axis("loss", "nat"), tuple(marks))
-
-
-def test_data_of_lines_and_bars_with_their_errors() -> None:
-    """Oracle: every number given to the figure, row by row; guides are no data."""
-    table = data_table(
-        spec_of(
-            Line([0, 1], [2, np.nan], Series("a"), low=[1, 1], high=[3, 3]),
-            Bars([0], [5], Series("b", label="b, test"), error=[0.5]),
-            Guide(x=0),
-        )
-    )
-    titles = [c.title for c in table.columns]
-    assert titles == ["t (s)", "loss (nat)", "band, low", "band, high", "error (±)"]
-    shown = [(r.head, *(c.text for c in r.cells)) for r in table.rows]
-    assert shown == [
-        ("a", "0", "2", "1", "3", "–"),
-        ("a", "1", "NaN", "1", "3", "–"),
-        ("b, test", "0", "5", "–", "–", "0.5"),
-    ]
-
-
-def test_categories_are_named() -> None:
-    """Oracle: the names of the axis at their positions."""
-    table = data_table(spec_of(Bars([1, 0], [5, 6]), x=Axis("kind", categories=("one", "two"))))
-    assert [r.cells[0].text for r in table.rows] == ["two", "one"]
-
-
-def test_long_data_are_thinned_and_the_caption_says_so() -> None:
-    """Oracle: the bound on the rows, and the sentence with the true number."""
-    table = data_table(spec_of(*(Line(np.arange(500), np.arange(500), Series(m)) for m in "ab")))
-    assert len(table.rows) <= MOST_ROWS + 2
-    assert "Every 5th row of 1000" in table.caption
-    assert {r.head for r in table.rows} == {"a", "b"}
-
-
-def test_small_fields_become_a_matrix_and_large_ones_a_remark() -> None:
-    """Oracle: the matrix given; the size of the field that is too large."""
-    z = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    table = data_table(spec_of(Heatmap([0, 1], [7, 8, 9], z, ColorAxis("CKA"))))
-    assert [[c.text for c in r.cells] for r in table.rows] == [["1", "2"], ["3", "4"], ["5", "6"]]
-    assert [r.head for r in table.rows] == ["7", "8", "9"]
-    large = data_table(spec_of(Heatmap(range(40), range(50), np.zeros((50, 40)), ColorAxis("z"))))
-    assert not large.rows and "50 × 40" in large.caption
-
-
-def test_families_span_their_columns() -> None:
-    """Oracle: runs of equal families, counted by hand."""
-    columns = (Column("a"), Column("b", family="x", anchor="p"), Column("c", family="x", anchor="p"))
-    table = Table("", "m", columns, (Row("r", (Cell("1", numeric=True), Cell("u"), Cell("v"))),))
-    assert table.families == [("", "", 1), ("x", "p", 2)]
-    assert table.numeric == [True, False, False]
+def test_plain_tables_sort_by_full_numbers_and_miss_what_is_missing() -> None:
+    """Oracle: the JSON written out by hand."""
+    columns = (Column("a", "s", "age"), Column("b", family="x"))
+    rows = (Row("r", (cell(0.123456), cell("u")), "#fff"), Row("q", (cell(None), cell(float("nan")))))
+    plain = Table("c", "m", columns, rows, (1,)).plain()
+    assert plain == {
+        "caption": "c",
+        "head": "m",
+        "first": [1],
+        "columns": [
+            {"title": "a (s)", "meaning": "age", "family": "", "numeric": True},
+            {"title": "b", "meaning": "", "family": "x", "numeric": True},
+        ],
+        "rows": [
+            {"head": "r", "color": "#fff", "cells": [["0.1235", 0.123456], "u"]},
+            {"head": "q", "color": "", "cells": [["–"], ["NaN"]]},
+        ],
+    }
