@@ -89,7 +89,18 @@ def _same(call: Call) -> Outputs:
     return [list(call.tracer.axes_of(call.inputs[0]))]
 
 
-@_rule("zeros", "ones", "full", "empty", "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros")
+@_rule(
+    "zeros",
+    "ones",
+    "full",
+    "empty",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "empty_like",
+    "new_zeros",
+    "empty_strided",
+)
 @_rule("new_ones", "new_full", "new_empty", "scalar_tensor")
 def _constant(call: Call) -> Outputs:
     """All entries are equal, so any order is the same."""

@@ -50,9 +50,18 @@ def arguments(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict
 
 
 class Call:
-    """One operation: its arguments by name, its outputs, and the notes of the trace it may add to."""
+    """One operation: its arguments by name, its outputs, and the notes of the trace it may add to.
 
-    def __init__(self, tracer: Tracer, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Any):
+    Attributes:
+        name: The operation.
+        args: Its arguments by name.
+        inputs: The tensors among them.
+        strides: Those of the inputs, before an operation in place changes them.
+        outputs: Its results.
+        why: The operation and the module it is in.
+    """
+
+    def __init__(self, tracer: Tracer, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         schema = func._schema
         self.name: str = func.overloadpacket.__name__
         self.args: dict[str, Any] = {
@@ -61,7 +70,8 @@ class Call:
         self.args |= {a.name: value for a, value in zip(schema.arguments, args, strict=False)}
         self.args |= kwargs
         self.inputs = [t for _, t in tensors_in([list(args), dict(kwargs)])]
-        self.outputs = [out] if isinstance(out, Tensor) else [t for _, t in tensors_in(out)]
+        self.outputs: list[Tensor] = []
+        self.strides = [t.stride() if t.layout == torch.strided else () for t in self.inputs]
         self.tracer = tracer
         self.why = f"{self.name} in {tracer.where()}"
 
@@ -132,8 +142,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and apply its rule."""
+        call = Call(self, func, args, kwargs or {})
         out = func(*args, **(kwargs or {}))
-        call = Call(self, func, args, kwargs or {}, out)
+        call.outputs = [out] if isinstance(out, Tensor) else [t for _, t in tensors_in(out)]
         self.used |= {id(t) for t in call.inputs}
         rule = self._rules(func)
         found = None if rule is None else rule(call)

@@ -46,6 +46,16 @@ def _view(call: Call) -> Outputs | None:
     return [axes]
 
 
+@_rule("as_strided")
+def _restride(call: Call) -> Outputs | None:
+    """Other strides of axes with one position, as pooling sets them for channels last, change nothing."""
+    x, shape, strides = call.axes("self"), call.args["size"], call.args["stride"]
+    if [size(term) for term in x] != list(shape):
+        return None
+    pairs = zip(shape, strides, call.strides[0], strict=True)
+    return [x] if all(n == 1 or new == old for n, new, old in pairs) else None
+
+
 @_rule("permute")
 def _permute(call: Call) -> Outputs:
     x = call.axes("self")

@@ -68,6 +68,15 @@ def test_reference_models_have_the_groups_of_the_papers():
     assert groups == sorted([(12,), *2 * [(3,), (4, 3), (4, 3), (24,)]])
 
 
+@pytest.mark.parametrize("examples", [1, 2, 70])
+def test_groups_do_not_depend_on_the_examples_or_the_order_in_memory(examples):
+    """Oracle: the same model with channels first."""
+    model = resnet(width=4, blocks=(1, 1)).to(memory_format=torch.channels_last)
+    symmetry = find_symmetry(model, torch.zeros(examples, 1, 28, 28))
+    assert written(symmetry) == [(4,), (4,), (8,), (8,)]
+    assert not symmetry.opaque
+
+
 def test_the_places_of_a_group_are_listed():
     """Oracle: the parameters of a small net, by eye."""
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
