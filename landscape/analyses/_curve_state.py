@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
-from landscape.core.path_training import TrainingState
 from landscape.store.files import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape.core.path_training import TrainingState
 
 __all__ = ["CurveFile"]
 
@@ -38,6 +42,8 @@ class CurveFile:
 
     def read(self) -> TrainingState | None:
         """The kept state; ``None`` if there is none, or a damaged disk spoilt it."""
+        from landscape.core.path_training import TrainingState
+
         if self._file is None:
             return None
         try:
