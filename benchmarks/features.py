@@ -5,8 +5,8 @@
 `landscape.registry.run_together` carries out fourier, transfer, feature_variance and, for the transformer,
 attention_response in one pass over the data, as the zoo runner does. By default they look at the first 128
 images (option `images`); the last line of a table looks at all. A bare forward pass is the same model on all
-images in the same batches without a loss. Rounds in which each side has its turn are repeated; a ratio is the median of
-its values by round. Processor time is taken, which a busy machine disturbs less than the clock.
+images in the same batches without a loss. Rounds in which each side has its turn are repeated; a ratio is the
+median of its values by round. Processor time is taken, which a busy machine disturbs less than the clock.
 """
 
 from __future__ import annotations

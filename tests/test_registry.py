@@ -169,7 +169,7 @@ def test_one_glob_is_as_good_as_a_list_of_one(name):
     analysis = find(name)
     for given, meant in (("conv*", ["conv*"]), ("a.*, head", ["a.*", "head"]), (["x", "y"], ["x", "y"])):
         assert analysis.validate({"layers": given}) == analysis.validate({"layers": meant})
-    with pytest.raises(InputError, match="option 'layers' .* cannot be ''"):
+    with pytest.raises(InputError, match=r"option 'layers' .* cannot be ''"):
         analysis.validate({"layers": ""})
 
 

@@ -139,7 +139,7 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
 
 
 AXES = (
-    ("accuracy", "Accuracy", Axis("share of right answers")),
+    ("accuracy", "Accuracy", Axis("share of right answers", limits=(-0.02, 1.02))),
     ("nll", "Negative log-likelihood", Axis("NLL", NATS)),
     ("ece", "Expected calibration error", Axis("expected calibration error")),
     ("brier", "Brier score", Axis("Brier score")),
@@ -183,7 +183,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 f"accuracy_{kind}",
                 f"Accuracy under {kind.replace('_', ' ')}",
                 severity,
-                Axis("share of right answers"),
+                Axis("share of right answers", limits=(-0.02, 1.02)),
                 tuple(marks),
                 f"Amounts at severities 1 to 5: {amounts}. Bands: ±2 standard errors over {examples}"
                 " examples.",

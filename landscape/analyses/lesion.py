@@ -161,7 +161,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             figures.append(
                 FigureSpec(
                     f"{key}_{how}",
-                    f"{name} when a unit is replaced: {how}",
+                    f"{name} when one unit is {MEANINGS[how].split(' (')[0]}",
                     Axis("depth (0 = first unit, 1 = last)", limits=(-0.03, 1.03)),
                     Axis(name, unit, scale="symlog" if key == "delta_loss" else "linear", linthresh=0.01),
                     tuple(marks),
