@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from landscape.store.contents import Contents, Section, read_contents
 from landscape.store.files import open, save
-from landscape.store.records import Failure, ModelRecord, SectionRecord, Snapshot
+from landscape.store.records import Failure, FileHash, ModelRecord, SectionRecord, Snapshot
 from landscape.store.store import Store, task_key
 
 __all__ = [
     "Contents",
     "Failure",
+    "FileHash",
     "ModelRecord",
     "Section",
     "SectionRecord",

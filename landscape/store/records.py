@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Failure", "ModelRecord", "SectionRecord", "Snapshot"]
+__all__ = ["Failure", "FileHash", "ModelRecord", "SectionRecord", "Snapshot"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,15 @@ class Failure:
     key: str
     error: str
     kind: str
+
+
+@dataclass(frozen=True)
+class FileHash:
+    """A checkpoint as it was when it was hashed: size in bytes, time of change in ns, and SHA-256."""
+
+    size: int
+    changed_ns: int
+    sha256: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from landscape.errors import StoreError
 from landscape.store.files import open as open_file
 from landscape.store.files import save, sweep, write_bytes
-from landscape.store.records import Failure, Snapshot
+from landscape.store.records import Failure, FileHash, Snapshot
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,6 +117,19 @@ class Store:
         except (OSError, KeyError, TypeError, ValueError):
             return None
 
+    def write_hashes(self, hashes: Mapping[str, FileHash]) -> None:
+        """Remember the hashes of the checkpoints, so that the next run need not read them all."""
+        text = json.dumps({path: [h.size, h.changed_ns, h.sha256] for path, h in hashes.items()})
+        write_bytes(self._hashes_path, text.encode())
+
+    def read_hashes(self) -> dict[str, FileHash]:
+        """Hashes by the path that the manifest gives; empty if there are none or they cannot be read."""
+        try:
+            known = json.loads(self._hashes_path.read_text("utf-8"))
+            return {path: FileHash(*values) for path, values in known.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
     def consolidate(self) -> Path:
         """Copy all results of the last run into ``zoo.h5``, group ``/<label>/<model>``.
 
@@ -191,6 +204,10 @@ class Store:
             reason = error.strerror or str(error)
             raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
         return FileLock(self.directory / ".lock")
+
+    @property
+    def _hashes_path(self) -> Path:
+        return self.directory / "hashes.json"
 
     @property
     def _snapshot_path(self) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError, InputError, suggest
-from landscape.store import SectionRecord, Snapshot, Store, task_key
+from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256
 from landscape.zoo.spec import ModelSpec, SectionSpec, ZooSpec, check_name
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Shard", "choose_sections", "make_plan"]
 
 
+_SETTLED_NS = 2_000_000_000  # a file changed later than this may change again within one tick of its clock
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a zoo asks for.
@@ -33,12 +37,14 @@ class Plan:
         tasks: Every task of every section, done or not, in manifest order.
         chosen: Labels of the sections to carry out now.
         snapshot: The same for the store.
+        hashes: Of the checkpoints, as `Store.read_hashes` gives them.
     """
 
     setup: Setup
     tasks: tuple[Task, ...]
     chosen: tuple[str, ...]
     snapshot: Snapshot
+    hashes: Mapping[str, FileHash]
 
     def part(self, shard: Shard | None = None) -> list[Task]:
         """The tasks of the chosen sections, each key once; of one shard, if it is given.
@@ -131,6 +137,8 @@ def choose_sections(
 def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> Plan:
     """Work out every task of a zoo and its key. Builds the data once and hashes every checkpoint.
 
+    A checkpoint that has the size and time of change that it had when it was last hashed is not read.
+
     Args:
         spec: The zoo.
         chosen: Labels of the sections to carry out now.
@@ -144,7 +152,8 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> P
     options = {s.label: analyses[s.label].validate(s.options).model_dump_json() for s in spec.sections}
     _check_builders(spec)
     _, fingerprint = workbench.data()
-    hashed = [_hash(model) for model in spec.models]
+    known = workbench.store.read_hashes()
+    hashed = [_hash(model, known) for model in spec.models]
     tasks: list[Task] = []
     records: list[SectionRecord] = []
     for section in spec.sections:
@@ -165,7 +174,13 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> P
         )
     snapshot = Snapshot(spec.name, tuple(m.record() for m in spec.models), tuple(records))
     setup = replace(workbench.setup, fingerprint=fingerprint)
-    return Plan(setup, tuple(tasks), chosen, snapshot)
+    now = time.time_ns()
+    hashes = {
+        m.shown: FileHash(*h.member.stamp, h.sha256)
+        for m, h in zip(spec.models, hashed, strict=True)
+        if h.error is None and now - h.member.stamp[1] > _SETTLED_NS
+    }
+    return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
 
 
 def _check_builders(spec: ZooSpec) -> None:
@@ -181,7 +196,7 @@ def _check_builders(spec: ZooSpec) -> None:
         raise errors[0]
 
 
-def _hash(model: ModelSpec) -> _Hashed:
+def _hash(model: ModelSpec, known: Mapping[str, FileHash]) -> _Hashed:
     if model.builder is None:
         raise InputError(f"model '{model.name}' has no builder; name one in a manifest.")
     member = Member(
@@ -194,6 +209,9 @@ def _hash(model: ModelSpec) -> _Hashed:
         tags=json.dumps(dict(model.tags), default=str),
         metrics=model.metrics,
     )
+    former = known.get(model.shown)
+    if former is not None and (former.size, former.changed_ns) == member.stamp:
+        return _Hashed(member, former.sha256, None)
     try:
         return _Hashed(member, file_sha256(model.path), None)
     except CheckpointError as error:

@@ -156,6 +156,7 @@ class Zoo:
         *,
         store: str | Path | None = None,
         jobs: int = 1,
+        cluster: str | None = None,
         executor: Executor | None = None,
         overwrite: bool = False,
         shard: str | None = None,
@@ -175,7 +176,9 @@ class Zoo:
                 ``None`` for all of the manifest.
             store: Folder of the results; by default ``results/`` beside the manifest.
             jobs: Number of worker processes; 1 works in this process.
-            executor: Where to carry out the tasks, instead of ``jobs``.
+            cluster: Address or scheduler file of a Dask cluster to carry out the tasks, instead of ``jobs``;
+                see `landscape.zoo.cluster.ClusterExecutor`.
+            executor: Where to carry out the tasks, instead of ``jobs`` and ``cluster``.
             overwrite: Do again what is done.
             shard: Do only one of several equal parts, ``"i/n"`` with i from 1 to n. The results are
                 consolidated by the shard that ends last.
@@ -191,8 +194,10 @@ class Zoo:
         """
         refuse_in_worker()
         if executor is None and launched():
-            if jobs != 1:
-                raise InputError("torchrun's processes carry out each task together; leave out jobs.")
+            if jobs != 1 or cluster is not None:
+                raise InputError(
+                    "torchrun's processes carry out each task together; leave out jobs and cluster."
+                )
             given: dict[str, Any] = {"store": store, "overwrite": overwrite, "trust_pickle": trust_pickle}
             given |= {"shard": shard, "on_event": on_event}
             return over_ranks(lambda together: self.run(analyses, executor=together, **given))
@@ -204,7 +209,7 @@ class Zoo:
             emit(Notice(TRUST_WARNING))
         plan, workbench = self._plan(analyses, home, trust_pickle)
         plan = replace(plan, setup=replace(plan.setup, overwrite=overwrite))
-        executor = executor or (SerialExecutor(workbench) if jobs == 1 else PoolExecutor(jobs))
+        executor = executor or _executor(workbench, jobs, cluster)
         del workbench  # a pool's workers have their own data; ours need not stay in memory
         return _carry_out(plan, home, executor, part, emit)
 
@@ -260,6 +265,21 @@ def analyse(
     return workbench.compute(task, on_progress)
 
 
+def _executor(workbench: Workbench, jobs: int, cluster: str | None) -> Executor:
+    """Where tasks are carried out."""
+    if cluster is None:
+        return SerialExecutor(workbench) if jobs == 1 else PoolExecutor(jobs)
+    if jobs != 1:
+        raise InputError("a cluster has workers of its own; leave out jobs.")
+    try:
+        from landscape.zoo.cluster import ClusterExecutor
+    except ImportError as error:
+        raise InputError(
+            "a cluster needs dask.distributed; install it with: pip install 'landscape-toolkit[cluster]'."
+        ) from error
+    return ClusterExecutor(cluster)
+
+
 def _setup(spec: ZooSpec, home: Store, trust_pickle: bool) -> Setup:
     if spec.data is None:
         raise InputError(
@@ -275,6 +295,8 @@ def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None,
         former = home.read_snapshot()
         if former != plan.snapshot:
             home.write_snapshot(plan.snapshot)
+        if home.read_hashes() != plan.hashes:
+            home.write_hashes(plan.hashes)
         _forget_former_failures(plan, home)
     tasks = plan.part(shard)
     todo = plan.todo(home, plan.setup.overwrite, shard)
