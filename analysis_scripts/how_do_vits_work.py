@@ -1,0 +1,394 @@
+"""Convolution and attention: curvature, frequencies and positions (Park & Kim, ICLR 2022).
+
+    python analysis_scripts/how_do_vits_work.py [--quick | --full]
+
+Trains a residual network, vision transformers (class token or average pooling, few heads or many, all the
+data or a part), a windowed transformer and AlterNet on the same images; analyses all of them; and says which
+of the paper's findings hold. Run it again to go on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from _study import Data, Study, Trained, by_seed, options
+
+from landscape.reference import models
+from landscape.reference.claims import above, contrast
+from landscape.reference.zoo import Recipe
+from landscape.zoo.spec import SectionSpec
+
+PAPER = "Park & Kim 2022 (ViT)"
+
+Results = Mapping[str, Mapping[str, xr.Dataset]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How large the study is.
+
+    Attributes:
+        images: Examples for training and for testing, of digits.
+        few: Examples of the small training set.
+        epochs: Passes through the data.
+        training: Of every model.
+        batches: Mini-batches of 16 whose Hessians are looked at.
+        looked_at: Images for features, lesions and noise.
+        cnn: Arguments of the residual networks.
+        vit: Arguments of the transformers.
+        windowed: Arguments of the windowed transformer.
+        many_heads: Heads of the transformer with many.
+    """
+
+    images: tuple[int, int]
+    few: int
+    epochs: int
+    training: Mapping[str, Any]
+    batches: int
+    looked_at: int
+    cnn: Mapping[str, Any]
+    vit: Mapping[str, Any]
+    windowed: Mapping[str, Any]
+    many_heads: int
+
+
+ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "batch_size": 64, "schedule": "warmup_cosine"}
+SMALL: dict[str, Any] = {
+    "cnn": {"width": 8, "blocks": [2, 2, 2]},
+    "vit": {"dim": 48, "depth": 4, "heads": 2, "patch": 4},
+    "windowed": {"dim": 24, "depths": [2, 2], "heads": [2, 4], "window": 7, "patch": 2},
+}
+TINY: dict[str, Any] = {
+    "cnn": {"width": 4, "blocks": [2, 2, 2]},
+    "vit": {"dim": 12, "depth": 2, "heads": 1, "patch": 4},
+    "windowed": {"dim": 8, "depths": [2, 2], "heads": [2, 4], "window": 7, "patch": 2},
+}
+CIFAR: dict[str, Any] = {
+    "cnn": {"width": 64, "blocks": [3, 4, 6, 3], "in_channels": 3, "classes": 100},
+    "vit": {"dim": 192, "depth": 12, "heads": 3, "patch": 2, "image": 32, "in_channels": 3, "classes": 100},
+    "windowed": {
+        "dim": 96,
+        "depths": [2, 2, 6, 2],
+        "heads": [3, 6, 12, 24],
+        "window": 4,
+        "patch": 1,
+        "image": 32,
+        "in_channels": 3,
+        "classes": 100,
+    },
+}
+SETTINGS = {
+    "quick": Setting(
+        (160, 100), 80, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
+    ),
+    "default": Setting(
+        (2000, 1000), 400, 12, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 10, 128, many_heads=12, **SMALL
+    ),
+    "full": Setting(
+        (50_000, 10_000),
+        5000,
+        300,
+        {**ADAMW, "lr": 1.25e-4, "batch_size": 96, "augment": "crop_flip"},
+        312,
+        256,
+        many_heads=12,
+        **CIFAR,
+    ),
+}
+
+
+def main() -> None:
+    """Run the study."""
+    study = Study("vits", options("how_do_vits_work", __doc__.splitlines()[0]))
+    setting = SETTINGS[study.options.size]
+    full = study.options.size == "full"
+    data = Data.cifar(100, study.options.data) if full else Data.digits(*setting.images)
+    few = replace(data, train=replace(data.train, kwargs={**data.train.kwargs, "count": setting.few}))
+    everything = recipes(setting)
+    trained = study.train(everything, data)
+    trained_few = study.train([few_examples(everything)], few)
+    curved = curvature(study, trained, data, setting)
+    curved |= curvature(study, trained_few, few, setting)
+    looked = features(study, trained, data, setting)
+    claim_curvature(study, curved, trained, trained_few)
+    claim_frequency(study, looked, trained)
+    claim_positions(study, looked, trained)
+    claim_alternet(study, curved, trained)
+    draw(study, curved, looked)
+    study.finish()
+
+
+def recipes(s: Setting) -> list[Recipe]:
+    """One recipe for each kind of model."""
+    stages = len(s.cnn["blocks"])
+    local = {
+        **s.cnn,
+        "attentions": [0] + [1] * (stages - 1),
+        "heads": [2**i for i in range(stages)],
+        "window": 4 if "in_channels" in s.cnn else 7,
+    }
+    kinds = {
+        "resnet": (models.resnet, {**s.cnn, "preact": True}),
+        "vit": (models.vit, dict(s.vit)),
+        "vit-gap": (models.vit, {**s.vit, "pool": "gap"}),
+        "vit-heads": (models.vit, {**s.vit, "heads": s.many_heads}),
+        "windowed": (models.windowed, dict(s.windowed)),
+        "alternet": (models.alternet, local),
+    }
+    training = {**s.training, "epochs": s.epochs}
+    return [Recipe(name, make, kwargs, training, {"kind": name}) for name, (make, kwargs) in kinds.items()]
+
+
+def few_examples(everything: Sequence[Recipe]) -> Recipe:
+    """The transformer, to be trained on a small set for as many steps."""
+    vit = next(r for r in everything if r.group == "vit")
+    return replace(vit, group="vit-few", tags={"kind": "vit-few"})
+
+
+def curvature(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -> dict[str, xr.Dataset]:
+    """Spectra of mini-batch Hessians on augmented training data, by model."""
+    section = SectionSpec("batch_spectra", "batch_spectra", {"augment": "shift"}, examples=16 * s.batches)
+    label = "curvature-few" if trained[0].recipe.group == "vit-few" else "curvature"
+    return dict(study.analyse(label, trained, data.train, [section])["batch_spectra"])
+
+
+def features(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -> Results:
+    """Frequencies, variance, lesions, noise and similarity of layers, on held-out data."""
+    units = ("residual_sum", "attention", "mlp", "convolution")
+    n = s.looked_at
+    sections = [
+        SectionSpec("fourier", "fourier", {"kinds": ("residual_sum",), "images": n}, examples=n),
+        SectionSpec("transfer", "transfer", {"kinds": units, "images": n}, examples=n),
+        SectionSpec("variance", "feature_variance", {"kinds": units, "images": n}, examples=n),
+        SectionSpec("lesion", "lesion", {"replacements": ("remove",)}, examples=2 * n),
+        SectionSpec("noise", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=2 * n),
+        SectionSpec("cka", "cka", {"most_layers": 24}, ("resnet-*", "vit-s*"), n),
+        SectionSpec("calibration", "calibration", {}),
+        SectionSpec("attention", "attention_response", {"images": n}, ("vit*", "alternet-*"), n),
+    ]
+    return study.analyse("features", trained, data.test, sections)
+
+
+def of(results: Mapping[str, xr.Dataset], trained: Sequence[Trained], group: str, number: Any) -> list[float]:
+    """A number of the result of every model of a group; NaN where the analysis failed."""
+
+    def value(model: Trained) -> float:
+        ds = results.get(model.name)
+        return float("nan") if ds is None else float(number(ds))
+
+    return by_seed(trained, group, value)
+
+
+def claim_curvature(
+    study: Study, curved: Mapping[str, xr.Dataset], trained: Sequence[Trained], few: Sequence[Trained]
+) -> None:
+    """Negative and positive eigenvalues of mini-batch Hessians."""
+    everything = [*trained, *few]
+
+    def nep(group: str) -> list[float]:
+        return of(curved, everything, group, lambda ds: ds["negative_proportion"])
+
+    def ape(group: str) -> list[float]:
+        return of(curved, everything, group, lambda ds: np.log(ds["mean_positive"]))
+
+    for text, larger, smaller in (
+        ("ViT has more negative Hessian eigenvalues than ResNet", "vit", "resnet"),
+        ("ViT on less data has more negative eigenvalues", "vit-few", "vit"),
+        ("average pooling lowers ViT's share of negative eigenvalues", "vit", "vit-gap"),
+        ("more heads lower ViT's share of negative eigenvalues", "vit", "vit-heads"),
+        ("windows lower a transformer's share of negative eigenvalues", "vit", "windowed"),
+    ):
+        study.judge(contrast(text, PAPER, nep(larger), nep(smaller), unit="of eigenvalues"))
+    for text, larger, smaller in (
+        ("ResNet has larger positive eigenvalues than ViT", "resnet", "vit"),
+        ("more heads lower ViT's positive eigenvalues", "vit", "vit-heads"),
+    ):
+        study.judge(contrast(text, PAPER, ape(larger), ape(smaller), unit="ln of the mean"))
+
+
+def claim_frequency(study: Study, looked: Results, trained: Sequence[Trained]) -> None:
+    """Low-pass attention, high-pass convolutions and MLPs, variance, and noise of one frequency band."""
+
+    def gain(group: str, after: str) -> list[float]:
+        return of(looked["transfer"], trained, group, lambda ds: _mean_after(ds, "gain_high_low", after))
+
+    def growth(group: str, after: str) -> list[float]:
+        return of(looked["variance"], trained, group, lambda ds: _growth_after(ds, after))
+
+    unit = "ln high over low"
+    branch = of(looked["transfer"], trained, "vit", lambda ds: -_mean_of_kind(ds, "attention"))
+    study.judge(above("attention branches of ViT are low-pass", PAPER, branch, unit=unit))
+    lowered = -np.array(gain("vit", "attention"))
+    study.judge(above("adding attention lowers high frequencies in ViT", PAPER, lowered, unit=unit))
+    study.judge(above("adding MLPs raises high frequencies in ViT", PAPER, gain("vit", "mlp"), unit=unit))
+    study.judge(
+        above(
+            "adding convolutions raises high frequencies in ResNet",
+            PAPER,
+            gain("resnet", "convolution"),
+            unit=unit,
+        )
+    )
+    unit = "ln of variance"
+    shrunk = -np.array(growth("vit", "attention"))
+    study.judge(
+        above("adding attention lowers the variance of feature maps in ViT", PAPER, shrunk, unit=unit)
+    )
+    study.judge(
+        above(
+            "adding MLPs raises the variance of feature maps in ViT", PAPER, growth("vit", "mlp"), unit=unit
+        )
+    )
+
+    def harm(group: str) -> list[float]:
+        return of(looked["noise"], trained, group, lambda ds: -100 * ds["accuracy_change"].values[-3:].mean())
+
+    study.judge(
+        contrast(
+            "high-frequency noise harms ResNet more than ViT",
+            PAPER,
+            harm("resnet"),
+            harm("vit"),
+            unit="points of accuracy",
+            note="bands at 0.7 to 0.9 π",
+        )
+    )
+
+
+def claim_positions(study: Study, looked: Results, trained: Sequence[Trained]) -> None:
+    """Attention at the ends of stages, and likeness of layers."""
+    ends = of(looked["lesion"], trained, "windowed", _end_of_stage)
+    study.judge(
+        above(
+            "attention at the end of a stage matters more than at its beginning (windowed transformer)",
+            PAPER,
+            ends,
+            unit="nats of loss when removed",
+        )
+    )
+
+    def alike(group: str) -> list[float]:
+        ds = looked["cka"].get(group)
+        names = by_seed(trained, group, lambda m: m.seed)
+        return [_likeness(ds, f"{group}-s{int(seed)}") for seed in names]
+
+    study.judge(
+        contrast(
+            "layers of ViT are more alike than those of ResNet, which has blocks",
+            PAPER,
+            alike("vit"),
+            alike("resnet"),
+            unit="CKA",
+            note="mean over pairs of layers",
+        )
+    )
+
+
+def claim_alternet(study: Study, curved: Mapping[str, xr.Dataset], trained: Sequence[Trained]) -> None:
+    """AlterNet against its parents."""
+
+    def accuracy(group: str) -> list[float]:
+        return by_seed(trained, group, lambda m: 100 * m.result.test_accuracy)
+
+    unit = "points of accuracy"
+    for parent in ("resnet", "vit"):
+        study.judge(
+            contrast(
+                f"AlterNet is more accurate than {'ResNet' if parent == 'resnet' else 'ViT'}",
+                PAPER,
+                accuracy("alternet"),
+                accuracy(parent),
+                unit=unit,
+            )
+        )
+
+    def ape(group: str) -> list[float]:
+        return of(curved, trained, group, lambda ds: np.log(ds["mean_positive"]))
+
+    study.judge(
+        contrast(
+            "AlterNet has smaller positive eigenvalues than ResNet",
+            PAPER,
+            ape("resnet"),
+            ape("alternet"),
+            unit="ln of the mean",
+        )
+    )
+
+
+def _sums(ds: xr.Dataset) -> list[tuple[int, str]]:
+    """Residual sums of a network in firing order, each with the kind of unit it adds."""
+    found, last = [], ""
+    for index, kind in enumerate(ds["kind"].values.tolist()):
+        if kind in ("attention", "mlp", "convolution"):
+            # an attention block of AlterNet has a convolution before its attention; the last one counts
+            last = kind
+        elif kind == "residual_sum":
+            found.append((index, last))
+    return found
+
+
+def _mean_after(ds: xr.Dataset, name: str, kind: str) -> float:
+    """Mean of a quantity over the residual sums that add a kind of unit."""
+    values = [float(ds[name].values[i]) for i, added in _sums(ds) if added == kind]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _mean_of_kind(ds: xr.Dataset, kind: str) -> float:
+    values = ds["gain_high_low"].values[ds["kind"].values == kind]
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _growth_after(ds: xr.Dataset, kind: str) -> float:
+    """Mean ln of the spatial variance after a residual sum over that after the sum before."""
+    variance, sums = ds["spatial_variance"].values, _sums(ds)
+    steps = [
+        np.log(variance[i] / variance[before])
+        for (before, _), (i, added) in pairwise(sums)
+        if added == kind
+    ]
+    return float(np.mean(steps)) if steps else float("nan")
+
+
+def _end_of_stage(ds: xr.Dataset) -> float:
+    """Loss by the removal of the last attention of a stage less that of the first, mean over stages."""
+    names, harm = ds["unit"].values.tolist(), ds["delta_loss"].values[:, 0]
+    stages: dict[str, list[float]] = {}
+    for name, value in zip(names, harm, strict=True):
+        if name.endswith(".attn"):
+            stages.setdefault(name.split(".")[1], []).append(float(value))
+    return float(np.mean([values[-1] - values[0] for values in stages.values()]))
+
+
+def _likeness(ds: xr.Dataset | None, model: str) -> float:
+    if ds is None:
+        return float("nan")
+    rows = ds["model_a"].values == model
+    block = ds["cka"].values[np.ix_(rows, rows)]
+    return float(block[np.triu_indices(len(block), 1)].mean())
+
+
+def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results) -> None:
+    """Pictures of the first seed, all kinds on shared axes."""
+    seed = f"-s{study.options.seeds[0]}"
+
+    def first(results: Mapping[str, xr.Dataset], *kinds: str) -> dict[str, xr.Dataset]:
+        chosen = {n.removesuffix(seed): ds for n, ds in results.items() if n.endswith(seed)}
+        return {n: ds for n, ds in chosen.items() if not kinds or n in kinds}
+
+    study.draw(first(curved, "resnet", "vit", "vit-gap", "vit-few", "alternet"), tag="spectra")
+    for label in ("fourier", "transfer", "variance", "lesion", "noise"):
+        study.draw(first(looked[label], "resnet", "vit", "alternet"), tag=label)
+    study.draw(first(looked["attention"]), tag="attention")
+    for group in ("resnet", "vit"):
+        if group in looked["cka"]:
+            study.draw({group: looked["cka"][group]}, "block_0_0", tag=f"cka_{group}")
+
+
+if __name__ == "__main__":
+    main()
