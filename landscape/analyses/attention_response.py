@@ -32,7 +32,7 @@ class AttentionResponseParams(Params):
         128, ge=1, description="at most so many images, the first: the errors show what more would bring"
     )
     worst_images: int = Field(
-        16, ge=1, description="images, the first, for which the worst gain is worked out"
+        8, ge=1, description="images, the first, for which the worst gain is worked out"
     )
 
 

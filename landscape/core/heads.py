@@ -95,7 +95,7 @@ def head_rows(weights: Tensor, grid: Grid, bins: RadialBins, worst: int) -> dict
     """
     weights = weights.float() if weights.element_size() < 4 else weights
     weights = weights.reshape(-1, grid.windows, *weights.shape[1:])
-    patches = weights[..., grid.prefix :, grid.prefix :]
+    patches = weights[..., grid.prefix :, grid.prefix :].contiguous()
     gain2, kept2 = _windowed(patches, grid) if grid.window else _whole(patches[:, 0], grid)
     towards = patches.sum(-1, dtype=torch.float64)
     rows = _over_modes(gain2, kept2, grid, bins) | {

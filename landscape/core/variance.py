@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -90,8 +91,9 @@ class VarianceCollector(Collector):
         self, name: str, unit: Unit, module: nn.Module | None, inputs: Feature | None, output: Feature
     ) -> None:
         """Add an output."""
+        axes: tuple[int, ...] = ()
         if output.layout is not None:
-            feature = output.maps()
+            feature, axes = _as_it_lies(output)
         elif output.tensor.is_floating_point() and len(output.tensor) == output.examples:
             feature = at_least_single(output.tensor)
         else:
@@ -103,23 +105,33 @@ class VarianceCollector(Collector):
                 " per example; give inputs of one size."
             )
         known.samples.add(feature)
-        if output.layout is not None:
-            known.space.add(_spatial_variance(feature).cpu().numpy())
+        if axes:
+            known.space.add(_spatial_variance(feature, axes).cpu().numpy())
 
     def units(self) -> dict[str, UnitVariance]:
         """Units by name in firing order that fired for every example."""
         return {n: u for n, u in self._units.items() if u.samples.count == self.examples}
 
 
-def _spatial_variance(maps: Tensor) -> Tensor:
-    """Unbiased variance over space, averaged over channels: (B,) of maps (B, C, H, W), float64.
+def _as_it_lies(output: Feature) -> tuple[Tensor, tuple[int, ...]]:
+    """A feature with its axes in the order in memory, which is fast, and which of them are space."""
+    layout, tensor = output.layout, at_least_single(output.tensor)
+    if layout is not None and layout.form == "tokens":
+        return tensor[:, layout.prefix :], (1,)
+    if layout is not None and layout.form == "last":
+        return tensor, (1, 2)
+    return output.maps(), (2, 3)
+
+
+def _spatial_variance(feature: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Unbiased variance over the axes of space, averaged over channels: (B,), float64.
 
     `torch.var` over two axes takes longer than the convolution that made the maps.
     """
-    centered = maps - maps.mean((-2, -1), keepdim=True)
+    centered = feature - feature.mean(axes, keepdim=True)
     squares = torch.linalg.vector_norm(centered.flatten(1), dim=1).double().square()
-    pixels = maps.shape[-2] * maps.shape[-1]
-    variance: Tensor = squares / (maps.shape[1] * (pixels - 1))
+    pixels = prod(feature.shape[axis] for axis in axes)
+    variance: Tensor = squares / (feature[0].numel() / pixels * (pixels - 1))
     return variance
 
 
