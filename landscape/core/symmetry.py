@@ -142,6 +142,7 @@ def find_symmetry(model: nn.Module, inputs: Any, *, forward: Forward | None = No
         >>> print(find_symmetry(model, torch.zeros(1, 2)).describe())
         0.weight[0]: permutation of 3; on 0.weight[0], 0.bias[0], 2.weight[1]
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     module = private_copy(model, (), torch.device("cpu"), None).eval()
     tracer, named = _trace(module, fresh(inputs, torch.device("cpu")), forward)
     settle(tracer.seen, tracer.mixed)

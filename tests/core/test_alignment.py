@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from landscape.core import symmetry_rules
-from landscape.core.alignment import align
+from landscape.core.alignment import _difference, align
 from landscape.core.symmetry import find_symmetry
 from landscape.errors import InputError
 from landscape.reference.models import mlp, resnet, vit
@@ -408,6 +408,26 @@ def test_models_are_called_as_their_inputs_ask():
         assert torch.equal(
             result.permutations["body.0.weight[0]"], results[0].permutations["body.0.weight[0]"]
         )
+
+
+def test_masked_outputs_are_compared_where_they_are_finite():
+    """Oracle: by hand: an infinity on both sides is equal, on one side it is not."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
+
+        def forward(self, x):
+            return torch.cat([self.body(x), x[:, :1] - float("inf")], 1)
+
+    found = align(
+        build(Masked), state_of(build(Masked)), state_of(build(Masked, 1)), inputs=torch.randn(4, 3)
+    )
+    assert found.output_error < 1e-5
+    x = torch.tensor([1.0, float("inf"), float("nan")])
+    assert _difference(x, x) == 0
+    assert _difference(x, torch.tensor([1.0, 2.0, float("nan")])) == float("inf")
 
 
 def test_a_wrong_rule_is_caught_and_named(monkeypatch):
