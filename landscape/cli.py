@@ -122,6 +122,10 @@ def run(
         str | None, typer.Option(help="Analyses to run, by label or name, separated by commas.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Worker processes.", min=1)] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask cluster: its scheduler's address or scheduler file."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done and how long it would take.")
     ] = False,
@@ -156,6 +160,7 @@ def run(
                 analyses,
                 store=store,
                 jobs=jobs,
+                cluster=cluster,
                 overwrite=overwrite,
                 shard=shard,
                 trust_pickle=trust_pickle,
@@ -230,7 +235,9 @@ def scan(
 def _print_models(console: Console, zoo: Zoo) -> None:
     if not zoo.models:
         return
-    table = Table("model", "layout", "group", "seed", "facts", "file", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "layout", "group", "seed", "facts", "file"):
+        table.add_column(heading, overflow="fold")
     for model in zoo.spec.models:
         seed = "" if model.seed is None else str(model.seed)
         facts = ", ".join(f"{k} {number(v)}" for k, v in {**model.tags, **model.metrics}.items())
@@ -277,6 +284,37 @@ def report(
     """Rebuild the report from a store alone."""
     with guarded():
         _line(Console(), f"report: {_write_report(store, output, analysis or ())}")
+
+
+@app.command()
+def figure(
+    store: Annotated[Path, typer.Argument(help="Folder of the results.")],
+    analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .pdf, .svg, .png or .eps file. Default: list the figures."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--figure", "-f", help="Only the figure of this name.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Medians and bands over the models of each group, seed or tag.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Width: single (3.25 in) or double (6.75 in).")] = "single",
+) -> None:
+    """Draw figures of a store for a paper: vector graphics with embedded fonts."""
+    with guarded():
+        from landscape.report.paper import figures_of_store, save_figures
+
+        specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
+        console = Console()
+        if output is None:
+            for spec in specs:
+                _line(console, f"{spec.name}: {spec.title}")
+            return
+        for path in save_figures(specs, palette, output, column):
+            _line(console, f"figure: {path}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
@@ -62,6 +63,19 @@ class TestRun:
         assert "2 done, 0 done before, 0 failed; results in" in result.output
         again = invoke("run", folder.root / "zoo.toml", "--no-report")
         assert "0 done, 2 done before, 0 failed" in again.output
+
+    def test_shards(self, invoke, folder):
+        """Oracle: two models, one in each half; the page comes when asked for."""
+        folder.add("m0")
+        folder.add("m1", seed=1)
+        path = folder.write()
+        for shard in ("1/2", "2/2"):
+            result = invoke("run", path, "--shard", shard)
+            assert "1 done, 0 done before, 0 failed" in result.output
+            assert "report" not in result.output
+        assert invoke("report", folder.root / "results").exit_code == 0
+        result = invoke("run", path, "--shard", "3/2")
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
     def test_failures_are_listed_once_for_each_model(self, invoke, folder):
         folder.add("good")
@@ -192,6 +206,19 @@ class TestScan:
         path = folder.root / "zoo.toml"
         assert landscape.Zoo.from_manifest(path).models == ["m0"]
         assert invoke("scan", folder.root, "--write-manifest").exit_code == 2
+
+    def test_layouts_and_facts(self, invoke, folder):
+        """Oracle: what the file was made with; the class in it is allowed by name."""
+        path = folder.add("net-s3")
+        content = {"state_dict": torch.load(path), "test_acc": 0.75, "args": argparse.Namespace(lr=0.5)}
+        path.unlink()
+        torch.save(content, folder.root / "epoch=3.ckpt")
+        refused = invoke("scan", folder.root)
+        assert "wants to import argparse.Namespace" in refused.output
+        result = invoke("scan", folder.root, "--allow", "argparse.Namespace")
+        assert "1 checkpoints found in" in result.output
+        assert "(1 lightning)" in result.output
+        assert "epoch 3, learning_rate 0.5, test_acc 0.75" in " ".join(result.output.split())
 
     def test_no_directory(self, invoke, tmp_path):
         result = invoke("scan", tmp_path / "none")

@@ -102,7 +102,7 @@ class Zoo:
 
     def with_builders(
         self,
-        model: str,
+        model: str | None,
         data: str,
         *,
         model_kwargs: Mapping[str, Any] | None = None,
@@ -112,14 +112,16 @@ class Zoo:
         """The same checkpoints with builders, for a zoo that was scanned.
 
         Args:
-            model: ``package.module:function`` that makes the model of every checkpoint.
+            model: ``package.module:function`` that makes the model of every checkpoint; ``None`` keeps the
+                builders that the scan found, as of timm's folders.
             data: ``package.module:function`` that makes the data.
             model_kwargs: Its keyword arguments.
             data_kwargs: Its keyword arguments.
             **settings: Fields of `landscape.zoo.spec.Settings`, such as ``loss`` or ``weight_decay``.
         """
-        builder = Builder(model, model_kwargs or {})
-        models = tuple(replace(m, builder=builder) for m in self.spec.models)
+        models = self.spec.models
+        if model is not None:
+            models = tuple(replace(m, builder=Builder(model, model_kwargs or {})) for m in models)
         changed = replace(self.spec.settings, **settings)
         data_builder = Builder(data, data_kwargs or {})
         return Zoo(replace(self.spec, models=models, data=data_builder, settings=changed))
