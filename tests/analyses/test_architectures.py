@@ -58,7 +58,7 @@ NETWORKS = [
         "torchvision:swin_t",
         {"attention", "mlp", "block", "residual_sum", "downsampling"},
         ("features.3.0", 28),
-        (12, 7, 64, 0),
+        (12, 56, 64, 0),
     ),
     ("timm:resnet18", {"block", "convolution", "residual_sum"}, ("layer3.0", 28), None),
     ("timm:convnext_atto", {"block", "mlp", "downsampling"}, ("stages.1.blocks.0", 28), None),
@@ -78,7 +78,7 @@ NETWORKS = [
         "timm:swin_tiny_patch4_window7_224",
         {"attention", "mlp", "block", "downsampling"},
         ("layers.0.blocks.1.attn", 56),
-        (12, 7, 64, 0),
+        (12, 56, 64, 0),
     ),
     ("timm:pit_ti_224", {"attention", "mlp", "block"}, ("transformers.0.blocks.0.attn", 27), (12, 27, 1, 1)),
     ("timm:mixer_s32_224", {"mlp", "block", "residual_sum"}, ("blocks.3", 7), None),
@@ -109,7 +109,7 @@ def test_feature_analyses_run_and_know_the_kinds(name, kinds, unit, attention):
     else:
         number, side, windows, prefix = attention
         assert heads.sizes["layer"] == number
-        assert int(heads["side"][0]) == side
+        assert int(heads["height"][0]) == int(heads["width"][0]) == side
         assert int(heads["windows"][0]) == windows
         assert int(heads["prefix_tokens"][0]) == prefix
         assert np.isfinite(heads["gain"].values[0]).any()
