@@ -131,7 +131,7 @@ def _soups(name: str, title: str, ds: xr.Dataset) -> FigureSpec:
         name,
         title,
         Axis(what, unit),
-        Axis("model or average", categories=tuple(names)),
+        Axis("model or average", categories=tuple(names), limits=(-0.5, len(names) - 0.5)),
         tuple(marks),
         "Below the line the models themselves, above it averages of their weights; aligned averages after"
         f" alignment to the first model. BatchNorm: {ds['batchnorm_policy'].item()}.",

@@ -16,7 +16,6 @@ from landscape.errors import InputError
 from landscape.schema import Variable
 
 if TYPE_CHECKING:
-    from landscape.core.data import Batch
     from landscape.core.path_profile import PathEvaluator
     from landscape.core.problem import Problem
     from landscape.store.partial import Ledger
@@ -213,13 +212,14 @@ def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[d
     from landscape.core.alignment import align
     from landscape.core.path_profile import full_state
 
-    batches: Sequence[Batch] = problem.batches if method == "activations" else problem.batches[:1]
+    inputs, forward = problem.calls()
     found = align(
         problem.module,
         full_state(problem, a),
         full_state(problem, b),
         method=method,
-        inputs=[batch.inputs for batch in batches],
+        inputs=inputs if method == "activations" else inputs[:1],
+        forward=forward,
         seed=seed,
     )
     return found.state, found.output_error

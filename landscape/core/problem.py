@@ -252,6 +252,18 @@ class Problem:
                 result = model(batch.inputs)
         return getattr(result, "logits", result), batch.target
 
+    def calls(self) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
+        """What the model is called with, by batch, and how, if it has a ``forward`` of its own."""
+        forward = self._forward
+        if forward is None or not self._forward_takes_batch:
+            return [batch.inputs for batch in self.batches], forward
+
+        def call(model: nn.Module, raw: Any) -> Any:
+            result = forward(model, raw)
+            return result[0] if isinstance(result, tuple) and len(result) == 2 else result
+
+        return [batch.raw for batch in self.batches], call
+
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """Sum of the losses over a batch, a scalar that carries a graph."""
         return self.loss_sum(*self.output(batch, state), batch.size)

@@ -67,6 +67,27 @@ def test_a_permuted_copy_has_no_barrier_once_aligned(method):
     assert float(ds["output_error"]) < 1e-12
 
 
+@pytest.mark.parametrize("form", ["inputs", "batch", "with_target"])
+def test_models_called_in_a_way_of_their_own_are_aligned_too(form):
+    """Oracle: the same model called plainly."""
+    model = seeded(mlp, 0)
+    forward = {
+        "inputs": lambda m, x: m(x),
+        "batch": lambda m, batch: m(batch["features"]),
+        "with_target": lambda m, batch: (m(batch["features"]), batch["answer"]),
+    }[form]
+    x, y = vectors(40)
+    key = "answer" if form == "with_target" else "label"
+    data = (x, y) if form == "inputs" else {"features": x, key: y}
+    problem = Problem(model, "cross_entropy", data, forward=forward)
+    options = {"align": "weights", "steps": 3, "refine": 0}
+    found = landscape.connect(problem, model.state_dict(), permuted(model), **options)
+    plain = landscape.connect(
+        Problem(model, "cross_entropy", (x, y)), model.state_dict(), permuted(model), **options
+    )
+    np.testing.assert_array_equal(found["loss"], plain["loss"])
+
+
 def test_barriers_are_those_of_the_stored_curves():
     """Oracle: the definitions in numpy, on the losses and errors that the result holds."""
     problem, a, b = conv_pair()
