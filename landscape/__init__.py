@@ -42,6 +42,8 @@ _HOMES = {
     "scan": "landscape.zoo",
     "open": "landscape.store",
     "save": "landscape.store",
+    "compare": "landscape.plot.comparison",
+    "table": "landscape.report.frame",
 }
 _MODULES = ("analyses", "plot", "report")  # packages that can be called
 

@@ -429,6 +429,7 @@ class _Drawing:
             "thickness": 12,
             "outlinewidth": 0,
             "tickfont": {"size": 11},
+            "nticks": 7,
             "ticksuffix": GAP,
             "x": 1.02 + 0.16 * len(self.bars),
         }
