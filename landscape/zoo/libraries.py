@@ -24,15 +24,14 @@ _NOT_THE_MODEL = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "che
 
 
 def library_builder(library: str, name: str) -> Callable[..., Any] | None:
-    """The function that makes a registered model without weights; ``None`` if there is no such model.
+    """The function that makes a registered model without weights; ``None`` for other modules.
 
     Args:
         library: ``timm`` or ``torchvision``; other names give ``None``.
         name: As the library registers it.
 
     Raises:
-        InputError: If the library is not installed, or knows no such model and has nothing else of
-            that name.
+        InputError: If the library is not installed, or knows no such model.
     """
     if library not in ("timm", "torchvision"):
         return None
@@ -52,8 +51,7 @@ def library_builder(library: str, name: str) -> Callable[..., Any] | None:
         return partial(module.create_model, name, pretrained=False)
     if library == "torchvision" and name in module.list_models():
         return partial(module.get_model, name, weights=None)
-    if hasattr(importlib.import_module(library), name.partition(".")[0]):  # such as timm:create_model
-        return None
+    # Never another function of the library: a name may come from a file in a zoo.
     raise InputError(
         f"model builder '{library}:{name}': {library} has no such model; {_hint(name, module.list_models())}"
     )

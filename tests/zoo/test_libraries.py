@@ -50,9 +50,15 @@ def test_registered_names_need_no_code(libraries, tmp_path):
     assert (model.out_features, model.made_with) == (5, ("resnet18", {"weights": None}))
 
 
-def test_other_functions_of_the_library_still_work(libraries, tmp_path):
-    model = build_model(Builder("timm:create_model", {"name": "resnet18"}), tmp_path)
-    assert model.made_with == ("resnet18", {})
+@pytest.mark.parametrize("name", ["create_model", "models.load", "os.system", "list_models"])
+def test_other_functions_of_the_library_are_out_of_reach(name, libraries, tmp_path):
+    """A configuration in a zoo may name anything, with any arguments: only registered models are made."""
+    called = []
+    sys.modules["timm"].models = types.SimpleNamespace(load=lambda **kwargs: called.append(kwargs))
+    sys.modules["timm"].os = types.SimpleNamespace(system=lambda **kwargs: called.append(kwargs))
+    with pytest.raises(InputError, match="timm has no such model"):
+        build_model(Builder(f"timm:{name}", {"x": 1}), tmp_path)
+    assert called == []
 
 
 def test_unknown_name(libraries, tmp_path):
