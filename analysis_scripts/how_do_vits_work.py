@@ -348,9 +348,7 @@ def _growth_after(ds: xr.Dataset, kind: str) -> float:
     """Mean ln of the spatial variance after a residual sum over that after the sum before."""
     variance, sums = ds["spatial_variance"].values, _sums(ds)
     steps = [
-        np.log(variance[i] / variance[before])
-        for (before, _), (i, added) in pairwise(sums)
-        if added == kind
+        np.log(variance[i] / variance[before]) for (before, _), (i, added) in pairwise(sums) if added == kind
     ]
     return float(np.mean(steps)) if steps else float("nan")
 
