@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 __all__ = ["holm", "mean_test", "resample_counts", "row_slopes"]
 
@@ -45,6 +44,8 @@ def mean_test(values: ArrayLike, resamples: int, seed: int) -> tuple[float, floa
     if mean == 0.0:
         return mean, error, 1.0
     t = abs(mean) / error if error > 0 else np.inf
+    from scipy import stats  # slow to import, and only needed here
+
     return mean, error, float(2.0 * stats.t.sf(t, n - 1))
 
 
