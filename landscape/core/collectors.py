@@ -88,7 +88,7 @@ class SpectraCollector(Collector):
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         if shape[1] == shape[2]:
-            diagonal = log_amplitude_diagonal(modes, maps.sum((-2, -1)))
+            diagonal = log_amplitude_diagonal(modes, output.means().flatten(1) * (shape[1] * shape[2]))
         else:
             diagonal = maps.new_full((len(maps), 1), torch.nan)
         layer.append(

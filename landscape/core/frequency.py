@@ -102,14 +102,14 @@ class MapStatistics:
     radii: Tensor
 
 
-def spectrum(maps: Tensor) -> Tensor:
+def spectrum(maps: Tensor, means: Tensor | None = None) -> Tensor:
     """Orthonormal ``rfft2`` of maps (B, C, H, W), each with its mean taken off first, (B, C, H, W//2 + 1).
 
     Taking the mean off first spares a large constant the others' precision. With ``norm="ortho"`` the
-    powers of all modes sum to the sum of squares (Parseval).
+    powers of all modes sum to the sum of squares (Parseval). ``means`` (B, C, 1, 1) may be given if known.
     """
     maps = at_least_single(maps)
-    centered = maps - maps.mean((-2, -1), keepdim=True)
+    centered = maps - (maps.mean((-2, -1), keepdim=True) if means is None else means)
     height, width = maps.shape[-2:]
     if height * width > SMALL:
         modes: Tensor = torch.fft.rfft2(centered, norm="ortho")

@@ -34,6 +34,7 @@ class _Shared:
     """What is worked out once for a tensor; it does not keep the tensor alive."""
 
     layout: Layout | None
+    means: Tensor | None = None
     spectrum: Tensor | None = None
     power: Tensor | None = None
 
@@ -61,10 +62,16 @@ class Feature:
         assert self.layout is not None
         return at_least_single(self.layout.to_maps(self.tensor))
 
+    def means(self) -> Tensor:
+        """Means of the maps over space, (B, C, 1, 1), worked out once."""
+        if self.shared.means is None:
+            self.shared.means = self.maps().mean((-2, -1), keepdim=True)
+        return self.shared.means
+
     def spectrum(self) -> Tensor:
         """`landscape.core.frequency.spectrum` of the maps, worked out once."""
         if self.shared.spectrum is None:
-            self.shared.spectrum = spectrum(self.maps())
+            self.shared.spectrum = spectrum(self.maps(), self.means())
         return self.shared.spectrum
 
     def power(self) -> Tensor:

@@ -93,7 +93,7 @@ class VarianceCollector(Collector):
         """Add an output."""
         axes: tuple[int, ...] = ()
         if output.layout is not None:
-            feature, axes = _as_it_lies(output)
+            feature, axes, means = _as_it_lies(output)
         elif output.tensor.is_floating_point() and len(output.tensor) == output.examples:
             feature = at_least_single(output.tensor)
         else:
@@ -106,29 +106,30 @@ class VarianceCollector(Collector):
             )
         known.samples.add(feature)
         if axes:
-            known.space.add(_spatial_variance(feature, axes).cpu().numpy())
+            known.space.add(_spatial_variance(feature, axes, means).cpu().numpy())
 
     def units(self) -> dict[str, UnitVariance]:
         """Units by name in firing order that fired for every example."""
         return {n: u for n, u in self._units.items() if u.samples.count == self.examples}
 
 
-def _as_it_lies(output: Feature) -> tuple[Tensor, tuple[int, ...]]:
-    """A feature with its axes in the order in memory, which is fast, and which of them are space."""
+def _as_it_lies(output: Feature) -> tuple[Tensor, tuple[int, ...], Tensor]:
+    """A feature with its axes in the order in memory, which is fast; which are space; its means over them."""
     layout, tensor = output.layout, at_least_single(output.tensor)
     if layout is not None and layout.form == "tokens":
-        return tensor[:, layout.prefix :], (1,)
+        grid = tensor[:, layout.prefix :]
+        return grid, (1,), grid.mean(1, keepdim=True)
     if layout is not None and layout.form == "last":
-        return tensor, (1, 2)
-    return output.maps(), (2, 3)
+        return tensor, (1, 2), tensor.mean((1, 2), keepdim=True)
+    return output.maps(), (2, 3), output.means()
 
 
-def _spatial_variance(feature: Tensor, axes: tuple[int, ...]) -> Tensor:
+def _spatial_variance(feature: Tensor, axes: tuple[int, ...], means: Tensor) -> Tensor:
     """Unbiased variance over the axes of space, averaged over channels: (B,), float64.
 
     `torch.var` over two axes takes longer than the convolution that made the maps.
     """
-    centered = feature - feature.mean(axes, keepdim=True)
+    centered = feature - means
     squares = torch.linalg.vector_norm(centered.flatten(1), dim=1).double().square()
     pixels = prod(feature.shape[axis] for axis in axes)
     variance: Tensor = squares / (feature[0].numel() / pixels * (pixels - 1))
