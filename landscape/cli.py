@@ -152,7 +152,9 @@ def run(
         zoo = landscape.Zoo.from_manifest(manifest)
         analyses = only.split(",") if only is not None else None
         if dry_run:
-            rows = zoo.estimate(analyses, store=store, overwrite=overwrite, trust_pickle=trust_pickle)
+            rows = zoo.estimate(
+                analyses, store=store, overwrite=overwrite, shard=shard, trust_pickle=trust_pickle
+            )
             console.print(estimate_table(rows, jobs))
             return
         with Meter(console) as meter:

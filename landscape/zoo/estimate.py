@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from landscape.errors import LandscapeError
 from landscape.registry import Cost
 from landscape.zoo.builders import find_analysis
-from landscape.zoo.plan import Plan
+from landscape.zoo.plan import Plan, Shard
 from landscape.zoo.spec import Builder
 from landscape.zoo.task import Task
 from landscape.zoo.workbench import Workbench
@@ -36,14 +36,18 @@ class Estimate:
     seconds: float
 
 
-def estimate(plan: Plan, todo: Sequence[Task], workbench: Workbench) -> list[Estimate]:
+def estimate(
+    plan: Plan, todo: Sequence[Task], workbench: Workbench, shard: Shard | None = None
+) -> list[Estimate]:
     """Estimate the time of each chosen section.
 
     Args:
         plan: The plan.
         todo: Its tasks to do.
         workbench: With the data built.
+        shard: The part that counts; ``None`` for the whole.
     """
+    part = plan.part(shard)
     timed: list[tuple[Builder, tuple[float, float]]] = []
 
     def pace(builder: Builder) -> tuple[float, float]:
@@ -55,7 +59,7 @@ def estimate(plan: Plan, todo: Sequence[Task], workbench: Workbench) -> list[Est
 
     rows = []
     for label in plan.chosen:
-        tasks = [t for t in plan.tasks if t.label == label]
+        tasks = [t for t in part if t.label == label]
         open_tasks = [t for t in todo if t.label == label]
         timeable = [t for t in open_tasks if t.error is None]
         cost = _cost(tasks[0], workbench) if timeable else Cost()

@@ -140,6 +140,7 @@ class Zoo:
         *,
         store: str | Path | None = None,
         overwrite: bool = False,
+        shard: str | None = None,
         trust_pickle: bool = False,
     ) -> list[Estimate]:
         """What `run` would do, and how long it would take on one worker; nothing is written.
@@ -150,7 +151,8 @@ class Zoo:
 
         home = Store(store or self.store)
         plan, workbench = self._plan(analyses, home, trust_pickle)
-        return estimate(plan, plan.todo(home, overwrite), workbench)
+        part = None if shard is None else Shard.parse(shard)
+        return estimate(plan, plan.todo(home, overwrite, part), workbench, part)
 
     def run(
         self,

@@ -112,6 +112,8 @@ def test_shards_are_the_whole(folder):
     path = make(folder, 6, f"{TOTAL}\n[analyses.twice]\nanalysis = 'toys:total'\nscale = 2\n{PAIRS}")
     whole = plan(path)
     parts = [whole.part(Shard(i, 4)) for i in (1, 2, 3, 4)]
+    rows = [Zoo.from_manifest(path).estimate(shard=f"{i}/4") for i in (1, 2, 3, 4)]
+    assert [sum(row.todo for row in part) for part in rows] == [len(part) for part in parts]
     keys = [t.key for part in parts for t in part]
     assert sorted(keys) == sorted(t.key for t in whole.tasks)
     homes = collections.defaultdict(set)
