@@ -82,6 +82,9 @@ def differences(metrics: Mapping[str, float], split: str, measure: Measure) -> l
         recorded = metrics[name]
         if quantity != "loss" and recorded > 1.0:
             recorded /= 100.0
+        if quantity != "loss" and measure.correct is not None:  # all right has no spread by itself
+            binomial = max(0.0, recorded * (1.0 - recorded)) / len(measure.correct)
+            error = max(error, math.sqrt(binomial))
         allowed = _TOLERANCE_SE * error + _ROUNDING[quantity]
         if not math.isnan(measured) and not abs(measured - recorded) <= allowed:
             found.append(

@@ -53,6 +53,12 @@ def test_sampling_error_is_no_difference():
     assert len(differences({"test_err": 0.32}, "test", found)) == 1
 
 
+def test_a_subset_without_an_error_is_no_difference():
+    """Oracle: 50 of 50 right where 98 % were recorded: (0.98)⁵⁰ = 0.36 is quite likely."""
+    assert differences({"test_acc": 0.98}, "test", measure(50, 50)) == []
+    assert len(differences({"test_acc": 0.5}, "test", measure(50, 50))) == 1
+
+
 def test_loss():
     """Oracle: ±0.1 around 0.5 on 400 examples: 0.005."""
     found = measure(320, 400)
