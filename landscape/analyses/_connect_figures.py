@@ -117,6 +117,8 @@ def _plane(name: str, title: str, ds: xr.Dataset, unit: str) -> FigureSpec:
     chord = float(ds["chord"][-1])
     x, y = ds["curve_x"].values, ds["curve_y"].values
     kind = str(ds["path"].values[-1])
+    oblong = float(np.ptp(ds["plane_x"].values)) > MOST_OBLONG * float(np.ptp(ds["plane_y"].values))
+    scale = " The axes are not drawn to one scale." if oblong else ""
     marks: tuple[Mark, ...] = (
         Heatmap(ds["plane_x"], ds["plane_y"], z, ColorAxis("loss", unit, "log" if wide else "linear"), True),
         Line([0.0, chord], [0.0, 0.0], Series("line", label="straight line"), style="dot"),
@@ -132,6 +134,6 @@ def _plane(name: str, title: str, ds: xr.Dataset, unit: str) -> FigureSpec:
         marks,
         "Training loss, weight-decay term included, over the plane through both models and the bend;"
         f" distances in parameter space. The curve leaves the plane by {float(ds['curve_distance']):.2g} at"
-        " most.",
-        equal=float(np.ptp(ds["plane_x"].values)) <= MOST_OBLONG * float(np.ptp(ds["plane_y"].values)),
+        f" most.{scale}",
+        equal=not oblong,
     )
