@@ -26,7 +26,7 @@ from landscape.reference import models
 from landscape.registry import Analysis, Params, run_together
 
 LIMIT = 1.6
-GROWTH_MIB = 16.0
+GROWTH_MIB = 128.0  # the rows kept per image (20 KiB), and what the allocator holds between batches
 BATCH = 128
 SIZES = (128, 1024)
 Asked = list[tuple[Analysis, Params]]

@@ -26,23 +26,33 @@ class LayerRows:
         shape: Channels, height, width.
         counts: Modes per bin, (bins,).
         radii: Mean radial frequency per bin, (bins,).
-        parts: Rows of each batch by quantity.
+        examples: Number of rows that there will be.
+        filled: Number of rows that there are.
+        table: All rows by quantity. They are made at once: small tensors kept from every batch would lie
+            between the large ones that are freed, and memory would grow.
     """
 
     unit: Unit
     shape: tuple[int, int, int]
     counts: Any
     radii: Any
-    parts: dict[str, list[Tensor]] = field(default_factory=dict)
+    examples: int
+    filled: int = 0
+    table: dict[str, Tensor] = field(default_factory=dict)
 
     def append(self, **values: Tensor) -> None:
         """Add the rows of a batch."""
+        start = self.filled
         for key, value in values.items():
-            self.parts.setdefault(key, []).append(value.cpu())
+            if key not in self.table:
+                size = self.examples, *value.shape[1:]
+                self.table[key] = torch.full(size, torch.nan, dtype=torch.float64)
+            self.filled = start + len(value)
+            self.table[key][start : self.filled] = value
 
     def rows(self) -> dict[str, Any]:
         """All rows by quantity, float64 arrays with images first."""
-        return {key: torch.cat(parts).double().numpy() for key, parts in self.parts.items()}
+        return {key: rows.numpy() for key, rows in self.table.items()}
 
 
 def check_shape(name: str, before: tuple[int, ...], now: tuple[int, ...]) -> None:
@@ -84,7 +94,8 @@ class SpectraCollector(Collector):
         shape = (maps.shape[1], maps.shape[2], maps.shape[3])
         stats = power_statistics(output.power(), shape[2], self.bins)
         if name not in self._layers:
-            self._layers[name] = LayerRows(unit, shape, stats.counts.cpu().numpy(), stats.radii.cpu().numpy())
+            facts = stats.counts.cpu().numpy(), stats.radii.cpu().numpy()
+            self._layers[name] = LayerRows(unit, shape, *facts, self.examples)
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         if shape[1] == shape[2]:
@@ -106,8 +117,4 @@ class SpectraCollector(Collector):
 
 def complete(layers: Mapping[str, LayerRows], examples: int) -> dict[str, LayerRows]:
     """The layers that fired for every example."""
-    return {
-        name: layer
-        for name, layer in layers.items()
-        if sum(len(part) for part in next(iter(layer.parts.values()))) == examples
-    }
+    return {name: layer for name, layer in layers.items() if layer.filled == examples}

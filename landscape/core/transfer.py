@@ -112,7 +112,7 @@ class TransferCollector(Collector):
         shape = (output.maps().shape[1], height, width)
         grid = _grid(size, (height, width), self.bins)
         if name not in self._layers:
-            self._layers[name] = Passage(unit, shape, *grid.facts(), size_in=size)
+            self._layers[name] = Passage(unit, shape, *grid.facts(), self.examples, size_in=size)
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         check_shape(name, (shape[0], *layer.size_in), (shape[0], *size))
