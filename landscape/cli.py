@@ -27,7 +27,7 @@ from landscape.console import (
     failure_lines,
     number,
 )
-from landscape.errors import InputError, LandscapeError
+from landscape.errors import InputError, LandscapeError, StoreError
 from landscape.zoo.ranks import follows, launched
 
 if TYPE_CHECKING:
@@ -186,7 +186,12 @@ def _finish(
     for line in failure_lines(result.failed):
         _line(console, f"  {line}", "red")
     if report is not None:
-        _line(console, f"report: {_write_report(result.store, report, plugins)}")
+        try:
+            _line(console, f"report: {_write_report(result.store, report, plugins)}")
+        except StoreError as error:
+            if not result.failed:
+                raise
+            _line(console, f"no report: {error}", "red")
     if result.failed:
         raise typer.Exit(1)
 

@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,4 +154,10 @@ def _alive(pid: int) -> bool:
 
 
 def _age_s(file: Path) -> float:
-    return time.time() - file.stat().st_mtime
+    """Age by the clock of the file system, which may go otherwise than ours."""
+    probe = file.with_name(f"{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.clock")
+    probe.touch()
+    try:
+        return probe.stat().st_mtime - file.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)

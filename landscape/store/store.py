@@ -51,10 +51,26 @@ class Store:
 
     Args:
         directory: The folder; made when first written to.
+        made: Whether it is known to have been made, so that it is not made again if it is not there.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(self, directory: str | Path, *, made: bool = False) -> None:
         self.directory = Path(directory)
+        self._seen = made or self.directory.is_dir()
+
+    def _check_there(self) -> None:
+        """Raise if the folder was there and is no more: made anew, it would hide what it held.
+
+        Raises:
+            StoreError: If it is gone.
+        """
+        if self.directory.is_dir():
+            self._seen = True
+        elif self._seen:
+            raise StoreError(
+                f"the store '{self.directory}' is gone: moved, removed, or its disk is not mounted; bring it"
+                " back, and the same command goes on from there."
+            )
 
     @property
     def consolidated(self) -> Path:
@@ -81,6 +97,7 @@ class Store:
         """Write a result under the analysis that its attributes name; clear a former failure."""
         analysis = str(ds.attrs["analysis"])
         path = self.path(analysis, key)
+        self._check_there()
         save(ds, path)
         self.clear_failure(analysis, key)
         partial = self.partial(analysis, key)
@@ -90,6 +107,7 @@ class Store:
 
     def fail(self, failure: Failure) -> None:
         """Remember a failure, in place of a former one of the same task."""
+        self._check_there()
         text = json.dumps(asdict(failure), indent=1)
         write_bytes(self._failure_path(failure.analysis, failure.key), text.encode())
 
@@ -138,6 +156,7 @@ class Store:
         """
         from landscape.store.consolidate import consolidate
 
+        self._check_there()
         return consolidate(self)
 
     def field(self, label: str, name: str) -> dict[str, NDArray[Any]]:
@@ -168,6 +187,7 @@ class Store:
         """
         from filelock import FileLock, Timeout
 
+        self._check_there()
         path = self.path(analysis, key).with_suffix(".lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,10 +216,12 @@ class Store:
         """
         from filelock import FileLock
 
+        self._check_there()
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             write_bytes(self.directory / ".writable", b"")
             (self.directory / ".writable").unlink(missing_ok=True)
+            self._seen = True
         except OSError as error:
             reason = error.strerror or str(error)
             raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error

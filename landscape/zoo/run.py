@@ -312,11 +312,11 @@ def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None,
         home.sweep()  # of workers that were killed
     changed = tally.done > 0 or former != plan.snapshot or not home.consolidated.exists()
     if changed and (shard is None or _all_settled(plan, home)):
-        with _holding(home, emit):
-            try:
+        try:
+            with _holding(home, emit):
                 home.consolidate()
-            except StoreError as error:  # it is disposable: every result is in its own file
-                emit(Notice(str(error)))
+        except StoreError as error:  # it is disposable: every result is in its own file
+            tally.tell(str(error))
     skipped = len(tasks) - len(todo) + tally.found
     return RunResult(tally.done, skipped, tuple(tally.failures), home.directory)
 
@@ -329,6 +329,7 @@ class _Tally:
         self.failures: list[Failure] = []
         self._home = home
         self._emit = emit
+        self._told: set[str] = set()
 
     def listen(self, event: Event) -> None:
         """Take an event, and pass it on."""
@@ -346,7 +347,14 @@ class _Tally:
         try:
             self._home.fail(failure)
         except StoreError as error:  # a full disk must not stop the listing
-            self._emit(Notice(str(error)))
+            self._told.add(event.error)
+            self.tell(str(error))
+
+    def tell(self, text: str) -> None:
+        """Say something that was not said before."""
+        if text not in self._told:
+            self._told.add(text)
+            self._emit(Notice(text))
 
 
 def _all_settled(plan: Plan, home: Store) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 import traceback
@@ -53,7 +54,7 @@ class Workbench:
     def __init__(self, setup: Setup, ranks: Ranks | None = None) -> None:
         self.setup = setup
         self._ranks = ranks
-        self.store = Store(setup.store)
+        self.store = Store(setup.store, made=setup.fingerprint is not None)  # a planned run has made it
         self._data: tuple[list[Any], str] | None = None
         self._sizes: list[int] = []
         self._last: tuple[Member, Problem] | None = None
@@ -287,12 +288,15 @@ def _cut(problem: Problem, task: Task) -> Problem:
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file; zeros if it is missing."""
+    """Size and time of change of a file; zeros if it is missing.
+
+    The time is that of the system, which copies, archives and wrong clocks cannot set, where there is one.
+    """
     try:
         status = path.stat()
     except OSError:
         return 0, 0
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
