@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError, InputError, suggest
@@ -94,6 +96,7 @@ class _Hashed:
     member: Member
     sha256: str
     error: str | None
+    changed_ns: int
 
 
 def choose_sections(
@@ -176,9 +179,9 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> P
     setup = replace(workbench.setup, fingerprint=fingerprint)
     now = time.time_ns()
     hashes = {
-        m.shown: FileHash(*h.member.stamp, h.sha256)
+        m.shown: FileHash(h.member.stamp[0], h.changed_ns, h.sha256)
         for m, h in zip(spec.models, hashed, strict=True)
-        if h.error is None and now - h.member.stamp[1] > _SETTLED_NS
+        if h.error is None and now - h.changed_ns > _SETTLED_NS
     }
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
 
@@ -209,13 +212,26 @@ def _hash(model: ModelSpec, known: Mapping[str, FileHash]) -> _Hashed:
         tags=json.dumps(dict(model.tags), default=str),
         metrics=model.metrics,
     )
+    changed = _changed_ns(model.path)
     former = known.get(model.shown)
-    if former is not None and (former.size, former.changed_ns) == member.stamp:
-        return _Hashed(member, former.sha256, None)
+    if former is not None and (former.size, former.changed_ns) == (member.stamp[0], changed):
+        return _Hashed(member, former.sha256, None, changed)
     try:
-        return _Hashed(member, file_sha256(model.path), None)
+        return _Hashed(member, file_sha256(model.path), None, changed)
     except CheckpointError as error:
-        return _Hashed(member, f"unreadable: {model.path}", str(error))
+        return _Hashed(member, f"unreadable: {model.path}", str(error), changed)
+
+
+def _changed_ns(path: Path) -> int:
+    """When a file was last changed, replaced or renamed; 0 if it is missing.
+
+    By the system's own record, where there is one: archives and copies set the other time as they please.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
 
 
 def _subjects(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 import traceback
@@ -288,15 +287,12 @@ def _cut(problem: Problem, task: Task) -> Problem:
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file; zeros if it is missing.
-
-    The time is that of the system, which copies, archives and wrong clocks cannot set, where there is one.
-    """
+    """Size and time of change of a file; zeros if it is missing."""
     try:
         status = path.stat()
     except OSError:
         return 0, 0
-    return status.st_size, status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
