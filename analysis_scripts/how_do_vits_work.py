@@ -35,7 +35,8 @@ class Setting:
     Attributes:
         images: Examples for training and for testing, of digits.
         few: Examples of the small training set.
-        epochs: Passes through the data.
+        epochs: Passes through the data, for the residual networks.
+        token_epochs: The same for the transformers, which learn more slowly.
         training: Of every model.
         batches: Mini-batches of 16 whose Hessians are looked at.
         looked_at: Images for features, lesions and noise.
@@ -48,6 +49,7 @@ class Setting:
     images: tuple[int, int]
     few: int
     epochs: int
+    token_epochs: int
     training: Mapping[str, Any]
     batches: int
     looked_at: int
@@ -87,11 +89,12 @@ SETTINGS = {
         (160, 100), 80, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
     ),
     "default": Setting(
-        (2000, 1000), 400, 12, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 10, 128, many_heads=12, **SMALL
+        (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 10, 128, many_heads=12, **SMALL
     ),
     "full": Setting(
         (50_000, 10_000),
         5000,
+        300,
         300,
         {**ADAMW, "lr": 1.25e-4, "batch_size": 96, "augment": "crop_flip"},
         312,
@@ -111,7 +114,7 @@ def main() -> None:
     few = replace(data, train=replace(data.train, kwargs={**data.train.kwargs, "count": setting.few}))
     everything = recipes(setting)
     trained = study.train(everything, data)
-    trained_few = study.train([few_examples(everything)], few)
+    trained_few = study.train([few_examples(everything, setting)], few)
     curved = curvature(study, trained, data, setting)
     curved |= curvature(study, trained_few, few, setting)
     looked = features(study, trained, data, setting)
@@ -140,14 +143,18 @@ def recipes(s: Setting) -> list[Recipe]:
         "windowed": (models.windowed, dict(s.windowed)),
         "alternet": (models.alternet, local),
     }
-    training = {**s.training, "epochs": s.epochs}
-    return [Recipe(name, make, kwargs, training, {"kind": name}) for name, (make, kwargs) in kinds.items()]
+    epochs = {name: s.epochs if name in ("resnet", "alternet") else s.token_epochs for name in kinds}
+    return [
+        Recipe(name, make, kwargs, {**s.training, "epochs": epochs[name]}, {"kind": name})
+        for name, (make, kwargs) in kinds.items()
+    ]
 
 
-def few_examples(everything: Sequence[Recipe]) -> Recipe:
-    """The transformer, to be trained on a small set for as many steps."""
+def few_examples(everything: Sequence[Recipe], s: Setting) -> Recipe:
+    """The transformer, to be trained on a small set for about as many steps."""
     vit = next(r for r in everything if r.group == "vit")
-    return replace(vit, group="vit-few", tags={"kind": "vit-few"})
+    training = {**vit.training, "epochs": s.token_epochs * s.images[0] // s.few}
+    return replace(vit, group="vit-few", training=training, tags={"kind": "vit-few"})
 
 
 def curvature(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -> dict[str, xr.Dataset]:

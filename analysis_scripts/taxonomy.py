@@ -37,8 +37,9 @@ class Setting:
     """How large the study is.
 
     Attributes:
-        widths: Load-like parameter of both grids.
+        widths: Load-like parameter of the first grid.
         batches: Batch sizes: temperature-like parameter of the first grid.
+        noise_widths: Load-like parameter of the second grid.
         noises: Shares of random labels: temperature-like parameter of the second grid.
         noise_batch: Batch size of the second grid.
         training: Of every model, but for the batch size.
@@ -49,6 +50,7 @@ class Setting:
 
     widths: tuple[int, ...]
     batches: tuple[int, ...]
+    noise_widths: tuple[int, ...]
     noises: tuple[float, ...]
     noise_batch: int
     training: Mapping[str, Any]
@@ -63,13 +65,21 @@ def training(epochs: int, lr: float) -> dict[str, Any]:
 
 
 SETTINGS = {
-    "quick": Setting((2, 6), (8, 64), (0.0, 0.5), 16, training(8, 0.05), 5, images=(200, 200, 14)),
+    "quick": Setting((2, 6), (8, 64), (2, 6), (0.0, 0.5), 16, training(8, 0.05), 5, images=(200, 200, 14)),
     "default": Setting(
-        (1, 2, 3, 4, 6, 8, 12), (4, 8, 16, 32, 64, 128), (0.0, 0.2, 0.4, 0.6), 32, training(20, 0.05), 20
+        (1, 2, 4, 8, 16, 24),
+        (8, 16, 32, 64, 128),
+        (2, 4, 8, 16),
+        (0.0, 0.25, 0.5),
+        32,
+        training(60, 0.1),
+        50,
+        images=(500, 1000, 14),
     ),
     "full": Setting(
         (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128),
         (16, 19, 24, 27, 32, 44, 64, 92, 128, 180, 256, 364, 512, 724, 1024),
+        (1, 2, 4, 8, 16, 32, 64, 128),
         (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
         128,
         training(150, 0.05),
@@ -102,7 +112,7 @@ def label_noise(study: Study, setting: Setting) -> None:
     rows = []
     for noise in setting.noises:
         data = examples(study.options, setting, noise)
-        recipes = [recipe(study.options, setting, w, setting.noise_batch) for w in setting.widths]
+        recipes = [recipe(study.options, setting, w, setting.noise_batch) for w in setting.noise_widths]
         found = measure(study, f"noise-{noise:g}", recipes, data, setting)
         rows += [row | {"temperature": noise} for row in found]
     conclude(study, "noise", rows, "label_noise", "width and label noise")
