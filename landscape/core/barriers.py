@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import trapezoid
 
 from landscape.errors import InputError
 
@@ -112,7 +111,7 @@ def barriers(t: ArrayLike, arc: ArrayLike, values: ArrayLike) -> dict[str, Array
             "barrier_mean": top - mean,
             "barrier_max": top - np.maximum(E[..., 0], E[..., -1]),
             "saddle": top,
-            "arc_mean": trapezoid(E, along, axis=-1) / along[-1],
+            "arc_mean": ((E[..., 1:] + E[..., :-1]) / 2 * np.diff(along)).sum(-1) / along[-1],
             "mode_connectivity": -np.take_along_axis(deviation, farthest[..., None], -1)[..., 0],
         }
 
