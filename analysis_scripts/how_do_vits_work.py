@@ -86,7 +86,7 @@ CIFAR: dict[str, Any] = {
 }
 SETTINGS = {
     "quick": Setting(
-        (160, 100), 80, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
+        (160, 100), 80, 2, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
     ),
     "default": Setting(
         (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 10, 128, many_heads=12, **SMALL

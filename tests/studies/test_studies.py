@@ -1,0 +1,135 @@
+"""The study scripts: their helpers against numbers by hand, and one quick run of each."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+
+import landscape
+from landscape.reference.data import digits
+
+SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
+STUDIES = ("taxonomy", "how_do_vits_work", "spatial_smoothing")
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch):
+    """Import a script by name, as it is when it runs."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return load
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_size_builds_models_that_take_its_images(script, name: str) -> None:
+    """Oracle: a forward pass of the smallest batch; the full setting is built without memory."""
+    study = script(name)
+    for size, setting in study.SETTINGS.items():
+        if name == "taxonomy":
+            options = type("O", (), {"size": size})
+            recipes = [study.recipe(options, setting, w, 8) for w in setting.widths[:2]]
+            side = 32 if size == "full" else setting.images[2]
+        else:
+            recipes, side = study.recipes(setting), 32 if size == "full" else 28
+        for recipe in recipes:
+            with torch.device("meta" if size == "full" else "cpu"):
+                model = recipe.builder(**recipe.kwargs).eval()
+                images = torch.zeros(2, 3 if size == "full" else 1, side, side)
+            assert len(model(images)) == 2, (size, recipe.group)
+
+
+def test_mixed_inputs_are_blends_of_two_examples(script) -> None:
+    """Oracle: blends near one half, as Beta(16, 16) gives: mean 1/2, variance 1/132; labels stay."""
+    study = script("_study")
+    kwargs = {"split": "test", "count": 300}
+    x, y = digits(**kwargs)
+    blend, labels = study.mixed(study.DIGITS, kwargs)
+    again, _ = study.mixed(study.DIGITS, kwargs)
+    assert torch.equal(blend, again)
+    assert torch.equal(labels, y)
+    rng = np.random.default_rng(0)
+    share, partner = rng.beta(16, 16, 300), rng.permutation(300)
+    assert abs(share.mean() - 0.5) < 4 * (1 / 132 / 300) ** 0.5
+    want = share[7] * x[7] + (1 - share[7]) * x[partner[7]]
+    torch.testing.assert_close(blend[7], want.float())
+
+
+def test_mc_dropout_scores(script) -> None:
+    """Oracle: probabilities of each mask averaged by hand, in groups; and a variance by hand."""
+    analysis = script("_mc_dropout").mc_dropout
+    torch.manual_seed(0)
+    model = nn.Sequential()
+    model.add_module("pool", nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(0.5)))
+    model.add_module("head", nn.Linear(8, 3))
+    x, y = torch.randn(20, 1, 4, 4), torch.arange(20) % 3
+    problem = landscape.Problem(model, "cross_entropy", (x, y))
+    ds = analysis(problem, counts=(1, 2, 4))
+    from landscape.reference.uncertainty import mc_samples
+
+    p = mc_samples(model, x, 4).exp().double()
+    rows = torch.arange(20)
+    single = torch.stack([-p[i, rows, y].log() for i in range(4)]).mean()
+    pairs = torch.stack([-p[i : i + 2].mean(0)[rows, y].log() for i in (0, 2)]).mean()
+    np.testing.assert_allclose(ds["nll"].values[:2], [single, pairs], rtol=1e-6)
+    plain = nn.functional.cross_entropy(model.eval()(x), y).item()
+    assert float(ds["plain_nll"]) == pytest.approx(plain, rel=1e-6)
+    # masks of a half: E[z²] = 2 z², (E z)² = z²: variance over mean square is 1/2, up to 4 draws
+    assert 0.35 < float(ds["feature_variance"]) < 0.65
+
+
+def test_effects_of_units_are_read_off_residual_sums(script) -> None:
+    """Oracle: numbers put in by hand for two blocks of attention and MLP."""
+    study = script("how_do_vits_work")
+    kinds = ["attention", "residual_sum", "mlp", "residual_sum"] * 2
+    variance = [9.0, 1.0, 9.0, 2.0, 9.0, 1.0, 9.0, 4.0]
+    ds = xr.Dataset(
+        {"spatial_variance": ("layer", variance), "gain_high_low": ("layer", [0, -1, 0, 2, 0, -3, 0, 4.0])},
+        coords={"kind": ("layer", kinds)},
+    )
+    assert study._growth_after(ds, "attention") == pytest.approx(np.log(0.5))
+    assert study._growth_after(ds, "mlp") == pytest.approx((np.log(2) + np.log(4)) / 2)
+    assert study._mean_after(ds, "gain_high_low", "attention") == pytest.approx(-2)
+    assert study._mean_after(ds, "gain_high_low", "mlp") == pytest.approx(3)
+    assert np.isnan(study._mean_after(ds, "gain_high_low", "convolution"))
+
+
+def test_lead_of_the_best_phase(script) -> None:
+    """Oracle: means by hand; NaN where a phase is missing."""
+    study = script("taxonomy")
+    part = xr.Dataset(
+        {"test_accuracy": ("cell", [90.0, 80.0, 60.0])},
+        coords={"load": ("cell", [1.0, 2.0, 3.0]), "temperature": ("cell", [1.0, 1.0, 1.0])},
+    )
+    phase = {(1.0, 1.0): "IV-B", (2.0, 1.0): "I", (3.0, 1.0): "II"}
+    assert study._lead(part, phase) == 10.0
+    assert np.isnan(study._lead(part, dict.fromkeys(phase, "I")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_quick_run_from_end_to_end_and_again(name: str, tmp_path: Path) -> None:
+    """Oracle: the table of claims; a second run finds everything done and writes the same table."""
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--quick", "--out", str(tmp_path)]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    table = (tmp_path / "claims.md").read_text("utf-8")
+    assert table.count("not at this scale") >= 5
+    assert "failed" not in table
+    assert " 0 failed" in first.stdout
+    claims = landscape.open(tmp_path / "claims.h5")
+    assert len(claims["claim"]) == table.count("\n| ")  # all lines but the two of the header
+    assert list((tmp_path / "figures").glob("*.png"))
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert " 0 tasks done" in second.stdout
+    assert (tmp_path / "claims.md").read_text("utf-8") == table
