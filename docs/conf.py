@@ -39,17 +39,17 @@ nb_merge_streams = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 default_role = "code"
-suppress_warnings = ["toc.empty_glob"]
 
 
 def _generate(app: object) -> None:
     """Write the pages that are derived: analyses, notebooks, the gallery's pictures."""
-    from derived import write_analyses, write_gallery
+    from derived import write_analyses, write_gallery, write_scale
 
     target = HERE / "generated"
     shutil.rmtree(target, ignore_errors=True)
     write_analyses(target / "analyses")
     write_gallery(HERE.parent / "figures", target / "gallery")
+    write_scale(HERE, target / "scale.md")
     (target / "examples").mkdir(parents=True)
     for script in sorted((HERE.parent / "examples").glob("*.py")):
         shutil.copy(script, target / "examples" / script.name)

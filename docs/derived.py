@@ -11,7 +11,7 @@ import landscape
 from landscape.registry import Analysis
 from landscape.schema import Variable
 
-__all__ = ["analysis_page", "write_analyses", "write_gallery"]
+__all__ = ["analysis_page", "write_analyses", "write_gallery", "write_scale"]
 
 
 def write_analyses(folder: Path) -> None:
@@ -67,6 +67,14 @@ def write_gallery(pictures: Path, folder: Path) -> None:
         words = picture.stem.replace("_", " ")
         parts += [f"## {words.capitalize()}", f"![{words}]({picture.name})"]
     (folder / "index.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+
+
+def write_scale(source: Path, page: Path) -> None:
+    """The contents of what there is on scale: the page itself, clusters, studies."""
+    found = [source / "scale.md", source / "cluster.md", *sorted((source / "studies").glob("*.md"))]
+    names = [f"/{p.relative_to(source).with_suffix('').as_posix()}" for p in found if p.exists()]
+    lines = ["# Scale and studies", "", "```{toctree}", ":maxdepth: 2", "", *names, "```", ""]
+    page.write_text("\n".join(lines), "utf-8")
 
 
 def _plain(text: str) -> str:

@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -196,10 +196,12 @@ def _finish(
         raise typer.Exit(1)
 
 
-def _write_report(store: Path, path: Path | None, plugins: Iterable[Analysis | str] = ()) -> Path:
+def _write_report(
+    store: Path, path: Path | None, plugins: Iterable[Analysis | str] = (), models: Sequence[str] = ()
+) -> Path:
     from landscape.report import __call__ as write
 
-    return write(store, path, analyses=plugins)
+    return write(store, path, analyses=plugins, models=models)
 
 
 def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
@@ -287,10 +289,13 @@ def report(
         list[str] | None,
         typer.Option(help="An analysis that is not installed, package.module:attribute; repeatable."),
     ] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
+    ] = None,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
-        _line(Console(), f"report: {_write_report(store, output, analysis or ())}")
+        _line(Console(), f"report: {_write_report(store, output, analysis or (), models or ())}")
 
 
 @app.command()

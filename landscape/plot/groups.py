@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figure import Axis, Bars, FigureSpec, Guide, Heatmap, Line, Mark, Points, Series, Stems, Violin
+from landscape.plot.scales import from_symlog, symlog
 
 __all__ = ["MOST_POINTS", "QUANTILES", "by_group", "models_of"]
 
@@ -25,7 +26,7 @@ QUANTILES = (0.1, 0.9)
 """Ends of a band over five or more models; over fewer it holds them all."""
 
 _FEW = 5
-_PLACES = 80  # where curves that share no places are compared
+_PLACES = 160  # where curves that share no places are compared
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _cloud(
 
 
 def _band(marks: Sequence[Line | Points | Stems | Bars], series: Series, spec: FigureSpec, key: _Key) -> Line:
-    x, rows = _stacked(marks, log=spec.x.scale == "log")
+    x, rows = _stacked(marks, spec.x)
     measured = np.isfinite(rows).any(axis=0)
     x, rows = x[measured], rows[:, measured]
     few = len(rows) < _FEW
@@ -161,7 +162,7 @@ def _band(marks: Sequence[Line | Points | Stems | Bars], series: Series, spec: F
     return Line(x, middle, series, low, high, markers=markers, style=style)
 
 
-def _stacked(marks: Sequence[Line | Points | Stems | Bars], log: bool) -> tuple[Array, Array]:
+def _stacked(marks: Sequence[Line | Points | Stems | Bars], axis: Axis) -> tuple[Array, Array]:
     """Common places and one row of values per mark, NaN where a mark has none."""
     xs = [np.asarray(m.x, dtype=np.float64) for m in marks]
     ys = [np.where(np.isfinite(m.y), m.y, np.nan) for m in marks]
@@ -169,10 +170,19 @@ def _stacked(marks: Sequence[Line | Points | Stems | Bars], log: bool) -> tuple[
     grid = grid[np.isfinite(grid)]
     lined = all(isinstance(m, Line) for m in marks)
     if lined and grid.size > max(2 * max(x.size for x in xs), _PLACES):
-        grid = grid[grid > 0] if log else grid
-        spaced = np.geomspace if log else np.linspace
-        grid = np.asarray(spaced(float(grid[0]), float(grid[-1]), _PLACES), dtype=np.float64)
+        grid = _even(grid, axis)
     return grid, np.stack([_on(grid, x, y, lined) for x, y in zip(xs, ys, strict=True)])
+
+
+def _even(places: Array, axis: Axis) -> Array:
+    """Places that stand evenly along the axis, whatever its scale."""
+    if axis.scale == "log":
+        places = places[places > 0]
+        return np.geomspace(places[0], places[-1], _PLACES)
+    if axis.scale == "symlog":
+        low, high = symlog([places[0], places[-1]], axis.linthresh)
+        return from_symlog(np.linspace(low, high, _PLACES), axis.linthresh)
+    return np.linspace(places[0], places[-1], _PLACES)
 
 
 def _on(grid: Array, x: Array, y: Array, lined: bool) -> Array:

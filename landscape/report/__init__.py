@@ -7,11 +7,12 @@ needs neither the models nor torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landscape._callable import make_callable
+from landscape.report.choice import only
 from landscape.report.page import render
 from landscape.report.views import Page, page_of
 
@@ -22,7 +23,11 @@ __all__ = ["Page", "page_of", "render"]
 
 
 def __call__(  # noqa: N807 - answers `landscape.report(...)`
-    store: str | Path, path: str | Path | None = None, *, analyses: Iterable[Analysis | str] = ()
+    store: str | Path,
+    path: str | Path | None = None,
+    *,
+    analyses: Iterable[Analysis | str] = (),
+    models: Sequence[str] = (),
 ) -> Path:
     """Write the report of a store: one self-contained page, complete or not at all.
 
@@ -31,19 +36,22 @@ def __call__(  # noqa: N807 - answers `landscape.report(...)`
         path: The page to write; by default ``report.html`` in the store.
         analyses: Analyses to draw beside the installed ones, as objects or
             ``package.module:attribute``. A module that only the store names is not imported.
+        models: Patterns such as ``"vit-*"``: only these models, and the pairs and groups that are named
+            like this, are shown.
 
     Returns:
         Where the page is.
 
     Raises:
         StoreError: If the store cannot be read or the page cannot be written.
-        InputError: If one of ``analyses`` cannot be loaded.
+        InputError: If one of ``analyses`` cannot be loaded, or no model is like ``models``.
     """
     from landscape.store.contents import read_contents
     from landscape.store.files import write_bytes
 
     target = Path(path) if path is not None else Path(store) / "report.html"
-    page = render(page_of(read_contents(store), analyses, _data(Path(store), target)))
+    contents = only(read_contents(store), models)
+    page = render(page_of(contents, analyses, _data(Path(store), target)))
     write_bytes(target, page.encode("utf-8", "replace"))
     return target
 

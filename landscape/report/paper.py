@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from landscape.errors import InputError, suggest
 from landscape.figure import FigureSpec
 from landscape.plot.groups import by_group
 from landscape.plot.palette import Palette
+from landscape.report.choice import wanted
 from landscape.report.groupings import groupings
 from landscape.store.contents import Contents, Section, read_contents
 
@@ -50,7 +50,7 @@ def figures_of_store(
 
     contents = read_contents(store)
     section = _section(contents, analysis)
-    results = {n: ds for n, ds in section.results.items() if _wanted(n, models)}
+    results = {n: ds for n, ds in section.results.items() if wanted(n, models)}
     if not results:
         chosen = f" of models like {' or '.join(models)}" if models else ""
         raise InputError(f"'{section.label}' has no results{chosen} in '{store}'.")
@@ -75,10 +75,6 @@ def _section(contents: Contents, name: str) -> Section:
     raise InputError(
         f"the store has no analysis '{name}'; {suggest(name, (s.label for s in contents.sections))}"
     )
-
-
-def _wanted(name: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatchcase(name, p) for p in patterns)
 
 
 def save_figures(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.errors import StoreError
 from landscape.store.files import open as open_file
-from landscape.store.quick import read
+from landscape.store.quick import Known, read
 from landscape.store.records import Failure, ModelRecord, SectionRecord, Snapshot
 from landscape.store.store import Store
 
@@ -84,6 +84,7 @@ def read_contents(directory: str | Path) -> Contents:
     sections: list[Section] = []
     failures: list[Failure] = []
     missing = 0
+    facts: Known = {}
     for record in snapshot.sections:
         results: dict[str, xr.Dataset] = {}
         for entry in _entries(store, snapshot, record):
@@ -91,7 +92,7 @@ def read_contents(directory: str | Path) -> Contents:
             former = failed.get((record.folder, key))
             if entry.path.is_file():
                 try:
-                    results[entry.subject] = read(entry.path).assign_attrs(entry.attrs)
+                    results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
                 except StoreError as error:
                     text = f"{error} Delete it and run again."
                     failures.append(Failure(record.label, record.folder, entry.subject, key, text, "store"))

@@ -5,12 +5,12 @@ Only files that `landscape.store.netcdf` wrote are read this way; others go thro
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.errors import StoreError
 from landscape.store.files import open as open_file
 from landscape.store.netcdf import WRITTEN_HERE
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import h5py
     import xarray as xr
 
-__all__ = ["read"]
+__all__ = ["Known", "read"]
 
 _LAYOUT = {
     "CLASS",
@@ -32,8 +32,27 @@ _LAYOUT = {
 _STAND_IN = b"This is a netCDF dimension but not a netCDF variable"
 
 
-def read(path: Path) -> xr.Dataset:
+@dataclass(frozen=True)
+class _Facts:
+    """What a file says of a variable beside its values; for a dimension without variable, nothing."""
+
+    dims: tuple[str, ...] = ()
+    marks: dict[str, Any] = field(default_factory=dict)
+    coords: frozenset[str] = frozenset()
+    stand_in: bool = False
+
+
+Known = dict[tuple[str, str, str], _Facts]
+"""What was read of variables, by analysis, schema version and name: the schema makes it the same in each
+result, and reading it anew takes longer than reading the values."""
+
+
+def read(path: Path, known: Known | None = None) -> xr.Dataset:
     """The dataset of a result file, as `landscape.open` gives it.
+
+    Args:
+        path: A result.
+        known: Filled while reading, and used: give the same one for all files of a store.
 
     Raises:
         StoreError: If the file is missing or damaged.
@@ -43,37 +62,48 @@ def read(path: Path) -> xr.Dataset:
     try:
         with h5py.File(path, "r") as file:
             if _text(file.attrs.get("_NCProperties", "")) == WRITTEN_HERE:
-                return _dataset(file)
-    except StoreError:
-        raise
+                return _dataset(file, {} if known is None else known)
     except Exception:  # what is wrong with a file is told by the slower way
         return open_file(path)
     return open_file(path)
 
 
-def _dataset(file: h5py.File) -> xr.Dataset:
+def _dataset(file: h5py.File, known: Known) -> xr.Dataset:
     import xarray as xr
 
+    attrs = {key: _value(value) for key, value in file.attrs.items() if key != "_NCProperties"}
+    coords = set(str(attrs.pop("coordinates", "")).split())
+    which = str(attrs.get("analysis", "")), str(attrs.get("schema_version", ""))
     variables: dict[str, xr.Variable] = {}
-    coords: set[str] = set(_text(file.attrs.get("coordinates", "")).split())
     for name, item in file.items():
-        held = item.attrs
-        present = set(held)  # reading an attribute is slow, so only what is needed is read
-        if "NAME" in present and held["NAME"].startswith(_STAND_IN):
+        facts = known.get((*which, name))
+        if facts is None or len(facts.dims) != item.ndim:
+            facts = _facts(file, name, item)
+            if all(which):
+                known[(*which, name)] = facts
+        if facts.stand_in:
             continue
-        if "coordinates" in present:
-            coords |= set(_text(held["coordinates"]).split())
-        marks = {key: _value(held[key]) for key in held if key not in _LAYOUT}
+        coords |= facts.coords
         values = np.asarray(item.asstr()[()]).astype(str) if item.dtype.kind == "O" else item[()]
+        marks = dict(facts.marks)
         if marks.get("dtype") == "bool":
             marks.pop("dtype")
             values = values.astype(bool)
-        variables[name] = xr.Variable(_dims(file, name, item, present), values, marks)
-    attrs = {key: _value(value) for key, value in file.attrs.items() if key not in _LAYOUT}
-    indexes = {name for name, v in variables.items() if v.dims == (name,)}
-    inner = {name: v for name, v in variables.items() if name in coords | indexes}
+        variables[name] = xr.Variable(facts.dims, values, marks)
+    coords |= {name for name, v in variables.items() if v.dims == (name,)}
+    inner = {name: v for name, v in variables.items() if name in coords}
     data = {name: v for name, v in variables.items() if name not in inner}
     return xr.Dataset(data, coords=inner, attrs=attrs)
+
+
+def _facts(file: h5py.File, name: str, item: h5py.Dataset) -> _Facts:
+    held = item.attrs
+    present = set(held)
+    if "NAME" in present and held["NAME"].startswith(_STAND_IN):
+        return _Facts((name,), stand_in=True)
+    coords = frozenset(_text(held["coordinates"]).split()) if "coordinates" in present else frozenset()
+    marks = {key: _value(held[key]) for key in held if key not in _LAYOUT}
+    return _Facts(_dims(file, name, item, present), marks, coords)
 
 
 def _dims(file: h5py.File, name: str, item: h5py.Dataset, present: set[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import landscape
-from landscape.errors import StoreError
+from landscape.errors import InputError, StoreError
 from landscape.report import page_of, render
 from landscape.store import Store
 from landscape.store.contents import Contents
@@ -172,6 +172,16 @@ def test_report_of_a_store(contents: Contents, tmp_path: Path) -> None:
     again = landscape.report(tmp_path / "store", tmp_path / "deep" / "other.html")
     assert again.read_bytes() == path.read_bytes()  # the same store gives the same page
     assert {p.name for p in (tmp_path / "deep").iterdir()} == {"other.html"}
+
+
+def test_report_of_some_models(contents: Contents, tmp_path: Path) -> None:
+    """Oracle: the names that the pattern matches; the failed model is not among them."""
+    fill(tmp_path / "store", contents)
+    path = landscape.report(tmp_path / "store", models=["resnet-*"])
+    html = path.read_text("utf-8")
+    assert "2 trained models" in html and "vit-s0" not in html
+    with pytest.raises(InputError, match="no result is of a model like x"):
+        landscape.report(tmp_path / "store", models=["x"])
 
 
 def test_report_of_nothing_is_refused(tmp_path: Path) -> None:
