@@ -387,9 +387,16 @@ def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results) -> Non
         return {n: ds for n, ds in chosen.items() if not kinds or n in kinds}
 
     study.draw(first(curved, "resnet", "vit", "vit-gap", "vit-few", "alternet"), tag="spectra")
-    for label in ("fourier", "transfer", "variance", "lesion", "noise"):
-        study.draw(first(looked[label], "resnet", "vit", "alternet"), tag=label)
-    study.draw(first(looked["attention"]), tag="attention")
+    chosen = {
+        "fourier": ("high_low", "delta_log_amplitude"),
+        "transfer": ("gain_high_low",),
+        "variance": ("spatial_variance",),
+        "lesion": ("delta_loss_remove", "delta_accuracy_remove"),
+        "noise": ("accuracy_change",),
+    }
+    for label, names in chosen.items():
+        study.draw(first(looked[label], "resnet", "vit", "alternet"), *names, tag=label)
+    study.draw(first(looked["attention"]), "gain_high_low", tag="attention")
     for group in ("resnet", "vit"):
         if group in looked["cka"]:
             study.draw({group: looked["cka"][group]}, "block_0_0", tag=f"cka_{group}")

@@ -58,7 +58,7 @@ CIFAR = {"in_channels": 3, "classes": 100, "dropout": 0.3}
 SETTINGS = {
     "quick": Setting(
         (160, 100),
-        {**SGD, "lr": 0.05, "epochs": 2, "batch_size": 32, "augment": "shift"},
+        {**SGD, "lr": 0.05, "epochs": 6, "batch_size": 32, "augment": "shift"},
         2,
         32,
         (1, 2, 10),
@@ -279,8 +279,14 @@ def draw(study: Study, results: Results) -> None:
     for spec in plots(first("mc_dropout")):
         study.draw(spec, tag="mc")
     study.draw(first("batch_spectra"), tag="spectra")
-    for label in ("surface", "noise", "corruptions", "variance"):
-        study.draw(first(label, "plain", "smooth"), tag=label)
+    chosen = {
+        "surface": (),
+        "noise": ("accuracy_change",),
+        "corruptions": ("mean_accuracy", "mean_nll"),
+        "variance": ("spatial_variance",),
+    }
+    for label, names in chosen.items():
+        study.draw(first(label, "plain", "smooth"), *names, tag=label)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,15 @@ from landscape.reference.zoo import Recipe
 from landscape.zoo.spec import Builder, SectionSpec
 
 PAPER = "Yang et al. 2021"
+PICTURES = (
+    "phases",
+    "plane",
+    "correlations",
+    "phase_accuracy",
+    "log_top_eigenvalue",
+    "mode_connectivity",
+    "cka",
+)
 CORRELATED = {
     "|mode_connectivity|": ("falls with the size of the mode connectivity", -1),
     "cka": ("rises with the CKA of outputs", 1),
@@ -235,7 +244,7 @@ def conclude(study: Study, name: str, rows: list[dict[str, float]], axis: str, w
     names = {"load": "width", "temperature": axis}
     ds = landscape.taxonomy(columns, columns=names)
     study.save(ds, f"taxonomy_{name}")
-    study.draw(ds, tag=name)
+    study.draw(ds, *PICTURES, tag=name)
     replicates = [
         landscape.taxonomy({k: v[columns["replicate"] == r] for k, v in columns.items()}, columns=names)
         for r in np.unique(columns["replicate"])
