@@ -109,8 +109,9 @@ class Arrangement:
 
 
 def _ranks(spec: FigureSpec) -> list[float]:
-    """The whole numbers at which bars or stems stand; none if they stand elsewhere, or at too many."""
-    found = {float(x) for m in spec.marks if isinstance(m, Bars | Stems) for x in np.asarray(m.x)}
+    """The whole numbers at which bars, stems or marked lines stand; none if elsewhere, or at too many."""
+    single = [m for m in spec.marks if isinstance(m, Bars | Stems) or (isinstance(m, Line) and m.markers)]
+    found = {float(x) for m in single for x in np.asarray(m.x)}
     whole = all(np.isfinite(x) and x == round(x) for x in found)
     return sorted(found) if whole and len(found) <= MOST_RANKS else []
 

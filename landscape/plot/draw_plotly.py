@@ -31,7 +31,7 @@ from landscape.plot.plotly_layout import (
     short_name,
     translucent,
 )
-from landscape.plot.scales import number
+from landscape.plot.scales import number, round_ticks
 from landscape.plot.violins import outline
 
 if TYPE_CHECKING:
@@ -429,7 +429,6 @@ class _Drawing:
             "thickness": 12,
             "outlinewidth": 0,
             "tickfont": {"size": 11},
-            "nticks": 7,
             "ticksuffix": GAP,
             "x": 1.02 + 0.16 * len(self.bars),
         }
@@ -437,4 +436,9 @@ class _Drawing:
             fields = [np.asarray(m.z) for m in self.spec.marks if isinstance(m, Heatmap) and m.color == color]
             values, texts = color_ticks(color, color_limits(color, *fields))
             bar |= {"tickvals": np.log10(values), "ticktext": [t + GAP for t in texts]}
+        elif fields := [m for m in self.spec.marks if isinstance(m, Heatmap) and m.contours]:
+            # Left to itself, plotly writes the levels of contours, which are seldom round.
+            low, high = color_limits(color, *(np.asarray(m.z) for m in fields if m.color == color))
+            ticks = round_ticks(low, high, 7)
+            bar |= {"tickvals": ticks, "ticktext": [number(t) + GAP for t in ticks]}
         return bar

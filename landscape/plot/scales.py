@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["from_symlog", "log_ticks", "number", "symlog", "symlog_ticks"]
+__all__ = ["from_symlog", "log_ticks", "number", "round_ticks", "symlog", "symlog_ticks"]
 
 Array = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> li
     first = math.ceil(math.log10(linthresh) - 1e-9)
     last = math.floor(math.log10(reach) + 1e-9) if reach > 0 else first - 1
     if last <= first:
-        return _round_ticks(low, high, most)
+        return round_ticks(low, high, most)
     sides = (low < 0) + (high > 0)
     stride = max(1, math.ceil((last - first + 1) * sides / max(most - 1, 1)))
     powers = [10.0**k for k in range(last, first - 1, -stride)]
@@ -69,7 +69,7 @@ def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
     """
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     if last <= first:
-        return _round_ticks(low, high, most)
+        return round_ticks(low, high, most)
     stride = max(1, math.ceil((last - first + 1) / most))
     return [10.0**k for k in range(first, last + 1, stride)]
 
@@ -98,7 +98,7 @@ def number(value: float) -> str:
     return sign + (power if factor == "1" else f"{factor}·{power}")
 
 
-def _round_ticks(low: float, high: float, most: int) -> list[float]:
+def round_ticks(low: float, high: float, most: int) -> list[float]:
     """Equally spaced multiples of 1, 2 or 5 times a power of ten."""
     span = high - low
     if not span > 0:
