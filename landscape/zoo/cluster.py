@@ -8,7 +8,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -109,14 +109,15 @@ class _Run:
         while self._queue and len(self._under_way) < self._places + 1:
             tasks = self._queue.popleft()
             needs_gpu = self._offers_gpu and str(self._setup.settings.device).startswith("cuda")
-            future = self._client.submit(
-                carry_out,
-                Piece(self._setup, tuple(tasks), self._topic, join),
-                key=f"landscape-{uuid.uuid4().hex}",
-                pure=False,
-                retries=self._retries,
-                resources={"GPU": 1} if needs_gpu else None,
-            )
+            with self._asking():
+                future = self._client.submit(
+                    carry_out,
+                    Piece(self._setup, tuple(tasks), self._topic, join),
+                    key=f"landscape-{uuid.uuid4().hex}",
+                    pure=False,
+                    retries=self._retries,
+                    resources={"GPU": 1} if needs_gpu else None,
+                )
             self._under_way[future.key] = future, tasks
             future.add_done_callback(self._inbox.put)
 
@@ -153,16 +154,18 @@ class _Run:
         """A piece has ended: take what was not heard, and deal with what it left open."""
         _, tasks = self._under_way.pop(future.key)
         if future.status == "finished":
-            for message in future.result():
+            with self._asking():
+                told = future.result()
+            for message in told:
                 event = decode(message, self._open)
                 if event is not None:
                     self._hear(event)
             now = time.monotonic()
             self._later += [(now, t) for t in tasks if t.key in self._open]  # another run is at them
-        elif future.status == "error":
+        elif future.status == "error" and self._client.status == "running":
             self._bury(future.exception(), tasks)
         else:
-            self._lose()
+            raise self._lost()
         self._count_workers()
 
     def _bury(self, error: BaseException | None, tasks: list[Task]) -> None:
@@ -191,17 +194,23 @@ class _Run:
 
     def _count_workers(self) -> None:
         """How many workers there are now, and whether they offer GPUs."""
-        try:
+        with self._asking():
             workers = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
-        except Exception:  # whatever it is that keeps the scheduler from answering
-            self._lose()
         if self._places and not workers:
             self._emit(Notice(f"the cluster at '{self._address}' has no workers now; waiting for some."))
         self._places = len(workers)
         self._offers_gpu = any("GPU" in worker["resources"] for worker in workers.values())
 
-    def _lose(self) -> None:
-        raise ClusterLostError(
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Say in one sentence that the scheduler does not answer, which Dask tells in many ways."""
+        try:
+            yield
+        except Exception as error:
+            raise self._lost() from error
+
+    def _lost(self) -> ClusterLostError:
+        return ClusterLostError(
             f"the connection to the scheduler at '{self._address}' was lost; what is done is kept: the same"
             " command goes on from there, once there is a scheduler."
         )
@@ -209,8 +218,9 @@ class _Run:
     def _give_up(self) -> None:
         """Leave nothing behind on the cluster."""
         if self._client.status == "running":
-            self._client.cancel([future for future, _ in self._under_way.values()], force=True)
-            self._client.unsubscribe_topic(self._topic)
+            with suppress(Exception):  # it may be gone by now
+                self._client.cancel([future for future, _ in self._under_way.values()], force=True)
+                self._client.unsubscribe_topic(self._topic)
 
 
 @contextmanager

@@ -179,6 +179,7 @@ def test_scheduler_lost(folder, tmp_path):
                 process.wait()
     assert run.returncode == 2
     told = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert told, errors
     assert told == [
         f"error: the connection to the scheduler at '{address_file}' was lost; what is done is kept: the same"
         " command goes on from there, once there is a scheduler."
