@@ -19,7 +19,7 @@ from landscape.reference import claims as verdicts
 from landscape.reference.parallel import run_all
 from landscape.reference.train import TrainResult, train
 from landscape.reference.zoo import Recipe
-from landscape.store import read_contents
+from landscape.store import Store, read_contents, task_key
 from landscape.zoo.builders import resolve
 from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec
 
@@ -205,8 +205,10 @@ class Study:
         return {section.label: section.results for section in read_contents(store).sections}
 
     def save(self, ds: xr.Dataset, name: str) -> None:
-        """Write a result of the study as a whole: ``OUT/<name>.h5``."""
-        landscape.save(ds, self.options.out / f"{name}.h5")
+        """Keep a result of the study as a whole, for `landscape report OUT/results/<study>`."""
+        facts = str(ds.attrs["analysis"]), int(ds.attrs["schema_version"]), str(ds.attrs["parameters"])
+        key = task_key(*facts, {"name": name})
+        Store(self.options.out / "results" / self.name).write(ds.assign_attrs(model=name), key)
 
     def draw(self, results: Mapping[str, xr.Dataset] | FigureSpec, *only: str, tag: str = "") -> None:
         """Draw figures of results on shared axes: all, or those of these names."""

@@ -243,7 +243,7 @@ def conclude(study: Study, name: str, rows: list[dict[str, float]], axis: str, w
     columns["width"], columns[axis] = columns.pop("load"), columns.pop("temperature")
     names = {"load": "width", "temperature": axis}
     ds = landscape.taxonomy(columns, columns=names)
-    study.save(ds, f"taxonomy_{name}")
+    study.save(ds, what)
     study.draw(ds, *PICTURES, tag=name)
     replicates = [
         landscape.taxonomy({k: v[columns["replicate"] == r] for k, v in columns.items()}, columns=names)
