@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._images import image_count
 from landscape.errors import InputError
 from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
 from landscape.registry import Analysis, Cost, Metric, Params, series
@@ -29,15 +30,17 @@ class AttentionResponseParams(Params):
         description="tokens before the patch grid; none = the fewest that leave a square",
     )
     images: int = Field(
-        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
+        128,
+        ge=1,
+        description="at most so many images, a random sample: the errors show what more would bring",
     )
     worst_images: int = Field(
-        8, ge=1, description="images, the first, for which the worst gain is worked out"
+        8, ge=1, description="images of the sample for which the worst gain is worked out"
     )
 
 
 SCHEMA = Schema(
-    version=2,
+    version=3,
     coords=(
         Variable("layer", ("layer",), "attention, in firing order", "", kind="str"),
         Variable("head", ("head",), "index of the head", "", kind="int"),
@@ -49,6 +52,7 @@ SCHEMA = Schema(
         Variable("prefix_tokens", ("layer",), "tokens before the grid, set apart", "", kind="int"),
     ),
     variables=(
+        Variable("images", (), "number of images looked at, a random sample", kind="int"),
         Variable("gain", ("layer", "head", "radius"), "root of the mean gain² Σ_m |M_mk|² per bin"),
         Variable("gain_se", ("layer", "head", "radius"), "standard error of gain over images"),
         Variable("invariant_gain", ("layer", "head", "radius"), "root of the mean |M_kk|² per bin"),
@@ -96,6 +100,7 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
         data[name], data[f"{name}_se"] = table(key), table(key, error=True)
     rows = list(layers.values())
     return data | {
+        "images": collector.examples,
         "layer": np.array(list(layers)),
         "head": np.arange(gain.shape[1]),
         "radius": collector.bins.centers.numpy(),
@@ -135,6 +140,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Every head's numbers by depth; gains over frequency of each model by layer."""
     depth = Axis("depth (0 = first attention, 1 = last)", limits=(-0.04, 1.04))
     figures = []
+    first = next(iter(datasets.values()))
+    worst = AttentionResponseParams.model_validate_json(first.attrs["parameters"]).worst_images
     for key, title, label, unit in QUANTITIES:
         marks: list[Any] = [Guide(y=0.0, label="flat")] if key == "gain_high_low" else []
         marks += [Guide(y=1.0)] if key == "worst_gain" else []
@@ -154,7 +161,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 )
             )
             marks.append(Line(ds["depth"].values, _mean_known(values, 1), series(who, ds)))
-        caption = f"{CAPTIONS[key]} A point per head, bars one standard error; lines: mean over heads."
+        count = image_count(datasets, worst if key == "worst_gain" else None)
+        caption = (
+            f"{CAPTIONS[key]} A point per head, bars one standard error over {count} images; lines: mean over"
+            " heads."
+        )
         figures.append(FigureSpec(key, title, depth, Axis(label, unit), tuple(marks), caption))
     values = np.concatenate([ds["gain"].values.ravel() for ds in datasets.values()])
     values = values[np.isfinite(values)]

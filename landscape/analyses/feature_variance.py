@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._images import image_count
 from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
 from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Line, Points
@@ -41,12 +42,14 @@ class FeatureVarianceParams(Params):
         description="tokens before the patch grid; none = the fewest that leave a square",
     )
     images: int = Field(
-        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
+        128,
+        ge=1,
+        description="at most so many images, a random sample: the errors show what more would bring",
     )
 
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("layer", ("layer",), "unit, in firing order; a residual sum ends in +", "", kind="str"),
         Variable("depth", ("layer",), "depth, from 0 (first unit) to 1 (last)"),
@@ -54,6 +57,7 @@ SCHEMA = Schema(
         Variable("module_class", ("layer",), "class of the module", "", kind="str"),
     ),
     variables=(
+        Variable("images", (), "number of images looked at, a random sample", kind="int"),
         Variable(
             "spatial_variance",
             ("layer",),
@@ -94,6 +98,7 @@ def finish(collector: VarianceCollector, params: FeatureVarianceParams) -> dict[
         )
     units = list(found.values())
     return {
+        "images": collector.examples,
         "layer": np.array(list(found)),
         "depth": np.linspace(0.0, 1.0, len(units)) if len(units) > 1 else np.zeros(1),
         "kind": np.array([u.unit.kind for u in units]),
@@ -107,6 +112,7 @@ def finish(collector: VarianceCollector, params: FeatureVarianceParams) -> dict[
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Both variances over depth, all models on one axis."""
     figures = []
+    images = image_count(datasets)
     for key, title, caption in (
         (
             "spatial_variance",
@@ -140,7 +146,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("depth (0 = first unit, 1 = last)", limits=(-0.02, 1.02)),
                 Axis("variance", "feature²", scale="log"),
                 tuple(marks),
-                f"{caption} A point per unit in firing order ({SYMBOL_LEGEND}).",
+                f"{caption} {images} images. A point per unit in firing order ({SYMBOL_LEGEND}).",
             )
         )
     return figures

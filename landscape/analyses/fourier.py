@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._images import image_count
 from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
 from landscape.errors import InputError
 from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
@@ -39,18 +40,20 @@ class FourierParams(Params):
         description="tokens before the patch grid; none = the fewest that leave a square",
     )
     images: int = Field(
-        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
+        128,
+        ge=1,
+        description="at most so many images, a random sample: the errors show what more would bring",
     )
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 SCHEMA = Schema(
-    version=2,
+    version=3,
     coords=(
         Variable("layer", ("layer",), "module, in firing order", "", kind="str"),
         Variable("radius", ("radius",), "radial frequency (bin centre)", "cycles/pixel"),
-        Variable("image", ("image",), "index of the image", "", kind="int"),
+        Variable("image", ("image",), "index of the image in the data", "", kind="int"),
         Variable("mode", ("mode",), "index of the mode on the diagonal", "", kind="int"),
         Variable("bound", ("bound",), "end of the 95 % bootstrap interval", "", kind="str"),
         Variable("depth", ("layer",), "depth, from 0 (first layer) to 1 (last)"),
@@ -72,6 +75,7 @@ SCHEMA = Schema(
             ("bound", "layer", "radius"),
             "95 % bootstrap interval of log_power",
         ),
+        Variable("images", (), "number of images looked at, a random sample", kind="int"),
         Variable("bin_count", ("layer", "radius"), "modes in the bin", kind="int"),
         Variable("high_low", ("layer",), "ln of high-band over low-band mean power (split at 0.25)"),
         Variable("high_low_interval", ("bound", "layer"), "95 % bootstrap interval of high_low"),
@@ -124,6 +128,7 @@ def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]
         [layer.radii for layer in layers.values()],
         [layer.unit for layer in layers.values()],
         collector.bins.centers.numpy(),
+        collector.order.sort().values.numpy(),
         params,
     )
 
@@ -135,15 +140,15 @@ def _assemble(
     radii: list[Any],
     units: list[Unit],
     radius: Any,
+    image: Any,
     params: FourierParams,
 ) -> dict[str, Any]:
     """The rows per image of all layers as the variables of the schema."""
     from landscape.core.verdicts import resample_counts
 
     layers = list(joined)
-    images = len(joined[layers[0]]["ac"])
     modes = max(kept["diagonal"].shape[1] for kept in joined.values())
-    draws = resample_counts(images, params.bootstrap, params.seed)
+    draws = resample_counts(len(image), params.bootstrap, params.seed)
     log_power = np.full((len(layers), len(radius)), np.nan)
     power_interval = np.full((2, *log_power.shape), np.nan)
     high_low = np.full(len(layers), np.nan)
@@ -175,7 +180,8 @@ def _assemble(
     return {
         "layer": np.array(layers),
         "radius": radius,
-        "image": np.arange(images),
+        "image": image,
+        "images": len(image),
         "mode": np.arange(modes),
         "bound": np.array(["low", "high"]),
         "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
@@ -214,7 +220,7 @@ def _mean_and_error(values: Any) -> tuple[float, float]:
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """High/low ratio and Δ log amplitude over depth for all models; spectra of each model by layer."""
     depth = Axis("depth (0 = first layer, 1 = last)", limits=(-0.02, 1.02))
-    images = next(iter(datasets.values())).sizes["image"]
+    images = image_count(datasets)
     ratio: list[Any] = [Guide(y=0.0, label="white noise")]
     delta: list[Any] = []
     for label, ds in datasets.items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._images import image_count
 from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
 from landscape.errors import InputError
 from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
@@ -52,14 +53,16 @@ class TransferParams(Params):
         0.05, gt=0.0, lt=1.0, description="level of significance after correction for all layers"
     )
     images: int = Field(
-        128, ge=1, description="at most so many images, the first: the errors show what more would bring"
+        128,
+        ge=1,
+        description="at most so many images, a random sample: the errors show what more would bring",
     )
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("layer", ("layer",), "unit, in firing order; a residual sum ends in +", "", kind="str"),
         Variable("radius", ("radius",), "radial frequency of the input (bin centre)", "cycles/pixel"),
@@ -72,6 +75,7 @@ SCHEMA = Schema(
         Variable("stride", ("layer",), "height of the input over that of the output"),
     ),
     variables=(
+        Variable("images", (), "number of images looked at, a random sample", kind="int"),
         Variable("transfer", ("layer", "radius"), "T = √(output power / input power) per bin"),
         Variable("transfer_interval", ("bound", "layer", "radius"), "95 % bootstrap interval of transfer"),
         Variable(
@@ -133,6 +137,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
         "height": np.array([s[0] for s in sizes]),
         "width": np.array([s[1] for s in sizes]),
         "stride": np.array([float(s[2]) for s in sizes]),
+        "images": collector.examples,
         "coherence_floor": 1.0 / collector.examples,
         "verdict": np.array(
             [_verdict(s, p, params) for s, p in zip(data["slope"], data["p_corrected"], strict=True)]
@@ -197,9 +202,9 @@ def _verdict(slope: float, p: float, params: TransferParams) -> str:
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """High/low gain by depth with kinds marked; aliasing; responses of each model by unit."""
     depth = Axis("depth (0 = first unit, 1 = last)", limits=(-0.02, 1.02))
-    first = next(iter(datasets.values()))
     gain: list[Any] = [Guide(y=0.0, label="flat")]
     alias: list[Any] = []
+    about = f"interval over {image_count(datasets)} images"
     for label, ds in datasets.items():
         who = series(label, ds)
         x, y = ds["depth"].values, ds["gain_high_low"].values
@@ -229,7 +234,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(gain),
             "Natural logarithm of the amplitude gain at 0.25 < r ≤ 0.5 cycles/pixel over that at"
             " 0 < r ≤ 0.25 of the unit's input: below 0 a unit is low-pass. Bars: half the 95 % bootstrap"
-            f" interval over images. Kinds: {SYMBOL_LEGEND}.",
+            f" {about}. Kinds: {SYMBOL_LEGEND}.",
         )
     ]
     if alias:
@@ -242,7 +247,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 tuple(alias),
                 "Power of the change of the output when all input frequencies that the output cannot hold"
                 " are taken away, over the output's power without the mean. Bars: half the 95 % bootstrap"
-                " interval over images.",
+                f" {about}.",
             )
         )
     values = np.concatenate([ds["transfer"].values.ravel() for ds in datasets.values()])
@@ -270,7 +275,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 (Guide(y=1.0, label="as it was"), *lines),
                 "Root of the mean output power per channel over the mean input power per channel in each"
                 " radial bin. Colour: depth. Beyond r = 0.5 only the corners of the spectrum contribute."
-                f" {first.sizes['radius']} bins.",
+                f" {ds.sizes['radius']} bins, {int(ds['images'])} images.",
                 color=ColorAxis("depth"),
             )
         )

@@ -26,17 +26,17 @@ class LayerRows:
         shape: Channels, height, width.
         counts: Modes per bin, (bins,).
         radii: Mean radial frequency per bin, (bins,).
-        examples: Number of rows that there will be.
+        order: Numbers in the data of the images that there will be rows of, as they come.
         filled: Number of rows that there are.
-        table: All rows by quantity. They are made at once: small tensors kept from every batch would lie
-            between the large ones that are freed, and memory would grow.
+        table: All rows by quantity, as they come. They are made at once: small tensors kept from every batch
+            would lie between the large ones that are freed, and memory would grow.
     """
 
     unit: Unit
     shape: tuple[int, int, int]
     counts: Any
     radii: Any
-    examples: int
+    order: Tensor
     filled: int = 0
     table: dict[str, Tensor] = field(default_factory=dict)
 
@@ -45,14 +45,15 @@ class LayerRows:
         start = self.filled
         for key, value in values.items():
             if key not in self.table:
-                size = self.examples, *value.shape[1:]
+                size = len(self.order), *value.shape[1:]
                 self.table[key] = torch.full(size, torch.nan, dtype=torch.float64)
             self.filled = start + len(value)
             self.table[key][start : self.filled] = value
 
     def rows(self) -> dict[str, Any]:
-        """All rows by quantity, float64 arrays with images first."""
-        return {key: rows.numpy() for key, rows in self.table.items()}
+        """All rows by quantity, float64 arrays with images first, in the order of the data."""
+        place = self.order.argsort()
+        return {key: rows[place].numpy() for key, rows in self.table.items()}
 
 
 def check_shape(name: str, before: tuple[int, ...], now: tuple[int, ...]) -> None:
@@ -72,7 +73,7 @@ class SpectraCollector(Collector):
         selection: The units to look at.
         bins: Number of radial bins.
         prefix_tokens: Tokens before the grid.
-        images: At most so many images, the first, are looked at.
+        images: At most so many images are looked at.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class SpectraCollector(Collector):
         stats = power_statistics(output.power(), shape[2], self.bins)
         if name not in self._layers:
             facts = stats.counts.cpu().numpy(), stats.radii.cpu().numpy()
-            self._layers[name] = LayerRows(unit, shape, *facts, self.examples)
+            self._layers[name] = LayerRows(unit, shape, *facts, self.order)
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         if shape[1] == shape[2]:

@@ -232,8 +232,8 @@ class HeadCollector(Collector):
     Args:
         bins: Number of radial bins.
         prefix_tokens: Tokens before the grid.
-        worst_images: The worst gain is worked out for so many images, the first ones.
-        images: At most so many images, the first, are looked at.
+        worst_images: The worst gain is worked out for so many images, the first that come.
+        images: At most so many images are looked at.
     """
 
     attention = True

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from landscape.core.data import Batch, first_examples
 from landscape.core.features import first_tensor, plain_encoder
 from landscape.core.frequency import at_least_single, mean_power, spectrum
 from landscape.core.functions import FunctionTap
 from landscape.core.layout import Layout, Layouts
+from landscape.core.passes import plan_pass
 from landscape.core.units import Selection, Unit, find_units, inside_attention
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ class Collector:
         prefix_tokens: See `landscape.core.layout.Layouts`.
         inputs: Whether it wants inputs too.
         attention: Whether it wants attention weights.
-        images: Of how many examples, the first of the data, it wants to know at most; ``None`` for all.
+        images: Of how many examples it wants to know at most, a fair sample; ``None`` for all. See
+            `landscape.core.passes.plan_pass`.
         model_class: Class of the model, once a pass has begun.
-        examples: Number of examples that it is shown, once a pass has begun.
+        order: Numbers in the data of the examples that it is shown, as they come, once a pass has begun.
     """
 
     selection: Selection | None = None
@@ -100,7 +101,12 @@ class Collector:
     attention: bool = False
     images: int | None = None
     model_class: str = ""
-    examples: int = 0
+    order: Tensor = torch.empty(0, dtype=torch.long)
+
+    @property
+    def examples(self) -> int:
+        """Number of examples that it is shown, once a pass has begun."""
+        return len(self.order)
 
     def enter(self, unit: Unit, inputs: Feature) -> None:
         """A wanted unit is about to run: use of its input what you need, since it may overwrite it."""
@@ -152,19 +158,17 @@ def observe(
     Raises:
         Exception: Whatever the model itself raises.
     """
-    for collector in collectors:
+    whole = problem.batchnorm != "eval"  # the statistics of a batch are those of all its examples
+    plan = plan_pass(problem.batches, [c.images for c in collectors], whole=whole)
+    for collector, order in zip(collectors, plan.orders, strict=True):
         collector.model_class = type(problem.module).__name__
-        collector.examples = min(problem.examples, collector.images or problem.examples)
+        collector.order = order
     watch = _Watch(problem.module, collectors)
-    wanted = max((c.examples for c in collectors), default=0)
-    batches: Sequence[Batch] = problem.batches
-    if problem.batchnorm == "eval":  # the statistics of a batch are those of all its examples
-        batches = first_examples(batches, wanted)
     with torch.no_grad():
-        for index, batch in enumerate(batches):
-            with watch.on(batch.size):
+        for index, (batch, shares) in enumerate(zip(plan.batches(), plan.shares, strict=True)):
+            with watch.on(batch.size, shares):
                 problem.output(batch)
-            progress((index + 1) / len(batches))
+            progress((index + 1) / len(plan.shares))
             if all(error is not None for error in watch.errors):
                 break
     return watch.errors
@@ -179,19 +183,16 @@ class _Watch:
         self.errors: list[Exception | None] = [None] * len(collectors)
         self.units = find_units(model)
         self.modules = {name: part for name, part in model.named_modules() if name} or {"model": model}
-        self.examples = 0
-        self.seen = 0
         self.busy = False
         for index, collector in enumerate(collectors):
             if collector.selection is not None:
                 self.guard(index, collector.selection.check, self.units, model)
-        self._begin(0)
+        self._begin(0, [0] * len(collectors))
 
-    def _begin(self, examples: int) -> None:
+    def _begin(self, examples: int, shares: list[int]) -> None:
         """Forget the last batch."""
-        self.seen += self.examples
         self.examples = examples
-        self.shares = [min(examples, max(0, c.examples - self.seen)) for c in self.collectors]
+        self.shares = shares
         self.layouts = {c.prefix_tokens: Layouts(c.prefix_tokens) for c in self.collectors}
         self.calls: dict[str, int] = {}
         self.stack: list[_Frame] = []
@@ -200,9 +201,9 @@ class _Watch:
         self.last_sum: Tensor | None = None
 
     @contextmanager
-    def on(self, examples: int) -> Iterator[None]:
-        """Within it, firing units are handed to the collectors."""
-        self._begin(examples)
+    def on(self, examples: int, shares: list[int]) -> Iterator[None]:
+        """Within it, firing units are handed to the collectors, to each its share of the first examples."""
+        self._begin(examples, shares)
         chosen = [c.selection for c in self.collectors if c.selection is not None]
         sums = any("residual_sum" in s.kinds for s in chosen)
         attention = any(c.attention for c in self.collectors)
@@ -220,7 +221,7 @@ class _Watch:
             for handle in handles:
                 stack.callback(handle.remove)
             yield
-        self._begin(0)
+        self._begin(0, [0] * len(self.collectors))
 
     def guard(self, index: int, call: Callable[..., None], *args: Any) -> None:
         """Call a collector; an error puts that one out of service."""

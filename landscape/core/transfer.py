@@ -74,7 +74,7 @@ class TransferCollector(Collector):
         bins: Number of radial bins, in cycles per pixel of the input.
         prefix_tokens: Tokens before the grid.
         coherence_channels: At most so many channels, evenly spaced, enter the coherence.
-        images: At most so many images, the first, are looked at.
+        images: At most so many images are looked at.
     """
 
     inputs = True
@@ -112,7 +112,7 @@ class TransferCollector(Collector):
         shape = (output.maps().shape[1], height, width)
         grid = _grid(size, (height, width), self.bins)
         if name not in self._layers:
-            self._layers[name] = Passage(unit, shape, *grid.facts(), self.examples, size_in=size)
+            self._layers[name] = Passage(unit, shape, *grid.facts(), self.order, size_in=size)
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         check_shape(name, (shape[0], *layer.size_in), (shape[0], *size))

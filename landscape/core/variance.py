@@ -78,7 +78,7 @@ class VarianceCollector(Collector):
     Args:
         selection: The units to look at.
         prefix_tokens: Tokens before the grid; they are left out.
-        images: At most so many images, the first, are looked at.
+        images: At most so many images are looked at.
     """
 
     def __init__(self, selection: Selection, prefix_tokens: int | None, images: int | None = None) -> None:
