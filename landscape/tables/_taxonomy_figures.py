@@ -139,8 +139,8 @@ def _field(ds: xr.Dataset, name: str, tag: str, end: str) -> FigureSpec:
     marks: list[Mark] = [grid.heatmap(ds[name].values, color)]
     title = label if label.startswith("ln") else f"{label[0].upper()}{label[1:]}"
     caption = f"{label} of each cell."
-    if name in BORDERS:
-        at = float(ds["threshold"].values[BORDERS[name]])
+    at = float(ds["threshold"].values[BORDERS[name]]) if name in BORDERS else float("nan")
+    if np.isfinite(at):
         marks.append(grid.border(ds[name].values, at, f"{label} = {at:.3g}"))
         title += f" (line: threshold, {at:.3g})"
         caption = f"{label} of each cell; the line parts cells above and below its threshold, {at:.3g}."

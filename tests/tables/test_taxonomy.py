@@ -144,6 +144,19 @@ def test_store_and_pictures(result: xr.Dataset, tmp_path: Path) -> None:
         landscape.plot(figures[:3], backend=backend)
 
 
+def test_a_grid_without_a_split_is_undecided_and_drawn() -> None:
+    """Oracle: one flat, connected cell cannot be parted into similar and dissimilar ones."""
+    table = {name: values[:4].copy() for name, values in grid().items()}
+    table["log_top_eigenvalue"] = np.array([1.0, 5.0, 5.0, 5.0])
+    table["mode_connectivity"] = np.array([0.0, 0.0, -20.0, -20.0])
+    ds = landscape.taxonomy(table, resamples=100)
+    assert np.isnan(ds["threshold"].values[2])
+    assert sorted(ds["phase"].values.tolist()) == ["", "I", "I", "II"]
+    (figure,) = [f for f in figures_of(ds) if f.name == "cka"]
+    assert "threshold" not in figure.title
+    landscape.plot(list(figures_of(ds)), backend="matplotlib")
+
+
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published grid is not beside this checkout")
 def test_published_grid() -> None:
     """Oracle: the published correlations (Yang et al. 2021), scipy, and that IV-B generalises best."""
