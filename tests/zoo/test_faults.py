@@ -105,6 +105,7 @@ def test_a_disk_that_is_full_for_real(folder, tmp_path):
         capture_output=True,
         text=True,
         timeout=120,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
     )
     assert out.returncode == 1, out.stdout + out.stderr
