@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -123,11 +124,19 @@ def _parameter(flag: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _metavar(field: FieldInfo) -> str:
-    choices = get_args(field.annotation)
+    choices = _choices(field.annotation)
     if choices and all(isinstance(c, str) for c in choices):
         return "|".join(choices)
     plain = {int: "INT", float: "FLOAT", str: "TEXT"}
     return next((text for kind, text in plain.items() if field.annotation is kind), "VALUE")
+
+
+def _choices(annotation: Any) -> list[Any]:
+    """The values of a literal type, also of one that may be ``None``."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    inner = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return _choices(inner[0]) if len(inner) == 1 else []
 
 
 def _shown(value: Any) -> str:

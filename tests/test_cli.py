@@ -236,6 +236,10 @@ class TestAnalysisCommands:
             words = " ".join(result.output.split())
             assert field.description.split()[0] in words
 
+    def test_help_lists_the_choices_of_options_that_may_be_none(self, invoke):
+        """Oracle: the declaration of ``align``."""
+        assert "--align weights|activations" in " ".join(invoke("connect", "--help").output.split())
+
     def test_spectrum_of_a_checkpoint(self, invoke, folder):
         """Oracle: the library call."""
         folder.add("m0")

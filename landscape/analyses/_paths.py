@@ -27,6 +27,7 @@ __all__ = [
     "aligned",
     "barrier_values",
     "barrier_variables",
+    "group_facts",
     "held_out",
     "profile",
 ]
@@ -201,6 +202,27 @@ def _built(reference: str, kwargs: Mapping[str, Any]) -> Any:
         raise InputError(
             f"the held-out data 'test = {reference}' cannot be made: {type(error).__name__}: {error}."
         ) from error
+
+
+def group_facts(problems: Mapping[str, Problem]) -> dict[str, dict[str, Any]]:
+    """What decides the numbers of each model of a group.
+
+    Raises:
+        InputError: If the models were given other data or another loss than the first.
+    """
+    facts = {
+        name: {n: v for n, v in problem.provenance().items() if n != "threads"}
+        for name, problem in problems.items()
+    }
+    first = next(iter(facts))
+    for name, own in facts.items():
+        for what in ("data", "loss"):
+            if own[what] != facts[first][what]:
+                raise InputError(
+                    f"models '{first}' and '{name}' have another {what}, so what lies between them cannot be"
+                    f" measured; give all models of the group the same {what}, in the same batches."
+                )
+    return facts
 
 
 def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[dict[str, Any], float]:

@@ -20,6 +20,7 @@ from landscape.analyses._paths import (
     held_out,
     profile,
 )
+from landscape.errors import InputError
 from landscape.registry import LOSS_UNIT, Analysis, Context, Cost, Metric, Pair, Params, loss_unit
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ConnectParams(Params):
         None, description="whether to put b's units in the order of a's first, and by what; both are shown"
     )
     steps: int = Field(21, ge=3, description="evenly spaced points on each path")
-    refine: int = Field(3, ge=0, description="rounds of two more points beside the largest gap")
+    refine: int = Field(3, ge=0, le=30, description="rounds of two more points beside the largest gap")
     batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
         None,
         description="BatchNorm statistics between the models: of the nearer one, interpolated, pooled anew"
@@ -82,6 +83,7 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
     from landscape.core.directions import as_vector
     from landscape.core.path_profile import PathEvaluator, path_policy
     from landscape.core.paths import straight
+    from landscape.core.surface import rest_of_state
     from landscape.store.partial import Ledger
 
     problem, a, b = pair.problem, pair.a, pair.b
@@ -97,9 +99,11 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
     paths = {name: (straight(start, as_vector(problem, end, "model b")), end) for name, end in ends.items()}
     if params.method != "linear":
         last = ends[list(ends)[-1]]
-        curve, losses = _trained(problem, paths[list(ends)[-1]][0], params, context, ledger, meter)
+        _check_trainable(problem, a, last)
+        with rest_of_state(problem, a):  # what of the models is not θ: the problem's own may differ
+            curve, losses = _trained(problem, paths[list(ends)[-1]][0], params, context, ledger, meter)
+            data |= {"training_loss": losses, **_plane(problem, curve, policy, params, ledger, meter)}
         paths[params.method] = curve, last
-        data |= {"training_loss": losses, **_plane(problem, curve, policy, params, ledger, meter)}
         if params.keep_points:
             data["points"] = curve.points.cpu().numpy()
     measured = {}
@@ -155,6 +159,17 @@ def _ends(kept: Any) -> dict[str, Array]:
     }
 
 
+def _check_trainable(problem: Problem, a: Any, b: Any) -> None:
+    from landscape.core.path_profile import differing_rest
+
+    name = differing_rest(problem, a, b)
+    if name is not None:
+        raise InputError(
+            f"models a and b differ in '{name}', which is not among the problem's parameters, so no curve"
+            " between them can be trained; choose it too (parameters=), or take method='linear'."
+        )
+
+
 def _trained(
     problem: Problem, line: Path, params: ConnectParams, context: Context, ledger: Ledger, meter: Meter
 ) -> tuple[Path, Array]:
@@ -202,7 +217,7 @@ def _plane(
     from landscape.core.plane import model_plane
     from landscape.core.surface import Evaluator, batchnorm_mode
 
-    if not params.plane or curve.ratio <= 1.0 + 1e-9:
+    if not params.plane or not curve.ratio > 1.0 + 1e-9:
         return {}
     p, chord = curve.points.double(), (curve.points[-1] - curve.points[0]).double()
     off = p - p[0]

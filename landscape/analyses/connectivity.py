@@ -17,6 +17,7 @@ from landscape.analyses._paths import (
     aligned,
     barrier_values,
     barrier_variables,
+    group_facts,
     held_out,
     profile,
 )
@@ -43,7 +44,7 @@ class ConnectivityParams(Params):
         description="how the second model of a pair is put in the order of the first; both are shown",
     )
     steps: int = Field(11, ge=3, description="evenly spaced points on each line")
-    refine: int = Field(2, ge=0, description="rounds of two more points beside the largest gap")
+    refine: int = Field(2, ge=0, le=30, description="rounds of two more points beside the largest gap")
     batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
         None, description="BatchNorm statistics between the models, as in connect; none = recalibrate"
     )
@@ -281,8 +282,7 @@ def _ledger(
     from landscape.store.partial import Ledger
 
     facts: dict[str, Any] = {"options": params.model_dump_json()}
-    for name, problem in problems.items():
-        facts[f"model {name}"] = {n: v for n, v in problem.provenance().items() if n != "threads"}
+    facts |= {f"model {name}": own for name, own in group_facts(problems).items()}
     if test is not None:
         items = (item for i, batch in enumerate(test) for item in tensors_in(batch.raw, str(i)))
         facts["test_data"] = fingerprint(items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -106,8 +106,15 @@ def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor
         InputError: If it does not fit the problem's parameters, or holds NaN or infinite values.
     """
     if isinstance(state, Mapping):
-        vector = problem.space.flatten(state)
+        try:
+            vector = problem.space.flatten(state)
+        except InputError as error:
+            raise InputError(f"{what} does not fit: {error}") from error
     else:
+        if not isinstance(state, Tensor | np.ndarray | Sequence) or isinstance(state, str):
+            raise InputError(
+                f"{what} is a {type(state).__name__}; give a state_dict or a flat vector ({problem.size},)."
+            )
         vector = torch.as_tensor(state).detach().to(problem.device, problem.dtype)
         if vector.shape != (problem.size,):
             raise InputError(f"{what} has shape {tuple(vector.shape)}, not ({problem.size},).")

@@ -177,10 +177,10 @@ def inserted(at_points: Array, between: Array) -> list[float | None]:
 def spaced(points: Tensor) -> Path:
     """The polychain through ``points`` (m, P) at constant speed; even knots where neighbours are equal."""
     lengths = (points[1:] - points[:-1]).double().norm(dim=1).cpu().numpy()
-    if not (lengths > 0).all():
-        return Path("polychain", points)
-    knots = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
+    knots = np.concatenate([[0.0], np.cumsum(lengths) / max(lengths.sum(), np.finfo(float).tiny)])
     knots[-1] = 1.0
+    if not (np.diff(knots) > 0).all():  # also where a length is lost in the rounding of the sum
+        return Path("polychain", points)
     return Path("polychain", points, tuple(knots.tolist()))
 
 

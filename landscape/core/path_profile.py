@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Literal
 
@@ -20,7 +20,7 @@ from landscape.core.repair import Goals, goals_between, output_goals, repaired
 from landscape.core.surface import rest_of_state
 from landscape.errors import InputError
 
-__all__ = ["BatchNormPolicy", "PathEvaluator", "full_state", "path_policy"]
+__all__ = ["BatchNormPolicy", "PathEvaluator", "differing_rest", "full_state", "path_policy"]
 
 Array = NDArray[np.float64]
 
@@ -50,11 +50,11 @@ def path_policy(problem: Problem, asked: BatchNormPolicy | None) -> BatchNormPol
 class PathEvaluator:
     """Measures a problem along a path, on the same examples at every point.
 
-    What a state_dict holds besides θ (buffers, parameters not chosen) belongs to the ends. Policies for
-    BatchNorm statistics in between:
+    What a state_dict holds besides θ (buffers, parameters not chosen) belongs to the ends; parameters are
+    interpolated. Policies for BatchNorm statistics in between:
 
-    - ``keep``: those of the nearer end, and all else of that end with them. The ends of the path are then
-      the checkpoints, bit for bit.
+    - ``keep``: those of the nearer end, and all other buffers with them. The ends of the path are then the
+      checkpoints, bit for bit.
     - ``interpolate``: (1 − t) of one end's and t of the other's.
     - ``recalibrate``: pooled anew over the problem's data at each point, as `recalibrated` does; all else is
       interpolated.
@@ -87,6 +87,7 @@ class PathEvaluator:
         self.policy = policy
         self._test = test
         self._rests = _rest(problem, a), _rest(problem, b)
+        self._kept = dict(problem.module.named_buffers()).keys() if policy == "keep" else set[str]()
         self._scratch = torch.empty_like(problem.theta)
         self._goals: tuple[Goals, Goals] | None = None
         if policy == "repair":
@@ -118,7 +119,7 @@ class PathEvaluator:
     @contextmanager
     def at(self, t: float) -> Iterator[None]:
         """Within it, the private model is that at θ(t), with the statistics of the policy."""
-        rest = _rest_between(*self._rests, t, nearer=self.policy == "keep")
+        rest = _rest_between(*self._rests, t, self._kept)
         theta = self.path.write(t, self._scratch)
         with rest_of_state(self.problem, rest), self.problem.at(theta), self._statistics(t):
             yield
@@ -149,6 +150,11 @@ def full_state(problem: Problem, state: State) -> dict[str, Tensor]:
     whole |= problem.space.unflatten(as_vector(problem, state))
     if isinstance(state, Mapping):
         whole |= {name: state[name].detach() for name in whole if name in state}
+    first: dict[int, str] = {}
+    for name, parameter in problem.module.named_parameters(remove_duplicate=False):
+        shared = first.setdefault(id(parameter), name)
+        if name != shared and name in whole:  # a tied weight has one value, that of its first name
+            whole[name] = whole[shared]
     return whole
 
 
@@ -168,15 +174,22 @@ def _rest(problem: Problem, state: State) -> dict[str, Tensor]:
 
 
 def _rest_between(
-    a: Mapping[str, Tensor], b: Mapping[str, Tensor], t: float, *, nearer: bool
+    a: Mapping[str, Tensor], b: Mapping[str, Tensor], t: float, kept: Set[str]
 ) -> Mapping[str, Tensor]:
-    """The rest at t: that of an end, or interpolated; whole numbers are always those of the nearer end."""
-    if nearer or t in (0.0, 1.0):
-        return a if t < 0.5 else b
+    """The rest at t, interpolated; of the nearer end what is ``kept``, and whole numbers always."""
     near = a if t < 0.5 else b
+    if t in (0.0, 1.0):
+        return near
     return {
         name: torch.where(a[name] == b[name], a[name], torch.lerp(a[name], b[name], t))
-        if a[name].is_floating_point()
+        if a[name].is_floating_point() and name not in kept
         else near[name]
         for name in a
     }
+
+
+def differing_rest(problem: Problem, a: State, b: State) -> str | None:
+    """The first parameter that is not chosen and yet differs between two models, if there is one."""
+    rests = _rest(problem, a), _rest(problem, b)
+    parameters = (name for name, _ in problem.module.named_parameters() if name in rests[0])
+    return next((name for name in parameters if not torch.equal(rests[0][name], rests[1][name])), None)

@@ -289,6 +289,51 @@ def test_models_that_do_not_fit():
         landscape.connect(problem, a, seeded(mlp, 0).state_dict())
 
 
+@pytest.mark.parametrize("given", ["runs/a.pt", None, nn.Linear(2, 2)])
+def test_what_is_no_model_state_is_named(given):
+    """Oracle: the sentence names the model, what it was, and what is wanted."""
+    problem, a, _ = conv_pair()
+    with pytest.raises(InputError, match=f"model b is a {type(given).__name__}; give a state_dict"):
+        landscape.connect(problem, a, given)
+    with pytest.raises(InputError, match=r"model b does not fit: .* lacks parameter 'body\.0\.weight'"):
+        landscape.connect(problem, a, {k: v for k, v in a.items() if k != "body.0.weight"})
+
+
+@pytest.mark.parametrize("method", ["bezier", "neb"])
+def test_a_curve_between_equal_models_has_no_plane(method):
+    """Oracle: there is no chord to span one with, and E at equal ends is its own chord."""
+    problem = Problem(seeded(mlp, 0), "cross_entropy", vectors(40))
+    theta = problem.theta
+    ds = landscape.connect(problem, theta, theta, method=method, epochs=1, plane=3, steps=3)
+    assert "plane_loss" not in ds
+    assert (ds["p_value"].sel(path="line") == 1.0).all()
+    assert (ds["barrier_chord"].sel(path="line") == 0.0).all()
+
+
+def test_refinement_is_bounded():
+    """Oracle: at the most rounds the halved intervals are still numbers; one more is refused at once."""
+    problem, a, b = conv_pair()
+    ds = landscape.connect(problem, a, b, steps=3, refine=30, batchnorm="keep")
+    assert ds.sizes["point"] == 63
+    with pytest.raises(InputError, match="refine"):
+        landscape.connect(problem, a, b, refine=31)
+
+
+def test_a_curve_is_trained_with_what_the_models_share():
+    """Oracle: a problem whose own frozen layers are those of the models, instead of random ones."""
+    a, b = (seeded(mlp, 1).state_dict() for _ in range(2))
+    g = torch.Generator().manual_seed(2)
+    b["4.weight"] = torch.randn(b["4.weight"].shape, generator=g, dtype=torch.float64)
+    curves = []
+    for own in (seeded(mlp, 1), seeded(mlp, 9)):
+        problem = Problem(own, "cross_entropy", vectors(40), parameters="4.*")
+        options = {"method": "bezier", "epochs": 3, "plane": 3, "steps": 3, "keep_points": True}
+        curves.append(landscape.connect(problem, a, b, **options))
+    xr.testing.assert_equal(*curves)
+    with pytest.raises(InputError, match=r"differ in '0\.weight', which is not among"):
+        landscape.connect(problem, a, seeded(mlp, 3).state_dict(), method="bezier")
+
+
 def test_provenance_names_both_models():
     """Oracle: content hashes of the two states differ, and the options are those given."""
     problem, a, b = conv_pair()

@@ -11,6 +11,7 @@ from torch import nn
 
 import landscape
 from landscape import Problem
+from landscape.errors import InputError
 from landscape.registry import Context
 
 
@@ -118,6 +119,13 @@ def test_a_single_model_and_no_alignment():
     assert float(ds["saddle"].sel(split="train", quantity="loss")[0, 0, 0]) == problem.loss()
     assert (ds.sizes["edge"], ds.sizes["soup"]) == (0, 0)
     assert landscape.connectivity.plots({"one": ds})
+
+
+def test_models_with_other_data_are_refused():
+    """Oracle: the sentence names the models and what differs."""
+    problems = {"a": problem_of(seeded(mlp, 0)), "b": Problem(seeded(mlp, 1), "cross_entropy", vectors(39))}
+    with pytest.raises(InputError, match="models 'a' and 'b' have another data"):
+        landscape.connectivity(problems)
 
 
 def test_an_interrupted_run_goes_on_with_the_same_bits(tmp_path):

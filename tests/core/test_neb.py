@@ -97,6 +97,8 @@ def test_knots_follow_the_lengths():
     path = spaced(torch.tensor([[0.0], [1.0], [4.0]]))
     assert path.knots == (0.0, 0.25, 1.0)
     assert spaced(torch.tensor([[0.0], [0.0], [4.0]])).knots == (0.0, 0.5, 1.0)
+    lost = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1e-20]], dtype=torch.float64)  # 1 + 1e-20 is 1
+    assert spaced(lost).knots == (0.0, 0.5, 1.0)
 
 
 def test_a_band_that_goes_on_gives_the_same_bits():

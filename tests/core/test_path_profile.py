@@ -204,3 +204,35 @@ def test_full_state():
         assert torch.equal(tensor, b[name] if name in problem.space.names else a[name])
     with pytest.raises(InputError, match="shape"):
         line_of(problem, a, b | {"body.1.running_mean": torch.zeros(7)})
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.second(self.first(x).relu())
+
+
+def test_a_tied_weight_has_one_value_in_a_full_state():
+    """Oracle: the state_dict of the model that the vector was taken from."""
+    a, b = seeded(Tied, 1), seeded(Tied, 2)
+    problem = Problem(a, "cross_entropy", vectors(12))
+    theirs = b.state_dict()
+    for given in (problem.space.flatten(theirs), {"first.weight": theirs["first.weight"]}):
+        whole = full_state(problem, given)
+        assert all(torch.equal(whole[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("policy", ["keep", "interpolate", "recalibrate"])
+def test_parameters_that_are_not_chosen_are_interpolated(policy):
+    """Oracle: the same line with all parameters chosen."""
+    a, b = (seeded(CASES["mlp"].model, seed) for seed in (1, 2))
+    whole, part = (Problem(a, "cross_entropy", vectors(), parameters=p) for p in (None, "*bias"))
+    runs = [line_of(p, a.state_dict(), b.state_dict(), policy=policy) for p in (whole, part)]
+    for t in (0.0, 0.3, 0.5, 1.0):
+        assert runs[0].measure(t)[0].loss == pytest.approx(runs[1].measure(t)[0].loss, rel=1e-12)
