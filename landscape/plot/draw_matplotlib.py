@@ -34,7 +34,7 @@ from landscape.plot.arrange import (
     runs,
 )
 from landscape.plot.palette import PLAIN, Palette, colormap, sample
-from landscape.plot.scales import number
+from landscape.plot.scales import narrow_log_ticks, number
 from landscape.plot.violins import outline
 
 __all__ = ["COLUMNS", "STYLE", "PaperFigure", "draw", "draw_column"]
@@ -206,13 +206,10 @@ class _Drawing:
                 x[of], y[of], linestyle="", marker=_SYMBOLS[symbol], markersize=5, color=style.color, mec=edge
             )
         self.error(x, y, mark.error, style.color)
-        look = {
-            "linestyle": "",
-            "marker": _SYMBOLS[common],
-            "markersize": 5,
-            "color": style.color,
-        }
-        self.entry(i, mark.series.name, Line2D([], [], **look))  # type: ignore[arg-type]
+        look: dict[str, Any] = {"linestyle": "", "marker": _SYMBOLS[common], "markersize": 5}
+        if len(set(mark.symbols)) > 1:  # they tell kinds, so the legend shows the colour alone
+            look = {"linewidth": 5}
+        self.entry(i, mark.series.name, Line2D([], [], color=style.color, **look))
 
     def stems(self, i: int, mark: Stems) -> None:
         style = self.palette.style(mark.series)
@@ -308,6 +305,7 @@ class _Drawing:
                 fontsize=7.5,
                 color="#59616b",
                 annotation_clip=True,
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],
             )
 
     # pieces
@@ -350,6 +348,8 @@ class _Drawing:
         axis = self.spec.x if name == "x" else self.spec.y
         ticks = self.arrangement.ticks(self.spec, "x" if name == "x" else "y")
         which = self.axes.xaxis if name == "x" else self.axes.yaxis
+        if axis.scale == "log":
+            ticks = narrow_log_ticks(*map(float, which.get_view_interval()))
         if ticks is not None:
             which.set_major_locator(FixedLocator(ticks))
             which.set_minor_locator(NullLocator())

@@ -436,9 +436,9 @@ class _Drawing:
             fields = [np.asarray(m.z) for m in self.spec.marks if isinstance(m, Heatmap) and m.color == color]
             values, texts = color_ticks(color, color_limits(color, *fields))
             bar |= {"tickvals": np.log10(values), "ticktext": [t + GAP for t in texts]}
-        elif fields := [m for m in self.spec.marks if isinstance(m, Heatmap) and m.contours]:
+        elif contoured := [m for m in self.spec.marks if isinstance(m, Heatmap) and m.contours]:
             # Left to itself, plotly writes the levels of contours, which are seldom round.
-            low, high = color_limits(color, *(np.asarray(m.z) for m in fields if m.color == color))
+            low, high = color_limits(color, *(np.asarray(m.z) for m in contoured if m.color == color))
             ticks = round_ticks(low, high, 7)
             bar |= {"tickvals": ticks, "ticktext": [number(t) + GAP for t in ticks]}
         return bar

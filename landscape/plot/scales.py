@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["from_symlog", "log_ticks", "number", "round_ticks", "symlog", "symlog_ticks"]
+__all__ = ["from_symlog", "log_ticks", "narrow_log_ticks", "number", "round_ticks", "symlog", "symlog_ticks"]
 
 Array = NDArray[np.float64]
 
@@ -72,6 +72,20 @@ def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
         return round_ticks(low, high, most)
     stride = max(1, math.ceil((last - first + 1) / most))
     return [10.0**k for k in range(first, last + 1, stride)]
+
+
+def narrow_log_ticks(low: float, high: float) -> list[float] | None:
+    """Ticks at 1, 2 and 5 times powers of ten for an axis with fewer than two powers of ten; else ``None``.
+
+    Example:
+        >>> narrow_log_ticks(0.3, 3.0), narrow_log_ticks(0.3, 30.0)
+        ([0.5, 1.0, 2.0], None)
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    if sum(low <= 10.0**k <= high for k in powers) >= 2:
+        return None
+    ticks = [t for k in powers for f in (1, 2, 5) if low <= (t := float(f"{f}e{k}")) <= high]
+    return ticks if len(ticks) > 1 else round_ticks(low, high, 6)
 
 
 def number(value: float) -> str:

@@ -364,3 +364,25 @@ def test_palette_of_the_caller_decides() -> None:
     palette = Palette({"x": "", "y": "", "a": ""})
     figure = landscape.plot(spec_of(Line([0], [0], Series("a"))), palette=palette)
     assert figure.data[0].line.color == "#009e73"
+
+
+def test_symbols_of_kinds_stay_out_of_matplotlibs_legend() -> None:
+    """Oracle: the legend's own handles: bars of each model's colour, with no marker of one kind."""
+    x = np.arange(3.0)
+    points = [
+        Points(x, x + i, Series(model=m), symbols=("circle", "square", "diamond")) for i, m in enumerate("ab")
+    ]
+    handles = landscape.plot(spec_of(*points), backend="matplotlib").legends[0].legend_handles
+    assert [h.get_marker() for h in handles] == ["None", "None"]
+    assert handles[0].get_color() != handles[1].get_color()
+
+
+def test_a_log_axis_of_less_than_a_decade_has_plain_numbers() -> None:
+    """Oracle: the texts that matplotlib laid out: no products with a power of ten."""
+    line = Line(np.array([1.0, 2.0]), np.array([0.3, 0.9]), Series(model="a"))
+    spec = FigureSpec("f", "F", Axis("x"), Axis("y", scale="log"), (line,))
+    figure = landscape.plot(spec, backend="matplotlib")
+    figure.draw_without_rendering()
+    major, minor = (figure.axes[0].get_yticklabels(minor=m) for m in (False, True))
+    assert [t.get_text() for t in major] == ["0.5"] or len(major) >= 2
+    assert all("10^" not in t.get_text() for t in [*major, *minor])

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.scale import SymmetricalLogScale
 
-from landscape.plot.scales import from_symlog, log_ticks, number, symlog, symlog_ticks
+from landscape.plot.scales import (
+    from_symlog,
+    log_ticks,
+    narrow_log_ticks,
+    number,
+    symlog,
+    symlog_ticks,
+)
 
 finite = st.floats(-1e12, 1e12)
 thresholds = st.floats(1e-6, 1e6)
@@ -81,3 +88,18 @@ def test_plain_numbers_read_back(value: float) -> None:
     """Oracle: Python's own parser; four significant digits bound the error."""
     assert float(number(value)) == pytest.approx(value, rel=1e-3)
     assert number(-value) == "−" + number(value)
+
+
+@given(st.floats(-200, 200), st.floats(0.01, 5.0))
+def test_ticks_of_a_narrow_log_axis_lie_within_it_and_are_round(start: float, decades: float) -> None:
+    """Oracle: by inspection of each tick: at least two, ascending, within, one digit of 1, 2, 5 if a decade."""
+    low, high = 10.0**start, 10.0 ** (start + decades)
+    ticks = narrow_log_ticks(low, high)
+    if ticks is None:
+        assert decades >= 0.999
+        return
+    assert decades < 2.001
+    assert ticks == sorted(ticks) and all(low * 0.999 <= t <= high * 1.001 for t in ticks)
+    assert len(ticks) >= 2
+    if decades >= 1:
+        assert all(f"{t:.0e}"[0] in "125" for t in ticks)
