@@ -384,5 +384,5 @@ def test_a_log_axis_of_less_than_a_decade_has_plain_numbers() -> None:
     figure = landscape.plot(spec, backend="matplotlib")
     figure.draw_without_rendering()
     major, minor = (figure.axes[0].get_yticklabels(minor=m) for m in (False, True))
-    assert [t.get_text() for t in major] == ["0.5"] or len(major) >= 2
+    assert len(major) >= 2 and all(float(t.get_text()) > 0 for t in major)
     assert all("10^" not in t.get_text() for t in [*major, *minor])

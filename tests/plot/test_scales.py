@@ -92,7 +92,7 @@ def test_plain_numbers_read_back(value: float) -> None:
 
 @given(st.floats(-200, 200), st.floats(0.01, 5.0))
 def test_ticks_of_a_narrow_log_axis_lie_within_it_and_are_round(start: float, decades: float) -> None:
-    """Oracle: by inspection of each tick: at least two, ascending, within, one digit of 1, 2, 5 if a decade."""
+    """Oracle: by inspection of each tick: two or more, ascending, within, 1, 2 or 5 over a decade."""
     low, high = 10.0**start, 10.0 ** (start + decades)
     ticks = narrow_log_ticks(low, high)
     if ticks is None:
