@@ -55,10 +55,10 @@ function legendRows(traces, width) {
   return Math.min(8, Math.ceil(names.length / columns));
 }
 
-// On a narrow page colour bars lie below the axes and the margins shrink.
+// On a narrow page colour bars lie above the axes, and of many names some stand, shortened.
 function narrow(trace) {
   const flat = (bar) => ({
-    ...bar, orientation: "h", x: 0.5, xanchor: "center", xref: "paper", y: -0.28, yanchor: "top",
+    ...bar, orientation: "h", x: 0.5, xanchor: "center", xref: "paper", y: 1.02, yanchor: "bottom",
     ticksuffix: "", title: { ...bar.title, side: "top" },
   });
   if (trace.colorbar) return { ...trace, colorbar: flat(trace.colorbar) };
@@ -66,6 +66,14 @@ function narrow(trace) {
     return { ...trace, marker: { ...trace.marker, colorbar: flat(trace.marker.colorbar) } };
   }
   return trace;
+}
+
+function fewer(axis) {
+  if (!axis || !axis.ticktext || axis.ticktext.length <= 8) return axis;
+  const step = Math.ceil(axis.ticktext.length / 8);
+  const kept = (list) => list.filter((_, i) => i % step === 0);
+  const short = (text) => (text.length > 16 && !text.includes("&") ? `…${text.slice(-15)}` : text);
+  return { ...axis, tickvals: kept(axis.tickvals), ticktext: kept(axis.ticktext).map(short) };
 }
 
 const way = byId("way");
@@ -82,7 +90,13 @@ function draw(plot, { data, layout }) {
   if (width < 520) {
     own.margin = { ...layout.margin, l: 48, r: 10 };
     const barred = traces.some((t) => t.colorbar || (t.marker && t.marker.colorbar));
-    if (barred) own.height += 70;
+    if (barred) {
+      own.height += 60;
+      own.margin.t += 60;
+    }
+    if (layout.yaxis && layout.yaxis.scaleanchor) own.height = Math.min(own.height, width + 110);
+    own.xaxis = fewer(layout.xaxis);
+    own.yaxis = fewer(layout.yaxis);
     traces = traces.map(narrow);
   }
   plot.style.height = `${own.height}px`;
