@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.analyses._paths import group_loss_unit
 from landscape.analyses._similarity_figures import matrix
 from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Mark, Points, Series
-from landscape.registry import LOSS_UNIT
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,21 +37,13 @@ def figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     return specs
 
 
-def _unit(ds: xr.Dataset) -> str:
-    import json
-
-    problems = json.loads(ds.attrs.get("problems", "{}")).values()
-    known = {problem.get("loss") for problem in problems}
-    return "nats/example" if known == {"cross_entropy"} else LOSS_UNIT
-
-
 def _color(ds: xr.Dataset) -> ColorAxis:
     """One range for all alignments, so that they can be compared."""
     values = ds["barrier_chord"].sel(split="train", quantity="loss").values
     finite = values[np.isfinite(values)]
     top = float(finite.max()) if finite.size else 0.0
     low = min(0.0, float(finite.min())) if finite.size else 0.0
-    return ColorAxis("loss barrier", _unit(ds), limits=(low, top) if top > low else None)
+    return ColorAxis("loss barrier", group_loss_unit(ds), limits=(low, top) if top > low else None)
 
 
 def _matrix(name: str, title: str, ds: xr.Dataset, k: int, color: ColorAxis) -> FigureSpec:
@@ -97,7 +89,7 @@ def _tree(name: str, title: str, ds: xr.Dataset, k: int) -> FigureSpec:
     return FigureSpec(
         name,
         title,
-        Axis("training loss", _unit(ds), limits=_reach(ds)),
+        Axis("training loss", group_loss_unit(ds), limits=_reach(ds)),
         Axis("model", categories=tuple(names), limits=(-0.5, len(names) - 0.5)),
         tuple(marks),
         "Each model at its own training loss; clusters join at the lowest of the highest losses on the"
@@ -121,7 +113,7 @@ def _soups(name: str, title: str, ds: xr.Dataset) -> FigureSpec:
     marks: list[Mark] = []
     what, unit = ("error", "%")
     if not np.isfinite(ds["model_error"].values).any():
-        what, unit = "loss", _unit(ds)
+        what, unit = "loss", group_loss_unit(ds)
     for split, symbol in zip(ds["split"].values.astype(str), ("circle", "diamond"), strict=False):
         values = np.concatenate([ds[f"{n}_{what}"].sel(split=split).values for n in ("model", "soup")])
         place = np.arange(len(names))

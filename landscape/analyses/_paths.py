@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 from landscape.core.barriers import BARRIERS, Profile, bootstrap, refined_points
 from landscape.core.barriers import barriers as all_barriers
 from landscape.errors import InputError
+from landscape.registry import LOSS_UNIT
 from landscape.schema import Variable
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from landscape.core.path_profile import PathEvaluator
     from landscape.core.problem import Problem
     from landscape.store.partial import Ledger
@@ -28,7 +32,9 @@ __all__ = [
     "barrier_values",
     "barrier_variables",
     "group_facts",
+    "group_loss_unit",
     "held_out",
+    "joinable",
     "profile",
 ]
 
@@ -202,6 +208,23 @@ def _built(reference: str, kwargs: Mapping[str, Any]) -> Any:
         raise InputError(
             f"the held-out data 'test = {reference}' cannot be made: {type(error).__name__}: {error}."
         ) from error
+
+
+def group_loss_unit(ds: xr.Dataset) -> str:
+    """The unit of the loss of a group: nats if all its models were given the cross-entropy."""
+    problems = json.loads(ds.attrs.get("problems", "{}")).values()
+    known = {problem.get("loss") for problem in problems}
+    return "nats/example" if known == {"cross_entropy"} else LOSS_UNIT
+
+
+def joinable(problems: Sequence[Problem]) -> list[list[int]]:
+    """Which models have parameters and buffers of the same names and shapes, and so can be joined."""
+    found: dict[Any, list[int]] = {}
+    for index, problem in enumerate(problems):
+        tensors = problem.module.state_dict().items()
+        key = type(problem.module), problem.space.names, tuple((name, t.shape) for name, t in tensors)
+        found.setdefault(key, []).append(index)
+    return list(found.values())
 
 
 def group_facts(problems: Mapping[str, Problem]) -> dict[str, dict[str, Any]]:

@@ -18,11 +18,13 @@ from landscape.analyses._paths import (
     barrier_values,
     barrier_variables,
     group_facts,
+    group_loss_unit,
     held_out,
+    joinable,
     profile,
 )
 from landscape.core.verdicts import holm
-from landscape.registry import LOSS_UNIT, Analysis, Context, Cost, Metric, Params, loss_unit
+from landscape.registry import LOSS_UNIT, Analysis, Context, Cost, Metric, Params
 from landscape.schema import Schema, Variable
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def compute(
     test = held_out(every[0], context.inputs.get("test_data"), params.test, params.test_kwargs)
     ledger = _ledger(problems, params, context, test)
     kinds = [AS_TRAINED] if params.align is None else [AS_TRAINED, ALIGNED]
-    families = _families(every)
+    families = joinable(every)
     splits = 1 if test is None else 2
     points = params.steps + 2 * params.refine
     count = sum(len(f) * (len(f) - 1) // 2 for f in families) * len(kinds)
@@ -191,16 +193,6 @@ class _Lines:
         problem = self.problems[i]
         path = straight(as_vector(problem, a), as_vector(problem, b))
         return PathEvaluator(problem, path, a, b, policy=self.policies[i], test=self._test)
-
-
-def _families(problems: Sequence[Problem]) -> list[list[int]]:
-    """Which models have parameters and buffers of the same names and shapes, and so can be joined."""
-    found: dict[Any, list[int]] = {}
-    for index, problem in enumerate(problems):
-        tensors = problem.module.state_dict().items()
-        key = type(problem.module), problem.space.names, tuple((name, t.shape) for name, t in tensors)
-        found.setdefault(key, []).append(index)
-    return list(found.values())
 
 
 def _matrices(
@@ -293,10 +285,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """Mean barrier of the training loss over pairs, and how many barriers exceed the noise."""
     import json
 
-    unit = loss_unit({"": ds})
-    if "problems" in ds.attrs:
-        losses = {p["loss"] for p in json.loads(ds.attrs["problems"]).values()}
-        unit = "nats/example" if losses == {"cross_entropy"} else unit
+    unit = group_loss_unit(ds)
     level = float(json.loads(ds.attrs["parameters"])["level"])
     above = np.triu_indices(ds.sizes["model"], 1)
     joined = np.isfinite(ds["distance"].values[0][above])
