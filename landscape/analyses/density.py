@@ -47,7 +47,7 @@ class DensityParams(Params):
     kernel_width: float = Field(
         0.005, gt=0, description="standard deviation of the Gaussian kernel over the range of the bulk"
     )
-    tol: float = Field(1e-4, gt=0, description="residual allowed for outliers, relative to max |λ|")
+    tol: float = Field(3e-3, gt=0, description="residual allowed for outliers, relative to max |λ|")
     seed: int = Field(0, ge=0, description="seed of the probes")
 
     @field_validator("engine", mode="before")

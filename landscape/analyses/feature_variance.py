@@ -94,7 +94,8 @@ def finish(collector: VarianceCollector, params: FeatureVarianceParams) -> dict[
     if not found:
         raise InputError(
             f"no unit of {collector.model_class} matching {', '.join(params.layers)} is of the kinds"
-            f" {', '.join(params.kinds) or 'any'} and gives one feature per example."
+            f" {', '.join(params.kinds) or 'any'} and gives one feature per example; name other kinds,"
+            " such as linear, or none for every module."
         )
     units = list(found.values())
     return {

@@ -105,7 +105,8 @@ def compute(problem: Problem, params: LesionParams, context: Context) -> dict[st
     if not rows:
         raise InputError(
             f"{type(problem.module).__name__} has no unit matching {', '.join(params.layers)} of the kinds"
-            f" {', '.join(params.kinds) or 'any'} to replace."
+            f" {', '.join(params.kinds) or 'any'} to replace; name other kinds, such as linear, or none for"
+            " every module."
         )
     whole = problem.measure()
     found = np.full((4, len(rows), len(params.replacements)), np.nan)

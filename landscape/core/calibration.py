@@ -48,7 +48,8 @@ class Predictions:
     @classmethod
     def of_logits(cls, logits: Array, labels: Integers) -> Predictions:
         """Predictions of logits (N, C)."""
-        return cls(log_softmax(np.asarray(logits, dtype=np.float64), axis=1), labels)
+        with np.errstate(invalid="ignore"):  # infinite logits: NaN
+            return cls(log_softmax(np.asarray(logits, dtype=np.float64), axis=1), labels)
 
     def scaled(self, temperature: float) -> Predictions:
         """The predictions with logits divided by a temperature (Guo et al. 2017)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ MOST_ENTRIES = 4096
 @dataclass(frozen=True)
 class Representation:
     """What the measures need of a layer.
+
+    Features that are the same for all examples, or not finite, have no components: every measure is NaN.
 
     Attributes:
         scores: Principal components' scores (n, r), scaled to Frobenius norm 1: the layer up to rotation
@@ -50,6 +53,8 @@ class Representation:
             k: Neighbours of each example.
         """
         gram = features @ features.T
+        if not np.isfinite(gram).all() or not gram.any():
+            return cls._empty(len(gram))
         values, vectors = np.linalg.eigh(gram)
         values, vectors = np.clip(values[::-1], 0.0, None), vectors[:, ::-1]
         total = values.sum()
@@ -67,17 +72,37 @@ class Representation:
         loadings = (directions.T @ features[:, ::step]).astype(np.float32)
         return cls(scores, directions, loadings, rankdata(upper), neighbours)
 
+    @classmethod
+    def _empty(cls, n: int) -> Representation:
+        none = np.zeros((n, 0))
+        pairs = np.full(n * (n - 1) // 2, np.nan)
+        return cls(none, none, np.zeros((0, 1), dtype=np.float32), pairs, np.zeros((n, n), dtype=bool))
 
+
+Measure = Callable[[Representation, Representation], float]
+
+
+def _nan_without_components(measure: Measure) -> Measure:
+    @wraps(measure)
+    def measured(a: Representation, b: Representation) -> float:
+        return measure(a, b) if a.scores.shape[1] and b.scores.shape[1] else float("nan")
+
+    return measured
+
+
+@_nan_without_components
 def procrustes(a: Representation, b: Representation) -> float:
     """Least ‖A − BR‖² over rotations R with ‖A‖ = ‖B‖ = 1: 2 − 2‖AᵀB‖_*, from 0 to 2 (Ding et al. 2021)."""
     return float(2.0 - 2.0 * np.linalg.svd(a.scores.T @ b.scores, compute_uv=False).sum())
 
 
+@_nan_without_components
 def svcca(a: Representation, b: Representation) -> float:
     """Mean canonical correlation of the leading principal components (Raghu et al. 2017)."""
     return float(np.linalg.svd(a.directions.T @ b.directions, compute_uv=False).mean())
 
 
+@_nan_without_components
 def pwcca(a: Representation, b: Representation) -> float:
     """Mean canonical correlation of leading components, weighted by what they explain of ``a``.
 
@@ -89,11 +114,14 @@ def pwcca(a: Representation, b: Representation) -> float:
     return float(weights @ correlations / weights.sum())
 
 
+@_nan_without_components
 def rsa(a: Representation, b: Representation) -> float:
     """Spearman's correlation of the distances between examples (Kriegeskorte et al. 2008)."""
-    return float(np.corrcoef(a.ranks, b.ranks)[0, 1])
+    with np.errstate(invalid="ignore"):  # all distances equal: NaN
+        return float(np.corrcoef(a.ranks, b.ranks)[0, 1])
 
 
+@_nan_without_components
 def mutual_neighbours(a: Representation, b: Representation) -> float:
     """Mean share of k nearest neighbours in common (Huh et al. 2024)."""
     return float((a.neighbours & b.neighbours).sum() / a.neighbours.sum())
@@ -103,15 +131,18 @@ def mutual_neighbours(a: Representation, b: Representation) -> float:
 
 
 def agreement(a: Array, b: Array) -> float:
-    """Share of examples for which two sets of logits (n, C) have the same largest entry."""
-    return float((a.argmax(1) == b.argmax(1)).mean()) if a.shape == b.shape else float("nan")
+    """Share of examples for which two sets of logits (n, C) have the same largest entry; NaN stays NaN."""
+    if a.shape != b.shape or np.isnan(a).any() or np.isnan(b).any():
+        return float("nan")
+    return float((a.argmax(1) == b.argmax(1)).mean())
 
 
 def jensen_shannon(a: Array, b: Array) -> float:
     """Mean Jensen-Shannon divergence between the distributions of logits (n, C), in nats: 0 to ln 2."""
     if a.shape != b.shape:
         return float("nan")
-    p, q = np.exp(log_softmax(a, axis=1)), np.exp(log_softmax(b, axis=1))
+    with np.errstate(invalid="ignore"):  # infinite logits: NaN
+        p, q = np.exp(log_softmax(a, axis=1)), np.exp(log_softmax(b, axis=1))
     middle = (p + q) / 2
     return float(0.5 * (rel_entr(p, middle) + rel_entr(q, middle)).sum(1).mean())
 

@@ -167,3 +167,9 @@ def test_what_is_no_classification_is_refused():
     data = (torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4, dtype=torch.long))
     with pytest.raises(InputError, match="no such classification"):
         landscape.calibration(Problem(dense, "cross_entropy", data))
+
+
+def test_infinite_logits_are_nan_without_a_warning():
+    """Oracle: ∞ − ∞ is no number; warnings are errors here."""
+    found = Predictions.of_logits(np.array([[np.inf, 0.0], [0.0, 1.0]]), np.array([0, 1]))
+    assert np.isnan(found.nll[0]) and np.isnan(found.correct[0]) and found.correct[1] == 1.0

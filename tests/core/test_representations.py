@@ -126,3 +126,23 @@ def test_weight_distance():
     with two.at(two.theta + 0.5):
         assert weight_distance(one, two) == pytest.approx(0.5 * one.size**0.5)
     assert np.isnan(weight_distance(one, CASES["attention"].problem()))
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, np.nan, np.inf])
+@pytest.mark.parametrize("measure", [*MEASURES, pwcca])
+def test_a_layer_without_finite_variation_is_like_nothing(measure, value):
+    """Oracle: there is nothing to compare: NaN both ways, without a warning or an error, even with itself."""
+    dead = np.full((40, 5), value)
+    if np.isfinite(value):
+        dead -= dead.mean(0)
+    for pair in ((dead, features(0)), (features(0), dead), (dead, dead)):
+        assert np.isnan(measure(*(of(x) for x in pair)))
+
+
+def test_predictions_that_are_no_numbers_agree_with_nothing():
+    """Oracle: NaN stays NaN, though argmax would take the first class; infinite logits have no softmax."""
+    a, b = np.zeros((4, 3)), np.zeros((4, 3))
+    b[2] = np.nan
+    assert np.isnan(agreement(a, b)) and np.isnan(agreement(b, a)) and np.isnan(jensen_shannon(a, b))
+    b[2] = np.inf
+    assert np.isnan(jensen_shannon(a, b))
