@@ -43,7 +43,9 @@ def recalibrated(problem: Problem) -> Iterator[None]:
     One pass over the data with batch statistics, as in Izmailov et al. (2018), section 3.3, gathers each
     layer's moments; they are pooled over batches, so that batches of unequal size are exact: the variance
     is E[batch variance] + Var[batch mean], each batch weighted by its number of entries, with 1/n and not
-    1/(n − 1). Afterwards the former statistics are back, bit for bit.
+    1/(n − 1). As in that paper, what a layer sees was normalised by the batch at hand further down, so that
+    the statistics of deeper layers depend a little on how the data is cut into batches. Afterwards the
+    former statistics are back, bit for bit.
 
     Raises:
         InputError: If a layer sees one entry per channel only in some batch.

@@ -64,8 +64,9 @@ def repaired(problem: Problem, goals: Goals) -> Iterator[None]:
     """Within it, layers' outputs have the goal means and deviations, and BatchNorm is recalibrated.
 
     One pass over the data, in which every layer is corrected by the moments of the batch at hand and
-    BatchNorm normalises by it too, gathers the pooled moments that are used afterwards. Channels that do
-    not vary are shifted, not scaled.
+    BatchNorm normalises by it too, gathers the pooled moments that are used afterwards: those of deeper
+    layers depend on how the data is cut into batches, the more the smaller these are. Channels that do not
+    vary are shifted, not scaled.
     """
     found: dict[str, ChannelMoments] = {}
     gathering = True
