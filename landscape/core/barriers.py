@@ -137,7 +137,8 @@ def bootstrap(profile: Profile, *, resamples: int = 1000, seed: int = 0, eps: fl
     The test is of the largest studentised gap to the chord: its null distribution is that of the largest
     deviation of the resampled from the measured gaps (White 2000), so that having looked at many t is paid
     for. It takes some 30 examples to hold its level; with 20 it rejects too often. Since a maximum of noisy
-    values is too large on average, an interval of a barrier can exclude 0 where there is none: trust the test.
+    values is too large on average, an interval of a barrier can exclude 0 where there is
+    none: trust the test.
 
     Args:
         profile: The quantity along the path.
