@@ -19,7 +19,7 @@ from landscape.core.path_training import (
 )
 from landscape.core.problem import Problem
 
-__all__ = ["SimplexSettings", "connecting_point", "log_volume", "random_shares"]
+__all__ = ["SimplexSettings", "connecting_point", "log_volume", "random_shares", "volume_gradient"]
 
 START = 0.01
 """How far from the mean of all vertices a point starts, as a share of their distance from it (rms)."""
@@ -40,7 +40,7 @@ class SimplexSettings(Settings):
 
 
 def log_volume(points: Tensor) -> Tensor:
-    """Logarithm of the volume of the simplex of m points (m, P): a float64 scalar that carries a graph.
+    """Logarithm of the volume of the simplex of m points (m, P), a float64 scalar.
 
     V² = det(S Sᵀ)/n!² for the n = m − 1 steps S from the first point, which is the determinant of Cayley
     and Menger; minus infinity where the points do not span n dimensions. A single point has volume 1.
@@ -50,9 +50,7 @@ def log_volume(points: Tensor) -> Tensor:
         1.0
     """
     steps = (points[1:] - points[:1]).double()
-    sign, logarithm = torch.linalg.slogdet(steps @ steps.T)
-    volume = 0.5 * logarithm - math.lgamma(len(steps) + 1)
-    return torch.where(sign > 0, volume, -math.inf)
+    return _log_volume(steps @ steps.T)
 
 
 def random_shares(count: int, vertices: int, generator: torch.Generator) -> Tensor:
@@ -93,7 +91,7 @@ def connecting_point(
         for epoch in range(settings.epochs):
             batches, total = list(epoch_batches(problem, settings, epoch)), 0.0
             for step, batch in enumerate(batches):
-                force = _volume_gradient(models, points, theta).mul_(-settings.volume)
+                force = volume_gradient(models, points, theta).mul_(-settings.volume)
                 for shares in random_shares(settings.draws, len(points) + 2, generator):
                     model = int(torch.randint(len(models), (), generator=generator))
                     vertices = torch.cat([models[model : model + 1], points, theta[None]])
@@ -118,13 +116,29 @@ def _start(models: Tensor, points: Tensor, generator: torch.Generator) -> Tensor
     return (mean + step.to(mean)).to(vertices)
 
 
-def _volume_gradient(models: Tensor, points: Tensor, theta: Tensor) -> Tensor:
-    """Gradient (P,) of the logarithm of the volume of all simplices by their last point."""
-    with torch.enable_grad():
-        last = theta.to(torch.float64, copy=True).requires_grad_()
-        simplices = [torch.cat([model[None].double(), points.double(), last[None]]) for model in models]
-        volume = torch.logsumexp(torch.stack([log_volume(s) for s in simplices]), 0)
-        if not torch.isfinite(volume):
-            return torch.zeros_like(theta)
-        (gradient,) = torch.autograd.grad(volume, last)
-    return gradient.nan_to_num(0.0).to(theta)
+def volume_gradient(models: Tensor, points: Tensor, theta: Tensor) -> Tensor:
+    """Gradient (P,) by θ of the logarithm of the volume of all simplices of a model, the points and θ.
+
+    That of one simplex with the steps S from its model is the last row of (S Sᵀ)⁻¹ S; each counts by its
+    share of the whole volume. Zero where no simplex has a volume.
+    """
+    corners = torch.cat([points, theta[None]])
+    volumes, rows = [], []
+    for model in models:
+        steps = (corners - model).double()
+        gram = steps @ steps.T
+        volumes.append(_log_volume(gram))
+        rows.append(torch.linalg.pinv(gram, hermitian=True)[-1])
+    shares = torch.stack(volumes).softmax(0)
+    if not torch.isfinite(shares).all():
+        return torch.zeros_like(theta)
+    weights = shares[:, None] * torch.stack(rows)
+    # as a sum of vertices, so that the steps of all models are never held at once
+    gradient: Tensor = weights.sum(0).to(theta) @ corners - weights.sum(1).to(theta) @ models
+    return gradient
+
+
+def _log_volume(gram: Tensor) -> Tensor:
+    sign, logarithm = torch.linalg.slogdet(gram)
+    volume = 0.5 * logarithm - math.lgamma(len(gram) + 1)
+    return torch.where(sign > 0, volume, -math.inf)

@@ -11,7 +11,13 @@ import torch
 from torch import nn
 
 from landscape import Problem
-from landscape.core.simplex import SimplexSettings, connecting_point, log_volume, random_shares
+from landscape.core.simplex import (
+    SimplexSettings,
+    connecting_point,
+    log_volume,
+    random_shares,
+    volume_gradient,
+)
 from landscape.errors import InputError
 
 
@@ -65,6 +71,23 @@ def test_volume_of_flat_simplices_and_of_a_point():
     """Oracle: three points on a line have no area; a point has volume 1 by convention."""
     assert float(log_volume(torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]))) == -math.inf
     assert float(log_volume(torch.ones(1, 7))) == 0.0
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 0), (3, 0), (2, 2), (4, 1)])
+def test_gradient_of_the_volume(k, n):
+    """Oracle: automatic differentiation of the logarithm of the sum of volumes."""
+    g = torch.Generator().manual_seed(k + n)
+    models, points, theta = (torch.randn(m, 12, generator=g, dtype=torch.float64) for m in (k, n, 1))
+    last = theta[0].clone().requires_grad_()
+    total = sum(log_volume(torch.cat([model[None], points, last[None]])).exp() for model in models)
+    (expected,) = torch.autograd.grad(total.log(), last)
+    torch.testing.assert_close(volume_gradient(models, points, theta[0]), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_no_volume_has_no_gradient():
+    """Oracle: a point on its only model spans nothing."""
+    one = torch.ones(1, 3)
+    assert not volume_gradient(one, one[:0], one[0]).any()
 
 
 def test_random_points_are_uniform():
