@@ -6,6 +6,7 @@ import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -231,19 +232,20 @@ def group_facts(problems: Mapping[str, Problem]) -> dict[str, dict[str, Any]]:
     """What decides the numbers of each model of a group.
 
     Raises:
-        InputError: If the models were given other data or another loss than the first.
+        InputError: If models that can be joined were given different data or losses.
     """
     facts = {
         name: {n: v for n, v in problem.provenance().items() if n != "threads"}
         for name, problem in problems.items()
     }
-    first = next(iter(facts))
-    for name, own in facts.items():
-        for what in ("data", "loss"):
-            if own[what] != facts[first][what]:
+    names = list(problems)
+    for first, *others in joinable(list(problems.values())):
+        for other, what in product(others, ("data", "loss")):
+            if facts[names[first]][what] != facts[names[other]][what]:
                 raise InputError(
-                    f"models '{first}' and '{name}' have another {what}, so what lies between them cannot be"
-                    f" measured; give all models of the group the same {what}, in the same batches."
+                    f"models '{names[first]}' and '{names[other]}' have another {what}, so what lies between"
+                    f" them cannot be measured; give all models of the group the same {what}, in the same"
+                    " batches."
                 )
     return facts
 

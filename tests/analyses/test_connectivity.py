@@ -126,6 +126,8 @@ def test_models_with_other_data_are_refused():
     problems = {"a": problem_of(seeded(mlp, 0)), "b": Problem(seeded(mlp, 1), "cross_entropy", vectors(39))}
     with pytest.raises(InputError, match="models 'a' and 'b' have another data"):
         landscape.connectivity(problems)
+    problems["b"] = Problem(seeded(lambda: mlp(5), 1), "cross_entropy", vectors(39))  # never joined to a
+    assert landscape.connectivity(problems, steps=3, align=None)["family"].values.tolist() == [0, 1]
 
 
 def test_an_interrupted_run_goes_on_with_the_same_bits(tmp_path):
