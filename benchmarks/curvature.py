@@ -554,7 +554,7 @@ def lend_eig() -> None:
 
 
 def separated_task() -> Task:
-    """487 parameters trained on six noisy clusters: outliers that stand clear of the bulk."""
+    """466 parameters trained on six noisy clusters: outliers that stand clear of the bulk."""
     torch.manual_seed(0)
     centres = torch.randn(6, 16)
     y = torch.arange(240) % 6

@@ -53,5 +53,5 @@ def dendrogram(
         Line(heights, (np.asarray(places) - 5) / 10, who)
         for places, heights in zip(tree["icoord"], tree["dcoord"], strict=True)
     )
-    y = Axis("model", categories=tuple(str(names[i]) for i in order))
+    y = Axis("model", categories=tuple(str(names[i]) for i in order), limits=(-0.5, len(order) - 0.5))
     return FigureSpec(name, title, Axis(label, unit), y, marks, caption)

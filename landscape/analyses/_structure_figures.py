@@ -40,7 +40,7 @@ def _alignment(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         marks.append(Bars(x, share, series(label, ds)))
         marks.append(Line(x, np.cumsum(share), series(label, ds), markers=True))
     classes = {int(ds["classes"]) for ds in datasets.values() if "classes" in ds}
-    if len(classes) == 1:
+    if len(classes) == 1 and max(classes) < max(ds.sizes["eigenpair"] for ds in datasets.values()):
         marks.append(Guide(x=classes.pop() + 0.5, label="number of classes"))
     return FigureSpec(
         "gradient",

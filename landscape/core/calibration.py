@@ -185,11 +185,14 @@ def optimal_temperature(predictions: Predictions) -> float:
     """The temperature T > 0 of least mean NLL (Guo et al. 2017).
 
     The mean NLL is convex in 1/T, so the root of its slope is the optimum. 0 if sharper is always better
-    (every answer is right), infinity if the uniform distribution is best; NaN if probabilities are.
+    (every answer is right), infinity if the uniform distribution is best, 1 if it is all that is predicted and
+    T does not matter; NaN if probabilities are.
     """
     log_p, labels = predictions.log_p, predictions.labels
     if not np.isfinite(log_p).all():
         return float("nan")
+    if (log_p == log_p[:, :1]).all():
+        return 1.0
     true = log_p[np.arange(len(labels)), labels]
     if (true == log_p.max(1)).all():
         return 0.0

@@ -173,3 +173,10 @@ def test_infinite_logits_are_nan_without_a_warning():
     """Oracle: ∞ − ∞ is no number; warnings are errors here."""
     found = Predictions.of_logits(np.array([[np.inf, 0.0], [0.0, 1.0]]), np.array([0, 1]))
     assert np.isnan(found.nll[0]) and np.isnan(found.correct[0]) and found.correct[1] == 1.0
+
+
+def test_a_model_that_always_predicts_the_uniform_distribution_has_no_use_for_a_temperature():
+    """Oracle: log 3 whatever T: the temperature stays 1, and is not told to sharpen what has no peak."""
+    predictions = Predictions.of_logits(np.full((5, 3), 7.0), np.array([0, 1, 2, 0, 1]))
+    assert optimal_temperature(predictions) == 1.0
+    np.testing.assert_allclose(predictions.scaled(0.1).nll, np.log(3), rtol=1e-12)
