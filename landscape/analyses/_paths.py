@@ -260,13 +260,10 @@ def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[d
     from landscape.core.path_profile import full_state
 
     inputs, forward = problem.calls()
-    found = align(
-        problem.module,
-        full_state(problem, a),
-        full_state(problem, b),
-        method=method,
-        inputs=inputs if method == "activations" else inputs[:1],
-        forward=forward,
-        seed=seed,
-    )
+    states = full_state(problem, a), full_state(problem, b)
+    inputs = inputs if method == "activations" else inputs[:1]
+    try:
+        found = align(problem.module, *states, method=method, inputs=inputs, forward=forward, seed=seed)
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}; align = none leaves the units as they are.") from error
     return found.state, found.output_error

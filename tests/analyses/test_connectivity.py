@@ -121,6 +121,13 @@ def test_a_single_model_and_no_alignment():
     assert landscape.connectivity.plots({"one": ds})
 
 
+def test_models_that_cannot_be_aligned_tell_the_way_out():
+    """Oracle: the sentence; a linear model has no units that could change places."""
+    problems = {n: problem_of(seeded(lambda: nn.Linear(4, 3), i)) for i, n in enumerate("ab")}
+    with pytest.raises(InputError, match="no units of Linear may be permuted.*; align = none leaves"):
+        landscape.connectivity(problems)
+
+
 def test_models_with_other_data_are_refused():
     """Oracle: the sentence names the models and what differs."""
     problems = {"a": problem_of(seeded(mlp, 0)), "b": Problem(seeded(mlp, 1), "cross_entropy", vectors(39))}
