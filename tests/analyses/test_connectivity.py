@@ -124,7 +124,7 @@ def test_a_single_model_and_no_alignment():
 def test_models_that_cannot_be_aligned_tell_the_way_out():
     """Oracle: the sentence; a linear model has no units that could change places."""
     problems = {n: problem_of(seeded(lambda: nn.Linear(4, 3), i)) for i, n in enumerate("ab")}
-    with pytest.raises(InputError, match="no units of Linear may be permuted.*; align = none leaves"):
+    with pytest.raises(InputError, match=r"no units of Linear may be permuted.*; align = none leaves"):
         landscape.connectivity(problems)
 
 
