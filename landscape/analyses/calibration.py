@@ -114,8 +114,8 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         equal_edges,
         optimal_temperature,
         predict,
-        wilson,
     )
+    from landscape.core.intervals import wilson
 
     predictions = predict(problem)
     context.progress(0.5)

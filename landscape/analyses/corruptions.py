@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.core.intervals import wilson
 from landscape.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line
 from landscape.registry import Analysis, Context, Cost, Metric, Params, series
 from landscape.schema import Schema, Variable
@@ -172,10 +173,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             if kind not in ds["corruption"].values:
                 continue
             part = ds.sel(corruption=kind)
-            y, se = part["accuracy"].values, part["accuracy_se"].values
-            marks.append(
-                Line(part["severity"].values, y, series(label, ds), y - 2 * se, y + 2 * se, markers=True)
-            )
+            y = part["accuracy"].values
+            low, high = wilson(y, np.full(y.shape, float(ds["examples"])))
+            marks.append(Line(part["severity"].values, y, series(label, ds), low, high, markers=True))
             steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
             amounts = f"{steps} ({part['amount_unit'].item()})"
         figures.append(
@@ -185,8 +185,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 severity,
                 Axis("share of right answers", limits=(-0.02, 1.02)),
                 tuple(marks),
-                f"Amounts at severities 1 to 5: {amounts}. Bands: ±2 standard errors over {examples}"
-                " examples.",
+                f"Amounts at severities 1 to 5: {amounts}. Bands: 95 % intervals (Wilson 1927) over"
+                f" {examples} examples.",
             )
         )
     color = ColorAxis("share of right answers", limits=(0.0, 1.0))

@@ -26,7 +26,6 @@ __all__ = [
     "equal_edges",
     "optimal_temperature",
     "predict",
-    "wilson",
 ]
 
 Array = NDArray[np.float64]
@@ -185,8 +184,8 @@ def optimal_temperature(predictions: Predictions) -> float:
     """The temperature T > 0 of least mean NLL (Guo et al. 2017).
 
     The mean NLL is convex in 1/T, so the root of its slope is the optimum. 0 if sharper is always better
-    (every answer is right), infinity if the uniform distribution is best, 1 if it is all that is predicted and
-    T does not matter; NaN if probabilities are.
+    (every answer is right), infinity if the uniform distribution is best, 1 if nothing else is predicted, so
+    that T does not matter; NaN if probabilities are.
     """
     log_p, labels = predictions.log_p, predictions.labels
     if not np.isfinite(log_p).all():
@@ -207,14 +206,6 @@ def optimal_temperature(predictions: Predictions) -> float:
     while slope(high) < 0.0:  # ends: at least one example is wrong
         high *= 2.0
     return float(1.0 / brentq(slope, 0.0, high, xtol=1e-12, rtol=1e-12))
-
-
-def wilson(share: Array, count: Array, z: float = 1.959964) -> tuple[Array, Array]:
-    """95 % interval of a binomial share (Wilson 1927); NaN where nothing was counted."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-        half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return middle - half, middle + half
 
 
 def bootstrap(

@@ -23,8 +23,8 @@ from landscape.core.calibration import (
     equal_edges,
     optimal_temperature,
     predict,
-    wilson,
 )
+from landscape.core.intervals import wilson
 from landscape.errors import InputError
 
 

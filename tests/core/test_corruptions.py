@@ -152,3 +152,15 @@ def test_analysis_is_the_calibration_of_damaged_images():
     assert float(ds["mean_nll"][0]) == pytest.approx(float(clean["nll"]))
     assert not ds["nll_change"].sel(severity=0).any()
     np.testing.assert_allclose(ds["nll_change"], ds["nll"] - ds["nll"].sel(severity=0), atol=1e-12)
+
+
+def test_bands_of_accuracy_stay_within_it_and_close_nowhere():
+    """Oracle: a share lies in [0, 1], and few examples never pin it down, even if all answers are right."""
+    problem = Problem(CASES["conv_batchnorm"].model(), "cross_entropy", images(40))
+    ds = landscape.corruptions(problem, kinds=("rotation",), mean=(0.4,), std=(0.2,))
+    ds["accuracy"][...] = [[1.0, 1.0, 0.5, 0.5, 0.0, 0.0]]
+    (figure,) = [f for f in landscape.corruptions.plots({"a": ds}) if f.name == "accuracy_rotation"]
+    (line,) = figure.marks
+    assert (line.low >= -1e-12).all() and (line.high <= 1 + 1e-12).all()
+    assert (line.high - line.low > 0.05).all()
+    assert ((line.low <= line.y + 1e-12) & (line.y <= line.high + 1e-12)).all()
