@@ -116,13 +116,17 @@ def check_labels(batches: list[Batch], classes: int) -> None:
 
 
 def accuracy_per_example(output: Tensor, target: Tensor) -> Tensor | None:
-    """Share of right answers per example, shape (B,); ``None`` unless logits meet class indices."""
+    """Share of right answers per example, shape (B,); ``None`` unless logits meet class indices.
+
+    An answer whose logits hold NaN is neither right nor wrong: it is NaN.
+    """
     if output.ndim < 2 or output.shape[1] < 2 or not isinstance(target, Tensor) or target.is_floating_point():
         return None
     if output.shape[:1] + output.shape[2:] != target.shape:
         return None
     right = (output.argmax(1) == target).to(torch.float64)
+    right = right.masked_fill(output.isnan().any(1), torch.nan)
     if right.ndim == 1:
         return right
-    counted = (target != IGNORE_INDEX).to(torch.float64)
-    return (right * counted).flatten(1).sum(1) / counted.flatten(1).sum(1)
+    counted = target != IGNORE_INDEX
+    return right.masked_fill(~counted, 0.0).flatten(1).sum(1) / counted.flatten(1).sum(1)

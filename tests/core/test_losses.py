@@ -172,3 +172,9 @@ def test_an_example_without_any_label_is_refused():
     y[7] = -100
     with pytest.raises(InputError, match=r"example 2 of batch 1 .* ignore index"):
         Problem(mlp().double(), "cross_entropy", (x, y), batch_size=5)
+
+
+def test_an_answer_of_nan_is_neither_right_nor_wrong():
+    """Oracle: by hand; argmax takes the first NaN for the largest."""
+    z = torch.tensor([[0.0, 1.0], [torch.nan, 0.0], [0.0, torch.inf]])
+    np.testing.assert_array_equal(accuracy_per_example(z, torch.tensor([1, 0, 1])), [1.0, np.nan, 1.0])
