@@ -27,6 +27,7 @@ from landscape.schema import Schema, Variable
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.core.data import Batch
     from landscape.core.problem import Problem
     from landscape.store.partial import Piece
 
@@ -108,20 +109,24 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
 
     from landscape.core.augment import augment_batch
     from landscape.core.curvature import hessian
-    from landscape.core.data import gather
+    from landscape.core.data import gather, tensors_in
     from landscape.core.lanczos import eigenpairs
+    from landscape.core.provenance import fingerprint
     from landscape.store.partial import Ledger
 
     transform = context.inputs.get("transform")
     how = transform if transform is not None else params.augment
     chosen, members = _deal(problem.examples, params)
 
+    def changed(position: int) -> Batch:
+        batch = gather(problem.batches, torch.from_numpy(members[position]))
+        if how == "none":
+            return batch
+        return augment_batch(batch, how, seed=_seed(params.seed, int(chosen[position])))
+
     def solve(position: int) -> Piece:
         number = int(chosen[position])
-        batch = gather(problem.batches, torch.from_numpy(members[position]))
-        if how != "none":
-            batch = augment_batch(batch, how, seed=_seed(params.seed, number))
-        part = problem.on([batch])
+        part = problem.on([changed(position)])
         loss = part.loss()
         if not np.isfinite(loss):
             raise InputError(
@@ -147,7 +152,9 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
         }
 
     facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
-    identity = {"options": params.model_dump_json(), "transform": getattr(transform, "__qualname__", "")}
+    # a function is known by what it does: names of lambdas and partial functions are alike
+    effect = "" if transform is None else fingerprint(tensors_in(changed(0).inputs))
+    identity = {"options": params.model_dump_json(), "transform": effect}
     pieces = Ledger(context.partial, facts | identity).collect(
         [f"batch-{number}" for number in chosen],
         solve,

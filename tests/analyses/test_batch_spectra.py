@@ -162,6 +162,23 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(tmp_path):
     assert len(list((tmp_path / "partial").glob("batch-*.npz"))) == 3
 
 
+def test_pieces_of_another_transform_are_not_taken_over(tmp_path):
+    """Independent: two functions of one name; the first one's pieces stay valid for the first alone."""
+    analysis = landscape.analyses()["batch_spectra"]
+    problem, params = CASES["conv_batchnorm"].problem(), BatchSpectraParams(batch_size=6, k=1)
+    twice, thrice = (lambda x, generator, by=by: by * x for by in (2.0, 3.0))
+    assert twice.__qualname__ == thrice.__qualname__
+
+    def run(transform):
+        inputs = {"transform": transform}
+        return analysis.run(problem, params, Context(partial=tmp_path / "partial", inputs=inputs))
+
+    first = run(twice)
+    np.testing.assert_array_equal(run(twice)["eigenvalues"], first["eigenvalues"])
+    with pytest.raises(InputError, match="made with another transform"):
+        run(thrice)
+
+
 def test_halves_of_the_picture_have_the_areas_of_their_shares():
     """Independent: NEP and its complement; the area under a density per decade."""
     x, y = vectors(120)

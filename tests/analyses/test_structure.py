@@ -13,7 +13,7 @@ from torch import nn
 import landscape
 from landscape import Problem
 from landscape.errors import InputError
-from landscape.figure import Heatmap
+from landscape.figure import Guide, Heatmap
 from landscape.registry import Context
 
 NAMES = ["mlp", "conv_batchnorm", "attention"]
@@ -173,6 +173,10 @@ def test_pictures_hold_the_numbers():
     bars, line = figures["gradient"].marks[:2]
     np.testing.assert_array_equal(bars.y, ds["gradient_share"])
     np.testing.assert_allclose(line.y, np.cumsum(ds["gradient_share"]))
+    (guide,) = (m for m in figures["gradient"].marks if isinstance(m, Guide))
+    assert guide.x == 3.5
+    few = ds.isel(eigenpair=slice(3))  # no room on the axis for what lies beyond the last rank
+    assert not any(isinstance(m, Guide) for m in landscape.structure.plots({"a": few})[0].marks)
     heat = next(m for m in figures["layers_0"].marks if isinstance(m, Heatmap))
     np.testing.assert_allclose(heat.z.sum(0), 1.0)
     np.testing.assert_array_equal(heat.z[:, :6], ds["layer_share"])
