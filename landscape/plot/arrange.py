@@ -135,15 +135,17 @@ def arrange(spec: FigureSpec) -> Arrangement:
 
 
 def gaps(spec: FigureSpec) -> FigureSpec:
-    """The figure with infinities turned into NaN: neither can be drawn, and both leave a gap."""
-    return replace(spec, marks=tuple(_with_gaps(mark) for mark in spec.marks))
+    """The figure with NaN for what has no place: infinities, and x on a logarithmic axis unless positive."""
+    return replace(spec, marks=tuple(_with_gaps(mark, spec.x) for mark in spec.marks))
 
 
-def _with_gaps(mark: Mark) -> Mark:
+def _with_gaps(mark: Mark, along: Axis) -> Mark:
     if isinstance(mark, Guide):
         return mark
     arrays = {n: getattr(mark, n, None) for n in ("x", "y", "z", "low", "high", "error")}
     finite = {n: np.where(np.isfinite(a), a, np.nan) for n, a in arrays.items() if a is not None}
+    if along.scale == "log" and isinstance(mark, Line | Points | Stems):
+        finite["x"] = np.where(finite["x"] > 0, finite["x"], np.nan)
     return replace(mark, **finite)  # type: ignore[arg-type]
 
 

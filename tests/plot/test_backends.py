@@ -129,6 +129,17 @@ def test_matplotlib_draws_every_figure(spec: FigureSpec) -> None:
     assert image.getvalue().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("backend", ["plotly", "matplotlib"])
+def test_what_has_no_place_on_a_logarithmic_axis_is_left_out(backend: str) -> None:
+    """Oracle: warnings are errors here."""
+    x = np.array([0.0, 0.0, 1.0])
+    band = Line(x=x, y=x, series=Series("a", ""), low=x, high=x)
+    spec = FigureSpec("f", "", Axis("x", scale="log"), Axis("y"), (band,))
+    figure = landscape.plot(spec, backend=backend)
+    if backend == "matplotlib":
+        figure.savefig(io.BytesIO(), format="png", dpi=40)
+
+
 def spec_of(*drawn: Any, x: Axis | None = None, y: Axis | None = None, **more: Any) -> FigureSpec:
     return FigureSpec("f", "title", x or Axis("x"), y or Axis("y", "nat"), drawn, **more)
 
