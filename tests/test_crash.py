@@ -105,7 +105,7 @@ def test_twenty_kills(zoo, tmp_path):
         store.rename(tmp_path / "uninterrupted")
         kills, sizes = 0, []
         for attempt in range(200):
-            code = run(draw.uniform(0.0, 0.6) * whole_run_s)
+            code = run(draw.uniform(0.3, 1.0) * whole_run_s)
             kills += code == -signal.SIGKILL
             for file in store.glob("*/*.h5"):
                 assert Store(store).read(file.parent.name, file.stem).sizes["x"] > 0

@@ -201,12 +201,17 @@ class Ranks(Sharding):
         self._known = error
 
 
+_lost: list[RuntimeError] = []
+"""Kept for ever: gloo at times aborts the process when what a broken operation holds is taken apart."""
+
+
 @contextmanager
 def _reaching() -> Iterator[None]:
     """Say it in one sentence when another process cannot be reached."""
     try:
         yield
     except RuntimeError as error:
+        _lost.append(error)
         raise RankLostError(
             f"another process of the group ended or cannot be reached ({_line(error)}); start them again:"
             " what is done is kept."
@@ -222,5 +227,5 @@ def _line(error: BaseException) -> str:
 
 
 def _leave() -> None:
-    if dist.is_initialized():
+    if dist.is_initialized() and not _lost:
         dist.destroy_process_group()
