@@ -1,4 +1,4 @@
-"""Make `architectures`, `cases` and `toyzoo` importable from every test, whatever the import mode."""
+"""Make the modules beside this one importable from every test, whatever the import mode."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ settings.load_profile("landscape")
 
 _load("architectures")
 _load("cases")
+_load("feature_sets")
 _toyzoo = _load("toyzoo")
 
 

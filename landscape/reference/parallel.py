@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
+from landscape._workers import live_with_parent
 from landscape.errors import LandscapeError
 
 __all__ = ["run_all"]
@@ -96,19 +94,10 @@ def _receive(pipe: Connection, process: SpawnProcess) -> tuple[str, Any]:
 
 
 def _work(pipe: Connection, function: Callable[..., Any], call: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    live_with_parent()
     try:
         result = function(*call, lambda *report: pipe.send(("report", report)))
     except BaseException as error:
         pipe.send(("error", error))
     else:
         pipe.send(("result", result))
-
-
-def _leave_with_parent() -> None:
-    """End this process when its parent ends, even by SIGKILL and even within a long computation."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

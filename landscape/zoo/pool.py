@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Literal
 
+from landscape._workers import live_with_parent
 from landscape.errors import InputError
 from landscape.zoo.executors import POLL_S, chains, usable_cores
 from landscape.zoo.task import Done, Event, Failed, Found, Listener, Setup, Task
@@ -185,8 +184,7 @@ def _epitaph(process: SpawnProcess) -> str:
 
 def _work(pipe: Connection, setup: Setup, threads: int) -> None:
     """The life of a worker: tasks in, events out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    live_with_parent()
     import torch
 
     torch.set_num_threads(threads)
@@ -199,11 +197,3 @@ def _work(pipe: Connection, setup: Setup, threads: int) -> None:
             return
         if not workbench.carry_out(task, pipe.send, join=join):
             pipe.send(_TAKEN)
-
-
-def _leave_with_parent() -> None:
-    """End this process when its parent ends, even by SIGKILL and even within a long computation."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
