@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from _forest import forest
+from rich.console import Console
 
 import landscape
+from landscape.console import Meter
 from landscape.figure import FigureSpec
 from landscape.reference import claims as verdicts
 from landscape.reference.parallel import run_all
@@ -22,6 +25,7 @@ from landscape.reference.zoo import Recipe
 from landscape.store import Store, read_contents, task_key
 from landscape.zoo.builders import resolve
 from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec
+from landscape.zoo.task import Done, Event, Failed, Found, Planned
 
 __all__ = ["Data", "Options", "Study", "Trained", "by_seed", "load", "mixed", "options"]
 
@@ -155,6 +159,7 @@ class Study:
     claims: list[verdicts.Claim] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
+    console: Console = field(default_factory=Console)
 
     def say(self, text: str) -> None:
         """Tell the user what goes on."""
@@ -167,7 +172,10 @@ class Study:
         wanted = [(recipe, seed) for recipe in recipes for seed in o.seeds]
         self.say(f"training {len(wanted)} models")
         shares = [wanted[i :: o.jobs] for i in range(min(o.jobs, len(wanted)))]  # one process for many models
-        done = run_all(_train, [(share, home, data, o.device) for share in shares], jobs=o.jobs)
+        calls = [(share, home, data, o.device) for share in shares]
+        with Meter(self.console) as meter:
+            meter.begin(len(wanted), "models")
+            done = run_all(_train, calls, jobs=o.jobs, on_report=_Counter(meter))
         found = sorted((m for part in done for m in part), key=lambda m: wanted.index((m.recipe, m.seed)))
         worst = min(found, key=lambda t: t.result.train_accuracy)
         self.say(f"trained; least training accuracy {worst.result.train_accuracy:.3f} ({worst.name})")
@@ -197,7 +205,8 @@ class Study:
         )
         store = o.out / "results" / label
         self.say(f"analysing {len(models)} models: {', '.join(s.label for s in sections)}")
-        run = landscape.Zoo(spec).run(store=store, jobs=o.jobs)
+        with Meter(self.console) as meter:
+            run = landscape.Zoo(spec).run(store=store, jobs=o.jobs, on_event=_Counter(meter).event)
         self.say(f"{label}: {run.done} tasks done, {run.skipped} done before, {len(run.failed)} failed")
         for failure in run.failed:
             self.failures.append(f"{failure.label} of {failure.model}: {failure.error}")
@@ -236,7 +245,29 @@ class Study:
         if self.failures:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")
+        self.draw(forest(self.claims, f"What holds: {self.options.size} run"))
         self.say(f"wrote {self.options.out / 'claims.md'}\n\n{text}")
+
+
+class _Counter:
+    """Shows how many models are trained, or tasks done."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self.count = 0
+
+    def __call__(self, what: str) -> None:
+        self.count += 1
+        self.meter.update(self.count, what)
+
+    def event(self, event: Event) -> None:
+        match event:
+            case Planned(todo, _):
+                self.meter.begin(todo, "tasks")
+            case Done(task) | Found(task) | Failed(task):
+                self(f"{task.label} of {task.subject}")
+            case _:
+                pass
 
 
 def by_seed(models: Sequence[Trained], group: str, number: Callable[[Trained], float]) -> list[float]:
@@ -285,4 +316,5 @@ def _train(
             **recipe.training,
         )
         trained.append(Trained(name, recipe, seed, path, result))
+        report(name)
     return trained

@@ -279,6 +279,17 @@ def claim_positions(study: Study, looked: Results, trained: Sequence[Trained]) -
         )
     )
 
+    middle = of(looked["lesion"], trained, "vit", _middle)
+    study.judge(
+        above(
+            "attention in the middle of ViT matters more than at its ends",
+            PAPER,
+            middle,
+            unit="nats of loss when removed",
+            note="the paper says so of deep ones",
+        )
+    )
+
     def alike(group: str) -> list[float]:
         ds = looked["cka"].get(group)
         names = by_seed(trained, group, lambda m: m.seed)
@@ -368,6 +379,14 @@ def _end_of_stage(ds: xr.Dataset) -> float:
         if name.endswith(".attn"):
             stages.setdefault(name.split(".")[1], []).append(float(value))
     return float(np.mean([values[-1] - values[0] for values in stages.values()]))
+
+
+def _middle(ds: xr.Dataset) -> float:
+    """Loss by the removal of an attention inside, mean, less that at the two ends of the network, mean."""
+    names, harm = ds["unit"].values.tolist(), ds["delta_loss"].values[:, 0]
+    found = [float(v) for name, v in zip(names, harm, strict=True) if name.endswith(".attn")]
+    inside = found[1:-1]
+    return float(np.mean(inside) - (found[0] + found[-1]) / 2) if inside else float("nan")
 
 
 def _likeness(ds: xr.Dataset | None, model: str) -> float:

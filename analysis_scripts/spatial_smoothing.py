@@ -13,17 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import _ensembles as ensembles
 import numpy as np
 import xarray as xr
 from _mc_dropout import mc_dropout, plots
 from _study import Data, Study, Trained, by_seed, options
 
 from landscape.reference import models
-from landscape.reference.claims import contrast
+from landscape.reference.claims import above, contrast
 from landscape.reference.zoo import Recipe
 from landscape.zoo.spec import SectionSpec
 
 PAPER = "Park & Kim 2022 (smoothing)"
+ENSEMBLES = "Lakshminarayanan et al. 2017"
 
 Results = Mapping[str, Mapping[str, xr.Dataset]]
 
@@ -118,6 +120,7 @@ def main() -> None:
     claim_averaging(study, results, trained)
     claim_landscape(study, results, trained)
     claim_special_cases(study, results, trained)
+    claim_ensembles(study, trained, data)
     draw(study, results)
     study.finish()
 
@@ -268,6 +271,35 @@ def claim_special_cases(study: Study, results: Results, trained: Sequence[Traine
         study.judge(contrast(text, PAPER, ape(without), ape(with_it), unit="ln of the mean"))
 
 
+def claim_ensembles(study: Study, trained: Sequence[Trained], data: Data) -> None:
+    """Deep ensembles, and smoothing on top of them."""
+    if len(study.options.seeds) < 2:
+        return
+    found = {
+        kind: ensembles.scores([m for m in trained if m.recipe.group == kind], data.test)
+        for kind in ("plain", "smooth")
+    }
+    most = len(study.options.seeds)
+    study.judge(
+        above(
+            f"an ensemble of {most} has a lower NLL than its members (ResNet, no dropout)",
+            ENSEMBLES,
+            found["plain"][1] - found["plain"][most],
+            unit="nats",
+        )
+    )
+    study.judge(
+        contrast(
+            f"smoothing lowers the NLL of ensembles of {most - 1} (ResNet, no dropout)",
+            PAPER,
+            *(ensembles.jackknife(found[kind][most - 1]) for kind in ("plain", "smooth")),
+            unit="nats",
+            note="all subsets of the seeds, jackknife intervals",
+        )
+    )
+    study.draw(ensembles.figure(found))
+
+
 def draw(study: Study, results: Results) -> None:
     """Pictures of the first seed, all kinds on shared axes."""
     seed = f"-s{study.options.seeds[0]}"
@@ -278,7 +310,8 @@ def draw(study: Study, results: Results) -> None:
 
     for spec in plots(first("mc_dropout")):
         study.draw(spec, tag="mc")
-    study.draw(first("batch_spectra"), tag="spectra")
+    study.draw(first("batch_spectra", "plain", "smooth"), "density", tag="spectra")
+    study.draw(first("batch_spectra"), "violins", tag="spectra")
     chosen = {
         "surface": (),
         "noise": ("accuracy_change",),

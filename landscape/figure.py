@@ -177,8 +177,7 @@ class Points:
         _freeze(self, "points", "x", "y", "error")
         _check_per_point("points", self.x, texts=self.texts, symbols=self.symbols)
         for symbol in self.symbols:
-            if symbol not in SYMBOLS:
-                raise InputError(f"there is no point symbol '{symbol}'; {suggest(symbol, SYMBOLS)}")
+            _check_symbol(symbol)
 
 
 @dataclass(frozen=True)
@@ -275,6 +274,11 @@ def _freeze(mark: object, kind: str, *names: str) -> None:
         object.__setattr__(mark, name, value)
 
 
+def _check_symbol(symbol: str) -> None:
+    if symbol not in SYMBOLS:
+        raise InputError(f"there is no point symbol '{symbol}'; {suggest(symbol, SYMBOLS)}")
+
+
 def _check_per_point(kind: str, x: ArrayLike, **given: tuple[str, ...]) -> None:
     n = len(np.asarray(x))
     for name, values in given.items():
@@ -296,6 +300,7 @@ class FigureSpec:
         equal: Whether one unit is as long on both axes.
         color: What the ``color_value`` of lines means, for the colour bar: values 0 and 1 stand for
             its limits (0 and 1 if it has none).
+        symbols: What the symbols of points mean, for the legend: pairs of a symbol and a word.
     """
 
     name: str
@@ -306,3 +311,8 @@ class FigureSpec:
     caption: str = ""
     equal: bool = False
     color: ColorAxis | None = None
+    symbols: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for symbol, _ in self.symbols:
+            _check_symbol(symbol)

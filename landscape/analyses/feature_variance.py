@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._images import image_count
-from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
+from landscape.core.kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
 from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Line, Points
 from landscape.registry import Analysis, Cost, Metric, Params, series
@@ -138,7 +138,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 low, high = np.where(y > 2 * se, y - 2 * se, y), y + 2 * se
             kinds = ds["kind"].values
             texts = tuple(f"{n}: {k}" for n, k in zip(ds["layer"].values, kinds, strict=True))
-            symbols = tuple(SYMBOL_OF_KIND.get(str(kind), "cross") for kind in kinds)
+            symbols = symbols_of(kinds)
             marks += [Line(x, y, who, low, high), Points(x, y, who, texts=texts, symbols=symbols)]
         figures.append(
             FigureSpec(
@@ -148,6 +148,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("variance", "feature²", scale="log"),
                 tuple(marks),
                 f"{caption} {images} images. A point per unit in firing order ({SYMBOL_LEGEND}).",
+                symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
             )
         )
     return figures

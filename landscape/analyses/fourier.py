@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._images import image_count
-from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
+from landscape.core.kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
 from landscape.errors import InputError
 from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
 from landscape.registry import Analysis, Cost, Metric, Params, series
@@ -221,6 +221,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """High/low ratio and Δ log amplitude over depth for all models; spectra of each model by layer."""
     depth = Axis("depth (0 = first layer, 1 = last)", limits=(-0.02, 1.02))
     images = image_count(datasets)
+    key = symbol_key(k for ds in datasets.values() for k in ds["kind"].values)
     ratio: list[Any] = [Guide(y=0.0, label="white noise")]
     delta: list[Any] = []
     for label, ds in datasets.items():
@@ -228,7 +229,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         low, high = ds["high_low_interval"].values
         kinds = ds["kind"].values
         texts = tuple(f"{n}: {k}" for n, k in zip(ds["layer"].values, kinds, strict=True))
-        symbols = tuple(SYMBOL_OF_KIND.get(str(kind), "cross") for kind in kinds)
+        symbols = symbols_of(kinds)
         ratio.append(Line(x, ds["high_low"].values, who, low, high))
         ratio.append(Points(x, ds["high_low"].values, who, texts=texts, symbols=symbols))
         y, se = ds["delta_log_amplitude"].values, ds["delta_log_amplitude_se"].values
@@ -244,6 +245,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "Mean power per mode at 0.25 < r ≤ 0.5 cycles/pixel over that at 0 < r ≤ 0.25, natural"
             f" logarithm; white noise is 0. Bands: 95 % bootstrap intervals over {images} images. A point"
             f" per unit in firing order ({SYMBOL_LEGEND}); maps too small for both bands are left out.",
+            symbols=key,
         ),
         FigureSpec(
             "delta_log_amplitude",
@@ -254,6 +256,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "Mean ln(|FFT| + 10⁻⁶) of the highest mode on the diagonal minus that of the constant mode, as"
             " in Park & Kim (2022), Figure 8, but in evaluation mode. Depends on the size of the map and on"
             f" constant offsets; prefer the form above. Bands: ±2 standard errors over {images} images.",
+            symbols=key,
         ),
     ]
     values = np.concatenate([ds["log_power"].values.ravel() for ds in datasets.values()])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
+from landscape.core.kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
 from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Guide, Points, Series
 from landscape.registry import LOSS_UNIT, Analysis, Context, Cost, Metric, Params, loss_unit, series
@@ -168,6 +168,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     tuple(marks),
                     f"{name} on the data when one unit at a time is {MEANINGS[how]}."
                     f" Bars: one standard error, paired by example. Kinds: {SYMBOL_LEGEND}.",
+                    symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
                 )
             )
     return figures
@@ -181,7 +182,7 @@ def _points(label: str, ds: xr.Dataset, key: str) -> list[Points]:
     texts = tuple(f"{n}: {k}" for n, k in zip(ds["unit"].values[known], kinds, strict=True))
     who: Series = series(label, ds)
     error = ds[f"{key}_se"].values[known]
-    symbols = tuple(SYMBOL_OF_KIND.get(kind, "cross") for kind in kinds)
+    symbols = symbols_of(kinds)
     return [Points(ds["depth"].values[known], ds[key].values[known], who, error, texts, symbols)]
 
 

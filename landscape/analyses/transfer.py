@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._images import image_count
-from landscape.core.kinds import SYMBOL_LEGEND, SYMBOL_OF_KIND, Kind
+from landscape.core.kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
 from landscape.errors import InputError
 from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
 from landscape.registry import Analysis, Cost, Metric, Params, series
@@ -211,7 +211,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         low, high = ds["gain_high_low_interval"].values
         facts = zip(*(ds[key].values for key in ("layer", "kind", "verdict")), strict=True)
         texts = tuple(f"{name}: {kind}, {verdict}" for name, kind, verdict in facts)
-        symbols = tuple(SYMBOL_OF_KIND.get(str(kind), "cross") for kind in ds["kind"].values)
+        symbols = symbols_of(ds["kind"].values)
         gain.append(Points(x, y, who, (high - low) / 2, texts, symbols))
         folds = np.isfinite(ds["aliasing"].values)
         if folds.any():
@@ -235,6 +235,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "Natural logarithm of the amplitude gain at 0.25 < r ≤ 0.5 cycles/pixel over that at"
             " 0 < r ≤ 0.25 of the unit's input: below 0 a unit is low-pass. Bars: half the 95 % bootstrap"
             f" {about}. Kinds: {SYMBOL_LEGEND}.",
+            symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
         )
     ]
     if alias:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
-__all__ = ["KINDS", "SYMBOL_LEGEND", "SYMBOL_OF_KIND", "Kind"]
+__all__ = ["KINDS", "SYMBOL_LEGEND", "Kind", "symbol_key", "symbols_of"]
 
 Kind = Literal[
     "convolution",
@@ -21,7 +22,7 @@ Kind = Literal[
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-SYMBOL_OF_KIND: dict[str, str] = {
+_SYMBOL_OF_KIND: dict[str, str] = {
     "attention": "diamond",
     "convolution": "circle",
     "mlp": "square",
@@ -33,3 +34,30 @@ SYMBOL_LEGEND = (
     "diamonds attention, circles convolutions, squares MLPs, triangles downsampling, crosses others"
 )
 """The same in words, for captions."""
+
+_WORDS = {"mlp": "MLP"}
+
+
+def symbols_of(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The point symbol of each unit.
+
+    Example:
+        >>> symbols_of(["attention", "norm"])
+        ('diamond', 'cross')
+    """
+    return tuple(_SYMBOL_OF_KIND.get(str(kind), "cross") for kind in kinds)
+
+
+def symbol_key(kinds: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What the symbols of these units mean, for the legend of a figure; nothing if there is but one.
+
+    Example:
+        >>> symbol_key(["norm", "mlp", "attention", "mlp"])
+        (('diamond', 'attention'), ('square', 'MLP'), ('cross', 'norm'))
+    """
+    found = dict.fromkeys(str(kind) for kind in kinds)
+    told = [(symbol, _WORDS.get(kind, kind)) for kind, symbol in _SYMBOL_OF_KIND.items() if kind in found]
+    rest = [kind.replace("_", " ") for kind in found if kind not in _SYMBOL_OF_KIND]
+    if rest:
+        told.append(("cross", rest[0] if len(rest) == 1 else "other"))
+    return tuple(told) if len(told) > 1 else ()

@@ -89,7 +89,9 @@ _WIDTH, _HEIGHT = 5.2, 3.4
 _TALL = 4.6  # a field with many rows
 _FEW = 8  # most categories named at full size
 _ROW = 0.19
+_LINE = 0.13  # of the name of a category beside its row
 _DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+_MEANING = "#59616b"  # colour of symbols in the legend, which are those of points of any colour
 _SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "X"}
 
 _FARTHEST_DECADE = 240  # matplotlib puts its open-ended log contours at 10^±250
@@ -136,6 +138,8 @@ class _Drawing:
         self.arrangement: Arrangement = arrange(self.spec)
         many = has_field(spec) and len(spec.y.categories or ()) > _FEW
         height = (_TALL if many else _HEIGHT) * (width / _WIDTH) ** 0.75  # a wide figure is flatter
+        if not has_field(spec):
+            height = max(height, 0.9 + _LINE * sum(1 + c.count("\n") for c in spec.y.categories or ()))
         self.canvas = PaperFigure(figsize=(width, height), layout="constrained")
         self.axes: Axes = self.canvas.add_subplot()
         self.handles: dict[str, Any] = {}
@@ -370,6 +374,8 @@ class _Drawing:
 
     def legend(self) -> None:
         handles = list(self.handles.values())
+        look: dict[str, Any] = {"linestyle": "", "markersize": 5, "color": _MEANING}
+        handles += [Line2D([], [], marker=_SYMBOLS[s], label=_plain(t), **look) for s, t in self.spec.symbols]
         if len(handles) < 2:
             return
         longest = max(len(str(h.get_label())) for h in handles)

@@ -91,6 +91,7 @@ class _Drawing:
                 self.violin(i, mark)
             else:
                 self.guide(mark)
+        self.traces += [self.meaning(symbol, text) for symbol, text in self.spec.symbols]
         return {"data": self.traces, "layout": layout(self.spec, self.arrangement, self.shapes)}
 
     # marks
@@ -174,6 +175,20 @@ class _Drawing:
                 customdata=custom,
                 **self.legend(i, mark.series),
             )
+        )
+
+    def meaning(self, symbol: str, text: str) -> dict[str, Any]:
+        """An entry of the legend that shows a symbol."""
+        return _trace(
+            "scatter",
+            x=[None],
+            y=[None],
+            mode="markers",
+            marker={"symbol": _SYMBOLS.get(symbol, symbol), "size": 8, "color": EDGE},
+            name=escape(text),
+            legendgroup=f"symbol {symbol}",
+            showlegend=True,
+            hoverinfo="skip",
         )
 
     def stems(self, i: int, mark: Stems) -> None:

@@ -61,7 +61,8 @@ _WRAPPED = 8  # most categories whose names are wrapped; more are turned upright
 def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The layout of a figure: the legend stands below the axes, and the height grows with it."""
     title = escape(spec.title)
-    entries = [spec.marks[i].series for i in arrangement.named]  # type: ignore[union-attr]
+    names = [short_name(spec.marks[i].series) for i in arrangement.named]  # type: ignore[union-attr]
+    names += [text for _, text in spec.symbols]
     tall = spec.equal or (has_field(spec) and len(spec.y.categories or ()) > _WRAPPED)
     out: dict[str, Any] = {
         "font": {"family": _FONT, "size": 12, "color": _TEXT},
@@ -72,9 +73,9 @@ def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str
         "shapes": list(shapes),
         "hovermode": "closest",
         "barmode": "overlay",
-        "height": (_FIELD if tall else _HEIGHT) + _legend_rows(entries) * _LEGEND_ROW + (30 if title else 0),
+        "height": (_FIELD if tall else _HEIGHT) + _legend_rows(names) * _LEGEND_ROW + (30 if title else 0),
         "margin": {"l": 60, "r": 16, "t": 44 if title else 28, "b": 48},
-        "showlegend": len(entries) > 1,
+        "showlegend": len(names) > 1,
         "legend": {
             "orientation": "h",
             "yref": "container",
@@ -94,13 +95,13 @@ def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str
     return out
 
 
-def _legend_rows(entries: Sequence[Series]) -> int:
+def _legend_rows(names: Sequence[str]) -> int:
     """Rows that the legend takes on a page of common width, at most 8; a longer one scrolls."""
-    if len(entries) < 2:
+    if len(names) < 2:
         return 0
-    longest = max(len(short_name(s)) for s in entries)
+    longest = max(map(len, names))
     columns = max(1, 760 // (60 + 7 * longest))
-    return min(8, -(-len(entries) // columns))
+    return min(8, -(-len(names) // columns))
 
 
 def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, Any]:

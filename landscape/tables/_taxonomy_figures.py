@@ -89,7 +89,7 @@ class _Grid:
 
 def _categories(label: str, names: Sequence[str]) -> Axis:
     """An axis of named places with room for a cell, or a point, at either end."""
-    return Axis(label, categories=tuple(names), limits=(-0.5, len(names) - 0.5))
+    return Axis(label.replace("_", " "), categories=tuple(names), limits=(-0.5, len(names) - 0.5))
 
 
 def _phase_points(ds: xr.Dataset, x: Any, y: Any) -> list[Mark]:

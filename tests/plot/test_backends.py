@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from typing import Any
 
@@ -104,6 +105,7 @@ figures = st.builds(
     words,
     st.booleans(),
     st.none() | st.builds(ColorAxis, words, words, limits=st.sampled_from([None, (1.0, 12.0)])),
+    st.lists(st.tuples(st.sampled_from(SYMBOLS), words), max_size=3).map(tuple),
 )
 
 
@@ -386,6 +388,33 @@ def test_symbols_of_kinds_stay_out_of_matplotlibs_legend() -> None:
     handles = landscape.plot(spec_of(*points), backend="matplotlib").legends[0].legend_handles
     assert [h.get_marker() for h in handles] == ["None", "None"]
     assert handles[0].get_color() != handles[1].get_color()
+
+
+def test_legends_say_what_symbols_mean() -> None:
+    """Oracle: the texts and symbols of both legends, after the models'; also where there is one model."""
+    x = np.arange(2.0)
+    points = Points(x, x, Series(model="a"), symbols=("circle", "diamond"))
+    spec = spec_of(points, symbols=(("circle", "convolution"), ("diamond", "<b>$attention$</b>")))
+    legend = landscape.plot(spec, backend="matplotlib").legends[0]
+    assert [t.get_text() for t in legend.get_texts()] == ["a", "convolution", r"<b>\$attention\$</b>"]
+    assert [h.get_marker() for h in legend.legend_handles[1:]] == ["o", "D"]
+    figure = landscape.plot(spec)
+    entries = [
+        (t.name, t.marker.symbol) for t in figure.data if t.showlegend and t.legendgroup[:6] == "symbol"
+    ]
+    assert entries == [("convolution", "circle"), ("&lt;b&gt;&#36;attention&#36;&lt;/b&gt;", "diamond")]
+    assert figure.layout.showlegend
+
+
+def test_matplotlib_gives_every_line_of_a_category_its_room() -> None:
+    """Oracle: heights of the laid-out texts: none meets the next, though there are twenty of two lines."""
+    names = tuple(f"a first line of number {k}\nand a second one" for k in range(20))
+    places = np.arange(20.0)
+    spec = spec_of(Points(places, places), y=Axis("", categories=names))
+    figure = landscape.plot(spec, backend="matplotlib")
+    figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in figure.axes[0].get_yticklabels()]
+    assert all(low.y1 <= high.y0 + 0.5 for low, high in itertools.pairwise(boxes))
 
 
 def test_a_log_axis_of_less_than_a_decade_has_plain_numbers() -> None:

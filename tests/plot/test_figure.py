@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from landscape.errors import InputError
-from landscape.figure import Axis, ColorAxis, Guide, Heatmap, Line, Points, Stems
+from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ from landscape.figure import Axis, ColorAxis, Guide, Heatmap, Line, Points, Stem
         (lambda: Line([0], [0], color_value=1.5), "lies in"),
         (lambda: Points([0, 1], [0, 1], symbols=("circle",)), "2 symbols"),
         (lambda: Points([0], [0], symbols=("star",)), "no point symbol 'star'"),
+        (
+            lambda: FigureSpec("f", "F", Axis("x"), Axis("y"), (), symbols=(("star", "a"),)),
+            "no point symbol 'star'",
+        ),
         (lambda: Stems([0, 1], [0, 1], texts=("a",)), "2 texts"),
         (lambda: Heatmap([0, 1], [0], [[1.0]], ColorAxis("z")), r"got \(1, 1\)"),
         (lambda: Axis("x", scale="logarithmic"), "no scale"),

@@ -15,6 +15,9 @@ import xarray as xr
 from torch import nn
 
 import landscape
+from landscape.figure import Line, Points
+from landscape.reference import files
+from landscape.reference.claims import Claim
 from landscape.reference.data import digits
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
@@ -103,6 +106,72 @@ def test_effects_of_units_are_read_off_residual_sums(script) -> None:
     assert study._mean_after(ds, "gain_high_low", "attention") == pytest.approx(-2)
     assert study._mean_after(ds, "gain_high_low", "mlp") == pytest.approx(3)
     assert np.isnan(study._mean_after(ds, "gain_high_low", "convolution"))
+
+
+def test_the_middle_of_a_network_against_its_ends(script) -> None:
+    """Oracle: means by hand; NaN where nothing lies between the ends."""
+    study = script("how_do_vits_work")
+    names = ["blocks.0.attn", "blocks.0.mlp", "blocks.1.attn", "blocks.2.attn", "blocks.3.attn"]
+    ds = xr.Dataset(
+        {"delta_loss": (("unit", "replacement"), [[1.0], [9.0], [4.0], [6.0], [2.0]])},
+        coords={"unit": names},
+    )
+    assert study._middle(ds) == pytest.approx(5 - 1.5)
+    assert np.isnan(study._middle(ds.isel(unit=[0, 4])))
+
+
+def test_ensembles_average_probabilities(script, tmp_path: Path) -> None:
+    """Oracle: probabilities averaged by hand from two networks with weights put in by hand."""
+    study, ensembles = script("_study"), script("_ensembles")
+    recipe = study.Recipe("mlp", _linear, {}, {}, {})
+    trained = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model, path = _linear(), tmp_path / f"{seed}.safetensors"
+        files.save_weights(model, path, {})
+        trained.append(study.Trained(f"s{seed}", recipe, seed, path, None))
+    data = study.Data.digits(10, 50).test
+    x, y = digits("test", 50)
+    p = torch.stack([nn.functional.softmax(_loaded(t.path)(x).double(), -1) for t in trained])
+    rows = torch.arange(len(y))
+    found = ensembles.scores(trained, data)
+    single = [-q[rows, y].log().mean().item() for q in p]
+    np.testing.assert_allclose(found[1], single, rtol=1e-6)
+    np.testing.assert_allclose(found[2], [-p.mean(0)[rows, y].log().mean().item()], rtol=1e-6)
+    drawn = ensembles.figure({"plain": found})
+    assert np.asarray(drawn.marks[0].y) == pytest.approx([np.mean(single), found[2][0]])
+
+
+def _linear() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
+def _loaded(path: Path) -> nn.Module:
+    model = _linear()
+    files.load_weights(model, path)
+    return model
+
+
+def test_jackknife_of_a_mean_is_the_usual_standard_error(script) -> None:
+    """Oracle: for subsets that leave one out, the jackknife of a mean gives back the numbers themselves."""
+    numbers = np.array([1.0, 4.0, 5.0])
+    without = np.array([numbers[[0, 1]].mean(), numbers[[0, 2]].mean(), numbers[[1, 2]].mean()])
+    np.testing.assert_allclose(script("_ensembles").jackknife(without), numbers[::-1])
+
+
+def test_forest_of_claims(script) -> None:
+    """Oracle: an effect of 2 with t interval 1 to 3 stands at 2 half-widths; first claim on top."""
+    claims = [
+        Claim("a", "p", 2.0, 1.5, 2.5, 1.0, 3.0, "", 3, "reproduced"),
+        Claim("b", "p", -1.0, -1.0, -1.0, np.nan, np.nan, "", 1, "not at this scale"),
+    ]
+    spec = script("_forest").forest(claims, "t")
+    assert spec.y.categories == ("b", "a")
+    first = next(m for m in spec.marks if isinstance(m, Points) and m.series.name == "reproduced")
+    assert (first.x.tolist(), first.y.tolist()) == ([2.0], [1.0])
+    line = next(m for m in spec.marks if isinstance(m, Line) and m.series.name == "reproduced")
+    assert line.x.tolist() == [1.0, 3.0]
+    landscape.plot(spec, backend="matplotlib").draw_without_rendering()
 
 
 def test_lead_of_the_best_phase(script) -> None:
