@@ -15,7 +15,6 @@ from landscape.errors import InputError
 __all__ = [
     "TARGET_KEYS",
     "Batch",
-    "first_examples",
     "gather",
     "joinable",
     "read_batches",
@@ -69,6 +68,13 @@ class Batch:
 
         raw = _map(self.raw, arrange)
         return Batch(raw, *_split(raw), self.size)
+
+    def first(self, count: int) -> Batch:
+        """The first ``count`` examples; the batch itself if there are no more."""
+        if count >= self.size:
+            return self
+        raw = _map(self.raw, lambda t: t[:count] if t.ndim and len(t) == self.size else t)
+        return Batch(raw, *_split(raw), count)
 
     def split(self, size: int) -> list[Batch]:
         """Consecutive views of at most ``size`` examples; the batch itself if it cannot be cut."""
@@ -149,20 +155,6 @@ def _raw_batches(data: Any, batch_size: int) -> Iterator[Any]:
             f"data of type {type(data).__name__} cannot be read; give (inputs, targets),"
             " an iterable of batches, a Dataset or a DataLoader."
         )
-
-
-def first_examples(batches: Sequence[Batch], count: int) -> list[Batch]:
-    """The first ``count`` examples; all of them if there are fewer."""
-    kept: list[Batch] = []
-    for batch in batches:
-        room = count - sum(b.size for b in kept)
-        if room <= 0:
-            break
-        if batch.size > room:
-            raw = _map(batch.raw, lambda t, s=batch.size, r=room: t[:r] if t.ndim and len(t) == s else t)
-            batch = Batch(raw, *_split(raw), room)
-        kept.append(batch)
-    return kept
 
 
 def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.data import Batch, gather, joinable
 
-__all__ = ["Pass", "plan_pass"]
+__all__ = ["Pass", "plan_pass", "sample"]
 
 SEED = 0
 
@@ -68,3 +68,15 @@ def plan_pass(data: Sequence[Batch], wanted: Sequence[int | None], *, whole: boo
     starts = [0, *accumulate(len(part) for part in parts)]
     shares = [[min(b, n) - min(a, n) for n in counts] for a, b in pairwise(starts)]
     return Pass(data, parts, shares, [order[:n] for n in counts])
+
+
+def sample(data: Sequence[Batch], count: int) -> list[Batch]:
+    """The first ``count`` examples of a fixed random order, as `plan_pass` chooses them.
+
+    All of them, in their own order, if there are no more.
+    """
+    if count >= sum(batch.size for batch in data):
+        return list(data)
+    plan = plan_pass(data, [count])
+    pairs = zip(plan.batches(), plan.shares, strict=True)
+    return [batch.first(share) for batch, (share,) in pairs if share]

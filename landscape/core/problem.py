@@ -10,10 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from landscape.core.data import Batch, first_examples, read_batches, tensors_in
+from landscape.core.data import Batch, read_batches, tensors_in
 from landscape.core.features import plain_encoder
 from landscape.core.losses import LossFunction, check_labels, resolve_loss
 from landscape.core.parameters import ParameterSpace, select_parameters
+from landscape.core.passes import sample
 from landscape.core.provenance import fingerprint
 from landscape.core.replica import Substituted, bind, check_finite, private_copy, set_mode
 from landscape.core.sharding import Sharding
@@ -213,9 +214,9 @@ class Problem:
         other._deal(list(batches))
         return other
 
-    def on_first(self, examples: int) -> Problem:
-        """The same on the first examples alone; on all if there are fewer."""
-        return self.on(first_examples(self._all, examples))
+    def on_sample(self, examples: int) -> Problem:
+        """The same on so many examples of a fixed random order; on all if there are no more."""
+        return self.on(sample(self._all, examples))
 
     # Pieces for operators and analyses
 

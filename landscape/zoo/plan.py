@@ -279,7 +279,7 @@ def _task(
         "problem": spec.settings.facts(),
     }
     if section.examples is not None:
-        facts["examples"] = section.examples
+        facts["sample"] = section.examples
     return Task(
         key=task_key(analysis.name, analysis.schema.version, options, facts),
         label=section.label,

@@ -121,7 +121,7 @@ class SectionSpec:
         analysis: What `landscape.analyses.find` takes.
         options: Options other than the defaults.
         models: Globs over model names: whom it looks at.
-        examples: How many examples it uses, the first of the data; ``None`` for all.
+        examples: How many examples it uses, the first of a fixed random order; ``None`` for all.
         together: Whether the models of all groups form one subject of an analysis of groups.
     """
 

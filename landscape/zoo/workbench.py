@@ -283,7 +283,7 @@ class Workbench:
 
 def _cut(problem: Problem, task: Task) -> Problem:
     """The problem on as many examples as the task uses."""
-    return problem if task.examples is None else problem.on_first(task.examples)
+    return problem if task.examples is None else problem.on_sample(task.examples)
 
 
 def file_stamp(path: Path) -> tuple[int, int]:

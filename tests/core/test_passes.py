@@ -11,7 +11,7 @@ from torch import nn
 import landscape
 from landscape import Problem
 from landscape.core.data import read_batches
-from landscape.core.passes import plan_pass
+from landscape.core.passes import plan_pass, sample
 from landscape.registry import run_together
 
 
@@ -61,6 +61,24 @@ def test_batches_that_stay_whole_give_their_share_each():
     plan = plan_pass(batches_of(10, 4), [5], whole=True)
     assert shown(plan, 0) == [0, 1, 4, 5, 8] == plan.orders[0].tolist()
     assert [b.size for b in plan.batches()] == [4, 4, 2]
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40])
+def test_a_sample_of_the_examples_is_that_of_a_pass(cut):
+    """Oracle: the numbers that examples carry against torch's own permutation; all of them as they are."""
+    wanted = torch.randperm(40, generator=torch.Generator().manual_seed(0))[:10]
+    found = torch.cat([b.inputs[:, 0] for b in sample(batches_of(40, cut), 10)])
+    assert found.tolist() == wanted.tolist()
+    data = batches_of(40, cut)
+    assert all(a is b for a, b in zip(sample(data, 40), data, strict=True))
+
+
+def test_a_sample_of_batches_that_differ_in_form_is_of_all_of_them():
+    """Oracle: by hand: half of batches of 4 and 2 sequences of unlike length is 2 and 1."""
+    data = [(torch.full((4, 5), 1.0), torch.zeros(4)), (torch.full((2, 9), 2.0), torch.zeros(2))]
+    batches = read_batches(data, batch_size=4, device=torch.device("cpu"), dtype=None)
+    found = sample(batches, 3)
+    assert [(b.size, *b.inputs.shape, len(b.target)) for b in found] == [(2, 2, 5, 2), (1, 1, 9, 1)]
 
 
 def test_a_limit_gives_the_numbers_of_a_random_sample_of_sorted_data():

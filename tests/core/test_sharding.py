@@ -41,7 +41,7 @@ def values(problem):
         "data_loss": torch.tensor(measure.data_loss, dtype=torch.float64),
         "gradient": problem.gradient(),
         "gradient_elsewhere": problem.gradient(theta),
-        "first": problem.on_first(6).gradient(),
+        "sample": problem.on_sample(6).gradient(),
     }}
     for name in ("losses", "correct"):
         if getattr(measure, name) is not None:
