@@ -187,6 +187,7 @@ def test_lead_of_the_best_phase(script) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", STUDIES)
 def test_quick_run_from_end_to_end_and_again(name: str, tmp_path: Path) -> None:
     """Oracle: the table of claims; a second run finds everything done and writes the same table."""
