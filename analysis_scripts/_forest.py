@@ -13,7 +13,7 @@ from landscape.reference.claims import Claim, Verdict
 
 __all__ = ["forest"]
 
-LINE = 58  # characters of a claim on one line
+LINE = 60  # characters of a claim on one line
 
 
 def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
@@ -29,7 +29,7 @@ def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
     marks: list[Mark] = [Guide(x=0.0)]
     for verdict in get_args(Verdict):
         places = np.flatnonzero([c.verdict == verdict for c in rows])
-        who = Series(verdict)
+        who = Series("" if verdict == "not at this scale" else verdict, label=verdict)
         marks.append(Points(effect[places], places, who, symbols=("circle",) * len(places)))
         for place in places:
             at = np.array([place, place])
@@ -41,9 +41,10 @@ def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
     return FigureSpec(
         "claims",
         title,
-        Axis("effect / half-width of its 95 % interval (t)", scale="symlog", linthresh=2.0),
+        Axis("effect / half-width of its 95 % interval (t)", scale="symlog"),
         Axis("", categories=names, limits=(-0.7, len(rows) - 0.3)),
         tuple(marks),
         "Positive effects support the claim. Lines: 95 % intervals of Student's t; squares: ends of the"
         " bootstrap's. A claim holds if both lie above zero.",
+        symbols=(("square", "bootstrap interval"),),
     )

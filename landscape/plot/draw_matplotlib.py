@@ -89,7 +89,7 @@ _WIDTH, _HEIGHT = 5.2, 3.4
 _TALL = 4.6  # a field with many rows
 _FEW = 8  # most categories named at full size
 _ROW = 0.19
-_LINE = 0.13  # of the name of a category beside its row
+_LINE = 0.13  # of the names of categories beside their rows
 _DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 _MEANING = "#59616b"  # colour of symbols in the legend, which are those of points of any colour
 _SYMBOLS = {"circle": "o", "square": "s", "diamond": "D", "triangle": "^", "cross": "X"}
@@ -138,8 +138,9 @@ class _Drawing:
         self.arrangement: Arrangement = arrange(self.spec)
         many = has_field(spec) and len(spec.y.categories or ()) > _FEW
         height = (_TALL if many else _HEIGHT) * (width / _WIDTH) ** 0.75  # a wide figure is flatter
-        if not has_field(spec):
-            height = max(height, 0.9 + _LINE * sum(1 + c.count("\n") for c in spec.y.categories or ()))
+        if spec.y.categories and not has_field(spec):
+            lines = max(1 + name.count("\n") for name in spec.y.categories)
+            height = max(height, 0.9 + _LINE * lines * len(spec.y.categories))
         self.canvas = PaperFigure(figsize=(width, height), layout="constrained")
         self.axes: Axes = self.canvas.add_subplot()
         self.handles: dict[str, Any] = {}
