@@ -45,7 +45,8 @@ def from_symlog(positions: ArrayLike, linthresh: float) -> Array:
 def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> list[float]:
     """Tick values between ``low`` and ``high`` for a symlog axis: zero and powers of ten.
 
-    Where the linear part fills the axis, ticks are equally spaced round numbers.
+    Where the linear part fills the axis, ticks are equally spaced round numbers; where there are fewer than
+    three powers of ten, 2 and 5 times them are ticks too.
     """
     reach = max(abs(low), abs(high))
     first = math.ceil(math.log10(linthresh) - 1e-9)
@@ -56,8 +57,13 @@ def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> li
     stride = max(1, math.ceil((last - first + 1) * sides / max(most - 1, 1)))
     powers = [10.0**k for k in range(last, first - 1, -stride)]
     slack = 1e-9 * reach
-    ticks = sorted([-p for p in powers] + [0.0] + powers)
-    return [t for t in ticks if low - slack <= t <= high + slack]
+
+    def within(sizes: list[float]) -> list[float]:
+        ticks = sorted([-s for s in sizes] + [0.0] + sizes)
+        return [t for t in ticks if low - slack <= t <= high + slack]
+
+    ticks = within(powers)
+    return ticks if len(ticks) > 2 else within([f * p for p in powers for f in (1, 2, 5)])
 
 
 def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
