@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
+import _readings as read
 import numpy as np
 import xarray as xr
 from _study import Data, Study, Trained, by_seed, options
@@ -222,13 +222,13 @@ def claim_frequency(study: Study, looked: Results, trained: Sequence[Trained]) -
     """Low-pass attention, high-pass convolutions and MLPs, variance, and noise of one frequency band."""
 
     def gain(group: str, after: str) -> list[float]:
-        return of(looked["transfer"], trained, group, lambda ds: _mean_after(ds, "gain_high_low", after))
+        return of(looked["transfer"], trained, group, lambda ds: read.mean_after(ds, "gain_high_low", after))
 
     def growth(group: str, after: str) -> list[float]:
-        return of(looked["variance"], trained, group, lambda ds: _growth_after(ds, after))
+        return of(looked["variance"], trained, group, lambda ds: read.growth_after(ds, after))
 
     unit = "ln high over low"
-    branch = of(looked["transfer"], trained, "vit", lambda ds: -_mean_of_kind(ds, "attention"))
+    branch = of(looked["transfer"], trained, "vit", lambda ds: -read.mean_gain(ds, "attention"))
     study.judge(above("attention branches of ViT are low-pass", PAPER, branch, unit=unit))
     lowered = -np.array(gain("vit", "attention"))
     study.judge(above("adding attention lowers high frequencies in ViT", PAPER, lowered, unit=unit))
@@ -269,7 +269,7 @@ def claim_frequency(study: Study, looked: Results, trained: Sequence[Trained]) -
 
 def claim_positions(study: Study, looked: Results, trained: Sequence[Trained]) -> None:
     """Attention at the ends of stages, and likeness of layers."""
-    ends = of(looked["lesion"], trained, "windowed", _end_of_stage)
+    ends = of(looked["lesion"], trained, "windowed", read.end_of_stage)
     study.judge(
         above(
             "attention at the end of a stage matters more than at its beginning (windowed transformer)",
@@ -279,7 +279,7 @@ def claim_positions(study: Study, looked: Results, trained: Sequence[Trained]) -
         )
     )
 
-    middle = of(looked["lesion"], trained, "vit", _middle)
+    middle = of(looked["lesion"], trained, "vit", read.middle)
     study.judge(
         above(
             "attention in the middle of ViT matters more than at its ends",
@@ -293,7 +293,7 @@ def claim_positions(study: Study, looked: Results, trained: Sequence[Trained]) -
     def alike(group: str) -> list[float]:
         ds = looked["cka"].get(group)
         names = by_seed(trained, group, lambda m: m.seed)
-        return [_likeness(ds, f"{group}-s{int(seed)}") for seed in names]
+        return [read.likeness(ds, f"{group}-s{int(seed)}") for seed in names]
 
     study.judge(
         contrast(
@@ -337,64 +337,6 @@ def claim_alternet(study: Study, curved: Mapping[str, xr.Dataset], trained: Sequ
             unit="ln of the mean",
         )
     )
-
-
-def _sums(ds: xr.Dataset) -> list[tuple[int, str]]:
-    """Residual sums of a network in firing order, each with the kind of unit it adds."""
-    found, last = [], ""
-    for index, kind in enumerate(ds["kind"].values.tolist()):
-        if kind in ("attention", "mlp", "convolution"):
-            # an attention block of AlterNet has a convolution before its attention; the last one counts
-            last = kind
-        elif kind == "residual_sum":
-            found.append((index, last))
-    return found
-
-
-def _mean_after(ds: xr.Dataset, name: str, kind: str) -> float:
-    """Mean of a quantity over the residual sums that add a kind of unit."""
-    values = [float(ds[name].values[i]) for i, added in _sums(ds) if added == kind]
-    return float(np.mean(values)) if values else float("nan")
-
-
-def _mean_of_kind(ds: xr.Dataset, kind: str) -> float:
-    values = ds["gain_high_low"].values[ds["kind"].values == kind]
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-
-
-def _growth_after(ds: xr.Dataset, kind: str) -> float:
-    """Mean ln of the spatial variance after a residual sum over that after the sum before."""
-    variance, sums = ds["spatial_variance"].values, _sums(ds)
-    steps = [
-        np.log(variance[i] / variance[before]) for (before, _), (i, added) in pairwise(sums) if added == kind
-    ]
-    return float(np.mean(steps)) if steps else float("nan")
-
-
-def _end_of_stage(ds: xr.Dataset) -> float:
-    """Loss by the removal of the last attention of a stage less that of the first, mean over stages."""
-    names, harm = ds["unit"].values.tolist(), ds["delta_loss"].values[:, 0]
-    stages: dict[str, list[float]] = {}
-    for name, value in zip(names, harm, strict=True):
-        if name.endswith(".attn"):
-            stages.setdefault(name.split(".")[1], []).append(float(value))
-    return float(np.mean([values[-1] - values[0] for values in stages.values()]))
-
-
-def _middle(ds: xr.Dataset) -> float:
-    """Loss by the removal of an attention inside, mean, less that at the two ends of the network, mean."""
-    names, harm = ds["unit"].values.tolist(), ds["delta_loss"].values[:, 0]
-    found = [float(v) for name, v in zip(names, harm, strict=True) if name.endswith(".attn")]
-    inside = found[1:-1]
-    return float(np.mean(inside) - (found[0] + found[-1]) / 2) if inside else float("nan")
-
-
-def _likeness(ds: xr.Dataset | None, model: str) -> float:
-    if ds is None:
-        return float("nan")
-    rows = ds["model_a"].values == model
-    block = ds["cka"].values[np.ix_(rows, rows)]
-    return float(block[np.triu_indices(len(block), 1)].mean())
 
 
 def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results) -> None:

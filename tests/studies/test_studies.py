@@ -94,30 +94,30 @@ def test_mc_dropout_scores(script) -> None:
 
 def test_effects_of_units_are_read_off_residual_sums(script) -> None:
     """Oracle: numbers put in by hand for two blocks of attention and MLP."""
-    study = script("how_do_vits_work")
+    read = script("_readings")
     kinds = ["attention", "residual_sum", "mlp", "residual_sum"] * 2
     variance = [9.0, 1.0, 9.0, 2.0, 9.0, 1.0, 9.0, 4.0]
     ds = xr.Dataset(
         {"spatial_variance": ("layer", variance), "gain_high_low": ("layer", [0, -1, 0, 2, 0, -3, 0, 4.0])},
         coords={"kind": ("layer", kinds)},
     )
-    assert study._growth_after(ds, "attention") == pytest.approx(np.log(0.5))
-    assert study._growth_after(ds, "mlp") == pytest.approx((np.log(2) + np.log(4)) / 2)
-    assert study._mean_after(ds, "gain_high_low", "attention") == pytest.approx(-2)
-    assert study._mean_after(ds, "gain_high_low", "mlp") == pytest.approx(3)
-    assert np.isnan(study._mean_after(ds, "gain_high_low", "convolution"))
+    assert read.growth_after(ds, "attention") == pytest.approx(np.log(0.5))
+    assert read.growth_after(ds, "mlp") == pytest.approx((np.log(2) + np.log(4)) / 2)
+    assert read.mean_after(ds, "gain_high_low", "attention") == pytest.approx(-2)
+    assert read.mean_after(ds, "gain_high_low", "mlp") == pytest.approx(3)
+    assert np.isnan(read.mean_after(ds, "gain_high_low", "convolution"))
 
 
 def test_the_middle_of_a_network_against_its_ends(script) -> None:
     """Oracle: means by hand; NaN where nothing lies between the ends."""
-    study = script("how_do_vits_work")
+    read = script("_readings")
     names = ["blocks.0.attn", "blocks.0.mlp", "blocks.1.attn", "blocks.2.attn", "blocks.3.attn"]
     ds = xr.Dataset(
         {"delta_loss": (("unit", "replacement"), [[1.0], [9.0], [4.0], [6.0], [2.0]])},
         coords={"unit": names},
     )
-    assert study._middle(ds) == pytest.approx(5 - 1.5)
-    assert np.isnan(study._middle(ds.isel(unit=[0, 4])))
+    assert read.middle(ds) == pytest.approx(5 - 1.5)
+    assert np.isnan(read.middle(ds.isel(unit=[0, 4])))
 
 
 def test_ensembles_average_probabilities(script, tmp_path: Path) -> None:
