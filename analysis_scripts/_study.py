@@ -18,6 +18,7 @@ from rich.console import Console
 import landscape
 from landscape.console import Meter
 from landscape.figure import FigureSpec
+from landscape.plot.groups import by_group
 from landscape.reference import claims as verdicts
 from landscape.reference.parallel import run_all
 from landscape.reference.train import TrainResult, train
@@ -27,7 +28,7 @@ from landscape.zoo.builders import resolve
 from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec
 from landscape.zoo.task import Done, Event, Failed, Found, Planned
 
-__all__ = ["Data", "Options", "Study", "Trained", "by_seed", "load", "mixed", "options"]
+__all__ = ["Data", "Options", "Study", "Trained", "by_seed", "load", "mixed", "of_kinds", "options"]
 
 HERE = Path(__file__).parent  # builders of the studies are imported from here
 DIGITS = "landscape.reference.data:digits"
@@ -219,11 +220,23 @@ class Study:
         key = task_key(*facts, {"name": name})
         Store(self.options.out / "results" / self.name).write(ds.assign_attrs(model=name), key)
 
-    def draw(self, results: Mapping[str, xr.Dataset] | FigureSpec, *only: str, tag: str = "") -> None:
-        """Draw figures of results on shared axes: all, or those of these names."""
+    def draw(
+        self,
+        results: Mapping[str, xr.Dataset] | xr.Dataset | FigureSpec | Sequence[FigureSpec],
+        *only: str,
+        tag: str = "",
+        models: Sequence[Trained] = (),
+    ) -> None:
+        """Draw figures of results on shared axes: all, or those of these names.
+
+        Seeds of one kind of these models are drawn together: medians, with bands from the lowest to the
+        highest.
+        """
         self.options.figures.mkdir(parents=True, exist_ok=True)
+        kinds = {m.name: m.recipe.group for m in models}
         for spec in landscape.plot.figures_of(results):
             if not only or spec.name in only:
+                spec = by_group(spec, kinds, "kind")
                 label = f"{tag}_{spec.name}" if tag else spec.name
                 path = self.options.figures / f"{self.name}_{label}.png"
                 landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
@@ -274,6 +287,14 @@ def by_seed(models: Sequence[Trained], group: str, number: Callable[[Trained], f
     """A number of every model of a group, in order of its seed."""
     chosen = sorted((m for m in models if m.recipe.group == group), key=lambda m: m.seed)
     return [number(m) for m in chosen]
+
+
+def of_kinds(
+    results: Mapping[str, xr.Dataset], models: Sequence[Trained], *kinds: str
+) -> dict[str, xr.Dataset]:
+    """The results of all seeds of these kinds of models, in that order; of all kinds if none is named."""
+    names = [m.name for kind in kinds for m in models if m.recipe.group == kind]
+    return {name: results[name] for name in names or [m.name for m in models] if name in results}
 
 
 def load(data: Builder) -> Any:

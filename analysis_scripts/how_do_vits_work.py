@@ -16,7 +16,7 @@ from typing import Any
 import _readings as read
 import numpy as np
 import xarray as xr
-from _study import Data, Study, Trained, by_seed, options
+from _study import Data, Study, Trained, by_seed, of_kinds, options
 
 from landscape.reference import models
 from landscape.reference.claims import above, contrast
@@ -122,7 +122,7 @@ def main() -> None:
     claim_frequency(study, looked, trained)
     claim_positions(study, looked, trained)
     claim_alternet(study, curved, trained)
-    draw(study, curved, looked)
+    draw(study, curved, looked, [*trained, *trained_few])
     study.finish()
 
 
@@ -339,15 +339,14 @@ def claim_alternet(study: Study, curved: Mapping[str, xr.Dataset], trained: Sequ
     )
 
 
-def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results) -> None:
-    """Pictures of the first seed, all kinds on shared axes."""
-    seed = f"-s{study.options.seeds[0]}"
+def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results, trained: Sequence[Trained]) -> None:
+    """Pictures of all seeds on shared axes; likeness of layers of the first."""
 
-    def first(results: Mapping[str, xr.Dataset], *kinds: str) -> dict[str, xr.Dataset]:
-        chosen = {n.removesuffix(seed): ds for n, ds in results.items() if n.endswith(seed)}
-        return {n: ds for n, ds in chosen.items() if not kinds or n in kinds}
+    def drawn(label: str, results: Mapping[str, xr.Dataset], kinds: Sequence[str], *names: str) -> None:
+        study.draw(of_kinds(results, trained, *kinds), *names, tag=label, models=trained)
 
-    study.draw(first(curved, "resnet", "vit", "vit-gap", "vit-few", "alternet"), tag="spectra")
+    drawn("spectra", curved, ("resnet", "vit", "vit-few"), "density")
+    drawn("spectra", curved, (), "violins")
     chosen = {
         "fourier": ("high_low", "delta_log_amplitude"),
         "transfer": ("gain_high_low",),
@@ -356,8 +355,8 @@ def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results) -> Non
         "noise": ("accuracy_change",),
     }
     for label, names in chosen.items():
-        study.draw(first(looked[label], "resnet", "vit", "alternet"), *names, tag=label)
-    study.draw(first(looked["attention"]), "gain_high_low", tag="attention")
+        drawn(label, looked[label], ("resnet", "vit", "alternet"), *names)
+    drawn("attention", looked["attention"], (), "gain_high_low")
     for group in ("resnet", "vit"):
         if group in looked["cka"]:
             study.draw({group: looked["cka"][group]}, "block_0_0", tag=f"cka_{group}")

@@ -17,7 +17,7 @@ import _ensembles as ensembles
 import numpy as np
 import xarray as xr
 from _mc_dropout import mc_dropout, plots
-from _study import Data, Study, Trained, by_seed, options
+from _study import Data, Study, Trained, by_seed, of_kinds, options
 
 from landscape.reference import models
 from landscape.reference.claims import above, contrast
@@ -121,7 +121,7 @@ def main() -> None:
     claim_landscape(study, results, trained)
     claim_special_cases(study, results, trained)
     claim_ensembles(study, trained, data)
-    draw(study, results)
+    draw(study, results, trained)
     study.finish()
 
 
@@ -300,26 +300,24 @@ def claim_ensembles(study: Study, trained: Sequence[Trained], data: Data) -> Non
     study.draw(ensembles.figure(found))
 
 
-def draw(study: Study, results: Results) -> None:
-    """Pictures of the first seed, all kinds on shared axes."""
-    seed = f"-s{study.options.seeds[0]}"
+def draw(study: Study, results: Results, trained: Sequence[Trained]) -> None:
+    """Pictures of all seeds on shared axes; surfaces of the first."""
+    pair = ("plain", "smooth")
 
-    def first(label: str, *kinds: str) -> dict[str, xr.Dataset]:
-        chosen = {n.removesuffix(seed): ds for n, ds in results[label].items() if n.endswith(seed)}
-        return {n: ds for n, ds in chosen.items() if not kinds or n in kinds}
+    def drawn(label: str, kinds: Sequence[str], *names: str) -> None:
+        study.draw(of_kinds(results[label], trained, *kinds), *names, tag=label, models=trained)
 
-    for spec in plots(first("mc_dropout")):
-        study.draw(spec, tag="mc")
-    study.draw(first("batch_spectra", "plain", "smooth"), "density", tag="spectra")
-    study.draw(first("batch_spectra"), "violins", tag="spectra")
+    study.draw(plots(of_kinds(results["mc_dropout"], trained)), tag="mc", models=trained)
+    drawn("batch_spectra", pair, "density")
+    drawn("batch_spectra", (), "violins")
+    study.draw(results["surface"], tag="surface")
     chosen = {
-        "surface": (),
         "noise": ("accuracy_change",),
         "corruptions": ("mean_accuracy", "mean_nll"),
         "variance": ("spatial_variance",),
     }
     for label, names in chosen.items():
-        study.draw(first(label, "plain", "smooth"), *names, tag=label)
+        drawn(label, pair, *names)
 
 
 if __name__ == "__main__":
