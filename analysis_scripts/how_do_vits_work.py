@@ -96,12 +96,7 @@ CIFAR: dict[str, Any] = {
         "drop_path": 0.1,
     },
 }
-STRONG = {
-    "augment": "rand_crop_flip",
-    "mixup": 0.8,
-    "cutmix": 1.0,
-    "label_smoothing": 0.1,
-}
+STRONG = {"augment": "rand_crop_flip", "mixup": 0.8, "cutmix": 1.0, "label_smoothing": 0.1}
 SETTINGS = {
     "quick": Setting(
         (160, 100), 80, 2, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
