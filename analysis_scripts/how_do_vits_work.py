@@ -72,7 +72,17 @@ TINY: dict[str, Any] = {
 }
 CIFAR: dict[str, Any] = {
     "cnn": {"width": 64, "blocks": [3, 4, 6, 3], "in_channels": 3, "classes": 100},
-    "vit": {"dim": 192, "depth": 12, "heads": 3, "patch": 2, "image": 32, "in_channels": 3, "classes": 100},
+    "vit": {
+        "dim": 192,
+        "depth": 12,
+        "heads": 3,
+        "patch": 2,
+        "image": 32,
+        "in_channels": 3,
+        "classes": 100,
+        "mlp_ratio": 4,
+        "drop_path": 0.1,
+    },
     "windowed": {
         "dim": 96,
         "depths": [2, 2, 6, 2],
@@ -82,8 +92,11 @@ CIFAR: dict[str, Any] = {
         "image": 32,
         "in_channels": 3,
         "classes": 100,
+        "mlp_ratio": 4,
+        "drop_path": 0.1,
     },
 }
+STRONG = {"augment": "rand_crop_flip", "mixup": 0.8, "cutmix": 1.0, "label_smoothing": 0.1}
 SETTINGS = {
     "quick": Setting(
         (160, 100), 80, 2, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
@@ -96,7 +109,7 @@ SETTINGS = {
         5000,
         300,
         300,
-        {**ADAMW, "lr": 1.25e-4, "batch_size": 96, "augment": "crop_flip"},
+        {**ADAMW, "lr": 1.25e-4, "batch_size": 96, **STRONG},
         312,
         256,
         many_heads=12,
@@ -135,6 +148,8 @@ def recipes(s: Setting) -> list[Recipe]:
         "heads": [2**i for i in range(stages)],
         "window": 4 if "in_channels" in s.cnn else 7,
     }
+    if "drop_path" in s.vit:
+        local["drop_path"] = s.vit["drop_path"]
     kinds = {
         "resnet": (models.resnet, {**s.cnn, "preact": True}),
         "vit": (models.vit, dict(s.vit)),

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.reference.attention import WindowAttention, from_windows, to_windows
+from landscape.reference.attention import (
+    DropPath,
+    WindowAttention,
+    drop_rates,
+    from_windows,
+    residual,
+    to_windows,
+)
 from landscape.reference.blocks import PreActBlock, Style, positive, stem
 
 __all__ = ["alternet", "attention_places"]
@@ -22,6 +29,7 @@ def alternet(
     classes: int = 10,
     in_channels: int = 1,
     dropout: float = 0.0,
+    drop_path: float = 0.0,
 ) -> nn.Module:
     """A pre-activation residual network with convolution blocks at the ends of stages replaced by attention.
 
@@ -38,6 +46,8 @@ def alternet(
         classes: Number of outputs.
         in_channels: Channels of the images.
         dropout: Probability of dropping an activation between the convolutions of a block.
+        drop_path: Probability of dropping the attention of the last block for an example while training; it
+            falls linearly to 0 in the first block. Convolutions are never dropped, as in the published code.
 
     Returns:
         A module from images (N, in_channels, H, W) to logits (N, classes).
@@ -64,7 +74,8 @@ def alternet(
                 f" not {replaced}."
             )
     style = Style(dropout=dropout)
-    return AlterNet(width, blocks, attentions, heads, window, classes, in_channels, style)
+    drops = drop_rates("alternet", drop_path, sum(blocks))
+    return AlterNet(width, blocks, attentions, heads, window, classes, in_channels, style, drops)
 
 
 def attention_places(count: int, attentions: int) -> tuple[int, ...]:
@@ -75,7 +86,7 @@ def attention_places(count: int, attentions: int) -> tuple[int, ...]:
 class LocalAttentionBlock(nn.Module):
     """BatchNorm, GELU, 1×1 reduction, BatchNorm and attention in windows, added to the input."""
 
-    def __init__(self, channels: int, heads: int, window: int) -> None:
+    def __init__(self, channels: int, heads: int, window: int, drop_path: float = 0.0) -> None:
         super().__init__()
         self.window = window
         self.norm1 = nn.BatchNorm2d(channels)
@@ -83,14 +94,14 @@ class LocalAttentionBlock(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels)
         self.attn = WindowAttention(channels, heads, window)
+        self.drop = DropPath(drop_path) if drop_path else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H, W)."""
         height, width = x.shape[2:]
         ready = self.norm2(self.conv(self.act(self.norm1(x)))).permute(0, 2, 3, 1)
         mixed = self.attn(to_windows(ready, self.window))
-        out: Tensor = x + from_windows(mixed, height, width).permute(0, 3, 1, 2)
-        return out
+        return residual(x, from_windows(mixed, height, width).permute(0, 3, 1, 2), self.drop)
 
 
 class AlterNet(nn.Module):
@@ -106,19 +117,20 @@ class AlterNet(nn.Module):
         classes: int,
         in_channels: int,
         style: Style,
+        drops: Sequence[float],
     ) -> None:
         super().__init__()
         self.stem = stem(in_channels, width, style, bare=True)
         self.stages = nn.Sequential()
-        inputs = width
+        inputs, rates = width, iter(drops)
         for stage, count in enumerate(blocks):
             outputs = width * 2**stage
             attending = attention_places(count, attentions[stage])
             layers = nn.Sequential()
             for index in range(count):
-                stride = 2 if stage > 0 and index == 0 else 1
+                stride, drop = 2 if stage > 0 and index == 0 else 1, next(rates)
                 if index in attending:
-                    layers.append(LocalAttentionBlock(outputs, heads[stage], window))
+                    layers.append(LocalAttentionBlock(outputs, heads[stage], window, drop))
                 else:
                     layers.append(PreActBlock(inputs, outputs, stride, style))
                 inputs = outputs

@@ -8,7 +8,17 @@ from torch.nn import functional
 
 from landscape.errors import InputError
 
-__all__ = ["Attention", "TransformerBlock", "WindowAttention", "from_windows", "mlp", "to_windows"]
+__all__ = [
+    "Attention",
+    "DropPath",
+    "TransformerBlock",
+    "WindowAttention",
+    "drop_rates",
+    "from_windows",
+    "mlp",
+    "residual",
+    "to_windows",
+]
 
 
 class Attention(nn.Module):
@@ -75,21 +85,62 @@ class WindowAttention(nn.Module):
         return out
 
 
+class DropPath(nn.Module):
+    """Stochastic depth: drops a residual branch for whole examples, and scales it up for the others.
+
+    The expected branch is the branch; in eval mode it is the branch itself.
+
+    Args:
+        rate: Probability of dropping the branch of an example; at least 0 and below 1.
+
+    Reference:
+        Huang et al. (2016), Deep networks with stochastic depth, section 3; scaled while training instead of
+        while testing.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, ...) to (N, ...)."""
+        if not self.training:
+            return x
+        kept = torch.rand((len(x), *(1,) * (x.ndim - 1)), device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
 class TransformerBlock(nn.Module):
     """Pre-norm attention and pre-norm MLP, each added to its input."""
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: int) -> None:
+    def __init__(self, dim: int, heads: int, mlp_ratio: int, drop_path: float = 0.0) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = mlp(dim, mlp_ratio * dim)
+        self.drop1, self.drop2 = (DropPath(drop_path) if drop_path else None for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, T, dim) to (N, T, dim)."""
-        x = x + self.attn(self.norm1(x))
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
+        x = residual(x, self.attn(self.norm1(x)), self.drop1)
+        return residual(x, self.mlp(self.norm2(x)), self.drop2)
+
+
+def drop_rates(builder: str, rate: float, depth: int) -> list[float]:
+    """Rates of stochastic depth, rising linearly from 0 in the first of `depth` blocks to `rate` in the last.
+
+    Raises:
+        InputError: If the rate is not at least 0 and below 1.
+    """
+    if not 0 <= rate < 1:
+        raise InputError(f"{builder}: drop_path must be at least 0 and below 1, not {rate}.")
+    return [rate * index / max(depth - 1, 1) for index in range(depth)]
+
+
+def residual(x: Tensor, branch: Tensor, drop: DropPath | None) -> Tensor:
+    """The sum of a stream and a branch, which may be dropped."""
+    return x + (branch if drop is None else drop(branch))
 
 
 def mlp(dim: int, hidden: int) -> nn.Sequential:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError, suggest
 from landscape.reference.alternet import alternet
-from landscape.reference.attention import TransformerBlock
+from landscape.reference.attention import TransformerBlock, drop_rates
 from landscape.reference.blocks import (
     ActName,
     HeadName,
@@ -90,6 +90,7 @@ def vit(
     in_channels: int = 1,
     pool: Pool = "cls",
     mlp_ratio: int = 2,
+    drop_path: float = 0.0,
 ) -> nn.Module:
     """A vision transformer: patches, learned positions, pre-norm attention and MLP blocks.
 
@@ -104,6 +105,8 @@ def vit(
         pool: What the head reads: ``"cls"``, a class token put before the patches, or ``"gap"``,
             the mean of the patches (there is no class token then).
         mlp_ratio: Hidden width of the MLP in units of `dim`.
+        drop_path: Probability of dropping a branch of the last block for an example while training; it rises
+            linearly from 0 in the first block.
 
     Returns:
         A module from images (N, in_channels, image, image) to logits (N, classes).
@@ -131,7 +134,8 @@ def vit(
         raise InputError(f"vit: patches of {patch} pixels do not tile an image of {image} pixels.")
     if pool not in get_args(Pool):
         raise InputError(f"vit has no pool {pool!r}: {suggest(str(pool), get_args(Pool))}")
-    return VisionTransformer(dim, depth, heads, patch, classes, image, in_channels, pool, mlp_ratio)
+    drops = drop_rates("vit", drop_path, depth)
+    return VisionTransformer(dim, heads, patch, classes, image, in_channels, pool, mlp_ratio, drops)
 
 
 def mlp(widths: Sequence[int] = (784, 32, 10)) -> nn.Module:
@@ -209,7 +213,6 @@ class VisionTransformer(nn.Module):
     def __init__(
         self,
         dim: int,
-        depth: int,
         heads: int,
         patch: int,
         classes: int,
@@ -217,6 +220,7 @@ class VisionTransformer(nn.Module):
         in_channels: int,
         pool: Pool,
         mlp_ratio: int,
+        drops: Sequence[float],
     ) -> None:
         super().__init__()
         self.patch_embed = nn.Conv2d(in_channels, dim, patch, stride=patch)
@@ -228,7 +232,7 @@ class VisionTransformer(nn.Module):
             tokens += 1
         self.pos_embed = nn.Parameter(torch.empty(1, tokens, dim))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        self.blocks = nn.Sequential(*(TransformerBlock(dim, heads, mlp_ratio) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(dim, heads, mlp_ratio, drop) for drop in drops))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, classes)
 

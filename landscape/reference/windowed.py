@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.reference.attention import WindowAttention, from_windows, mlp, to_windows
+from landscape.reference.attention import (
+    DropPath,
+    WindowAttention,
+    drop_rates,
+    from_windows,
+    mlp,
+    residual,
+    to_windows,
+)
 from landscape.reference.blocks import positive
 
 __all__ = ["windowed"]
@@ -24,6 +32,7 @@ def windowed(
     image: int = 28,
     in_channels: int = 1,
     mlp_ratio: int = 2,
+    drop_path: float = 0.0,
 ) -> nn.Module:
     """A hierarchical transformer: attention in windows, every second block shifted by half a window.
 
@@ -40,6 +49,8 @@ def windowed(
         image: Height and width of the images in pixels.
         in_channels: Channels of the images.
         mlp_ratio: Hidden width of an MLP in units of its token width.
+        drop_path: Probability of dropping a branch of the last block for an example while training; it rises
+            linearly from 0 in the first block.
 
     Returns:
         A module from images (N, in_channels, image, image) to logits (N, classes).
@@ -61,7 +72,10 @@ def windowed(
             f"windowed: an image of {image} pixels cannot be cut into patches of {patch} and merged"
             f" {len(depths) - 1} times."
         )
-    return WindowedTransformer(dim, depths, heads, window, patch, classes, image, in_channels, mlp_ratio)
+    drops = drop_rates("windowed", drop_path, sum(depths))
+    return WindowedTransformer(
+        dim, depths, heads, window, patch, classes, image, in_channels, mlp_ratio, drops
+    )
 
 
 class WindowedTransformer(nn.Module):
@@ -78,10 +92,12 @@ class WindowedTransformer(nn.Module):
         image: int,
         in_channels: int,
         mlp_ratio: int,
+        drops: Sequence[float],
     ) -> None:
         super().__init__()
         self.patch_embed = nn.Conv2d(in_channels, dim, patch, stride=patch)
         side = image // patch
+        rates = iter(drops)
         self.stages = nn.Sequential()
         for stage, (depth, count) in enumerate(zip(depths, heads, strict=True)):
             layers = nn.Sequential()
@@ -89,7 +105,8 @@ class WindowedTransformer(nn.Module):
                 layers.add_module("downsample", PatchMerging(dim))
                 dim, side = 2 * dim, side // 2
             for index in range(depth):
-                layers.append(WindowBlock(dim, count, window, side, bool(index % 2), mlp_ratio))
+                shifted = bool(index % 2)
+                layers.append(WindowBlock(dim, count, window, side, shifted, mlp_ratio, next(rates)))
             self.stages.append(layers)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, classes)
@@ -106,7 +123,16 @@ class WindowBlock(nn.Module):
 
     mask: Tensor | None
 
-    def __init__(self, dim: int, heads: int, window: int, side: int, shifted: bool, mlp_ratio: int) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        window: int,
+        side: int,
+        shifted: bool,
+        mlp_ratio: int,
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__()
         window = min(window, side)
         if side % window:
@@ -116,6 +142,7 @@ class WindowBlock(nn.Module):
         self.attn = WindowAttention(dim, heads, window)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = mlp(dim, mlp_ratio * dim)
+        self.drop1, self.drop2 = (DropPath(drop_path) if drop_path else None for _ in range(2))
         mask = _shift_mask(side, window, self.shift) if self.shift else None
         self.register_buffer("mask", mask, persistent=False)
 
@@ -125,9 +152,8 @@ class WindowBlock(nn.Module):
         moved = torch.roll(self.norm1(x), (-self.shift, -self.shift), dims=(1, 2))
         windows = self.attn(to_windows(moved, self.attn.window), self.mask)
         back = torch.roll(from_windows(windows, height, width), (self.shift, self.shift), dims=(1, 2))
-        x = x + back
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
+        x = residual(x, back, self.drop1)
+        return residual(x, self.mlp(self.norm2(x)), self.drop2)
 
 
 class PatchMerging(nn.Module):

@@ -3,12 +3,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from landscape import Problem
+from landscape.core.observe import Collector, observe
+from landscape.core.symmetry import find_symmetry
+from landscape.core.units import Selection
 from landscape.errors import InputError
 from landscape.reference.alternet import LocalAttentionBlock, alternet, attention_places
-from landscape.reference.attention import WindowAttention, from_windows, to_windows
+from landscape.reference.attention import DropPath, WindowAttention, drop_rates, from_windows, to_windows
 from landscape.reference.blocks import PreActBlock
 from landscape.reference.mixer import mixer
-from landscape.reference.models import resnet, vgg
+from landscape.reference.models import resnet, vgg, vit
 from landscape.reference.windowed import WindowBlock, windowed
 
 
@@ -187,6 +191,9 @@ def test_alternet_parameter_count():
         (lambda: mixer(depth=0), "depth must be at least 1"),
         (lambda: vgg(image=4), "halved 3 times"),
         (lambda: vgg(blocks=(1, 0)), "blocks\\[1\\]"),
+        (lambda: vit(drop_path=1.0), "vit: drop_path must be at least 0 and below 1, not 1.0"),
+        (lambda: windowed(drop_path=-0.1), "windowed: drop_path"),
+        (lambda: alternet(drop_path=float("nan")), "alternet: drop_path"),
     ],
 )
 def test_what_does_not_fit_is_named(make, message):
@@ -201,3 +208,87 @@ def test_dropout_stands_between_the_convolutions():
         names = [n for n, _ in model.stages[0][0].named_children()]
         assert names.index("drop") < names.index("conv2")
     assert sum(isinstance(m, nn.Dropout) for m in vgg(dropout=0.3).modules()) == 4 + 2
+
+
+def test_drop_path_drops_whole_examples_and_keeps_the_mean():
+    """Oracle: zeros and x/(1 − p) only; their count is binomial, within four standard errors."""
+    torch.manual_seed(0)
+    drop, x = DropPath(0.2), torch.rand(2000, 3, 4) + 1
+    out = drop(x)
+    kept = out[:, 0, 0] != 0
+    torch.testing.assert_close(out[kept], x[kept] / 0.8)
+    assert not out[~kept].any()
+    assert abs(kept.sum().item() - 1600) < 4 * (2000 * 0.2 * 0.8) ** 0.5
+    assert abs(out.mean() / x.mean() - 1) < 4 * (0.25 / 2000) ** 0.5  # variance p/(1 − p) of the factor
+    assert drop.eval()(x) is x
+    assert not list(drop.state_dict())
+
+
+DROPPING = {
+    "vit": (vit, {"dim": 8, "depth": 3, "heads": 2, "patch": 7}, 2),
+    "windowed": (windowed, {"dim": 4, "depths": (2, 2), "heads": (1, 2)}, 2),
+    "alternet": (alternet, {"width": 4, "blocks": (2, 2, 4), "attentions": (0, 1, 2), "heads": (1, 1, 2)}, 1),
+}
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_without_drop_path_models_are_what_they_were(name):
+    """Oracle: names of modules and of weights; initial weights and outputs, bit for bit."""
+    build, kwargs, _ = DROPPING[name]
+    torch.manual_seed(0)
+    plain = build(**kwargs)
+    torch.manual_seed(0)
+    zero = build(**kwargs, drop_path=0.0)
+    torch.manual_seed(0)
+    dropping = build(**kwargs, drop_path=0.3)
+    assert [n for n, _ in plain.named_modules()] == [n for n, _ in zero.named_modules()]
+    assert not any(isinstance(m, DropPath) or "drop" in n for n, m in plain.named_modules())
+    assert dropping.state_dict().keys() == plain.state_dict().keys()
+    x = torch.randn(3, 1, 28, 28)
+    assert torch.equal(dropping.eval()(x), plain.eval()(x))
+    torch.manual_seed(1)
+    assert not torch.equal(dropping.train()(x), plain.train()(x))
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_rates_rise_linearly_over_all_blocks(name):
+    """Oracle: multiples of the rate by hand; AlterNet's convolution blocks count but drop nothing."""
+    build, kwargs, each = DROPPING[name]
+    found = [m.rate for m in build(**kwargs, drop_path=0.3).modules() if isinstance(m, DropPath)]
+    by_hand = {
+        "vit": [0.15, 0.3],
+        "windowed": [0.1, 0.2, 0.3],
+        "alternet": [0.3 * 3 / 7, 0.3 * 5 / 7, 0.3],
+    }
+    assert found == pytest.approx([rate for rate in by_hand[name] for _ in range(each)])
+    assert drop_rates("vit", 0.3, 1) == [0.0]
+
+
+class Outputs(Collector):
+    """Keeps the outputs of units by kind."""
+
+    selection = Selection(("*",), ("residual_sum", "attention", "mlp", "convolution"))
+
+    def __init__(self):
+        self.found = {}
+
+    def receive(self, name, unit, module, inputs, output):
+        self.found[name, unit.kind] = output.tensor.clone()
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_with_drop_path_symmetries_and_features_are_found_all_the_same(name):
+    """Oracle: what is found in the same model without it."""
+    build, kwargs, _ = DROPPING[name]
+    x, y = torch.randn(4, 1, 28, 28), torch.arange(4)
+    groups, outputs = [], []
+    for rate in (0.0, 0.3):
+        torch.manual_seed(0)
+        model = build(**kwargs, drop_path=rate)
+        groups.append(str(find_symmetry(model, x)))
+        outputs.append(Outputs())
+        assert observe(Problem(model, "cross_entropy", (x, y)), [outputs[-1]]) == [None]
+    assert groups[0] == groups[1]
+    assert {"residual_sum", "attention"} <= {kind for _, kind in outputs[0].found}
+    assert outputs[0].found.keys() == outputs[1].found.keys()
+    assert all(torch.equal(value, outputs[1].found[key]) for key, value in outputs[0].found.items())

@@ -12,7 +12,7 @@ from landscape.errors import CheckpointError, InputError
 from landscape.reference.data import noisy_labels
 from landscape.reference.files import load_weights, read_notes
 from landscape.reference.models import mlp, resnet, vit
-from landscape.reference.train import _crop_flip, evaluate, train
+from landscape.reference.train import _loss, evaluate, train
 
 
 class Killed(BaseException):
@@ -340,12 +340,15 @@ def test_damaged_resume_file_is_named(tmp_path):
     [
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
         ({"schedule": "cos"}, "no schedule 'cos'"),
-        ({"augment": "zoom"}, "known: None, crop_flip, shift"),
+        ({"augment": "zoom"}, "known: None, crop_flip, rand_crop_flip, shift"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"weight_decay": -0.1}, "weight_decay must be at least 0"),
         ({"lr": 0.0}, "lr must be positive"),
+        ({"mixup": -1.0}, "mixup must be at least 0"),
+        ({"cutmix": math.nan}, "cutmix must be at least 0, not nan"),
+        ({"label_smoothing": 1.0}, "label_smoothing is a share below 1"),
         ({"note": {"x": object()}}, "only what JSON can hold"),
     ],
 )
@@ -427,24 +430,122 @@ def test_label_noise_and_data_fraction(tmp_path):
 def test_defaults_leave_the_identity_of_earlier_trainings(tmp_path):
     """Oracle: the settings written down before there were such options; a file of then is not redone."""
     train(fresh("dropout"), DATA, TEST, path=tmp_path / "m.safetensors", **SETTINGS)
-    known = {"epochs", "optimizer", "lr", "weight_decay", "batch_size", "seed", "schedule", "augment"}
-    assert read_notes(tmp_path / "m.safetensors")["identity"]["settings"].keys() == known
+    known = (
+        '{"augment": "shift", "batch_size": 7, "epochs": 3, "lr": 0.01, "optimizer": "adamw", '
+        '"schedule": "cosine", "seed": 0, "weight_decay": 0.01}'
+    )
+    assert json.dumps(read_notes(tmp_path / "m.safetensors")["identity"]["settings"]) == known
 
 
-def test_crop_flip_gives_windows_of_the_padded_image_or_of_its_mirror_image():
-    """Oracle: every window of the padded image and of its mirror image, listed."""
-    image = torch.arange(1.0, 26.0).view(1, 1, 5, 5)
-    padded = functional.pad(image, (4, 4, 4, 4))
-    windows = padded.unfold(2, 5, 1).unfold(3, 5, 1).reshape(-1, 25)
-    mirrored = windows.view(-1, 5, 5).flip(-1).reshape(-1, 25)
-    listed = {tuple(row) for row in torch.cat([windows, mirrored]).tolist()}
-    many = _crop_flip(image.expand(400, 1, 5, 5), torch.Generator().manual_seed(0)).reshape(400, 25)
-    seen = {tuple(row) for row in many.tolist()}
-    assert seen <= listed
-    assert len(seen) > 80
-    straight = {tuple(row) for row in windows.tolist()}
-    share = sum(tuple(row) in straight for row in many.tolist()) / 400
-    assert 0.4 < share < 0.65  # half of them, and a few windows of zeros that are both
+MIXED = {"label_smoothing": 0.1, "mixup": 0.8, "cutmix": 1.0, "label_noise": 0.2, "data_fraction": 0.9}
+
+
+@pytest.mark.parametrize("augment", ["crop_flip", "rand_crop_flip"])
+def test_killed_with_all_options_on_gives_the_same_bits(tmp_path, augment):
+    """Oracle: the same training without interruption; other random numbers stand around each call."""
+    if augment == "rand_crop_flip":
+        pytest.importorskip("torchvision")
+    settings = SETTINGS | MIXED | {"augment": augment}
+
+    def build():
+        torch.manual_seed(3)
+        return vit(dim=8, depth=3, heads=2, patch=4, classes=3, image=8, drop_path=0.3)
+
+    whole = build()
+    train(whole, DATA, TEST, path=tmp_path / "whole.safetensors", **settings)
+    path = tmp_path / "killed.safetensors"
+    for instant in (3, 6, 2):  # forward passes until the next kill; an epoch has four, with the test
+        model, left = build(), iter(range(instant))
+
+        def kill(*_, left=left):
+            if next(left, None) is None:
+                raise Killed
+
+        model.register_forward_pre_hook(kill)
+        torch.manual_seed(instant)
+        with pytest.raises(Killed):
+            train(model, DATA, TEST, path=path, **settings)
+    model = build()
+    train(model, DATA, TEST, path=path, **settings)
+    assert same(weights(model), weights(whole))
+    assert path.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    kept = read_notes(path)["identity"]["settings"]
+    assert {name: kept[name] for name in MIXED} == MIXED
+
+
+@pytest.mark.parametrize("option", ["label_smoothing", "mixup", "cutmix"])
+def test_each_option_is_another_training(tmp_path, option):
+    """Oracle: weights; a file of the plain training is not taken for that of another one."""
+    plain, other = fresh("dropout"), fresh("dropout")
+    train(plain, DATA, TEST, path=tmp_path / "m.safetensors", **SETTINGS)
+    train(other, DATA, TEST, path=tmp_path / "m.safetensors", **SETTINGS | {option: 0.5})
+    assert not same(weights(plain), weights(other))
+
+
+def test_one_step_on_smoothed_and_mixed_targets_in_closed_form(tmp_path):
+    """Oracle: softmax regression in numpy on soft targets: on 1 − s + s/K, off s/K, mixed with λ.
+
+    λ is read off the images that the model was given: they hold a pixel that only tells the example.
+    """
+    x, y = DATA[0].double(), DATA[1]
+    x[:, 0, 0, 0] = torch.arange(len(y)).double() ** 2
+    model, seen = mlp((64, 3)).double(), []
+    w0, b0 = (p.detach().numpy().copy() for p in model.parameters())
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    rate, s = 1e-3, 0.1
+    train(
+        model,
+        (x, y),
+        (x, y),
+        path=tmp_path / "a.safetensors",
+        epochs=1,
+        optimizer="sgd",
+        lr=rate,
+        batch_size=len(y),
+        schedule="constant",
+        label_smoothing=s,
+        mixup=0.8,
+    )
+    flat = seen[0].flatten(1).numpy()
+    tell = flat[:, 0]
+    # the order of the examples, and λ, from tell_i = λ a_i + (1 − λ) a_(n−1−i), a_i a square of a row
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(epoch_seed(0, 0))).numpy()
+    a = order.astype(float) ** 2
+    share = (tell - a[::-1])[0] / (a - a[::-1])[0]
+    np.testing.assert_allclose(tell, share * a + (1 - share) * a[::-1])
+    assert 0 < share < 1
+    target = np.full((len(y), 3), s / 3)
+    target[np.arange(len(y)), y.numpy()[order]] = 1 - s + s / 3
+    target = share * target + (1 - share) * target[::-1]
+    logits = flat @ w0.T + b0
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    error = (p - target) / len(y)
+    np.testing.assert_allclose(model.fc1.weight.detach(), w0 - rate * error.T @ flat, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(model.fc1.bias.detach(), b0 - rate * error.sum(0), rtol=1e-10, atol=1e-12)
+
+
+def epoch_seed(seed, epoch):
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+
+
+def test_timms_smoothed_mixed_target_for_two_classes_by_hand():
+    """Oracle: timm's target for K = 2, s = 0.2, λ = 0.75, labels (0, 1): (0.7, 0.3) and (0.3, 0.7)."""
+    logits = torch.tensor([[1.0, -1.0], [0.5, 2.0]], dtype=torch.float64)
+    target = torch.tensor([[0.7, 0.3], [0.3, 0.7]], dtype=torch.float64)
+    by_hand = -(target * logits.log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(_loss(logits, torch.tensor([0, 1]), 0.75, 0.2), by_hand)
+
+
+def test_mixing_leaves_the_labels_and_their_noise_alone(tmp_path):
+    """Oracle: the labels of the caller, and the accuracy on labels made noisy by hand."""
+    labels = DATA[1].clone()
+    model = fresh("dropout")
+    result = train(model, DATA, TEST, path=tmp_path / "a.safetensors", **SETTINGS | MIXED)
+    assert torch.equal(DATA[1], labels)
+    rows = torch.randperm(24, generator=torch.Generator().manual_seed(0))[:22]
+    loss, accuracy = evaluate(model, (DATA[0][rows], noisy_labels(labels[rows], 0.2)))
+    assert (result.train_loss, result.train_accuracy) == (pytest.approx(loss), accuracy)
 
 
 @pytest.mark.parametrize(
