@@ -66,7 +66,7 @@ def figure(by_kind: Mapping[str, Mapping[int, Array]]) -> FigureSpec:
     for kind, found in by_kind.items():
         sizes = np.array(list(found))
         who = Series(kind)
-        marks.append(Line(sizes, [values.mean() for values in found.values()], who))
+        marks.append(Line(sizes, [values.mean() for values in found.values()], who, markers=True))
         x = np.concatenate([np.full(values.size, size) for size, values in found.items()])
         marks.append(Points(x, np.concatenate(list(found.values())), who))
     return FigureSpec(

@@ -307,7 +307,12 @@ def draw(study: Study, results: Results, trained: Sequence[Trained]) -> None:
     def drawn(label: str, kinds: Sequence[str], *names: str) -> None:
         study.draw(of_kinds(results[label], trained, *kinds), *names, tag=label, models=trained)
 
-    study.draw(plots(of_kinds(results["mc_dropout"], trained)), tag="mc", models=trained)
+    for tag, kinds in (
+        ("resnet", ("plain", "smooth", "preact", "relu6")),
+        ("vgg", ("vgg-mlp", "vgg-smooth", "vgg-gap")),
+    ):
+        curves = plots(of_kinds(results["mc_dropout"], trained, *kinds))
+        study.draw(curves, tag=f"mc_{tag}", models=trained)
     drawn("batch_spectra", pair, "density")
     drawn("batch_spectra", (), "violins")
     study.draw(results["surface"], tag="surface")
