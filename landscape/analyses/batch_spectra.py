@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._curvature import finite_loss
 from landscape.core.smoothing import gaussian_density
-from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Line, Violin
 from landscape.registry import (
     LOSS_UNIT,
@@ -130,12 +130,7 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     def solve(position: int) -> Piece:
         number = int(chosen[position])
         part = problem.on([changed(position)])
-        loss = part.loss()
-        if not np.isfinite(loss):
-            raise InputError(
-                f"the loss of mini-batch {number} is {loss}, so it has no curvature: training diverged or"
-                " the data holds NaN or infinite values."
-            )
+        loss = finite_loss(part, f"of mini-batch {number}")
         with hessian(part) as operator:
             found = eigenpairs(
                 operator,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names
 from landscape.analyses._lanczos import resumed_eigenpairs, start_from
 from landscape.analyses._training import along_training
 from landscape.errors import InputError
@@ -94,15 +95,8 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mapping[str, Any]:
     """Extreme eigenpairs of the operator of the whole data set."""
-    from landscape.core.curvature import ggn, hessian
-
-    loss = problem.loss()
-    if not np.isfinite(loss):
-        raise InputError(
-            f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
-            " data holds NaN or infinite values."
-        )
-    with (hessian if params.operator == "hessian" else ggn)(problem) as operator:
+    loss = finite_loss(problem)
+    with matrix(problem, params.operator) as operator:
         solve = _by_pyhessian if params.engine == "pyhessian" else _by_lanczos
         found = solve(problem, operator, params, context)
     data = {
@@ -185,7 +179,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         x = ds["eigenpair"].values + 1  # back ends set models apart
         marks.append(Stems(x, values, series(label, ds), error=residuals, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
-    matrices = sorted({_matrix(ds) for ds in datasets.values()})
+    matrices = matrix_names(datasets)
     return [
         FigureSpec(
             "eigenvalues",
@@ -193,11 +187,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("rank"),
             Axis("eigenvalue λ", unit),
             tuple(marks),
-            f"Eigenvalues of the {' or '.join(matrices)} of the mean loss over {examples} examples, weight"
+            f"Eigenvalues of the {matrices} of the mean loss over {examples} examples, weight"
             " decay included. Bars: residual norms, which bound the error of each eigenvalue; mostly smaller"
             f" than the markers.{_doubt(datasets)}",
         ),
-        *along_training(datasets, _training_figure(datasets, unit, " or ".join(matrices)), "eigenvalues"),
+        *along_training(datasets, _training_figure(datasets, unit, matrices), "eigenvalues"),
     ]
 
 
@@ -223,11 +217,6 @@ def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str)
         f"Eigenvalues of the {matrix} of the mean loss, weight decay included (points), and the largest"
         f" (curve) at each checkpoint; the axis is linear within ±{linear:g} {unit}.",
     )
-
-
-def _matrix(ds: xr.Dataset) -> str:
-    name = SpectrumParams.model_validate_json(ds.attrs["parameters"]).operator
-    return "Hessian" if name == "hessian" else "generalised Gauss-Newton matrix"
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
