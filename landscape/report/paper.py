@@ -96,7 +96,8 @@ def save_figures(
         InputError: If the format or the column is unknown.
         StoreError: If a file cannot be written.
     """
-    from landscape.plot.draw_matplotlib import COLUMNS, draw_column
+    from landscape.plot.draw_matplotlib import draw_column
+    from landscape.plot.matplotlib_style import COLUMNS
     from landscape.store.files import replacing
 
     path = Path(path)
