@@ -304,9 +304,16 @@ def figure(
     analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .pdf, .svg, .png or .eps file. Default: list the figures."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list the figures.",
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--figure", "-f", help="Only the figure of this name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--figure", "-f", help="Only the figure of this name; for .vtk the field to rise by."),
+    ] = None,
     models: Annotated[
         list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
     ] = None,
@@ -315,12 +322,20 @@ def figure(
     ] = None,
     column: Annotated[str, typer.Option(help="Width: single (3.25 in) or double (6.75 in).")] = "single",
 ) -> None:
-    """Draw figures of a store for a paper: vector graphics with embedded fonts."""
+    """Draw figures of a store for a paper: vector graphics with embedded fonts; or surfaces for ParaView."""
     with guarded():
+        console = Console()
+        if output is not None and output.suffix.lower() == ".vtk":
+            from landscape.report.fields import save_fields
+
+            if by is not None:
+                raise InputError("a .vtk file holds the surface of one model: leave --by out.")
+            for path in save_fields(store, analysis, output, height=name or "loss", models=models or ()):
+                _line(console, f"surface: {path}")
+            return
         from landscape.report.paper import figures_of_store, save_figures
 
         specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
-        console = Console()
         if output is None:
             for spec in specs:
                 _line(console, f"{spec.name}: {spec.title}")

@@ -114,7 +114,7 @@ def _flag(name: str, shared: Any) -> str:
 def _parameter(flag: str, field: FieldInfo) -> inspect.Parameter:
     text = f"{field.description} [default: {_shown(field.default)}]"
     dashed = f"--{flag.replace('_', '-')}"
-    if field.annotation is bool:
+    if field.annotation in (bool, bool | None):
         option = typer.Option(f"{dashed}/--no-{dashed[2:]}", help=text)
         kind: Any = Annotated[bool | None, option]
     else:

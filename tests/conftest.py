@@ -29,6 +29,7 @@ settings.load_profile("landscape")
 _load("architectures")
 _load("cases")
 _load("feature_sets")
+_load("vtk_text")
 _toyzoo = _load("toyzoo")
 
 

@@ -236,6 +236,10 @@ class TestAnalysisCommands:
             words = " ".join(result.output.split())
             assert field.description.split()[0] in words
 
+    def test_switches_that_may_be_none_are_switches(self, invoke):
+        """Oracle: the words of the help."""
+        assert "--shuffle / --no-shuffle" in " ".join(invoke("batch_spectra", "--help").output.split())
+
     def test_help_lists_the_choices_of_options_that_may_be_none(self, invoke):
         """Oracle: the declaration of ``align``."""
         assert "--align weights|activations" in " ".join(invoke("connect", "--help").output.split())
@@ -306,6 +310,7 @@ class TestAnalysisCommands:
         [
             (int, "5", "5"),
             (int | None, "none", None),
+            (bool | None, False, False),
             (bool, True, True),
             (str, "5", "5"),
             (tuple[int, int], "51,51", ["51", "51"]),

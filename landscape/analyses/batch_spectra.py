@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._curvature import finite_loss
 from landscape.core.smoothing import gaussian_density
-from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Line, Violin
 from landscape.registry import (
     LOSS_UNIT,
@@ -40,10 +40,11 @@ class BatchSpectraParams(Params):
     fraction: float = Field(
         1.0, gt=0, le=1, description="share of the mini-batches, chosen by the seed; at least two"
     )
-    shuffle: bool = Field(
-        False,
-        description="whether to deal the examples to the mini-batches at random, as in training; else they"
-        " come in the data's order, which must then not be sorted by class",
+    shuffle: bool | None = Field(
+        None,
+        description="whether to deal the examples to the mini-batches at random, as in training; none: yes,"
+        " unless the data's batches differ in form, so that each is cut by itself, in its order; false: the"
+        " data's order, which must then not be sorted by class",
     )
     augment: Literal["none", "shift", "flip", "shift+flip"] = Field(
         "none", description="random change of the images; the input `transform` takes its place"
@@ -59,14 +60,14 @@ class BatchSpectraParams(Params):
     )
     bootstrap: int = Field(1000, ge=2, description="bootstrap resamples over mini-batches")
     seed: int = Field(
-        0, ge=0, description="seed of the choice, the augmentation, the starts and the bootstrap"
+        0, ge=0, description="seed of the order, the choice, the augmentation, the starts, the bootstrap"
     )
 
 
 _INTERVAL = "95 % bootstrap interval over mini-batches of"
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("batch", ("batch",), "index of the mini-batch", "", kind="int"),
         Variable("eigenpair", ("eigenpair",), "rank by falling |λ|", "", kind="int"),
@@ -82,6 +83,7 @@ SCHEMA = Schema(
         ),
         Variable("batch_loss", ("batch",), "loss of the batch, weight-decay term included", LOSS_UNIT),
         Variable("example", ("batch", "member"), "index of each example in the data", "", kind="int"),
+        Variable("shuffled", (), "whether examples were dealt to mini-batches at random", "", kind="bool"),
         Variable("batch_converged", ("batch",), "whether every residual is within tolerance", "", "bool"),
         Variable(
             "batch_complete",
@@ -105,34 +107,30 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> Mapping[str, Any]:
     """Lanczos on the Hessian of each mini-batch; a run that is killed keeps the finished ones."""
-    import torch
-
     from landscape.core.augment import augment_batch
     from landscape.core.curvature import hessian
-    from landscape.core.data import gather, tensors_in
+    from landscape.core.data import tensors_in
     from landscape.core.lanczos import eigenpairs
+    from landscape.core.minibatches import deal
     from landscape.core.provenance import fingerprint
     from landscape.store.partial import Ledger
 
     transform = context.inputs.get("transform")
     how = transform if transform is not None else params.augment
-    chosen, members = _deal(problem.examples, params)
+    rng = np.random.default_rng(params.seed)
+    dealt = deal(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
+    count = max(min(2, len(dealt)), round(params.fraction * len(dealt)))
+    chosen = np.sort(rng.choice(len(dealt), count, replace=False))
 
     def changed(position: int) -> Batch:
-        batch = gather(problem.batches, torch.from_numpy(members[position]))
-        if how == "none":
-            return batch
-        return augment_batch(batch, how, seed=_seed(params.seed, int(chosen[position])))
+        number = int(chosen[position])
+        batch = dealt[number]
+        return batch if how == "none" else augment_batch(batch, how, seed=_seed(params.seed, number))
 
     def solve(position: int) -> Piece:
         number = int(chosen[position])
         part = problem.on([changed(position)])
-        loss = part.loss()
-        if not np.isfinite(loss):
-            raise InputError(
-                f"the loss of mini-batch {number} is {loss}, so it has no curvature: training diverged or"
-                " the data holds NaN or infinite values."
-            )
+        loss = finite_loss(part, f"of mini-batch {number}")
         with hessian(part) as operator:
             found = eigenpairs(
                 operator,
@@ -165,26 +163,13 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
         "batch": chosen,
         "eigenpair": np.arange(data["eigenvalues"].shape[1]),
         "bound": np.array(["low", "high"]),
-        "example": members,
+        "example": dealt.members[chosen],
+        "shuffled": dealt.shuffled,
         **data,
         **_pooled(data["eigenvalues"], params),
         "converged": bool(data["batch_converged"].all()),
         "products": int(data["batch_products"].sum()),
     }
-
-
-def _deal(examples: int, params: BatchSpectraParams) -> tuple[Any, Any]:
-    """Numbers of the chosen mini-batches (b,) and their examples (b, size).
-
-    An incomplete last one is left out, unless it is the only one: its eigenvalues would be noisier.
-    """
-    size = min(params.batch_size, examples)
-    rng = np.random.default_rng(params.seed)
-    order = rng.permutation(examples) if params.shuffle else np.arange(examples)
-    batches = order[: examples // size * size].reshape(-1, size)
-    count = max(min(2, len(batches)), round(params.fraction * len(batches)))
-    chosen = np.sort(rng.choice(len(batches), count, replace=False))
-    return chosen, batches[chosen]
 
 
 def _seed(seed: int, number: int) -> int:
@@ -231,10 +216,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     first = next(iter(datasets.values()))
     options = BatchSpectraParams.model_validate_json(first.attrs["parameters"])
     changed = "" if options.augment == "none" else f", augmented by {options.augment}"
+    orders = {"at random" if ds["shuffled"] else "in the data's order" for ds in datasets.values()}
     about = (
         f"The {first.sizes['eigenpair']} eigenvalues of largest magnitude of the Hessian of each of"
-        f" {first.sizes['batch']} mini-batches of {first.sizes['member']} examples{changed}, weight decay"
-        " included, pooled"
+        f" {first.sizes['batch']} mini-batches of {first.sizes['member']} examples, dealt"
+        f" {' or '.join(sorted(orders))}{changed}, weight decay included, pooled"
     )
     return [
         FigureSpec(
@@ -323,9 +309,10 @@ batch_spectra = Analysis(
         "The eigenvalues of largest magnitude of the Hessian of loss and weight decay of each mini-batch,"
         " pooled, as in 'How do vision transformers work?' (Park & Kim 2022, Figure 1c), who take"
         " mini-batches of 16 from about 10 % of the augmented training data: give such data, or `fraction`"
-        " and `augment`. NEP is the share of negative eigenvalues, APE the mean of the positive ones; both"
-        " with bootstrap intervals over mini-batches. Lanczos with residuals; power iteration does not settle"
-        " where λ ≈ −λ′. With `batchnorm='train'` the problem uses each mini-batch's own statistics."
+        " and `augment`. The examples are dealt to the mini-batches at random, as in training. NEP is the"
+        " share of negative eigenvalues, APE the mean of the positive ones; both with bootstrap intervals"
+        " over mini-batches. Lanczos with residuals; power iteration does not settle where λ ≈ −λ′. With"
+        " `batchnorm='train'` the problem uses each mini-batch's own statistics."
     ),
     scope="checkpoint",
     params=BatchSpectraParams,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names
 from landscape.core.smoothing import count_beyond, gaussian_density, resolving_grid
-from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Line, Stems
 from landscape.registry import (
     LOSS_UNIT,
@@ -100,24 +100,19 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: DensityParams, context: Context) -> Mapping[str, Any]:
     """Stochastic Lanczos quadrature on the operator of the whole data set."""
-    from landscape.core.curvature import ggn, hessian
     from landscape.core.quadrature import spectral_measure
 
-    loss = problem.loss()
-    if not np.isfinite(loss):
-        raise InputError(
-            f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
-            " data holds NaN or infinite values."
+    finite_loss(problem)
+    with matrix(problem, params.operator) as operator:
+        measure = spectral_measure(
+            operator,
+            outliers=params.outliers,
+            probes=params.probes,
+            steps=params.steps,
+            tol=params.tol,
+            seed=params.seed,
+            on_progress=context.progress,
         )
-    measure = spectral_measure(
-        hessian(problem) if params.operator == "hessian" else ggn(problem),
-        outliers=params.outliers,
-        probes=params.probes,
-        steps=params.steps,
-        tol=params.tol,
-        seed=params.seed,
-        on_progress=context.progress,
-    )
     width = measure.kernel_width(params.kernel_width)
     trace, trace_se = measure.mean(measure.nodes)
     negative, negative_se = measure.mean((measure.nodes < -width).astype(np.float64))
@@ -195,7 +190,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     most = max((float(np.max(line.y)) for line in counts), default=1.0)
     first = next(iter(datasets.values()))
     about = (
-        f"{_matrices(datasets)} of the mean loss over {first.attrs.get('examples', '?')} examples, weight"
+        f"{matrix_names(datasets)} of the mean loss over {first.attrs.get('examples', '?')} examples, weight"
         f" decay included; {first.sizes['probe']} probes of {int(first['iterations'])} Lanczos steps."
     )
     return [
@@ -275,12 +270,6 @@ def _counts(label: str, ds: xr.Dataset) -> list[Line]:
 def _band(rows: Any) -> tuple[Any, Any]:
     se = _standard_error(rows)
     return (None, None) if np.isnan(se).any() else (rows.mean(0) - 2 * se, rows.mean(0) + 2 * se)
-
-
-def _matrices(datasets: Mapping[str, xr.Dataset]) -> str:
-    names = {DensityParams.model_validate_json(ds.attrs["parameters"]).operator for ds in datasets.values()}
-    words = {"hessian": "Hessian", "ggn": "generalised Gauss-Newton matrix"}
-    return " or ".join(words[n] for n in sorted(names, reverse=True))
 
 
 def _range(datasets: Mapping[str, xr.Dataset]) -> str:

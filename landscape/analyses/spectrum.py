@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names
 from landscape.analyses._lanczos import resumed_eigenpairs, start_from
 from landscape.analyses._training import along_training
 from landscape.errors import InputError
@@ -56,6 +57,11 @@ class SpectrumParams(Params):
     max_products: int | None = Field(
         None, ge=1, description="most matrix-vector products; none = 500 + 20 k, or 100 k for pyhessian"
     )
+    search: bool = Field(
+        True,
+        description="whether to search for missed copies of eigenvalues, for about 10 more products; without,"
+        " or with pyhessian, which never searches, copies may be missing and `complete` is false",
+    )
     vectors: bool = Field(False, description="whether to keep the eigenvectors")
     seed: int = Field(0, ge=0, description="seed of the starting vectors")
 
@@ -75,7 +81,7 @@ SCHEMA = Schema(
         Variable(
             "complete",
             (),
-            "whether the search for missed eigenvalues ended without a find",
+            "whether no eigenvalue was missed: a search ended without a find, or all were computed",
             "",
             kind="bool",
         ),
@@ -89,15 +95,8 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mapping[str, Any]:
     """Extreme eigenpairs of the operator of the whole data set."""
-    from landscape.core.curvature import ggn, hessian
-
-    loss = problem.loss()
-    if not np.isfinite(loss):
-        raise InputError(
-            f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
-            " data holds NaN or infinite values."
-        )
-    with (hessian if params.operator == "hessian" else ggn)(problem) as operator:
+    loss = finite_loss(problem)
+    with matrix(problem, params.operator) as operator:
         solve = _by_pyhessian if params.engine == "pyhessian" else _by_lanczos
         found = solve(problem, operator, params, context)
     data = {
@@ -129,7 +128,8 @@ def _by_lanczos(
     def report(progress: Progress) -> None:
         # the search for missed pairs takes about as long again as a fifth of the iteration
         done = progress.converged / params.k
-        context.progress(0.9 + 0.1 * done if progress.checking else 0.8 * done)
+        before = 0.8 if params.search else 1.0
+        context.progress(0.9 + 0.1 * done if progress.checking else before * done)
 
     return resumed_eigenpairs(
         operator,
@@ -142,6 +142,7 @@ def _by_lanczos(
         seed=params.seed,
         start=start,
         vectors=params.vectors,
+        search=params.search,
         on_progress=report,
     )
 
@@ -178,7 +179,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         x = ds["eigenpair"].values + 1  # back ends set models apart
         marks.append(Stems(x, values, series(label, ds), error=residuals, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
-    matrices = sorted({_matrix(ds) for ds in datasets.values()})
+    matrices = matrix_names(datasets)
     return [
         FigureSpec(
             "eigenvalues",
@@ -186,12 +187,21 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("rank"),
             Axis("eigenvalue λ", unit),
             tuple(marks),
-            f"Eigenvalues of the {' or '.join(matrices)} of the mean loss over {examples} examples, weight"
+            f"Eigenvalues of the {matrices} of the mean loss over {examples} examples, weight"
             " decay included. Bars: residual norms, which bound the error of each eigenvalue; mostly smaller"
-            " than the markers.",
+            f" than the markers.{_doubt(datasets)}",
         ),
-        *along_training(datasets, _training_figure(datasets, unit, " or ".join(matrices)), "eigenvalues"),
+        *along_training(datasets, _training_figure(datasets, unit, matrices), "eigenvalues"),
     ]
+
+
+def _doubt(datasets: Mapping[str, xr.Dataset]) -> str:
+    """A sentence on results in which eigenvalues may be missing."""
+    open_ones = sum(not bool(ds["complete"]) for ds in datasets.values())
+    if not open_ones:
+        return ""
+    where = "" if open_ones == len(datasets) else f" in {open_ones} of {len(datasets)} results"
+    return f" Copies of eigenvalues may be missing{where}: a search for them was left out or did not end."
 
 
 def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str) -> FigureSpec:
@@ -209,11 +219,6 @@ def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str)
     )
 
 
-def _matrix(ds: xr.Dataset) -> str:
-    name = SpectrumParams.model_validate_json(ds.attrs["parameters"]).operator
-    return "Hessian" if name == "hessian" else "generalised Gauss-Newton matrix"
-
-
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The top eigenvalue and how many of those found are negative."""
     values = ds["eigenvalues"].values
@@ -223,6 +228,12 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("λ < 0", int((values < 0).sum()), "1", f"negative ones among the {len(values)} found"),
         Metric("‖∇L‖", float(ds["gradient_norm"]), unit, "gradient norm at the checkpoint"),
     ]
+
+
+def _cost(params: SpectrumParams) -> Cost:
+    """About 8 + 2 k products, and 10 for the search."""
+    products = 8 + 2 * params.k + (10 if params.search else 0)
+    return Cost(forwards=1.0, gradients=1.0 + 3.5 * min(products, params.max_products or 10**9))
 
 
 spectrum = Analysis(
@@ -243,8 +254,6 @@ spectrum = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(
-        forwards=1.0, gradients=1.0 + 3.5 * min(8 + 2 * params.k, params.max_products or 10**9)
-    ),
+    cost=_cost,
     inputs=("start",),
 )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._curvature import finite_loss
 from landscape.analyses._lanczos import resumed_eigenpairs
 from landscape.analyses._structure_figures import plots
 from landscape.analyses._structure_schema import SCHEMA
-from landscape.errors import InputError
 from landscape.registry import Analysis, Context, Cost, Metric, Params, loss_unit
 
 if TYPE_CHECKING:
@@ -59,12 +59,7 @@ def compute(problem: Problem, params: StructureParams, context: Context) -> Mapp
     from landscape.core.curvature import ggn, hessian
     from landscape.store.partial import Ledger
 
-    loss = problem.loss()
-    if not np.isfinite(loss):
-        raise InputError(
-            f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
-            " data holds NaN or infinite values."
-        )
+    loss = finite_loss(problem)
     facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
     ledger = Ledger(context.partial, facts | {"options": params.model_dump_json()})
     with hessian(problem) as H, ggn(problem) as G:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names
 from landscape.analyses._training import along_training
-from landscape.errors import InputError
 from landscape.figure import Axis, FigureSpec, Points
 from landscape.registry import (
     LOSS_UNIT,
@@ -72,23 +72,17 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: TraceParams, context: Context) -> Mapping[str, Any]:
     """One set of products gives the trace, the layers' traces, the norm and the diagonal."""
-    from landscape.core.curvature import ggn, hessian
     from landscape.core.pyhessian import MOST, pyhessian_trace
     from landscape.core.trace import estimate_trace
 
-    loss = problem.loss()
-    if not np.isfinite(loss):
-        raise InputError(
-            f"the loss at the checkpoint is {loss}, so it has no curvature: training diverged or the"
-            " data holds NaN or infinite values."
-        )
+    finite_loss(problem)
     options: dict[str, Any] = {
         "rel_se": params.rel_se,
         "diagonal": params.diagonal,
         "seed": params.seed,
         "on_progress": context.progress,
     }
-    with (hessian if params.operator == "hessian" else ggn)(problem) as operator:
+    with matrix(problem, params.operator) as operator:
         if params.engine == "pyhessian":
             most = min(params.max_products, MOST)
             found = pyhessian_trace(operator, problem.space.shapes, max_products=most, **options)
@@ -134,7 +128,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         texts = tuple(f"{name} ({n:,})" for name, n in zip(ds["layer"].values, size, strict=True))
         layers.append(Points(_depth(ds.sizes["layer"]), mean, who, error=error, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
-    about = f"{_matrices(datasets)} of the mean loss over {examples} examples, weight decay included"
+    about = f"{matrix_names(datasets)} of the mean loss over {examples} examples, weight decay included"
     return [
         FigureSpec(
             "trace",
@@ -184,12 +178,6 @@ def _smallest(layers: Sequence[Points]) -> float:
     error = np.concatenate([np.asarray(p.error) for p in layers])
     clear = y[(y > error) & (y > 1e-6 * y.max())]
     return float(clear.min()) if clear.size else float(y.max()) or 1.0
-
-
-def _matrices(datasets: Mapping[str, xr.Dataset]) -> str:
-    names = {TraceParams.model_validate_json(ds.attrs["parameters"]).operator for ds in datasets.values()}
-    words = {"hessian": "Hessian", "ggn": "generalised Gauss-Newton matrix"}
-    return " or ".join(words[n] for n in sorted(names, reverse=True))
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:

@@ -167,7 +167,7 @@ def eigenpairs(
             (under the same settings).
         vectors: whether to return eigenvectors.
         search: whether to search for missed pairs. Without, copies may be missed silently, and
-            `complete` is False.
+            `complete` is False unless the matrix is formed.
         on_progress: called after every operator call. What it raises ends the run.
 
     Raises:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
@@ -33,57 +32,14 @@ from landscape.plot.arrange import (
     padded,
     runs,
 )
+from landscape.plot.matplotlib_style import COLUMNS, styled, styled_for_print
 from landscape.plot.palette import PLAIN, Palette, colormap, sample
 from landscape.plot.scales import narrow_log_ticks, number
 from landscape.plot.violins import outline
 
-__all__ = ["COLUMNS", "STYLE", "PaperFigure", "draw", "draw_column"]
+__all__ = ["PaperFigure", "draw", "draw_column"]
 
 Array = NDArray[np.float64]
-
-STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9.0,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "legend.fontsize": 8.0,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "axes.edgecolor": "#59616b",
-    "xtick.color": "#59616b",
-    "ytick.color": "#59616b",
-    "xtick.labelcolor": "#22272e",
-    "ytick.labelcolor": "#22272e",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#d9dde2",
-    "grid.linewidth": 0.5,
-    "lines.linewidth": 1.4,
-    "figure.dpi": 120.0,
-    "savefig.dpi": 200.0,
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
-    "svg.fonttype": "path",
-}
-"""The style of every figure; applied around drawing and saving only."""
-
-COLUMNS = {"single": 3.25, "double": 6.75}
-"""Widths of a column and of a page of two, in inches (ICML, CVPR and IEEE agree within 3 %)."""
-
-_SMALL: dict[str, Any] = {
-    "font.size": 8.0,
-    "axes.labelsize": 8.0,
-    "xtick.labelsize": 7.0,
-    "ytick.labelsize": 7.0,
-    "legend.fontsize": 7.0,
-    "lines.linewidth": 1.1,
-}
-"""What a printed column asks for beyond `STYLE`."""
 
 _WIDTH, _HEIGHT = 5.2, 3.4
 _TALL = 4.6  # a field with many rows
@@ -102,7 +58,7 @@ class PaperFigure(Figure):
 
     def savefig(self, fname: Any, **keywords: Any) -> None:
         """Save as `matplotlib.figure.Figure.savefig` does, in the style it was drawn in."""
-        with _styled():
+        with styled():
             super().savefig(fname, **keywords)
 
     def _repr_png_(self) -> bytes:
@@ -113,7 +69,7 @@ class PaperFigure(Figure):
 
 def draw(spec: FigureSpec, palette: Palette) -> PaperFigure:
     """Draw one figure."""
-    with _styled():
+    with styled():
         return _Drawing(spec, palette).figure()
 
 
@@ -123,10 +79,9 @@ def draw_column(spec: FigureSpec, palette: Palette, column: str) -> PaperFigure:
     Args:
         spec: The figure. Papers set titles in captions: give it without one.
         palette: The look of each model.
-        column: ``single`` or ``double``, see `COLUMNS`.
+        column: ``single`` or ``double``, see `matplotlib_style.COLUMNS`.
     """
-    style: Any = {**STYLE, **_SMALL}
-    with matplotlib.rc_context(style):
+    with styled_for_print():
         return _Drawing(spec, palette, COLUMNS[column]).figure()
 
 
@@ -385,11 +340,6 @@ class _Drawing:
         rows = -(-len(handles) // columns)
         self.canvas.set_size_inches(self.width, self.canvas.get_figheight() + _ROW * rows)
         self.canvas.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
-
-
-def _styled() -> AbstractContextManager[None]:
-    rc: Any = STYLE
-    return matplotlib.rc_context(rc)
 
 
 def _plain(text: str) -> str:

@@ -13,25 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems, Violin
-from landscape.plot.arrange import Arrangement, arrange, color_limits, color_ticks, gaps, has_field, runs
+from landscape.plot.arrange import Arrangement, arrange, gaps, has_field, runs
 from landscape.plot.palette import PLAIN, Palette, colormap, sample
+from landscape.plot.plotly_fields import field, line_bar
 from landscape.plot.plotly_layout import (
     CONFIG,
     EDGE,
-    GAP,
     category,
-    colorscale,
     escape,
     escaped,
     in_template,
     layout,
     legend_key,
-    log10,
     on_axis,
     short_name,
+    trace,
     translucent,
 )
-from landscape.plot.scales import number, round_ticks
+from landscape.plot.scales import number
 from landscape.plot.violins import outline
 
 if TYPE_CHECKING:
@@ -60,10 +59,6 @@ def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
     return _Drawing(spec, palette).figure()
 
 
-def _trace(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"type": kind, **{name: value for name, value in fields.items() if value is not None}}
-
-
 class _Drawing:
     def __init__(self, spec: FigureSpec, palette: Palette) -> None:
         self.spec = gaps(spec)
@@ -75,7 +70,8 @@ class _Drawing:
 
     def figure(self) -> dict[str, Any]:
         if self.arrangement.bar is not None:
-            self.line_bar(self.arrangement.bar)
+            self.traces.append(line_bar(self.spec, self.arrangement.bar))
+            self.bars.append(self.arrangement.bar)
         for i, mark in enumerate(self.spec.marks):
             if isinstance(mark, Line):
                 self.line(i, mark)
@@ -86,7 +82,7 @@ class _Drawing:
             elif isinstance(mark, Bars):
                 self.columns(i, mark)
             elif isinstance(mark, Heatmap):
-                self.heatmap(mark)
+                self.field(mark)
             elif isinstance(mark, Violin):
                 self.violin(i, mark)
             else:
@@ -107,7 +103,7 @@ class _Drawing:
             self.band(mark, color)
         hover, custom = self.hover(mark.series, mark.x, mark.y)
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", mark.x),
                 y=self.at("y", mark.y),
@@ -138,7 +134,7 @@ class _Drawing:
         if not xs:
             return
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", np.concatenate(xs[:-1])),
                 y=self.at("y", np.concatenate(ys[:-1])),
@@ -158,7 +154,7 @@ class _Drawing:
         symbols = [_SYMBOLS.get(s, s) for s in mark.symbols or (style.symbol,)]
         hover, custom = self.hover(mark.series, mark.x, mark.y, texts=mark.texts)
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", mark.x),
                 y=self.at("y", mark.y),
@@ -179,7 +175,7 @@ class _Drawing:
 
     def meaning(self, symbol: str, text: str) -> dict[str, Any]:
         """An entry of the legend that shows a symbol."""
-        return _trace(
+        return trace(
             "scatter",
             x=[None],
             y=[None],
@@ -198,7 +194,7 @@ class _Drawing:
         gap = np.full_like(x, np.nan)
         floor = np.where(np.isfinite(y), self.arrangement.floor, np.nan)
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", np.column_stack([x, x, gap]).ravel()),
                 y=self.at("y", np.column_stack([floor, y, gap]).ravel()),
@@ -212,7 +208,7 @@ class _Drawing:
         )
         hover, custom = self.hover(mark.series, mark.x, y, texts=mark.texts, moved=True)
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", x),
                 y=self.at("y", y),
@@ -238,7 +234,7 @@ class _Drawing:
         right = self.at("x", x + slot.offset + slot.width / 2)
         hover, custom = self.hover(mark.series, x, y, moved=True)
         self.traces.append(
-            _trace(
+            trace(
                 "bar",
                 x=(left + right) / 2,
                 y=self.at("y", y),
@@ -258,7 +254,7 @@ class _Drawing:
         color = self.palette.style(mark.series).color
         common = {"name": short_name(mark.series), "legendgroup": legend_key(mark.series)}
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", np.concatenate([mark.x - shape.half, (mark.x + shape.half)[::-1]])),
                 y=self.at("y", np.concatenate([shape.y, shape.y[::-1]])),
@@ -273,7 +269,7 @@ class _Drawing:
         )
         lower, median, upper = shape.quartiles
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", [mark.x, mark.x]),
                 y=self.at("y", [lower, upper]),
@@ -287,7 +283,7 @@ class _Drawing:
         text = f"quartiles: {number(lower)}, {number(upper)}<br>values: {shape.count}"
         hover, custom = self.hover(mark.series, [mark.x], [median], texts=(text,))
         self.traces.append(
-            _trace(
+            trace(
                 "scatter",
                 x=self.at("x", [mark.x]),
                 y=self.at("y", [median]),
@@ -300,35 +296,10 @@ class _Drawing:
             )
         )
 
-    def heatmap(self, mark: Heatmap) -> None:
-        z = np.asarray(mark.z)
-        color = mark.color
-        low, high = color_limits(color, z)
-        shown = z
-        if color.scale == "log":
-            shown = log10(z)
-            low, high = float(np.log10(low)), float(np.log10(high))
-        common: dict[str, Any] = {
-            "x": self.at("x", mark.x),
-            "y": self.at("y", mark.y),
-            "z": shown,
-            "colorscale": colorscale(colormap(color.kind)),
-            "zmin": low,
-            "zmax": high,
-            "showscale": color not in self.bars,
-            "colorbar": self.colorbar(color),
-            "customdata": z if color.scale == "log" else None,
-            "hovertemplate": self.field_hover(color),
-            "name": short_name(mark.series),
-        }
-        if color not in self.bars:
-            self.bars.append(color)
-        if mark.contours:
-            levels = {"start": low, "end": high, "size": (high - low) / 20, "coloring": "fill"}
-            lines = {"width": 0.5, "color": "rgba(255,255,255,0.45)"}
-            self.traces.append(_trace("contour", contours=levels, line=lines, **common))
-        else:
-            self.traces.append(_trace("heatmap", **common))
+    def field(self, mark: Heatmap) -> None:
+        self.traces.append(field(self.spec, mark, self.bars))
+        if mark.color not in self.bars:
+            self.bars.append(mark.color)
 
     def guide(self, mark: Guide) -> None:
         name = "x" if mark.x is not None else "y"
@@ -357,30 +328,6 @@ class _Drawing:
                     "yanchor": "top" if name == "x" or back else "bottom",
                 },
             }
-        )
-
-    def line_bar(self, color: ColorAxis) -> None:
-        low, high = color.limits or (0.0, 1.0)
-        marker = {
-            "color": [low],
-            "colorscale": colorscale(colormap("line")),
-            "cmin": low,
-            "cmax": high,
-            "showscale": True,
-            "colorbar": self.colorbar(color),
-            "size": 0,
-        }
-        self.bars.append(color)
-        self.traces.append(
-            _trace(
-                "scatter",
-                x=[None],
-                y=[None],
-                mode="markers",
-                marker=marker,
-                showlegend=False,
-                hoverinfo="skip",
-            )
         )
 
     # pieces
@@ -429,31 +376,3 @@ class _Drawing:
             lines.append("%{text}")
         custom = [list(row) for row in zip(*columns, strict=True)] if columns else None
         return "<br>".join(lines) + "<extra></extra>", custom
-
-    def field_hover(self, color: ColorAxis) -> str:
-        value = "%{customdata:.4~g}" if color.scale == "log" else "%{z:.4~g}"
-        rows = [
-            f"{in_template(escape(a.title))}: %{{{n}:.4~g}}"
-            for n, a in (("x", self.spec.x), ("y", self.spec.y))
-        ]
-        return "<br>".join([*rows, f"{in_template(escape(color.title))}: {value}"]) + "<extra></extra>"
-
-    def colorbar(self, color: ColorAxis) -> dict[str, Any]:
-        bar: dict[str, Any] = {
-            "title": {"text": escape(color.title), "side": "right", "font": {"size": 12}},
-            "thickness": 12,
-            "outlinewidth": 0,
-            "tickfont": {"size": 11},
-            "ticksuffix": GAP,
-            "x": 1.02 + 0.16 * len(self.bars),
-        }
-        if color.scale == "log":
-            fields = [np.asarray(m.z) for m in self.spec.marks if isinstance(m, Heatmap) and m.color == color]
-            values, texts = color_ticks(color, color_limits(color, *fields))
-            bar |= {"tickvals": np.log10(values), "ticktext": [t + GAP for t in texts]}
-        elif contoured := [m for m in self.spec.marks if isinstance(m, Heatmap) and m.contours]:
-            # Left to itself, plotly writes the levels of contours, which are seldom round.
-            low, high = color_limits(color, *(np.asarray(m.z) for m in contoured if m.color == color))
-            ticks = round_ticks(low, high, 7)
-            bar |= {"tickvals": ticks, "ticktext": [number(t) + GAP for t in ticks]}
-        return bar

@@ -1,4 +1,4 @@
-"""The plotly back end's page side: axes, legend, texts and colours as plotly wants them."""
+"""The plotly back end's page side: axes, legend, texts, traces and colours as plotly wants them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ __all__ = [
     "log10",
     "on_axis",
     "short_name",
+    "trace",
     "translucent",
 ]
 
@@ -156,6 +157,11 @@ def _log_step(low: float, high: float) -> int | str:
     """Ticks at decades on a long log axis, at 1, 2, 5 on a short one."""
     decades = float(np.log10(high) - np.log10(low))
     return max(1, round(decades / 8)) if decades > 2 else "D2"
+
+
+def trace(kind: str, **fields: Any) -> dict[str, Any]:
+    """A trace as plain data, without the fields that are ``None``."""
+    return {"type": kind, **{name: value for name, value in fields.items() if value is not None}}
 
 
 def on_axis(axis: Axis, values: Any) -> Array:

@@ -39,10 +39,13 @@ def write_vtk(
         scale: Whether to rise by the value or by its logarithm.
 
     Raises:
-        InputError: If there is no such field over x and y.
+        InputError: If there is no field over x and y, or none of this name.
         StoreError: If the file cannot be written.
     """
     fields = {str(n): v.values for n, v in ds.data_vars.items() if v.dims == ("y", "x")}
+    if not fields:
+        analysis = ds.attrs.get("analysis", "this analysis")
+        raise InputError(f"a result of '{analysis}' has no field over x and y; give one of 'surface'.")
     if height not in fields:
         raise InputError(f"the dataset has no field '{height}' over x and y; {suggest(height, fields)}")
     z = fields["loss_filled" if height == "loss" and "loss_filled" in fields else height].astype(np.float64)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from landscape.errors import InputError
-from landscape.store.contents import Contents
+from landscape.errors import InputError, suggest
+from landscape.store.contents import Contents, Section
 
-__all__ = ["only", "wanted"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["only", "results_of", "wanted"]
 
 
 def wanted(name: str, patterns: Sequence[str]) -> bool:
@@ -37,3 +41,24 @@ def only(contents: Contents, patterns: Sequence[str]) -> Contents:
         sections=sections,
         failures=[f for f in contents.failures if wanted(f.model, patterns)],
     )
+
+
+def results_of(
+    contents: Contents, analysis: str, patterns: Sequence[str]
+) -> tuple[Section, dict[str, xr.Dataset]]:
+    """The section of an analysis, by label or name, and its results of models that are like the patterns.
+
+    Raises:
+        InputError: If there is no such section or result.
+    """
+    for section in contents.sections:
+        if analysis in (section.label, section.analysis):
+            break
+    else:
+        hint = suggest(analysis, (s.label for s in contents.sections))
+        raise InputError(f"the store has no analysis '{analysis}'; {hint}")
+    results = {n: ds for n, ds in section.results.items() if wanted(n, patterns)}
+    if not results:
+        chosen = f" of models like {' or '.join(patterns)}" if patterns else ""
+        raise InputError(f"'{section.label}' has no results{chosen} in the store.")
+    return section, results

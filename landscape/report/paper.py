@@ -11,9 +11,9 @@ from landscape.errors import InputError, suggest
 from landscape.figure import FigureSpec
 from landscape.plot.groups import by_group
 from landscape.plot.palette import Palette
-from landscape.report.choice import wanted
+from landscape.report.choice import results_of
 from landscape.report.groupings import groupings
-from landscape.store.contents import Contents, Section, read_contents
+from landscape.store.contents import read_contents
 
 if TYPE_CHECKING:
     from landscape.plot.draw_matplotlib import PaperFigure
@@ -49,11 +49,7 @@ def figures_of_store(
     from landscape.analyses import find
 
     contents = read_contents(store)
-    section = _section(contents, analysis)
-    results = {n: ds for n, ds in section.results.items() if wanted(n, models)}
-    if not results:
-        chosen = f" of models like {' or '.join(models)}" if models else ""
-        raise InputError(f"'{section.label}' has no results{chosen} in '{store}'.")
+    section, results = results_of(contents, analysis, models)
     specs = list(find(section.analysis).plots(results))
     if figure is not None:
         known = [s.name for s in specs]
@@ -66,15 +62,6 @@ def figures_of_store(
     if by not in ways:
         raise InputError(f"the models cannot be grouped by '{by}'; {suggest(by, ways)}")
     return [by_group(s, ways[by].groups, by) for s in specs], ways[by].palette
-
-
-def _section(contents: Contents, name: str) -> Section:
-    for section in contents.sections:
-        if name in (section.label, section.analysis):
-            return section
-    raise InputError(
-        f"the store has no analysis '{name}'; {suggest(name, (s.label for s in contents.sections))}"
-    )
 
 
 def save_figures(
@@ -96,7 +83,8 @@ def save_figures(
         InputError: If the format or the column is unknown.
         StoreError: If a file cannot be written.
     """
-    from landscape.plot.draw_matplotlib import COLUMNS, draw_column
+    from landscape.plot.draw_matplotlib import draw_column
+    from landscape.plot.matplotlib_style import COLUMNS
     from landscape.store.files import replacing
 
     path = Path(path)

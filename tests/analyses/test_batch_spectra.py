@@ -23,7 +23,7 @@ def exact(case, rows, weight_decay=0.0, data=None):
 def test_every_batch_has_the_top_of_its_own_hessian():
     """Independent: the Hessian of each mini-batch by differentiating twice; weight decay shifts all alike."""
     case = CASES["mlp"]
-    ds = landscape.batch_spectra(case.problem(weight_decay=0.05), batch_size=4, k=3)
+    ds = landscape.batch_spectra(case.problem(weight_decay=0.05), batch_size=4, k=3, shuffle=False)
     assert ds["eigenvalues"].dims == ("batch", "eigenpair")
     assert ds["eigenvalues"].shape == (3, 3)  # 13 examples: the last one is left out
     for number, values, residuals in zip(
@@ -95,12 +95,48 @@ def test_a_fraction_is_part_of_the_whole():
 def test_shuffled_batches_are_hessians_of_their_examples():
     """Independent: the exact Hessian of the examples named."""
     case = CASES["mlp"]
-    ds = landscape.batch_spectra(case.problem(), batch_size=5, k=2, shuffle=True)
+    ds = landscape.batch_spectra(case.problem(), batch_size=5, k=2)
     rows = ds["example"].values
+    assert bool(ds["shuffled"])
     assert len(np.unique(rows)) == 10
     assert rows.tolist() != np.sort(rows.ravel()).reshape(rows.shape).tolist()
     for values, mine in zip(ds["eigenvalues"].values, rows, strict=True):
         np.testing.assert_allclose(values, exact(case, mine)[:2], rtol=1e-4)
+
+
+class Mean(nn.Module):
+    """A model of sequences of any length."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return torch.tanh(self.layer(x)).mean(1)
+
+
+def test_batches_that_differ_in_form_keep_their_order_and_the_result_says_so():
+    """Independent: `spectrum` of each mini-batch alone, cut by hand; shuffling on request is refused."""
+    generator = torch.Generator().manual_seed(0)
+    data = [(torch.randn(4, n, 3, generator=generator).double(), torch.tensor([0, 0, 1, 1])) for n in (3, 5)]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Mean().double()
+    problem = landscape.Problem(model, "cross_entropy", data)
+    ds = landscape.batch_spectra(problem, batch_size=2, k=2)
+    assert not bool(ds["shuffled"])
+    assert ds["example"].values.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    parts = [(x[i : i + 2], y[i : i + 2]) for x, y in data for i in (0, 2)]
+    for values, part in zip(ds["eigenvalues"].values, parts, strict=True):
+        alone = landscape.spectrum(landscape.Problem(model, "cross_entropy", part), k=2)
+        np.testing.assert_allclose(values, alone["eigenvalues"], rtol=1e-4)
+    figures = landscape.analyses()["batch_spectra"].plots({"a": ds})
+    assert all("2 examples, dealt in the data's order" in f.caption for f in figures)
+    mixed = {"a": ds, "b": ds.assign(shuffled=True)}
+    caption = landscape.analyses()["batch_spectra"].plots(mixed)[0].caption
+    assert "dealt at random or in the data's order" in caption
+    with pytest.raises(InputError, match="differ in form"):
+        landscape.batch_spectra(problem, batch_size=2, shuffle=True)
 
 
 def test_data_may_come_in_any_batches():
@@ -120,7 +156,7 @@ def test_augmented_batches_are_hessians_of_changed_images():
     def mirror(inputs, generator):
         return inputs.flip(-1)
 
-    ds = landscape.batch_spectra(case.problem(), batch_size=6, k=2, transform=mirror)
+    ds = landscape.batch_spectra(case.problem(), batch_size=6, k=2, shuffle=False, transform=mirror)
     for number, values in enumerate(ds["eigenvalues"].values):
         rows = slice(6 * number, 6 * number + 6)
         np.testing.assert_allclose(values, exact(case, rows, data=(x.flip(-1), y))[:2], rtol=1e-4)
@@ -140,7 +176,7 @@ def test_batch_statistics_are_those_of_the_mini_batch():
         torch.manual_seed(0)
         model = ConvNet().double()
     problem = landscape.Problem(model, "cross_entropy", (x, y), batchnorm="train")
-    ds = landscape.batch_spectra(problem, batch_size=6, k=2)
+    ds = landscape.batch_spectra(problem, batch_size=6, k=2, shuffle=False)
     alone = landscape.Problem(model, "cross_entropy", (x[6:], y[6:]), batchnorm="train")
     np.testing.assert_allclose(ds["eigenvalues"][1], landscape.spectrum(alone, k=2)["eigenvalues"], rtol=1e-4)
 

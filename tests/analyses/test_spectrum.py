@@ -76,6 +76,43 @@ def test_copies_of_multiple_eigenvalues_are_all_found(which):
     np.testing.assert_allclose(ds["eigenvalues"].values, wanted(exact, 7, which), rtol=1e-6)
 
 
+def test_without_the_search_copies_may_be_missing_and_the_result_says_so():
+    """Oracle: H = I₃ ⊗ XᵀX/N in closed form; one Krylov space holds one copy of each eigenvalue."""
+    x, _ = regression(60, 20)
+    problem = Problem(Heads(3).double(), "half_squared_error", (x, torch.zeros(60, 3).double()))
+    exact = np.linalg.eigvalsh(x.numpy().T @ x.numpy() / 60)
+    ds = landscape.spectrum(problem, k=5, tol=1e-6, search=False)
+    np.testing.assert_allclose(ds["eigenvalues"].values, wanted(exact, 5, "LM"), rtol=1e-6)
+    assert bool(ds["converged"])
+    assert not bool(ds["complete"])
+    whole = landscape.spectrum(problem, k=5, tol=1e-6)
+    assert int(ds["products"]) < int(whole["products"])
+    words = "Copies of eigenvalues may be missing"
+    captions = [
+        landscape.spectrum.plots(d)[0].caption for d in ({"a": whole}, {"a": ds, "b": whole}, {"a": ds})
+    ]
+    assert words not in captions[0]
+    assert f"{words} in 1 of 2 results:" in captions[1]
+    assert f"{words}:" in captions[2]
+
+
+def test_a_run_without_the_search_reports_all_its_progress():
+    """Oracle: the end of the iteration is the end of the run."""
+    analysis, seen = landscape.analyses()["spectrum"], []
+    params = analysis.validate({"k": 3, "search": False})
+    analysis.run(CASES["conv_batchnorm"].problem(), params, Context(seen.append))
+    assert seen[-1] == 1.0
+    assert analysis.cost(params).gradients < analysis.cost(analysis.validate({"k": 3})).gradients
+
+
+def test_all_eigenvalues_at_once_are_complete_without_a_search():
+    """Oracle: NumPy on the exact Hessian: none is left that could be missing."""
+    exact = np.linalg.eigvalsh(CASES["mlp"].exact_hessian().numpy())
+    ds = landscape.spectrum(CASES["mlp"].problem(), k=30, which="LA", search=False)
+    np.testing.assert_allclose(ds["eigenvalues"].values, exact[::-1][:30], atol=1e-12)
+    assert bool(ds["complete"])
+
+
 def test_opposite_eigenvalues_of_equal_size():
     """Oracle: closed form ±λ: the Hessian of a·b is [[0, 1], [1, 0]]; power iteration would fail."""
 
@@ -258,6 +295,10 @@ def test_pyhessian_on_request():
     assert (errors <= ds["residuals"].values).all()
     assert ds["eigenvectors"].shape == (problem.size, 3)
     assert not bool(ds["complete"])
+    same = landscape.spectrum(problem, k=3, engine="pyhessian", search=False)  # it never searches
+    np.testing.assert_array_equal(same["eigenvalues"], ds["eigenvalues"])
+    assert not bool(same["complete"])
+    assert "may be missing" in landscape.spectrum.plots({"a": ds})[0].caption
     for options in ({"which": "SA"}, {"start": torch.ones(problem.size)}):
         with pytest.raises(InputError, match="largest magnitude from random vectors"):
             landscape.spectrum(problem, k=2, engine="pyhessian", **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from vtk_text import parse
 
 from landscape.errors import InputError, StoreError
 from landscape.plot.vtk import write_vtk
@@ -18,28 +19,6 @@ def dataset():
     ds = xr.Dataset({n: (("y", "x"), v) for n, v in fields.items()}, {"x": X, "y": Y})
     ds["center_loss"] = 1.0
     return ds.assign_attrs(analysis="surface", model="ünï\ncode")
-
-
-def parse(text):
-    """Dimensions, points and scalar fields of a legacy VTK text file."""
-    lines = text.splitlines()
-    assert lines[0] == "# vtk DataFile Version 3.0"
-    assert len(lines[1]) <= 256
-    assert lines[2:4] == ["ASCII", "DATASET STRUCTURED_GRID"]
-    nx, ny, nz = (int(n) for n in lines[4].split()[1:])
-    count = int(lines[5].split()[1])
-    assert lines[5] == f"POINTS {count} double"
-    assert count == nx * ny * nz
-    points = np.array([[float(v) for v in line.split()] for line in lines[6 : 6 + count]])
-    rest = lines[6 + count :]
-    assert rest.pop(0) == f"POINT_DATA {count}"
-    fields = {}
-    while rest:
-        _, name, kind, one = rest.pop(0).split()
-        assert (kind, one, rest.pop(0)) == ("double", "1", "LOOKUP_TABLE default")
-        fields[name] = np.array([float(v) for v in rest[:count]]).reshape(ny, nx)
-        rest = rest[count:]
-    return points.reshape(ny, nx, 3), fields
 
 
 def test_points_and_fields_survive_bit_for_bit(tmp_path):
@@ -71,6 +50,8 @@ def test_what_cannot_be_written(tmp_path):
     """Oracle: one sentence each."""
     with pytest.raises(InputError, match="no field 'los' over x and y; did you mean 'loss'"):
         write_vtk(dataset(), tmp_path / "s.vtk", height="los")
+    with pytest.raises(InputError, match="a result of 'line' has no field over x and y; give one of 'surf"):
+        write_vtk(xr.Dataset({"loss": ("x", X)}).assign_attrs(analysis="line"), tmp_path / "s.vtk")
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         write_vtk(dataset(), tmp_path / "file" / "s.vtk")
