@@ -116,8 +116,8 @@ class Trained:
         )
 
 
-def options(name: str, summary: str) -> Options:
-    """Read the command line of a study."""
+def options(name: str, summary: str, seeds: int = 3) -> Options:
+    """Read the command line of a study, whose default is so many seeds; a quick run takes three."""
     parser = argparse.ArgumentParser(description=summary)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="a few minutes; for tests, not for findings")
@@ -125,7 +125,7 @@ def options(name: str, summary: str) -> Options:
     parser.add_argument("--out", type=Path, help=f"default: landscape-studies/{name}-SIZE")
     parser.add_argument("--checkpoints", type=Path, help="default: OUT/checkpoints")
     parser.add_argument("--figures", type=Path, help="default: OUT/figures")
-    parser.add_argument("--seeds", type=int, default=3, help="number of training seeds")
+    parser.add_argument("--seeds", type=int, help=f"number of training seeds; default: {seeds}, quick: 3")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--device", help="such as cuda:0")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of CIFAR, for --full")
@@ -137,7 +137,7 @@ def options(name: str, summary: str) -> Options:
         out,
         given.checkpoints or out / "checkpoints",
         given.figures or out / "figures",
-        tuple(range(given.seeds)),
+        tuple(range(given.seeds or (3 if given.quick else seeds))),
         given.jobs,
         given.device,
         given.data,

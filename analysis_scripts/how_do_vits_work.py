@@ -102,7 +102,7 @@ SETTINGS = {
         (160, 100), 80, 2, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
     ),
     "default": Setting(
-        (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 10, 128, many_heads=12, **SMALL
+        (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 20, 128, many_heads=12, **SMALL
     ),
     "full": Setting(
         (50_000, 10_000),
@@ -120,7 +120,7 @@ SETTINGS = {
 
 def main() -> None:
     """Run the study."""
-    study = Study("vits", options("how_do_vits_work", __doc__.splitlines()[0]))
+    study = Study("vits", options("how_do_vits_work", __doc__.splitlines()[0], seeds=5))
     setting = SETTINGS[study.options.size]
     full = study.options.size == "full"
     data = Data.cifar(100, study.options.data) if full else Data.digits(*setting.images)
@@ -243,6 +243,8 @@ def claim_frequency(study: Study, looked: Results, trained: Sequence[Trained]) -
         return of(looked["variance"], trained, group, lambda ds: read.growth_after(ds, after))
 
     unit = "ln high over low"
+    heads = of(looked["attention"], trained, "vit", lambda ds: -ds["gain_high_low"].mean())
+    study.judge(above("attention heads of ViT are low-pass", PAPER, heads, unit=unit, note="mean over heads"))
     branch = of(looked["transfer"], trained, "vit", lambda ds: -read.mean_gain(ds, "attention"))
     study.judge(above("attention branches of ViT are low-pass", PAPER, branch, unit=unit))
     lowered = -np.array(gain("vit", "attention"))

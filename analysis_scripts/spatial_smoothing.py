@@ -93,7 +93,7 @@ SETTINGS = {
 
 def main() -> None:
     """Run the study."""
-    study = Study("smoothing", options("spatial_smoothing", __doc__.splitlines()[0]))
+    study = Study("smoothing", options("spatial_smoothing", __doc__.splitlines()[0], seeds=5))
     setting = SETTINGS[study.options.size]
     full = study.options.size == "full"
     data = Data.cifar(100, study.options.data) if full else Data.digits(*setting.images)
