@@ -232,6 +232,24 @@ class Analysis:
         context = context or Context()
         return self.label(self.compute(subject, params, context), subject, params, context, start)
 
+    def figures(self, results: Mapping[str, xr.Dataset]) -> list[FigureSpec]:
+        """The figures of results, by label.
+
+        Raises:
+            InputError: If they are of another version of the schema and lack what is drawn.
+        """
+        try:
+            return list(self.plots(results))
+        except Exception as error:
+            versions = {int(ds.attrs.get("schema_version", self.schema.version)) for ds in results.values()}
+            other = sorted(versions - {self.schema.version})
+            if not other:
+                raise
+            raise InputError(
+                f"results of '{self.name}' of schema version {other[0]} cannot be drawn by this version of"
+                f" landscape, which writes version {self.schema.version}: run the analysis again."
+            ) from error
+
     def label(
         self, data: Mapping[str, Any], subject: Any, params: Params, context: Context, start: float
     ) -> xr.Dataset:

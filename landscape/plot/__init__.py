@@ -89,7 +89,7 @@ def figures_of(
         raise InputError("there is nothing to plot: the mapping of datasets is empty.")
     if len(names) > 1:
         raise InputError(f"no figure compares results of {' and '.join(names)}; plot them apart.")
-    return list(find(names[0]).plots(datasets))
+    return find(names[0]).figures(datasets)
 
 
 def _specs(results: Any) -> list[FigureSpec]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.errors import LandscapeError
 from landscape.figure import FigureSpec, Heatmap
 from landscape.plot import draw_plotly, draw_relief
 from landscape.plot.groups import by_group, models_of
@@ -86,9 +87,9 @@ def draw_section(
     """
     drawn = Drawn()
     try:
-        specs = list(analysis.plots(results))
+        specs = analysis.figures(results)
     except Exception as error:
-        drawn.problems.append(f"The figures could not be made: {type(error).__name__}: {error}.")
+        drawn.problems.append(f"The figures could not be made: {_reason(error)}")
         return drawn
     if len(results) > MOST_MODELS:
         shared = [s for s in specs if len([m for m in models_of(s) if m in results]) != 1]
@@ -99,9 +100,14 @@ def draw_section(
         try:
             drawn.figures.append(_view(spec, f"{anchor}-{i}", palette, ways))
         except Exception as error:
-            text = f"The figure “{spec.title}” could not be drawn: {type(error).__name__}: {error}."
+            text = f"The figure “{spec.title}” could not be drawn: {_reason(error)}"
             drawn.problems.append(text)
     return drawn
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, as a sentence: our own errors are sentences."""
+    return str(error) if isinstance(error, LandscapeError) else f"{type(error).__name__}: {error}."
 
 
 def _view(spec: FigureSpec, anchor: str, palette: Palette, ways: Sequence[Grouping]) -> FigureView:
@@ -182,7 +188,7 @@ def details(
 
 def _single(analysis: Analysis, name: str, ds: xr.Dataset, palette: Palette) -> list[dict[str, Any]]:
     try:
-        specs = [thin(s) for s in analysis.plots({name: ds})]
+        specs = [thin(s) for s in analysis.figures({name: ds})]
         return [{"title": s.title, **_drawing(s, palette), "csv": csv_of(s)} for s in specs]
     except Exception as error:
-        return [{"title": f"The figures could not be made: {type(error).__name__}: {error}."}]
+        return [{"title": f"The figures could not be made: {_reason(error)}"}]

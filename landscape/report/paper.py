@@ -50,7 +50,7 @@ def figures_of_store(
 
     contents = read_contents(store)
     section, results = results_of(contents, analysis, models)
-    specs = list(find(section.analysis).plots(results))
+    specs = find(section.analysis).figures(results)
     if figure is not None:
         known = [s.name for s in specs]
         specs = [s for s in specs if s.name == figure]
