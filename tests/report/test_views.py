@@ -92,6 +92,7 @@ def test_an_analysis_that_fails_to_draw_leaves_the_rest(contents: Contents) -> N
     broken = Section("broken", "line", {}, {"resnet-s0": xr.Dataset(attrs={"analysis": "line"})})
     page = page_of(replace(contents, sections=[*contents.sections, broken]))
     assert "could not be made: KeyError" in page.sections[-1].problems[0]
+    assert page.sections[0].figures
 
 
 def test_results_of_another_version_of_the_schema_are_told_to_be_run_again(contents: Contents) -> None:
@@ -100,7 +101,6 @@ def test_results_of_another_version_of_the_schema_are_told_to_be_run_again(conte
     page = page_of(replace(contents, sections=[Section("old", "line", {}, {"resnet-s0": old})]))
     assert "results of 'line' of schema version 999 cannot be drawn" in page.sections[0].problems[0]
     assert "run the analysis again" in page.sections[0].problems[0]
-    assert page.sections[0].figures
 
 
 def test_a_store_cannot_have_a_module_imported(contents: Contents, tmp_path, monkeypatch) -> None:
