@@ -49,6 +49,11 @@ class BatchSpectraParams(Params):
     augment: Literal["none", "shift", "flip", "shift+flip"] = Field(
         "none", description="random change of the images; the input `transform` takes its place"
     )
+    margin: int | None = Field(
+        None,
+        ge=1,
+        description="most pixels of a shift, as in training; none = an eighth of the side of the images",
+    )
     tol: float = Field(
         1e-3, gt=0, description="residual at which a pair counts as converged, relative to max |λ|"
     )
@@ -125,7 +130,9 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     def changed(position: int) -> Batch:
         number = int(chosen[position])
         batch = dealt[number]
-        return batch if how == "none" else augment_batch(batch, how, seed=_seed(params.seed, number))
+        return (
+            batch if how == "none" else augment_batch(batch, how, _seed(params.seed, number), params.margin)
+        )
 
     def solve(position: int) -> Piece:
         number = int(chosen[position])
@@ -216,6 +223,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     first = next(iter(datasets.values()))
     options = BatchSpectraParams.model_validate_json(first.attrs["parameters"])
     changed = "" if options.augment == "none" else f", augmented by {options.augment}"
+    changed += f" of up to {options.margin} pixels" if changed and options.margin else ""
     orders = {"at random" if ds["shuffled"] else "in the data's order" for ds in datasets.values()}
     about = (
         f"The {first.sizes['eigenpair']} eigenvalues of largest magnitude of the Hessian of each of"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -20,14 +21,14 @@ Transform = Callable[[Tensor, torch.Generator], Tensor]
 SHIFT = 1 / 8  # of height and width: 4 pixels of 32, as is usual for CIFAR
 
 
-def shift(images: Tensor, generator: torch.Generator) -> Tensor:
+def shift(images: Tensor, generator: torch.Generator, margin: int | None = None) -> Tensor:
     """Move each image of (B, C, H, W) by its own random number of whole pixels, repeating its border.
 
-    Up to an eighth of height and width in each direction, at least one pixel (He et al. 2016 pad 4 pixels
-    of 32).
+    Up to ``margin`` pixels in each direction; by default an eighth of height and width, at least one pixel
+    (He et al. 2016 pad 4 pixels of 32).
     """
     count, channels, height, width = images.shape
-    rows_moved, columns_moved = (max(1, round(SHIFT * side)) for side in (height, width))
+    rows_moved, columns_moved = (margin or max(1, round(SHIFT * side)) for side in (height, width))
     padded = functional.pad(images, (columns_moved, columns_moved, rows_moved, rows_moved), mode="replicate")
     draws = [
         torch.randint(0, 2 * most + 1, (count, 1), generator=generator)
@@ -45,7 +46,7 @@ def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(mirrored.to(images.device), images.flip(-1), images)
 
 
-def augment_batch(batch: Batch, how: Augmentation | Transform, seed: int) -> Batch:
+def augment_batch(batch: Batch, how: Augmentation | Transform, seed: int, margin: int | None = None) -> Batch:
     """A copy of a batch with its images changed at random.
 
     Args:
@@ -53,13 +54,15 @@ def augment_batch(batch: Batch, how: Augmentation | Transform, seed: int) -> Bat
         how: ``shift``, ``flip``, ``shift+flip``, or a function ``(images, generator) -> images`` of the same
             shape; a function is given every input tensor of real numbers, whatever its shape.
         seed: Seed of the changes.
+        margin: Most pixels of a shift, see `shift`.
 
     Raises:
         InputError: If the batch holds nothing to change, or a function returns another shape.
     """
     if isinstance(how, str) and how not in get_args(Augmentation):
         raise InputError(f"there is no augmentation '{how}'; {suggest(how, get_args(Augmentation))}")
-    parts = {"shift": (shift,), "flip": (flip,), "shift+flip": (shift, flip)}
+    moved = partial(shift, margin=margin)
+    parts = {"shift": (moved,), "flip": (flip,), "shift+flip": (moved, flip)}
     transforms = parts[how] if isinstance(how, str) else (how,)
     tensors = [t for _, t in tensors_in(batch.inputs) if t.is_floating_point()]
     if isinstance(how, str):

@@ -32,6 +32,16 @@ def test_shift_moves_every_image_by_whole_pixels_and_repeats_the_border():
     assert set(right.tolist()) == {-1.0, 0.0, 1.0}
 
 
+def test_a_margin_in_pixels_bounds_the_shift():
+    """Independent: pixels name their origin; the moves of 200 images take every value within the margin."""
+    images = shift(numbered(), generator(), margin=3)
+    for moved in (images[:, 0, 8, 0] - 8, images[:, 1, 0, 4] - 4):
+        assert set(moved.tolist()) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0}
+    given = batch(numbered(20))
+    want = shift(given.inputs, generator(5), margin=3)
+    assert torch.equal(augment_batch(given, "shift", 5, 3).inputs, want)
+
+
 def test_flip_mirrors_half_of_the_images():
     """Independent: pixels name their column."""
     images = flip(numbered(), generator())
