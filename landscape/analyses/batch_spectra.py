@@ -130,9 +130,9 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     def changed(position: int) -> Batch:
         number = int(chosen[position])
         batch = dealt[number]
-        return (
-            batch if how == "none" else augment_batch(batch, how, _seed(params.seed, number), params.margin)
-        )
+        if how == "none":
+            return batch
+        return augment_batch(batch, how, _seed(params.seed, number), params.margin)
 
     def solve(position: int) -> Piece:
         number = int(chosen[position])

@@ -62,7 +62,11 @@ def augment_batch(batch: Batch, how: Augmentation | Transform, seed: int, margin
     if isinstance(how, str) and how not in get_args(Augmentation):
         raise InputError(f"there is no augmentation '{how}'; {suggest(how, get_args(Augmentation))}")
     moved = partial(shift, margin=margin)
-    parts = {"shift": (moved,), "flip": (flip,), "shift+flip": (moved, flip)}
+    parts: dict[str, tuple[Transform, ...]] = {
+        "shift": (moved,),
+        "flip": (flip,),
+        "shift+flip": (moved, flip),
+    }
     transforms = parts[how] if isinstance(how, str) else (how,)
     tensors = [t for _, t in tensors_in(batch.inputs) if t.is_floating_point()]
     if isinstance(how, str):
