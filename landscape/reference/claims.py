@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landscape.errors import InputError
 
-__all__ = ["Claim", "Verdict", "above", "contrast", "markdown", "rows"]
+__all__ = ["Claim", "Verdict", "above", "contrast", "jackknife", "markdown", "rows"]
 
 Array = NDArray[np.float64]
 Verdict = Literal["reproduced", "not reproduced", "not at this scale"]
@@ -31,15 +31,17 @@ class Claim:
         claim: What is said, so that the effect is positive if it holds.
         paper: Where it is said.
         effect: Mean effect over seeds.
-        low: Lower end of the 95 % percentile bootstrap interval over seeds.
+        low: Lower end of the 95 % percentile bootstrap interval, over seeds unless the note says otherwise.
         high: Upper end of it.
         t_low: Lower end of the 95 % interval of Student's t (Welch's for two samples).
         t_high: Upper end of it.
         unit: Unit of the effect.
         seeds: Number of seeds behind each sample.
         verdict: ``reproduced`` if both intervals lie above zero; ``not reproduced`` if both lie below;
-            else ``not at this scale``: the runs decide nothing.
+            else ``not at this scale``: the runs decide nothing. Nor do samples without any spread, or with
+            a number missing.
         note: What else a reader must know.
+        samples: The numbers behind the effect, one per seed; of two kinds of model with a bar between.
     """
 
     claim: str
@@ -53,19 +55,37 @@ class Claim:
     seeds: int
     verdict: Verdict
     note: str = ""
+    samples: str = ""
 
 
 def above(
-    claim: str, paper: str, values: ArrayLike, *, bar: float = 0.0, unit: str = "", note: str = ""
+    claim: str,
+    paper: str,
+    values: ArrayLike,
+    *,
+    unit: str = "",
+    note: str = "",
+    bootstrap: tuple[float, float] | None = None,
 ) -> Claim:
-    """The claim that a number, one per seed, lies above ``bar``; the effect is the excess.
+    """The claim that a number, one per seed, lies above zero.
 
     A bootstrap over three seeds can only repeat three numbers, and its interval is too short; that is why
     Student's interval is asked as well.
+
+    Args:
+        claim: What is said.
+        paper: Where it is said.
+        values: One per seed.
+        unit: Their unit.
+        note: What else a reader must know.
+        bootstrap: The bootstrap interval to ask in place of that over seeds, such as one over cells.
+
+    Raises:
+        InputError: If there is no value.
     """
-    sample = _sample(claim, values) - bar
-    means = _resampled_means(sample)
-    return _judge(claim, paper, sample.mean(), means, _spread(sample), sample.size, unit, note)
+    sample = _sample(claim, values)
+    interval = bootstrap or _interval(_resampled_means(sample), sample.size)
+    return _judge(claim, paper, sample.mean(), interval, _spread(sample), (sample,), unit, note)
 
 
 def contrast(
@@ -76,11 +96,31 @@ def contrast(
     means_a, means_b = _resampled_means(a), _resampled_means(b)
     rng = np.random.default_rng(0)
     draws = rng.choice(means_a, RESAMPLES) - rng.choice(means_b, RESAMPLES)
+    interval = _interval(draws, min(a.size, b.size))
     (variance_a, free_a), (variance_b, free_b) = _spread(a), _spread(b)
     variance = variance_a + variance_b
     parts = [v**2 / f for v, f in ((variance_a, free_a), (variance_b, free_b)) if f > 0]
     free = variance**2 / sum(parts) if len(parts) == 2 and sum(parts) > 0 else 0.0
-    return _judge(claim, paper, a.mean() - b.mean(), draws, (variance, free), min(a.size, b.size), unit, note)
+    return _judge(claim, paper, a.mean() - b.mean(), interval, (variance, free), (a, b), unit, note)
+
+
+def jackknife(whole: float, without: ArrayLike) -> Array:
+    """One number per seed for a statistic of all seeds together, whose numbers share models.
+
+    Args:
+        whole: The statistic of all n seeds.
+        without: The same without each of them, shape (n,).
+
+    Returns:
+        whole + (n - 1)(mean - without), shape (n,): their mean is ``whole``, the standard error of their mean
+        that of the jackknife. For a mean over seeds they are the numbers of the seeds.
+
+    Reference:
+        Tukey (1958), Bias and confidence in not-quite large samples; Efron & Stein (1981), The jackknife
+        estimate of variance.
+    """
+    others = np.asarray(without, dtype=np.float64)
+    return np.asarray(whole + (others.size - 1) * (others.mean() - others))
 
 
 def markdown(claims: Sequence[Claim]) -> str:
@@ -127,26 +167,40 @@ def _spread(sample: Array) -> tuple[float, float]:
     return (float(sample.var(ddof=1) / n), n - 1.0) if n > 1 else (math.nan, 0.0)
 
 
+def _interval(draws: Array, seeds: int) -> tuple[float, float]:
+    """Percentile interval of resampled effects; NaN for a single seed."""
+    tail = (1 - LEVEL) / 2
+    if seeds < 2:
+        return math.nan, math.nan
+    return float(np.quantile(draws, tail)), float(np.quantile(draws, 1 - tail))
+
+
 def _judge(
     claim: str,
     paper: str,
     effect: float,
-    draws: Array,
+    interval: tuple[float, float],
     spread: tuple[float, float],
-    seeds: int,
+    samples: Sequence[Array],
     unit: str,
     note: str,
 ) -> Claim:
     from scipy.stats import t as student
 
-    tail = (1 - LEVEL) / 2
-    low, high = (float(np.quantile(draws, q)) for q in (tail, 1 - tail)) if seeds > 1 else (math.nan,) * 2
+    low, high = interval
     variance, free = spread
-    reach = float(student.ppf(1 - tail, free)) * math.sqrt(variance) if free > 0 else math.nan
+    known = free > 0 and variance > 0
+    reach = float(student.ppf((1 + LEVEL) / 2, free)) * math.sqrt(variance) if known else math.nan
     t_low, t_high = effect - reach, effect + reach
     verdict: Verdict = "not at this scale"
     if low > 0 and t_low > 0:
         verdict = "reproduced"
     elif high < 0 and t_high < 0:
         verdict = "not reproduced"
-    return Claim(claim, paper, float(effect), low, high, t_low, t_high, unit, seeds, verdict, note)
+    missing = sum(int(np.isnan(s).sum()) for s in samples)
+    if missing:
+        said = f"{missing} of {sum(s.size for s in samples)} numbers could not be measured"
+        note = f"{note}; {said}" if note else said
+    numbers = " | ".join(", ".join(f"{v:.6g}" for v in s) for s in samples)
+    seeds = min(s.size for s in samples)
+    return Claim(claim, paper, float(effect), low, high, t_low, t_high, unit, seeds, verdict, note, numbers)
