@@ -1,4 +1,4 @@
-"""Deep ensembles of the seeds of a study: scores against the number of networks averaged."""
+"""Deep ensembles of the seeds of a study: scores of averaged predictions of any of them."""
 
 from __future__ import annotations
 
@@ -7,68 +7,74 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import torch
 from _study import Trained, load
 from numpy.typing import NDArray
 
-import landscape
+from landscape.core.calibration import Predictions
 from landscape.figure import Axis, FigureSpec, Line, Points, Series
+from landscape.reference.claims import jackknife
 from landscape.reference.files import load_weights
-from landscape.reference.uncertainty import DeepEnsemble
 from landscape.zoo.spec import Builder
 
-__all__ = ["figure", "jackknife", "scores"]
+__all__ = ["Ensemble", "figure"]
 
 Array = NDArray[np.float64]
 
+AT_ONCE = 500  # examples
 
-def scores(models: Sequence[Trained], data: Builder) -> dict[int, Array]:
-    """Negative log-likelihood of the mean prediction of every subset of networks, by the subset's size.
+
+class Ensemble:
+    """The predictions of trainings of one kind of model, one per seed, without dropout.
 
     Args:
-        models: Trainings of one kind of model.
-        data: The examples; dropout is off.
-
-    Returns:
-        By size m = 1...M, one NLL in nats for each subset of m networks, in the order of
-        `itertools.combinations`.
+        models: The trainings.
+        data: The examples.
+        device: Where to predict; None for the CPU.
     """
-    members = []
-    for model in models:
-        network = model.recipe.build(model.seed).eval()
-        load_weights(network, model.path)
-        members.append(network)
-    examples = load(data)
 
-    def nll(chosen: Sequence[Any]) -> float:
-        problem = landscape.Problem(DeepEnsemble(chosen), "cross_entropy", examples)
-        return float(landscape.calibration(problem, bootstrap=2)["nll"])
+    def __init__(self, models: Sequence[Trained], data: Builder, device: str | None = None) -> None:
+        inputs, labels = load(data)
+        self.labels = labels.numpy()
+        self.log_p = np.stack([_log_probabilities(m, inputs, device or "cpu") for m in models])
+        self.members = range(len(models))
 
-    sizes = range(1, len(members) + 1)
-    return {m: np.array([nll(chosen) for chosen in combinations(members, m)]) for m in sizes}
+    def nll(self, members: Sequence[int]) -> float:
+        """Mean negative log-likelihood of the mean prediction, nats/example."""
+        return float(self._mean(members).nll.mean())
 
+    def gain(self, members: Sequence[int]) -> float:
+        """Accuracy of the mean prediction less the mean accuracy of the members."""
+        alone = np.mean([self._mean([m]).correct.mean() for m in members])
+        return float(self._mean(members).correct.mean() - alone)
 
-def jackknife(values: Array) -> Array:
-    """One number per network from those of all subsets that leave one network out.
+    def by_seed(self, score: Any) -> Array:
+        """A score of the whole ensemble as one number per seed, by leaving each seed out."""
+        without = [score([m for m in self.members if m != left]) for left in self.members]
+        return jackknife(score(list(self.members)), without)
 
-    Such subsets share networks, so their numbers spread less than independent ones would. The pseudo-values
-    n̄ + (M-1)(n̄ - n_i) have the same mean, and the standard error of their mean is the jackknife's.
-
-    Reference:
-        Tukey (1958); Efron & Stein (1981), The jackknife estimate of variance.
-    """
-    mean = values.mean()
-    return np.asarray(mean + (len(values) - 1) * (mean - values))
+    def _mean(self, members: Sequence[int]) -> Predictions:
+        return Predictions.of_logits(np.logaddexp.reduce(self.log_p[list(members)]), self.labels)
 
 
-def figure(by_kind: Mapping[str, Mapping[int, Array]]) -> FigureSpec:
+@torch.no_grad()
+def _log_probabilities(model: Trained, inputs: torch.Tensor, device: str) -> Array:
+    network = model.recipe.build(model.seed).eval()
+    load_weights(network, model.path)
+    network.to(device)
+    parts = [network(x.to(device)).double().log_softmax(-1).cpu() for x in torch.split(inputs, AT_ONCE)]
+    return np.asarray(torch.cat(parts).numpy())
+
+
+def figure(by_kind: Mapping[str, Ensemble]) -> FigureSpec:
     """Mean over subsets, and every subset, against the number of networks."""
     marks: list[Any] = []
-    for kind, found in by_kind.items():
-        sizes = np.array(list(found))
+    for kind, ensemble in by_kind.items():
+        sizes = np.arange(1, len(ensemble.members) + 1)
+        found = [[ensemble.nll(s) for s in combinations(ensemble.members, int(size))] for size in sizes]
         who = Series(kind)
-        marks.append(Line(sizes, [values.mean() for values in found.values()], who, markers=True))
-        x = np.concatenate([np.full(values.size, size) for size, values in found.items()])
-        marks.append(Points(x, np.concatenate(list(found.values())), who))
+        marks.append(Line(sizes, [np.mean(values) for values in found], who, markers=True))
+        marks.append(Points(np.repeat(sizes, [len(f) for f in found]), np.concatenate(found), who))
     return FigureSpec(
         "ensemble_nll",
         "Negative log-likelihood of deep ensembles",

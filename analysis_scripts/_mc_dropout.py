@@ -27,7 +27,7 @@ class McDropoutParams(Params):
     """Options of ``mc_dropout``."""
 
     counts: tuple[int, ...] = Field((1, 2, 5, 10, 20, 50), description="numbers of samples")
-    features: str = Field("pool", description="module whose output's spread over masks is measured")
+    features: str = Field("stages", description="module whose output's spread over masks is measured")
     seed: int = Field(0, ge=0, description="seed of the masks")
 
 
@@ -53,7 +53,8 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
         for batch in problem.batches:
             x, y = batch.raw
             with _Watched(problem.module, params.features) as seen:
-                drawn.append(mc_samples(problem.module, x, most, params.seed, batch=len(x)))
+                seed = int(np.random.SeedSequence((params.seed, len(drawn))).generate_state(1)[0])
+                drawn.append(mc_samples(problem.module, x, most, seed, batch=len(x)))
             features = torch.stack(seen).double().flatten(2)
             spread.append([features.var(0).sum().item(), features.square().mean(0).sum().item()])
             with torch.no_grad():

@@ -7,7 +7,26 @@ from itertools import pairwise
 import numpy as np
 import xarray as xr
 
-__all__ = ["end_of_stage", "growth_after", "likeness", "mean_after", "mean_gain", "middle"]
+__all__ = [
+    "end_of_stage",
+    "growth_after",
+    "high_frequency_harm",
+    "likeness",
+    "log_mean_positive",
+    "mean_after",
+    "mean_gain",
+    "middle",
+]
+
+
+def log_mean_positive(ds: xr.Dataset) -> float:
+    """Logarithm of the mean of the positive eigenvalues of mini-batch Hessians."""
+    return float(np.log(ds["mean_positive"]))
+
+
+def high_frequency_harm(ds: xr.Dataset) -> float:
+    """Accuracy lost to noise in the three highest bands, 0.7 to 0.9 π, in percentage points."""
+    return float(-100 * ds["accuracy_change"].values[-3:].mean())
 
 
 def _sums(ds: xr.Dataset) -> list[tuple[int, str]]:

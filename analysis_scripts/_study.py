@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +12,14 @@ import numpy as np
 import torch
 import xarray as xr
 from _forest import forest
+from _options import Options
 from rich.console import Console
 
 import landscape
 from landscape.console import Meter
 from landscape.figure import FigureSpec
 from landscape.plot.groups import by_group
+from landscape.reference import augment
 from landscape.reference import claims as verdicts
 from landscape.reference.parallel import run_all
 from landscape.reference.train import TrainResult, train
@@ -28,7 +29,18 @@ from landscape.zoo.builders import resolve
 from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec
 from landscape.zoo.task import Done, Event, Failed, Found, Planned
 
-__all__ = ["Data", "Options", "Study", "Trained", "by_seed", "load", "mixed", "of_kinds", "options"]
+__all__ = [
+    "Data",
+    "Study",
+    "Trained",
+    "augmented",
+    "by_seed",
+    "load",
+    "measured",
+    "mixed",
+    "of_kinds",
+    "size",
+]
 
 HERE = Path(__file__).parent  # builders of the studies are imported from here
 DIGITS = "landscape.reference.data:digits"
@@ -49,7 +61,7 @@ class Data:
     @classmethod
     def digits(cls, count: int, test: int, size: int = 28, label_noise: float = 0.0) -> Data:
         """Real digits that an installed package ships."""
-        noise = {"label_noise": label_noise} if label_noise else {}
+        noise = _noise(label_noise)
         return cls(
             Builder(DIGITS, {"split": "train", "count": count, "size": size, **noise}),
             Builder(DIGITS, {"split": "test", "count": test, "size": size}),
@@ -59,36 +71,10 @@ class Data:
     def cifar(cls, classes: int, root: Path, label_noise: float = 0.0) -> Data:
         """CIFAR-10 or CIFAR-100 in a folder of the user's."""
         name = f"landscape.reference.datasets:cifar{classes}"
-        noise = {"label_noise": label_noise} if label_noise else {}
         return cls(
-            Builder(name, {"root": str(root), "split": "train", **noise}),
+            Builder(name, {"root": str(root), "split": "train", **_noise(label_noise)}),
             Builder(name, {"root": str(root), "split": "test"}),
         )
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says.
-
-    Attributes:
-        size: ``quick``, ``default`` or ``full``.
-        out: Folder of results; a run that was stopped goes on from there.
-        checkpoints: Folder of the trained weights; those that fit are used, the others are trained.
-        figures: Folder of the pictures.
-        seeds: Training seeds.
-        jobs: Processes.
-        device: Where to train and analyse; None for the CPU.
-        data: Folder of CIFAR, for ``full``.
-    """
-
-    size: str
-    out: Path
-    checkpoints: Path
-    figures: Path
-    seeds: tuple[int, ...]
-    jobs: int
-    device: str | None
-    data: Path
 
 
 @dataclass(frozen=True)
@@ -116,34 +102,6 @@ class Trained:
         )
 
 
-def options(name: str, summary: str, seeds: int = 3) -> Options:
-    """Read the command line of a study, whose default is so many seeds; a quick run takes three."""
-    parser = argparse.ArgumentParser(description=summary)
-    sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--quick", action="store_true", help="a few minutes; for tests, not for findings")
-    sizes.add_argument("--full", action="store_true", help="the paper's setting on CIFAR; needs a GPU")
-    parser.add_argument("--out", type=Path, help=f"default: landscape-studies/{name}-SIZE")
-    parser.add_argument("--checkpoints", type=Path, help="default: OUT/checkpoints")
-    parser.add_argument("--figures", type=Path, help="default: OUT/figures")
-    parser.add_argument("--seeds", type=int, help=f"number of training seeds; default: {seeds}, quick: 3")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--device", help="such as cuda:0")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of CIFAR, for --full")
-    given = parser.parse_args()
-    size = "quick" if given.quick else "full" if given.full else "default"
-    out = given.out or Path("landscape-studies") / f"{name}-{size}"
-    return Options(
-        size,
-        out,
-        given.checkpoints or out / "checkpoints",
-        given.figures or out / "figures",
-        tuple(range(given.seeds or (3 if given.quick else seeds))),
-        given.jobs,
-        given.device,
-        given.data,
-    )
-
-
 @dataclass
 class Study:
     """One run of a study.
@@ -153,6 +111,7 @@ class Study:
         options: What the command line says.
         claims: Verdicts so far.
         failures: Sentences of analyses that failed.
+        captions: What the pictures show, by file name.
     """
 
     name: str
@@ -161,6 +120,7 @@ class Study:
     failures: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
     console: Console = field(default_factory=Console)
+    captions: dict[str, str] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         """Tell the user what goes on."""
@@ -229,8 +189,7 @@ class Study:
     ) -> None:
         """Draw figures of results on shared axes: all, or those of these names.
 
-        Seeds of one kind of these models are drawn together: medians, with bands from the lowest to the
-        highest.
+        Seeds of one kind of these models are drawn together, see `landscape.plot.groups.by_group`.
         """
         self.options.figures.mkdir(parents=True, exist_ok=True)
         kinds = {m.name: m.recipe.group for m in models}
@@ -240,6 +199,7 @@ class Study:
                 label = f"{tag}_{spec.name}" if tag else spec.name
                 path = self.options.figures / f"{self.name}_{label}.png"
                 landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
+                self.captions[path.name] = f"{spec.title}. {spec.caption}"
 
     def judge(self, claim: verdicts.Claim) -> None:
         """Take down a verdict; a quick run decides nothing."""
@@ -249,7 +209,10 @@ class Study:
         self.say(f"{claim.verdict}: {claim.claim} ({claim.effect:+.3g})")
 
     def finish(self) -> None:
-        """Write ``OUT/claims.h5`` and ``OUT/claims.md``."""
+        """Write ``OUT/claims.h5`` and ``OUT/claims.md``, and the captions of the pictures beside them.
+
+        Pictures of an earlier run that this one lacks are removed.
+        """
         columns = verdicts.rows(self.claims)
         table = xr.Dataset({name: ("claim_number", column) for name, column in columns.items()})
         table.attrs |= {"study": self.name, "size": self.options.size, "seeds": len(self.options.seeds)}
@@ -259,6 +222,11 @@ class Study:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")
         self.draw(forest(self.claims, f"What holds: {self.options.size} run"))
+        for path in self.options.figures.glob(f"{self.name}_*.png"):
+            if path.name not in self.captions:
+                path.unlink()
+        lines = [f"- `{name}`: {caption}\n" for name, caption in self.captions.items()]
+        (self.options.figures / f"{self.name}_captions.md").write_text("".join(lines), "utf-8")
         self.say(f"wrote {self.options.out / 'claims.md'}\n\n{text}")
 
 
@@ -289,6 +257,33 @@ def by_seed(models: Sequence[Trained], group: str, number: Callable[[Trained], f
     return [number(m) for m in chosen]
 
 
+def measured(
+    results: Mapping[str, xr.Dataset], models: Sequence[Trained], group: str, number: Callable[..., Any]
+) -> list[float]:
+    """A number of the result of every model of a group, by seed; NaN where the analysis failed."""
+
+    def value(model: Trained) -> float:
+        ds = results.get(model.name)
+        return float("nan") if ds is None else float(number(ds))
+
+    return by_seed(models, group, value)
+
+
+def size(models: Sequence[Trained], group: str) -> str:
+    """Parameters and epochs of a kind of model, for notes on what is compared."""
+    model = next(m for m in models if m.recipe.group == group)
+    count = sum(p.numel() for p in model.recipe.build(model.seed).parameters())
+    loss = np.mean(by_seed(models, group, lambda m: m.result.train_loss))
+    return f"{group}: {count / 1000:.3g}k parameters, {model.result.epochs} epochs, training loss {loss:.2g}"
+
+
+def augmented(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of ``batch_spectra`` that change images as the training did, RandAugment and mixing apart."""
+    if training["augment"] == "shift":
+        return {"augment": "shift", "margin": augment.SHIFT}
+    return {"augment": "shift+flip", "margin": augment.CROP}
+
+
 def of_kinds(
     results: Mapping[str, xr.Dataset], models: Sequence[Trained], *kinds: str
 ) -> dict[str, xr.Dataset]:
@@ -311,6 +306,10 @@ def mixed(reference: str, kwargs: Mapping[str, Any], alpha: float = 16.0, seed: 
     rng = np.random.default_rng(seed)
     share = torch.from_numpy(rng.beta(alpha, alpha, len(x))).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
     return share * x + (1 - share) * x[torch.from_numpy(rng.permutation(len(x)))], y
+
+
+def _noise(share: float) -> dict[str, float]:
+    return {"label_noise": share} if share else {}
 
 
 def _train(

@@ -16,7 +16,8 @@ from typing import Any
 import _readings as read
 import numpy as np
 import xarray as xr
-from _study import Data, Study, Trained, by_seed, of_kinds, options
+from _options import options, run
+from _study import Data, Study, Trained, augmented, by_seed, measured, of_kinds, size
 
 from landscape.reference import models
 from landscape.reference.claims import above, contrast
@@ -24,6 +25,8 @@ from landscape.reference.zoo import Recipe
 from landscape.zoo.spec import SectionSpec
 
 PAPER = "Park & Kim 2022 (ViT)"
+
+BLOCKS = ("stages.?.?", "blocks.?", "blocks.??")  # outputs of whole blocks
 
 Results = Mapping[str, Mapping[str, xr.Dataset]]
 
@@ -174,7 +177,7 @@ def few_examples(everything: Sequence[Recipe], s: Setting) -> Recipe:
 
 def curvature(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -> dict[str, xr.Dataset]:
     """Spectra of mini-batch Hessians on augmented training data, by model."""
-    section = SectionSpec("batch_spectra", "batch_spectra", {"augment": "shift"}, examples=16 * s.batches)
+    section = SectionSpec("batch_spectra", "batch_spectra", augmented(s.training), examples=16 * s.batches)
     label = "curvature-few" if trained[0].recipe.group == "vit-few" else "curvature"
     return dict(study.analyse(label, trained, data.train, [section])["batch_spectra"])
 
@@ -189,21 +192,11 @@ def features(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -
         SectionSpec("variance", "feature_variance", {"kinds": units, "images": n}, examples=n),
         SectionSpec("lesion", "lesion", {"replacements": ("remove",)}, examples=2 * n),
         SectionSpec("noise", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=2 * n),
-        SectionSpec("cka", "cka", {"most_layers": 24}, ("resnet-*", "vit-s*"), n),
+        SectionSpec("cka", "cka", {"layers": BLOCKS}, ("resnet-*", "vit-gap-*"), n),
         SectionSpec("calibration", "calibration", {}),
         SectionSpec("attention", "attention_response", {"images": n}, ("vit*", "alternet-*"), n),
     ]
     return study.analyse("features", trained, data.test, sections)
-
-
-def of(results: Mapping[str, xr.Dataset], trained: Sequence[Trained], group: str, number: Any) -> list[float]:
-    """A number of the result of every model of a group; NaN where the analysis failed."""
-
-    def value(model: Trained) -> float:
-        ds = results.get(model.name)
-        return float("nan") if ds is None else float(number(ds))
-
-    return by_seed(trained, group, value)
 
 
 def claim_curvature(
@@ -213,64 +206,89 @@ def claim_curvature(
     everything = [*trained, *few]
 
     def nep(group: str) -> list[float]:
-        return of(curved, everything, group, lambda ds: ds["negative_proportion"])
+        return measured(curved, everything, group, lambda ds: ds["negative_proportion"])
 
     def ape(group: str) -> list[float]:
-        return of(curved, everything, group, lambda ds: np.log(ds["mean_positive"]))
+        return measured(curved, everything, group, read.log_mean_positive)
+
+    def sizes(*groups: str) -> str:
+        return "; ".join(size(everything, group) for group in groups)
 
     for text, larger, smaller in (
         ("ViT has more negative Hessian eigenvalues than ResNet", "vit", "resnet"),
         ("ViT on less data has more negative eigenvalues", "vit-few", "vit"),
         ("average pooling lowers ViT's share of negative eigenvalues", "vit", "vit-gap"),
         ("more heads lower ViT's share of negative eigenvalues", "vit", "vit-heads"),
-        ("windows lower a transformer's share of negative eigenvalues", "vit", "windowed"),
+        (
+            "windows and two stages, patch 2, lower the share of negative eigenvalues of ViT with pooling",
+            "vit-gap",
+            "windowed",
+        ),
     ):
-        study.judge(contrast(text, PAPER, nep(larger), nep(smaller), unit="of eigenvalues"))
+        note = sizes(larger, smaller)
+        study.judge(contrast(text, PAPER, nep(larger), nep(smaller), unit="of eigenvalues", note=note))
     for text, larger, smaller in (
         ("ResNet has larger positive eigenvalues than ViT", "resnet", "vit"),
         ("more heads lower ViT's positive eigenvalues", "vit", "vit-heads"),
     ):
-        study.judge(contrast(text, PAPER, ape(larger), ape(smaller), unit="ln of the mean"))
+        note = sizes(larger, smaller)
+        study.judge(contrast(text, PAPER, ape(larger), ape(smaller), unit="ln of the mean", note=note))
 
 
 def claim_frequency(study: Study, looked: Results, trained: Sequence[Trained]) -> None:
-    """Low-pass attention, high-pass convolutions and MLPs, variance, and noise of one frequency band."""
+    """Low-pass attention, high-pass convolutions and MLPs, variance, and noise of one frequency band.
+
+    Of the transformers, the one with average pooling: with a class token, the patches of the last block reach
+    no output.
+    """
 
     def gain(group: str, after: str) -> list[float]:
-        return of(looked["transfer"], trained, group, lambda ds: read.mean_after(ds, "gain_high_low", after))
+        return measured(
+            looked["transfer"], trained, group, lambda ds: read.mean_after(ds, "gain_high_low", after)
+        )
 
     def growth(group: str, after: str) -> list[float]:
-        return of(looked["variance"], trained, group, lambda ds: read.growth_after(ds, after))
+        return measured(looked["variance"], trained, group, lambda ds: read.growth_after(ds, after))
 
     unit = "ln high over low"
-    heads = of(looked["attention"], trained, "vit", lambda ds: -ds["gain_high_low"].mean())
+    heads = measured(looked["attention"], trained, "vit-gap", lambda ds: -ds["gain_high_low"].mean())
     study.judge(above("attention heads of ViT are low-pass", PAPER, heads, unit=unit, note="mean over heads"))
-    branch = of(looked["transfer"], trained, "vit", lambda ds: -read.mean_gain(ds, "attention"))
+    branch = measured(looked["transfer"], trained, "vit-gap", lambda ds: -read.mean_gain(ds, "attention"))
     study.judge(above("attention branches of ViT are low-pass", PAPER, branch, unit=unit))
-    lowered = -np.array(gain("vit", "attention"))
+    lowered = -np.array(gain("vit-gap", "attention"))
     study.judge(above("adding attention lowers high frequencies in ViT", PAPER, lowered, unit=unit))
-    study.judge(above("adding MLPs raises high frequencies in ViT", PAPER, gain("vit", "mlp"), unit=unit))
+    study.judge(above("adding MLPs raises high frequencies in ViT", PAPER, gain("vit-gap", "mlp"), unit=unit))
     study.judge(
         above(
             "adding convolutions raises high frequencies in ResNet",
             PAPER,
             gain("resnet", "convolution"),
             unit=unit,
+            note="blocks that keep the shape",
         )
     )
     unit = "ln of variance"
-    shrunk = -np.array(growth("vit", "attention"))
+    shrunk = -np.array(growth("vit-gap", "attention"))
     study.judge(
-        above("adding attention lowers the variance of feature maps in ViT", PAPER, shrunk, unit=unit)
+        above(
+            "adding attention lowers the variance of feature maps in ViT",
+            PAPER,
+            shrunk,
+            unit=unit,
+            note="from the second block on",
+        )
     )
     study.judge(
         above(
-            "adding MLPs raises the variance of feature maps in ViT", PAPER, growth("vit", "mlp"), unit=unit
+            "adding MLPs raises the variance of feature maps in ViT",
+            PAPER,
+            growth("vit-gap", "mlp"),
+            unit=unit,
         )
     )
 
     def harm(group: str) -> list[float]:
-        return of(looked["noise"], trained, group, lambda ds: -100 * ds["accuracy_change"].values[-3:].mean())
+        return measured(looked["noise"], trained, group, read.high_frequency_harm)
 
     study.judge(
         contrast(
@@ -286,17 +304,18 @@ def claim_frequency(study: Study, looked: Results, trained: Sequence[Trained]) -
 
 def claim_positions(study: Study, looked: Results, trained: Sequence[Trained]) -> None:
     """Attention at the ends of stages, and likeness of layers."""
-    ends = of(looked["lesion"], trained, "windowed", read.end_of_stage)
+    ends = measured(looked["lesion"], trained, "windowed", read.end_of_stage)
     study.judge(
         above(
             "attention at the end of a stage matters more than at its beginning (windowed transformer)",
             PAPER,
             ends,
             unit="nats of loss when removed",
+            note="the last of two; it is also the one with shifted windows",
         )
     )
 
-    middle = of(looked["lesion"], trained, "vit", read.middle)
+    middle = measured(looked["lesion"], trained, "vit", read.middle)
     study.judge(
         above(
             "attention in the middle of ViT matters more than at its ends",
@@ -308,18 +327,16 @@ def claim_positions(study: Study, looked: Results, trained: Sequence[Trained]) -
     )
 
     def alike(group: str) -> list[float]:
-        ds = looked["cka"].get(group)
-        names = by_seed(trained, group, lambda m: m.seed)
-        return [read.likeness(ds, f"{group}-s{int(seed)}") for seed in names]
+        return by_seed(trained, group, lambda m: read.likeness(looked["cka"].get(group), m.name))
 
     study.judge(
         contrast(
             "layers of ViT are more alike than those of ResNet, which has blocks",
             PAPER,
-            alike("vit"),
+            alike("vit-gap"),
             alike("resnet"),
             unit="CKA",
-            note="mean over pairs of layers",
+            note="mean over pairs of outputs of blocks",
         )
     )
 
@@ -339,19 +356,18 @@ def claim_alternet(study: Study, curved: Mapping[str, xr.Dataset], trained: Sequ
                 accuracy("alternet"),
                 accuracy(parent),
                 unit=unit,
+                note=f"{size(trained, 'alternet')}; {size(trained, parent)}",
             )
         )
-
-    def ape(group: str) -> list[float]:
-        return of(curved, trained, group, lambda ds: np.log(ds["mean_positive"]))
 
     study.judge(
         contrast(
             "AlterNet has smaller positive eigenvalues than ResNet",
             PAPER,
-            ape("resnet"),
-            ape("alternet"),
+            measured(curved, trained, "resnet", read.log_mean_positive),
+            measured(curved, trained, "alternet", read.log_mean_positive),
             unit="ln of the mean",
+            note=f"{size(trained, 'resnet')}; {size(trained, 'alternet')}",
         )
     )
 
@@ -368,16 +384,17 @@ def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results, traine
         "fourier": ("high_low", "delta_log_amplitude"),
         "transfer": ("gain_high_low",),
         "variance": ("spatial_variance",),
-        "lesion": ("delta_loss_remove", "delta_accuracy_remove"),
-        "noise": ("accuracy_change",),
     }
     for label, names in chosen.items():
-        drawn(label, looked[label], ("resnet", "vit", "alternet"), *names)
+        drawn(label, looked[label], ("resnet", "vit-gap", "alternet"), *names)
+    for name in ("delta_loss_remove", "delta_accuracy_remove"):
+        drawn("lesion", looked["lesion"], ("resnet", "vit", "alternet"), name)
+    drawn("noise", looked["noise"], ("resnet", "vit", "alternet"), "accuracy_change")
     drawn("attention", looked["attention"], (), "gain_high_low")
-    for group in ("resnet", "vit"):
+    for group in ("resnet", "vit-gap"):
         if group in looked["cka"]:
             study.draw({group: looked["cka"][group]}, "block_0_0", tag=f"cka_{group}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import _ensembles as ensembles
+import _readings as read
 import numpy as np
 import xarray as xr
+from _ensembles import Ensemble, figure
 from _mc_dropout import mc_dropout, plots
-from _study import Data, Study, Trained, by_seed, of_kinds, options
+from _options import options, run
+from _study import Data, Study, Trained, augmented, measured, of_kinds, size
 
 from landscape.reference import models
 from landscape.reference.claims import above, contrast
@@ -99,7 +101,9 @@ def main() -> None:
     data = Data.cifar(100, study.options.data) if full else Data.digits(*setting.images)
     trained = study.train(recipes(setting), data)
     curved = [
-        SectionSpec("batch_spectra", "batch_spectra", {"augment": "shift"}, examples=16 * setting.batches),
+        SectionSpec(
+            "batch_spectra", "batch_spectra", augmented(setting.training), examples=16 * setting.batches
+        ),
         SectionSpec(
             "surface",
             "surface",
@@ -139,21 +143,11 @@ def recipes(s: Setting) -> list[Recipe]:
     return [Recipe(n, make, kwargs, s.training, {"kind": n}) for n, (make, kwargs) in kinds.items()]
 
 
-def of(results: Mapping[str, xr.Dataset], trained: Sequence[Trained], group: str, number: Any) -> list[float]:
-    """A number of the result of every model of a group; NaN where the analysis failed."""
-
-    def value(model: Trained) -> float:
-        ds = results.get(model.name)
-        return float("nan") if ds is None else float(number(ds))
-
-    return by_seed(trained, group, value)
-
-
 def claim_averaging(study: Study, results: Results, trained: Sequence[Trained]) -> None:
     """Smoothing acts like more samples of an ensemble."""
 
     def score(group: str, name: str, place: int) -> list[float]:
-        return of(results["mc_dropout"], trained, group, lambda ds: ds[name].values[place])
+        return measured(results["mc_dropout"], trained, group, lambda ds: ds[name].values[place])
 
     samples = next(iter(results["mc_dropout"].values()))["samples"].values
     most = int(samples[-1])
@@ -188,7 +182,7 @@ def claim_averaging(study: Study, results: Results, trained: Sequence[Trained]) 
         )
     )
     spread = [
-        of(results["mc_dropout"], trained, group, lambda ds: np.log(ds["feature_variance"]))
+        measured(results["mc_dropout"], trained, group, lambda ds: np.log(ds["feature_variance"]))
         for group in ("plain", "smooth")
     ]
     study.judge(
@@ -197,7 +191,7 @@ def claim_averaging(study: Study, results: Results, trained: Sequence[Trained]) 
             PAPER,
             *spread,
             unit="ln of variance",
-            note="before the head, relative to their mean square",
+            note="feature maps after the last stage, relative to their mean square",
         )
     )
 
@@ -206,7 +200,7 @@ def claim_landscape(study: Study, results: Results, trained: Sequence[Trained]) 
     """Flatter losses, and robustness."""
 
     def ape(group: str) -> list[float]:
-        return of(results["batch_spectra"], trained, group, lambda ds: np.log(ds["mean_positive"]))
+        return measured(results["batch_spectra"], trained, group, read.log_mean_positive)
 
     study.judge(
         contrast(
@@ -219,7 +213,7 @@ def claim_landscape(study: Study, results: Results, trained: Sequence[Trained]) 
     )
 
     def robust(group: str) -> list[float]:
-        return of(
+        return measured(
             results["corruptions"], trained, group, lambda ds: 100 * ds["mean_accuracy"].values[1:].mean()
         )
 
@@ -235,9 +229,7 @@ def claim_landscape(study: Study, results: Results, trained: Sequence[Trained]) 
     )
 
     def harm(group: str) -> list[float]:
-        return of(
-            results["noise"], trained, group, lambda ds: -100 * ds["accuracy_change"].values[-3:].mean()
-        )
+        return measured(results["noise"], trained, group, read.high_frequency_harm)
 
     study.judge(
         contrast(
@@ -255,49 +247,55 @@ def claim_special_cases(study: Study, results: Results, trained: Sequence[Traine
     """Average pooling, pre-activation and ReLU6 do what smoothing does."""
 
     def nll(group: str) -> list[float]:
-        return of(results["mc_dropout"], trained, group, lambda ds: ds["nll"].values[0])
+        return measured(results["mc_dropout"], trained, group, lambda ds: ds["nll"].values[0])
+
+    def plain_nll(group: str) -> list[float]:
+        return measured(results["mc_dropout"], trained, group, lambda ds: ds["plain_nll"])
 
     def ape(group: str) -> list[float]:
-        return of(results["batch_spectra"], trained, group, lambda ds: np.log(ds["mean_positive"]))
+        return measured(results["batch_spectra"], trained, group, read.log_mean_positive)
 
     for what, without, with_it in (
         ("average pooling in place of an MLP head", "vgg-mlp", "vgg-gap"),
         ("pre-activation", "plain", "preact"),
         ("ReLU6 in place of ReLU", "plain", "relu6"),
     ):
+        note = f"{size(trained, without)}; {size(trained, with_it)}"
         text = f"{what} lowers the NLL with dropout, 1 sample"
-        study.judge(contrast(text, PAPER, nll(without), nll(with_it), unit="nats"))
+        study.judge(contrast(text, PAPER, nll(without), nll(with_it), unit="nats", note=note))
+        text = f"{what} lowers the NLL without dropout"
+        study.judge(contrast(text, PAPER, plain_nll(without), plain_nll(with_it), unit="nats", note=note))
         text = f"{what} lowers the positive Hessian eigenvalues"
         study.judge(contrast(text, PAPER, ape(without), ape(with_it), unit="ln of the mean"))
 
 
 def claim_ensembles(study: Study, trained: Sequence[Trained], data: Data) -> None:
     """Deep ensembles, and smoothing on top of them."""
-    if len(study.options.seeds) < 2:
-        return
     found = {
-        kind: ensembles.scores([m for m in trained if m.recipe.group == kind], data.test)
+        kind: Ensemble([m for m in trained if m.recipe.group == kind], data.test, study.options.device)
         for kind in ("plain", "smooth")
     }
     most = len(study.options.seeds)
+    note = "no dropout; jackknife over seeds"
     study.judge(
         above(
-            f"an ensemble of {most} has a lower NLL than its members (ResNet, no dropout)",
+            f"an ensemble of {most} is more accurate than its members (ResNet)",
             ENSEMBLES,
-            found["plain"][1] - found["plain"][most],
-            unit="nats",
+            100 * found["plain"].by_seed(found["plain"].gain),
+            unit="points",
+            note=note,
         )
     )
     study.judge(
         contrast(
-            f"smoothing lowers the NLL of ensembles of {most - 1} (ResNet, no dropout)",
+            f"smoothing lowers the NLL of an ensemble of {most} (ResNet)",
             PAPER,
-            *(ensembles.jackknife(found[kind][most - 1]) for kind in ("plain", "smooth")),
+            *(found[kind].by_seed(found[kind].nll) for kind in ("plain", "smooth")),
             unit="nats",
-            note="all subsets of the seeds, jackknife intervals",
+            note=note,
         )
     )
-    study.draw(ensembles.figure(found))
+    study.draw(figure(found))
 
 
 def draw(study: Study, results: Results, trained: Sequence[Trained]) -> None:
@@ -326,4 +324,4 @@ def draw(study: Study, results: Results, trained: Sequence[Trained]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

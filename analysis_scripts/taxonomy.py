@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from _study import Data, Options, Study, Trained, mixed, options
+from _options import Options, options, run
+from _study import Data, Study, Trained, mixed
 
 import landscape
 from landscape.reference import models
-from landscape.reference.claims import above
+from landscape.reference.claims import above, jackknife
 from landscape.reference.zoo import Recipe
 from landscape.zoo.spec import Builder, SectionSpec
 
@@ -39,6 +40,9 @@ CORRELATED = {
     "log_top_eigenvalue": ("falls with the top Hessian eigenvalue", -1),
     "log_trace": ("falls with the Hessian trace", -1),
 }
+
+OF_PAIRS = ("mode_connectivity", "cka", "l2_distance")  # measured on seeds i and i + 1
+RESAMPLES = 4000
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ SETTINGS = {
 
 def main() -> None:
     """Run the study."""
-    study = Study("taxonomy", options("taxonomy", __doc__.splitlines()[0]))
+    study = Study("taxonomy", options("taxonomy", __doc__.splitlines()[0], least=3))
     setting = SETTINGS[study.options.size]
     batch_size(study, setting)
     label_noise(study, setting)
@@ -238,55 +242,93 @@ def _between(ds: xr.Dataset | None, name: str, a: Trained, b: Trained) -> float:
 
 
 def conclude(study: Study, name: str, rows: list[dict[str, float]], axis: str, what: str) -> None:
-    """Phases of the grid, its pictures, and how the paper's findings fare in each replicate."""
+    """Phases of the grid, its pictures, and how the paper's findings fare.
+
+    A finding has to hold beyond the cells that happen to be in the grid (bootstrap over cells) and beyond the
+    seeds that happen to be trained (jackknife over seeds, each of which is in two pairs).
+    """
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     columns["width"], columns[axis] = columns.pop("load"), columns.pop("temperature")
     names = {"load": "width", "temperature": axis}
     ds = landscape.taxonomy(columns, columns=names)
     study.save(ds, what)
     study.draw(ds, *PICTURES, tag=name)
-    replicates = [
-        landscape.taxonomy({k: v[columns["replicate"] == r] for k, v in columns.items()}, columns=names)
-        for r in np.unique(columns["replicate"])
-    ]
+    seeds = range(len(study.options.seeds))
+    others = [landscape.taxonomy(without(columns, seed), columns=names) for seed in seeds]
     for metric, (text, sign) in CORRELATED.items():
-        rho = np.array([float(part["spearman"].sel(metric=metric)) for part in replicates])
+        rho, low, high, cells = (
+            ds[key].sel(metric=metric).item()
+            for key in ("spearman", "spearman_low", "spearman_high", "spearman_cells")
+        )
+        without_one = [float(part["spearman"].sel(metric=metric)) for part in others]
         study.judge(
             above(
                 f"test accuracy {text}, over {what}",
                 PAPER,
-                sign * rho,
-                unit="× Spearman's ρ",
-                note=f"over cells and seeds together: ρ = {float(ds['spearman'].sel(metric=metric)):.2f}",
+                sign * jackknife(rho, without_one),
+                unit="Spearman's ρ, signed as claimed",
+                note=f"{cells} cells; bootstrap over cells",
+                bootstrap=(sign * low, sign * high) if sign > 0 else (-high, -low),
             )
         )
     phase = dict(zip(_places(ds), ds["phase"].values.tolist(), strict=True))
+    counts = zip(ds["kind"].values, ds["phase_cells"].values, strict=True)
     study.judge(
         above(
             f"cells of phase IV-B generalise best, over {what}",
             PAPER,
-            [_lead(part, phase) for part in replicates],
+            jackknife(lead(ds, phase), [lead(part, phase) for part in others]),
             unit="points of test accuracy",
-            note="IV-B less the best other phase; cells by phase: "
-            + ", ".join(
-                f"{k} {int(n)}" for k, n in zip(ds["kind"].values, ds["phase_cells"].values, strict=True)
-            ),
+            note="IV-B, of two cells or more, less the best other phase; bootstrap over cells; cells: "
+            + ", ".join(f"{kind} {int(n)}" for kind, n in counts),
+            bootstrap=lead_interval(ds, phase),
         )
     )
+
+
+def without(columns: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """The table without a seed: without its rows, and without the pair metrics of pairs it is in."""
+    kept = columns["replicate"] != seed
+    other = (columns["replicate"] + 1) % len(np.unique(columns["replicate"]))
+    left = {key: values[kept].copy() for key, values in columns.items()}
+    for key in OF_PAIRS:
+        left[key][other[kept] == seed] = np.nan
+    return left
 
 
 def _places(ds: xr.Dataset) -> list[tuple[float, float]]:
     return list(zip(ds["load"].values.tolist(), ds["temperature"].values.tolist(), strict=True))
 
 
-def _lead(part: xr.Dataset, phase: Mapping[tuple[float, float], str]) -> float:
-    """Mean accuracy of IV-B less that of the best other phase; NaN without cells to compare."""
-    accuracy = part["test_accuracy"].values
-    names = np.array([phase[place] for place in _places(part)])
-    means = {name: accuracy[names == name].mean() for name in set(names.tolist()) - {""}}
-    best = means.pop("IV-B", float("nan"))
-    return best - max(means.values(), default=float("nan"))
+def _by_phase(ds: xr.Dataset, phase: Mapping[tuple[float, float], str]) -> dict[str, np.ndarray]:
+    names = np.array([phase[place] for place in _places(ds)])
+    return {name: ds["test_accuracy"].values[names == name] for name in set(names.tolist()) - {""}}
+
+
+def lead(ds: xr.Dataset, phase: Mapping[tuple[float, float], str]) -> float:
+    """Mean accuracy of IV-B less that of the best other phase; NaN without two cells, or others."""
+    accuracy = _by_phase(ds, phase)
+    best = accuracy.pop("IV-B", np.empty(0))
+    if len(best) < 2 or not accuracy:
+        return float("nan")
+    return float(best.mean() - max(values.mean() for values in accuracy.values()))
+
+
+def lead_interval(ds: xr.Dataset, phase: Mapping[tuple[float, float], str]) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of `lead`, over the cells of each phase."""
+    accuracy = _by_phase(ds, phase)
+    best = accuracy.pop("IV-B", np.empty(0))
+    if len(best) < 2 or not accuracy:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(0)
+
+    def means(values: np.ndarray) -> np.ndarray:
+        return values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
+
+    draws = means(best) - np.max([means(values) for values in accuracy.values()], axis=0)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -119,5 +119,5 @@ def _torchvision() -> Any:
     except ImportError as error:
         raise InputError(
             "CIFAR and folders of images are read by torchvision, which is not installed:"
-            " pip install torchvision."
+            ' pip install "landscape-toolkit[vision]".'
         ) from error

@@ -16,7 +16,7 @@ from torch import nn
 
 import landscape
 from landscape.figure import Line, Points
-from landscape.reference import files
+from landscape.reference import augment, files
 from landscape.reference.claims import Claim
 from landscape.reference.data import digits
 
@@ -74,14 +74,15 @@ def test_mc_dropout_scores(script) -> None:
     analysis = script("_mc_dropout").mc_dropout
     torch.manual_seed(0)
     model = nn.Sequential()
-    model.add_module("pool", nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(0.5)))
+    model.add_module("stages", nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(0.5)))
     model.add_module("head", nn.Linear(8, 3))
     x, y = torch.randn(20, 1, 4, 4), torch.arange(20) % 3
     problem = landscape.Problem(model, "cross_entropy", (x, y))
     ds = analysis(problem, counts=(1, 2, 4))
     from landscape.reference.uncertainty import mc_samples
 
-    p = mc_samples(model, x, 4).exp().double()
+    seed = int(np.random.SeedSequence((0, 0)).generate_state(1)[0])  # of the first batch
+    p = mc_samples(model, x, 4, seed).exp().double()
     rows = torch.arange(20)
     single = torch.stack([-p[i, rows, y].log() for i in range(4)]).mean()
     pairs = torch.stack([-p[i : i + 2].mean(0)[rows, y].log() for i in (0, 2)]).mean()
@@ -134,12 +135,17 @@ def test_ensembles_average_probabilities(script, tmp_path: Path) -> None:
     x, y = digits("test", 50)
     p = torch.stack([nn.functional.softmax(_loaded(t.path)(x).double(), -1) for t in trained])
     rows = torch.arange(len(y))
-    found = ensembles.scores(trained, data)
+    both = ensembles.Ensemble(trained, data)
     single = [-q[rows, y].log().mean().item() for q in p]
-    np.testing.assert_allclose(found[1], single, rtol=1e-6)
-    np.testing.assert_allclose(found[2], [-p.mean(0)[rows, y].log().mean().item()], rtol=1e-6)
-    drawn = ensembles.figure({"plain": found})
-    assert np.asarray(drawn.marks[0].y) == pytest.approx([np.mean(single), found[2][0]])
+    np.testing.assert_allclose([both.nll([0]), both.nll([1])], single, rtol=1e-6)
+    assert both.nll([0, 1]) == pytest.approx(-p.mean(0)[rows, y].log().mean().item(), rel=1e-6)
+    right = [(q.argmax(-1) == y).double().mean().item() for q in (*p, p.mean(0))]
+    assert both.gain([0, 1]) == pytest.approx(right[2] - (right[0] + right[1]) / 2)
+    drawn = ensembles.figure({"plain": both})
+    assert np.asarray(drawn.marks[0].y) == pytest.approx([np.mean(single), both.nll([0, 1])])
+    # of a mean over members, the jackknife's numbers are those of the members
+    mean_of_logs = both.by_seed(lambda members: float(np.mean([both.nll([m]) for m in members])))
+    np.testing.assert_allclose(mean_of_logs, single, rtol=1e-6)
 
 
 def _linear() -> nn.Module:
@@ -150,13 +156,6 @@ def _loaded(path: Path) -> nn.Module:
     model = _linear()
     files.load_weights(model, path)
     return model
-
-
-def test_jackknife_of_a_mean_is_the_usual_standard_error(script) -> None:
-    """Oracle: for subsets that leave one out, the jackknife of a mean gives back the numbers themselves."""
-    numbers = np.array([1.0, 4.0, 5.0])
-    without = np.array([numbers[[0, 1]].mean(), numbers[[0, 2]].mean(), numbers[[1, 2]].mean()])
-    np.testing.assert_allclose(script("_ensembles").jackknife(without), numbers[::-1])
 
 
 def test_forest_of_claims(script) -> None:
@@ -175,15 +174,61 @@ def test_forest_of_claims(script) -> None:
 
 
 def test_lead_of_the_best_phase(script) -> None:
-    """Oracle: means by hand; NaN where a phase is missing."""
+    """Oracle: means by hand; NaN where IV-B has one cell, or there is no other phase."""
     study = script("taxonomy")
+    loads = [1.0, 2.0, 3.0, 4.0]
     part = xr.Dataset(
-        {"test_accuracy": ("cell", [90.0, 80.0, 60.0])},
-        coords={"load": ("cell", [1.0, 2.0, 3.0]), "temperature": ("cell", [1.0, 1.0, 1.0])},
+        {"test_accuracy": ("cell", [90.0, 86.0, 80.0, 60.0])},
+        coords={"load": ("cell", loads), "temperature": ("cell", [1.0] * 4)},
     )
-    phase = {(1.0, 1.0): "IV-B", (2.0, 1.0): "I", (3.0, 1.0): "II"}
-    assert study._lead(part, phase) == 10.0
-    assert np.isnan(study._lead(part, dict.fromkeys(phase, "I")))
+    phase = dict(zip([(load, 1.0) for load in loads], ["IV-B", "IV-B", "I", "II"], strict=True))
+    assert study.lead(part, phase) == 8.0
+    # two cells of IV-B drawn twice: 86, 88 or 90, with probabilities 1/4, 1/2, 1/4
+    assert study.lead_interval(part, phase) == (6.0, 10.0)
+    assert np.isnan(study.lead(part, {**phase, (2.0, 1.0): "I"}))
+    assert np.isnan(study.lead(part, dict.fromkeys(phase, "IV-B")))
+
+
+def test_a_table_without_a_seed_has_none_of_its_pairs(script) -> None:
+    """Oracle: by hand for three seeds, whose pairs are 0-1, 1-2 and 2-0."""
+    study = script("taxonomy")
+    names = ("test_accuracy", *study.OF_PAIRS)
+    columns = {"replicate": np.array([0.0, 1.0, 2.0]), **{n: np.array([10.0, 11.0, 12.0]) for n in names}}
+    left = study.without(columns, 0)
+    assert left["test_accuracy"].tolist() == [11.0, 12.0]
+    np.testing.assert_array_equal(left["cka"], [11.0, np.nan])
+    np.testing.assert_array_equal(study.without(columns, 1)["cka"], [np.nan, 12.0])
+    assert columns["cka"].tolist() == [10.0, 11.0, 12.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--seeds", "2"], "--seeds must be at least 3"),
+        (["--jobs", "0"], "--jobs must be at least 1"),
+        (["--data", "here"], "only --full uses"),
+    ],
+)
+def test_command_lines_that_cannot_work_are_refused(
+    script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments, sentence
+) -> None:
+    """Oracle: argparse's status 2, and the sentence."""
+    options = script("_options").options
+    monkeypatch.setattr(sys, "argv", ["study.py", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        options("taxonomy", "", least=3)
+    assert stopped.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_hessians_see_images_as_trained_on(script) -> None:
+    """Oracle: the margin read off images that the trainer's own augmentation moved."""
+    study = script("_study")
+    images = torch.arange(28.0).expand(400, 1, 28, 28)
+    generator = torch.Generator().manual_seed(0)
+    moves = {int(m) for m in (augment.shift(images, generator)[:, 0, 0, 14] - 14)}
+    assert study.augmented({"augment": "shift"}) == {"augment": "shift", "margin": max(moves)}
+    assert study.augmented({"augment": "crop_flip"}) == {"augment": "shift+flip", "margin": 4}
 
 
 @pytest.mark.slow
