@@ -28,6 +28,7 @@ __all__ = [
     "Series",
     "Stems",
     "Violin",
+    "has_errors",
 ]
 
 Array = NDArray[np.float64]
@@ -265,6 +266,12 @@ class Guide:
 Mark = Line | Points | Stems | Bars | Heatmap | Violin | Guide
 
 
+def has_errors(mark: Mark) -> bool:
+    """Whether a mark shows an error bar or a band anywhere."""
+    names = ("low", "high", "error")
+    return any(np.isfinite(e).any() for n in names if (e := getattr(mark, n, None)) is not None)
+
+
 def _freeze(mark: object, kind: str, *names: str) -> None:
     """Turn the arrays of a mark into float arrays of one length."""
     arrays = {n: getattr(mark, n) for n in names}
@@ -296,7 +303,8 @@ class FigureSpec:
         x: Horizontal axis.
         y: Vertical axis.
         marks: What is drawn, in order.
-        caption: What is shown, in which units, at which parameters.
+        caption: What is shown, in which units, at which parameters; nothing about error bars and bands.
+        errors: What error bars and bands mean, in sentences of their own: models drawn together lose them.
         equal: Whether one unit is as long on both axes.
         color: What the ``color_value`` of lines means, for the colour bar: values 0 and 1 stand for
             its limits (0 and 1 if it has none).
@@ -309,6 +317,7 @@ class FigureSpec:
     y: Axis
     marks: tuple[Mark, ...]
     caption: str = ""
+    errors: str = ""
     equal: bool = False
     color: ColorAxis | None = None
     symbols: tuple[tuple[str, str], ...] = ()
@@ -316,3 +325,9 @@ class FigureSpec:
     def __post_init__(self) -> None:
         for symbol, _ in self.symbols:
             _check_symbol(symbol)
+
+    @property
+    def whole_caption(self) -> str:
+        """What to print below the figure: the caption and, if a mark has any, what errors and bands mean."""
+        parts = [self.caption, self.errors if any(has_errors(m) for m in self.marks) else ""]
+        return " ".join(p for p in parts if p)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,8 @@ import xarray as xr
 from torch import nn
 
 import landscape
-from landscape.figure import FigureSpec
+from landscape.figure import FigureSpec, has_errors
+from landscape.plot.groups import by_group, models_of
 from landscape.reference.models import vit
 from landscape.registry import Analysis, Context, Metric, Pair
 
@@ -162,6 +164,25 @@ def test_figures_have_labels_captions_and_draw(analysis: Analysis, backend: str)
         assert figure.marks
         assert landscape.plot(figure, backend=backend) is not None
     assert list(analysis.plots({"one": ds, "two": ds}))
+
+
+ABOUT_ERRORS = re.compile(r"\b(bars|bands:|error bars|intervals?|standard errors)\b", re.IGNORECASE)
+"""Words on error bars and bands."""
+
+
+@each
+def test_errors_are_told_of_single_models_and_of_no_others(analysis: Analysis) -> None:
+    """Oracle: the marks. Drawn together models lose their errors, so no sentence may speak of these."""
+    ds = result_of(analysis)
+    for figure in analysis.plots({"one": ds, "two": ds}):
+        assert not ABOUT_ERRORS.search(figure.caption), "what errors mean belongs in FigureSpec.errors"
+        if any(has_errors(m) for m in figure.marks):
+            assert ABOUT_ERRORS.search(figure.whole_caption) and figure.errors.endswith(".")
+        together = by_group(figure, {"one": "both", "two": "both"}, "kind")
+        if not {"one", "two"} <= set(models_of(figure)):
+            assert together is figure
+        else:
+            assert not ABOUT_ERRORS.search(together.whole_caption)
 
 
 @each

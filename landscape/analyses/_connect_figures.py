@@ -58,10 +58,7 @@ def _note(ds: xr.Dataset) -> str:
     ratios = ", ".join(
         f"{p} {r:.2f}" for p, r in zip(_names(ds, "path"), ds["arc_ratio"].values, strict=True)
     )
-    return (
-        f"Bands: ±2 standard errors of the gap to the straight line between the end values, paired over {n}"
-        f" examples. BatchNorm: {ds['batchnorm_policy'].item()}. Length over chord: {ratios}."
-    )
+    return f"{n} examples. BatchNorm: {ds['batchnorm_policy'].item()}. Length over chord: {ratios}."
 
 
 def _names(ds: xr.Dataset, dim: str) -> list[str]:
@@ -80,7 +77,10 @@ def _profile(name: str, title: str, ds: xr.Dataset, what: str, y: Axis, note: st
             who = Series(path, label=f"{path}, {split}")
             marks.append(Line(part["t"].values, value, who, low, high, style=style))
     splits = "; ".join(f"{split}: {style}" for split, style in zip(_names(ds, "split"), styles, strict=False))
-    return FigureSpec(name, title, PLACE, y, tuple(marks), f"{splits}. {note}")
+    errors = (
+        "Bands: ±2 standard errors of the gap to the straight line between the end values, paired by example."
+    )
+    return FigureSpec(name, title, PLACE, y, tuple(marks), f"{splits}. {note}", errors)
 
 
 def _gaps(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
@@ -104,8 +104,8 @@ def _gaps(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
         PLACE,
         Axis("loss above the chord", unit),
         tuple(marks),
-        "E(t) − ((1 − t) E(0) + t E(1)) of the training loss; its largest value is the barrier. Bands: ±2"
-        " standard errors, paired by example.",
+        "E(t) − ((1 − t) E(0) + t E(1)) of the training loss; its largest value is the barrier.",
+        "Bands: ±2 standard errors, paired by example.",
     )
 
 

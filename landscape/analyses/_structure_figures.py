@@ -48,8 +48,8 @@ def _alignment(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         Axis("rank of the eigenvector"),
         Axis("share of ‖∇L‖²", limits=(0.0, 1.05)),
         tuple(marks),
-        "Bars: share (u·∇L)²/‖∇L‖² of the squared gradient norm along each eigenvector of the Hessian, by"
-        f" falling |λ|. Lines: their running sum. Hessian and gradient of the {about}.",
+        "Share (u·∇L)²/‖∇L‖² of the squared gradient norm along each eigenvector of the Hessian, by falling"
+        f" |λ|, and above it the running sum of the shares. Hessian and gradient of the {about}.",
     )
 
 
@@ -117,8 +117,8 @@ def _norms(datasets: Mapping[str, xr.Dataset], unit: str, about: str) -> FigureS
         Axis("matrix", categories=("H", "G", "R = H − G"), limits=(-0.5, 2.5)),
         Axis("Frobenius norm", unit, scale="log"),
         tuple(marks),
-        f"Frobenius norms of the Hessian H of the {about}, of its Gauss-Newton part G and of the residual R."
-        " Bars: ±2 standard errors.",
+        f"Frobenius norms of the Hessian H of the {about}, of its Gauss-Newton part G and of the residual R.",
+        "Bars: ±2 standard errors.",
     )
 
 
@@ -139,8 +139,8 @@ def _dimension(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
         Axis("Σ λ/(λ + α)", scale="log"),
         tuple(marks),
         "Number of directions that the data determine against a prior of precision α, over the eigenvalues λ"
-        " of the Gauss-Newton matrix without weight decay. Bands: bounds of the quadrature's error, ±2"
-        " standard errors over probes.",
+        " of the Gauss-Newton matrix without weight decay.",
+        "Bands: bounds of the quadrature's error, ±2 standard errors over probes.",
     )
 
 

@@ -137,8 +137,8 @@ def _slices(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
                     Axis(f"{name} along d{'₁' if name == 'x' else '₂'}", "steps"),
                     loss,
                     tuple(marks),
-                    f"The surface at {other} = 0. Bands: ±2 standard errors of the loss change from the"
-                    f" centre, paired by example, over {n} examples.",
+                    f"The surface at {other} = 0; {n} examples.",
+                    "Bands: ±2 standard errors of the loss change from the centre, paired by example.",
                 )
             )
     return specs
@@ -165,8 +165,9 @@ def _checkpoints(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
             Axis("checkpoint"),
             loss,
             tuple(marks),
-            "Solid: loss of each checkpoint itself, with ±2 standard errors over examples. Dotted: loss of"
-            " its projection onto the plane; where they part, the plane does not show the run.",
+            "Solid: loss of each checkpoint itself. Dotted: loss of its projection onto the plane; where they"
+            " part, the plane does not show the run.",
+            "Bands: ±2 standard errors over examples.",
         )
     ]
 

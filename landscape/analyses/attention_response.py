@@ -162,11 +162,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             )
             marks.append(Line(ds["depth"].values, _mean_known(values, 1), series(who, ds)))
         count = image_count(datasets, worst if key == "worst_gain" else None)
-        caption = (
-            f"{CAPTIONS[key]} A point per head, bars one standard error over {count} images; lines: mean over"
-            " heads."
-        )
-        figures.append(FigureSpec(key, title, depth, Axis(label, unit), tuple(marks), caption))
+        caption = f"{CAPTIONS[key]} {count} images. A point per head; lines: mean over heads."
+        errors = "Bars: one standard error over images."
+        figures.append(FigureSpec(key, title, depth, Axis(label, unit), tuple(marks), caption, errors))
     values = np.concatenate([ds["gain"].values.ravel() for ds in datasets.values()])
     values = values[np.isfinite(values)]
     limits = (0.0, float(values.max()) * 1.05 + 1e-6) if values.size else None

@@ -238,8 +238,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("share of eigenvalues per decade"),
             tuple(curves),
             f"{about}. Density of log₁₀|λ| of the positive (solid) and negative ones (dashed), whose areas"
-            " are their shares; Gaussian kernel of Silverman's width. Bands: 95 % bootstrap intervals over"
-            " mini-batches.",
+            " are their shares; Gaussian kernel of Silverman's width.",
+            "Bands: 95 % bootstrap intervals over mini-batches.",
         ),
         FigureSpec(
             "violins",

@@ -222,8 +222,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("share of right answers", limits=unit_range),
             tuple(reliability),
             f"Share of right answers against mean confidence in {bins} bins of equal width with closed upper"
-            f" edges; below the dashed line the model is over-confident. Bands: 95 % Wilson intervals;"
-            f" {examples} examples, empty bins left out.",
+            f" edges; below the dashed line the model is over-confident. {examples} examples, empty bins left"
+            " out.",
+            "Bands: 95 % Wilson intervals.",
             equal=True,
         ),
         FigureSpec(
@@ -240,8 +241,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             threshold,
             Axis("share of right answers"),
             tuple(selective),
-            "Share of right answers among examples whose confidence reaches the threshold. Bands: 95 %"
-            f" Wilson intervals; {examples} examples in all.",
+            "Share of right answers among examples whose confidence reaches the threshold;"
+            f" {examples} examples in all.",
+            "Bands: 95 % Wilson intervals.",
         ),
         FigureSpec(
             "threshold_kept",
@@ -275,7 +277,8 @@ def _detection_by_model(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("AUROC of confidence", limits=(0.0, 1.02)),
         tuple(marks),
         "Probability that the model is more confident of an example of its own data than of one of the other"
-        " data, ties counting a half. Bars: 95 % interval (DeLong).",
+        " data, ties counting a half.",
+        "Bars: 95 % interval (DeLong).",
     )
 
 
@@ -286,7 +289,6 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
         low, high = ds[f"{name}_interval"].values
         middle, half = float(ds[name]), (high - low) / 2
         marks.append(Points([place], [middle], series(label, ds), [half]))
-    resamples = "half the width of the 95 % bootstrap interval over examples"
     bias = (
         " The error is biased upwards: a calibrated model on few examples has one above 0."
         if name == "ece"
@@ -298,7 +300,8 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
         Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
         axis,
         tuple(marks),
-        f"{title} of each model. Bars: {resamples}.{bias}",
+        f"{title} of each model.{bias}",
+        "Bars: half the width of the 95 % bootstrap interval over examples.",
     )
 
 

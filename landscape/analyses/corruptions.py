@@ -185,8 +185,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 severity,
                 Axis("share of right answers", limits=(-0.02, 1.02)),
                 tuple(marks),
-                f"Amounts at severities 1 to 5: {amounts}. Bands: 95 % intervals (Wilson 1927) over"
-                f" {examples} examples.",
+                f"Amounts at severities 1 to 5: {amounts}. {examples} examples.",
+                "Bands: 95 % intervals (Wilson 1927) over examples.",
             )
         )
     color = ColorAxis("share of right answers", limits=(0.0, 1.0))

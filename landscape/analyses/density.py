@@ -202,8 +202,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             (*lines, *ticks),
             f"Eigenvalue density of the {about} The Gaussian kernel's standard deviation is"
             f" {100 * RELATIVE:.0f} % of |λ|, and no less than the quadrature resolves ({_range(datasets)}"
-            f" {unit}); the axis is linear within ±{finest:.2g}. Stems: outliers, computed apart, as high as"
-            " the peak of one eigenvalue. Bands: ±2 standard errors over probes.",
+            f" {unit}); the axis is linear within ±{finest:.2g}. Outliers, computed apart, stand out as"
+            " high as the peak of one eigenvalue.",
+            "Bands: ±2 standard errors over probes.",
         ),
         FigureSpec(
             "counts",
@@ -212,7 +213,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("eigenvalues beyond", scale="log", limits=(0.5, 2.0 * most)),
             tuple(counts),
             f"How many eigenvalues lie above |λ| (solid) and below −|λ| (dashed), from the smallest |λ| that"
-            f" the quadrature resolves. No kernel. {about} Bands: ±2 standard errors over probes.",
+            f" the quadrature resolves. No kernel. {about}",
+            "Bands: ±2 standard errors over probes.",
         ),
     ]
 

@@ -119,8 +119,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "spatial_variance",
             "Variance of feature maps over space by depth",
             "Variance over the pixels or patches of each channel of each image (divided by n − 1), averaged"
-            " over channels and images, as in Park & Kim (2022), Figure 9. Bands: two standard errors over"
-            " images.",
+            " over channels and images, as in Park & Kim (2022), Figure 9.",
         ),
         (
             "sample_variance",
@@ -148,6 +147,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("variance", "feature²", scale="log"),
                 tuple(marks),
                 f"{caption} {images} images. A point per unit in firing order ({SYMBOL_LEGEND}).",
+                "Bands: two standard errors over images.",
                 symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
             )
         )

@@ -243,8 +243,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("ln(high-band / low-band mean power)"),
             tuple(ratio),
             "Mean power per mode at 0.25 < r ≤ 0.5 cycles/pixel over that at 0 < r ≤ 0.25, natural"
-            f" logarithm; white noise is 0. Bands: 95 % bootstrap intervals over {images} images. A point"
-            f" per unit in firing order ({SYMBOL_LEGEND}); maps too small for both bands are left out.",
+            f" logarithm; white noise is 0. {images} images. A point per unit in firing order"
+            f" ({SYMBOL_LEGEND}); maps too small for both ranges of r are left out.",
+            "Bands: 95 % bootstrap intervals over images.",
             symbols=key,
         ),
         FigureSpec(
@@ -255,7 +256,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(delta),
             "Mean ln(|FFT| + 10⁻⁶) of the highest mode on the diagonal minus that of the constant mode, as"
             " in Park & Kim (2022), Figure 8, but in evaluation mode. Depends on the size of the map and on"
-            f" constant offsets; prefer the form above. Bands: ±2 standard errors over {images} images.",
+            f" constant offsets; prefer the form above. {images} images.",
+            "Bands: ±2 standard errors over images.",
             symbols=key,
         ),
     ]

@@ -202,8 +202,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 x,
                 Axis(f"change of the {label}", y_unit),
                 tuple(marks),
-                f"Change of the {label} from the clean images. {_noise(datasets)} Bands: ±2 standard errors,"
-                " paired by example.",
+                f"Change of the {label} from the clean images. {_noise(datasets)}",
+                "Bands: ±2 standard errors, paired by example.",
             )
         )
     return [*figures, *_heat_maps(datasets, unit)]

@@ -166,8 +166,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     Axis("depth (0 = first unit, 1 = last)", limits=(-0.03, 1.03)),
                     Axis(name, unit, scale="symlog" if key == "delta_loss" else "linear", linthresh=0.01),
                     tuple(marks),
-                    f"{name} on the data when one unit at a time is {MEANINGS[how]}."
-                    f" Bars: one standard error, paired by example. Kinds: {SYMBOL_LEGEND}.",
+                    f"{name} on the data when one unit at a time is {MEANINGS[how]}. Kinds: {SYMBOL_LEGEND}.",
+                    "Bars: one standard error, paired by example.",
                     symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
                 )
             )

@@ -233,7 +233,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         if ds.sizes["direction"] > 1:
             marks["spread"].append(Line(x, loss, who, *_band(loss, ds["loss_spread"].values)))
     step, unit = Axis("step α along the direction"), loss_unit(datasets)
-    how = f"Bands: ±2 standard errors over {int(first['examples'])} examples."
+    how, errors = f"{int(first['examples'])} examples.", "Bands: ±2 standard errors over examples."
     if ds_count := max(ds.sizes["direction"] for ds in datasets.values()) - 1:
         how = f"Means over {ds_count + 1} directions. {how}"
     positive = all(bool((ds["loss"] > 0).all()) for ds in datasets.values())
@@ -245,6 +245,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("loss", unit, scale="log" if positive else "linear"),
             tuple(marks["loss"]),
             f"Loss L(θ + αd), weight-decay term included; α = 0 is the checkpoint. {how}",
+            errors,
         ),
         FigureSpec(
             "change",
@@ -252,8 +253,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             step,
             Axis("loss − loss at the checkpoint", unit),
             tuple(marks["change"]),
-            "L(θ + αd) − L(θ). The same examples are used at every point, so the bands are those of the"
-            f" paired difference. {how}",
+            f"L(θ + αd) − L(θ), over the same examples at every point. {how}",
+            "Bands: ±2 standard errors of the difference, paired by example.",
         ),
     ]
     if marks["accuracy"]:
@@ -265,6 +266,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("accuracy", limits=(0.0, 1.0)),
                 tuple(marks["accuracy"]),
                 f"Share of right answers at θ + αd. {how}",
+                errors,
             )
         )
     if marks["spread"]:
@@ -275,7 +277,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 step,
                 Axis("loss", unit),
                 tuple(marks["spread"]),
-                "Mean of L(θ + αd) over directions. Bands: ±1 standard deviation over directions.",
+                "Mean of L(θ + αd) over directions.",
+                "Bands: ±1 standard deviation over directions.",
             )
         )
     return figures

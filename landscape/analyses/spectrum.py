@@ -188,8 +188,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("eigenvalue λ", unit),
             tuple(marks),
             f"Eigenvalues of the {matrices} of the mean loss over {examples} examples, weight"
-            " decay included. Bars: residual norms, which bound the error of each eigenvalue; mostly smaller"
-            f" than the markers.{_doubt(datasets)}",
+            f" decay included.{_doubt(datasets)}",
+            "Bars: residual norms, which bound the error of each eigenvalue; mostly smaller than the"
+            " markers.",
         ),
         *along_training(datasets, _training_figure(datasets, unit, matrices), "eigenvalues"),
     ]

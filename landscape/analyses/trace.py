@@ -136,7 +136,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
             Axis("trace", unit, scale=_scale(datasets)),
             tuple(totals),
-            f"Trace of the {about}. Bars: ±2 standard errors.",
+            f"Trace of the {about}.",
+            "Bars: ±2 standard errors.",
         ),
         *along_training(datasets, _training_figure(unit, about, _scale(datasets)), "trace"),
         FigureSpec(
@@ -145,8 +146,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("depth (0 = first parameter, 1 = last)", limits=(-0.03, 1.03)),
             Axis("trace / number of entries", unit, scale="symlog", linthresh=_smallest(layers)),
             tuple(layers),
-            f"Trace of the diagonal block of each parameter tensor over its number of entries; {about}."
-            " Bars: ±2 standard errors.",
+            f"Trace of the diagonal block of each parameter tensor over its number of entries; {about}.",
+            "Bars: ±2 standard errors.",
         ),
     ]
 

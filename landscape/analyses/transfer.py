@@ -204,7 +204,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     depth = Axis("depth (0 = first unit, 1 = last)", limits=(-0.02, 1.02))
     gain: list[Any] = [Guide(y=0.0, label="flat")]
     alias: list[Any] = []
-    about = f"interval over {image_count(datasets)} images"
+    images = f"{image_count(datasets)} images"
+    errors = "Bars: half the 95 % bootstrap interval over images."
     for label, ds in datasets.items():
         who = series(label, ds)
         x, y = ds["depth"].values, ds["gain_high_low"].values
@@ -233,8 +234,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("ln(T high / T low)"),
             tuple(gain),
             "Natural logarithm of the amplitude gain at 0.25 < r ≤ 0.5 cycles/pixel over that at"
-            " 0 < r ≤ 0.25 of the unit's input: below 0 a unit is low-pass. Bars: half the 95 % bootstrap"
-            f" {about}. Kinds: {SYMBOL_LEGEND}.",
+            f" 0 < r ≤ 0.25 of the unit's input: below 0 a unit is low-pass. {images}. Kinds:"
+            f" {SYMBOL_LEGEND}.",
+            errors,
             symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
         )
     ]
@@ -247,8 +249,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("aliasing energy / output energy"),
                 tuple(alias),
                 "Power of the change of the output when all input frequencies that the output cannot hold"
-                " are taken away, over the output's power without the mean. Bars: half the 95 % bootstrap"
-                f" {about}.",
+                f" are taken away, over the output's power without the mean. {images}.",
+                errors,
             )
         )
     values = np.concatenate([ds["transfer"].values.ravel() for ds in datasets.values()])

@@ -12,7 +12,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.figure import Axis, Bars, FigureSpec, Guide, Heatmap, Line, Mark, Points, Series, Stems, Violin
+from landscape.figure import (
+    Axis,
+    Bars,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Mark,
+    Points,
+    Series,
+    Stems,
+    Violin,
+    has_errors,
+)
 from landscape.plot.scales import from_symlog, symlog
 
 __all__ = ["MOST_POINTS", "QUANTILES", "by_group", "models_of"]
@@ -50,7 +63,8 @@ def by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -> FigureSp
 
     Lines, stems and bars become the median over the models with a band from the 10th to the 90th
     percentile; points become one cloud per group; violins are pooled. Fields, guides and marks without
-    a model, or with one that ``groups`` does not know, stay as they are.
+    a model, or with one that ``groups`` does not know, stay as they are. The error bars and bands of single
+    models go, and with them what the figure says of these. A figure of one model stays as it is.
 
     Args:
         spec: A figure of several models.
@@ -68,16 +82,18 @@ def by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -> FigureSp
             style = (mark.style or "") if isinstance(mark, Line) else ""
             key = _Key(type(mark), group, _part(mark.series), style)
             collected.setdefault(key, []).append(mark)
-    if not collected:
+    count = len({m.series.model for ms in collected.values() for m in ms if not isinstance(m, Guide)})
+    if count < 2:
         return spec
     places = _model_places(spec, groups)
     marks: list[Mark] = []
     for key in sorted(collected, key=lambda k: order.index(k.group)):
         marks += _together(key, collected[key], spec, order, places)
     x = spec.x if places is None else _group_axis(spec.x, order)
-    count = len({m.series.model for ms in collected.values() for m in ms if not isinstance(m, Guide)})
     caption = f"{spec.caption} {_note(marks, count, what)}".strip()
-    return replace(spec, marks=(*kept, *marks), x=x, caption=caption)
+    single = bool(spec.errors) and any(has_errors(m) for m in kept)
+    errors = f"Marks without a {what} keep theirs. {spec.errors}" if single else ""
+    return replace(spec, marks=(*kept, *marks), x=x, caption=caption, errors=errors)
 
 
 def _part(series: Series) -> str:
@@ -208,7 +224,7 @@ def _note(marks: Sequence[Mark], models: int, what: str) -> str:
             f" (fewer than {_FEW} models: from the lowest to the highest)."
         )
     if any(isinstance(m, Points) for m in marks):
-        parts.append(f"Points are single models, at most {MOST_POINTS} of each {what}.")
+        parts.append(f"Points are those of single models, at most {MOST_POINTS} of each {what}.")
     if any(isinstance(m, Violin) for m in marks):
         parts.append(f"Violins pool the models of each {what}.")
     return f"{models} models. {' '.join(parts)}"

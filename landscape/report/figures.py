@@ -141,7 +141,7 @@ def _variants(
 def _drawing(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
     """A figure without its title, which the page sets as a heading."""
     plain = draw_plotly.draw_plain(replace(spec, title=""), palette)
-    return {**plain, "caption": spec.caption}
+    return {**plain, "caption": spec.whole_caption}
 
 
 def _is_plane(spec: FigureSpec) -> bool:

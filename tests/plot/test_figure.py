@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from landscape.errors import InputError
-from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems
+from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems, has_errors
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,18 @@ def test_marks_hold_float_arrays() -> None:
     """Oracle: numpy's own types; integers and lists are taken."""
     line = Line([0, 1], (2, 3), low=[1, 2], high=[3, 4])
     assert all(a.dtype == np.float64 for a in (line.x, line.y, line.low, line.high))
+
+
+def test_errors_are_told_only_where_there_are_some() -> None:
+    """Oracle: the marks by hand; errors that are all NaN draw nothing."""
+    nan = float("nan")
+    for mark, some in (
+        (Line([0, 1], [0, 1]), False),
+        (Line([0, 1], [0, 1], low=[nan, 0], high=[nan, 2]), True),
+        (Points([0], [0], error=[nan]), False),
+        (Stems([0], [0], error=[1]), True),
+        (Guide(y=0), False),
+    ):
+        spec = FigureSpec("f", "F", Axis("x"), Axis("y"), (mark,), "Caption.", "Bars: errors.")
+        assert has_errors(mark) == some
+        assert spec.whole_caption == ("Caption. Bars: errors." if some else "Caption.")

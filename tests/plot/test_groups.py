@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from landscape.figure import (
@@ -86,6 +88,26 @@ def test_bars_and_stems_at_shared_places_become_curves_and_others_clouds() -> No
     stems = [Stems([i + 0.5], [1.0], Series(m)) for i, m in enumerate(MODELS)]
     even, _ = by_group(figure(*stems), GROUPS, "kind").marks
     assert isinstance(even, Points) and even.texts == tuple(MODELS[::2])
+
+
+def test_what_errors_of_single_models_mean_goes_with_them() -> None:
+    """Oracle: the marks that are left: a median's band is no standard error, points have none."""
+    x, e = np.arange(3.0), np.ones(3)
+    lines = [Line(x, x, Series(m), x - e, x + e) for m in MODELS]
+    points = [Points(x, x + i, Series(m), e) for i, m in enumerate(MODELS)]
+    for marks in (lines, points):
+        alone = replace(figure(*marks), errors="Standard errors.")
+        assert alone.whole_caption == "Caption. Standard errors."
+        assert "Standard errors." not in by_group(alone, GROUPS, "kind").whole_caption
+        other = Line(x, x, Series("other"), x - e, x + e)
+        mixed = by_group(replace(alone, marks=(*marks, other)), GROUPS, "kind")
+        assert mixed.whole_caption.endswith("Marks without a kind keep theirs. Standard errors.")
+
+
+def test_a_single_model_stays_as_it_is() -> None:
+    """Oracle: the figure itself; its colours by depth and its errors say what they did."""
+    spec = figure(Line([0, 1], [0, 1], Series("m0", label="layer"), color_value=0.5), Guide(y=0))
+    assert by_group(spec, GROUPS, "kind") is spec
 
 
 def test_an_axis_of_models_becomes_one_of_groups() -> None:

@@ -145,6 +145,15 @@ def test_captions_units_options_and_meanings_are_shown(html: str) -> None:
         assert " ".join(analysis.description.split())[:80] in text
 
 
+def test_errors_are_told_of_single_models_and_not_of_groups(contents: Contents, html: str) -> None:
+    """Oracle: the bands of one model are standard errors; those of a group are percentiles."""
+    (section,) = (s for s in page_of(contents).sections if s.label == "line")
+    ways = json.loads(section.figures[0].json)
+    assert "Bands: ±2 standard errors" in ways["model"]["caption"]
+    assert "standard errors" not in ways["group"]["caption"] and "percentile" in ways["group"]["caption"]
+    assert "Bands: ±2 standard errors over examples.</figcaption>" in html
+
+
 def fill(directory: Path, contents: Contents) -> Store:
     """Write contents as a store."""
     store = Store(directory)
