@@ -199,7 +199,7 @@ class Study:
                 label = f"{tag}_{spec.name}" if tag else spec.name
                 path = self.options.figures / f"{self.name}_{label}.png"
                 landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
-                self.captions[path.name] = f"{spec.title}. {spec.caption}"
+                self.captions[path.name] = f"{spec.title}. {spec.whole_caption}"
 
     def judge(self, claim: verdicts.Claim) -> None:
         """Take down a verdict; a quick run decides nothing."""
