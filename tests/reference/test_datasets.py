@@ -54,5 +54,5 @@ def test_missing_data_and_splits_are_named(torchvision):
 def test_missing_torchvision_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     for call in (lambda: datasets.cifar100("here"), lambda: datasets.image_folder("here")):
-        with pytest.raises(InputError, match='pip install "landscape-toolkit.vision."'):
+        with pytest.raises(InputError, match=r'pip install "landscape-toolkit\[vision\]"'):
             call()
