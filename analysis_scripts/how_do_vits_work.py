@@ -26,8 +26,6 @@ from landscape.zoo.spec import SectionSpec
 
 PAPER = "Park & Kim 2022 (ViT)"
 
-BLOCKS = ("stages.?.?", "blocks.?", "blocks.??")  # outputs of whole blocks
-
 Results = Mapping[str, Mapping[str, xr.Dataset]]
 
 
@@ -186,17 +184,20 @@ def features(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -
     """Frequencies, variance, lesions, noise and similarity of layers, on held-out data."""
     units = ("residual_sum", "attention", "mlp", "convolution")
     n = s.looked_at
+    blocks = tuple(f"blocks.{index}" for index in range(s.vit["depth"]))
     sections = [
         SectionSpec("fourier", "fourier", {"kinds": ("residual_sum",), "images": n}, examples=n),
         SectionSpec("transfer", "transfer", {"kinds": units, "images": n}, examples=n),
         SectionSpec("variance", "feature_variance", {"kinds": units, "images": n}, examples=n),
         SectionSpec("lesion", "lesion", {"replacements": ("remove",)}, examples=2 * n),
         SectionSpec("noise", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=2 * n),
-        SectionSpec("cka", "cka", {"layers": BLOCKS}, ("resnet-*", "vit-gap-*"), n),
+        SectionSpec("cka", "cka", {"layers": ("stages.?.?",)}, ("resnet-*",), n),
+        SectionSpec("cka_vit", "cka", {"layers": blocks}, ("vit-gap-*",), n),
         SectionSpec("calibration", "calibration", {}),
         SectionSpec("attention", "attention_response", {"images": n}, ("vit*", "alternet-*"), n),
     ]
-    return study.analyse("features", trained, data.test, sections)
+    found = study.analyse("features", trained, data.test, sections)
+    return {**found, "cka": {**found["cka"], **found["cka_vit"]}}
 
 
 def claim_curvature(
