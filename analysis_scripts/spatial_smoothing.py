@@ -72,7 +72,7 @@ SETTINGS = {
     ),
     "default": Setting(
         (1000, 1000),
-        {**SGD, "lr": 0.05, "epochs": 15, "batch_size": 32, "augment": "shift"},
+        {**SGD, "lr": 0.05, "epochs": 30, "batch_size": 32, "augment": "shift"},
         10,
         250,
         (1, 2, 5, 10, 20, 50),
