@@ -383,13 +383,13 @@ def draw(study: Study, curved: Mapping[str, xr.Dataset], looked: Results, traine
     drawn("spectra", curved, (), "violins")
     chosen = {
         "fourier": ("high_low", "delta_log_amplitude"),
-        "transfer": ("gain_high_low",),
         "variance": ("spatial_variance",),
     }
     for label, names in chosen.items():
         drawn(label, looked[label], ("resnet", "vit-gap", "alternet"), *names)
+    drawn("transfer", looked["transfer"], ("resnet", "vit-gap"), "gain_high_low")
     for name in ("delta_loss_remove", "delta_accuracy_remove"):
-        drawn("lesion", looked["lesion"], ("resnet", "vit", "alternet"), name)
+        drawn("lesion", looked["lesion"], ("resnet", "vit"), name)
     drawn("noise", looked["noise"], ("resnet", "vit", "alternet"), "accuracy_change")
     drawn("attention", looked["attention"], (), "gain_high_low")
     for group in ("resnet", "vit-gap"):
