@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -56,16 +57,20 @@ def _variables(analysis: Analysis) -> Iterator[list[str]]:
 
 
 def write_gallery(pictures: Path, folder: Path) -> None:
-    """A page with the pictures of the repository, each under its own name."""
+    """A page with the pictures of the repository, each under its own name, with its caption if it has one."""
     folder.mkdir(parents=True)
     parts = [
         "# Gallery",
         "Figures of the demo zoo and of published findings, as the scripts in `analysis_scripts/` draw them.",
     ]
+    texts = "".join(path.read_text("utf-8") for path in sorted(pictures.glob("*_captions.md")))
+    captions = dict(re.findall(r"^- `(.+?)`: (.+)$", texts, re.MULTILINE))
     for picture in sorted(pictures.glob("*.png")):
         shutil.copy(picture, folder / picture.name)
         words = picture.stem.replace("_", " ")
         parts += [f"## {words.capitalize()}", f"![{words}]({picture.name})"]
+        if picture.name in captions:
+            parts.append(_plain(captions[picture.name]))
     (folder / "index.md").write_text("\n\n".join(parts) + "\n", "utf-8")
 
 
