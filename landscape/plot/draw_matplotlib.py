@@ -323,7 +323,7 @@ class _Drawing:
             if len(axis.categories) > _FEW:
                 self.axes.tick_params("x" if name == "x" else "y", labelsize=6.0)
             long = max(map(len, axis.categories)) * len(axis.categories)
-            if name == "x" and long > 60:
+            if name == "x" and long > 54:
                 self.axes.tick_params("x", rotation=45 if long < 200 else 90)
                 for label in self.axes.get_xticklabels():
                     label.set(ha="right", rotation_mode="anchor")

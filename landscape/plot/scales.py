@@ -51,7 +51,7 @@ def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> li
     reach = max(abs(low), abs(high))
     first = math.ceil(math.log10(linthresh) - 1e-9)
     last = math.floor(math.log10(reach) + 1e-9) if reach > 0 else first - 1
-    if last <= first:
+    if last <= first and reach <= 2 * linthresh:
         return round_ticks(low, high, most)
     sides = (low < 0) + (high > 0)
     stride = max(1, math.ceil((last - first + 1) * sides / max(most - 1, 1)))
@@ -63,7 +63,9 @@ def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> li
         return [t for t in ticks if low - slack <= t <= high + slack]
 
     ticks = within(powers)
-    return ticks if len(ticks) > 2 else within([f * p for p in powers for f in (1, 2, 5)])
+    if len(ticks) < 3 or last <= first:
+        ticks = within([f * p for p in powers for f in (1, 2, 5)])
+    return ticks if len(ticks) > 2 else round_ticks(low, high, most)
 
 
 def log_ticks(low: float, high: float, most: int = 7) -> list[float]:

@@ -103,9 +103,10 @@ figures = st.builds(
     axes(),
     st.lists(marks(), max_size=5).map(tuple),
     words,
-    st.booleans(),
-    st.none() | st.builds(ColorAxis, words, words, limits=st.sampled_from([None, (1.0, 12.0)])),
-    st.lists(st.tuples(st.sampled_from(SYMBOLS), words), max_size=3).map(tuple),
+    errors=words,
+    equal=st.booleans(),
+    color=st.none() | st.builds(ColorAxis, words, words, limits=st.sampled_from([None, (1.0, 12.0)])),
+    symbols=st.lists(st.tuples(st.sampled_from(SYMBOLS), words), max_size=3).map(tuple),
 )
 
 

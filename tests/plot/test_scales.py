@@ -71,6 +71,7 @@ def test_symlog_ticks_are_few_inside_and_ordered(a: float, b: float, linthresh: 
         (0.0, 0.5, 1.0, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
         (5.0, 5000.0, 0.1, [10.0, 100.0, 1000.0]),
         (-66.0, -3.0, 1.0, [-50.0, -20.0, -10.0, -5.0]),
+        (-2.5, 9.0, 1.0, [-2.0, -1.0, 0.0, 1.0, 2.0, 5.0]),
     ],
 )
 def test_symlog_ticks_by_hand(low: float, high: float, linthresh: float, expected: list[float]) -> None:
