@@ -153,6 +153,12 @@ class _Drawing:
         style = self.palette.style(mark.series)
         symbols = [_SYMBOLS.get(s, s) for s in mark.symbols or (style.symbol,)]
         hover, custom = self.hover(mark.series, mark.x, mark.y, texts=mark.texts)
+        entry = self.legend(i, mark.series)
+        if len(set(mark.symbols)) > 1 and entry["showlegend"]:
+            # they tell kinds, so the legend shows the colour alone
+            bar = {"width": 5, "color": style.color}
+            self.traces.append(trace("scatter", x=[None], y=[None], mode="lines", line=bar, **entry))
+            entry = {**entry, "showlegend": False}
         self.traces.append(
             trace(
                 "scatter",
@@ -169,7 +175,7 @@ class _Drawing:
                 text=escaped(mark.texts) or None,
                 hovertemplate=hover,
                 customdata=custom,
-                **self.legend(i, mark.series),
+                **entry,
             )
         )
 

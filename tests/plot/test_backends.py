@@ -380,7 +380,7 @@ def test_palette_of_the_caller_decides() -> None:
     assert figure.data[0].line.color == "#009e73"
 
 
-def test_symbols_of_kinds_stay_out_of_matplotlibs_legend() -> None:
+def test_symbols_of_kinds_stay_out_of_the_models_legend() -> None:
     """Oracle: the legend's own handles: bars of each model's colour, with no marker of one kind."""
     x = np.arange(3.0)
     points = [
@@ -389,6 +389,8 @@ def test_symbols_of_kinds_stay_out_of_matplotlibs_legend() -> None:
     handles = landscape.plot(spec_of(*points), backend="matplotlib").legends[0].legend_handles
     assert [h.get_marker() for h in handles] == ["None", "None"]
     assert handles[0].get_color() != handles[1].get_color()
+    shown = [t for t in landscape.plot(spec_of(*points)).data if t.showlegend]
+    assert [(t.name, t.mode, t.marker.symbol) for t in shown] == [("a", "lines", None), ("b", "lines", None)]
 
 
 def test_legends_say_what_symbols_mean() -> None:
