@@ -168,6 +168,8 @@ def test_ctrl_c_on_a_pool(zoo, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # where the tests run in the background of a shell, SIGINT is ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         deadline = time.monotonic() + 200
         while not list(store.glob("*/*.h5")) and time.monotonic() < deadline:

@@ -24,7 +24,7 @@ _TEMPORARY = re.compile(r"\.landscape-(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]+\.tmp"
 _OLD_S = 24 * 3600.0
 
 
-def save(ds: xr.Dataset, path: str | Path) -> None:
+def save(ds: xr.Dataset, path: str | Path, *, within: Path | None = None) -> None:
     """Write a dataset as HDF5 in the netCDF-4 layout; the file is complete or absent.
 
     Values are written bit for bit, without fill values or compression. Missing folders are made.
@@ -32,6 +32,7 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
     Args:
         ds: Any dataset of numbers, booleans and strings.
         path: The file; an existing one is replaced only when the new one is on disk.
+        within: A folder that must be there: only the one below it is made.
 
     Raises:
         StoreError: If it cannot be written (full disk, no permission); nothing is left behind.
@@ -43,7 +44,7 @@ def save(ds: xr.Dataset, path: str | Path) -> None:
         data = image(ds)
     except (TypeError, ValueError) as error:
         raise StoreError(f"'{path}' cannot be written as HDF5: {error}.") from error
-    write_bytes(Path(path), data)
+    write_bytes(Path(path), data, within=within)
 
 
 def open(path: str | Path, group: str | None = None) -> xr.Dataset:
@@ -80,18 +81,30 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
         raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
 
 
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
+def write_bytes(path: Path, data: bytes | memoryview, *, within: Path | None = None) -> None:
     """Write a file that is complete or absent.
 
     Raises:
         StoreError: If it cannot be written; nothing is left behind.
     """
-    with replacing(path) as temporary:
+    with replacing(path, within=within) as temporary:
         temporary.write_bytes(data)
 
 
+def make_folder(folder: Path, within: Path | None) -> None:
+    """Make a folder with all above it; or, within a folder that must be there, the one below it alone.
+
+    Raises:
+        OSError: If it cannot be made, or the folder that must be there is gone.
+    """
+    if within is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif folder != within:
+        folder.mkdir(exist_ok=True)
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, within: Path | None = None) -> Iterator[Path]:
     """Give a temporary file beside ``path``; afterwards it is synced and takes its place.
 
     On any error the temporary file is removed and ``path`` stays as it was.
@@ -101,7 +114,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".landscape-{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, within)
         yield temporary
         _sync(temporary)
         temporary.replace(path)

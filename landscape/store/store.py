@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from landscape.errors import StoreError
+from landscape.store.files import make_folder, save, sweep, write_bytes
 from landscape.store.files import open as open_file
-from landscape.store.files import save, sweep, write_bytes
 from landscape.store.records import Failure, FileHash, Snapshot
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ class Store:
         """Write a result under the analysis that its attributes name; clear a former failure."""
         analysis = str(ds.attrs["analysis"])
         path = self.path(analysis, key)
-        self._check_there()
-        save(ds, path)
+        with self._standing() as within:
+            save(ds, path, within=within)
         self.clear_failure(analysis, key)
         partial = self.partial(analysis, key)
         with contextlib.suppress(OSError):
@@ -107,9 +107,9 @@ class Store:
 
     def fail(self, failure: Failure) -> None:
         """Remember a failure, in place of a former one of the same task."""
-        self._check_there()
         text = json.dumps(asdict(failure), indent=1)
-        write_bytes(self._failure_path(failure.analysis, failure.key), text.encode())
+        with self._standing() as within:
+            write_bytes(self._failure_path(failure.analysis, failure.key), text.encode(), within=within)
 
     def clear_failure(self, analysis: str, key: str) -> None:
         """Forget the failure of a task, if there was one."""
@@ -126,7 +126,8 @@ class Store:
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
         """Remember the zoo of this run."""
-        write_bytes(self._snapshot_path, snapshot.to_json().encode())
+        with self._standing() as within:
+            write_bytes(self._snapshot_path, snapshot.to_json().encode(), within=within)
 
     def read_snapshot(self) -> Snapshot | None:
         """The zoo of the last run; ``None`` if there is none or it cannot be read."""
@@ -138,7 +139,8 @@ class Store:
     def write_hashes(self, hashes: Mapping[str, FileHash]) -> None:
         """Remember the hashes of the checkpoints, so that the next run need not read them all."""
         text = json.dumps({path: [h.size, h.changed_ns, h.sha256] for path, h in hashes.items()})
-        write_bytes(self._hashes_path, text.encode())
+        with self._standing() as within:
+            write_bytes(self._hashes_path, text.encode(), within=within)
 
     def read_hashes(self) -> dict[str, FileHash]:
         """Hashes by the path that the manifest gives; empty if there are none or they cannot be read."""
@@ -190,7 +192,7 @@ class Store:
         self._check_there()
         path = self.path(analysis, key).with_suffix(".lock")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, self.directory if self._seen else None)
             lock = FileLock(path)
             lock.acquire(timeout=0)
         except Timeout:
@@ -226,6 +228,22 @@ class Store:
             reason = error.strerror or str(error)
             raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
         return FileLock(self.directory / ".lock")
+
+    @contextmanager
+    def _standing(self) -> Iterator[Path | None]:
+        """For writing: the folder within which to write, once it was there; made anew, it would hide results.
+
+        It may vanish at any instant, so nothing makes it again, and a write that fails looks once more.
+
+        Raises:
+            StoreError: If it is gone, or for whatever fails within.
+        """
+        self._check_there()
+        try:
+            yield self.directory if self._seen else None
+        except StoreError:
+            self._check_there()
+            raise
 
     @property
     def _hashes_path(self) -> Path:
