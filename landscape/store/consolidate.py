@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["consolidate", "read_field"]
 
 
-def consolidate(store: Store) -> Path:
+def consolidate(store: Store, within: Path | None = None) -> Path:
     """Copy every readable result into ``zoo.h5``; damaged ones are left out.
+
+    Args:
+        store: The store.
+        within: A folder that must be there, see `landscape.store.files.make_folder`.
 
     Returns:
         The file. Each group opens with ``xarray.open_dataset(path, group="label/model")``.
@@ -30,7 +34,7 @@ def consolidate(store: Store) -> Path:
     import h5py
 
     name, entries = located(store)
-    with replacing(store.consolidated) as temporary:
+    with replacing(store.consolidated, within=within) as temporary:
         try:
             with h5py.File(temporary, "w") as target:
                 target.attrs["zoo"] = name

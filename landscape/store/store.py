@@ -158,8 +158,8 @@ class Store:
         """
         from landscape.store.consolidate import consolidate
 
-        self._check_there()
-        return consolidate(self)
+        with self._standing() as within:
+            return consolidate(self, within)
 
     def field(self, label: str, name: str) -> dict[str, NDArray[Any]]:
         """One variable of all results of a section, by subject; quick, from the consolidated file.
@@ -218,15 +218,15 @@ class Store:
         """
         from filelock import FileLock
 
-        self._check_there()
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            write_bytes(self.directory / ".writable", b"")
-            (self.directory / ".writable").unlink(missing_ok=True)
-            self._seen = True
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
+        with self._standing() as within:
+            try:
+                make_folder(self.directory, within)
+                write_bytes(self.directory / ".writable", b"", within=within)
+                (self.directory / ".writable").unlink(missing_ok=True)
+                self._seen = True
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
         return FileLock(self.directory / ".lock")
 
     @contextmanager
