@@ -234,10 +234,29 @@ def _connected(address: str) -> Iterator[Client]:
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"no Dask scheduler answers at '{address}' ({reason(error)}).") from error
     try:
-        yield client
+        with _no_tracebacks_of_loss():
+            yield client
     finally:
         with _silent():  # a client whose scheduler is gone logs tracebacks; we have said so in one sentence
             client.close(timeout=_CLOSE_S)
+
+
+@contextmanager
+def _no_tracebacks_of_loss() -> Iterator[None]:
+    """Keep Dask's loggers from printing tracebacks of a loss, which may come before we notice it."""
+    names = [name for name in list(logging.root.manager.loggerDict) if name.startswith("distributed")]
+    handlers = {handler for name in names for handler in logging.getLogger(name).handlers}
+    for handler in handlers:
+        handler.addFilter(_is_not_loss)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_is_not_loss)
+
+
+def _is_not_loss(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], OSError))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import signal
 import subprocess
@@ -190,6 +192,38 @@ def test_scheduler_lost(folder, tmp_path):
     result = Zoo.from_manifest(path).run()
     assert (result.done, result.skipped, result.failed) == (6 - done, done, ())
     assert not list(store.rglob("*.tmp"))
+
+
+def test_tracebacks_of_a_lost_connection_stay_out_of_the_log(cluster, folder):
+    """Oracle: what a handler of Dask's own logger prints, during a run and after it.
+
+    Dask's writer thread may find the connection closed, and log it, before our next question finds out.
+    """
+    from distributed.comm.core import CommClosedError
+
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    logger = logging.getLogger("distributed")
+    logger.addHandler(handler)
+
+    def log(name):
+        logger.getChild("batched").info("closed: %s", name, exc_info=CommClosedError("gone"))
+        logger.getChild("batched").info("told: %s", name)
+
+    folder.add("m0")
+    manifest = folder.write('[analyses.total]\nanalysis = "toys:total"')
+    try:
+        Zoo.from_manifest(manifest).run(
+            cluster=cluster.scheduler_address,
+            on_event=lambda event: log("during") if isinstance(event, Started) else None,
+        )
+        log("after")
+    finally:
+        logger.removeHandler(handler)
+    text = written.getvalue()
+    assert "told: during" in text
+    assert "closed: during" not in text
+    assert "closed: after" in text
 
 
 def dask_process(role, address_file, *options):
