@@ -20,7 +20,7 @@ __all__ = ["CurveFile"]
 
 
 class CurveFile:
-    """One file that always holds the last finished epoch; nothing without a folder.
+    """One file that always holds the last finished epoch; nothing without a folder, or once it is gone.
 
     Args:
         folder: Where partial results are kept, or ``None``.
@@ -33,12 +33,12 @@ class CurveFile:
 
     def write(self, state: TrainingState) -> None:
         """Keep a state in place of the former one."""
-        if self._file is None:
+        if self._file is None or not self._file.parent.exists():
             return
         buffer = io.BytesIO()
         points, velocity = (t.cpu().numpy() for t in (state.points, state.velocity))
         np.savez(buffer, points=points, velocity=velocity, losses=np.array(state.losses))
-        write_bytes(self._file, buffer.getvalue())
+        write_bytes(self._file, buffer.getvalue(), within=self._file.parent)
 
     def read(self) -> TrainingState | None:
         """The kept state; ``None`` if there is none, or a damaged disk spoilt it."""

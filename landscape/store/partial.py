@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.errors import InputError
+from landscape.errors import InputError, StoreError
 from landscape.store.files import write_bytes
 
 __all__ = ["Finished", "Ledger", "Piece"]
@@ -35,10 +35,11 @@ class Ledger:
     instant loses at most the pieces under way; NaN and infinity are values like any other. Several
     processes with the same folder share the work: each takes pieces that nobody holds. A holder's lock
     ends with its process, so the piece of one that was killed is taken over. When one of them has written
-    the result (the file of the folder's name that ends in ``.h5``), the others get `Finished`.
+    the result (the file of the folder's name that ends in ``.h5``), the others get `Finished`. A folder
+    that is removed meanwhile is not made again: what is left is computed in memory.
 
     Args:
-        folder: Where to keep the pieces; ``None`` keeps them in memory.
+        folder: Where to keep the pieces, made in a folder that must be there; ``None`` keeps them in memory.
         identity: What decides the numbers: hashes, options. Strings, numbers and lists.
 
     Raises:
@@ -52,6 +53,10 @@ class Ledger:
             return
         self._result = folder.with_suffix(".h5")
         self._anew = self._result.exists()  # an old result, to be replaced
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"'{folder}' cannot be made: {error.strerror or error}.") from error
         wanted = json.loads(json.dumps(identity))
         found = self.remember("identity", lambda: wanted)
         for name in sorted({*wanted, *found}):
@@ -68,12 +73,12 @@ class Ledger:
             name: Of the decision.
             decide: Makes it; must be writable as JSON.
         """
-        if self._folder is None:
+        if self._folder is None or not self._folder.exists():
             return dict(decide())
         file = self._folder / f"{name}.json"
         with self._locked(name):
             if not file.exists():
-                write_bytes(file, json.dumps(decide()).encode())
+                self._write(file, json.dumps(decide()).encode())
             return dict(json.loads(file.read_text("utf-8")))
 
     def collect(
@@ -109,7 +114,7 @@ class Ledger:
     def keep(self, name: str, state: Piece) -> None:
         """Keep a piece in mid-air, in place of what was kept under that name; nothing without a folder."""
         if self._folder is not None and self._folder.exists():
-            write_bytes(self._folder / f"{name}.npz", _image(state))
+            self._write(self._folder / f"{name}.npz", _image(state))
 
     def kept(self, name: str) -> Piece | None:
         """What was last kept under a name; ``None`` if there is nothing that can be read."""
@@ -123,7 +128,7 @@ class Ledger:
             return compute()
         if not self._anew and self._result.exists():
             raise Finished
-        if not self._folder.exists():  # removed: another worker has finished
+        if not self._folder.exists():  # removed: another worker has finished, or the whole store is gone
             return compute()
         file = self._folder / f"{name}.npz"
         piece = _read(file)
@@ -134,7 +139,8 @@ class Ledger:
                 piece = _read(file)  # another worker may have finished it meanwhile
                 if piece is None:
                     piece = compute()
-                    write_bytes(file, _image(piece))
+                    if self._folder.exists():
+                        self._write(file, _image(piece))
                 return piece
         except Timeout:
             return None
@@ -143,8 +149,10 @@ class Ledger:
         from filelock import FileLock
 
         assert self._folder is not None
-        self._folder.mkdir(parents=True, exist_ok=True)
         return FileLock(self._folder / f"{name}.lock", timeout=timeout)
+
+    def _write(self, file: Path, content: bytes) -> None:
+        write_bytes(file, content, within=self._folder)
 
 
 def _image(piece: Piece) -> bytes:

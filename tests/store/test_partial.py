@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from landscape.errors import InputError
+from landscape.errors import InputError, StoreError
 from landscape.store import Store
 from landscape.store.partial import Ledger
 
@@ -49,7 +49,7 @@ def start(tmp_path, fate):
 
 def test_pieces_are_kept_bit_for_bit_and_computed_once(tmp_path):
     """Oracle: the arrays handed over; a second run must not compute."""
-    folder = tmp_path / "a" / "partial"
+    folder = tmp_path / "partial"
     first = Ledger(folder, IDENTITY).collect(NAMES, piece)
     second = Ledger(folder, IDENTITY).collect(NAMES, lambda i: pytest.fail("computed again"))
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
@@ -122,6 +122,40 @@ def test_a_folder_removed_by_another_worker_ends_in_the_same_numbers(tmp_path):
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.parametrize("moment", ["decision", "piece", "state", "curve"])
+def test_a_store_that_vanishes_is_not_made_anew(moment, tmp_path):
+    """Oracle: the file system afterwards; the pieces."""
+    import torch
+
+    from landscape.analyses._curve_state import CurveFile
+    from landscape.core.path_training import TrainingState
+
+    store = tmp_path / "store"
+    (store / "toy").mkdir(parents=True)
+    folder = store / "toy" / "key.partial"
+    ledger = Ledger(folder, IDENTITY)
+    points = torch.zeros(2, 3)
+    curve = CurveFile(folder, points)
+
+    def compute(i):
+        if moment == "piece" and i == 3:
+            store.rename(tmp_path / "elsewhere")
+        return piece(i)
+
+    if moment != "piece":
+        store.rename(tmp_path / "elsewhere")
+    if moment == "decision":
+        assert ledger.remember("cut", lambda: {"size": 16}) == {"size": 16}
+    elif moment == "state":
+        ledger.keep("state", piece(0))
+    elif moment == "curve":
+        curve.write(TrainingState(points, points, []))
+    assert [int(p["n"]) for p in ledger.collect(NAMES, compute)] == list(range(8))
+    assert not store.exists()
+    with pytest.raises(StoreError, match=r"key\.partial' cannot be made: No such file"):
+        Ledger(folder, IDENTITY)
+
+
 def test_workers_share_the_pieces_and_take_over_from_the_dead(tmp_path):
     """Oracle: the log of all workers: every piece once, but for the one whose holder was killed."""
     workers = [start(tmp_path, fate) for fate in ("doomed", "well", "well")]
@@ -141,6 +175,7 @@ def test_workers_share_the_pieces_and_take_over_from_the_dead(tmp_path):
 def test_a_finished_task_leaves_no_partial_folder(tmp_path):
     """Oracle: the folder's absence; a partial file of other analyses goes too."""
     store = Store(tmp_path)
+    (tmp_path / "surface").mkdir()
     ds = xr.Dataset({"a": ("t", [1.0])}, attrs={"analysis": "surface"})
     for make in (lambda p: Ledger(p, IDENTITY).collect(NAMES, piece), lambda p: p.write_bytes(b"x")):
         make(store.partial("surface", "k"))
