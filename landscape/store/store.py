@@ -189,20 +189,17 @@ class Store:
         """
         from filelock import FileLock, Timeout
 
-        self._check_there()
         path = self.path(analysis, key).with_suffix(".lock")
+        lock = FileLock(path)
         try:
-            make_folder(path.parent, self.directory if self._seen else None)
-            lock = FileLock(path)
-            lock.acquire(timeout=0)
+            with self._standing() as within:
+                _acquire(lock, path, within)
         except Timeout:
             yield False
             return
         except NotImplementedError:
             yield True
             return
-        except OSError as error:
-            raise StoreError(f"'{path}' cannot be written: {error.strerror or error}.") from error
         try:
             yield True
         finally:
@@ -255,3 +252,20 @@ class Store:
 
     def _failure_path(self, analysis: str, key: str) -> Path:
         return self.directory / analysis / f"{key}.failed.json"
+
+
+def _acquire(lock: BaseFileLock, path: Path, within: Path | None) -> None:
+    """Take a lock without waiting, its folder made first.
+
+    Raises:
+        Timeout: If another process has it.
+        NotImplementedError: If the file system has no locks.
+        StoreError: If the folder cannot be made or written to.
+    """
+    try:
+        make_folder(path.parent, within)
+        lock.acquire(timeout=0)
+    except (TimeoutError, NotImplementedError):
+        raise
+    except OSError as error:
+        raise StoreError(f"'{path}' cannot be written: {error.strerror or error}.") from error
