@@ -9,11 +9,11 @@ import xarray as xr
 
 __all__ = [
     "end_of_stage",
+    "gain_after",
     "growth_after",
     "high_frequency_harm",
     "likeness",
     "log_mean_positive",
-    "mean_after",
     "mean_gain",
     "middle",
 ]
@@ -41,9 +41,9 @@ def _sums(ds: xr.Dataset) -> list[tuple[int, str]]:
     return found
 
 
-def mean_after(ds: xr.Dataset, name: str, kind: str) -> float:
-    """Mean of a quantity over the residual sums that add a kind of unit."""
-    values = [float(ds[name].values[i]) for i, added in _sums(ds) if added == kind]
+def gain_after(ds: xr.Dataset, kind: str) -> float:
+    """Mean ln of the gain, high over low frequencies, of the residual sums that add a kind of unit."""
+    values = [float(ds["gain_high_low"].values[i]) for i, added in _sums(ds) if added == kind]
     return float(np.mean(values)) if values else float("nan")
 
 

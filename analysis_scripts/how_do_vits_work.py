@@ -244,9 +244,7 @@ def claim_frequency(study: Study, looked: Results, trained: Sequence[Trained]) -
     """
 
     def gain(group: str, after: str) -> list[float]:
-        return measured(
-            looked["transfer"], trained, group, lambda ds: read.mean_after(ds, "gain_high_low", after)
-        )
+        return measured(looked["transfer"], trained, group, lambda ds: read.gain_after(ds, after))
 
     def growth(group: str, after: str) -> list[float]:
         return measured(looked["variance"], trained, group, lambda ds: read.growth_after(ds, after))
