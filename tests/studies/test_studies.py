@@ -104,9 +104,9 @@ def test_effects_of_units_are_read_off_residual_sums(script) -> None:
     )
     assert read.growth_after(ds, "attention") == pytest.approx(np.log(0.5))
     assert read.growth_after(ds, "mlp") == pytest.approx((np.log(2) + np.log(4)) / 2)
-    assert read.mean_after(ds, "gain_high_low", "attention") == pytest.approx(-2)
-    assert read.mean_after(ds, "gain_high_low", "mlp") == pytest.approx(3)
-    assert np.isnan(read.mean_after(ds, "gain_high_low", "convolution"))
+    assert read.gain_after(ds, "attention") == pytest.approx(-2)
+    assert read.gain_after(ds, "mlp") == pytest.approx(3)
+    assert np.isnan(read.gain_after(ds, "convolution"))
 
 
 def test_the_middle_of_a_network_against_its_ends(script) -> None:
