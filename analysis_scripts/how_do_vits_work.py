@@ -103,7 +103,7 @@ SETTINGS = {
         (160, 100), 80, 2, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
     ),
     "default": Setting(
-        (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 20, 128, many_heads=12, **SMALL
+        (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 12, 128, many_heads=12, **SMALL
     ),
     "full": Setting(
         (50_000, 10_000),

@@ -19,7 +19,8 @@ import xarray as xr
 from _ensembles import Ensemble, figure
 from _mc_dropout import mc_dropout, plots
 from _options import options, run
-from _study import Data, Study, Trained, augmented, measured, of_kinds, size
+from _settle import without_dropout
+from _study import Data, Study, Trained, augmented, by_seed, measured, of_kinds, size
 
 from landscape.reference import models
 from landscape.reference.claims import above, contrast
@@ -100,6 +101,7 @@ def main() -> None:
     full = study.options.size == "full"
     data = Data.cifar(100, study.options.data) if full else Data.digits(*setting.images)
     trained = study.train(recipes(setting), data)
+    settled = without_dropout(study, trained, data)
     curved = [
         SectionSpec(
             "batch_spectra", "batch_spectra", augmented(setting.training), examples=16 * setting.batches
@@ -112,19 +114,20 @@ def main() -> None:
             128,
         ),
     ]
-    results = study.analyse("train", trained, data.train, curved)
+    results = study.analyse("train", settled, data.train, curved)
     n = setting.looked_at
+    averaged = SectionSpec("mc_dropout", f"{plots.__module__}:{mc_dropout.name}", {"counts": setting.samples})
     behaviour = [
-        SectionSpec("mc_dropout", f"{plots.__module__}:{mc_dropout.name}", {"counts": setting.samples}),
         SectionSpec("corruptions", "corruptions", {}, examples=n),
         SectionSpec("noise", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=n),
         SectionSpec("variance", "feature_variance", {"kinds": ("convolution", "residual_sum")}, examples=n),
     ]
-    results |= study.analyse("test", trained, data.test, behaviour)
+    results |= study.analyse("dropout", trained, data.test, [averaged])
+    results |= study.analyse("test", settled, data.test, behaviour)
     claim_averaging(study, results, trained)
-    claim_landscape(study, results, trained)
-    claim_special_cases(study, results, trained)
-    claim_ensembles(study, trained, data)
+    claim_landscape(study, results, settled)
+    claim_special_cases(study, results, settled)
+    claim_ensembles(study, settled, data)
     draw(study, results, trained)
     study.finish()
 
@@ -250,7 +253,7 @@ def claim_special_cases(study: Study, results: Results, trained: Sequence[Traine
         return measured(results["mc_dropout"], trained, group, lambda ds: ds["nll"].values[0])
 
     def plain_nll(group: str) -> list[float]:
-        return measured(results["mc_dropout"], trained, group, lambda ds: ds["plain_nll"])
+        return by_seed(trained, group, lambda m: m.result.test_loss)
 
     def ape(group: str) -> list[float]:
         return measured(results["batch_spectra"], trained, group, read.log_mean_positive)

@@ -1,0 +1,59 @@
+"""Networks with dropout, made ready for use without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from _study import Data, Study, Trained, load
+
+from landscape.core.batchnorm import recalibrated
+from landscape.core.problem import Problem
+from landscape.reference.augment import augmentation
+from landscape.reference.files import load_weights, read_notes, save_weights
+from landscape.reference.train import TrainResult, evaluate
+
+__all__ = ["without_dropout"]
+
+FOLDER = "without-dropout"
+
+
+def without_dropout(study: Study, models: Sequence[Trained], data: Data) -> list[Trained]:
+    """The same weights with BatchNorm statistics of the network without dropout.
+
+    Dropout changes the variance of what the layers behind it see, so statistics gathered under it do not
+    fit the network without it (Li et al., CVPR 2019). They are taken anew over the training images, changed
+    at random as in training. Losses and accuracies of the result are those of the new statistics. Files go
+    to the folder ``without-dropout`` of the checkpoints.
+    """
+    home = study.options.checkpoints / FOLDER
+    device = study.options.device or "cpu"
+    train, test = load(data.train), load(data.test)
+    study.say(f"statistics of BatchNorm without dropout, for {len(models)} models")
+    return [_settled(m, home / m.path.name, train, test, device) for m in models]
+
+
+def _settled(model: Trained, path: Any, train: Any, test: Any, device: str) -> Trained:
+    source = read_notes(model.path)
+    assert source is not None
+    identity = {"weights of": source["identity"], "statistics": FOLDER}
+    found = read_notes(path)
+    if found is None or found["identity"] != identity:
+        network = model.recipe.build(model.seed)
+        load_weights(network, model.path)
+        network.to(device).eval()
+        inputs, labels = train
+        change = augmentation(model.recipe.training["augment"], inputs)
+        assert change is not None
+        images = change(inputs, torch.Generator().manual_seed(model.seed))
+        problem = Problem(network, "cross_entropy", (images, labels), device=device)
+        with recalibrated(problem):
+            network = problem.module
+            scores = dict(zip(("train_loss", "train_accuracy"), evaluate(network, train), strict=True))
+            scores |= dict(zip(("test_loss", "test_accuracy"), evaluate(network, test), strict=True))
+            found = {"identity": identity, "metrics": scores}
+            save_weights(network, path, found)
+    result = TrainResult(**found["metrics"], epochs=model.result.epochs, seconds=0.0)
+    return replace(model, path=path, result=result)
