@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses._curvature import weight_decays
 from landscape.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points
 from landscape.registry import loss_unit, series
 
@@ -22,7 +23,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     unit = loss_unit(datasets)
     first = next(iter(datasets.values()))
     color = ColorAxis("share of ‖u‖²", limits=(0.0, max(_largest(ds) for ds in datasets.values())))
-    about = f"mean loss over {first.attrs.get('examples', '?')} examples, weight decay included"
+    about = f"mean loss over {first.attrs.get('examples', '?')} examples, {weight_decays(datasets)}"
     return [
         _alignment(datasets, about),
         _split(datasets, unit, about),

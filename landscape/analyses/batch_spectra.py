@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._curvature import finite_loss
+from landscape.analyses._curvature import finite_loss, weight_decays
 from landscape.core.smoothing import gaussian_density
 from landscape.figure import Axis, FigureSpec, Line, Violin
 from landscape.registry import (
@@ -228,7 +228,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     about = (
         f"The {first.sizes['eigenpair']} eigenvalues of largest magnitude of the Hessian of each of"
         f" {first.sizes['batch']} mini-batches of {first.sizes['member']} examples, dealt"
-        f" {' or '.join(sorted(orders))}{changed}, weight decay included, pooled"
+        f" {' or '.join(sorted(orders))}{changed}, {weight_decays(datasets)}, pooled"
     )
     return [
         FigureSpec(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from landscape.analyses._curvature import finite_loss, matrix, matrix_names
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names, weight_decays
 from landscape.core.smoothing import count_beyond, gaussian_density, resolving_grid
 from landscape.figure import Axis, FigureSpec, Line, Stems
 from landscape.registry import (
@@ -190,8 +190,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     most = max((float(np.max(line.y)) for line in counts), default=1.0)
     first = next(iter(datasets.values()))
     about = (
-        f"{matrix_names(datasets)} of the mean loss over {first.attrs.get('examples', '?')} examples, weight"
-        f" decay included; {first.sizes['probe']} probes of {int(first['iterations'])} Lanczos steps."
+        f"{matrix_names(datasets)} of the mean loss over {first.attrs.get('examples', '?')} examples,"
+        f" {weight_decays(datasets)};"
+        f" {first.sizes['probe']} probes of {int(first['iterations'])} Lanczos steps."
     )
     return [
         FigureSpec(

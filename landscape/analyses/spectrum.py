@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._curvature import finite_loss, matrix, matrix_names
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names, weight_decays
 from landscape.analyses._lanczos import resumed_eigenpairs, start_from
 from landscape.analyses._training import along_training
 from landscape.errors import InputError
@@ -187,8 +187,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("rank"),
             Axis("eigenvalue λ", unit),
             tuple(marks),
-            f"Eigenvalues of the {matrices} of the mean loss over {examples} examples, weight"
-            f" decay included.{_doubt(datasets)}",
+            f"Eigenvalues of the {matrices} of the mean loss over {examples} examples,"
+            f" {weight_decays(datasets)}.{_doubt(datasets)}",
             "Bars: residual norms, which bound the error of each eigenvalue; mostly smaller than the"
             " markers.",
         ),
@@ -215,7 +215,7 @@ def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str)
         Axis(""),
         Axis("eigenvalue λ", unit, scale="symlog", linthresh=linear),
         (),
-        f"Eigenvalues of the {matrix} of the mean loss, weight decay included (points), and the largest"
+        f"Eigenvalues of the {matrix} of the mean loss, {weight_decays(datasets)} (points), and the largest"
         f" (curve) at each checkpoint; the axis is linear within ±{linear:g} {unit}.",
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._curvature import finite_loss, matrix, matrix_names
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names, weight_decays
 from landscape.analyses._training import along_training
 from landscape.figure import Axis, FigureSpec, Points
 from landscape.registry import (
@@ -128,7 +128,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         texts = tuple(f"{name} ({n:,})" for name, n in zip(ds["layer"].values, size, strict=True))
         layers.append(Points(_depth(ds.sizes["layer"]), mean, who, error=error, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
-    about = f"{matrix_names(datasets)} of the mean loss over {examples} examples, weight decay included"
+    about = f"{matrix_names(datasets)} of the mean loss over {examples} examples, {weight_decays(datasets)}"
     return [
         FigureSpec(
             "trace",
