@@ -103,7 +103,7 @@ SETTINGS = {
         (160, 100), 80, 2, 2, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 2, 24, many_heads=4, **TINY
     ),
     "default": Setting(
-        (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 20, 128, many_heads=12, **SMALL
+        (2000, 1000), 400, 12, 32, {**ADAMW, "lr": 3e-3, "augment": "shift"}, 16, 128, many_heads=12, **SMALL
     ),
     "full": Setting(
         (50_000, 10_000),
@@ -175,9 +175,7 @@ def few_examples(everything: Sequence[Recipe], s: Setting) -> Recipe:
 
 def curvature(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -> dict[str, xr.Dataset]:
     """Spectra of mini-batch Hessians on augmented training data, by model."""
-    # the search for missed copies takes a third of the products, and these Hessians have none
-    options = {**augmented(s.training), "search": False}
-    section = SectionSpec("batch_spectra", "batch_spectra", options, examples=16 * s.batches)
+    section = SectionSpec("batch_spectra", "batch_spectra", augmented(s.training), examples=16 * s.batches)
     label = "curvature-few" if trained[0].recipe.group == "vit-few" else "curvature"
     return dict(study.analyse(label, trained, data.train, [section])["batch_spectra"])
 
