@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,10 +37,8 @@ def without_dropout(study: Study, models: Sequence[Trained], data: Data) -> list
     return [_settled(m, home / m.path.name, train, test, device) for m in models]
 
 
-def _settled(model: Trained, path: Any, train: Any, test: Any, device: str) -> Trained:
-    source = read_notes(model.path)
-    assert source is not None
-    identity = {"weights of": source["identity"], "statistics": FOLDER}
+def _settled(model: Trained, path: Path, train: Any, test: Any, device: str) -> Trained:
+    identity = {"weights": hashlib.sha256(model.path.read_bytes()).hexdigest(), "statistics": FOLDER}
     found = read_notes(path)
     if found is None or found["identity"] != identity:
         network = model.recipe.build(model.seed)

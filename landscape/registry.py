@@ -41,6 +41,7 @@ __all__ = [
     "loss_unit",
     "run_together",
     "series",
+    "weight_decays",
 ]
 
 LOSS_UNIT = "loss/example"
@@ -125,6 +126,16 @@ def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
     """The unit of the loss for axis labels: nats if all datasets used the cross-entropy."""
     losses = {ds.attrs.get("loss") for ds in datasets.values()}
     return "nats/example" if losses == {"cross_entropy"} else LOSS_UNIT
+
+
+def weight_decays(datasets: Mapping[str, xr.Dataset]) -> str:
+    """What captions say of the weight decay in the losses of results: how much, or that there is none."""
+    if not all("weight_decay" in ds.attrs for ds in datasets.values()):
+        return "weight decay included"
+    found = {float(ds.attrs["weight_decay"]) for ds in datasets.values()}
+    if found == {0.0}:
+        return "without weight decay"
+    return f"with weight decay {' or '.join(f'{value:g}' for value in sorted(found))}"
 
 
 @dataclass(frozen=True)

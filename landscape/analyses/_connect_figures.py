@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Series
-from landscape.registry import loss_unit, series
+from landscape.registry import loss_unit, series, weight_decays
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -132,7 +132,7 @@ def _plane(name: str, title: str, ds: xr.Dataset, unit: str) -> FigureSpec:
         Axis("distance from the first model towards the second"),
         Axis("distance from the chord"),
         marks,
-        "Training loss, weight-decay term included, over the plane through both models and the bend;"
+        f"Training loss, {weight_decays({name: ds})}, over the plane through both models and the bend;"
         f" distances in parameter space. The curve leaves the plane by {float(ds['curve_distance']):.2g} at"
         f" most.{scale}",
         equal=not oblong,

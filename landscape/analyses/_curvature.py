@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from landscape.core.curvature import CurvatureOperator
     from landscape.core.problem import Problem
 
-__all__ = ["finite_loss", "matrix", "matrix_names", "weight_decays"]
+__all__ = ["finite_loss", "matrix", "matrix_names"]
 
 _NAMES = {"hessian": "Hessian", "ggn": "generalised Gauss-Newton matrix"}
 
@@ -51,11 +51,3 @@ def matrix_names(datasets: Mapping[str, xr.Dataset]) -> str:
     """What the matrices of some results are called in captions."""
     chosen = {json.loads(ds.attrs["parameters"])["operator"] for ds in datasets.values()}
     return " or ".join(name for key, name in _NAMES.items() if key in chosen)
-
-
-def weight_decays(datasets: Mapping[str, xr.Dataset]) -> str:
-    """What captions say of the term (λ/2)‖θ‖² of the losses of some results."""
-    found = sorted({float(ds.attrs.get("weight_decay", 0.0)) for ds in datasets.values()})
-    if found == [0.0]:
-        return "without weight decay"
-    return f"with weight decay λ = {' or '.join(f'{value:g}' for value in found)}"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analyses._curvature import weight_decays
 from landscape.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points
-from landscape.registry import loss_unit, series
+from landscape.registry import loss_unit, series, weight_decays
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series
-from landscape.registry import loss_unit, series
+from landscape.registry import loss_unit, series, weight_decays
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +40,7 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
             color,
             "loss",
             "Loss surface",
-            "Loss L(θ + x d₁ + y d₂), weight-decay term included.",
+            f"Loss L(θ + x d₁ + y d₂), {weight_decays(datasets)}.",
         ),
         *_slices(datasets, Axis("loss", unit, color.scale)),
         *_checkpoints(datasets, Axis("loss", unit)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._curvature import finite_loss, weight_decays
+from landscape.analyses._curvature import finite_loss
 from landscape.core.smoothing import gaussian_density
 from landscape.figure import Axis, FigureSpec, Line, Violin
 from landscape.registry import (
@@ -21,6 +21,7 @@ from landscape.registry import (
     Params,
     loss_unit,
     series,
+    weight_decays,
 )
 from landscape.schema import Schema, Variable
 

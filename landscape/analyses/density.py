@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from landscape.analyses._curvature import finite_loss, matrix, matrix_names, weight_decays
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names
 from landscape.core.smoothing import count_beyond, gaussian_density, resolving_grid
 from landscape.figure import Axis, FigureSpec, Line, Stems
 from landscape.registry import (
@@ -21,6 +21,7 @@ from landscape.registry import (
     Params,
     loss_unit,
     series,
+    weight_decays,
 )
 from landscape.schema import Schema, Variable
 

@@ -20,6 +20,7 @@ from landscape.registry import (
     Params,
     loss_unit,
     series,
+    weight_decays,
 )
 from landscape.schema import Schema, Variable
 
@@ -244,7 +245,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             step,
             Axis("loss", unit, scale="log" if positive else "linear"),
             tuple(marks["loss"]),
-            f"Loss L(θ + αd), weight-decay term included; α = 0 is the checkpoint. {how}",
+            f"Loss L(θ + αd), {weight_decays(datasets)}; α = 0 is the checkpoint. {how}",
             errors,
         ),
         FigureSpec(

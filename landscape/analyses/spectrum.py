@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._curvature import finite_loss, matrix, matrix_names, weight_decays
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names
 from landscape.analyses._lanczos import resumed_eigenpairs, start_from
 from landscape.analyses._training import along_training
 from landscape.errors import InputError
@@ -22,6 +22,7 @@ from landscape.registry import (
     Params,
     loss_unit,
     series,
+    weight_decays,
 )
 from landscape.schema import Schema, Variable
 

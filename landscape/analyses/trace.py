@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._curvature import finite_loss, matrix, matrix_names, weight_decays
+from landscape.analyses._curvature import finite_loss, matrix, matrix_names
 from landscape.analyses._training import along_training
 from landscape.figure import Axis, FigureSpec, Points
 from landscape.registry import (
@@ -20,6 +20,7 @@ from landscape.registry import (
     Params,
     loss_unit,
     series,
+    weight_decays,
 )
 from landscape.schema import Schema, Variable
 

@@ -36,7 +36,8 @@ class Ledger:
     processes with the same folder share the work: each takes pieces that nobody holds. A holder's lock
     ends with its process, so the piece of one that was killed is taken over. When one of them has written
     the result (the file of the folder's name that ends in ``.h5``), the others get `Finished`. A folder
-    that is removed meanwhile is not made again: what is left is computed in memory.
+    that is removed meanwhile is not made again (but in the instant of taking a lock, which makes its own
+    folder): what is left is computed in memory.
 
     Args:
         folder: Where to keep the pieces, made in a folder that must be there; ``None`` keeps them in memory.
@@ -76,10 +77,17 @@ class Ledger:
         if self._folder is None or not self._folder.exists():
             return dict(decide())
         file = self._folder / f"{name}.json"
-        with self._locked(name):
-            if not file.exists():
-                self._write(file, json.dumps(decide()).encode())
-            return dict(json.loads(file.read_text("utf-8")))
+        made: Mapping[str, Any] | None = None
+        try:
+            with self._locked(name):
+                if not file.exists():
+                    made = decide()
+                    self._write(file, json.dumps(made).encode())
+                return dict(json.loads(file.read_text("utf-8")))
+        except (OSError, StoreError):
+            if self._folder.exists():
+                raise
+            return dict(decide() if made is None else made)  # the folder was removed meanwhile
 
     def collect(
         self,

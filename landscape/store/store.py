@@ -230,7 +230,8 @@ class Store:
     def _standing(self) -> Iterator[Path | None]:
         """For writing: the folder within which to write, once it was there; made anew, it would hide results.
 
-        It may vanish at any instant, so nothing makes it again, and a write that fails looks once more.
+        It may vanish at any instant, so nothing makes it again (but in the instant of taking a lock, which
+        makes its own folder), and a write that fails looks once more.
 
         Raises:
             StoreError: If it is gone, or for whatever fails within.
@@ -262,10 +263,12 @@ def _acquire(lock: BaseFileLock, path: Path, within: Path | None) -> None:
         NotImplementedError: If the file system has no locks.
         StoreError: If the folder cannot be made or written to.
     """
+    from filelock import Timeout
+
     try:
         make_folder(path.parent, within)
         lock.acquire(timeout=0)
-    except (TimeoutError, NotImplementedError):
+    except (Timeout, NotImplementedError):
         raise
     except OSError as error:
         raise StoreError(f"'{path}' cannot be written: {error.strerror or error}.") from error

@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
+from distributed.comm.core import CommClosedError
 
 from landscape.errors import InputError, LandscapeError, reason
 from landscape.zoo.executors import POLL_S, chains
@@ -243,7 +244,7 @@ def _connected(address: str) -> Iterator[Client]:
 
 @contextmanager
 def _no_tracebacks_of_loss() -> Iterator[None]:
-    """Keep Dask's loggers from printing tracebacks of a loss, which may come before we notice it."""
+    """Keep what Dask logs of a lost connection from being printed; it may come before we notice the loss."""
     names = [name for name in list(logging.root.manager.loggerDict) if name.startswith("distributed")]
     handlers = {handler for name in names for handler in logging.getLogger(name).handlers}
     for handler in handlers:
@@ -256,7 +257,7 @@ def _no_tracebacks_of_loss() -> Iterator[None]:
 
 
 def _is_not_loss(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], OSError))
+    return not (record.exc_info and isinstance(record.exc_info[1], CommClosedError | ConnectionError))
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def test_batches_that_differ_in_form_keep_their_order_and_the_result_says_so():
     assert "order, without weight decay, pooled" in caption
     mixed["b"] = mixed["b"].assign_attrs(weight_decay=5e-4)
     caption = landscape.analyses()["batch_spectra"].plots(mixed)[0].caption
-    assert "order, with weight decay λ = 0 or 0.0005, pooled" in caption
+    assert "order, with weight decay 0 or 0.0005, pooled" in caption
     with pytest.raises(InputError, match="differ in form"):
         landscape.batch_spectra(problem, batch_size=2, shuffle=True)
 

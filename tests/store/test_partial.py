@@ -122,7 +122,7 @@ def test_a_folder_removed_by_another_worker_ends_in_the_same_numbers(tmp_path):
     assert not (tmp_path / "p").exists()
 
 
-@pytest.mark.parametrize("moment", ["decision", "piece", "state", "curve"])
+@pytest.mark.parametrize("moment", ["decision", "deciding", "piece", "state", "curve"])
 def test_a_store_that_vanishes_is_not_made_anew(moment, tmp_path):
     """Oracle: the file system afterwards; the pieces."""
     import torch
@@ -142,9 +142,15 @@ def test_a_store_that_vanishes_is_not_made_anew(moment, tmp_path):
             store.rename(tmp_path / "elsewhere")
         return piece(i)
 
-    if moment != "piece":
+    def decide():
         store.rename(tmp_path / "elsewhere")
-    if moment == "decision":
+        return {"size": 16}
+
+    if moment not in ("piece", "deciding"):
+        store.rename(tmp_path / "elsewhere")
+    if moment == "deciding":
+        assert ledger.remember("cut", decide) == {"size": 16}
+    elif moment == "decision":
         assert ledger.remember("cut", lambda: {"size": 16}) == {"size": 16}
     elif moment == "state":
         ledger.keep("state", piece(0))

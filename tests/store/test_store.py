@@ -202,6 +202,24 @@ def test_one_run_holds_the_lock(tmp_path):
     assert subprocess.run(command, capture_output=True, text=True).stdout == "taken\n"
 
 
+@pytest.mark.parametrize(
+    "error", [TimeoutError(110, "Connection timed out"), OSError(5, "Input/output error")]
+)
+def test_trouble_with_the_disk_of_a_claim_is_one_sentence(error, monkeypatch, tmp_path):
+    """Oracle: the text of the system's error, which a network file system that hangs gives too."""
+    import filelock
+
+    def acquire(self, **_):
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    with (
+        pytest.raises(StoreError, match=rf"k\.lock' cannot be written: {error.strerror}"),
+        Store(tmp_path).claim("total", "k"),
+    ):
+        pass
+
+
 def test_reading_a_store_needs_no_torch():
     """Oracle: the modules that a fresh interpreter has loaded."""
     code = "import sys, landscape.store; print('torch' in sys.modules, 'xarray' in sys.modules)"

@@ -173,11 +173,16 @@ def test_statistics_of_the_network_without_dropout(script, tmp_path: Path) -> No
     ).sqrt() @ old["4.weight"].T + old["4.bias"]
     loss = nn.functional.cross_entropy(logits, y).item()
     assert settled.result.train_loss == pytest.approx(loss, rel=1e-4)
+    held_out, truth = studies.load(data.test)
+    with torch.no_grad():
+        logits = network(held_out)
+    assert settled.result.test_loss == pytest.approx(nn.functional.cross_entropy(logits, truth).item())
+    assert settled.result.test_accuracy == (logits.argmax(1) == truth).double().mean().item()
     assert (settled.result.epochs, settled.name) == (7, "norm-s0")
     before = settled.path.stat().st_mtime_ns
     assert settle.without_dropout(study, [model], data) == [settled]
     assert settled.path.stat().st_mtime_ns == before
-    files.save_weights(_normalised(), path, {"identity": {"a": 2}})  # trained anew
+    files.save_weights(_normalised(), path, {"identity": {"a": 1}})  # trained anew, to other bits
     settle.without_dropout(study, [model], data)
     assert settled.path.stat().st_mtime_ns > before
 

@@ -209,6 +209,7 @@ def test_tracebacks_of_a_lost_connection_stay_out_of_the_log(cluster, folder):
     def log(name):
         logger.getChild("batched").info("closed: %s", name, exc_info=CommClosedError("gone"))
         logger.getChild("batched").info("told: %s", name)
+        logger.getChild("spill").error("disk: %s", name, exc_info=OSError(28, "No space left on device"))
 
     folder.add("m0")
     manifest = folder.write('[analyses.total]\nanalysis = "toys:total"')
@@ -222,6 +223,7 @@ def test_tracebacks_of_a_lost_connection_stay_out_of_the_log(cluster, folder):
         logger.removeHandler(handler)
     text = written.getvalue()
     assert "told: during" in text
+    assert "disk: during" in text
     assert "closed: during" not in text
     assert "closed: after" in text
 
