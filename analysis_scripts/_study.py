@@ -40,6 +40,8 @@ __all__ = [
     "mixed",
     "of_kinds",
     "size",
+    "spectra",
+    "together",
 ]
 
 HERE = Path(__file__).parent  # builders of the studies are imported from here
@@ -282,6 +284,31 @@ def augmented(training: Mapping[str, Any]) -> dict[str, Any]:
     if training["augment"] == "shift":
         return {"augment": "shift", "margin": augment.SHIFT}
     return {"augment": "shift+flip", "margin": augment.CROP}
+
+
+def spectra(
+    seeds: Sequence[int], training: Mapping[str, Any], batches: int, examples: int
+) -> list[SectionSpec]:
+    """Sections of ``batch_spectra``, one per seed: so many mini-batches of 16 out of so many examples.
+
+    Seeds have mini-batches of their own, which models of one seed share: intervals over seeds then speak of
+    mini-batches as well, and means over seeds rest on more of them. See `together`.
+    """
+    options = {**augmented(training), "fraction": min(1.0, batches / (examples // 16))}
+    return [
+        SectionSpec(f"batch_spectra_{seed}", "batch_spectra", {**options, "seed": seed}, (f"*-s{seed}",))
+        for seed in seeds
+    ]
+
+
+def together(results: Mapping[str, Mapping[str, xr.Dataset]], label: str) -> dict[str, xr.Dataset]:
+    """The results, by model, of all sections whose label is this one and a seed."""
+    return {
+        name: ds
+        for section, found in results.items()
+        if section.startswith(f"{label}_")
+        for name, ds in found.items()
+    }
 
 
 def of_kinds(

@@ -17,7 +17,7 @@ import _readings as read
 import numpy as np
 import xarray as xr
 from _options import options, run
-from _study import Data, Study, Trained, augmented, by_seed, measured, of_kinds, size
+from _study import Data, Study, Trained, by_seed, measured, of_kinds, size, spectra, together
 
 from landscape.reference import models
 from landscape.reference.claims import above, contrast
@@ -39,7 +39,7 @@ class Setting:
         epochs: Passes through the data, for the residual networks.
         token_epochs: The same for the transformers, which learn more slowly.
         training: Of every model.
-        batches: Mini-batches of 16 whose Hessians are looked at.
+        batches: Mini-batches of 16 whose Hessians are looked at, for each model.
         looked_at: Images for features, lesions and noise.
         cnn: Arguments of the residual networks.
         vit: Arguments of the transformers.
@@ -175,9 +175,10 @@ def few_examples(everything: Sequence[Recipe], s: Setting) -> Recipe:
 
 def curvature(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -> dict[str, xr.Dataset]:
     """Spectra of mini-batch Hessians on augmented training data, by model."""
-    section = SectionSpec("batch_spectra", "batch_spectra", augmented(s.training), examples=16 * s.batches)
-    label = "curvature-few" if trained[0].recipe.group == "vit-few" else "curvature"
-    return dict(study.analyse(label, trained, data.train, [section])["batch_spectra"])
+    few = trained[0].recipe.group == "vit-few"
+    sections = spectra(study.options.seeds, s.training, s.batches, s.few if few else s.images[0])
+    found = study.analyse("curvature-few" if few else "curvature", trained, data.train, sections)
+    return together(found, "batch_spectra")
 
 
 def features(study: Study, trained: Sequence[Trained], data: Data, s: Setting) -> Results:

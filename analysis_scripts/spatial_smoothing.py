@@ -20,7 +20,7 @@ from _ensembles import Ensemble, figure
 from _mc_dropout import mc_dropout, plots
 from _options import options, run
 from _settle import without_dropout
-from _study import Data, Study, Trained, augmented, by_seed, measured, of_kinds, size
+from _study import Data, Study, Trained, by_seed, measured, of_kinds, size, spectra, together
 
 from landscape.reference import models
 from landscape.reference.claims import above, contrast
@@ -103,9 +103,7 @@ def main() -> None:
     trained = study.train(recipes(setting), data)
     settled = without_dropout(study, trained, data)
     curved = [
-        SectionSpec(
-            "batch_spectra", "batch_spectra", augmented(setting.training), examples=16 * setting.batches
-        ),
+        *spectra(study.options.seeds, setting.training, setting.batches, setting.images[0]),
         SectionSpec(
             "surface",
             "surface",
@@ -115,6 +113,7 @@ def main() -> None:
         ),
     ]
     results = study.analyse("train", settled, data.train, curved)
+    results["batch_spectra"] = together(results, "batch_spectra")
     n = setting.looked_at
     averaged = SectionSpec("mc_dropout", f"{plots.__module__}:{mc_dropout.name}", {"counts": setting.samples})
     behaviour = [

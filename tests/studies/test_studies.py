@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -20,6 +21,8 @@ from landscape.reference import augment, files
 from landscape.reference.claims import Claim
 from landscape.reference.data import digits
 from landscape.reference.train import TrainResult
+from landscape.store import read_contents
+from landscape.zoo.spec import Builder, Settings, ZooSpec
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
 STUDIES = ("taxonomy", "how_do_vits_work", "spatial_smoothing")
@@ -274,6 +277,37 @@ def test_hessians_see_images_as_trained_on(script) -> None:
     moves = {int(m) for m in (augment.shift(images, generator)[:, 0, 0, 14] - 14)}
     assert study.augmented({"augment": "shift"}) == {"augment": "shift", "margin": max(moves)}
     assert study.augmented({"augment": "crop_flip"}) == {"augment": "shift+flip", "margin": 4}
+
+
+def test_each_seed_has_mini_batches_of_its_own(script, tmp_path: Path) -> None:
+    """Oracle: the examples in the results: as many as asked for, alike for models of one seed alone."""
+    study = script("_study")
+    sections = study.spectra((0, 1), {"augment": "shift"}, 3, 100)
+    recipe = study.Recipe("mlp", _linear, {}, {}, {})
+    models = []
+    for group in ("a", "b"):
+        for seed in (0, 1):
+            path = tmp_path / f"{group}-s{seed}.safetensors"
+            files.save_weights(_linear(), path, {})
+            result = TrainResult(0.0, 0.0, 0.0, 0.0, 1, 1.0)
+            models.append(study.Trained(path.stem, replace(recipe, group=group), seed, path, result))
+    spec = ZooSpec(
+        "test",
+        SCRIPTS,
+        tuple(replace(m.spec(), builder=Builder(f"{__name__}:_linear", {})) for m in models),
+        study.Data.digits(100, 50).train,
+        Settings(),
+        tuple(sections),
+    )
+    assert not landscape.Zoo(spec).run(store=tmp_path / "store").failed
+    found = {s.label: s.results for s in read_contents(tmp_path / "store").sections}
+    joined = study.together(found, "batch_spectra")
+    assert sorted(joined) == ["a-s0", "a-s1", "b-s0", "b-s1"]
+    seen = {name: ds["example"].values for name, ds in joined.items()}
+    assert all(rows.shape == (3, 16) for rows in seen.values())
+    np.testing.assert_array_equal(seen["a-s0"], seen["b-s0"])
+    np.testing.assert_array_equal(seen["a-s1"], seen["b-s1"])
+    assert (seen["a-s0"] != seen["a-s1"]).any()
 
 
 @pytest.mark.slow
