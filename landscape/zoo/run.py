@@ -40,7 +40,8 @@ class RunResult:
     Attributes:
         done: Tasks done in this run.
         skipped: Tasks done before, or meanwhile by another run.
-        failed: Tasks that failed, each with one sentence; they are tried again in the next run.
+        failed: Tasks that failed, in the manifest's order, each with one sentence; they are tried again in
+            the next run.
         store: Where the results are.
     """
 
@@ -318,7 +319,9 @@ def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None,
         except StoreError as error:  # it is disposable: every result is in its own file
             tally.tell(str(error))
     skipped = len(tasks) - len(todo) + tally.found
-    return RunResult(tally.done, skipped, tuple(tally.failures), home.directory)
+    place = {(task.label, task.subject): index for index, task in enumerate(tasks)}
+    failed = sorted(tally.failures, key=lambda failure: place[failure.label, failure.model])
+    return RunResult(tally.done, skipped, tuple(failed), home.directory)
 
 
 class _Tally:
