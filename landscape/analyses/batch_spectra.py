@@ -269,9 +269,8 @@ def _densities(label: str, ds: xr.Dataset, low: float, high: float) -> list[Line
         (values < 0, "dash", "λ < 0"),
     )
     for half, style, name in sides:
-        if not half.any():
-            continue
-        width = _silverman(logs[half])
+        # a half without eigenvalues has the density zero, which counts in a median over models
+        width = _silverman(logs[half]) if half.any() else 1.0
         rows = np.array(
             [gaussian_density(x[h], np.ones(h.sum()), grid, width) for x, h in zip(logs, half, strict=True)]
         )

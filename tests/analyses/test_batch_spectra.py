@@ -9,6 +9,7 @@ from torch import nn
 import landscape
 from landscape.analyses.batch_spectra import BatchSpectraParams
 from landscape.errors import InputError
+from landscape.plot.groups import by_group
 from landscape.registry import Context
 
 
@@ -230,6 +231,21 @@ def test_halves_of_the_picture_have_the_areas_of_their_shares():
     assert areas["one, λ < 0"] == pytest.approx(share, abs=0.01)
     assert areas["one, λ > 0"] == pytest.approx(1 - share, abs=0.01)
     assert len(violins.marks[0].y) == 120
+
+
+def test_a_median_over_models_counts_those_without_negative_eigenvalues():
+    """Independent: of two models without any and one with some, the median density is zero."""
+    x, y = vectors(24)
+    problem = landscape.Problem(CASES["mlp"].model(), "cross_entropy", (x, y))
+    ds = landscape.batch_spectra(problem, batch_size=6, k=6)
+    assert 0 < float(ds["negative_proportion"]) < 1
+    bare = ds.assign(eigenvalues=np.abs(ds["eigenvalues"]))
+    three = {name: d.assign_attrs(model=name) for name, d in {"a": ds, "b": bare, "c": bare}.items()}
+    density = landscape.analyses()["batch_spectra"].plots(three)[0]
+    grouped = by_group(density, dict.fromkeys("abc", "kind"), "kind")
+    (dashed,) = (m for m in grouped.marks if m.style == "dash")
+    assert np.max(dashed.y) == 0.0
+    assert np.max(dashed.high) > 0.0
 
 
 def test_a_loss_that_is_not_finite_is_named():
