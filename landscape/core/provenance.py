@@ -36,8 +36,8 @@ def describe(value: object) -> str:
 @cache
 def library_versions() -> dict[str, str]:
     """Versions of landscape and of the libraries that shape its numbers."""
-    found = {}
-    for name in ("landscape-toolkit", "torch", "numpy", "scipy", "xarray"):
+    found = {"torch": str(torch.__version__)}  # with the build, such as +cu130, which metadata may lack
+    for name in ("landscape-toolkit", "numpy", "scipy", "xarray"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

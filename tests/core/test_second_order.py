@@ -50,10 +50,15 @@ def derivatives(layer, inputs):
 
 @every_layer
 def test_three_orders_of_derivatives_are_those_of_torch(name):
-    """Oracle: torch's own derivatives of the same layer."""
+    """Oracle: torch's own derivatives of the same layer; torch 2.14 has no third ones of batch statistics."""
     layer, *shapes = LAYERS[name]
     inputs = tensors(*shapes)
-    expected = derivatives(layer, inputs)
+    try:
+        expected = derivatives(layer, inputs)
+    except RuntimeError as error:
+        if "3rd+ order" not in str(error):
+            raise
+        pytest.skip(str(error))
     with twice_differentiable():
         found = derivatives(layer, inputs)
     for a, b in zip(found, expected, strict=True):
