@@ -48,16 +48,15 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
     """Draw the largest number of samples; smaller ones are disjoint groups of them, averaged."""
     most = max(params.counts)
     drawn, labels, spread = [], [], []
-    with problem.at(None):
-        for batch in problem.batches:
-            x, y = batch.raw
-            with _Watched(problem.module, params.features) as seen:
-                seed = int(np.random.SeedSequence((params.seed, len(drawn))).generate_state(1)[0])
-                drawn.append(mc_samples(problem.module, x, most, seed, batch=len(x)))
-            features = torch.stack(seen).double().flatten(2)
-            spread.append([features.var(0).sum().item(), features.square().mean(0).sum().item()])
-            labels.append(y)
-            context.progress(len(drawn) / len(problem.batches))
+    for batch in problem.batches:
+        x, y = batch.raw
+        with _Watched(problem.module, params.features) as seen:
+            seed = int(np.random.SeedSequence((params.seed, len(drawn))).generate_state(1)[0])
+            drawn.append(mc_samples(problem.module, x, most, seed, batch=len(x)))
+        features = torch.stack(seen).double().flatten(2)
+        spread.append([features.var(0).sum().item(), features.square().mean(0).sum().item()])
+        labels.append(y)
+        context.progress(len(drawn) / len(problem.batches))
     log_p = torch.cat(drawn, dim=1).double().cpu().numpy()
     truth = torch.cat(labels).cpu().numpy()
     scores = [_scores(log_p, truth, n) for n in params.counts]

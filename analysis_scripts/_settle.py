@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from landscape.core.problem import Problem
 from landscape.reference.augment import augmentation
 from landscape.reference.files import load_weights, read_notes, save_weights
 from landscape.reference.train import TrainResult, evaluate
+from landscape.zoo.checkpoint import file_sha256
 
 __all__ = ["without_dropout"]
 
@@ -38,22 +38,22 @@ def without_dropout(study: Study, models: Sequence[Trained], data: Data) -> list
 
 
 def _settled(model: Trained, path: Path, train: Any, test: Any, device: str) -> Trained:
-    identity = {"weights": hashlib.sha256(model.path.read_bytes()).hexdigest(), "statistics": FOLDER}
-    found = read_notes(path)
-    if found is None or found["identity"] != identity:
-        network = model.recipe.build(model.seed)
-        load_weights(network, model.path)
-        network.to(device).eval()
-        inputs, labels = train
-        change = augmentation(model.recipe.training["augment"], inputs)
-        assert change is not None
-        images = change(inputs, torch.Generator().manual_seed(model.seed))
-        problem = Problem(network, "cross_entropy", (images, labels), device=device)
-        with recalibrated(problem):
-            network = problem.module
-            scores = dict(zip(("train_loss", "train_accuracy"), evaluate(network, train), strict=True))
-            scores |= dict(zip(("test_loss", "test_accuracy"), evaluate(network, test), strict=True))
-            found = {"identity": identity, "metrics": scores}
-            save_weights(network, path, found)
-    result = TrainResult(**found["metrics"], epochs=model.result.epochs, seconds=0.0)
+    identity = {"weights": file_sha256(model.path), "statistics": FOLDER}
+    notes = read_notes(path)
+    if notes is not None and notes["identity"] == identity:
+        result = TrainResult(**notes["metrics"], epochs=model.result.epochs, seconds=0.0)
+        return replace(model, path=path, result=result)
+    network = model.recipe.build(model.seed)
+    load_weights(network, model.path)
+    network.to(device).eval()
+    inputs, labels = train
+    change = augmentation(model.recipe.training["augment"], inputs)
+    assert change is not None
+    images = change(inputs, torch.Generator().manual_seed(model.seed))
+    problem = Problem(network, "cross_entropy", (images, labels), device=device)
+    with recalibrated(problem):
+        train_loss, train_accuracy = evaluate(problem.module, train)
+        test_loss, test_accuracy = evaluate(problem.module, test)
+        result = TrainResult(train_accuracy, test_accuracy, train_loss, test_loss, model.result.epochs, 0.0)
+        save_weights(problem.module, path, {"identity": identity, "metrics": result.metrics()})
     return replace(model, path=path, result=result)

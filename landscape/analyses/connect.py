@@ -179,7 +179,7 @@ def _trained(
     from landscape.core.path_training import Settings, TrainingState, train_bends
     from landscape.core.paths import Path, bent
 
-    file, before = CurveFile(context.partial, problem.theta), meter.done
+    file, before = CurveFile(ledger, problem.theta), meter.done
     decay = problem.weight_decay if params.weight_decay is None else params.weight_decay
     common: dict[str, Any] = {"weight_decay": decay}
     common |= {n: getattr(params, n) for n in ("epochs", "lr", "momentum", "batch_size", "seed")}

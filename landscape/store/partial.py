@@ -121,12 +121,17 @@ class Ledger:
 
     def keep(self, name: str, state: Piece) -> None:
         """Keep a piece in mid-air, in place of what was kept under that name; nothing without a folder."""
-        if self._folder is not None and self._folder.exists():
+        if self._folder is not None:
             self._write(self._folder / f"{name}.npz", _image(state))
 
     def kept(self, name: str) -> Piece | None:
         """What was last kept under a name; ``None`` if there is nothing that can be read."""
         return None if self._folder is None else _read(self._folder / f"{name}.npz")
+
+    def drop(self, name: str) -> None:
+        """Forget what was kept under a name."""
+        if self._folder is not None:
+            (self._folder / f"{name}.npz").unlink(missing_ok=True)
 
     def _take(self, name: str, compute: Callable[[], Piece]) -> Piece | None:
         """A piece from its file, or computed; ``None`` while another worker holds it."""
@@ -147,8 +152,7 @@ class Ledger:
                 piece = _read(file)  # another worker may have finished it meanwhile
                 if piece is None:
                     piece = compute()
-                    if self._folder.exists():
-                        self._write(file, _image(piece))
+                    self._write(file, _image(piece))
                 return piece
         except Timeout:
             return None
@@ -160,7 +164,9 @@ class Ledger:
         return FileLock(self._folder / f"{name}.lock", timeout=timeout)
 
     def _write(self, file: Path, content: bytes) -> None:
-        write_bytes(file, content, within=self._folder)
+        """Write a file of the folder; nothing once the folder was removed."""
+        if file.parent.exists():
+            write_bytes(file, content, within=file.parent)
 
 
 def _image(piece: Piece) -> bytes:

@@ -135,7 +135,7 @@ def test_a_store_that_vanishes_is_not_made_anew(moment, tmp_path):
     folder = store / "toy" / "key.partial"
     ledger = Ledger(folder, IDENTITY)
     points = torch.zeros(2, 3)
-    curve = CurveFile(folder, points)
+    curve = CurveFile(ledger, points)
 
     def compute(i):
         if moment == "piece" and i == 3:
