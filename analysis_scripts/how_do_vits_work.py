@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import _readings as read
+import landscape.studies.effects as read
 import numpy as np
 import xarray as xr
-from _options import options, run
-from _study import Data, Study, Trained, by_seed, measured, of_kinds, size, spectra, together
+from landscape.studies.options import options, run
+from landscape.studies.study import Data, Study, Trained, by_seed, measured, of_kinds, size, spectra, together
 
-from landscape.reference import models
-from landscape.reference.claims import above, contrast
-from landscape.reference.zoo import Recipe
+from landscape.reference.models import resnet as models
+from landscape.studies.claims import above, contrast
+from landscape.reference.demo import Recipe
 from landscape.zoo.spec import SectionSpec
 
 PAPER = "Park & Kim 2022 (ViT)"

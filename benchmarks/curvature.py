@@ -43,7 +43,7 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
 
 import landscape
-from landscape.core.lanczos import eigenpairs
+from landscape.core.linalg.eigenpairs import eigenpairs
 
 K = 8  # vectors per block
 TOP = 5  # eigenpairs

@@ -2,7 +2,7 @@
 
     python benchmarks/features.py [--examples 512] [--repeats 7]
 
-`landscape.registry.run_together` carries out fourier, transfer, feature_variance and, for the transformer,
+`landscape.base.analysis.run_together` carries out fourier, transfer, feature_variance and, for the transformer,
 attention_response in one pass over the data, as the zoo runner does. By default they look at a random sample
 of 128 images (option `images`); the last line of a table looks at all. A bare forward pass is the same model
 on all images in the same batches without a loss. Rounds in which each side has its turn are repeated; a ratio
@@ -29,8 +29,8 @@ import torch
 from torch import nn
 
 import landscape
-from landscape.reference import models
-from landscape.registry import Analysis, Params, run_together
+from landscape.reference.models import resnet as models
+from landscape.base.analysis import Analysis, Params, run_together
 
 LIMIT = 1.6
 GROWTH_MIB = 16.0  # by default

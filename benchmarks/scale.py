@@ -26,7 +26,7 @@ from torch import nn
 from landscape.store import Store
 from landscape.store import open as open_file
 from landscape.zoo import Zoo
-from landscape.zoo.pool import PoolExecutor
+from landscape.zoo.executors.pool import PoolExecutor
 
 MODULE = """
     import torch

@@ -21,8 +21,8 @@ import xarray as xr
 from torch import Tensor, nn
 
 import landscape
-from landscape.analyses.cka import block
-from landscape.core.similarity import plan_batches
+from landscape.analyses.similarity.cka import block
+from landscape.core.similarity.zoo_pass import plan_batches
 
 try:
     from cka import CKA

@@ -30,10 +30,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import landscape
-from landscape.core.plane import Plane, given_plane
-from landscape.core.surface import Evaluator
-from landscape.core.tuning import in_bfloat16, probe, recut
-from landscape.reference import models
+from landscape.core.surfaces.plane import Plane, given_plane
+from landscape.core.surfaces.evaluator import Evaluator
+from landscape.core.problem.execution import in_bfloat16, probe, recut
+from landscape.reference.models import resnet as models
 
 BATCH = 256
 BARE_LIMIT = 1.05

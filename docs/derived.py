@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import landscape
-from landscape.registry import Analysis
-from landscape.schema import Variable
+from landscape.base.analysis import Analysis
+from landscape.base.schema import Variable
 
 __all__ = ["analysis_page", "write_analyses", "write_gallery", "write_scale"]
 

@@ -20,7 +20,7 @@
 from pathlib import Path
 
 import landscape
-from landscape.reference.zoo import build_zoo
+from landscape.reference.demo import build_zoo
 
 manifest = build_zoo("zoo", quick=True)
 print(Path(manifest).read_text()[:420])

@@ -17,33 +17,33 @@ __version__ = "0.1.0"
 
 _HOMES = {
     # core
-    "Problem": "landscape.core.problem",
-    "Ranks": "landscape.core.sharding",
-    "SymmetricOperator": "landscape.core.operators",
-    "hessian": "landscape.core.curvature",
-    "ggn": "landscape.core.curvature",
-    "fisher": "landscape.core.fisher",
-    "empirical_fisher": "landscape.core.fisher",
-    "align": "landscape.core.alignment",
-    "find_symmetry": "landscape.core.symmetry",
+    "Problem": "landscape.core.problem.problem",
+    "Ranks": "landscape.core.problem.sharding",
+    "SymmetricOperator": "landscape.core.linalg.operators",
+    "hessian": "landscape.core.curvature.operator",
+    "ggn": "landscape.core.curvature.operator",
+    "fisher": "landscape.core.curvature.fisher",
+    "empirical_fisher": "landscape.core.curvature.fisher",
+    "align": "landscape.core.symmetry.alignment",
+    "find_symmetry": "landscape.core.symmetry.symmetry",
     # registry
-    "Analysis": "landscape.registry",
-    "Context": "landscape.registry",
-    "Cost": "landscape.registry",
-    "Metric": "landscape.registry",
-    "Params": "landscape.registry",
-    "Schema": "landscape.schema",
-    "Variable": "landscape.schema",
+    "Analysis": "landscape.base.analysis",
+    "Context": "landscape.base.analysis",
+    "Cost": "landscape.base.analysis",
+    "Metric": "landscape.base.analysis",
+    "Params": "landscape.base.analysis",
+    "Schema": "landscape.base.schema",
+    "Variable": "landscape.base.schema",
     "LandscapeError": "landscape.errors",
     # tables of measurements
-    "taxonomy": "landscape.tables",
+    "taxonomy": "landscape.analyses.taxonomy",
     # zoos and results
     "Zoo": "landscape.zoo",
     "scan": "landscape.zoo",
     "open": "landscape.store",
     "save": "landscape.store",
-    "compare": "landscape.plot.comparison",
-    "table": "landscape.report.frame",
+    "compare": "landscape.plotting.comparison",
+    "table": "landscape.export.frame",
 }
 _MODULES = ("analyses", "plot", "report")  # packages that can be called
 

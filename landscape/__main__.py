@@ -1,6 +1,6 @@
 """``python -m landscape`` is ``landscape``."""
 
-from landscape.cli import main
+from landscape.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -58,3 +58,14 @@ def suggest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}."
+
+
+def one_line(error: BaseException) -> str:
+    r"""The text of an error in one line, without colours and without a full stop.
+
+    Example:
+        >>> one_line(ValueError("no\n  good."))
+        'no good'
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return " ".join(text.split())[:_LONGEST].rstrip(".")

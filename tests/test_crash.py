@@ -15,7 +15,7 @@ import torch
 
 from landscape.store import Store, read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.executors import usable_cores
+from landscape.zoo.executors.base import usable_cores
 
 ANALYSES = """
 [analyses.total]
@@ -34,7 +34,7 @@ KILLS = 20
 FORKING = """
 import os, sys
 from landscape.zoo import Zoo
-import landscape.core.problem, landscape.store.consolidate, xarray, h5netcdf, torch
+import landscape.core.problem.problem, landscape.store.zoo_file, xarray, h5netcdf, torch
 torch.set_num_threads(1)
 print("ready", flush=True)
 for line in sys.stdin:

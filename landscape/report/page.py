@@ -15,9 +15,9 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from landscape.plot.draw_plotly import CONFIG
-from landscape.report.encode import compact
-from landscape.report.views import Page
+from landscape.plotting.backends.plotly import CONFIG
+from landscape.reporting.encode import compact
+from landscape.reporting.views import Page
 
 __all__ = ["render"]
 

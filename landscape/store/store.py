@@ -156,7 +156,7 @@ class Store:
         Raises:
             StoreError: If it cannot be written; a former ``zoo.h5`` stays as it was.
         """
-        from landscape.store.consolidate import consolidate
+        from landscape.store.zoo_file import consolidate
 
         with self._standing() as within:
             return consolidate(self, within)
@@ -169,7 +169,7 @@ class Store:
         Raises:
             StoreError: If nothing was consolidated yet, or there is no such section.
         """
-        from landscape.store.consolidate import read_field
+        from landscape.store.zoo_file import read_field
 
         return read_field(self.consolidated, label, name)
 

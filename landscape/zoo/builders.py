@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import InputError, suggest
 from landscape.zoo.libraries import library_builder
 from landscape.zoo.spec import Builder
-from landscape.zoo.text import one_line
+from landscape.errors import one_line
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from landscape.registry import Analysis
+    from landscape.base.analysis import Analysis
 
 __all__ = ["build_data", "build_model", "find_analysis", "importing_from", "resolve"]
 
@@ -96,7 +96,7 @@ def find_analysis(name: str, folder: Path) -> Analysis:
     Raises:
         InputError: If there is none, with the nearest name.
     """
-    from landscape.analyses import find
+    from landscape.base.registry import find
 
     module_name, colon, _ = name.partition(":")
     if colon:

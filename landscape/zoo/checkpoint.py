@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError
-from landscape.zoo.pickles import unsafe_globals
-from landscape.zoo.text import one_line
+from landscape.zoo.pickle_globals import unsafe_globals
+from landscape.errors import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

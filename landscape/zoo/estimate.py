@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from landscape.errors import LandscapeError
-from landscape.registry import Cost
+from landscape.base.analysis import Cost
 from landscape.zoo.builders import find_analysis
 from landscape.zoo.plan import Plan, Shard
 from landscape.zoo.spec import Builder

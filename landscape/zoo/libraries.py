@@ -14,7 +14,7 @@ from typing import Any
 
 from landscape.errors import InputError, suggest
 from landscape.zoo.spec import Builder
-from landscape.zoo.text import one_line
+from landscape.errors import one_line
 
 __all__ = ["library_builder", "timm_builder"]
 

@@ -23,7 +23,7 @@ from landscape.zoo.spec import (
     parse_seed,
     unique_names,
 )
-from landscape.zoo.text import one_line
+from landscape.errors import one_line
 
 __all__ = ["read_manifest"]
 

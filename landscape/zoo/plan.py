@@ -22,7 +22,7 @@ from landscape.zoo.task import Member, Setup, Task
 from landscape.zoo.workbench import Workbench, file_stamp
 
 if TYPE_CHECKING:
-    from landscape.registry import Analysis, Scope
+    from landscape.base.analysis import Analysis, Scope
 
 __all__ = ["Plan", "Shard", "choose_sections", "make_plan"]
 
@@ -112,7 +112,7 @@ def choose_sections(
     Raises:
         InputError: If there is nothing to do, or a name is unknown.
     """
-    from landscape.analyses import discover
+    from landscape.base.registry import discover
 
     sections = {s.label: s for s in spec.sections}
     if chosen is None:

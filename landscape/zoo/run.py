@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import CheckpointError, InputError, StoreError
 from landscape.store import Failure, Store
 from landscape.zoo.checkpoint import TRUST_WARNING
-from landscape.zoo.executors import Executor, SerialExecutor
+from landscape.zoo.executors.base import Executor, SerialExecutor
 from landscape.zoo.layouts import scan_directory, write_manifest
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.plan import Plan, Shard, choose_sections, make_plan
-from landscape.zoo.pool import PoolExecutor, refuse_in_worker
-from landscape.zoo.ranks import launched, over_ranks
+from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
+from landscape.zoo.executors.torchrun import launched, over_ranks
 from landscape.zoo.spec import Builder, ZooSpec
 from landscape.zoo.task import Done, Event, Failed, Found, Listener, Notice, Planned, Setup, Task, bundle
 from landscape.zoo.workbench import Workbench
@@ -182,7 +182,7 @@ class Zoo:
             store: Folder of the results; by default ``results/`` beside the manifest.
             jobs: Number of worker processes; 1 works in this process.
             cluster: Address or scheduler file of a Dask cluster to carry out the tasks, instead of ``jobs``;
-                see `landscape.zoo.cluster.ClusterExecutor`.
+                see `landscape.zoo.executors.dask.ClusterExecutor`.
             executor: Where to carry out the tasks, instead of ``jobs`` and ``cluster``.
             overwrite: Do again what is done.
             shard: Do only one of several equal parts, ``"i/n"`` with i from 1 to n. The results are
@@ -277,7 +277,7 @@ def _executor(workbench: Workbench, jobs: int, cluster: str | None) -> Executor:
     if jobs != 1:
         raise InputError("a cluster has workers of its own; leave out jobs.")
     try:
-        from landscape.zoo.cluster import ClusterExecutor
+        from landscape.zoo.executors.dask import ClusterExecutor
     except ImportError as error:
         raise InputError(
             "a cluster needs dask.distributed; install it with: pip install 'landscape-toolkit[cluster]'."

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from landscape.registry import Scope
+from landscape.base.analysis import Scope
 from landscape.zoo.spec import Builder, Settings
 
 __all__ = [

@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError
-from landscape.registry import Context, Pair, run_together
+from landscape.base.analysis import Context, Pair, run_together
 from landscape.store import Store
-from landscape.store.partial import Finished
+from landscape.store.ledger import Finished
 from landscape.zoo.builders import build_data, build_model, find_analysis, importing_from, resolve
 from landscape.zoo.checkpoint import load_into, read_checkpoint
-from landscape.zoo.layouts.facts import facts_in_content
-from landscape.zoo.recorded import comparable, differences
+from landscape.zoo.layouts.run_metadata import facts_in_content
+from landscape.zoo.recorded_metrics import comparable, differences
 from landscape.zoo.spec import Builder
 from landscape.zoo.task import Done, Failed, Found, Listener, Member, Notice, Progress, Setup, Started, Task
-from landscape.zoo.text import one_line
+from landscape.errors import one_line
 
 if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor, nn
 
-    from landscape.core.problem import Problem
-    from landscape.core.sharding import Ranks
-    from landscape.registry import Analysis, Params
+    from landscape.core.problem.problem import Problem
+    from landscape.core.problem.sharding import Ranks
+    from landscape.base.analysis import Analysis, Params
 
 __all__ = ["Workbench", "file_stamp"]
 
@@ -71,8 +71,8 @@ class Workbench:
         if self._data is None:
             import torch
 
-            from landscape.core.data import read_batches, tensors_in
-            from landscape.core.provenance import fingerprint
+            from landscape.core.problem.batches import read_batches, tensors_in
+            from landscape.core.problem.fingerprint import fingerprint
 
             settings = self.setup.settings
             with importing_from(self.setup.folder), _seeded():
@@ -260,7 +260,7 @@ class Workbench:
         return Pair(problem, a, b)
 
     def _make_problem(self, model: nn.Module, batches: list[Any] | None = None) -> Problem:
-        from landscape.core.problem import Problem
+        from landscape.core.problem.problem import Problem
 
         settings = self.setup.settings
         loss: Any = settings.loss

@@ -11,7 +11,7 @@ import torch
 
 import landscape
 from landscape import Problem
-from landscape.registry import run_together
+from landscape.base.analysis import run_together
 
 SIZE = 224
 

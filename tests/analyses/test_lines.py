@@ -11,9 +11,9 @@ from cases import CASES, ConvNet, images, mlp, snapshot, vectors
 
 import landscape
 from landscape import Problem
-from landscape.core.directions import as_vector, direction_seed, random_direction
+from landscape.core.surfaces.directions import as_vector, direction_seed, random_direction
 from landscape.errors import InputError
-from landscape.registry import Context
+from landscape.base.analysis import Context
 
 
 def state_of(seed, make=mlp):

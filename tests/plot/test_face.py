@@ -11,8 +11,8 @@ import xarray as xr
 
 import landscape
 from landscape.errors import InputError
-from landscape.figure import Axis, FigureSpec, Line
-from landscape.plot import Figures
+from landscape.base.figure import Axis, FigureSpec, Line
+from landscape.plotting import Figures
 
 SPEC = FigureSpec("cut", "A cut", Axis("t"), Axis("loss"), (Line([0, 1], [2, 3]),))
 OTHER = FigureSpec("other", "Another", Axis("t"), Axis("loss"), ())
@@ -74,7 +74,7 @@ import sys
 import types
 sys.modules["torch"] = None
 import landscape
-from landscape.figure import Axis, FigureSpec, Line
+from landscape.base.figure import Axis, FigureSpec, Line
 spec = FigureSpec("cut", "A cut", Axis("t"), Axis("loss"), (Line([0, 1], [2, 3]),))
 landscape.plot(spec), landscape.plot(spec, backend="matplotlib")
 for name, analysis in landscape.analyses().items():

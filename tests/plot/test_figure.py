@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from landscape.errors import InputError
-from landscape.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems, has_errors
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems, has_errors
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import landscape
-from landscape.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Points
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Points
 
 X, Y = np.array([0.0, 1.0, 3.0]), np.array([-1.0, 2.0])
 Z = np.array([[1.0, 10.0, 100.0], [0.0, np.nan, 1000.0]])

@@ -4,16 +4,16 @@ from torch import nn
 from torch.nn import functional
 
 from landscape import Problem
-from landscape.core.observe import Collector, observe
-from landscape.core.symmetry import find_symmetry
-from landscape.core.units import Selection
+from landscape.core.features.collector import Collector, observe
+from landscape.core.symmetry.symmetry import find_symmetry
+from landscape.core.features.units import Selection
 from landscape.errors import InputError
-from landscape.reference.alternet import LocalAttentionBlock, alternet, attention_places
-from landscape.reference.attention import DropPath, WindowAttention, drop_rates, from_windows, to_windows
-from landscape.reference.blocks import PreActBlock
-from landscape.reference.mixer import mixer
-from landscape.reference.models import resnet, vgg, vit
-from landscape.reference.windowed import WindowBlock, windowed
+from landscape.reference.models.alternet import LocalAttentionBlock, alternet, attention_places
+from landscape.reference.layers.attention import DropPath, WindowAttention, drop_rates, from_windows, to_windows
+from landscape.reference.layers.convolution import PreActBlock
+from landscape.reference.models.mixer import mixer
+from landscape.reference.models.resnet import resnet, vgg, vit
+from landscape.reference.models.swin import WindowBlock, windowed
 
 
 def count(model):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import landscape
-from landscape.report import page_of, render
+from landscape.reporting import page_of, render
 from landscape.store.contents import Contents, ModelRecord, Section
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

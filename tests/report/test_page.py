@@ -17,7 +17,7 @@ import pytest
 
 import landscape
 from landscape.errors import InputError, StoreError
-from landscape.report import page_of, render
+from landscape.reporting import page_of, render
 from landscape.store import Store
 from landscape.store.contents import Contents
 from landscape.store.records import SectionRecord, Snapshot

@@ -16,11 +16,12 @@ import xarray as xr
 from torch import nn
 
 import landscape
-from landscape.figure import Line, Points
-from landscape.reference import augment, files
-from landscape.reference.claims import Claim
-from landscape.reference.data import digits
-from landscape.reference.train import TrainResult
+from landscape.base.figure import Line, Points
+from landscape.reference.training import augment
+from landscape.reference.training import checkpoints as files
+from landscape.studies.claims import Claim
+from landscape.reference.data.digits import digits
+from landscape.reference.training.loop import TrainResult
 from landscape.store import read_contents
 from landscape.zoo.spec import Builder, Settings, ZooSpec
 
@@ -83,7 +84,7 @@ def test_mc_dropout_scores(script) -> None:
     x, y = torch.randn(20, 1, 4, 4), torch.arange(20) % 3
     problem = landscape.Problem(model, "cross_entropy", (x, y))
     ds = analysis(problem, counts=(1, 2, 4))
-    from landscape.reference.uncertainty import mc_samples
+    from landscape.core.behaviour.mc_dropout import mc_samples
 
     seed = int(np.random.SeedSequence((0, 0)).generate_state(1)[0])  # of the first batch
     p = mc_samples(model, x, 4, seed).exp().double()

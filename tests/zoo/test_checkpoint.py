@@ -20,7 +20,7 @@ from torch import nn
 
 from landscape.errors import CheckpointError
 from landscape.zoo.checkpoint import file_sha256, load_checkpoint, load_into, strip_prefixes
-from landscape.zoo.pickles import unsafe_globals
+from landscape.zoo.pickle_globals import unsafe_globals
 
 
 class Malicious:

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from landscape.core import observe
+from landscape.core.features import collector as observe
 from landscape.store import read_contents
 from landscape.zoo import Zoo
 from landscape.zoo.task import bundle
@@ -26,8 +26,8 @@ BUILDERS = '''
         return x, torch.arange(9) % 2
 
     def collect(params):
-        from landscape.core.observe import Collector
-        from landscape.core.units import Selection
+        from landscape.core.features.collector import Collector
+        from landscape.core.features.units import Selection
 
         class Bad(Collector):
             selection = Selection()

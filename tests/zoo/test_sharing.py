@@ -17,7 +17,7 @@ import pytest
 from landscape.errors import InputError
 from landscape.store import Store, read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.executors import SerialExecutor
+from landscape.zoo.executors.base import SerialExecutor
 from landscape.zoo.plan import Shard
 from landscape.zoo.task import Done, Found, Started
 
@@ -191,7 +191,7 @@ PIECES = """
     import os, pathlib, time
     import numpy as np
     from landscape import Analysis, Params, Schema, Variable
-    from landscape.store.partial import Ledger
+    from landscape.store.ledger import Ledger
 
     def compute(problem, params, context):
         def piece(index):

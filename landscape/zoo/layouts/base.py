@@ -8,7 +8,7 @@ from pathlib import Path
 
 from landscape.errors import CheckpointError
 from landscape.zoo.checkpoint import read_checkpoint, without_ending
-from landscape.zoo.layouts.facts import Facts, facts_in_content
+from landscape.zoo.layouts.run_metadata import Facts, facts_in_content
 from landscape.zoo.layouts.names import facts_in_name
 from landscape.zoo.spec import Builder, ModelSpec, Skipped
 

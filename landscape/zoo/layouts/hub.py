@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.zoo.layouts.base import Found, Layout, Scan
-from landscape.zoo.layouts.facts import Facts, facts_in_config, facts_in_row
+from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row
 from landscape.zoo.libraries import timm_builder
 from landscape.zoo.spec import Builder
 

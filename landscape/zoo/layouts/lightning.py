@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from landscape.zoo.layouts.base import Found, Layout, Scan
-from landscape.zoo.layouts.facts import Facts, facts_in_config, facts_in_row, read_flat_yaml
+from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row, read_flat_yaml
 
 __all__ = ["LIGHTNING"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from landscape.zoo.layouts.facts import Facts
+from landscape.zoo.layouts.run_metadata import Facts
 from landscape.zoo.spec import parse_seed
 
 __all__ = ["PROGRESS", "facts_in_name"]

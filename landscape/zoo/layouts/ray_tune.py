@@ -15,7 +15,7 @@ from typing import Any
 
 from landscape.zoo.checkpoint import SUFFIXES
 from landscape.zoo.layouts.base import Found, Layout, Scan
-from landscape.zoo.layouts.facts import Facts, facts_in_config, facts_in_row, read_rows
+from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row, read_rows
 
 __all__ = ["MODEL_ZOO", "RAY_TUNE"]
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from landscape.zoo.layouts.base import Found, Layout, Scan
-from landscape.zoo.layouts.facts import Facts, facts_in_config, facts_in_row, read_flat_yaml, read_rows
+from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row, read_flat_yaml, read_rows
 from landscape.zoo.libraries import timm_builder
 
 __all__ = ["TIMM_RUN"]

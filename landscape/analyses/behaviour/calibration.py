@@ -1,0 +1,342 @@
+"""``calibration``: do predicted probabilities mean what they say?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from landscape.errors import InputError
+from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params, series
+from landscape.base.schema import Schema, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.behaviour.calibration import Predictions
+    from landscape.core.problem.problem import Problem
+
+
+class CalibrationParams(Params):
+    """Options of ``calibration``."""
+
+    bins: int = Field(15, ge=2, le=200, description="number of confidence bins")
+    thresholds: int = Field(20, ge=2, description="number of confidence thresholds, evenly from 0")
+    bootstrap: int = Field(200, ge=2, description="bootstrap resamples over examples for the intervals")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    ood_data: str = Field(
+        "",
+        pattern=r"^$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="package.module:function that returns data of another distribution, to be told apart;"
+        " none = no such scores, unless data are given as the input ood",
+    )
+
+
+NATS = "nats/example"
+
+
+def _scores() -> tuple[Variable, ...]:
+    scores = (
+        ("nll", "mean negative log-likelihood", NATS),
+        ("accuracy", "share of right answers", "1"),
+        ("brier", "mean Brier score, summed over classes (0 to 2)", "1"),
+        ("entropy", "mean entropy of the predicted distribution", NATS),
+        ("ece", "expected calibration error, equal-width bins with closed upper edges", "1"),
+        ("ece_adaptive", "expected calibration error, bins of equally many examples", "1"),
+    )
+    return tuple(
+        variable
+        for name, meaning, unit in scores
+        for variable in (
+            Variable(name, (), meaning, unit),
+            Variable(f"{name}_interval", ("bound",), f"95 % bootstrap interval of {name}", unit),
+        )
+    )
+
+
+def _bins(prefix: str, dim: str, kind: str) -> tuple[Variable, ...]:
+    return (
+        Variable(f"{prefix}_count", (dim,), f"examples in a bin of {kind}", kind="int"),
+        Variable(f"{prefix}_confidence", (dim,), f"mean confidence in a bin of {kind}"),
+        Variable(f"{prefix}_accuracy", (dim,), f"share of right answers in a bin of {kind}"),
+        Variable(f"{prefix}_accuracy_interval", ("bound", dim), f"95 % Wilson interval of {prefix}_accuracy"),
+    )
+
+
+SCHEMA = Schema(
+    version=2,
+    coords=(
+        Variable("bin", ("bin",), "upper edge of the bin of equal width"),
+        Variable("mass_bin", ("mass_bin",), "index of the bin of equally many examples", "", kind="int"),
+        Variable("mass_bin_edge", ("mass_bin",), "upper edge of the bin of equally many examples"),
+        Variable("threshold", ("threshold",), "least confidence"),
+        Variable("example", ("example",), "index of the example", "", kind="int"),
+        Variable("bound", ("bound",), "end of the 95 % interval", "", kind="str"),
+    ),
+    variables=(
+        *_scores(),
+        *_bins("bin", "bin", "equal width"),
+        *_bins("mass_bin", "mass_bin", "equally many examples"),
+        Variable("threshold_accuracy", ("threshold",), "share of right answers at or above the threshold"),
+        Variable(
+            "threshold_accuracy_interval",
+            ("bound", "threshold"),
+            "95 % Wilson interval of threshold_accuracy",
+        ),
+        Variable("threshold_kept", ("threshold",), "share of examples at or above the threshold"),
+        Variable("temperature", (), "temperature of least NLL on this very data"),
+        Variable("nll_at_temperature", (), "mean NLL at that temperature", NATS),
+        Variable("ece_at_temperature", (), "expected calibration error at that temperature"),
+        Variable("ood_auroc_confidence", (), "AUROC of confidence against other data; NaN without any"),
+        Variable("ood_auroc_confidence_se", (), "standard error of ood_auroc_confidence (DeLong)"),
+        Variable("ood_auroc_entropy", (), "AUROC of low entropy against other data; NaN without any"),
+        Variable("ood_auroc_entropy_se", (), "standard error of ood_auroc_entropy (DeLong)"),
+        Variable("ood_examples", (), "number of examples of the other data", kind="int"),
+        Variable("example_nll", ("example",), "negative log-likelihood per example", NATS),
+        Variable("example_confidence", ("example",), "probability of the most probable class"),
+        Variable("example_correct", ("example",), "1 where the most probable class is the true one"),
+        Variable("example_entropy", ("example",), "entropy of the predicted distribution", NATS),
+    ),
+)
+
+
+def compute(problem: Problem, params: CalibrationParams, context: Context) -> Mapping[str, Any]:
+    """Predict once; all scores come from the predictions."""
+    from landscape.core.behaviour.calibration import (
+        Bins,
+        adaptive_edges,
+        bin_index,
+        bootstrap,
+        calibration_error,
+        equal_edges,
+        optimal_temperature,
+        predict,
+    )
+    from landscape.core.stats.hypothesis import wilson
+
+    predictions = predict(problem)
+    context.progress(0.5)
+    confidence, correct = predictions.confidence, predictions.correct
+    edges = [equal_edges(params.bins), adaptive_edges(confidence, params.bins)]
+    draws, draw_errors = bootstrap(predictions, edges, params.bootstrap, params.seed)
+    draws |= {"ece": draw_errors[0], "ece_adaptive": draw_errors[1]}
+    binned = [Bins.of(confidence, correct, bin_index(confidence, e), params.bins) for e in edges]
+    data: dict[str, Any] = {
+        "nll": predictions.nll.mean(),
+        "accuracy": correct.mean(),
+        "brier": predictions.brier.mean(),
+        "entropy": predictions.entropy.mean(),
+        "ece": binned[0].error,
+        "ece_adaptive": binned[1].error,
+    }
+    for name, values in draws.items():
+        data[f"{name}_interval"] = np.quantile(values, [0.025, 0.975])
+    for prefix, part in zip(("bin", "mass_bin"), binned, strict=True):
+        data[f"{prefix}_count"] = part.count.astype(np.int64)
+        data[f"{prefix}_confidence"] = part.confidence
+        data[f"{prefix}_accuracy"] = part.accuracy
+        data[f"{prefix}_accuracy_interval"] = np.array(wilson(part.accuracy, part.count))
+    thresholds = np.arange(params.thresholds) / params.thresholds
+    kept = confidence >= thresholds[:, None]
+    count = kept.sum(1).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        above = (kept * correct).sum(1) / count
+    temperature = optimal_temperature(predictions)
+    # a limit stands for 0 and ∞, where the logits would be no numbers
+    scaled = predictions.scaled(float(np.clip(temperature, 1e-6, 1e6)))
+    data |= _detection(problem, predictions, params, context)
+    context.progress(1.0)
+    return {
+        **data,
+        "bin": edges[0][1:],
+        "mass_bin": np.arange(params.bins),
+        "mass_bin_edge": edges[1][1:],
+        "threshold": thresholds,
+        "threshold_accuracy": above,
+        "threshold_accuracy_interval": np.array(wilson(above, count)),
+        "threshold_kept": count / len(confidence),
+        "example": np.arange(len(confidence)),
+        "bound": np.array(["low", "high"]),
+        "temperature": temperature,
+        "nll_at_temperature": scaled.nll.mean(),
+        "ece_at_temperature": calibration_error(scaled, params.bins),
+        "example_nll": predictions.nll,
+        "example_confidence": confidence,
+        "example_correct": correct,
+        "example_entropy": predictions.entropy,
+    }
+
+
+def _detection(
+    problem: Problem, predictions: Predictions, params: CalibrationParams, context: Context
+) -> dict[str, Any]:
+    """How well confidence and entropy tell other data from the problem's."""
+    from landscape.core.behaviour.ood import auroc, load_data, predict_other
+
+    given = context.inputs.get("ood")
+    if given is not None and params.ood_data:
+        raise InputError("calibration takes either the input ood or the option ood_data, not both.")
+    if given is None and params.ood_data:
+        given = load_data(params.ood_data)
+    names = ("ood_auroc_confidence", "ood_auroc_entropy")
+    if given is None:
+        missing = {key: np.nan for name in names for key in (name, f"{name}_se")}
+        return {**missing, "ood_examples": 0}
+    other = predict_other(problem, given)
+    data: dict[str, Any] = {"ood_examples": len(other.labels)}
+    pairs = (predictions.confidence, other.confidence), (-predictions.entropy, -other.entropy)
+    for name, (inside, outside) in zip(names, pairs, strict=True):
+        data[name], data[f"{name}_se"] = auroc(inside, outside)
+    return data
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Reliability, counts behind it, accuracy over confidence thresholds, scores by model."""
+    first = next(iter(datasets.values()))
+    bins, examples = first.sizes["bin"], first.sizes["example"]
+    unit_range = (-0.02, 1.02)
+    reliability: list[Any] = [Line([0, 1], [0, 1], Series(label="perfectly calibrated"), style="dash")]
+    counts, selective, kept = [], [], []
+    for label, ds in datasets.items():
+        who = series(label, ds)
+        filled = ds["bin_count"].values > 0
+        low, high = ds["bin_accuracy_interval"].values[:, filled]
+        x, y = ds["bin_confidence"].values[filled], ds["bin_accuracy"].values[filled]
+        reliability.append(Line(x, y, who, low, high, markers=True))
+        edges = ds["bin"].values
+        counts.append(Bars(edges - 0.5 * edges[0], ds["bin_count"].values / ds.sizes["example"], who))
+        t = ds["threshold"].values
+        low, high = ds["threshold_accuracy_interval"].values
+        selective.append(Line(t, ds["threshold_accuracy"].values, who, low, high))
+        kept.append(Line(t, ds["threshold_kept"].values, who))
+    confidence = Axis("confidence", limits=unit_range)
+    threshold = Axis("least confidence", limits=unit_range)
+    figures = [
+        FigureSpec(
+            "reliability",
+            "Reliability diagram",
+            confidence,
+            Axis("share of right answers", limits=unit_range),
+            tuple(reliability),
+            f"Share of right answers against mean confidence in {bins} bins of equal width with closed upper"
+            f" edges; below the dashed line the model is over-confident. {examples} examples, empty bins left"
+            " out.",
+            "Bands: 95 % Wilson intervals.",
+            equal=True,
+        ),
+        FigureSpec(
+            "bin_counts",
+            "Examples by confidence",
+            confidence,
+            Axis("share of examples", limits=unit_range),
+            tuple(counts),
+            f"Share of the {examples} examples in each bin of the reliability diagram.",
+        ),
+        FigureSpec(
+            "threshold_accuracy",
+            "Accuracy of confident answers",
+            threshold,
+            Axis("share of right answers"),
+            tuple(selective),
+            "Share of right answers among examples whose confidence reaches the threshold;"
+            f" {examples} examples in all.",
+            "Bands: 95 % Wilson intervals.",
+        ),
+        FigureSpec(
+            "threshold_kept",
+            "Confident answers",
+            threshold,
+            Axis("share of examples", limits=unit_range),
+            tuple(kept),
+            f"Share of the {examples} examples whose confidence reaches the threshold.",
+        ),
+    ]
+    for name, title, axis in (
+        ("nll", "Negative log-likelihood", Axis("NLL", NATS)),
+        ("ece", "Expected calibration error", Axis("expected calibration error")),
+        ("brier", "Brier score", Axis("Brier score")),
+    ):
+        figures.append(_by_model(datasets, name, title, axis))
+    tested = {label: ds for label, ds in datasets.items() if int(ds["ood_examples"])}
+    return [*figures, _detection_by_model(tested)] if tested else figures
+
+
+def _detection_by_model(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
+    """AUROC of confidence for the models that were shown other data."""
+    marks: list[Any] = [Guide(y=0.5, label="chance")]
+    for place, (label, ds) in enumerate(datasets.items()):
+        value, se = float(ds["ood_auroc_confidence"]), float(ds["ood_auroc_confidence_se"])
+        marks.append(Points([place], [value], series(label, ds), [1.96 * se]))
+    return FigureSpec(
+        "ood_auroc",
+        "Detection of data of another distribution by model",
+        Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
+        Axis("AUROC of confidence", limits=(0.0, 1.02)),
+        tuple(marks),
+        "Probability that the model is more confident of an example of its own data than of one of the other"
+        " data, ties counting a half.",
+        "Bars: 95 % interval (DeLong).",
+    )
+
+
+def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: Axis) -> FigureSpec:
+    """One score for all models side by side, with its bootstrap interval as an error bar."""
+    marks = []
+    for place, (label, ds) in enumerate(datasets.items()):
+        low, high = ds[f"{name}_interval"].values
+        middle, half = float(ds[name]), (high - low) / 2
+        marks.append(Points([place], [middle], series(label, ds), [half]))
+    bias = (
+        " The error is biased upwards: a calibrated model on few examples has one above 0."
+        if name == "ece"
+        else ""
+    )
+    return FigureSpec(
+        name,
+        f"{title} by model",
+        Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
+        axis,
+        tuple(marks),
+        f"{title} of each model.{bias}",
+        "Bars: half the width of the 95 % bootstrap interval over examples.",
+    )
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """The scores, and what a temperature would do."""
+    return [
+        Metric("accuracy", float(ds["accuracy"]), "1", "share of right answers"),
+        Metric("NLL", float(ds["nll"]), NATS, "mean negative log-likelihood"),
+        Metric("Brier", float(ds["brier"]), "1", "mean Brier score, summed over classes"),
+        Metric("ECE", float(ds["ece"]), "1", "expected calibration error, equal-width bins"),
+        Metric("OOD AUROC", float(ds["ood_auroc_confidence"]), "1", "AUROC of confidence against other data"),
+        Metric("temperature", float(ds["temperature"]), "1", "temperature of least NLL on this very data"),
+    ]
+
+
+calibration = Analysis(
+    name="calibration",
+    title="Calibration of predicted probabilities",
+    description=(
+        "Negative log-likelihood, accuracy, Brier score, entropy and expected calibration error (Guo et al."
+        " 2017: 15 bins of equal width, upper edges closed; and with bins of equally many examples, Nixon et"
+        " al. 2019), the reliability diagram with its counts, and accuracy over confidence thresholds. All"
+        " averages weigh examples. Intervals: bootstrap over examples with the bins kept; Wilson intervals"
+        " for shares in bins. The optimal temperature is found on the same data and is information, not a"
+        " correction: 0 means that every answer is right, infinity that the uniform distribution is best."
+        " Calibration errors are biased upwards on few examples. Given data of another distribution (option"
+        " ood_data or input ood), the area under the ROC curve of telling them apart by confidence"
+        " (Hendrycks & Gimpel 2017) and by entropy, with standard errors by DeLong et al. (1988)."
+    ),
+    scope="checkpoint",
+    params=CalibrationParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(forwards=1.0),
+    inputs=("ood",),
+)

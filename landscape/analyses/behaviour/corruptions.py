@@ -1,0 +1,261 @@
+"""``corruptions``: accuracy and calibration on damaged images, by kind and severity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from landscape.core.stats.hypothesis import wilson
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params, series
+from landscape.base.schema import Schema, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.problem.problem import Problem
+
+Name = Literal[
+    "rotation",
+    "translation",
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "gaussian_blur",
+    "contrast",
+    "brightness",
+    "pixelate",
+]
+SEVERITIES = (0, 1, 2, 3, 4, 5)
+NATS = "nats/example"
+
+
+class CorruptionsParams(Params):
+    """Options of ``corruptions``."""
+
+    kinds: tuple[Name, ...] = Field(
+        (
+            "rotation",
+            "translation",
+            "gaussian_noise",
+            "shot_noise",
+            "impulse_noise",
+            "gaussian_blur",
+            "contrast",
+            "brightness",
+            "pixelate",
+        ),
+        min_length=1,
+        description="kinds of corruption",
+    )
+    bins: int = Field(15, ge=2, le=200, description="confidence bins of the calibration error")
+    mean: tuple[float, ...] = Field(
+        (), description="pixel means of the normalisation to undo; none = the data's range becomes 0 to 1"
+    )
+    std: tuple[float, ...] = Field((), description="pixel standard deviations of the normalisation to undo")
+    seed: int = Field(0, ge=0, description="seed of noise and of directions")
+
+
+DIMS = ("corruption", "severity")
+SCORES = (
+    ("accuracy", "share of right answers", "1"),
+    ("nll", "mean negative log-likelihood", NATS),
+    ("brier", "mean Brier score, summed over classes", "1"),
+)
+
+SCHEMA = Schema(
+    version=1,
+    coords=(
+        Variable("corruption", ("corruption",), "kind of corruption", "", kind="str"),
+        Variable("severity", ("severity",), "severity; 0 = the images as they are", "", kind="int"),
+        Variable("channel", ("channel",), "channel of the image", "", kind="int"),
+        Variable("amount_unit", ("corruption",), "what the amount is counted in", "", kind="str"),
+    ),
+    variables=(
+        *(
+            variable
+            for name, meaning, unit in SCORES
+            for variable in (
+                Variable(name, DIMS, meaning, unit),
+                Variable(f"{name}_se", DIMS, f"standard error of {name} over examples", unit),
+                Variable(f"{name}_change", DIMS, f"change of {name} from the clean images", unit),
+                Variable(f"{name}_change_se", DIMS, f"standard error of {name}_change, paired", unit),
+                Variable(f"mean_{name}", ("severity",), f"{name} averaged over the corruptions", unit),
+            )
+        ),
+        Variable("ece", DIMS, "expected calibration error, equal-width bins"),
+        Variable("mean_ece", ("severity",), "expected calibration error averaged over the corruptions"),
+        Variable("amount", DIMS, "amount of corruption, in amount_unit; NaN at severity 0", ""),
+        Variable("pixel_mean", ("channel",), "mean of the normalisation that was undone", "pixel range"),
+        Variable("pixel_std", ("channel",), "scale of the normalisation that was undone", "pixel range"),
+        Variable("examples", (), "number of examples", kind="int"),
+    ),
+)
+
+
+def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Mapping[str, Any]:
+    """Predict on the clean images, then on each kind at each severity."""
+    import torch
+
+    from landscape.core.behaviour.calibration import calibration_error, predict
+    from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt
+    from landscape.core.behaviour.perturbations import PixelScale, changed_batches, image_shape, paired
+
+    channels = image_shape(problem)[0]
+    scale = PixelScale.of(problem, params.mean, params.std)
+    shape = (len(params.kinds), len(SEVERITIES))
+    parts = ("", "_se", "_change", "_change_se")
+    data = {f"{name}{part}": np.full(shape, np.nan) for name, *_ in SCORES for part in parts}
+    data |= {"ece": np.full(shape, np.nan), "amount": np.full(shape, np.nan)}
+    clean = predict(problem)
+    values = {"accuracy": "correct", "nll": "nll", "brier": "brier"}
+    before = {name: torch.from_numpy(getattr(clean, value)) for name, value in values.items()}
+    for row, kind in enumerate(params.kinds):
+        for column, severity in enumerate(SEVERITIES):
+            made = clean
+            if severity:
+                change = corrupt(kind, severity, params.seed)
+                made = predict(problem, changed_batches(problem, scale, change))
+                data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
+            for name, value in values.items():
+                scores = paired(before[name], [torch.from_numpy(getattr(made, value))])
+                for part, score in zip(parts, scores, strict=True):
+                    data[f"{name}{part}"][row, column] = score
+            data["ece"][row, column] = calibration_error(made, params.bins)
+            context.progress((row * shape[1] + column + 1) / (shape[0] * shape[1]))
+    return {
+        "corruption": np.array(params.kinds),
+        "severity": np.array(SEVERITIES),
+        "channel": np.arange(channels),
+        "amount_unit": np.array([CORRUPTIONS[kind].unit for kind in params.kinds]),
+        **data,
+        **{f"mean_{name}": data[name].mean(0) for name in ("accuracy", "nll", "brier", "ece")},
+        "pixel_mean": np.array(scale.mean),
+        "pixel_std": np.array(scale.std),
+        "examples": problem.examples,
+    }
+
+
+AXES = (
+    ("accuracy", "Accuracy", Axis("share of right answers", limits=(-0.02, 1.02))),
+    ("nll", "Negative log-likelihood", Axis("NLL", NATS)),
+    ("ece", "Expected calibration error", Axis("expected calibration error")),
+    ("brier", "Brier score", Axis("Brier score")),
+)
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Each score by severity, averaged over kinds; accuracy by kind; a map for each model."""
+    first = next(iter(datasets.values()))
+    severity = Axis("severity (0 = clean)", limits=(-0.1, 5.1))
+    examples = int(first["examples"])
+    kinds = {str(k) for ds in datasets.values() for k in ds["corruption"].values}
+    figures = [
+        FigureSpec(
+            f"mean_{name}",
+            f"{title} by severity, mean over corruptions",
+            severity,
+            axis,
+            tuple(
+                Line(ds["severity"].values, ds[f"mean_{name}"].values, series(label, ds), markers=True)
+                for label, ds in datasets.items()
+            ),
+            f"{title} averaged over {', '.join(_order(kinds, first))}; {examples} examples.",
+        )
+        for name, title, axis in AXES
+    ]
+    for kind in _order(kinds, first):
+        marks, amounts = [], ""
+        for label, ds in datasets.items():
+            if kind not in ds["corruption"].values:
+                continue
+            part = ds.sel(corruption=kind)
+            y = part["accuracy"].values
+            low, high = wilson(y, np.full(y.shape, float(ds["examples"])))
+            marks.append(Line(part["severity"].values, y, series(label, ds), low, high, markers=True))
+            steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
+            amounts = f"{steps} ({part['amount_unit'].item()})"
+        figures.append(
+            FigureSpec(
+                f"accuracy_{kind}",
+                f"Accuracy under {kind.replace('_', ' ')}",
+                severity,
+                Axis("share of right answers", limits=(-0.02, 1.02)),
+                tuple(marks),
+                f"Amounts at severities 1 to 5: {amounts}. {examples} examples.",
+                "Bands: 95 % intervals (Wilson 1927) over examples.",
+            )
+        )
+    color = ColorAxis("share of right answers", limits=(0.0, 1.0))
+    figures += [
+        FigureSpec(
+            f"map_{index}",
+            f"Accuracy by corruption and severity: {label}",
+            Axis(severity.label),
+            Axis("corruption", categories=tuple(str(k) for k in ds["corruption"].values)),
+            (
+                Heatmap(
+                    ds["severity"].values,
+                    np.arange(ds.sizes["corruption"]),
+                    ds["accuracy"].values,
+                    color,
+                    series=series(label, ds),
+                ),
+            ),
+            f"Share of right answers on {examples} examples; severity 0 is the images as they are.",
+        )
+        for index, (label, ds) in enumerate(datasets.items())
+    ]
+    return figures
+
+
+def _order(kinds: set[str], first: xr.Dataset) -> list[str]:
+    """Kinds in the order of the first dataset, others after."""
+    known = [str(k) for k in first["corruption"].values]
+    return known + sorted(kinds - set(known))
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """Clean accuracy, mean accuracy over all corruptions, and the worst kind."""
+    damaged = ds["accuracy"].values[:, 1:]
+    worst = int(damaged.mean(1).argmin())
+    return [
+        Metric("clean accuracy", float(ds["mean_accuracy"][0]), "1", "share of right answers, clean images"),
+        Metric(
+            "corrupted accuracy",
+            float(damaged.mean()),
+            "1",
+            "share of right answers, mean over corruptions and severities 1 to 5",
+        ),
+        Metric(
+            "corrupted ECE",
+            float(ds["ece"].values[:, 1:].mean()),
+            "1",
+            "expected calibration error, mean over corruptions and severities 1 to 5",
+        ),
+        Metric("worst", str(ds["corruption"].values[worst]), "1", "corruption of the lowest accuracy"),
+    ]
+
+
+corruptions = Analysis(
+    name="corruptions",
+    title="Robustness to common corruptions",
+    description=(
+        "Accuracy, negative log-likelihood, Brier score and expected calibration error on images that are"
+        " rotated, moved, noisy, blurred, pale, bright or coarse, at five severities (after Hendrycks &"
+        " Dietterich 2019; lengths as fractions of the image, for images of any size). Pixels from 0 to 1 are"
+        " damaged and cut to that range: the normalisation is undone before and redone after; without a"
+        " given normalisation the data's own range counts as 0 to 1. Severities share their random numbers;"
+        " changes are paired by example."
+    ),
+    scope="checkpoint",
+    params=CorruptionsParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(forwards=1.0 + 5.0 * len(params.kinds)),
+)

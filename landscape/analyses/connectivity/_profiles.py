@@ -1,0 +1,269 @@
+"""What ``connect`` and ``connectivity`` share: held-out data, alignment, profiles that survive, barriers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landscape.core.connectivity.barriers import BARRIERS, Profile, bootstrap, refined_points
+from landscape.core.connectivity.barriers import barriers as all_barriers
+from landscape.errors import InputError
+from landscape.base.analysis import LOSS_UNIT
+from landscape.base.schema import Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.connectivity.path_evaluator import PathEvaluator
+    from landscape.core.problem.problem import Problem
+    from landscape.store.ledger import Ledger
+
+__all__ = [
+    "QUANTITIES",
+    "Measured",
+    "Meter",
+    "aligned",
+    "barrier_values",
+    "barrier_variables",
+    "group_facts",
+    "group_loss_unit",
+    "held_out",
+    "joinable",
+    "profile",
+]
+
+Array = NDArray[np.float64]
+
+QUANTITIES = ("loss", "data_loss", "error")
+"""Loss with the weight-decay term, loss without it, error in percent."""
+
+CHUNK = 4
+"""Points in one piece of a profile."""
+
+
+class Meter:
+    """Progress in units of forward passes.
+
+    Args:
+        report: Called with the finished fraction.
+        total: Passes in all.
+
+    Attributes:
+        done: Passes so far.
+    """
+
+    def __init__(self, report: Callable[[float], None], total: float) -> None:
+        self._report = report
+        self._total = max(total, 1.0)
+        self.done = 0.0
+
+    def advance(self, passes: float) -> None:
+        """Count some more passes."""
+        self.reach(self.done + passes)
+
+    def reach(self, passes: float) -> None:
+        """Say that so many passes are done in all, some of them perhaps in an earlier run."""
+        self.done = max(self.done, passes)
+        self._report(min(self.done / self._total, 1.0))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A path measured at T points on one or two splits of data.
+
+    Attributes:
+        t: Where, rising from 0 to 1 (T,).
+        arc: Arc lengths (T,).
+        values: ``data_loss``, ``penalty`` and ``error`` in percent, each (splits, T).
+        losses: Data loss of each example by split, (T, N), or ``None``.
+        errors: Error of each example in percent, likewise.
+    """
+
+    t: Array
+    arc: Array
+    values: Mapping[str, Array]
+    losses: Sequence[Array | None]
+    errors: Sequence[Array | None]
+
+    def profile(self, quantity: str, split: int) -> Profile:
+        """A quantity along the path on one split."""
+        penalty = self.values["penalty"][split] * (quantity == "loss")
+        examples = self.errors[split] if quantity == "error" else self.losses[split]
+        if examples is not None:
+            return Profile(self.t, self.arc, examples, penalty)
+        mean = self.values["error" if quantity == "error" else "data_loss"][split]
+        return Profile(self.t, self.arc, None, mean + penalty)
+
+
+def profile(name: str, run: PathEvaluator, steps: int, rounds: int, ledger: Ledger, meter: Meter) -> Measured:
+    """Measure a path at evenly spaced t, and in rounds beside the largest gap of the training loss.
+
+    Args:
+        name: Of its pieces in the ledger.
+        run: Measures a point.
+        steps: Evenly spaced points, the ends among them.
+        rounds: Of refinement, of two points each.
+        ledger: Keeps finished pieces.
+        meter: Counts a pass for each split of each point.
+    """
+    before = meter.done
+
+    def measured(ts: Iterable[float]) -> dict[str, Array]:
+        rows = []
+        for t in ts:
+            values = run.values(t)
+            rows.append({"t": np.array(t)} | values)
+            meter.advance(float(len(values["data_loss"])))
+        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+
+    grid = np.linspace(0.0, 1.0, steps)
+    parts = [grid[i : i + CHUNK] for i in range(0, steps, CHUNK)]
+    pieces = ledger.collect([f"{name}-{i:03d}" for i in range(len(parts))], lambda i: measured(parts[i]))
+    found = _sorted([*pieces])
+    for turn in range(rounds):
+        more = refined_points(found["t"], found["data_loss"][:, 0] + found["penalty"][:, 0])
+        (piece,) = ledger.collect([f"{name}-round-{turn}"], lambda _, more=more: measured(more))  # type: ignore[misc]
+        found = _sorted([found, piece])
+    splits = range(found["data_loss"].shape[1])
+    meter.reach(before + found["data_loss"].size)
+    correct = [found.get(f"correct_{s}") for s in splits]
+    return Measured(
+        t=found["t"],
+        arc=run.path.arc(found["t"]),
+        values={
+            "data_loss": found["data_loss"].T,
+            "penalty": found["penalty"].T,
+            "error": 100.0 * (1.0 - found["accuracy"].T),
+        },
+        losses=[found.get(f"losses_{s}") for s in splits],
+        errors=[None if c is None else 100.0 * (1.0 - c) for c in correct],
+    )
+
+
+def _sorted(pieces: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    joined = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+    order = np.argsort(joined["t"], kind="stable")
+    return {key: values[order] for key, values in joined.items()}
+
+
+def barrier_variables(dims: tuple[str, ...]) -> tuple[Variable, ...]:
+    """The declarations of every barrier with its interval, over ``dims`` and ``quantity``."""
+    unit = "of quantity"
+    dims = (*dims, "quantity")
+    return (
+        *(Variable(name, dims, meaning, unit) for name, meaning in BARRIERS.items()),
+        *(Variable(f"{n}_low", dims, f"{n}: lower end of the 95 % interval", unit) for n in BARRIERS),
+        *(Variable(f"{n}_high", dims, f"{n}: upper end of the 95 % interval", unit) for n in BARRIERS),
+        Variable("p_value", dims, "p-value of no barrier: E(t) nowhere above the chord"),
+    )
+
+
+def barrier_values(
+    measured: Measured, splits: int, *, resamples: int, seed: int, eps: float
+) -> dict[str, Array]:
+    """Every barrier with its interval and p-value, arrays (splits, quantities) by name."""
+    found: dict[str, Array] = {}
+    for s in range(splits):
+        for q, quantity in enumerate(QUANTITIES):
+            curve = measured.profile(quantity, s)
+            drawn = bootstrap(curve, resamples=resamples, seed=seed, eps=eps)
+            values: dict[str, Any] = dict(all_barriers(curve.t, curve.arc, curve.values))
+            values |= {f"{name}_low": value for name, value in drawn.low.items()}
+            values |= {f"{name}_high": value for name, value in drawn.high.items()}
+            for name, value in (values | {"p_value": drawn.p_value}).items():
+                found.setdefault(name, np.full((splits, len(QUANTITIES)), np.nan))[s, q] = float(value)
+    return found
+
+
+def held_out(problem: Problem, data: Any, reference: str | None, kwargs: Mapping[str, Any]) -> Any:
+    """Batches of held-out data, given themselves or by their builder; ``None`` if there are none.
+
+    Raises:
+        InputError: If both are given, or the builder cannot be used.
+    """
+    from landscape.core.problem.batches import read_batches
+
+    if data is None and reference is None:
+        return None
+    if data is not None and reference is not None:
+        raise InputError("held-out data are given twice: as test_data and by the option test.")
+    if reference is not None:
+        data = _built(reference, kwargs)
+    size = max(b.size for b in problem.batches)
+    return read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+
+
+def _built(reference: str, kwargs: Mapping[str, Any]) -> Any:
+    module, _, name = reference.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+        return function(**kwargs)
+    except Exception as error:  # whatever the user's module or function raises
+        raise InputError(
+            f"the held-out data 'test = {reference}' cannot be made: {type(error).__name__}: {error}."
+        ) from error
+
+
+def group_loss_unit(ds: xr.Dataset) -> str:
+    """The unit of the loss of a group: nats if all its models were given the cross-entropy."""
+    problems = json.loads(ds.attrs.get("problems", "{}")).values()
+    known = {problem.get("loss") for problem in problems}
+    return "nats/example" if known == {"cross_entropy"} else LOSS_UNIT
+
+
+def joinable(problems: Sequence[Problem]) -> list[list[int]]:
+    """Which models have parameters and buffers of the same names and shapes, and so can be joined."""
+    found: dict[Any, list[int]] = {}
+    for index, problem in enumerate(problems):
+        tensors = problem.module.state_dict().items()
+        key = type(problem.module), problem.space.names, tuple((name, t.shape) for name, t in tensors)
+        found.setdefault(key, []).append(index)
+    return list(found.values())
+
+
+def group_facts(problems: Mapping[str, Problem]) -> dict[str, dict[str, Any]]:
+    """What decides the numbers of each model of a group.
+
+    Raises:
+        InputError: If models that can be joined were given different data or losses.
+    """
+    facts = {
+        name: {n: v for n, v in problem.provenance().items() if n != "threads"}
+        for name, problem in problems.items()
+    }
+    names = list(problems)
+    for first, *others in joinable(list(problems.values())):
+        for other, what in product(others, ("data", "loss")):
+            if facts[names[first]][what] != facts[names[other]][what]:
+                raise InputError(
+                    f"models '{names[first]}' and '{names[other]}' have another {what}, so what lies between"
+                    f" them cannot be measured; give all models of the group the same {what}, in the same"
+                    " batches."
+                )
+    return facts
+
+
+def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[dict[str, Any], float]:
+    """The whole state of b with its units in the order of a's, and the largest difference of its outputs.
+
+    Raises:
+        InputError: If the model cannot be aligned.
+    """
+    from landscape.core.symmetry.alignment import align
+    from landscape.core.connectivity.path_evaluator import full_state
+
+    inputs, forward = problem.calls()
+    states = full_state(problem, a), full_state(problem, b)
+    inputs = inputs if method == "activations" else inputs[:1]
+    try:
+        found = align(problem.module, *states, method=method, inputs=inputs, forward=forward, seed=seed)
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}; align = none leaves the units as they are.") from error
+    return found.state, found.output_error

@@ -1,0 +1,289 @@
+"""``cka``: centred kernel alignment between all layers of all models of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from landscape.analyses._shared.matrix_figure import dendrogram, matrix
+from landscape.errors import InputError, suggest
+from landscape.base.figure import ColorAxis, FigureSpec
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.schema import Schema, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.problem.problem import Problem
+
+MOST_BLOCKS = 8  # pictures of single models and pairs
+
+
+class CkaParams(Params):
+    """Options of ``cka``."""
+
+    layers: tuple[str, ...] = Field(
+        ("*",), description="globs over module names; outputs without one row per example are passed over"
+    )
+    most_layers: int = Field(
+        32,
+        ge=1,
+        description="layers per model; of more, evenly spaced ones in firing order are taken, with both ends",
+    )
+    batch_size: int = Field(64, ge=8, description="largest number of examples in a Gram matrix")
+    estimator: Literal["unbiased", "biased"] = Field(
+        "unbiased", description="HSIC₁ (does not depend on the batch size) or HSIC₀ (grows as batches shrink)"
+    )
+    kernel: Literal["linear", "rbf"] = Field("linear", description="similarity of two examples in a layer")
+    bandwidth: float = Field(
+        1.0, gt=0.0, description="σ of the RBF kernel as a multiple of the median distance in the batch"
+    )
+    tokens: Literal["flatten", "cls", "patch_mean"] = Field(
+        "flatten", description="of token sequences: all entries, the first token, or the mean over the grid"
+    )
+    spatial: Literal["flatten", "pooled"] = Field(
+        "flatten", description="of feature maps: all entries, or the mean over space"
+    )
+    prefix_tokens: int | None = Field(
+        None, ge=0, description="tokens before the patch grid; none = the fewest that leave a square"
+    )
+    seed: int = Field(0, ge=0, description="seed of the order in which examples form batches")
+
+
+SCHEMA = Schema(
+    version=1,
+    coords=(
+        Variable("unit_a", ("unit_a",), "model and layer: first of the pair", "", kind="str"),
+        Variable("unit_b", ("unit_b",), "model and layer: second of the pair", "", kind="str"),
+        Variable("model_a", ("unit_a",), "model of unit_a", "", kind="str"),
+        Variable("model_b", ("unit_b",), "model of unit_b", "", kind="str"),
+        Variable("layer_a", ("unit_a",), "layer of unit_a, in firing order", "", kind="str"),
+        Variable("layer_b", ("unit_b",), "layer of unit_b, in firing order", "", kind="str"),
+        Variable("model", ("model",), "first model of the pair", "", kind="str"),
+        Variable("other", ("other",), "second model of the pair", "", kind="str"),
+    ),
+    variables=(
+        Variable("cka", ("unit_a", "unit_b"), "centred kernel alignment of two layers"),
+        Variable("cka_se", ("unit_a", "unit_b"), "standard error of cka: jackknife over batches"),
+        Variable("output_cka", ("model", "other"), "centred kernel alignment of the models' outputs"),
+        Variable("output_cka_se", ("model", "other"), "standard error of output_cka"),
+        Variable("matched_cka", ("model", "other"), "mean of cka over layers of the same name"),
+        Variable("matched_layers", ("model", "other"), "layers of the same name", kind="int"),
+        Variable("batches", (), "batches that HSIC was summed over", kind="int"),
+        Variable("examples", (), "number of examples", kind="int"),
+    ),
+)
+
+
+def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context) -> Mapping[str, Any]:
+    """One pass over the examples for all models; then the ratio and its jackknife."""
+    from landscape.core.similarity.cka import Kernel, jackknife
+    from landscape.core.similarity.zoo_pass import Policy, zoo_hsic
+
+    sums = zoo_hsic(
+        problems,
+        layers=params.layers,
+        most_layers=params.most_layers,
+        batch_size=params.batch_size,
+        estimator=params.estimator,
+        kernel=Kernel(params.kernel, params.bandwidth),
+        policy=Policy(params.tokens, params.spatial, params.prefix_tokens),
+        seed=params.seed,
+        progress=context.progress,
+    )
+    cka, se = jackknife(sums.blocks)
+    count, names = len(sums.units), list(problems)
+    models = np.array([model for model, _ in sums.units])
+    layers = np.array([layer for _, layer in sums.units])
+    outputs = np.ix_(sums.outputs, sums.outputs)
+    matched, shared = np.full((len(names), len(names)), np.nan), np.zeros((len(names), len(names)), int)
+    for i, one in enumerate(names):
+        for j, two in enumerate(names):
+            pairs = (models[:, None] == one) & (models == two) & (layers[:, None] == layers)
+            shared[i, j] = pairs.sum()
+            if shared[i, j]:
+                matched[i, j] = cka[:count, :count][pairs].mean()
+    units = np.array([f"{model}: {layer}" for model, layer in sums.units])
+    return {
+        "unit_a": units,
+        "unit_b": units,
+        "model_a": models,
+        "model_b": models,
+        "layer_a": layers,
+        "layer_b": layers,
+        "model": np.array(names),
+        "other": np.array(names),
+        "cka": cka[:count, :count],
+        "cka_se": se[:count, :count],
+        "output_cka": cka[outputs],
+        "output_cka_se": se[outputs],
+        "matched_cka": matched,
+        "matched_layers": shared,
+        "batches": sums.batches,
+        "examples": next(iter(problems.values())).examples,
+    }
+
+
+def block(ds: xr.Dataset, a: str, b: str | None = None) -> xr.Dataset:
+    """The part of a ``cka`` result about two models: ``cka`` and ``cka_se`` over (layer_a, layer_b).
+
+    Args:
+        ds: A result of ``cka``.
+        a: Name of the first model.
+        b: Name of the second; default: the first again.
+
+    Raises:
+        InputError: If the result holds no such model.
+    """
+    names = [str(name) for name in ds["model"].values]
+    b = a if b is None else b
+    for name in (a, b):
+        if name not in names:
+            raise InputError(f"there is no model '{name}' in this result; {suggest(name, names)}")
+    part = ds[["cka", "cka_se"]].isel(
+        unit_a=np.flatnonzero(ds["model_a"].values == a), unit_b=np.flatnonzero(ds["model_b"].values == b)
+    )
+    part = part.swap_dims(unit_a="layer_a", unit_b="layer_b")
+    return part.drop_vars(["unit_a", "unit_b", "model_a", "model_b"])
+
+
+COLOR = ColorAxis("CKA", limits=(0.0, 1.0))
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Layers against layers: all, within each model, between models; models against models; the tree."""
+    figures: list[FigureSpec] = []
+    for index, (label, ds) in enumerate(datasets.items()):
+        note = _note(ds)
+        names = [str(name) for name in ds["model"].values]
+        figures += [_everything(index, label, ds, names, note), *_blocks(index, ds, names, note)]
+        value = ds["output_cka"].values
+        figures.append(
+            matrix(
+                f"models_{index}",
+                f"CKA of the models' outputs: {label}",
+                ("model", names),
+                ("model", names),
+                value,
+                COLOR,
+                f"Every model's output against every other's. {note}",
+            )
+        )
+        tree = dendrogram(
+            f"tree_{index}",
+            f"Tree of models by the CKA of their outputs: {label}",
+            names,
+            1.0 - value,
+            "1 − CKA",
+            "1",
+            f"Average linkage of the distance 1 − CKA of outputs; models join at their distance. {note}",
+        )
+        figures += [tree] if tree is not None else []
+    return figures
+
+
+def _note(ds: xr.Dataset) -> str:
+    import json
+
+    options = json.loads(ds.attrs["parameters"])
+    se = ds["cka_se"].values
+    error = f"; median standard error {np.nanmedian(se):.2g}" if np.isfinite(se).any() else ""
+    return (
+        f"{options['estimator'].capitalize()} {options['kernel']} CKA on {int(ds['examples'])} examples in"
+        f" {int(ds['batches'])} batches, HSIC summed before the ratio{error}. Tokens: {options['tokens']};"
+        f" maps: {options['spatial']}."
+    )
+
+
+def _everything(index: int, label: str, ds: xr.Dataset, names: list[str], note: str) -> FigureSpec:
+    units = [str(u) for u in ds["unit_a"].values]
+    models = ds["model_a"].values
+    borders = [i + 0.5 for i, (a, b) in enumerate(pairwise(models)) if a != b]
+    return matrix(
+        f"layers_{index}",
+        f"CKA of all layers: {label}",
+        ("layer", units),
+        ("layer", units),
+        ds["cka"].values,
+        COLOR,
+        f"Every layer of {len(names)} models against every other, in firing order; lines part the models."
+        f" {note}",
+        borders,
+    )
+
+
+def _blocks(index: int, ds: xr.Dataset, names: list[str], note: str) -> list[FigureSpec]:
+    """Each model within itself, and the first against each other, up to `MOST_BLOCKS` of each."""
+    pairs = [(name, name) for name in names[:MOST_BLOCKS]]
+    pairs += [(names[0], name) for name in names[1:MOST_BLOCKS]]
+    figures = []
+    for number, (a, b) in enumerate(pairs):
+        part = block(ds, a, b)
+        what = f"within {a}" if a == b else f"between {a} and {b}"
+        figures.append(
+            matrix(
+                f"block_{index}_{number}",
+                f"CKA of layers {what}",
+                (f"layer of {a}", [str(name) for name in part["layer_a"].values]),
+                (f"layer of {b}", [str(name) for name in part["layer_b"].values]),
+                part["cka"].values,
+                COLOR,
+                f"Layers in firing order; squares along the diagonal are runs of like layers. {note}",
+            )
+        )
+    return figures
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """How alike the outputs are, and how sure that is."""
+    value, se = ds["output_cka"].values, ds["output_cka_se"].values
+    above = np.triu_indices(len(value), 1)
+    others = value[above]
+    nothing = float("nan")
+    return [
+        Metric("models", ds.sizes["model"], "1", "models compared"),
+        Metric("layers", ds.sizes["unit_a"], "1", "layers compared, of all models together"),
+        Metric(
+            "output CKA, mean",
+            float(others.mean()) if others.size else nothing,
+            "1",
+            "mean CKA of outputs over pairs of models",
+        ),
+        Metric(
+            "output CKA, least",
+            float(others.min()) if others.size else nothing,
+            "1",
+            "CKA of outputs of the least alike pair",
+        ),
+        Metric(
+            "standard error, largest",
+            float(se[above].max()) if others.size else nothing,
+            "1",
+            "largest standard error of an output CKA",
+        ),
+    ]
+
+
+cka = Analysis(
+    name="cka",
+    title="Similarity of layers: centred kernel alignment",
+    description=(
+        "Centred kernel alignment (Kornblith et al. 2019) of every layer of every model with every other, on"
+        " the same examples, in one streaming pass: HSIC₁, unbiased, is summed over batches before the ratio"
+        " is taken (Nguyen et al. 2021), so the value does not depend on the batch size. Features are centred"
+        " before single-precision products; nothing is clamped, so unlike layers may come out slightly"
+        " negative. Standard errors: jackknife over batches (pooled into at most 20 blocks); NaN for a single"
+        " batch. Windowed outputs, whose rows are not examples, are passed over."
+    ),
+    scope="group",
+    params=CkaParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(forwards=1.5),
+)

@@ -1,0 +1,225 @@
+"""``similarity``: other measures of similarity between layers and between models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from landscape.analyses._shared.matrix_figure import dendrogram, matrix
+from landscape.base.figure import ColorAxis, FigureSpec
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.schema import Schema, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.problem.problem import Problem
+
+
+class SimilarityParams(Params):
+    """Options of ``similarity``."""
+
+    layers: tuple[str, ...] = Field(
+        ("*",), description="globs over module names; outputs without one row per example are passed over"
+    )
+    most_layers: int = Field(
+        8,
+        ge=1,
+        description="layers per model; of more, evenly spaced ones in firing order are taken, with both ends",
+    )
+    sample: int = Field(256, ge=8, le=2048, description="largest number of examples, shared by all")
+    neighbours: int = Field(10, ge=1, description="nearest neighbours of each example (at most a half)")
+    variance: float = Field(0.99, gt=0.0, le=1.0, description="share of variance that SVCCA and PWCCA keep")
+    tokens: Literal["flatten", "cls", "patch_mean"] = Field(
+        "flatten", description="of token sequences: all entries, the first token, or the mean over the grid"
+    )
+    spatial: Literal["flatten", "pooled"] = Field(
+        "flatten", description="of feature maps: all entries, or the mean over space"
+    )
+    prefix_tokens: int | None = Field(
+        None, ge=0, description="tokens before the patch grid; none = the fewest that leave a square"
+    )
+    seed: int = Field(0, ge=0, description="seed of the sample")
+
+
+UNITS, MODELS = ("unit_a", "unit_b"), ("model", "other")
+
+SCHEMA = Schema(
+    version=2,
+    coords=(
+        Variable("unit_a", ("unit_a",), "model and layer: first of the pair", "", kind="str"),
+        Variable("unit_b", ("unit_b",), "model and layer: second of the pair", "", kind="str"),
+        Variable("model_a", ("unit_a",), "model of unit_a", "", kind="str"),
+        Variable("model_b", ("unit_b",), "model of unit_b", "", kind="str"),
+        Variable("layer_a", ("unit_a",), "layer of unit_a, in firing order", "", kind="str"),
+        Variable("layer_b", ("unit_b",), "layer of unit_b, in firing order", "", kind="str"),
+        Variable("model", ("model",), "first model of the pair", "", kind="str"),
+        Variable("other", ("other",), "second model of the pair", "", kind="str"),
+    ),
+    variables=(
+        Variable("procrustes", UNITS, "squared Procrustes distance at unit norm (0 to 2)"),
+        Variable("svcca", UNITS, "mean canonical correlation of leading components"),
+        Variable("pwcca", UNITS, "the same weighted by what the correlated directions explain of unit_a"),
+        Variable("rsa", UNITS, "rank correlation of distances between examples"),
+        Variable("mutual_neighbours", UNITS, "share of nearest neighbours in common"),
+        Variable("agreement", MODELS, "share of examples with the same predicted class"),
+        Variable("jensen_shannon", MODELS, "mean Jensen-Shannon divergence of predictions", "nats/example"),
+        Variable("weight_distance", MODELS, "Euclidean distance of the weights, if of one shape"),
+        Variable("neighbours", (), "nearest neighbours of each example", kind="int"),
+        Variable("examples", (), "number of examples in the sample", kind="int"),
+    ),
+)
+
+
+def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: Context) -> Mapping[str, Any]:
+    """One forward pass of a shared sample; every measure from the Gram matrices."""
+    from landscape.core.similarity import measures
+    from landscape.core.similarity.zoo_pass import Policy, zoo_sample
+
+    examples = min(params.sample, next(iter(problems.values())).examples)
+    k = min(params.neighbours, examples // 2)
+    units, layers, outputs = zoo_sample(
+        problems,
+        lambda features: measures.Representation.of(features.cpu().numpy(), params.variance, k),
+        layers=params.layers,
+        most_layers=params.most_layers,
+        sample=params.sample,
+        policy=Policy(params.tokens, params.spatial, params.prefix_tokens),
+        seed=params.seed,
+        progress=lambda fraction: context.progress(0.3 * fraction),
+    )
+    functions = (measures.procrustes, measures.svcca, measures.rsa, measures.mutual_neighbours)
+    between = {f.__name__: np.full((len(units),) * 2, np.nan) for f in (*functions, measures.pwcca)}
+    for i, one in enumerate(layers):
+        for j, two in enumerate(layers[: i + 1]):
+            for f in functions:
+                between[f.__name__][[i, j], [j, i]] = f(one, two)
+            between["pwcca"][i, j], between["pwcca"][j, i] = (
+                measures.pwcca(one, two),
+                measures.pwcca(two, one),
+            )
+        context.progress(0.3 + 0.7 * (i + 1) / len(layers))
+    names, subjects = list(problems), list(problems.values())
+    models = {
+        name: np.full((len(names),) * 2, np.nan)
+        for name in ("agreement", "jensen_shannon", "weight_distance")
+    }
+    for i, a in enumerate(outputs):
+        for j, b in enumerate(outputs):
+            models["weight_distance"][i, j] = measures.weight_distance(subjects[i], subjects[j])
+            if a is not None and b is not None:
+                models["agreement"][i, j] = measures.agreement(a, b)
+                models["jensen_shannon"][i, j] = measures.jensen_shannon(a, b)
+    labels = np.array([f"{model}: {layer}" for model, layer in units])
+    return {
+        "unit_a": labels,
+        "unit_b": labels,
+        "model_a": np.array([model for model, _ in units]),
+        "model_b": np.array([model for model, _ in units]),
+        "layer_a": np.array([layer for _, layer in units]),
+        "layer_b": np.array([layer for _, layer in units]),
+        "model": np.array(names),
+        "other": np.array(names),
+        **between,
+        **models,
+        "neighbours": k,
+        "examples": examples,
+    }
+
+
+BETWEEN_LAYERS = (
+    ("procrustes", "Procrustes distance", ColorAxis("squared distance", limits=(0.0, 2.0))),
+    ("svcca", "SVCCA", ColorAxis("mean canonical correlation", limits=(0.0, 1.0))),
+    ("pwcca", "PWCCA", ColorAxis("weighted canonical correlation", limits=(0.0, 1.0))),
+    ("rsa", "RSA", ColorAxis("rank correlation", limits=(-1.0, 1.0), kind="diverging")),
+    ("mutual_neighbours", "Mutual nearest neighbours", ColorAxis("share in common", limits=(0.0, 1.0))),
+)
+BETWEEN_MODELS = (
+    ("agreement", "Agreement of predictions", ColorAxis("share of examples", limits=(0.0, 1.0))),
+    ("jensen_shannon", "Jensen-Shannon divergence of predictions", ColorAxis("divergence", "nats/example")),
+    ("weight_distance", "Distance of weights", ColorAxis("Euclidean distance")),
+)
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """A matrix for each measure, and the tree of models by their predictions."""
+    figures: list[FigureSpec] = []
+    for index, (label, ds) in enumerate(datasets.items()):
+        note = f"One shared sample of {int(ds['examples'])} examples."
+        units = [str(u) for u in ds["unit_a"].values]
+        names = [str(n) for n in ds["model"].values]
+        borders = [i + 0.5 for i, (a, b) in enumerate(pairwise(ds["model_a"].values)) if a != b]
+        for name, title, color in BETWEEN_LAYERS:
+            caption = (
+                f"{SCHEMA[name].meaning.capitalize()}, layers in firing order; lines part models. {note}"
+            )
+            axes, values = ("layer", units), ds[name].values
+            figures.append(
+                matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption, borders)
+            )
+        for name, title, color in BETWEEN_MODELS:
+            if not np.isfinite(ds[name].values).any():
+                continue
+            caption = f"{SCHEMA[name].meaning.capitalize()}. {note}"
+            axes, values = ("model", names), ds[name].values
+            figures.append(matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption))
+        tree = dendrogram(
+            f"tree_{index}",
+            f"Tree of models by their predictions: {label}",
+            names,
+            ds["jensen_shannon"].values,
+            "Jensen-Shannon divergence",
+            "nats/example",
+            f"Average linkage; models join at their mean divergence. {note}",
+        )
+        figures += [tree] if tree is not None else []
+    return figures
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """How alike the models' predictions are."""
+    above = np.triu_indices(ds.sizes["model"], 1)
+    agreement, divergence = ds["agreement"].values[above], ds["jensen_shannon"].values[above]
+    nothing = float("nan")
+    return [
+        Metric("models", ds.sizes["model"], "1", "models compared"),
+        Metric(
+            "agreement",
+            float(agreement.mean()) if agreement.size else nothing,
+            "1",
+            "share of equal predictions, mean over pairs of models",
+        ),
+        Metric(
+            "divergence",
+            float(divergence.mean()) if divergence.size else nothing,
+            "nats/example",
+            "Jensen-Shannon divergence of predictions, mean over pairs of models",
+        ),
+    ]
+
+
+similarity = Analysis(
+    name="similarity",
+    title="Similarity by other measures",
+    description=(
+        "Between layers: Procrustes distance (Ding et al. 2021), SVCCA (Raghu et al. 2017), PWCCA (Morcos et"
+        " al. 2018: row unit_a against column unit_b is weighted by unit_a), representational"
+        " similarity analysis (Kriegeskorte et al. 2008) and mutual nearest neighbours (Huh et al. 2024);"
+        " none sees a scale of the features, and none but PWCCA a rotation. Between models: agreement of"
+        " predictions, their"
+        " Jensen-Shannon divergence, and the distance of weights of one architecture. All on one shared"
+        " sample of the inputs; SVCCA, PWCCA and Procrustes depend on its size, so compare equal sizes only;"
+        " the first two tell little where components outnumber half the examples."
+    ),
+    scope="group",
+    params=SimilarityParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(forwards=1.0),
+)

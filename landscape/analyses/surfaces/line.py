@@ -1,0 +1,326 @@
+"""``line``: the loss along one direction or many, with error bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from landscape.errors import InputError
+from landscape.base.figure import Axis, FigureSpec, Line
+from landscape.base.analysis import (
+    LOSS_UNIT,
+    Analysis,
+    Context,
+    Cost,
+    Metric,
+    Params,
+    loss_unit,
+    series,
+    weight_decays,
+)
+from landscape.base.schema import Schema, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.surfaces.plane import Plane
+    from landscape.core.problem.problem import Problem
+    from landscape.store.ledger import Piece
+
+Array = NDArray[np.float64]
+
+
+class LineParams(Params):
+    """Options of ``line``."""
+
+    direction: Literal["random", "gradient", "eigenvectors"] = Field(
+        "random",
+        description="Gaussian draws, the gradient at the checkpoint, or top Hessian eigenvectors; the inputs"
+        " `vector` and `models` take their place",
+    )
+    count: int = Field(1, ge=1, description="number of directions, for a mean and a spread")
+    normalization: Literal["filter", "layer", "parameter", "none"] = Field(
+        "filter", description="how draws and gradient are scaled to the weights (Li et al. 2018)"
+    )
+    ignore: tuple[Literal["bias", "norm"], ...] = Field(
+        ("bias", "norm"), description="parameters that do not move"
+    )
+    low: float = Field(-1.0, description="lowest step along the direction")
+    high: float = Field(1.0, description="highest step along the direction")
+    steps: int = Field(21, ge=2, description="number of points")
+    batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
+        None,
+        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
+        " batch's; none = frozen near one model, recalibrate between models",
+    )
+    seed: int = Field(0, ge=0, description="seed of the directions")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LineParams:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        return self
+
+
+_SPREAD = "standard deviation over directions"
+
+SCHEMA = Schema(
+    version=2,
+    coords=(Variable("alpha", ("alpha",), "step along the direction", "direction norms"),),
+    variables=(
+        Variable("loss", ("alpha",), "loss, weight-decay term included; mean over directions", LOSS_UNIT),
+        Variable("loss_se", ("alpha",), "standard error of the data loss over examples", LOSS_UNIT),
+        Variable(
+            "loss_change_se",
+            ("alpha",),
+            "standard error of the loss change from α = 0, paired by example",
+            LOSS_UNIT,
+        ),
+        Variable("data_loss", ("alpha",), "loss without the weight-decay term", LOSS_UNIT),
+        Variable("penalty", ("alpha",), "weight-decay term", LOSS_UNIT),
+        Variable("accuracy", ("alpha",), "share of right answers; mean over directions"),
+        Variable("accuracy_se", ("alpha",), "standard error of the accuracy over examples"),
+        Variable("loss_by_direction", ("direction", "alpha"), "loss along each direction", LOSS_UNIT),
+        Variable("accuracy_by_direction", ("direction", "alpha"), "accuracy along each direction"),
+        Variable("loss_spread", ("alpha",), f"{_SPREAD} of the loss; NaN for one", LOSS_UNIT),
+        Variable("accuracy_spread", ("alpha",), f"{_SPREAD} of the accuracy; NaN for one"),
+        Variable("center_loss", (), "loss at α = 0", LOSS_UNIT),
+        Variable("direction_norm", (), "Euclidean norm of the direction; root mean square of several"),
+        Variable("direction_norms", ("direction",), "Euclidean norm of each direction"),
+        Variable("direction_hash", ("direction",), "content hash of each direction", "", "str"),
+        Variable("weight_norm", (), "Euclidean norm of the parameters at α = 0"),
+        Variable("examples", (), "number of examples at each point", kind="int"),
+        Variable("plane", (), "what the directions are", "", "str"),
+        Variable("batchnorm_mode", (), "BatchNorm statistics used", "", "str"),
+        Variable("eigenvalues", ("direction",), "Hessian eigenvalue", LOSS_UNIT, optional=True),
+        Variable("marker_alpha", ("marker",), "step of a model on the line", optional=True),
+        Variable("marker_loss", ("marker",), "true loss of a model", LOSS_UNIT, optional=True),
+        Variable("marker_accuracy", ("marker",), "true accuracy of a model", optional=True),
+    ),
+)
+
+
+def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[str, Any]:
+    """Evaluate the loss at evenly spaced steps, each computed from α = 0 itself."""
+    from landscape.analyses._shared.sweep import Sweep
+    from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
+    from landscape.store.ledger import Ledger
+
+    plane = _line(problem, params, context.inputs)
+    count = len(plane.directions)
+    alphas = np.linspace(params.low, params.high, params.steps)
+    alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
+    mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
+    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
+    ledger = Ledger(
+        context.partial, facts | {"directions": plane.fingerprint(), "options": params.model_dump_json()}
+    )
+    evaluator = Evaluator(problem, plane, batchnorm=mode, per_example=count > 1)
+    sweep = Sweep(evaluator, ledger, context.progress, count * len(alphas) + len(plane.markers))
+    lines = sweep.pieces("direction", [alphas[:, None] * row for row in np.eye(count)])
+    by_direction = {name: np.stack([line[name] for line in lines]) for name in ("loss", "accuracy")}
+    norms = plane.norms
+    data = {
+        "alpha": alphas,
+        **(lines[0] if count == 1 else _mean(lines, evaluator.center.losses)),
+        **{f"{name}_by_direction": values for name, values in by_direction.items()},
+        **{f"{name}_spread": _spread(values) for name, values in by_direction.items()},
+        "center_loss": evaluator.center.loss,
+        "direction_norm": float(norms[0]) if count == 1 else float(np.sqrt(np.square(norms).mean())),
+        "direction_norms": norms,
+        "direction_hash": np.array(plane.hashes()),
+        "weight_norm": float(plane.origin.double().norm()),
+        "examples": problem.examples,
+        "plane": plane.kind,
+        "batchnorm_mode": mode,
+    }
+    if plane.eigenvalues is not None:
+        data["eigenvalues"] = plane.eigenvalues
+    if plane.markers:
+        true = sweep.checkpoints(plane.markers)
+        data |= {
+            "marker_alpha": np.array([m.coordinates[0] for m in plane.markers]),
+            "marker_loss": true["loss"],
+            "marker_accuracy": true["accuracy"],
+        }
+    return data
+
+
+def _line(problem: Problem, params: LineParams, inputs: Mapping[str, Any]) -> Plane:
+    """The directions that the options and inputs ask for."""
+    import torch
+
+    from landscape.core.surfaces import plane as planes
+    from landscape.core.surfaces.directions import as_vector, normalize
+
+    vector, models = inputs.get("vector"), inputs.get("models")
+    single = "vector" if vector is not None else "models" if models is not None else params.direction
+    if vector is not None and models is not None:
+        raise InputError("a line takes the input vector or models, not both.")
+    if single in ("vector", "models", "gradient") and params.count > 1:
+        raise InputError(f"{single} gives one direction; leave out count={params.count}.")
+    if vector is not None:
+        return planes.Plane("a given direction", problem.theta, as_vector(problem, vector, "vector")[None])
+    if models is not None:
+        states = [models] if isinstance(models, Mapping | torch.Tensor) else list(models)
+        if len(states) not in (1, 2):
+            raise InputError(f"models takes one model beside the checkpoint, or two; got {len(states)}.")
+        return planes.model_plane(problem, states if len(states) == 2 else [problem.theta, *states])
+    if params.direction == "gradient":
+        gradient = normalize(problem, problem.gradient(), params.normalization, ignore=params.ignore)
+        return planes.Plane("the gradient", problem.theta, gradient[None])
+    if params.direction == "eigenvectors":
+        return planes.eigenvector_plane(problem, count=params.count, seed=params.seed)
+    return planes.random_plane(
+        problem, params.normalization, count=params.count, seed=params.seed, ignore=params.ignore
+    )
+
+
+def _mean(lines: Sequence[Piece], center: Any) -> dict[str, Array]:
+    """Means over directions, with standard errors over examples of the mean of each example."""
+    plain = ("loss", "data_loss", "penalty", "accuracy")
+    mean = {name: np.mean([line[name] for line in lines], axis=0) for name in plain}
+    losses, correct = (_each_example(lines, name) for name in ("losses", "correct"))
+    change = None if losses is None or center is None else losses - center.numpy()
+    errors = {"loss_se": losses, "loss_change_se": change, "accuracy_se": correct}
+    unknown = np.full(len(mean["loss"]), np.nan)
+    return mean | {name: unknown if v is None else _standard_errors(v) for name, v in errors.items()}
+
+
+def _each_example(lines: Sequence[Piece], name: str) -> Array | None:
+    """A measure of each example (points, N), as the mean over directions."""
+    if name not in lines[0]:
+        return None
+    mean: Array = np.mean([line[name] for line in lines], axis=0)
+    return mean
+
+
+def _standard_errors(values: Array) -> Array:
+    """s/√n over the last axis; NaN for one example, or where a value is not finite."""
+    n = values.shape[-1]
+    if n < 2:
+        return np.full(values.shape[:-1], np.nan)
+    with np.errstate(invalid="ignore", over="ignore"):
+        errors: Array = values.std(axis=-1, ddof=1) / np.sqrt(n)
+    return errors
+
+
+def _spread(values: Array) -> Array:
+    """Standard deviation over directions (directions, points); NaN for one."""
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread: Array = values.std(axis=0, ddof=1)
+    return spread
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Loss, loss change and accuracy along the line; all models on the same axes."""
+    first = next(iter(datasets.values()))
+    marks: dict[str, list[Any]] = {"loss": [], "change": [], "accuracy": [], "spread": []}
+    for label, ds in datasets.items():
+        who, x = series(label, ds), ds["alpha"].values
+        loss, se = ds["loss"].values, ds["loss_se"].values
+        change, change_se = loss - float(ds["center_loss"]), ds["loss_change_se"].values
+        marks["loss"].append(Line(x, loss, who, *_band(loss, 2 * se)))
+        marks["change"].append(Line(x, change, who, *_band(change, 2 * change_se)))
+        if np.isfinite(ds["accuracy"].values).any():
+            accuracy = ds["accuracy"].values
+            marks["accuracy"].append(Line(x, accuracy, who, *_band(accuracy, 2 * ds["accuracy_se"].values)))
+        if ds.sizes["direction"] > 1:
+            marks["spread"].append(Line(x, loss, who, *_band(loss, ds["loss_spread"].values)))
+    step, unit = Axis("step α along the direction"), loss_unit(datasets)
+    how, errors = f"{int(first['examples'])} examples.", "Bands: ±2 standard errors over examples."
+    if ds_count := max(ds.sizes["direction"] for ds in datasets.values()) - 1:
+        how = f"Means over {ds_count + 1} directions. {how}"
+    positive = all(bool((ds["loss"] > 0).all()) for ds in datasets.values())
+    figures = [
+        FigureSpec(
+            "loss",
+            "Loss along a direction",
+            step,
+            Axis("loss", unit, scale="log" if positive else "linear"),
+            tuple(marks["loss"]),
+            f"Loss L(θ + αd), {weight_decays(datasets)}; α = 0 is the checkpoint. {how}",
+            errors,
+        ),
+        FigureSpec(
+            "change",
+            "Change of the loss from the checkpoint",
+            step,
+            Axis("loss − loss at the checkpoint", unit),
+            tuple(marks["change"]),
+            f"L(θ + αd) − L(θ), over the same examples at every point. {how}",
+            "Bands: ±2 standard errors of the difference, paired by example.",
+        ),
+    ]
+    if marks["accuracy"]:
+        figures.append(
+            FigureSpec(
+                "accuracy",
+                "Accuracy along a direction",
+                step,
+                Axis("accuracy", limits=(0.0, 1.0)),
+                tuple(marks["accuracy"]),
+                f"Share of right answers at θ + αd. {how}",
+                errors,
+            )
+        )
+    if marks["spread"]:
+        figures.append(
+            FigureSpec(
+                "spread",
+                "Loss along several directions",
+                step,
+                Axis("loss", unit),
+                tuple(marks["spread"]),
+                "Mean of L(θ + αd) over directions.",
+                "Bands: ±1 standard deviation over directions.",
+            )
+        )
+    return figures
+
+
+def _band(values: Array, reach: Array) -> tuple[Array | None, Array | None]:
+    if not np.isfinite(reach).any():
+        return None, None
+    return values - reach, values + reach
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """The loss at the checkpoint and its worst rise along the line."""
+    unit = loss_unit({"": ds})
+    center = float(ds["center_loss"])
+    rise = float(ds["loss"].max(skipna=False)) - center
+    return [
+        Metric("loss", center, unit, "loss at the checkpoint"),
+        Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0"),
+    ]
+
+
+line = Analysis(
+    name="line",
+    title="Loss along a direction",
+    description=(
+        "Loss and accuracy at θ + αd for steps α along one direction d or several. Random directions are"
+        " filter-normalised (Li et al. 2018, 'Visualizing the loss landscape of neural nets', section 4),"
+        " so that models of different weight scale can be compared; biases and norm layers do not move."
+        " Every point is computed from the checkpoint itself and on the same examples. Between two models,"
+        " α = 0 is the first and α = 1 the second."
+    ),
+    scope="checkpoint",
+    params=LineParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(
+        forwards=(params.count * params.steps + 1.0) * (2 if params.batchnorm == "recalibrate" else 1),
+        gradients=350.0 * (params.direction == "eigenvectors") + (params.direction == "gradient"),
+    ),
+    inputs=("vector", "models"),
+)

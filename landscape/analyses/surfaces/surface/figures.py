@@ -1,0 +1,203 @@
+"""Figures of ``surface``: contours of each model on shared axes and colours, slices of all on one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series
+from landscape.base.analysis import loss_unit, series, weight_decays
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["figures"]
+
+Array = NDArray[np.float64]
+Datasets = Mapping[str, "xr.Dataset"]
+
+LOG_RATIO = 20.0
+"""A scale is logarithmic if the largest value exceeds the smallest so many times."""
+
+
+def figures(datasets: Datasets) -> Sequence[FigureSpec]:
+    """Contours of loss and accuracy for each model, slices through the centre, losses of checkpoints."""
+    unit = loss_unit(datasets)
+    fields = {label: _loss(ds) for label, ds in datasets.items()}
+    shares = {
+        label: ds["accuracy"].values
+        for label, ds in datasets.items()
+        if bool(ds["evaluated"].all()) and np.isfinite(ds["accuracy"].values).any()
+    }
+    color = _shared_color("loss", unit, fields.values())
+    return [
+        *_contours(
+            datasets,
+            fields,
+            color,
+            "loss",
+            "Loss surface",
+            f"Loss L(θ + x d₁ + y d₂), {weight_decays(datasets)}.",
+        ),
+        *_slices(datasets, Axis("loss", unit, color.scale)),
+        *_checkpoints(datasets, Axis("loss", unit)),
+        *_contours(
+            datasets,
+            shares,
+            ColorAxis("accuracy", limits=(0.0, 1.0)),
+            "accuracy",
+            "Accuracy over the plane",
+            "Share of right answers at θ + x d₁ + y d₂.",
+        ),
+    ]
+
+
+def _contours(
+    datasets: Datasets, fields: Mapping[str, Array], color: ColorAxis, name: str, title: str, what: str
+) -> list[FigureSpec]:
+    """One figure for each field, all with the axes that hold all grids and the same colours."""
+    axes = _shared_axes(datasets)
+    specs = []
+    for index, (label, ds) in enumerate(datasets.items()):
+        if label not in fields:
+            continue
+        suffix, who = (f"-{index + 1}", f": {label}") if len(datasets) > 1 else ("", "")
+        field = Heatmap(ds["x"].values, ds["y"].values, fields[label], color, True, series(label, ds))
+        specs.append(
+            FigureSpec(
+                f"{name}{suffix}",
+                f"{title}{who}",
+                *axes,
+                (field, *_places(ds)),
+                f"{what} {_how(ds)}",
+                equal=_same_length(ds),
+            )
+        )
+    return specs
+
+
+def _loss(ds: xr.Dataset) -> Array:
+    values: Array = ds["loss_filled" if "loss_filled" in ds else "loss"].values
+    return values
+
+
+def _shared_axes(datasets: Datasets) -> tuple[Axis, Axis]:
+    def axis(name: str, label: str) -> Axis:
+        low = min(float(ds[name].min()) for ds in datasets.values())
+        high = max(float(ds[name].max()) for ds in datasets.values())
+        return Axis(label, "steps", limits=(low, high))
+
+    return axis("x", "x along d₁"), axis("y", "y along d₂")
+
+
+def _shared_color(label: str, unit: str, fields: Iterable[Array]) -> ColorAxis:
+    """One colour axis for all fields: logarithmic if their values span decades."""
+    values = np.concatenate([f[np.isfinite(f)] for f in fields])
+    if not values.size or values.min() == values.max():
+        return ColorAxis(label, unit)
+    low, high = float(values.min()), float(values.max())
+    return ColorAxis(label, unit, "log" if 0 < LOG_RATIO * low < high else "linear", (low, high))
+
+
+def _places(ds: xr.Dataset) -> list[Mark]:
+    """The centre, or the checkpoints with their true loss and their distance from the plane."""
+    if "marker_x" not in ds:
+        return [Points([0.0], [0.0], Series(), texts=(f"centre: loss {float(ds['center_loss']):.4g}",))]
+    x, y = ds["marker_x"].values, ds["marker_y"].values
+    numbers = zip(*(ds[f"marker_{n}"].values for n in ("loss", "plane_loss", "distance")), strict=True)
+    texts = tuple(
+        f"checkpoint {i}: true loss {true:.4g}, in the plane {near:.4g}, distance {far:.3g}"
+        for i, (true, near, far) in enumerate(numbers)
+    )
+    points = Points(x, y, Series(), texts=texts)
+    return [Line(x, y, Series()), points] if "explained" in ds else [points]
+
+
+def _slices(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
+    """The row and the column of the grid through the centre, all models on one axis."""
+    specs = []
+    for name, other, what in (("x", "y", "first"), ("y", "x", "second")):
+        marks: list[Mark] = []
+        for label, ds in datasets.items():
+            if not bool(ds["evaluated"].all()) or not (ds[other].values == 0.0).any():
+                continue
+            cut = ds.sel({other: 0.0})
+            values, reach = cut["loss"].values, 2 * cut["loss_change_se"].values
+            low, high = (values - reach, values + reach) if np.isfinite(reach).any() else (None, None)
+            marks.append(Line(cut[name].values, values, series(label, ds), low, high))
+        if marks:
+            n = int(next(iter(datasets.values()))["examples"])
+            specs.append(
+                FigureSpec(
+                    f"slice-{name}",
+                    f"Loss along the {what} direction",
+                    Axis(f"{name} along d{'₁' if name == 'x' else '₂'}", "steps"),
+                    loss,
+                    tuple(marks),
+                    f"The surface at {other} = 0; {n} examples.",
+                    "Bands: ±2 standard errors of the loss change from the centre, paired by example.",
+                )
+            )
+    return specs
+
+
+def _checkpoints(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
+    """The true losses of a run's checkpoints beside those of their projections."""
+    marks: list[Mark] = []
+    for label, ds in datasets.items():
+        if "explained" not in ds:
+            continue
+        who, index = series(label, ds), np.arange(ds.sizes["marker"])
+        true, reach = ds["marker_loss"].values, 2 * ds["marker_loss_se"].values
+        low, high = (true - reach, true + reach) if np.isfinite(reach).any() else (None, None)
+        marks.append(Line(index, true, who, low, high, markers=True))
+        projected = Series(who.model, who.group, f"{label}, projected")
+        marks.append(Line(index, ds["marker_plane_loss"].values, projected, style="dot"))
+    if not marks:
+        return []
+    return [
+        FigureSpec(
+            "checkpoints",
+            "True loss of the checkpoints and loss at their projections",
+            Axis("checkpoint"),
+            loss,
+            tuple(marks),
+            "Solid: loss of each checkpoint itself. Dotted: loss of its projection onto the plane; where they"
+            " part, the plane does not show the run.",
+            "Bands: ±2 standard errors over examples.",
+        )
+    ]
+
+
+def _same_length(ds: xr.Dataset) -> bool:
+    """Whether both axes count the same unit of distance, so that they should be drawn to scale."""
+    norms = ds["direction_norm"].values
+    spans = [float(np.ptp(ds[n].values)) for n in ("x", "y")]
+    return bool(abs(norms[0] / norms[1] - 1) < 1e-3 and max(spans) <= 3 * min(spans))
+
+
+def _how(ds: xr.Dataset) -> str:
+    """The part of a caption that says how the field was made."""
+    plane = ds["plane"].item()
+    seed = f" (seed {ds.attrs['seed']})" if "seed" in ds.attrs and "random" in plane else ""
+    norms = " and ".join(f"{n:.3g}" for n in ds["direction_norm"].values)
+    grid, evaluated = f"{ds.sizes['x']} × {ds.sizes['y']} points", int(ds["evaluations"])
+    parts = [
+        f"Directions: {plane}{seed}, {float(ds['direction_angle']):.1f}° apart, of norms {norms}",
+        grid if evaluated == ds["loss"].size else f"{evaluated} of {grid} evaluated, the others interpolated",
+        f"{int(ds['examples'])} examples, the same at each point",
+    ]
+    se = ds["loss_change_se"].values
+    if np.isfinite(se).any():
+        parts.append(f"median standard error of the change from the centre {np.nanmedian(se):.2g}")
+    missing = int((~np.isfinite(ds["loss"].values) & ds["evaluated"].values).sum())
+    if missing:
+        parts.append(f"{missing} points not finite, left blank")
+    if ds["batchnorm_mode"].item() != "frozen":
+        parts.append(f"BatchNorm: {ds['batchnorm_mode'].item()}")
+    marked = "checkpoints are marked at their projections, with their true loss and distance"
+    parts.append(marked if "marker_x" in ds else "the checkpoint is at (0, 0)")
+    return "; ".join(parts) + "."

@@ -1,0 +1,383 @@
+"""Analysis: the one declaration from which everything else derives.
+
+An analysis says what it is called, what it looks at (a checkpoint, a pair, a group), which options it
+takes, what its result holds, how to compute it, how to draw it and which numbers sum it up. Command-line
+flags, manifest options, planning, storage, report sections and the contract test are read off this
+declaration; adding an analysis is adding one file that makes one `Analysis`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from landscape.errors import InputError, suggest
+from landscape.base.figure import FigureSpec, Series
+from landscape.base.schema import Schema
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.core.features.collector import Collector
+    from landscape.core.problem.problem import Problem
+
+__all__ = [
+    "LOSS_UNIT",
+    "Analysis",
+    "Context",
+    "Cost",
+    "Metric",
+    "Pair",
+    "Params",
+    "Scope",
+    "loss_unit",
+    "run_together",
+    "series",
+    "weight_decays",
+]
+
+LOSS_UNIT = "loss/example"
+"""Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
+
+Scope = Literal["checkpoint", "pair", "group"]
+
+
+class Params(BaseModel):
+    """Base of an analysis' options: validated, frozen, unknown names refused.
+
+    Every field needs a default and a description; values must be writable as JSON, since they are part
+    of a result's key and provenance. An option that takes a tuple of any length also takes one value as
+    text, or some with commas between: ``layers="stages.*, head"``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        several = get_origin(kind) is tuple and Ellipsis in get_args(kind)
+        if several and isinstance(value, str) and value.strip():
+            return tuple(part.strip() for part in value.split(","))
+        return value
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a result's summary: a column of the report's table."""
+
+    name: str
+    value: float | int | bool | str
+    unit: str = "1"
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a computation costs, in passes over the problem's data, for time estimates.
+
+    Attributes:
+        forwards: Forward passes.
+        gradients: Loss gradients (forward and backward); a Hessian product counts as about 3.
+    """
+
+    forwards: float = 0.0
+    gradients: float = 0.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the caller lends to a computation.
+
+    Attributes:
+        progress: Called with the finished fraction in [0, 1], as often as is convenient.
+        partial: Where a long computation may keep its partial results, or ``None``.
+        inputs: The analysis' non-option inputs (directions, starting vectors) by name.
+    """
+
+    progress: Callable[[float], None] = lambda fraction: None
+    partial: Path | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The subject of an analysis of scope ``pair``: one problem and two states of its model."""
+
+    problem: Problem
+    a: Any
+    b: Any
+
+
+def series(label: str, ds: xr.Dataset) -> Series:
+    """The figure series of a dataset: its label, and the group that the zoo gave it."""
+    return Series(model=label, group=str(ds.attrs.get("group", "")))
+
+
+def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
+    """The unit of the loss for axis labels: nats if all datasets used the cross-entropy."""
+    losses = {ds.attrs.get("loss") for ds in datasets.values()}
+    return "nats/example" if losses == {"cross_entropy"} else LOSS_UNIT
+
+
+def weight_decays(datasets: Mapping[str, xr.Dataset]) -> str:
+    """What captions say of the weight decay in the losses of results: how much, or that there is none."""
+    if not all("weight_decay" in ds.attrs for ds in datasets.values()):
+        return "weight decay included"
+    found = {float(ds.attrs["weight_decay"]) for ds in datasets.values()}
+    if found == {0.0}:
+        return "without weight decay"
+    return f"with weight decay {' or '.join(f'{value:g}' for value in sorted(found))}"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The declaration of an analysis. Calling it runs it.
+
+    Attributes:
+        name: Identifier: command, manifest table, folder in the store.
+        title: Heading in reports.
+        description: What is measured and how, with the papers; shown in help and in reports.
+        scope: What one result is about. The subject given to ``compute`` is a `Problem` for
+            ``checkpoint``, a `Pair` for ``pair`` and a ``{name: Problem}`` mapping for ``group``.
+        params: The options.
+        schema: The contents of a result.
+        plots: ``({label: dataset}) -> figures``: one or several models on shared axes.
+        summary: ``(dataset) -> metrics``.
+        compute: ``(subject, params, context) -> {variable: array}``. Imports torch inside.
+        collect: In place of ``compute``, for analyses of features: ``(params) -> collector``, which looks
+            on during one forward pass over the data; several analyses share the pass, see
+            `run_together`. Imports torch inside.
+        finish: With ``collect``: ``(collector, params) -> {variable: array}`` after the pass.
+        needs: What the model must have for there to be anything to measure; others are refused.
+        cost: ``(params) -> Cost``, for time estimates.
+        inputs: Names of keyword inputs that are not options (tensors); library use only.
+
+    Example:
+        >>> import landscape
+        >>> "spectrum" in landscape.analyses()
+        True
+        >>> landscape.spectrum.scope
+        'checkpoint'
+    """
+
+    name: str
+    title: str
+    description: str
+    scope: Scope
+    params: type[Params]
+    schema: Schema
+    plots: Callable[[Mapping[str, xr.Dataset]], Sequence[FigureSpec]]
+    summary: Callable[[xr.Dataset], Sequence[Metric]]
+    compute: Callable[[Any, Any, Context], Mapping[str, Any]] | None = None
+    collect: Callable[[Any], Collector] | None = None
+    finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    needs: Literal["", "attention"] = ""
+    cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise InputError(f"an analysis needs an identifier as its name; got {self.name!r}.")
+        by_pass = self.collect is not None and self.finish is not None and self.scope == "checkpoint"
+        if by_pass == (self.compute is not None):
+            raise InputError(
+                f"analysis '{self.name}' needs either compute, or collect and finish with scope 'checkpoint'."
+            )
+        bare = [n for n, f in self.params.model_fields.items() if f.is_required() or not f.description]
+        if bare:
+            raise InputError(
+                f"option {', '.join(bare)} of analysis '{self.name}' needs a default and a description."
+            )
+        object.__setattr__(self, "__doc__", self._document())
+        object.__setattr__(self, "__signature__", self._signature())
+
+    def validate(self, options: Mapping[str, Any]) -> Params:
+        """Check options and fill in defaults.
+
+        Raises:
+            InputError: Naming the option, what was given and what is accepted.
+        """
+        unknown = [name for name in options if name not in self.params.model_fields]
+        if unknown:
+            hint = suggest(unknown[0], self.params.model_fields)
+            raise InputError(f"analysis '{self.name}' has no option '{unknown[0]}'; {hint}")
+        try:
+            return self.params(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            what = f"option '{where}' of" if where else "the options of"
+            raise InputError(
+                f"{what} analysis '{self.name}' cannot be {first['input']!r}: {first['msg']}."
+            ) from error
+
+    def __call__(self, *subject: Any, **keywords: Any) -> xr.Dataset:
+        """Run the analysis on a problem (``pair``: problem, a, b; ``group``: a mapping of problems).
+
+        Returns:
+            The dataset that the schema declares, with provenance in its attributes.
+
+        Raises:
+            InputError: If the subject or an option cannot be used.
+        """
+        context = Context(inputs={n: keywords.pop(n) for n in self.inputs if n in keywords})
+        return self.run(self._subject(subject), self.validate(keywords), context)
+
+    def run(self, subject: Any, params: Params, context: Context | None = None) -> xr.Dataset:
+        """Compute on a prepared subject with validated options; label and stamp the result."""
+        if self.compute is None:
+            (result,) = run_together(subject, [(self, params)], context)
+            if isinstance(result, Exception):
+                raise result
+            return result
+        start = time.perf_counter()
+        context = context or Context()
+        return self.label(self.compute(subject, params, context), subject, params, context, start)
+
+    def figures(self, results: Mapping[str, xr.Dataset]) -> list[FigureSpec]:
+        """The figures of results, by label.
+
+        Raises:
+            InputError: If they are of another version of the schema and lack what is drawn.
+        """
+        try:
+            return list(self.plots(results))
+        except Exception as error:
+            versions = {int(ds.attrs.get("schema_version", self.schema.version)) for ds in results.values()}
+            other = sorted(versions - {self.schema.version})
+            if not other:
+                raise
+            raise InputError(
+                f"results of '{self.name}' of schema version {other[0]} cannot be drawn by this version of"
+                f" landscape, which writes version {self.schema.version}: run the analysis again."
+            ) from error
+
+    def label(
+        self, data: Mapping[str, Any], subject: Any, params: Params, context: Context, start: float
+    ) -> xr.Dataset:
+        """The dataset of what was computed, with its provenance; ``start`` is a ``perf_counter`` time."""
+        attrs = self.provenance(subject, params, context.inputs)
+        attrs["wall_time_s"] = time.perf_counter() - start
+        return self.schema.dataset(data, attrs)
+
+    def provenance(
+        self, subject: Any, params: Params, inputs: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The attributes that say where a result comes from; all are strings or numbers."""
+        from landscape.core.problem.fingerprint import describe, library_versions
+
+        attrs: dict[str, Any] = {
+            "analysis": self.name,
+            "title": self.title,
+            "schema_version": self.schema.version,
+            "parameters": params.model_dump_json(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": json.dumps(library_versions()),
+        }
+        given = {name: describe(value) for name, value in (inputs or {}).items() if value is not None}
+        if given:
+            attrs["inputs"] = json.dumps(given)
+        if hasattr(params, "seed"):
+            attrs["seed"] = int(params.seed)
+        if self.scope == "group":
+            facts = {name: problem.provenance() for name, problem in subject.items()}
+            attrs["problems"] = json.dumps(facts)
+        else:
+            problem = subject
+            if self.scope == "pair":
+                problem = subject.problem
+                attrs["state_a"], attrs["state_b"] = describe(subject.a), describe(subject.b)
+            attrs.update(problem.provenance())
+        return attrs
+
+    def _subject(self, given: tuple[Any, ...]) -> Any:
+        from landscape.core.problem.problem import Problem
+
+        if self.scope == "checkpoint" and len(given) == 1 and isinstance(given[0], Problem):
+            return given[0]
+        if self.scope == "pair" and len(given) == 3 and isinstance(given[0], Problem):
+            return Pair(*given)
+        problems = given[0] if len(given) == 1 and isinstance(given[0], Mapping) else {}
+        if self.scope == "group" and problems and all(isinstance(p, Problem) for p in problems.values()):
+            return dict(problems)
+        wants = {
+            "checkpoint": "one Problem",
+            "pair": "a Problem and two states of its model",
+            "group": "a mapping {name: Problem}",
+        }[self.scope]
+        got = ", ".join(type(g).__name__ for g in given) or "nothing"
+        raise InputError(f"landscape.{self.name} takes {wants}; got {got}.")
+
+    def _document(self) -> str:
+        lines = [f"{self.title}.", "", self.description.strip(), "", "Args:"]
+        lines += [
+            f"    {name}: {info.description} Default: {info.default!r}."
+            for name, info in self.params.model_fields.items()
+        ]
+        lines += ["", "Returns:", "    xarray.Dataset with"]
+        lines += [
+            f"    {v.name}({', '.join(v.dims)}): {v.meaning}" + (f" [{v.unit}]" if v.unit else "")
+            for v in (*self.schema.coords, *self.schema.variables)
+        ]
+        return "\n".join(lines)
+
+    def _signature(self) -> inspect.Signature:
+        subject = {
+            "checkpoint": ["problem"],
+            "pair": ["problem", "a", "b"],
+            "group": ["problems"],
+        }[self.scope]
+        parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in subject]
+        parameters += [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.annotation)
+            for n, f in self.params.model_fields.items()
+        ]
+        parameters += [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in self.inputs
+        ]
+        return inspect.Signature(parameters)
+
+
+def run_together(
+    problem: Problem, analyses: Sequence[tuple[Analysis, Params]], context: Context | None = None
+) -> list[xr.Dataset | Exception]:
+    """Run analyses that collect, in one pass over the data, each as if it were alone.
+
+    Args:
+        problem: The subject of all.
+        analyses: Analyses with a ``collect``, each with validated options.
+        context: Its ``progress`` is that of the pass; analyses that collect take no inputs.
+
+    Returns:
+        For each analysis its result, the same as that of a pass of its own but for the wall time, which
+        is that of the whole pass; or the error that stopped this one alone.
+
+    Raises:
+        Exception: Whatever the model itself raises.
+    """
+    from landscape.core.features.collector import observe
+
+    start = time.perf_counter()
+    context = context or Context()
+    collectors = [analysis.collect(params) for analysis, params in analyses if analysis.collect is not None]
+    errors = observe(problem, collectors, context.progress)
+    results: list[xr.Dataset | Exception] = []
+    for (analysis, params), collector, error in zip(analyses, collectors, errors, strict=True):
+        if error is None and analysis.finish is not None:
+            try:
+                data = analysis.finish(collector, params)
+                results.append(analysis.label(data, problem, params, context, start))
+            except Exception as failure:
+                error = failure
+        if error is not None:
+            results.append(error)
+    return results

@@ -1,0 +1,388 @@
+"""The command line. Commands for single analyses are derived from the registry.
+
+Exit status: 0 all done, 1 some tasks failed (listed, the rest done), 2 unusable input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import landscape
+from landscape.cli.display import (
+    Meter,
+    RunDisplay,
+    estimate_table,
+    failure_lines,
+    number,
+)
+from landscape.errors import InputError, LandscapeError, StoreError
+from landscape.zoo.executors.torchrun import follows, launched
+
+if TYPE_CHECKING:
+    from landscape.base.analysis import Analysis
+    from landscape.zoo import RunResult, Zoo
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="landscape",
+    help="Loss landscapes, similarity and frequency response of whole zoos of trained networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_DEMO = Path("landscape-demo")
+_state = {"debug": False}
+
+
+def main() -> None:
+    """Run the command line."""
+    from landscape.cli.analyses import add_analyses
+
+    add_analyses(app, guarded)
+    app()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn errors into one sentence on stderr and an exit status."""
+    errors = Console(stderr=True)
+
+    def say(text: str) -> None:
+        errors.print(escape(text), style="red", highlight=False, soft_wrap=True)
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not follows():
+            say("interrupted; what is done is kept: the same command goes on from there.")
+        raise typer.Exit(130) from None
+    except LandscapeError as error:
+        if _state["debug"]:
+            traceback.print_exc()
+        if follows():  # the first rank says so, and torchrun would end it if this one failed
+            raise typer.Exit(0) from None
+        say(f"error: {error}")
+        raise typer.Exit(2) from None
+    except BrokenPipeError:  # `landscape show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if _state["debug"]:
+            traceback.print_exc()
+        say(
+            f"unexpected error, please report it: {type(error).__name__}: {error}"
+            " (LANDSCAPE_DEBUG=1 shows where)"
+        )
+        raise typer.Exit(2) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(landscape.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="LANDSCAPE_DEBUG", help="Show where errors come from.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+    _state["debug"] = debug
+    if launched() and context.invoked_subcommand != "run":
+        with guarded():
+            raise InputError("of landscape's commands, only `landscape run` shares its work under torchrun.")
+
+
+@app.command()
+def run(
+    manifest: Annotated[Path, typer.Argument(help="The zoo's manifest, zoo.toml.")],
+    only: Annotated[
+        str | None, typer.Option(help="Analyses to run, by label or name, separated by commas.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Worker processes.", min=1)] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask cluster: its scheduler's address or scheduler file."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be done and how long it would take.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is done.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Do only the I-th of N equal parts; other runs do the others."),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the results. Default: results/ beside the manifest.")
+    ] = None,
+    trust_pickle: Annotated[
+        bool,
+        typer.Option("--trust-pickle", help="Let pickles run ANY code while loading. Own files only."),
+    ] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html.")] = False,
+) -> None:
+    """Analyse a zoo of checkpoints; resumes by itself.
+
+    Under torchrun its processes share the data of each model: for one large model.
+    """
+    with guarded():
+        console = Console(quiet=follows())
+        zoo = landscape.Zoo.from_manifest(manifest)
+        analyses = only.split(",") if only is not None else None
+        if dry_run:
+            rows = zoo.estimate(
+                analyses, store=store, overwrite=overwrite, shard=shard, trust_pickle=trust_pickle
+            )
+            console.print(estimate_table(rows, jobs))
+            return
+        with Meter(console) as meter:
+            result = zoo.run(
+                analyses,
+                store=store,
+                jobs=jobs,
+                cluster=cluster,
+                overwrite=overwrite,
+                shard=shard,
+                trust_pickle=trust_pickle,
+                on_event=RunDisplay(meter, _state["debug"]),
+            )
+        if follows():
+            return
+        page = None if no_report or shard is not None else result.store / "report.html"
+        _finish(console, result, page, _plugins(zoo, analyses))
+
+
+def _finish(
+    console: Console, result: RunResult, report: Path | None, plugins: Iterable[Analysis | str] = ()
+) -> None:
+    """Sum up, list what failed, write the report, and exit."""
+    _line(
+        console,
+        f"{result.done} done, {result.skipped} done before, {len(result.failed)} failed;"
+        f" results in {result.store}",
+    )
+    for line in failure_lines(result.failed):
+        _line(console, f"  {line}", "red")
+    if report is not None:
+        try:
+            _line(console, f"report: {_write_report(result.store, report, plugins)}")
+        except StoreError as error:
+            if not result.failed:
+                raise
+            _line(console, f"no report: {error}", "red")
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _write_report(
+    store: Path, path: Path | None, plugins: Iterable[Analysis | str] = (), models: Sequence[str] = ()
+) -> Path:
+    from landscape.reporting import __call__ as write
+
+    return write(store, path, analyses=plugins, models=models)
+
+
+def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
+    """Analyses that the user named by module: the report draws them too."""
+    from landscape.zoo.builders import find_analysis
+
+    names = dict.fromkeys([*(s.analysis for s in zoo.spec.sections), *(analyses or [])])
+    return [find_analysis(name, zoo.spec.folder) for name in names if ":" in name]
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def scan(
+    directory: Annotated[Path, typer.Argument(help="Where the checkpoints are.")],
+    write_manifest: Annotated[
+        bool, typer.Option("--write-manifest", help="Write DIRECTORY/zoo.toml to fill in.")
+    ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="A name that pickles may import, such as argparse.Namespace; repeatable."),
+    ] = None,
+) -> None:
+    """Tell what checkpoints a directory holds, without running anything in them."""
+    with guarded():
+        console = Console()
+        zoo = landscape.scan(directory, allow=allow or ())
+        _print_models(console, zoo)
+        for path, reason in zoo.skipped.items():
+            _line(console, f"skipped {path}: {reason}")
+        counts = Counter(m.layout for m in zoo.spec.models)
+        layouts = f" ({', '.join(f'{n} {name}' for name, n in counts.items())})" if counts else ""
+        _line(console, f"{len(zoo.models)} checkpoints found in {directory}{layouts}")
+        if write_manifest:
+            _line(console, f"wrote {zoo.write_manifest()}: now name your builders in it")
+
+
+def _print_models(console: Console, zoo: Zoo) -> None:
+    if not zoo.models:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "layout", "group", "seed", "facts", "file"):
+        table.add_column(heading, overflow="fold")
+    for model in zoo.spec.models:
+        seed = "" if model.seed is None else str(model.seed)
+        facts = ", ".join(f"{k} {number(v)}" for k, v in {**model.tags, **model.metrics}.items())
+        row = (model.name, model.layout, model.group, seed, facts, model.shown)
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+@app.command()
+def show(
+    files: Annotated[list[Path], typer.Argument(help="Results, or a consolidated zoo.h5.")],
+    group: Annotated[
+        str | None, typer.Option(help="Group of a consolidated file, e.g. spectrum/resnet-s0.")
+    ] = None,
+) -> None:
+    """Show what result files hold."""
+    with guarded():
+        from landscape.cli.analyses import describe, groups_in
+
+        console = Console()
+        for file in files:
+            if len(files) > 1:
+                _line(console, f"\n{file}")
+            ds = landscape.open(file, group)
+            if not ds.variables and group is None:
+                for name in groups_in(file):
+                    _line(console, name)
+            else:
+                for part in describe(ds):
+                    console.print(part, highlight=False)
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(help="Folder of the results.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page. Default: STORE/report.html.")
+    ] = None,
+    analysis: Annotated[
+        list[str] | None,
+        typer.Option(help="An analysis that is not installed, package.module:attribute; repeatable."),
+    ] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
+    ] = None,
+) -> None:
+    """Rebuild the report from a store alone."""
+    with guarded():
+        _line(Console(), f"report: {_write_report(store, output, analysis or (), models or ())}")
+
+
+@app.command()
+def figure(
+    store: Annotated[Path, typer.Argument(help="Folder of the results.")],
+    analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list the figures.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--figure", "-f", help="Only the figure of this name; for .vtk the field to rise by."),
+    ] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Medians and bands over the models of each group, seed or tag.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Width: single (3.25 in) or double (6.75 in).")] = "single",
+) -> None:
+    """Draw figures of a store for a paper: vector graphics with embedded fonts; or surfaces for ParaView."""
+    with guarded():
+        console = Console()
+        if output is not None and output.suffix.lower() == ".vtk":
+            from landscape.export.surfaces import save_fields
+
+            if by is not None:
+                raise InputError("a .vtk file holds the surface of one model: leave --by out.")
+            for path in save_fields(store, analysis, output, height=name or "loss", models=models or ()):
+                _line(console, f"surface: {path}")
+            return
+        from landscape.export.figures import figures_of_store, save_figures
+
+        specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
+        if output is None:
+            for spec in specs:
+                _line(console, f"{spec.name}: {spec.title}")
+            return
+        for path in save_figures(specs, palette, output, column):
+            _line(console, f"figure: {path}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for models, results and report.")] = Path(
+        "landscape-demo"
+    ),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Little data and training: to try the machinery.")
+    ] = False,
+) -> None:
+    """Train four small networks on real digits, analyse them and write report.html."""
+    with guarded():
+        console = Console()
+        from landscape.reference.demo import build_zoo
+        from landscape.zoo.executors.base import usable_cores
+
+        with Meter(console) as meter:
+            jobs = min(2, usable_cores())
+            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(meter), jobs=jobs)
+            result = landscape.Zoo.from_manifest(manifest).run(
+                store=out / "results",
+                jobs=jobs,
+                on_event=RunDisplay(meter, _state["debug"]),
+            )
+        _finish(console, result, out / "report.html")
+
+
+def _training(meter: Meter) -> Callable[[str, int, int, float, float], None]:
+    """Show each epoch of each model; several may train at the same time."""
+    done: dict[str, int] = {}
+    whole: dict[str, int] = {}
+
+    def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
+        if model not in whole:
+            whole[model] = epochs
+            meter.begin(sum(whole.values()), "epochs")
+        done[model] = epoch
+        text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
+        meter.update(sum(done.values()), text)
+        if epoch == epochs:
+            meter.say(text)
+
+    return show

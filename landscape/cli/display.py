@@ -1,0 +1,225 @@
+"""What the command line shows: progress, tables, failures. On a terminal it lives; else plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from landscape.base.analysis import Metric
+    from landscape.store import Failure
+    from landscape.zoo.estimate import Estimate
+    from landscape.zoo.task import Event
+
+__all__ = [
+    "Meter",
+    "RunDisplay",
+    "duration",
+    "estimate_table",
+    "failure_lines",
+    "metric_table",
+    "number",
+]
+
+_LINE_EVERY_S = 5.0
+
+
+class Meter(AbstractContextManager["Meter"]):
+    """A bar with the remaining time on a terminal; elsewhere a line now and then.
+
+    Args:
+        console: Where to show it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._unit = ""
+        self._start = self._shown = time.monotonic()
+        self._total = 0.0
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+            self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Meter:
+        """Show the bar."""
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, total: float, unit: str) -> None:
+        """Set what the whole is and what is counted, and start the clock."""
+        self._unit = unit
+        self._start = self._shown = time.monotonic()
+        self._total = total
+        if self._bar is not None:
+            self._bar.reset(self._bar.task_ids[0], total=total)
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """Write a line that stays."""
+        self.console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+
+    def update(self, completed: float, text: str) -> None:
+        """Show how much is done (of the total given to `begin`), and what is being done."""
+        if self._bar is not None:
+            self._bar.update(
+                self._bar.task_ids[0], completed=completed, description=escape(text), refresh=True
+            )
+        elif time.monotonic() - self._shown >= _LINE_EVERY_S:
+            self._shown = time.monotonic()
+            self.say(f"{completed:.1f} of {self._total:g} {self._unit}, {self.remaining(completed)}: {text}")
+
+    def remaining(self, completed: float) -> str:
+        """The time left, if all goes on as so far."""
+        if completed <= 0:
+            return "time left unknown"
+        elapsed = time.monotonic() - self._start
+        return f"about {duration(elapsed * (self._total - completed) / completed)} left"
+
+
+class RunDisplay:
+    """Shows the events of a run.
+
+    Args:
+        meter: Where to show them.
+        debug: Whether to show where in the code a task failed.
+    """
+
+    def __init__(self, meter: Meter, debug: bool = False) -> None:
+        self._meter = meter
+        self._debug = debug
+        self._todo = 0
+        self._ended = 0
+        self._fractions: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        from landscape.zoo.task import Done, Failed, Found, Notice, Planned, Progress, Started
+
+        match event:
+            case Planned(todo, done):
+                self._todo = todo
+                self._meter.begin(todo, "tasks")
+                self._meter.say(f"{todo} tasks to do, {done} done before")
+            case Notice(text):
+                self._meter.say(text, style="yellow")
+            case Started(task):
+                self._fractions[task.key] = 0.0
+                self._show(f"{task.label} of {task.subject}")
+            case Progress(task, fraction):
+                self._fractions[task.key] = min(1.0, max(0.0, fraction))
+                self._show(f"{task.label} of {task.subject}")
+            case Done(task, seconds):
+                self._end(task.key)
+                self._meter.say(self._line(f"{task.label} of {task.subject}: {duration(seconds)}"))
+            case Found(task):
+                self._end(task.key)
+                self._meter.say(self._line(f"{task.label} of {task.subject}: done by another run"))
+            case Failed(task, error, _, trace):
+                self._end(task.key)
+                line = self._line(f"{task.label} of {task.subject} failed: {error}")
+                self._meter.say(line, style="red")
+                if self._debug and trace:
+                    self._meter.say(trace)
+
+    def _line(self, text: str) -> str:
+        left = f", {self._meter.remaining(self._completed())}" if self._ended < self._todo else ""
+        return f"[{self._ended}/{self._todo}{left}] {text}"
+
+    def _end(self, key: str) -> None:
+        self._ended += 1
+        self._fractions.pop(key, None)
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        self._meter.update(self._completed(), text)
+
+    def _completed(self) -> float:
+        return self._ended + sum(self._fractions.values())
+
+
+def failure_lines(failures: Sequence[Failure]) -> list[str]:
+    """One line for each model and error, with the analyses it stopped."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
+        labels.setdefault((failure.model, failure.error), []).append(failure.label)
+    return [f"{model} ({', '.join(names)}): {error}" for (model, error), names in labels.items()]
+
+
+def estimate_table(rows: Iterable[Estimate], jobs: int) -> Table:
+    """What a run would do, and how long it would take."""
+    rows = list(rows)
+    table = Table("analysis", box=None, pad_edge=False)
+    for heading in ("to do", "done", "time"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(escape(row.label), str(row.todo), str(row.done), duration(row.seconds / jobs))
+    total = sum(r.seconds for r in rows) / jobs
+    todo, done = sum(r.todo for r in rows), sum(r.done for r in rows)
+    table.add_row("all", str(todo), str(done), duration(total), style="bold")
+    return table
+
+
+def metric_table(metrics: Iterable[Metric]) -> Table:
+    """The numbers that sum up a result."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for metric in metrics:
+        unit = "" if metric.unit in ("", "1") else metric.unit
+        table.add_row(escape(metric.name), number(metric.value), escape(unit), escape(metric.meaning))
+    return table
+
+
+def number(value: Any) -> str:
+    """A number in a table: four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    Example:
+        >>> duration(0.04), duration(75), duration(7330), duration(float("nan"))
+        ('0.0 s', '1 min 15 s', '2 h 2 min', 'unknown')
+    """
+    if seconds != seconds:
+        return "unknown"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,158 @@
+"""Common corruptions of images at five severities, for images of any size and number of channels.
+
+The kinds and most amounts follow ImageNet-C (Hendrycks & Dietterich 2019); lengths are fractions of the
+image's shorter side, so that one severity means the same for digits and photographs. Libraries of these
+corruptions need OpenCV or scikit-image and three channels, so they are written out here on plain tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor
+
+from landscape.core.behaviour.perturbations import Change
+from landscape.errors import InputError, suggest
+
+__all__ = ["CORRUPTIONS", "Corruption", "corrupt"]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One kind of corruption.
+
+    Attributes:
+        apply: ``(pixels (B, C, H, W) from 0 to 1, amount, rng) -> pixels``, not yet cut to 0 to 1.
+        amounts: The amount at severities 1 to 5.
+        unit: What the amount is counted in.
+    """
+
+    apply: Callable[[Tensor, float, np.random.Generator], Tensor]
+    amounts: tuple[float, float, float, float, float]
+    unit: str
+
+
+def corrupt(name: str, severity: int, seed: int = 0) -> Change:
+    """A change of images, to be used once from the first example on.
+
+    The random part is drawn image by image from the seed alone, so severities share it and the cut into
+    batches does not matter. Results are cut to 0 to 1.
+
+    Args:
+        name: A key of `CORRUPTIONS`.
+        severity: 1 to 5; 0 leaves the images as they are.
+        seed: Seed of the random part.
+
+    Raises:
+        InputError: If there is no such corruption or severity.
+    """
+    if name not in CORRUPTIONS:
+        raise InputError(f"there is no corruption '{name}'; {suggest(name, CORRUPTIONS)}")
+    if severity not in range(6):
+        raise InputError(f"severities are 0 to 5; got {severity}.")
+    if severity == 0:
+        return lambda pixels, start: pixels
+    kind = CORRUPTIONS[name]
+    rng = np.random.default_rng((seed, list(CORRUPTIONS).index(name)))
+    return lambda pixels, start: kind.apply(pixels, kind.amounts[severity - 1], rng).clamp(0.0, 1.0)
+
+
+def _signs(pixels: Tensor, rng: np.random.Generator, count: int) -> Tensor:
+    """Random signs (B, count)."""
+    return torch.from_numpy(rng.integers(0, 2, size=(len(pixels), count)) * 2.0 - 1.0).to(pixels)
+
+
+def _rotate(pixels: Tensor, degrees: float, rng: np.random.Generator) -> Tensor:
+    angle = math.radians(degrees) * _signs(pixels, rng, 1)[:, 0]
+    height, width = pixels.shape[-2:]
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # grid_sample counts both axes from −1 to 1, so a rotation of a non-square image is a shear there
+    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
+    return _warp(pixels, torch.stack(rows, 1).view(-1, 2, 3))
+
+
+def _translate(pixels: Tensor, fraction: float, rng: np.random.Generator) -> Tensor:
+    move = 2.0 * fraction * _signs(pixels, rng, 2)
+    eye = torch.eye(2, dtype=pixels.dtype, device=pixels.device).expand(len(pixels), 2, 2)
+    return _warp(pixels, torch.cat([eye, move[:, :, None]], 2))
+
+
+def _warp(pixels: Tensor, transform: Tensor) -> Tensor:
+    """Bilinear sampling at affinely moved places; beyond the edge the nearest pixel counts."""
+    grid = F.affine_grid(transform, list(pixels.shape), align_corners=False)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _gaussian_noise(pixels: Tensor, sigma: float, rng: np.random.Generator) -> Tensor:
+    return pixels + sigma * torch.from_numpy(rng.standard_normal(tuple(pixels.shape))).to(pixels)
+
+
+def _shot_noise(pixels: Tensor, photons: float, rng: np.random.Generator) -> Tensor:
+    counts = rng.poisson(pixels.clamp(0.0, 1.0).double().cpu().numpy() * photons)
+    return torch.from_numpy(counts / photons).to(pixels)
+
+
+def _impulse_noise(pixels: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    draw = torch.from_numpy(rng.random(tuple(pixels.shape))).to(pixels.device)
+    salted = torch.where(draw < share / 2, torch.ones_like(pixels), pixels)
+    return torch.where(draw > 1 - share / 2, torch.zeros_like(pixels), salted)
+
+
+def _gaussian_blur(pixels: Tensor, fraction: float, _: np.random.Generator) -> Tensor:
+    sigma = fraction * min(pixels.shape[-2:])
+    for axis in (2, 3):
+        pixels = _blur_axis(pixels, sigma, axis)
+    return pixels
+
+
+def _blur_axis(pixels: Tensor, sigma: float, axis: int) -> Tensor:
+    """Blur along one axis; beyond the edge the nearest pixel counts."""
+    reach = math.ceil(4 * sigma)
+    places = torch.arange(-reach, reach + 1, dtype=pixels.dtype, device=pixels.device)
+    kernel = torch.exp(-0.5 * (places / sigma) ** 2)
+    kernel = (
+        (kernel / kernel.sum()).view(1, 1, -1, 1) if axis == 2 else (kernel / kernel.sum()).view(1, 1, 1, -1)
+    )
+    pad = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+    padded = F.pad(pixels, pad, mode="replicate")
+    flat = padded.reshape(-1, 1, *padded.shape[-2:])
+    return F.conv2d(flat, kernel).view(pixels.shape)
+
+
+def _contrast(pixels: Tensor, factor: float, _: np.random.Generator) -> Tensor:
+    mean = pixels.mean((2, 3), keepdim=True)
+    return (pixels - mean) * factor + mean
+
+
+def _brightness(pixels: Tensor, added: float, _: np.random.Generator) -> Tensor:
+    return pixels + added
+
+
+def _pixelate(pixels: Tensor, factor: float, _: np.random.Generator) -> Tensor:
+    height, width = pixels.shape[-2:]
+    small = (max(1, round(height * factor)), max(1, round(width * factor)))
+    coarse = F.interpolate(pixels, size=small, mode="area")
+    return F.interpolate(coarse, size=(height, width), mode="nearest")
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "rotation": Corruption(_rotate, (5.0, 10.0, 20.0, 30.0, 45.0), "degrees, either way"),
+    "translation": Corruption(_translate, (0.03, 0.06, 0.1, 0.15, 0.2), "image sides, along both axes"),
+    "gaussian_noise": Corruption(
+        _gaussian_noise, (0.08, 0.12, 0.18, 0.26, 0.38), "pixel range, standard deviation"
+    ),
+    "shot_noise": Corruption(_shot_noise, (60.0, 25.0, 12.0, 5.0, 3.0), "photons at full brightness"),
+    "impulse_noise": Corruption(_impulse_noise, (0.03, 0.06, 0.09, 0.17, 0.27), "share of pixels"),
+    "gaussian_blur": Corruption(
+        _gaussian_blur, (0.01, 0.0175, 0.025, 0.035, 0.05), "image sides, standard deviation"
+    ),
+    "contrast": Corruption(_contrast, (0.4, 0.3, 0.2, 0.1, 0.05), "times the contrast"),
+    "brightness": Corruption(_brightness, (0.1, 0.2, 0.3, 0.4, 0.5), "pixel range, added"),
+    "pixelate": Corruption(_pixelate, (0.6, 0.5, 0.4, 0.3, 0.25), "times the resolution"),
+}
+"""The corruptions by name."""

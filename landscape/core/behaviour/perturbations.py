@@ -1,0 +1,211 @@
+"""Changed images: the way to pixels and back, noise in a frequency band, single Fourier modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from landscape.core.problem.batches import Batch, tensors_in
+from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
+from landscape.core.problem.problem import Measure, Problem
+from landscape.errors import InputError
+
+__all__ = [
+    "Change",
+    "PixelScale",
+    "band_mask",
+    "band_noise",
+    "basis_noise",
+    "changed_batches",
+    "image_of",
+    "image_shape",
+    "measure_changed",
+    "paired",
+    "symmetric_modes",
+]
+
+Change = Callable[[Tensor, int], Tensor]
+"""``(pixels (B, C, H, W), number of the first example) -> pixels``, on the scale 0 to 1."""
+
+
+def image_of(batch: Batch) -> Tensor:
+    """The images (B, C, H, W) of a batch.
+
+    Raises:
+        InputError: Unless exactly one input is a floating tensor with four axes.
+    """
+    found = [t for _, t in tensors_in(batch.inputs) if t.ndim == 4 and t.is_floating_point()]
+    if len(found) != 1:
+        raise InputError(
+            f"changes of images need one input of shape (B, C, H, W); the batches hold {len(found)} such."
+        )
+    return found[0]
+
+
+def image_shape(problem: Problem) -> tuple[int, int, int]:
+    """C, H and W of the images.
+
+    Raises:
+        InputError: If the batches hold no images, or images of several shapes.
+    """
+    shapes = {tuple(image_of(batch).shape[1:]) for batch in problem.batches}
+    if len(shapes) > 1:
+        raise InputError(f"the images differ in shape: {sorted(shapes)}; give images of one shape.")
+    channels, height, width = shapes.pop()
+    return channels, height, width
+
+
+@dataclass(frozen=True)
+class PixelScale:
+    """The normalisation between pixels (0 to 1) and what the model gets: (pixel − mean)/std per channel.
+
+    Attributes:
+        mean: Per channel (C,), in pixels.
+        std: Per channel (C,), in pixels.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, problem: Problem, mean: Sequence[float], std: Sequence[float]) -> PixelScale:
+        """The given normalisation; if none is given, that in which the data's own range is 0 to 1.
+
+        Raises:
+            InputError: If only one of mean and std is given, or their lengths do not fit the channels.
+        """
+        channels = image_shape(problem)[0]
+        if not mean and not std:
+            images = [image_of(batch) for batch in problem.batches]
+            low = min(float(i.min()) for i in images)
+            high = max(float(i.max()) for i in images)
+            spread = high - low if high > low else 1.0
+            return cls((-low / spread,) * channels, (1.0 / spread,) * channels)
+        if len(mean) not in (1, channels) or len(std) not in (1, channels):
+            raise InputError(
+                f"mean and std hold {len(mean)} and {len(std)} numbers; give one or {channels} (the channels)"
+                " of each."
+            )
+        grow = (channels // len(mean), channels // len(std))
+        return cls(tuple(mean) * grow[0], tuple(std) * grow[1])
+
+    def to_pixels(self, images: Tensor) -> Tensor:
+        """Pixels of the model's inputs."""
+        mean, std = self._tensors(images)
+        return images * std + mean
+
+    def to_inputs(self, pixels: Tensor) -> Tensor:
+        """The model's inputs of pixels."""
+        mean, std = self._tensors(pixels)
+        return (pixels - mean) / std
+
+    def _tensors(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (-1, 1, 1)
+        mean = torch.tensor(self.mean, dtype=like.dtype, device=like.device).view(shape)
+        return mean, torch.tensor(self.std, dtype=like.dtype, device=like.device).view(shape)
+
+
+def changed_batches(problem: Problem, scale: PixelScale, change: Change) -> Iterator[Batch]:
+    """The problem's batches with changed images, made one at a time."""
+    start = 0
+    for batch in problem.batches:
+        images = image_of(batch)
+        pixels = change(scale.to_pixels(images), start)
+        yield batch.replace(images, scale.to_inputs(pixels).to(images.dtype))
+        start += batch.size
+
+
+# Noise by frequency
+
+
+def band_mask(height: int, width: int, center: float, half_width: float) -> tuple[Tensor, int]:
+    """M_f: 1 where |2πr − center| ≤ half_width, else 0, with r = √(fx² + fy²); never at r = 0.
+
+    Args:
+        height: H.
+        width: W.
+        center: In rad/pixel.
+        half_width: In rad/pixel.
+
+    Returns:
+        M_f over the modes of `torch.fft.rfft2` (H, W//2 + 1), and the number of modes of the full transform.
+    """
+    radius = 2.0 * torch.pi * radial_frequency(height, width)
+    inside = ((radius - center).abs() <= half_width + EDGE) & (radius > 0)
+    return inside.double(), int((inside * mode_multiplicity(height, width)).sum())
+
+
+def band_noise(
+    shape: Sequence[int], mask: Tensor, rng: np.random.Generator, sigma: float, rms: float | None = None
+) -> Tensor:
+    """Re F⁻¹(M_f ⊙ F(δ)), δ ~ N(0, σ²) (Park & Kim 2022, Figure 2b), float64.
+
+    Args:
+        shape: (B, C, H, W).
+        mask: M_f over the modes of `torch.fft.rfft2` (H, W//2 + 1).
+        rng: Source of δ. It is used up image by image, so that how the data is cut does not matter.
+        sigma: Standard deviation of δ.
+        rms: If given, each image's noise is scaled to this root mean square instead; zero stays zero.
+    """
+    delta = torch.from_numpy(sigma * rng.standard_normal(tuple(shape)))
+    noise: Tensor = torch.fft.irfft2(mask * torch.fft.rfft2(delta), s=tuple(shape[-2:]))
+    if rms is None:
+        return noise
+    size = noise.flatten(1).square().mean(1).sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+    scaled: Tensor = noise * (rms / size)[:, None, None, None]
+    return scaled
+
+
+def symmetric_modes(length: int, steps: int) -> NDArray[np.int64]:
+    """At most ``steps`` whole numbers k of a Fourier mode, evenly over −K...K, K below the Nyquist mode."""
+    most = (length - 1) // 2
+    half = np.unique(np.round(np.linspace(0, most, (steps + 1) // 2)).astype(np.int64))
+    return np.concatenate([-half[:0:-1], half])
+
+
+def basis_noise(shape: Sequence[int], mode: tuple[int, int], rng: np.random.Generator, rms: float) -> Tensor:
+    """± rms √2 cos(2π(k_y y/H + k_x x/W)), the sign drawn for each image and channel (Yin et al. 2019).
+
+    Args:
+        shape: (B, C, H, W).
+        mode: (k_y, k_x).
+        rng: Source of the signs.
+        rms: Root mean square; Yin et al. take the norm 4 for images of 32 × 32, 4/32 = 0.125.
+    """
+    height, width = shape[-2:]
+    y, x = np.arange(height)[:, None] / height, np.arange(width) / width
+    wave = np.cos(2.0 * np.pi * (mode[0] * y + mode[1] * x))
+    wave *= rms / np.sqrt((wave**2).mean())
+    signs = rng.integers(0, 2, size=tuple(shape[:2])) * 2.0 - 1.0
+    return torch.from_numpy(signs[:, :, None, None] * wave)
+
+
+# Scores
+
+
+def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[float, float, float, float]:
+    """Mean, its standard error, mean change and its paired standard error over examples.
+
+    Args:
+        clean: Values per example (N,) without the change; ``None`` if there are none: all NaN.
+        changed: Values per example with the change, one tensor for each draw of it.
+    """
+    draws = [values for values in changed if values is not None]
+    if clean is None or not draws:
+        return (float("nan"),) * 4
+    mean = torch.stack(draws).mean(0)
+    return float(mean.mean()), _error(mean), float((mean - clean).mean()), _error(mean - clean)
+
+
+def _error(values: Tensor) -> float:
+    return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
+
+
+def measure_changed(problem: Problem, scale: PixelScale, change: Change) -> Measure:
+    """Loss and accuracy on changed images."""
+    return problem.measure(batches=changed_batches(problem, scale, change))

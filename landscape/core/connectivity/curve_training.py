@@ -1,0 +1,182 @@
+"""Training of curves between two models: low-loss Bézier curves and polygonal chains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from landscape.core.problem.batchnorm import batch_statistics, running_layers
+from landscape.core.problem.batches import Batch, gather, joinable
+from landscape.core.connectivity.curve import Path
+from landscape.core.problem.problem import Problem
+from landscape.errors import InputError
+
+__all__ = ["Settings", "TrainingState", "epoch_batches", "learning_rate", "statistics", "train_bends"]
+
+FLAT, LOW, FLOOR = 0.5, 0.9, 0.01
+"""The learning rate stays until `FLAT` of the training and falls linearly to `FLOOR` of it at `LOW`."""
+
+MIX = 1_000_003
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How control points are trained; the defaults are those of Yang et al. (2021).
+
+    Attributes:
+        epochs: Passes over the data.
+        lr: Learning rate at the start.
+        momentum: Of SGD.
+        batch_size: Examples per step.
+        weight_decay: λ of the term (λ/2)‖θ(t)‖².
+        seed: Of the order of examples and of t.
+    """
+
+    epochs: int = 50
+    lr: float = 0.01
+    momentum: float = 0.9
+    batch_size: int = 64
+    weight_decay: float = 0.0
+    seed: int = 0
+
+
+@dataclass
+class TrainingState:
+    """All that a training needs to go on.
+
+    Attributes:
+        points: Control points (m, P), the ends included.
+        velocity: Of the inner ones (m − 2, P).
+        losses: Mean loss along the path in each epoch so far, weight-decay term included.
+    """
+
+    points: Tensor
+    velocity: Tensor
+    losses: list[float] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, path: Path) -> TrainingState:
+        """The state before the first epoch; the path's points are copied."""
+        return cls(path.points.clone(), torch.zeros_like(path.points[1:-1]))
+
+
+def train_bends(
+    problem: Problem,
+    path: Path,
+    settings: Settings,
+    *,
+    state: TrainingState | None = None,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+) -> Path:
+    """Lower the mean loss along a path by moving its inner control points (Garipov et al. 2018).
+
+    Each step draws t ~ U(0, 1) and a batch, takes the gradient g of the loss at θ(t), weight-decay term
+    included, and moves point pᵢ along −∂θ(t)/∂pᵢ g by SGD with momentum: an unbiased estimate of the
+    gradient of ∫ L(θ(t)) dt (their equation 2). BatchNorm normalises by the batch at hand. What of the
+    model is not θ stays that of the problem's model.
+
+    Args:
+        problem: Whose loss and data.
+        path: Where to start; only its shape counts once there is a ``state``.
+        settings: How to train.
+        state: From where to go on, from ``on_epoch``; it is changed in place. A training that goes on gives
+            the same bits as one that was never stopped.
+        on_epoch: Called with the state after each epoch.
+
+    Returns:
+        The trained path.
+
+    Raises:
+        InputError: If there is nothing to train, or the loss is no longer finite.
+    """
+    if len(path.points) < 3:
+        raise InputError("a line has no inner points to train; give a path with bends.")
+    state = TrainingState.start(path) if state is None else state
+    curve = Path(path.kind, state.points, path.knots)
+    scratch = torch.empty_like(problem.theta)
+    with statistics(problem):
+        for epoch in range(len(state.losses), settings.epochs):
+            draws = torch.Generator().manual_seed(settings.seed * MIX + 2 * epoch + 1)
+            total, steps = 0.0, _steps(problem, settings)
+            for step, batch in enumerate(epoch_batches(problem, settings, epoch)):
+                t = float(torch.rand((), generator=draws, dtype=torch.float64))
+                theta = curve.write(t, scratch)
+                loss, gradient = loss_and_gradient(problem, theta, batch, settings.weight_decay)
+                total += loss * batch.size
+                shares = torch.as_tensor(curve.weights(t)[1:-1]).to(gradient)
+                state.velocity.mul_(settings.momentum).add_(torch.outer(shares, gradient))
+                rate = learning_rate((epoch + step / steps) / settings.epochs, settings.lr)
+                state.points[1:-1].sub_(state.velocity, alpha=rate)
+            state.losses.append(check_finite(total / problem.examples, epoch))
+            on_epoch(state)
+    return Path(path.kind, state.points, path.knots)
+
+
+def loss_and_gradient(
+    problem: Problem, theta: Tensor, batch: Batch, weight_decay: float
+) -> tuple[float, Tensor]:
+    """Mean loss over a batch and its gradient (P,) at ``theta``, weight-decay term included."""
+    with problem.at(theta), torch.enable_grad():
+        loss = problem.batch_loss(batch)
+        gradients = torch.autograd.grad(loss, problem.parameters, allow_unused=True)
+    gradient = problem.flatten_grads(gradients).div_(batch.size)
+    value = float(loss.detach()) / batch.size
+    if weight_decay:
+        gradient.add_(theta, alpha=weight_decay)
+        value += 0.5 * weight_decay * float(theta.double().square().sum())
+    return value, gradient
+
+
+def learning_rate(fraction: float, lr: float) -> float:
+    """The rate after a ``fraction`` of the training: constant, then linear, then 1 % (Garipov et al. 2018).
+
+    Example:
+        >>> [round(learning_rate(f, 1.0), 3) for f in (0.0, 0.5, 0.7, 0.9, 1.0)]
+        [1.0, 1.0, 0.505, 0.01, 0.01]
+    """
+    fallen = min(max((fraction - FLAT) / (LOW - FLAT), 0.0), 1.0)
+    return lr * (1.0 - (1.0 - FLOOR) * fallen)
+
+
+def epoch_batches(problem: Problem, settings: Settings, epoch: int) -> Iterator[Batch]:
+    """The examples of an epoch in an order of its own, in even batches.
+
+    Batches that cannot be mixed, since they differ in form, come as they are in an order of their own.
+    """
+    draws = torch.Generator().manual_seed(settings.seed * MIX + 2 * epoch)
+    if not joinable(problem.batches):
+        for index in torch.randperm(len(problem.batches), generator=draws).tolist():
+            yield problem.batches[index]
+        return
+    order = torch.randperm(problem.examples, generator=draws)
+    for part in torch.tensor_split(order, _steps(problem, settings)):
+        yield gather(problem.batches, part)
+
+
+def statistics(problem: Problem) -> AbstractContextManager[None]:
+    """Within it, BatchNorm layers normalise by the batch at hand."""
+    return batch_statistics(problem) if running_layers(problem.module) else nullcontext()
+
+
+def check_finite(loss: float, epoch: int) -> float:
+    """The loss.
+
+    Raises:
+        InputError: If it is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise InputError(
+            f"training of the path diverged in epoch {epoch + 1}: the loss is {loss}; lower the lr."
+        )
+    return loss
+
+
+def _steps(problem: Problem, settings: Settings) -> int:
+    if not joinable(problem.batches):
+        return len(problem.batches)
+    return math.ceil(problem.examples / settings.batch_size)

@@ -1,0 +1,169 @@
+"""The graphs of a problem's micro-batches: built one at a time, or kept from product to product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from landscape.core.problem.batches import Batch, tensors_in
+from landscape.core.curvature.memory import count_saved_bytes, fair_share
+from landscape.core.problem.problem import Problem
+
+__all__ = ["Graphs"]
+
+G = TypeVar("G")
+
+GRAPH_BYTES = 64 << 20
+"""Largest graph of a micro-batch on a CPU: its temporaries then stay in the allocator instead of going back
+to the system and coming anew, page by page, at each operation (measured: a fifth to a third of the time)."""
+
+LEAST_EXAMPLES = 8
+"""Micro-batches are not cut below this: smaller ones make matrix products slow."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a pass over the data goes.
+
+    Attributes:
+        pieces: The micro-batches of this process.
+        channels_last: Whether images are laid out channels last.
+        bytes: What the graphs of all pieces take together.
+    """
+
+    pieces: list[Batch]
+    channels_last: bool
+    bytes: int
+
+
+class Graphs(Generic[G]):
+    """Graphs by micro-batch, kept across passes if they fit a memory budget.
+
+    The first pass builds each graph, uses it and drops it, so that a single product needs little memory.
+    A second pass at the same parameters keeps the graphs if their size, estimated by counting what autograd
+    saves for a few examples, fits the budget. Kept graphs are dropped as soon as a parameter or buffer of
+    the problem has been written to. Kept or built again, the numbers are the same bits.
+
+    On the CPU, batches whose graph would take more than 64 MiB are cut into smaller ones where that leaves
+    the loss of every example as it is, and in float32 images go through convolutions in the channels-last
+    layout if the model takes it.
+
+    Args:
+        problem: The problem.
+        budget: Bytes that kept graphs may take; ``None`` for `fair_share`, 0 to keep none.
+    """
+
+    def __init__(self, problem: Problem, budget: int | None) -> None:
+        self._problem = problem
+        self._budget = budget
+        self._plan: _Plan | None = None
+        self._kept: list[G] = []
+        self._version = -1  # of the problem at the last pass
+
+    @property
+    def kept(self) -> bool:
+        """Whether graphs are being kept now."""
+        return bool(self._kept)
+
+    def release(self) -> None:
+        """Drop kept graphs."""
+        self._kept.clear()
+
+    def each(self, build: Callable[[Batch, int], G], use: Callable[[G, bool], None]) -> None:
+        """Use the graph of every micro-batch.
+
+        Args:
+            build: Makes a graph, given a micro-batch and how many examples come before it.
+            use: Called with each graph and whether it is kept; one that is not may be consumed.
+        """
+        again = self._version == self._problem.version
+        if not again:
+            self.release()
+        self._version = self._problem.version
+        if self._kept:
+            for graph in self._kept:
+                use(graph, True)
+            return
+        if self._plan is None:
+            self._plan = self._make_plan(build)
+        keep = again and self._fits(self._plan)
+        kept = []
+        start = self._problem.start
+        for piece in self._plan.pieces:
+            graph = build(piece.channels_last() if self._plan.channels_last else piece, start)
+            start += piece.size
+            use(graph, keep)
+            if keep:
+                kept.append(graph)
+            del graph  # before the next is built
+        self._kept = kept
+
+    def _fits(self, plan: _Plan) -> bool:
+        if self._budget is None:
+            self._budget = fair_share(self._problem.device)
+        return plan.bytes <= self._budget
+
+    def _make_plan(self, build: Callable[[Batch, int], G]) -> _Plan:
+        problem = self._problem
+        if not problem.shard:
+            return _Plan([], False, 0)
+        channels_last = _takes_channels_last(problem)
+        divisible = problem.device.type == "cpu" and _is_divisible(problem)
+        sample = problem.shard[0]
+        if divisible:
+            sample = sample.split(LEAST_EXAMPLES)[0]
+        if channels_last:
+            sample = sample.channels_last()
+        with count_saved_bytes([*problem.module.parameters(), *problem.module.buffers()]) as saved:
+            build(sample, 0)
+        per_example = saved.total / sample.size
+        del saved  # which holds what it counted
+        pieces = problem.shard
+        if divisible:
+            most = max(LEAST_EXAMPLES, int(GRAPH_BYTES / max(per_example, 1.0)))
+            pieces = [p for b in problem.shard for p in b.split(ceil(b.size / ceil(b.size / most)))]
+        gradients = len(pieces) * problem.size * problem.theta.element_size()
+        examples = sum(piece.size for piece in pieces)
+        return _Plan(pieces, channels_last, int(per_example * examples) + gradients)
+
+
+@torch.no_grad()
+def _is_divisible(problem: Problem) -> bool:
+    """Whether the first batch can be cut in two with the same loss for every example."""
+    batch = problem.shard[0]
+    if problem.batchnorm == "train":
+        return False
+    parts = batch.split(ceil(batch.size / 2))
+    whole = problem.batch_losses(batch)
+    if len(parts) == 1 or whole.ndim == 0:
+        return False
+    try:
+        return _agree(whole, torch.cat([problem.batch_losses(part) for part in parts]))
+    except Exception:  # a model made for one size of batch may fail in any way
+        return False
+
+
+@torch.no_grad()
+def _takes_channels_last(problem: Problem) -> bool:
+    """Whether the channels-last layout helps and gives the same loss; a model that uses views may refuse."""
+    batch = problem.shard[0]
+    images = any(t.ndim == 4 for _, t in tensors_in(batch.inputs))
+    convolutions = any(isinstance(module, nn.Conv2d) for module in problem.module.modules())
+    if problem.device.type != "cpu" or problem.dtype != torch.float32 or not (images and convolutions):
+        return False
+    try:
+        found = problem.batch_loss(batch.channels_last())
+    except RuntimeError:
+        return False
+    return _agree(found, problem.batch_loss(batch))
+
+
+def _agree(a: Tensor, b: Tensor) -> bool:
+    """Whether losses are the same up to rounding; no if they are not finite."""
+    tolerance = torch.finfo(a.dtype).eps ** 0.5
+    return torch.allclose(a, b, rtol=tolerance, atol=tolerance)

@@ -1,0 +1,354 @@
+"""An orthonormal basis grown by operator products: the memory of the block Lanczos eigensolver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from landscape.errors import InputError, LandscapeError
+
+if TYPE_CHECKING:
+    from landscape.core.linalg.operators import SymmetricOperator
+
+__all__ = ["KrylovBasis", "KrylovState", "check_finite", "finite_product", "start_rows", "working_dtype"]
+
+ROTATION_CHUNK = 1 << 16
+BREAKDOWN = 20.0  # directions below BREAKDOWN * eps * ||A|| are rounding, not information
+
+
+def working_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The precision basis vectors are kept in: float64 for float64, else float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def finite_product(operator: SymmetricOperator, V: Tensor) -> Tensor:
+    """Return `operator @ V` for V (n, c), in working precision, or raise if it is not finite.
+
+    One column is passed as a vector (n,), for which operators have their cheapest path.
+
+    Raises:
+        LandscapeError: the product holds NaN or infinity.
+    """
+    V = V.to(operator.dtype)
+    product = (operator @ V[:, 0])[:, None] if V.shape[1] == 1 else operator @ V
+    check_finite(product, operator)
+    return product.to(working_dtype(operator.dtype))
+
+
+def check_finite(product: Tensor, operator: SymmetricOperator) -> None:
+    """Raise a `LandscapeError` if a product of the operator holds NaN or infinity."""
+    if not bool(torch.isfinite(product).all()):
+        raise LandscapeError(
+            f"{type(operator).__name__} of size {operator.size} returned NaN or infinite values: "
+            "check that the loss and the parameters are finite, or use float64."
+        )
+
+
+def start_rows(start: Tensor, operator: SymmetricOperator) -> Tensor:
+    """Return starting vectors (n,) or (n, c) as rows (c, n) in working precision."""
+    rows = start.detach().reshape(start.shape[0], -1).T if start.ndim in (1, 2) else start
+    if rows.ndim != 2 or rows.shape[1] != operator.size or not rows.shape[0]:
+        raise InputError(
+            f"start has shape {tuple(start.shape)}; an operator of size {operator.size} starts "
+            f"from ({operator.size},) or ({operator.size}, c)."
+        )
+    if not bool(torch.isfinite(rows).all()):
+        raise InputError("start holds NaN or infinite values: give finite vectors, or none.")
+    return rows.to(operator.device, working_dtype(operator.dtype))
+
+
+@dataclass(frozen=True)
+class KrylovState:
+    """All that a `KrylovBasis` holds, as plain tensors and numbers, to be saved and resumed.
+
+    Attributes:
+        rows: the m expanded and p pending vectors, (m + p, n).
+        projected: coordinates of the m products in these vectors, (m + p, m).
+        lost: Gram matrix of what the products hold outside these vectors, (m, m).
+        generator: state of the random generator.
+        scale: largest norm of a product so far, an estimate of ||A||.
+        untried: how many of the pending vectors no product has led to.
+        parked: the vectors set aside, (r, n).
+        parked_coupling: their coupling to the expanded vectors of that time, (r, c).
+        products: operator products used.
+        iterations: operator calls used.
+    """
+
+    rows: Tensor
+    projected: Tensor
+    lost: Tensor
+    generator: Tensor
+    scale: float
+    untried: int
+    parked: Tensor
+    parked_coupling: Tensor
+    products: int
+    iterations: int
+
+
+class KrylovBasis:
+    """Orthonormal vectors V (expanded) and P (pending) with A V = V H + P B, always.
+
+    V has m vectors, whose products are known; P has p vectors, whose products are not. To expand
+    a pending vector costs one product and appends what the product holds outside the basis as a
+    new pending vector (none at a breakdown). When P is empty, any directions may take its place:
+    a block start, a warm start, the way on from a breakdown and the search for missed copies are
+    one operation. Without restarts and with p = 1 this is the Lanczos method; with p = b block
+    Lanczos; `restart` is the thick restart of Wu and Simon (2000, SIAM J. Matrix Anal. Appl. 22,
+    602-616).
+
+    Every product is orthogonalised twice against the whole basis and all coefficients are kept
+    (not only the tridiagonal ones), so residual norms count the rounding and the asymmetry of
+    the operator too. Basis vectors are rows, so that blocks are contiguous and the work is
+    matrix-matrix; they keep the working precision of the operator, projections are float64.
+
+    Args:
+        operator: the symmetric operator A.
+        capacity: the most vectors that are ever stored (m + p), at n values each.
+        seed: seed of the random directions.
+        state: what an earlier `state()` returned, to continue from it.
+    """
+
+    def __init__(
+        self,
+        operator: SymmetricOperator,
+        capacity: int,
+        *,
+        seed: int = 0,
+        state: KrylovState | None = None,
+    ) -> None:
+        self.operator = operator
+        self.capacity = capacity
+        self.expanded = 0
+        self.pending = 0
+        self.products = 0
+        self.iterations = 0
+        self._dtype = working_dtype(operator.dtype)
+        self._rows = torch.empty(capacity, operator.size, dtype=self._dtype, device=operator.device)
+        self._projected = torch.zeros(capacity + 1, capacity, dtype=torch.float64)
+        self._lost = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._scale = 0.0
+        self._untried = 0
+        self._generator = torch.Generator().manual_seed(seed)
+        self._forget_parked()
+        if state is not None:
+            self._load(state)
+
+    @property
+    def filled(self) -> int:
+        """Number of stored vectors, expanded and pending."""
+        return self.expanded + self.pending
+
+    @property
+    def parked(self) -> int:
+        """Number of vectors set aside by `park`."""
+        return len(self._parked)
+
+    def inject(self, vectors: Tensor) -> int:
+        """Make directions (c, n) the pending block, which must be empty; return how many were new.
+
+        Directions that depend on the basis or on each other are left out.
+        """
+        norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        unit = vectors[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
+        if not len(unit):
+            return 0
+        _, fresh, _ = self._split(unit, scale=1.0)
+        self._append(fresh)
+        self._untried = len(fresh)
+        return len(fresh)
+
+    def inject_random(self, count: int) -> int:
+        """Make up to `count` random directions, orthogonal to the basis, the pending block."""
+        count = min(count, self.operator.size - self.filled)
+        if count < 1:
+            return 0
+        noise = torch.randn(count, self.operator.size, generator=self._generator)
+        return self.inject(noise.to(self._rows))
+
+    def expand(self, count: int) -> None:
+        """Multiply the first `count` pending vectors with the operator, in one call."""
+        first, last, filled = self.expanded, self.expanded + count, self.filled
+        images = finite_product(self.operator, self._rows[first:last].T).T
+        norms = torch.linalg.vector_norm(images, dim=1)
+        self._scale = max(self._scale, float(norms.max()))
+        inside, fresh, outside = self._split(images, scale=self._scale)
+        T = self._projected
+        T[:filled, first:last] = inside
+        T[filled : filled + len(fresh), first:last] = outside
+        self._append(fresh)
+        self.expanded += count
+        self.pending -= count
+        self._untried = max(0, self._untried - count)
+        self.products += count
+        self.iterations += 1
+
+    def ritz(self, among: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return Ritz values (m,) ascending, their coordinates (m, m) and residual norms (m,).
+
+        Residual norms are those of A u - theta u, from the stored coefficients, with no product.
+
+        Args:
+            among: use the first so many expanded vectors only; all by default.
+        """
+        m = self.expanded if among is None else among
+        T = self._projected[: self.filled, :m]
+        theta, S = torch.linalg.eigh((T[:m] + T[:m].T) / 2)
+        rest = T @ S
+        rest[:m] -= S * theta
+        outside = self._lost[:m, :m].clone()
+        c = self._parked_coupling.shape[1]
+        outside[:c, :c] += self._parked_coupling.T @ self._parked_gram() @ self._parked_coupling
+        return theta, S, (rest.square().sum(0) + (S * (outside @ S)).sum(0).clamp_min(0)).sqrt()
+
+    def vectors(self, S: Tensor) -> Tensor:
+        """Return the vectors (n, c) with coordinates S (m, c) in the first m expanded vectors."""
+        return self._rows[: len(S)].T @ S.to(self._rows)
+
+    def sort_pending(self, S: Tensor) -> None:
+        """Rotate the pending block so that its first vectors hold most of the residuals of S (m, c).
+
+        As long as injected directions wait for their first product, they stay first instead.
+        """
+        if self._untried:
+            return
+        m, filled = self.expanded, self.filled
+        coupling = self._projected[m:filled, :m]
+        rotation = torch.linalg.svd(coupling @ S, full_matrices=True).U
+        coupling.copy_(rotation.T @ coupling)
+        self._rotate(rotation, m, filled)
+
+    def restart(self, S: Tensor) -> None:
+        """Replace the m expanded vectors by those with orthonormal coordinates S (m, c), c <= m."""
+        m, p, kept = self.expanded, self.pending, S.shape[1]
+        images = self._projected[: m + p, :m] @ S
+        H = S.T @ images[:m]
+        outside = images[:m] - S @ H  # rounding only, if S are Ritz vectors
+        lost = S.T @ self._lost[:m, :m] @ S + outside.T @ outside
+        self._rotate(S, 0, m)
+        self._rows[kept : kept + p] = self._rows[m : m + p].clone()
+        self._projected.zero_()
+        self._projected[:kept, :kept] = H
+        self._projected[kept : kept + p, :kept] = images[m:]
+        self._lost.zero_()
+        self._lost[:kept, :kept] = lost
+        self.expanded = kept
+
+    def park(self, limit: int) -> None:
+        """Set the pending block aside, to grow the basis in other directions without restarts.
+
+        New directions need not be orthogonal to parked vectors; what is found along them moves
+        from the parked vectors to the basis, so that residuals stay exact. Of more than `limit`
+        vectors, those that matter least to the expanded ones are dropped, and residuals keep
+        counting their norm.
+        """
+        m = self.expanded
+        self._untried = 0
+        self.sort_pending(torch.eye(m, dtype=torch.float64))
+        coupling = self._projected[m : self.filled, :m]
+        self._lost[:m, :m] += coupling[limit:].T @ coupling[limit:]
+        self._parked = self._rows[m : self.filled][:limit].clone()
+        self._parked_coupling = coupling[:limit].clone()
+        coupling.zero_()
+        self.pending = 0
+
+    def unpark(self) -> None:
+        """Return the parked vectors to the pending block."""
+        c = self._parked_coupling.shape[1]
+        _, fresh, R = self._split(self._parked, scale=1.0)
+        coupling = R @ self._parked_coupling
+        self._forget_parked()
+        self._projected[self.filled : self.filled + len(fresh), :c] = coupling
+        self._append(fresh)
+
+    def tridiagonal(self, first: int) -> tuple[Tensor, Tensor]:
+        """Return the diagonal and the subdiagonal, (c,) each, of the chain grown from vector `first`.
+
+        The last entry of the subdiagonal couples to the pending vector (zero after a breakdown).
+        """
+        m = self.expanded
+        chain = self._projected[first : m + 1, first:m]
+        return chain.diagonal().clone(), chain.diagonal(-1).clone()
+
+    def state(self) -> KrylovState:
+        """Return a copy of everything needed to continue with the same bits."""
+        m, filled = self.expanded, self.filled
+        return KrylovState(
+            rows=self._rows[:filled].clone(),
+            projected=self._projected[:filled, :m].clone(),
+            lost=self._lost[:m, :m].clone(),
+            generator=self._generator.get_state(),
+            scale=self._scale,
+            untried=self._untried,
+            parked=self._parked.clone(),
+            parked_coupling=self._parked_coupling.clone(),
+            products=self.products,
+            iterations=self.iterations,
+        )
+
+    def _load(self, state: KrylovState) -> None:
+        filled, m = state.projected.shape
+        if state.rows.shape[1] != self.operator.size or filled > self.capacity:
+            raise InputError(
+                f"The saved Lanczos state holds {tuple(state.rows.shape)} values, but the run has "
+                f"room for {self.capacity} vectors of {self.operator.size}: resume with the "
+                "operator and settings it was saved with."
+            )
+        self._rows[:filled] = state.rows.to(self._rows)
+        self._projected[:filled, :m] = state.projected
+        self._lost[:m, :m] = state.lost
+        self._generator.set_state(state.generator)
+        self.expanded, self.pending = m, filled - m
+        self._scale, self._untried = state.scale, state.untried
+        self._parked = state.parked.to(self._rows, copy=True)
+        self._parked_coupling = state.parked_coupling.clone()
+        self.products, self.iterations = state.products, state.iterations
+
+    def _append(self, fresh: Tensor) -> None:
+        """Add orthonormal directions (r, n) to the pending block, taking them out of parked ones."""
+        first, last = self.filled, self.filled + len(fresh)
+        self._rows[first:last] = fresh
+        self.pending += len(fresh)
+        if len(self._parked):
+            along = fresh @ self._parked.T
+            self._parked -= along.T @ fresh
+            c = self._parked_coupling.shape[1]
+            self._projected[first:last, :c] += along.double().cpu() @ self._parked_coupling
+
+    def _forget_parked(self) -> None:
+        self._parked = self._rows[:0].clone()
+        self._parked_coupling = torch.zeros(0, 0, dtype=torch.float64)
+
+    def _parked_gram(self) -> Tensor:
+        return (self._parked @ self._parked.T).double().cpu()
+
+    def _split(self, W: Tensor, *, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Split W (c, n) into its part in the basis and r <= c new orthonormal directions.
+
+        Returns coefficients C (filled, c), directions Q (r, n) and R (r, c), such that
+        W = C^T basis + R^T Q. Two passes: the second, on normalised directions, restores
+        orthogonality to rounding ("twice is enough"). Directions under the rounding of the
+        first are dropped through a singular value decomposition.
+        """
+        basis = self._rows[: self.filled]
+        C = basis @ W.T
+        Q1, R1 = torch.linalg.qr(W.T - basis.T @ C)
+        C2 = basis @ Q1
+        Q2, R2 = torch.linalg.qr(Q1 - basis.T @ C2)
+        R1, C2 = R1.double().cpu(), C2.double().cpu()
+        U, s, Vh = torch.linalg.svd(R2.double().cpu() @ R1, full_matrices=False)
+        rank = int((s > BREAKDOWN * torch.finfo(self._dtype).eps * scale).sum())
+        rank = min(rank, self.operator.size - self.filled)
+        Q = Q2 @ U[:, :rank].to(Q2)
+        return C.double().cpu() + C2 @ R1, Q.T, s[:rank, None] * Vh[:rank]
+
+    def _rotate(self, rotation: Tensor, first: int, last: int) -> None:
+        """Overwrite rows[first:] by rotation^T rows[first:last], in chunks of little memory."""
+        rotation = rotation.to(self._rows)
+        kept = rotation.shape[1]
+        for start in range(0, self.operator.size, ROTATION_CHUNK):
+            chunk = self._rows[first:last, start : start + ROTATION_CHUNK]
+            self._rows[first : first + kept, start : start + ROTATION_CHUNK] = rotation.T @ chunk

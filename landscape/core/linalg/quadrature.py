@@ -1,0 +1,193 @@
+"""Stochastic Lanczos quadrature: the whole spectrum of an operator as weighted points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
+from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
+from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
+from landscape.errors import InputError
+
+__all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure"]
+
+Array = NDArray[np.float64]
+
+BASIS_BYTES = 512 * 2**20
+WEIGHTLESS = 1e-12
+SEPARATE = 0.1  # residual over |λ| up to which an eigenvalue is told from the bulk
+
+
+@dataclass(frozen=True)
+class SpectralMeasure:
+    """The distribution of an operator's n eigenvalues: one set of weighted points per probe.
+
+    Every row holds the bulk's nodes of one probe, then the outliers, each of which weighs 1/n. Weights
+    of a row sum to 1, so that n Σ w f(x) estimates tr f(A), and the mean over rows is the best estimate.
+
+    Attributes:
+        nodes: Points (probes, nodes), float64.
+        weights: Their weights (probes, nodes).
+        outliers: How many of the last nodes of a row are outliers.
+        residuals: Residual norms ‖Au − λu‖ of the outliers (outliers,).
+        size: n.
+        products: Products with single vectors.
+        iterations: Lanczos steps per probe.
+        converged: Whether all the outliers asked for were found to the tolerance.
+    """
+
+    nodes: Array
+    weights: Array
+    outliers: int
+    residuals: Array
+    size: int
+    products: int
+    iterations: int
+    converged: bool
+
+    def mean(self, values: Array) -> tuple[float, float]:
+        """Σ w f over eigenvalues: the mean over probes and its standard error (NaN for one probe).
+
+        Args:
+            values: f at the nodes, shape (probes, nodes).
+        """
+        rows = (self.weights * values).sum(1)
+        error = rows.std(ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
+        return float(rows.mean()), float(error)
+
+    def kernel_width(self, relative: float) -> float:
+        """A kernel width scaled to the spectrum: ``relative`` times the range of the bulk.
+
+        Outliers do not count, since they would blur the bulk; but at least a thousandth of the whole
+        range is taken, and the largest |λ| where all eigenvalues are equal.
+        """
+        held = self.weights > WEIGHTLESS
+        last = self.nodes.shape[1] - self.outliers
+        every = self.nodes[held]
+        bulk = self.nodes[:, :last][held[:, :last]] if last else every
+        scale = max(np.ptp(bulk), 1e-3 * np.ptp(every))
+        largest = np.abs(every).max()
+        return float(relative * (scale if scale > 1e-9 * largest else largest or 1.0))
+
+
+def gauss_quadrature(run: Tridiagonal) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of the Gauss rule behind a Lanczos recurrence (Golub and Welsch 1969).
+
+    The weights of a row sum to 1; with v the unit starting vector, Σ w x^j = vᵀAʲv exactly for
+    j <= 2 steps - 1.
+
+    Args:
+        run: Lanczos coefficients of one or of c starting vectors.
+
+    Returns:
+        Nodes and weights, (steps,) or (c, steps), float64; nodes ascend.
+
+    Example:
+        >>> run = Tridiagonal(torch.tensor([1.0, 1.0]), torch.tensor([2.0]), torch.tensor(1.0), None)
+        >>> [t.round(decimals=6).tolist() for t in gauss_quadrature(run)]
+        [[-1.0, 3.0], [0.5, 0.5]]
+    """
+    T = torch.diag_embed(run.alpha) + torch.diag_embed(run.beta, 1) + torch.diag_embed(run.beta, -1)
+    nodes, vectors = torch.linalg.eigh(T)
+    return nodes, vectors[..., 0, :].square()
+
+
+def spectral_measure(
+    operator: SymmetricOperator,
+    *,
+    outliers: int | Eigenpairs = 10,
+    probes: int = 5,
+    steps: int = 40,
+    tol: float = 3e-3,
+    seed: int = 0,
+    on_progress: Callable[[float], None] | None = None,
+) -> SpectralMeasure:
+    """Estimate the distribution of all eigenvalues by stochastic Lanczos quadrature.
+
+    The ``outliers`` eigenvalues of largest magnitude are computed first and taken out: each carries the
+    weight 1/n exactly, where plain quadrature gives it the random weight of one squared entry of a
+    probe. What is left of the operator, (I − QQᵀ)A(I − QQᵀ), is met by probes uniform on the unit
+    sphere of the complement (Gaussian vectors, projected and normalised), each with its own Lanczos
+    recurrence with full reorthogonalisation (Ghorbani, Krishnan and Xiao 2019; Papyan 2020).
+
+    Costs probes · steps products and those for the outliers. Memory: steps vectors of n per probe,
+    probes side by side up to 512 MiB.
+
+    Args:
+        operator: A, of size n.
+        outliers: Most eigenpairs taken out (0 for plain quadrature), or pairs found before. Those whose
+            residual exceeds a tenth of |λ| are left in the bulk: they are not known well enough to be told
+            from it.
+        probes: Number of probes.
+        steps: Lanczos steps per probe.
+        tol: Residual allowed for an outlier, relative to the largest |λ|. The error of an eigenvalue is of
+            second order in it, so that products are better spent on probes than on a smaller one; a larger
+            one leaves outliers of a few percent of the largest |λ| in the bulk.
+        seed: Seed of the probes and of the outliers' starting vector.
+        on_progress: Called with the finished fraction.
+
+    Raises:
+        InputError: If a count is out of range.
+        LandscapeError: If a product is not finite.
+    """
+    wanted = outliers if isinstance(outliers, int) else len(outliers.values)
+    if wanted < 0 or probes < 1 or steps < 1:
+        raise InputError(
+            f"quadrature needs outliers >= 0, probes >= 1, steps >= 1; got {wanted}, {probes}, {steps}."
+        )
+    n = operator.size
+    dtype = working_dtype(operator.dtype)
+    report = on_progress or (lambda fraction: None)
+    products, converged = 0, True
+    values, residuals = np.zeros(0), np.zeros(0)
+    Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
+    found = None if isinstance(outliers, int) else outliers
+    if found is None and wanted:
+        found = eigenpairs(operator, min(wanted, n), tol=tol, vectors=True, search=False, seed=seed)
+        products = found.products
+    if found is not None:
+        if found.vectors is None:
+            raise InputError("the outliers hold no eigenvectors: find them with vectors=True.")
+        rounding = BREAKDOWN * torch.finfo(dtype).eps * float(found.values.abs().max())
+        apart = found.residuals <= SEPARATE * found.values.abs() + rounding
+        Q = found.vectors[:, apart.to(found.vectors.device)].to(Q)
+        values, residuals = found.values[apart].numpy(), found.residuals[apart].numpy()
+        converged = found.converged and bool(apart.all())
+    kept = len(values)
+    steps = min(steps, n - kept)
+    report(products / (products + probes * steps))
+    bulk = operator.deflate(Q) if kept else operator
+    generator = torch.Generator().manual_seed(seed)
+    side = max(1, min(probes, BASIS_BYTES // (n * max(steps, 1) * dtype.itemsize)))
+    nodes: list[Array] = []
+    weights: list[Array] = []
+    for first in range(0, probes, side):
+        count = min(side, probes - first)
+        if steps == 0:  # every eigenvalue is an outlier
+            nodes.append(np.zeros((count, 0)))
+            weights.append(np.zeros((count, 0)))
+            continue
+        V = torch.randn(n, count, generator=generator).to(Q)
+        x, w = gauss_quadrature(lanczos(bulk, steps, V - Q @ (Q.T @ V)))
+        nodes.append(x.numpy())
+        weights.append(w.numpy() * (n - kept) / n)
+        products += count * steps
+        report(products / (products + (probes - first - count) * steps))
+    ends = np.tile(values, (probes, 1))
+    return SpectralMeasure(
+        nodes=np.concatenate([np.concatenate(nodes), ends], axis=1),
+        weights=np.concatenate([np.concatenate(weights), np.full_like(ends, 1.0 / n)], axis=1),
+        outliers=kept,
+        residuals=residuals,
+        size=n,
+        products=products,
+        iterations=steps,
+        converged=converged,
+    )

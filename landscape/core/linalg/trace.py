@@ -1,0 +1,194 @@
+"""Trace, traces of blocks, diagonal and Frobenius norm of an operator known by its products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from landscape.core.linalg.krylov import finite_product, working_dtype
+from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
+from landscape.errors import InputError, suggest
+
+__all__ = ["TraceEstimate", "TraceMethod", "estimate_trace"]
+
+TraceMethod = Literal["hutch++", "hutchinson"]
+
+BLOCK = 4  # probes multiplied at a time
+LEAST = 12  # samples before their standard error is believed
+SKETCH_BYTES = 2**30
+
+
+def estimate_trace(
+    operator: SymmetricOperator,
+    *,
+    method: TraceMethod = "hutch++",
+    rel_se: float = 0.02,
+    max_products: int = 1000,
+    sizes: Sequence[int] | None = None,
+    diagonal: bool = False,
+    seed: int = 0,
+    on_progress: Callable[[float], None] | None = None,
+) -> TraceEstimate:
+    """Estimate the trace of an operator of size n to a relative standard error.
+
+    ``hutch++`` (Meyer, Musco, Musco and Woodruff 2021) takes the part of A that a sketch
+    Q = orth(AΩ) captures exactly, and samples the rest, M = (I − P)A(I − P) with P = QQᵀ:
+    tr A = tr QᵀAQ + E ωᵀMω over random signs ω. It pays where few eigenvalues hold much of ‖A‖_F. The
+    sketch grows as long as that lowers the expected number of products (Persson, Cortinovis and Kressner
+    2022, A-Hutch++). The samples are independent of it and of each other, so that their standard error is
+    honest. ``hutchinson`` samples A itself, ωᵀAω.
+
+    The same products give the diagonal, diag(PA + AP − PAP) + E ω∘Mω, hence the traces of diagonal
+    blocks, which the layers of a network are (HAWQ, Dong et al. 2020), and
+    ‖A‖_F² = 2‖AQ‖_F² − ‖QᵀAQ‖_F² + E ‖Mω‖².
+
+    Samples are added until the standard error is at most ``rel_se`` · |tr A|, at least 12. Where that
+    would take n products or more, n products with unit vectors give everything exactly.
+
+    A sketch vector costs two products and 2n values of memory, up to 1 GiB in all; a sample costs one
+    product.
+
+    Args:
+        operator: A.
+        method: ``hutch++`` or ``hutchinson``.
+        rel_se: Standard error wanted, relative to the trace.
+        max_products: Budget; the best estimate so far is returned when it is used up.
+        sizes: Lengths of consecutive diagonal blocks, summing to n; one block by default.
+        diagonal: Whether to return the diagonal too.
+        seed: Seed of the probes.
+        on_progress: Called with the finished fraction, estimated from the error so far.
+
+    Raises:
+        InputError: If an argument is out of range.
+        LandscapeError: If a product is not finite.
+
+    Example:
+        >>> from landscape.core.linalg.operators import DenseOperator
+        >>> found = estimate_trace(DenseOperator(torch.diag(torch.arange(1.0, 6.0))), sizes=[2, 3])
+        >>> found.trace, found.trace_se, found.blocks.tolist()
+        (15.0, 0.0, [3.0, 12.0])
+    """
+    n = operator.size
+    sizes = [n] if sizes is None else list(sizes)
+    if method not in get_args(TraceMethod):
+        raise InputError(f"there is no trace method '{method}'; {suggest(method, get_args(TraceMethod))}")
+    if not rel_se > 0:
+        raise InputError(f"rel_se={rel_se} is no target: give a positive number, such as 0.02.")
+    if sum(sizes) != n or min(sizes) < 0:
+        raise InputError(f"the block sizes sum to {sum(sizes)}, not to the operator's {n}.")
+    if max_products < LEAST + BLOCK:
+        raise InputError(f"max_products={max_products} is too few: allow at least {LEAST + BLOCK}.")
+    report = on_progress or (lambda fraction: None)
+    before = operator.products
+    generator = torch.Generator().manual_seed(seed)
+    dtype = working_dtype(operator.dtype)
+    Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
+    sketch = (Q, Q)
+    if method == "hutch++":
+        sketch = _grow_sketch(operator, Q, generator, rel_se, max_products)
+    sampler = Sampler(*sketch, sizes)
+    missing = LEAST
+    while True:
+        products = operator.products - before
+        if n <= max_products and products + missing >= n:
+            report(1.0)
+            return _exact(operator, sizes, diagonal, before)
+        count = min(BLOCK, max_products - products)
+        if missing < 1 or count < 1:
+            break
+        report(products / min(products + missing, max_products))
+        signs = random_signs(n, count, generator, Q)
+        sampler.add(signs, finite_product(operator, sampler.rest(signs)))
+        missing = _missing(sampler, rel_se, max_products)
+    report(1.0)
+    spent = operator.products - before
+    return sampler.estimate(diagonal=diagonal, products=spent, converged=missing < 1)
+
+
+def _missing(sampler: Sampler, rel_se: float, most: int) -> int:
+    """How many samples are still needed, from the error so far; at most ``most``."""
+    trace, error = sampler.trace()
+    wanted = rel_se * abs(trace)
+    least = LEAST - sampler.count
+    if error <= wanted:
+        return max(least, 0)
+    share = (error / wanted) ** 2 if wanted > 0 else float("inf")
+    return max(least, ceil(min(sampler.count * (share - 1.0), most)), 1)
+
+
+def _grow_sketch(
+    operator: SymmetricOperator, Q: Tensor, generator: torch.Generator, rel_se: float, budget: int
+) -> tuple[Tensor, Tensor]:
+    """Q and AQ, grown by blocks of probes as long as that lowers the products still needed.
+
+    Before a block joins, it is an independent sample of what the sketch misses, which tells how many samples
+    would be needed now. The block that ends the growth is given up: it was chosen for being small, so that
+    it would make the errors too small.
+    """
+    n = operator.size
+    most = min(budget // 4, n // 4, SKETCH_BYTES // (2 * n * Q.dtype.itemsize))
+    Z = Q
+    before = float("inf")
+    while Q.shape[1] + BLOCK <= most:
+        signs = random_signs(n, BLOCK, generator, Q)
+        missed = finite_product(operator, signs) - Z @ (Q.T @ signs)
+        missed -= Q @ (Q.T @ missed)
+        trace = float((Q * Z).double().sum() + (signs * missed).double().sum(0).mean())
+        variance = 2.0 * float(missed.double().square().sum(0).mean())
+        needed = variance / max((rel_se * trace) ** 2, 1e-300)
+        total = 2 * Q.shape[1] + needed
+        if needed <= LEAST or total >= before:
+            break
+        before = total
+        fresh = _orthonormalize(missed, Q)
+        Z = torch.cat([Z, finite_product(operator, fresh)], dim=1)
+        Q = torch.cat([Q, fresh], dim=1)
+    return Q, Z
+
+
+def _orthonormalize(Y: Tensor, Q: Tensor) -> Tensor:
+    """Orthonormal columns, orthogonal to Q, whose span with Q holds Y.
+
+    Once more than "twice is enough", since Y may be rounding alone.
+    """
+    for _ in range(3):
+        Y = torch.linalg.qr(Y - Q @ (Q.T @ Y)).Q
+    return Y
+
+
+def _exact(
+    operator: SymmetricOperator, sizes: Sequence[int], diagonal: bool, before: int, block: int = 64
+) -> TraceEstimate:
+    """Everything without error, from products with all unit vectors."""
+    n, dtype = operator.size, working_dtype(operator.dtype)
+    entries = torch.zeros(n, dtype=torch.float64)
+    square = 0.0
+    for start in range(0, n, block):
+        rows = torch.arange(start, min(start + block, n))
+        columns = torch.arange(len(rows))
+        E = torch.zeros(n, len(rows), dtype=dtype, device=operator.device)
+        E[rows, columns] = 1.0
+        image = finite_product(operator, E)
+        entries[rows] = image[rows, columns].double().cpu()
+        square += float(image.double().square().sum())
+    blocks = block_sums(entries[:, None], sizes)[:, 0]
+    zeros = torch.zeros_like(entries)
+    return TraceEstimate(
+        trace=float(blocks.sum()),
+        trace_se=0.0,
+        blocks=blocks,
+        blocks_se=torch.zeros_like(blocks),
+        frobenius=square**0.5,
+        frobenius_se=0.0,
+        diagonal=entries if diagonal else None,
+        diagonal_se=zeros if diagonal else None,
+        sketch=n,
+        samples=0,
+        products=operator.products - before,
+        converged=True,
+    )

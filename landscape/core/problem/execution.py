@@ -1,0 +1,126 @@
+"""Tuning: how a problem is run, by size of micro-batch, memory layout and precision, at equal meaning."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape.core.problem.batches import Batch, joinable, rebatch, tensors_in
+from landscape.core.problem.problem import Problem
+from landscape.core.problem.sharding import Sharding
+from landscape.errors import InputError
+
+__all__ = ["Cut", "in_bfloat16", "probe", "recut"]
+
+SIZES = (16, 32, 64, 128, 256)
+PROBED_EXAMPLES = 256
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How data is cut into micro-batches and laid out in memory.
+
+    Attributes:
+        micro_batch: Examples per micro-batch; 0 leaves the batches as they are.
+        channels_last: Whether images (B, C, H, W) are stored channels last.
+    """
+
+    micro_batch: int = 0
+    channels_last: bool = False
+
+
+def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
+    """Time forward passes over the first examples under every cut and return the fastest.
+
+    Losses agree between cuts up to rounding. Batches are left as they are where another cut would change
+    the meaning (batch statistics, a loss that gives only a mean per batch) or is not possible.
+
+    Args:
+        problem: What is to be run.
+        keep_batches: Whether to leave the batches as they are in any case.
+    """
+    if not problem.shard:
+        return Cut()
+    sample = copy.copy(problem)
+    sample.sharding = Sharding()  # each process tunes for itself
+    sample.shard = _first_batches(problem, PROBED_EXAMPLES)
+    known = sum(b.size for b in sample.shard)
+    sizes = [0]
+    keep_batches |= problem.batchnorm == "train" or not joinable(problem.shard)
+    if not keep_batches and sample.measure().losses is not None:
+        sizes += [size for size in SIZES if size <= known]
+    images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))
+    cuts = [Cut(size, last) for size in sizes for last in ((False, True) if images else (False,))]
+    trials = {cut: recut(sample, cut) for cut in cuts}
+    best = dict.fromkeys(cuts, float("inf"))
+    for _ in range(ROUNDS):  # interleaved, so that a slow spell hits all alike
+        for cut, trial in trials.items():
+            best[cut] = min(best[cut], _seconds(trial))
+    return min(best, key=best.__getitem__)
+
+
+def recut(problem: Problem, cut: Cut) -> Problem:
+    """The same problem with its data cut otherwise; it shares the private model with ``problem``.
+
+    Raises:
+        InputError: If batches that differ in form would have to be joined.
+    """
+    batches = problem.shard
+    if cut.micro_batch and batches:
+        batches = rebatch(batches, cut.micro_batch)
+    other = copy.copy(problem)
+    other.shard = [batch.channels_last() for batch in batches] if cut.channels_last else batches
+    return other
+
+
+def in_bfloat16(problem: Problem) -> Problem:
+    """The same problem with forward passes in bfloat16 where torch deems that safe (autocast).
+
+    Parameters stay in float32 and losses are computed in float32. It shares the private model.
+
+    Raises:
+        InputError: If the problem is not in float32.
+    """
+    if problem.dtype != torch.float32:
+        raise InputError(f"bfloat16 passes need a float32 model; this one is {problem.dtype}.")
+    other = copy.copy(problem)
+    other.__class__ = _InBfloat16
+    return other
+
+
+class _InBfloat16(Problem):
+    """A problem whose forward passes run under autocast."""
+
+    def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
+        # no cache of cast weights: they change from point to point
+        with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
+            output, target = super().output(batch, state)
+        return (output.float() if isinstance(output, Tensor) else output), target
+
+
+def _first_batches(problem: Problem, examples: int) -> list[Batch]:
+    """The first whole batches that hold at least so many examples, or all."""
+    count = 0
+    for index, batch in enumerate(problem.shard):
+        count += batch.size
+        if count >= examples:
+            return problem.shard[: index + 1]
+    return problem.shard
+
+
+@torch.no_grad()
+def _seconds(problem: Problem) -> float:
+    """Time of a forward pass over all batches."""
+    start = time.perf_counter()
+    for batch in problem.shard:
+        problem.output(batch)
+    if problem.device.type == "cuda":
+        torch.cuda.synchronize(problem.device)
+    return time.perf_counter() - start

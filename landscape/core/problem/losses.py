@@ -1,0 +1,132 @@
+"""Losses per example, and the checks that keep them meaningful."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor
+
+from landscape.core.problem.batches import Batch
+from landscape.errors import InputError, suggest
+
+__all__ = ["LOSSES", "LossFunction", "accuracy_per_example", "check_labels", "resolve_loss"]
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+IGNORE_INDEX = -100
+
+
+def _per_example(values: Tensor) -> Tensor:
+    return values if values.ndim <= 1 else values.flatten(1).mean(1)
+
+
+def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy in nats per example, shape (B,).
+
+    Args:
+        output: Logits (B, C) or (B, C, ...); dense outputs are averaged over the positions of each example
+            whose target is not the ignore index -100.
+        target: Class indices (B, ...) or class probabilities shaped as the logits.
+    """
+    values = F.cross_entropy(output, target, reduction="none", ignore_index=IGNORE_INDEX)
+    if values.ndim == 1 or target.is_floating_point():
+        return _per_example(values)
+    return values.flatten(1).sum(1) / (target != IGNORE_INDEX).flatten(1).sum(1)
+
+
+def mse(output: Tensor, target: Tensor) -> Tensor:
+    """Squared error per example, averaged over output entries as in ``torch.nn.MSELoss``, shape (B,).
+
+    For a linear model with one output its Hessian is 2 XᵀX/N; see `half_squared_error` for XᵀX/N.
+    """
+    return _per_example((_fit(output, target) - target) ** 2)
+
+
+def half_squared_error(output: Tensor, target: Tensor) -> Tensor:
+    """½‖output − target‖² per example, summed over output entries, shape (B,): Hessian XᵀX/N."""
+    squares = (_fit(output, target) - target) ** 2
+    return 0.5 * (squares if squares.ndim <= 1 else squares.flatten(1).sum(1))
+
+
+def _fit(output: Tensor, target: Tensor) -> Tensor:
+    """Outputs in the shape of the targets: axes of length 1 after the first may differ, no more."""
+    if output.shape == target.shape:
+        return output
+    if _long_axes(output) == _long_axes(target):
+        return output.reshape(target.shape)
+    raise InputError(
+        f"a squared error needs outputs and targets of one shape; got {tuple(output.shape)} and"
+        f" {tuple(target.shape)}."
+    )
+
+
+def _long_axes(tensor: Tensor) -> list[int]:
+    return [*tensor.shape[:1], *(n for n in tensor.shape[1:] if n > 1)]
+
+
+LOSSES: dict[str, LossFunction] = {
+    "cross_entropy": cross_entropy,
+    "mse": mse,
+    "half_squared_error": half_squared_error,
+}
+
+
+def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
+    """Name and function of a loss given by name or as a callable.
+
+    Raises:
+        InputError: If the name is unknown or the object cannot be called.
+    """
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise InputError(f"there is no loss '{loss}'; {suggest(loss, LOSSES)}")
+        return loss, LOSSES[loss]
+    if not callable(loss):
+        raise InputError(f"a loss must be a name or callable; got {type(loss).__name__}.")
+    module = getattr(loss, "__module__", type(loss).__module__)
+    name = getattr(loss, "__qualname__", type(loss).__qualname__)
+    return f"{module}:{name}", loss
+
+
+def check_labels(batches: list[Batch], classes: int) -> None:
+    """Raise unless every integer label lies in [0, classes) or is the ignore index -100.
+
+    Raises:
+        InputError: Naming the first batch at fault and the offending label, or the first example of
+            which every label is ignored.
+    """
+    for index, batch in enumerate(batches):
+        labels = batch.target
+        if not isinstance(labels, Tensor) or labels.is_floating_point():
+            continue
+        wrong = labels[((labels < 0) | (labels >= classes)) & (labels != IGNORE_INDEX)]
+        if wrong.numel():
+            raise InputError(
+                f"label {int(wrong.reshape(-1)[0])} in batch {index} is out of range: the model has"
+                f" {classes} outputs, so labels must lie in 0...{classes - 1}."
+            )
+        blank = (labels.reshape(len(labels), -1) == IGNORE_INDEX).all(1).nonzero()
+        if len(blank):
+            raise InputError(
+                f"example {int(blank[0])} of batch {index} has no label but the ignore index"
+                f" {IGNORE_INDEX}; leave it out of the data."
+            )
+
+
+def accuracy_per_example(output: Tensor, target: Tensor) -> Tensor | None:
+    """Share of right answers per example, shape (B,); ``None`` unless logits meet class indices.
+
+    An answer whose logits hold NaN is neither right nor wrong: it is NaN.
+    """
+    if output.ndim < 2 or output.shape[1] < 2 or not isinstance(target, Tensor) or target.is_floating_point():
+        return None
+    if output.shape[:1] + output.shape[2:] != target.shape:
+        return None
+    right = (output.argmax(1) == target).to(torch.float64)
+    right = right.masked_fill(output.isnan().any(1), torch.nan)
+    if right.ndim == 1:
+        return right
+    counted = target != IGNORE_INDEX
+    return right.masked_fill(~counted, 0.0).flatten(1).sum(1) / counted.flatten(1).sum(1)

@@ -1,0 +1,121 @@
+"""Losses and right answers of examples, counted in one process or put together from several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape.core.problem.losses import LossFunction, accuracy_per_example
+
+__all__ = ["Measure", "Tally", "TallySheet", "tally"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A problem evaluated at one point.
+
+    Attributes:
+        data_loss: Mean loss over the examples, without weight decay.
+        penalty: The weight-decay term (λ/2)‖θ‖².
+        losses: Loss per example (N,), float64 on the CPU; ``None`` if the loss only gives batch means.
+        correct: Share of right answers per example (N,), likewise; ``None`` if not a classification.
+    """
+
+    data_loss: float
+    penalty: float
+    losses: Tensor | None
+    correct: Tensor | None
+
+    @property
+    def loss(self) -> float:
+        """Data loss plus weight-decay term."""
+        return self.data_loss + self.penalty
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers; NaN if not a classification."""
+        return float("nan") if self.correct is None else float(self.correct.mean())
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a pass over some examples gives.
+
+    Attributes:
+        examples: Their number n.
+        total: Sum of the losses that came as batch means.
+        losses: Loss per example (n,), float64 on the CPU; ``None`` if the loss only gives batch means.
+        correct: Share of right answers per example (n,), likewise; ``None`` if not a classification.
+    """
+
+    examples: int
+    total: float
+    losses: Tensor | None
+    correct: Tensor | None
+
+
+def tally(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Tally:
+    """Losses and right answers of the examples of some batches.
+
+    Args:
+        outcomes: Size, output and target of each batch, made while they are used.
+        loss: ``(output, target) -> losses (B,)``, or a scalar, their mean.
+    """
+    losses: list[Tensor] = []
+    correct: list[Tensor] | None = []
+    total, examples = 0.0, 0
+    for size, output, target in outcomes:
+        examples += size
+        values = loss(output, target)
+        if values.ndim == 0:
+            total += float(values.double()) * size
+        else:
+            losses.append(values.double())
+        right = accuracy_per_example(output, target) if torch.is_tensor(output) else None
+        correct = None if right is None or correct is None else [*correct, right]
+    return Tally(
+        examples,
+        total,
+        torch.cat(losses).cpu() if losses else None,
+        torch.cat(correct).cpu() if correct else None,
+    )
+
+
+class TallySheet:
+    """A sheet with a place for every example; sheets of several processes add up to one.
+
+    Args:
+        examples: Number N of examples of all processes.
+
+    Attributes:
+        values: The entries, all 0 at first: what to add up.
+    """
+
+    def __init__(self, examples: int) -> None:
+        self._examples = examples
+        self.values = torch.zeros(2 * examples + 3, dtype=torch.float64)
+        self._losses, self._correct, self._facts = torch.split(self.values, [examples, examples, 3])
+
+    def enter(self, tally: Tally, start: int) -> None:
+        """Enter the tally of the examples from number ``start`` on."""
+        own = slice(start, start + tally.examples)
+        if tally.losses is not None:
+            self._losses[own] = tally.losses
+        if tally.correct is not None:
+            self._correct[own] = tally.correct
+        facts = [tally.total, tally.losses is None, tally.correct is None]
+        self._facts += torch.tensor(facts, dtype=torch.float64)
+
+    def read(self) -> Tally:
+        """The tally of all examples."""
+        total, without_losses, without_answers = self._facts.tolist()
+        return Tally(
+            self._examples,
+            total,
+            None if without_losses else self._losses,
+            None if without_answers else self._correct,
+        )

@@ -1,0 +1,390 @@
+"""Problem: an empirical risk over fixed data, as a function of a flat parameter vector."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from landscape.core.problem.batches import Batch, read_batches, tensors_in
+from landscape.core.features.hooks import plain_encoder
+from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
+from landscape.core.problem.parameters import ParameterSpace, select_parameters
+from landscape.core.problem.subsample import sample
+from landscape.core.problem.fingerprint import fingerprint
+from landscape.core.problem.private_model import Substituted, bind, check_finite, private_copy, set_mode
+from landscape.core.problem.sharding import Sharding
+from landscape.core.problem.measure import Measure, Tally, TallySheet, tally
+from landscape.errors import InputError, reason
+
+__all__ = ["Measure", "Problem"]
+
+
+class Problem:
+    """The risk L(θ) = (1/N) Σ ℓ(f_θ(x_n), y_n) + (λ/2)‖θ‖² of a model on fixed data.
+
+    A problem works on a private copy of the model in evaluation mode, so the caller's model, its mode,
+    gradients and buffers are never touched. Data is read once. Sums are taken before dividing, so that
+    batches of unequal size are exact. The same problem gives the same bits each time.
+
+    Args:
+        model: Any module.
+        loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``, or a
+            callable ``(output, target) -> losses (B,)``; a scalar is taken as the mean over the batch.
+        data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
+            is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
+            ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords.
+        weight_decay: λ, over the chosen parameters.
+        parameters: Which parameters form θ: ``None`` for all trainable ones, or globs over names.
+        forward: ``(model, batch) -> output`` for batches or models of unusual form. It is called with the
+            whole batch; if it cannot take that, with the batch's inputs. It may return
+            ``(output, target)``.
+        device: Where to compute; default: where the model is.
+        batchnorm: ``"eval"`` uses running statistics; ``"train"`` uses those of each batch (then the
+            result depends on how data is cut into batches).
+        batch_size: Micro-batch size for data that does not come in batches.
+        dtype: For example ``torch.float64``; default: the model's.
+        sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
+            here and keeps its share of the batches on its device. Default: this process alone.
+
+    Attributes:
+        theta: The checkpoint's parameters, shape (P,).
+        size: P.
+        examples: N, of all processes.
+        shard: The micro-batches of this process.
+        start: How many examples come before them.
+        first: The first micro-batch of all.
+        module: The private copy of the model.
+
+    Raises:
+        InputError: If model, data and loss do not fit together; the sentence says where.
+
+    Example:
+        >>> x, y = torch.eye(2), torch.tensor([[1.0], [3.0]])
+        >>> model = nn.Linear(2, 1, bias=False)
+        >>> _ = nn.init.zeros_(model.weight)
+        >>> problem = Problem(model, "mse", (x, y))
+        >>> problem.loss(), problem.gradient().tolist()
+        (5.0, [-1.0, -3.0])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: str | LossFunction,
+        data: Any,
+        *,
+        weight_decay: float = 0.0,
+        parameters: str | Iterable[str] | None = None,
+        forward: Callable[..., Any] | None = None,
+        device: torch.device | str | None = None,
+        batchnorm: Literal["eval", "train"] = "eval",
+        batch_size: int = 256,
+        dtype: torch.dtype | None = None,
+        sharding: Sharding | None = None,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
+        if batchnorm not in ("eval", "train"):
+            raise InputError(f"batchnorm must be 'eval' or 'train'; got {batchnorm!r}.")
+        if not 0.0 <= weight_decay < float("inf"):
+            raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
+        model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
+        self.loss_name, self._loss = resolve_loss(loss)
+        self.weight_decay = float(weight_decay)
+        self.batchnorm = batchnorm
+        self._forward = forward
+        self._forward_takes_batch = True
+        check_finite(model)
+        names = select_parameters(model, parameters)
+        named = dict(model.named_parameters())
+        self.device = torch.device(device) if device is not None else named[names[0]].device
+        self.dtype = dtype if dtype is not None else named[names[0]].dtype
+        self.module = private_copy(model, names, self.device, dtype)
+        set_mode(self.module, batchnorm)
+        chosen = dict(self.module.named_parameters())
+        self._parameters = [chosen[n] for n in names]
+        self.space = ParameterSpace.of({n: chosen[n] for n in names})
+        self.theta = self.space.flatten(self._parameters)
+        self._point = bind(self._parameters, self.theta)
+        self.sharding = sharding or Sharding()
+        self._deal(
+            read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
+        )
+        self._probe()
+
+    def _deal(self, batches: list[Batch]) -> None:
+        """Take this process's share of all batches."""
+        self._all = batches
+        share = self.sharding.deal(batches, self.device)
+        self.shard, self.start, self.first = share.batches, share.start, share.first
+        self.examples = share.examples
+
+    @property
+    def size(self) -> int:
+        """Number P of entries of θ."""
+        return self.space.size
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The micro-batches, for what needs all of them in one process.
+
+        Raises:
+            InputError: If several processes share the data.
+        """
+        if self.sharding.ranks > 1:
+            raise InputError(
+                f"this needs all the data in one process, but {self.sharding.ranks} ranks share it; run it"
+                " without torchrun."
+            )
+        return self.shard
+
+    # Evaluation
+
+    def loss(self) -> float:
+        """L(θ) at the checkpoint, weight-decay term included; NaN or infinity if it is."""
+        return self.measure().loss
+
+    def gradient(self, theta: Tensor | None = None) -> Tensor:
+        """∇L, shape (P,), at the checkpoint or at ``theta``."""
+        total = torch.zeros_like(self.theta)
+        with self.at(theta):
+            with self.sharding.summing(total):
+                for batch in self.shard:
+                    total += self.flatten_grads(self.batch_gradients(batch))
+            total /= self.examples
+            if self.weight_decay:  # at the point that the model holds, which may be one set by `at`
+                total.add_(self._point, alpha=self.weight_decay)
+        return total
+
+    @torch.no_grad()
+    def measure(self, theta: Tensor | None = None, batches: Iterable[Batch] | None = None) -> Measure:
+        """Loss, weight-decay term and accuracy at the checkpoint or at ``theta`` (P,).
+
+        Args:
+            theta: Parameters; default: the checkpoint's.
+            batches: Data to measure on, such as changed inputs, made while they are used; default: the
+                problem's own.
+        """
+        with self.at(theta):
+            found = self._tally_all() if batches is None else self._tally(batches)
+            penalty = 0.0
+            if self.weight_decay:  # else the square would only cost memory
+                penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
+        total = found.total if found.losses is None else float(found.losses.sum())
+        return Measure(total / found.examples, penalty, found.losses, found.correct)
+
+    def _tally(self, batches: Iterable[Batch]) -> Tally:
+        """What there is to measure on batches."""
+        return tally(((b.size, *self.output(b)) for b in batches), self._loss)
+
+    def _tally_all(self) -> Tally:
+        """What there is to measure on all the data, whoever holds it."""
+        if self.sharding.ranks == 1:
+            return self._tally(self.shard)
+        sheet = TallySheet(self.examples)
+        with self.sharding.summing(sheet.values):
+            if self.shard:
+                sheet.enter(self._tally(self.shard), self.start)
+        return sheet.read()
+
+    @contextmanager
+    def at(self, theta: Tensor | None) -> Iterator[None]:
+        """Within it, the private model holds ``theta`` (P,); afterwards the checkpoint again."""
+        if theta is None:
+            yield
+            return
+        if theta.shape != self.theta.shape:
+            raise InputError(f"theta has shape {tuple(theta.shape)}, not ({self.size},).")
+        try:
+            with torch.no_grad():
+                self._point.copy_(theta)
+            yield
+        finally:
+            with torch.no_grad():
+                self._point.copy_(self.theta)
+
+    def on(self, batches: Sequence[Batch]) -> Problem:
+        """The same model and loss on other batches; the private model is shared, not copied."""
+        other = copy.copy(self)
+        other._deal(list(batches))
+        return other
+
+    def on_sample(self, examples: int) -> Problem:
+        """The same on so many examples of a fixed random order; on all if there are no more."""
+        return self.on(sample(self._all, examples))
+
+    # Pieces for operators and analyses
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever a parameter or buffer is written to, also by `at`."""
+        tensors = (self._point, *self.module.parameters(), *self.module.buffers())
+        return sum(tensor._version for tensor in tensors)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The private model's chosen parameters: leaves to differentiate by."""
+        return self._parameters
+
+    def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
+        """Model output and target of a batch.
+
+        Args:
+            batch: One of ``batches``.
+            state: Parameters or buffers to use instead of the model's own (differentiable).
+        """
+        batch = batch.fresh()
+        model: Any = self.module if state is None else Substituted(self.module, state)
+        with plain_encoder():
+            if self._forward is not None:
+                result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
+                if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
+                    return result
+            elif isinstance(batch.inputs, Mapping):
+                result = model(**batch.inputs)
+            elif isinstance(batch.inputs, tuple):
+                result = model(*batch.inputs)
+            else:
+                result = model(batch.inputs)
+        return getattr(result, "logits", result), batch.target
+
+    def calls(self) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
+        """What the model is called with, by batch, and how, if it has a ``forward`` of its own."""
+        forward = self._forward
+        if forward is None or not self._forward_takes_batch:
+            return [batch.inputs for batch in self.batches], forward
+
+        def call(model: nn.Module, raw: Any) -> Any:
+            result = forward(model, raw)
+            return result[0] if isinstance(result, tuple) and len(result) == 2 else result
+
+        return [batch.raw for batch in self.batches], call
+
+    def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Sum of the losses over a batch, a scalar that carries a graph."""
+        return self.loss_sum(*self.output(batch, state), batch.size)
+
+    def batch_losses(self, batch: Batch) -> Tensor:
+        """Losses per example (B,) that carry a graph; a scalar if the loss only gives batch means."""
+        return self._loss(*self.output(batch))
+
+    def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
+        """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
+        with torch.enable_grad():
+            loss = self.batch_loss(batch)
+            if not loss.requires_grad:
+                return [None] * len(self._parameters)
+            return torch.autograd.grad(loss, self._parameters, create_graph=create_graph, allow_unused=True)
+
+    def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
+        """Sum of the losses for given outputs; ``size`` examples."""
+        values = self._loss(output, target)
+        return values * size if values.ndim == 0 else values.sum()
+
+    def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
+        """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""
+        return torch.cat(
+            [
+                torch.zeros_like(p).reshape(-1) if g is None else g.detach().reshape(-1)
+                for g, p in zip(grads, self._parameters, strict=True)
+            ]
+        )
+
+    # Identity
+
+    def fingerprint(self) -> tuple[str, str]:
+        """Content hashes of the model's state and of the data."""
+        state = self.module.state_dict(keep_vars=False).items()
+        data = (item for i, b in enumerate(self._all) for item in tensors_in(b.raw, str(i)))
+        return fingerprint(state), fingerprint(data)
+
+    def provenance(self) -> dict[str, str | int | float]:
+        """What a result should remember of this problem: strings and numbers only."""
+        checkpoint, data = self.fingerprint()
+        facts: dict[str, str | int | float] = {
+            "checkpoint": checkpoint,
+            "theta": fingerprint(self.space.unflatten(self.theta).items()),
+            "data": data,
+            "model_class": type(self.module).__name__,
+            "loss": self.loss_name,
+            "weight_decay": self.weight_decay,
+            "batchnorm": self.batchnorm,
+            "examples": self.examples,
+            "parameters_count": self.size,
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+        }
+        return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
+
+    # Checks
+
+    @torch.no_grad()
+    def _probe(self) -> None:
+        """Run the first batch, twice: does everything fit, and is it deterministic?"""
+        batch = self.first
+        output, target = self._first_output(batch)
+        if self.loss_name == "cross_entropy":
+            if not torch.is_tensor(output) or output.ndim < 2:
+                raise InputError(
+                    f"cross_entropy needs logits (B, C); the model returned {_describe(output)}."
+                )
+            if not torch.is_tensor(target):
+                raise InputError("cross_entropy needs targets; the batches hold none.")
+            check_labels(self._all, output.shape[1])
+        values = self._first_loss(output, target, batch)
+        if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
+            again = self._loss(*self.output(batch))
+            if not torch.equal(values.nan_to_num(), again.nan_to_num()):
+                raise InputError(
+                    f"{type(self.module).__name__} gives two different losses on the same batch in"
+                    " evaluation mode; remove its randomness (or seed it inside forward)."
+                )
+            return
+        raise InputError(
+            f"the loss {self.loss_name} returned shape {tuple(values.shape)} for {batch.size} examples;"
+            " return one loss per example, shape (B,), or a scalar mean."
+        )
+
+    def _first_output(self, batch: Batch) -> tuple[Any, Any]:
+        try:
+            return self.output(batch)
+        except Exception as error:
+            failure, reasons = error, reason(error)
+        if self._forward is not None:  # perhaps it wants the inputs alone
+            self._forward_takes_batch = False
+            try:
+                return self.output(batch)
+            except Exception as error:
+                reasons = f"given the batch, {reasons}; given its inputs, {reason(error)}"
+        shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
+        raise InputError(
+            f"{type(self.module).__name__} cannot take the first batch (inputs {shapes}): {reasons}"
+        ) from failure
+
+    def _first_loss(self, output: Any, target: Any, batch: Batch) -> Tensor:
+        try:
+            values = self._loss(output, target)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"the loss {self.loss_name} failed on the first batch (output {_describe(output)},"
+                f" target {_describe(target)}): {reason(error)}"
+            ) from error
+        if not torch.is_tensor(values):
+            raise InputError(
+                f"the loss {self.loss_name} returned a {type(values).__name__}; return a tensor."
+            )
+        return values
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    return type(value).__name__

@@ -1,0 +1,322 @@
+"""Every layer of every model on the same inputs: HSIC of all pairs in one pass, or a shared sample."""
+
+from __future__ import annotations
+
+import glob
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from landscape.core.problem.batches import Batch, gather, tensors_in
+from landscape.core.features.hooks import tap
+from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic
+from landscape.core.features.map_layout import Layouts
+from landscape.core.problem.problem import Problem
+from landscape.errors import InputError
+
+__all__ = [
+    "HsicSums",
+    "Policy",
+    "check_same_inputs",
+    "choose_layers",
+    "plan_batches",
+    "zoo_hsic",
+    "zoo_sample",
+]
+
+Array = NDArray[np.float64]
+T = TypeVar("T")
+
+JACKKNIFE_BLOCKS = 20  # batches are pooled into at most so many, so that memory does not grow with the data
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one example's output becomes one row of features.
+
+    Attributes:
+        tokens: Of outputs (B, T, C): all entries, the first token alone, or the mean over the tokens of the
+            grid (over all tokens where there is no grid).
+        spatial: Of outputs with two spatial axes: all entries, or the mean over space.
+        prefix_tokens: Tokens before the grid; ``None``: the fewest that leave a square.
+    """
+
+    tokens: Literal["flatten", "cls", "patch_mean"] = "flatten"
+    spatial: Literal["flatten", "pooled"] = "flatten"
+    prefix_tokens: int | None = None
+
+    def rows(self, output: Tensor, layouts: Layouts, module: torch.nn.Module | None = None) -> Tensor:
+        """Features (B, p) of an output (B, ...), at least float32."""
+        output = output if output.dtype == torch.float64 else output.float()
+        if output.ndim == 3 and self.tokens != "flatten":
+            if self.tokens == "cls":
+                return output[:, 0]
+            layout = layouts.find(output, len(output), module)
+            prefix = layout.prefix if layout is not None else self.prefix_tokens or 0
+            return output[:, prefix:].mean(1)
+        if output.ndim == 4 and self.spatial == "pooled":
+            layout = layouts.find(output, len(output), module)
+            if layout is not None:
+                return layout.to_maps(output).mean((2, 3))
+        if output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last):
+            output = output.permute(0, 2, 3, 1)  # as it lies in memory: no kernel sees the order of features
+        return output.reshape(len(output), -1)
+
+
+@dataclass(frozen=True)
+class HsicSums:
+    """HSIC between all units, summed over batches.
+
+    Attributes:
+        units: (model, layer) of each unit, models in order, layers in firing order.
+        outputs: Index of each model's output among the rows of ``blocks``: they follow the units.
+        blocks: (blocks, L + models, L + models): HSIC summed over the batches of each block.
+        batches: Number of batches.
+    """
+
+    units: list[tuple[str, str]]
+    outputs: list[int]
+    blocks: Array
+    batches: int
+
+
+def check_same_inputs(problems: Mapping[str, Problem]) -> None:
+    """Raise unless all problems hold the same inputs in the same order, however cut into batches.
+
+    Raises:
+        InputError: Naming the two that differ.
+    """
+    (first, reference), *others = problems.items()
+    for name, problem in others:
+        if not _same_inputs(reference, problem):
+            raise InputError(
+                f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) do not hold"
+                " the same inputs in the same order; models are compared on one set of examples."
+            )
+
+
+def _same_inputs(a: Problem, b: Problem) -> bool:
+    if a.examples != b.examples:
+        return False
+    parts: Iterable[tuple[Batch, Batch]] = zip(a.batches, b.batches, strict=False)
+    if [p.size for p in a.batches] != [p.size for p in b.batches]:
+        everything = torch.arange(a.examples)
+        parts = [(gather(a.batches, everything), gather(b.batches, everything))]
+    for one, two in parts:
+        x, y = dict(tensors_in(one.inputs)), dict(tensors_in(two.inputs))
+        if x.keys() != y.keys() or not all(torch.equal(t.cpu(), y[key].cpu()) for key, t in x.items()):
+            return False
+    return True
+
+
+def plan_batches(examples: int, batch_size: int, seed: int) -> list[Tensor]:
+    """Which examples form each batch: mixed by the seed, then cut into nearly equal parts.
+
+    Raises:
+        InputError: If there are fewer than four examples.
+    """
+    if examples < 4:
+        raise InputError(f"similarity needs at least 4 examples; the data holds {examples}.")
+    order = torch.randperm(examples, generator=torch.Generator().manual_seed(seed))
+    return list(order.tensor_split(math.ceil(examples / batch_size)))
+
+
+def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> list[str]:
+    """Names of the outputs to compare, in firing order.
+
+    Those count that match the globs and have real numbers, one row per example. Of more than ``most``,
+    evenly spaced ones in firing order are taken, the first and the last among them.
+
+    Raises:
+        InputError: If a glob matches no module, or no output counts.
+    """
+    size = min(3, problem.examples)  # unlike that of the batches, so that rows are seen to be examples
+    batch = gather(problem.batches, torch.arange(size))
+    names: list[str] = []
+
+    def receive(name: str, output: Tensor) -> None:
+        if output.is_floating_point() and output.ndim >= 2 and len(output) == size:
+            names.append(name)
+
+    with torch.no_grad(), tap(problem.module, receive, patterns):
+        problem.output(batch)
+    if not names:
+        raise InputError(
+            f"no output of {type(problem.module).__name__} matching {', '.join(patterns)} has one row of real"
+            " numbers per example; choose other layers."
+        )
+    if len(names) <= most:
+        return names
+    return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
+
+
+@torch.no_grad()
+def zoo_hsic(
+    problems: Mapping[str, Problem],
+    *,
+    layers: Iterable[str] = ("*",),
+    most_layers: int = 32,
+    batch_size: int = 64,
+    estimator: Estimator = "unbiased",
+    kernel: Kernel | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> HsicSums:
+    """HSIC between all layers of all models on the same inputs, each batch run once through each model.
+
+    Per batch each layer's Gram matrix is formed as the layer fires; all are then U-centred and stacked to V
+    (layers, n²), and V Vᵀ holds HSIC of all pairs. Sums over batches come before the ratio (Nguyen et al.
+    2021).
+    Memory holds one V and ``JACKKNIFE_BLOCKS`` sums, whatever the number of examples.
+
+    Args:
+        problems: The models, by name, on the same inputs.
+        layers: Globs over module names, the same for all models.
+        most_layers: See `choose_layers`.
+        batch_size: Largest number of examples n in a Gram matrix.
+        estimator: ``unbiased`` HSIC₁ or ``biased`` HSIC₀.
+        kernel: Default: linear.
+        policy: How outputs become features.
+        seed: Seed of the order of examples.
+        progress: Called with the finished fraction.
+
+    Raises:
+        InputError: If the inputs differ, are too few, or no layer can be compared.
+    """
+    check_same_inputs(problems)
+    patterns = list(layers)
+    kernel, policy = kernel or Kernel(), policy or Policy()
+    chosen = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
+    arranged = {name: _takes_channels_last(problem) for name, problem in problems.items()}
+    units = [(model, layer) for model, names in chosen.items() for layer in names]
+    rows = {unit: row for row, unit in enumerate(units)}
+    plan = plan_batches(next(iter(problems.values())).examples, batch_size, seed)
+    total = len(units) + len(problems)
+    blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
+    layouts = {name: Layouts(policy.prefix_tokens) for name in problems}
+    for index, examples in enumerate(plan):
+        grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
+        for number, (model, problem) in enumerate(problems.items()):
+            batch = gather(problem.batches, examples)
+            if arranged[model]:
+                batch = batch.channels_last()
+
+            def keep(features: Tensor, row: int, grams: Tensor = grams) -> None:
+                grams[row] = gram(features, kernel)
+
+            output = _run(problem, batch, model, chosen[model], rows, policy, layouts[model], keep)
+            if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
+                keep(policy.rows(output, layouts[model]), len(units) + number)
+            progress((index + (number + 1) / len(problems)) / len(plan))
+        blocks[index % len(blocks)] += hsic(grams, estimator)
+    return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
+
+
+@torch.no_grad()
+def zoo_sample(
+    problems: Mapping[str, Problem],
+    reduce: Callable[[Tensor], T],
+    *,
+    layers: Iterable[str] = ("*",),
+    most_layers: int = 8,
+    sample: int = 256,
+    policy: Policy | None = None,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> tuple[list[tuple[str, str]], list[T], list[Array | None]]:
+    """All layers of all models on one shared sample of the inputs, each reduced as it fires.
+
+    Args:
+        problems: The models, by name, on the same inputs.
+        reduce: What to keep of a layer's features (n, p), float64, with their mean over examples taken off.
+        layers: Globs over module names, the same for all models.
+        most_layers: See `choose_layers`.
+        sample: Largest number of examples n, taken by the seed.
+        policy: How outputs become features.
+        seed: Seed of the sample.
+        progress: Called with the finished fraction.
+
+    Returns:
+        (model, layer) of each unit; what is kept of each; and each model's output (n, C), ``None`` if it is
+        no such matrix.
+
+    Raises:
+        InputError: As `zoo_hsic`.
+    """
+    check_same_inputs(problems)
+    patterns, policy = list(layers), policy or Policy()
+    total = next(iter(problems.values())).examples
+    examples = torch.cat(plan_batches(total, total, seed))[:sample]
+    units: list[tuple[str, str]] = []
+    kept: list[T] = []
+    outputs: list[Array | None] = []
+    for number, (model, problem) in enumerate(problems.items()):
+        names = choose_layers(problem, patterns, most_layers)
+        rows = {(model, name): len(units) + row for row, name in enumerate(names)}
+        units += [(model, name) for name in names]
+        found: dict[int, T] = {}
+
+        def keep(features: Tensor, row: int, found: dict[int, T] = found) -> None:
+            features = features.double()
+            found[row] = reduce(features - features.mean(0))
+
+        batch = gather(problem.batches, examples)
+        output = _run(problem, batch, model, names, rows, policy, Layouts(policy.prefix_tokens), keep)
+        kept += [found[row] for row in sorted(found)]
+        fits = isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2
+        outputs.append(output.double().cpu().numpy() if fits else None)
+        progress((number + 1) / len(problems))
+    return units, kept, outputs
+
+
+def _takes_channels_last(problem: Problem) -> bool:
+    """Whether images may lie in memory with their channels last, which processors convolve faster."""
+    batch = gather(problem.batches, torch.arange(1))
+    if problem.device.type != "cpu" or not any(t.ndim == 4 for _, t in tensors_in(batch.inputs)):
+        return False
+    try:
+        problem.output(batch.channels_last())
+    except RuntimeError:  # a view of maps as vectors
+        return False
+    return True
+
+
+def _run(
+    problem: Problem,
+    batch: Batch,
+    model: str,
+    names: list[str],
+    rows: Mapping[tuple[str, str], int],
+    policy: Policy,
+    layouts: Layouts,
+    keep: Callable[[Tensor, int], None],
+) -> Any:
+    """One forward pass; each chosen output goes to ``keep`` as it fires. Returns the model's output."""
+    modules = dict(problem.module.named_modules())
+    missing = set(names)
+
+    def receive(name: str, output: Tensor) -> None:
+        row = rows.get((model, name))
+        if row is None:
+            return
+        if len(output) != batch.size:
+            raise InputError(
+                f"layer '{name}' of '{model}' gave {len(output)} rows for {batch.size} examples;"
+                " leave it out."
+            )
+        missing.discard(name)
+        keep(policy.rows(output, layouts, modules.get(name.split("#")[0])), row)
+
+    patterns = sorted({glob.escape(name.split("#")[0]) for name in names})
+    with tap(problem.module, receive, patterns):
+        output, _ = problem.output(batch)
+    if missing:
+        raise InputError(f"layer '{min(missing)}' of '{model}' does not run on every batch; leave it out.")
+    return output

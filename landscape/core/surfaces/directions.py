@@ -1,0 +1,148 @@
+"""Directions in parameter space, normalised so that models of different scale can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from landscape.core.problem.problem import Problem
+from landscape.errors import InputError, suggest
+
+__all__ = [
+    "Normalization",
+    "State",
+    "as_vector",
+    "direction_seed",
+    "ignored_names",
+    "normalize",
+    "random_direction",
+]
+
+Normalization = Literal["filter", "layer", "parameter", "none"]
+
+Ignorable = Literal["bias", "norm"]
+
+State = Tensor | Mapping[str, Tensor]
+"""A point or direction in parameter space: a flat vector (P,), or tensors by parameter name."""
+
+
+def random_direction(
+    problem: Problem,
+    normalization: Normalization = "filter",
+    *,
+    seed: int = 0,
+    ignore: Iterable[Ignorable] = ("bias", "norm"),
+) -> Tensor:
+    """A Gaussian direction (P,), normalised against the checkpoint.
+
+    The Gaussian entries are drawn on the CPU, so that a seed means the same direction on any device.
+
+    Args:
+        problem: The problem whose parameters it fits.
+        normalization: See `normalize`.
+        seed: Seed of the draw.
+        ignore: Parameters that get a zero direction: ``bias`` and those of ``norm`` layers, as in
+            Li et al. (2018), section 4.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.randn(problem.size, generator=generator, dtype=torch.float64)
+    return normalize(problem, draw.to(problem.device, problem.dtype), normalization, ignore=ignore)
+
+
+def normalize(
+    problem: Problem,
+    direction: Tensor,
+    normalization: Normalization,
+    *,
+    ignore: Iterable[Ignorable] = ("bias", "norm"),
+) -> Tensor:
+    """Scale a direction (P,) to the checkpoint's weights.
+
+    ``filter`` (Li et al. 2018, eq. 1): each output filter of the direction, a slice along the first axis
+    of a weight (out, ...), gets the norm of the same filter of θ. ``layer``: each parameter tensor gets
+    the norm of that tensor. ``parameter``: each entry is scaled by |θᵢ|. ``none``: as drawn.
+
+    A tensor of one axis has no filters and is scaled as a whole under ``filter``.
+
+    Raises:
+        InputError: If the normalisation is unknown or the direction does not fit.
+    """
+    if normalization not in get_args(Normalization):
+        raise InputError(
+            f"there is no normalization '{normalization}'; {suggest(normalization, get_args(Normalization))}"
+        )
+    zero = ignored_names(problem.module, ignore)
+    weights = problem.space.unflatten(problem.theta)
+    pieces = []
+    for name, d in problem.space.unflatten(direction).items():
+        w = weights[name]
+        if name in zero:
+            pieces.append(torch.zeros_like(d))
+        elif normalization == "parameter":
+            pieces.append(d * w.abs())
+        elif normalization == "layer" or (normalization == "filter" and d.ndim < 2):
+            pieces.append(d * _ratio(w.norm(), d.norm()))
+        elif normalization == "filter":
+            ratio = _ratio(w.flatten(1).norm(dim=1), d.flatten(1).norm(dim=1))
+            pieces.append(d * ratio.view(-1, *[1] * (d.ndim - 1)))
+        else:
+            pieces.append(d)
+    return problem.space.flatten(pieces)
+
+
+def direction_seed(seed: int, index: int) -> int:
+    """The seed of the direction at ``index`` of several drawn from one seed; the first keeps the seed."""
+    return seed if index == 0 else int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
+
+
+def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor:
+    """A flat vector (P,) of a state_dict (entries that are no chosen parameter are left out) or vector.
+
+    Raises:
+        InputError: If it does not fit the problem's parameters, or holds NaN or infinite values.
+    """
+    if isinstance(state, Mapping):
+        try:
+            vector = problem.space.flatten(state)
+        except InputError as error:
+            raise InputError(f"{what} does not fit: {error}") from error
+    else:
+        if not isinstance(state, Tensor | np.ndarray | Sequence) or isinstance(state, str):
+            raise InputError(
+                f"{what} is a {type(state).__name__}; give a state_dict or a flat vector ({problem.size},)."
+            )
+        vector = torch.as_tensor(state).detach().to(problem.device, problem.dtype)
+        if vector.shape != (problem.size,):
+            raise InputError(f"{what} has shape {tuple(vector.shape)}, not ({problem.size},).")
+    if not bool(torch.isfinite(vector).all()):
+        raise InputError(f"{what} holds NaN or infinite values.")
+    return vector
+
+
+def ignored_names(module: nn.Module, ignore: Iterable[Ignorable]) -> set[str]:
+    """Names of the parameters that ``ignore`` leaves out of a direction.
+
+    Raises:
+        InputError: If a kind is unknown.
+    """
+    kinds = set(ignore)
+    unknown = kinds - set(get_args(Ignorable))
+    if unknown:
+        raise InputError(f"cannot ignore '{unknown.pop()}'; known: bias, norm.")
+    names = set()
+    for prefix, part in module.named_modules():
+        is_norm = "norm" in type(part).__name__.lower()
+        for name, _ in part.named_parameters(recurse=False):
+            bias = name == "bias" or name.startswith("bias_") or name.endswith("_bias")
+            if ("norm" in kinds and is_norm) or ("bias" in kinds and bias):
+                names.add(f"{prefix}.{name}" if prefix else name)
+    return names
+
+
+def _ratio(weight: Tensor, direction: Tensor) -> Tensor:
+    """‖w‖/‖d‖, zero where d is zero."""
+    return torch.where(direction > 0, weight / direction.clamp_min(torch.finfo(weight.dtype).tiny), 0.0)

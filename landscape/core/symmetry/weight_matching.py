@@ -1,0 +1,227 @@
+"""Matching: the change of order of one model's units that brings it nearest to another's.
+
+Groups within other groups, as the channels of each attention head, are matched together with them: heads
+are assigned by the best value their channels can reach for each pair of heads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
+from landscape.core.symmetry.groups import Block
+
+__all__ = ["Matching", "accumulate", "assign", "compose", "match_weights", "trees"]
+
+Gains = dict[int, Tensor]
+"""By group: what each pair of positions adds to the objective, (m, m', ..., n, n'), outer groups first."""
+
+_LEAST = 1e-12  # relative; below it a gain of the objective is rounding
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The motion found.
+
+    Attributes:
+        motion: By number of the group.
+        sweeps: Passes over all groups.
+        converged: Whether the last one changed nothing.
+    """
+
+    motion: dict[int, Tensor]
+    sweeps: int
+    converged: bool
+
+
+def trees(symmetry: Symmetry) -> list[tuple[int, ...]]:
+    """Groups that are matched together: an outermost one and those within it, outer ones first."""
+    needed = {n for free in symmetry.free for n in (*symmetry.groups[free].within, free)}
+    found: dict[int, list[int]] = {}
+    for number in sorted(needed):
+        found.setdefault((*symmetry.groups[number].within, number)[0], []).append(number)
+    return [tuple(sorted(t, key=lambda n: len(symmetry.groups[n].within))) for t in found.values()]
+
+
+def accumulate(
+    gains: Gains, symmetry: Symmetry, tree: Iterable[int], block: Block, a: Tensor, b: Tensor
+) -> None:
+    """Add the inner products of a block's slices, those of a with those of b, to the gains of a tree."""
+    for chain in innermost(symmetry, tree, block):
+        shape = tuple(block.shape[k] for k in chain)
+        rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(math.prod(shape), -1) for t in (a, b)]
+        products = (rows[0].double() @ rows[1].double().T).reshape(*shape, *shape)
+        order = [k + side * len(chain) for k in range(len(chain)) for side in (0, 1)]
+        add_gain(gains, block.dims[chain[-1]], products.permute(order))
+
+
+def add_gain(gains: Gains, number: int, products: Tensor) -> None:
+    """Add to the gains of one group."""
+    gains[number] = gains[number] + products if number in gains else products
+
+
+def innermost(symmetry: Symmetry, tree: Iterable[int], block: Block) -> list[tuple[int, ...]]:
+    """Axes of a block on which a tree stands: for each innermost group its outer axes and its own."""
+    members = set(tree)
+    chains = [(*outer_axes(symmetry.groups, block, k), k) for k, n in enumerate(block.dims) if n in members]
+    return [c for c in chains if not any(c[-1] in other[:-1] for other in chains)]
+
+
+def assign(
+    symmetry: Symmetry, tree: tuple[int, ...], gains: Gains, rotate: bool
+) -> tuple[float, dict[int, Tensor]]:
+    """The motion of a tree that gains most, and how much it gains.
+
+    Reference:
+        Ainsworth et al. (2023), section 3.2: a linear assignment per group; rotations by the polar factor.
+    """
+    value, found = _assign(symmetry, tree, {n: g.numpy() for n, g in gains.items()}, rotate, tree[0], ())
+    return value, {n: torch.from_numpy(m) for n, m in found.items() if symmetry.groups[n].free}
+
+
+def _assign(
+    symmetry: Symmetry,
+    tree: tuple[int, ...],
+    gains: Mapping[int, npt.NDArray[np.float64]],
+    rotate: bool,
+    number: int,
+    at: tuple[int, ...],
+) -> tuple[float, dict[int, npt.NDArray[np.generic]]]:
+    """The best motion of one group, and of those within it, at one pair of positions of the outer groups."""
+    group = symmetry.groups[number]
+    n = group.size
+    table = gains[number][at].copy() if number in gains else np.zeros((n, n))
+    if rotate and group.linear:
+        u, s, vt = np.linalg.svd(table)
+        return float(s.sum()), {number: u @ vt}
+    inner = [c for c in tree if symmetry.groups[c].within[-1:] == (number,)]
+    below: dict[tuple[int, int], dict[int, npt.NDArray[np.generic]]] = {}
+    for i, j in np.ndindex(n, n) if inner else ():
+        if group.free or i == j:
+            below[i, j] = {}
+            for child in inner:
+                value, found = _assign(symmetry, tree, gains, rotate, child, (*at, i, j))
+                table[i, j] += value
+                below[i, j] |= found
+    columns = linear_sum_assignment(table, maximize=True)[1] if group.free else np.arange(n)
+    chosen = [below.get((i, j), {}) for i, j in enumerate(columns)]
+    nested = {c: np.stack([found[c] for found in chosen]) for c in chosen[0]}
+    return float(table[np.arange(n), columns].sum()), {number: columns, **nested}
+
+
+def compose(symmetry: Symmetry, first: Motion, then: Motion) -> dict[int, Tensor]:
+    """One motion after another."""
+    result = {}
+    for number, old in first.items():
+        dims = (*symmetry.groups[number].within, number)
+        block = Block((), dims, tuple(range(len(dims))), (), whole=True)
+        step = then.get(number)
+        if step is not None and step.is_floating_point() and not old.is_floating_point():
+            old = torch.nn.functional.one_hot(old, old.shape[-1]).double()
+        if old.is_floating_point() and step is not None and not step.is_floating_point():
+            step = torch.nn.functional.one_hot(step, step.shape[-1]).double()
+        changed = {**then, number: step} if step is not None else dict(then)
+        result[number] = move(old, block, symmetry.groups, changed)
+    return result
+
+
+def match_weights(
+    symmetry: Symmetry,
+    a: Mapping[str, Tensor],
+    b: Mapping[str, Tensor],
+    *,
+    seed: int,
+    sweeps: int,
+    rotate: bool,
+) -> Matching:
+    """Raise the sum of inner products of parameters by coordinate ascent over the groups.
+
+    Args:
+        symmetry: The groups.
+        a: Parameters to match.
+        b: Parameters to move, of the same names.
+        seed: Decides the order of the groups in each sweep.
+        sweeps: The most sweeps.
+        rotate: Whether linear groups are rotated.
+
+    Reference:
+        Ainsworth et al. (2023), Git Re-Basin, algorithm 1.
+    """
+    forest = trees(symmetry)
+    generator = np.random.default_rng(seed)
+    motion = _outward(symmetry, a, b)
+    current = symmetry.apply(motion, b)
+    scale = sum(float(a[n].double().norm() * b[n].double().norm()) for n in a)
+    for sweep in range(1, sweeps + 1):
+        changed = False
+        for index in generator.permutation(len(forest)):
+            tree = forest[index]
+            blocks = _known_blocks(symmetry, tree, a, set())[0]
+            names = list(dict.fromkeys(name for name, _ in blocks))
+            step = _best_step(symmetry, tree, a, current, blocks, rotate)
+            moved = symmetry.apply(step, {n: current[n] for n in names})
+            gain = sum(inner(a[n], moved[n]) - inner(a[n], current[n]) for n in names)
+            if gain > _LEAST * scale:
+                current |= moved
+                motion = compose(symmetry, motion, step)
+                changed = True
+        if not changed:
+            return Matching(motion, sweep, True)
+    return Matching(motion, sweeps, False)
+
+
+def _outward(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    """A start for the ascent: groups one by one, each by the entries whose other groups are known.
+
+    At first these are the entries next to inputs and outputs. Of a permuted copy this finds the permutation,
+    where an ascent from any order can be caught by weights between two groups that are both out of order.
+    """
+    motion, current = symmetry.identity(), dict(b)
+    waiting = trees(symmetry)
+    unknown = set(symmetry.free)
+    while waiting:
+        usable = [_known_blocks(symmetry, tree, a, unknown - set(tree)) for tree in waiting]
+        best = max(range(len(waiting)), key=lambda k: usable[k][1])
+        tree = waiting.pop(best)
+        step = _best_step(symmetry, tree, a, current, usable[best][0], rotate=False)
+        current = symmetry.apply(step, current)
+        motion = compose(symmetry, motion, step)
+        unknown -= set(tree)
+    return motion
+
+
+def _known_blocks(
+    symmetry: Symmetry, tree: tuple[int, ...], a: Mapping[str, Tensor], unknown: set[int]
+) -> tuple[list[tuple[str, Block]], float]:
+    """The blocks of a tree without unknown groups, and their share of all its entries."""
+    mine = [(n, block) for n in a for block in symmetry.blocks[n] if set(tree) & set(block.dims)]
+    known = [(n, block) for n, block in mine if not unknown & set(block.dims)]
+    entries = [sum(math.prod(block.shape) for _, block in part) for part in (known, mine)]
+    return known, entries[0] / entries[1]
+
+
+def _best_step(
+    symmetry: Symmetry,
+    tree: tuple[int, ...],
+    a: Mapping[str, Tensor],
+    b: Mapping[str, Tensor],
+    blocks: Iterable[tuple[str, Block]],
+    rotate: bool,
+) -> dict[int, Tensor]:
+    gains: Gains = {}
+    for name, block in blocks:
+        accumulate(gains, symmetry, tree, block, block.take(a[name]), block.take(b[name]))
+    return assign(symmetry, tree, gains, rotate)[1]
+
+
+def inner(a: Tensor, b: Tensor) -> float:
+    """The inner product of two tensors, in float64."""
+    return float(a.double().flatten() @ b.double().flatten())

@@ -1,0 +1,49 @@
+"""A zoo as a table of pandas: one row per model, one column per number that sums up a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.base.registry import discover
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["table"]
+
+
+def table(store: str | Path) -> pd.DataFrame:
+    """The models of a store with what is known of them and the summary of each analysis.
+
+    Args:
+        store: Folder of the results.
+
+    Returns:
+        One row per model. Columns are pairs: ``("model", ...)`` for group, seed and tags, ``("training",
+        ...)`` for recorded numbers, and ``(section, metric)``. What was not measured is missing.
+
+    Raises:
+        StoreError: If the store cannot be read.
+    """
+    import pandas as pd
+
+    from landscape.store.contents import read_contents
+
+    contents = read_contents(store)
+    rows: dict[str, dict[tuple[str, str], Any]] = {}
+    for model in contents.models:
+        facts = {"group": model.group, "seed": model.seed, **model.tags}
+        rows[model.name] = {("model", name): value for name, value in facts.items()}
+        rows[model.name] |= {("training", name): value for name, value in model.metrics.items()}
+    for section in contents.sections:
+        analysis = discover().get(section.analysis)
+        if analysis is None or analysis.scope != "checkpoint":
+            continue
+        for subject, ds in section.results.items():
+            row = rows.setdefault(subject, {("model", "group"): ds.attrs.get("group", "")})
+            row |= {(section.label, m.name): m.value for m in analysis.summary(ds)}
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    values = [[row.get(column) for column in columns] for row in rows.values()]
+    index = pd.Index(list(rows), name="model")
+    return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(columns) if columns else None)

@@ -1,0 +1,114 @@
+"""The relief back end: fields as surfaces in three dimensions, everything else as plotly draws it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+
+from landscape.base.figure import Axis, FigureSpec, Heatmap, Line, Points
+from landscape.plotting.backends import plotly as draw_plotly
+from landscape.plotting.palette import INK, Palette
+from landscape.plotting.backends.plotly_layout import EDGE, escape, escaped
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["draw", "draw_plain"]
+
+Array = NDArray[np.float64]
+
+_HEIGHT = 560
+
+
+def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
+    """Draw one figure; its fields rise by their values, on the scale and in the colours of the flat figure.
+
+    Points and lines lie on the first field.
+    """
+    import plotly.graph_objects as go
+
+    plain = draw_plain(spec, palette)
+    return go.Figure(plain["data"], {**plain["layout"], "template": go.layout.Template()})
+
+
+def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
+    """The figure as plain ``data`` and ``layout``; see `landscape.plotting.backends.plotly.draw_plain`."""
+    flat = draw_plotly.draw_plain(spec, palette)
+    fields = [mark for mark in spec.marks if isinstance(mark, Heatmap)]
+    if not fields:
+        return flat
+    drawn = [trace for trace in flat["data"] if trace["type"] in ("contour", "heatmap")]
+    traces = [_surface(mark, trace) for mark, trace in zip(fields, drawn, strict=True)]
+    traces += [_overlay(mark, fields[0]) for mark in spec.marks if isinstance(mark, Points | Line)]
+    color = fields[0].color
+    scene = {
+        "xaxis": _axis(spec.x),
+        "yaxis": _axis(spec.y),
+        "zaxis": _axis(Axis(color.label, color.unit, color.scale)),
+        "aspectmode": "cube",
+        "camera": {"eye": {"x": 1.5, "y": -1.5, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.15}},
+    }
+    layout = {**flat["layout"], "scene": scene, "height": _HEIGHT, "showlegend": False, "shapes": []}
+    return {"data": traces, "layout": layout}
+
+
+def _surface(mark: Heatmap, flat: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "surface",
+        "x": flat["x"],
+        "y": flat["y"],
+        "z": _heights(mark),
+        "surfacecolor": flat["z"],
+        "cmin": flat["zmin"],
+        "cmax": flat["zmax"],
+        "colorscale": flat["colorscale"],
+        "colorbar": flat["colorbar"],
+        "showscale": flat["showscale"],
+        "name": flat["name"],
+        "contours": {"z": {"show": True, "color": "rgba(255,255,255,0.35)", "width": 1}},
+        "hovertemplate": "x: %{x:.4~g}<br>y: %{y:.4~g}<br>%{z:.4~g}<extra></extra>",
+    }
+
+
+def _overlay(mark: Points | Line, field: Heatmap) -> dict[str, Any]:
+    height = RegularGridInterpolator(
+        (np.asarray(field.y), np.asarray(field.x)), _heights(field), bounds_error=False
+    )
+    texts = escaped(mark.texts) if isinstance(mark, Points) else []
+    return {
+        "type": "scatter3d",
+        "x": mark.x,
+        "y": mark.y,
+        "z": height(np.column_stack([np.asarray(mark.y), np.asarray(mark.x)])),
+        "mode": "markers" if isinstance(mark, Points) else "lines",
+        "marker": {"size": 4, "color": INK, "line": {"color": "white", "width": 1}},
+        "line": {"color": INK, "width": 4},
+        "hoverinfo": "text" if texts else "skip",
+        **({"text": texts} if texts else {}),
+    }
+
+
+def _heights(mark: Heatmap) -> Array:
+    """Values as they are; on a log scale those that are not positive have no height."""
+    z = np.asarray(mark.z, np.float64)
+    return np.where(z > 0, z, np.nan) if mark.color.scale == "log" else z
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    log = axis.scale == "log"
+    out: dict[str, Any] = {
+        "title": {"text": escape(axis.title)},
+        "type": "log" if log else "linear",
+        "showbackground": False,
+        "gridcolor": EDGE,
+        "zeroline": False,
+        "exponentformat": "power",
+    }
+    if log:
+        out["dtick"] = 1
+    elif axis.limits is not None:
+        out["range"] = list(axis.limits)
+    return out

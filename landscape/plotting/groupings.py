@@ -1,0 +1,106 @@
+"""Groupings: the ways in which the models of a zoo are compared: one by one, by group, seed, width, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from landscape.plotting.palette import Palette
+from landscape.plotting.scales import number
+
+if TYPE_CHECKING:
+    from landscape.store.contents import Contents
+
+__all__ = ["MOST_MODELS", "Grouping", "groupings"]
+
+MOST_MODELS = 12
+"""Models that one figure shows one by one."""
+
+_MOST_VALUES = 8  # groups of a figure
+_BINS = 5
+_BETWEEN = "between groups"
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One way to compare models.
+
+    Attributes:
+        name: What a group is: ``group``, ``seed``, ``width``.
+        groups: The group of each subject (model, pair or group that is a result), in order.
+        palette: The look of each group.
+    """
+
+    name: str
+    groups: dict[str, str]
+    palette: Palette
+
+
+def groupings(contents: Contents, subjects: Iterable[str]) -> list[Grouping]:
+    """The groupings of a zoo, ``group`` first; each divides the models in another way.
+
+    Args:
+        contents: The store.
+        subjects: All that figures show: models, pairs, groups.
+    """
+    models = {m.name: m for m in contents.models}
+    given = {s: str(ds.attrs.get("group", "")) for c in contents.sections for s, ds in c.results.items()}
+    listed = list(dict.fromkeys([*models, *subjects]))
+    facts: dict[str, dict[str, Any]] = {
+        "group": {s: models[s].group if s in models else given.get(s, "") for s in listed},
+        "seed": {n: m.seed for n, m in models.items()},
+    }
+    for tag in dict.fromkeys(t for m in contents.models for t in m.tags):
+        facts[tag] = {n: m.tags.get(tag) for n, m in models.items()}
+    found: list[Grouping] = []
+    partitions: list[list[int]] = []
+    for name, values in facts.items():
+        known = {s: v for s, v in values.items() if v not in (None, "")}
+        named, ordered = _named(name, known)
+        distinct = list(dict.fromkeys(named.values()))
+        partition = [distinct.index(named[s]) if s in named else -1 for s in models or listed]
+        whole = len(set(partition))
+        if 1 < whole <= _MOST_VALUES and whole < len(partition) and partition not in partitions:
+            partitions.append(partition)
+            found.append(_grouping(name, _extended(named, listed), ordered))
+    if not found and len(listed) > MOST_MODELS:
+        found.append(_grouping("zoo", dict.fromkeys(listed, "all models"), False))
+    return found
+
+
+def _grouping(name: str, groups: dict[str, str], ordered: bool) -> Grouping:
+    values = list(dict.fromkeys(groups.values()))
+    return Grouping(name, groups, Palette.ordered(values) if ordered else Palette(dict.fromkeys(values, "")))
+
+
+def _named(name: str, values: Mapping[str, Any]) -> tuple[dict[str, str], bool]:
+    """The name of each subject's group, in order, and whether that order means something."""
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values.values())
+    if not numeric:
+        return {s: str(v) for s, v in values.items()}, False
+    distinct = sorted(set(values.values()))
+    size = 1 if len(distinct) <= _MOST_VALUES else -(-len(distinct) // _BINS)
+    bins = [distinct[i : i + size] for i in range(0, len(distinct), size)]
+    names = {v: f"{name} {_span(members)}" for members in bins for v in members}
+    return {s: names[v] for s, v in sorted(values.items(), key=lambda item: item[1])}, True
+
+
+def _span(values: Sequence[float]) -> str:
+    ends = dict.fromkeys([values[0], values[-1]])
+    return " to ".join(number(v) if isinstance(v, float) else str(v) for v in ends)
+
+
+def _extended(groups: dict[str, str], subjects: Sequence[str]) -> dict[str, str]:
+    """Pairs belong to the group that both models share; the others stand between groups."""
+    out = dict(groups)
+    for subject in subjects:
+        if subject in out:
+            continue
+        ends = [groups.get(part) for part in subject.split(" ~ ")]
+        shared = len(ends) == 2 and None not in ends
+        if shared:
+            out[subject] = str(ends[0]) if ends[0] == ends[1] else _BETWEEN
+        else:
+            out[subject] = "other"
+    return out

@@ -1,0 +1,230 @@
+"""Groups: a figure of hundreds of models becomes one of a few groups, with medians and bands.
+
+A figure stays readable up to a dozen models. Beyond, the models of one group (method, width, epoch, ...)
+are drawn together: curves as their median with a band, single points as one cloud. The caption says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landscape.base.figure import (
+    Axis,
+    Bars,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Mark,
+    Points,
+    Series,
+    Stems,
+    Violin,
+    has_errors,
+)
+from landscape.plotting.scales import from_symlog, symlog
+
+__all__ = ["MOST_POINTS", "QUANTILES", "by_group", "models_of"]
+
+Array = NDArray[np.float64]
+
+MOST_POINTS = 400
+"""Points of one cloud; of more, every second, third, ... is drawn."""
+
+QUANTILES = (0.1, 0.9)
+"""Ends of a band over five or more models; over fewer it holds them all."""
+
+_FEW = 5
+_PLACES = 160  # where curves that share no places are compared
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What is drawn together: marks of one kind, of one group, of one part of a legend entry."""
+
+    kind: type[Mark]
+    group: str
+    part: str
+    style: str = ""
+
+
+def models_of(spec: FigureSpec) -> list[str]:
+    """The models that a figure shows, in order of appearance."""
+    marks = (m for m in spec.marks if not isinstance(m, Guide))
+    return [m for m in dict.fromkeys(mark.series.model for mark in marks) if m]
+
+
+def by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -> FigureSpec:
+    """The figure with the models of each group drawn together.
+
+    Lines, stems and bars become the median over the models with a band from the 10th to the 90th
+    percentile; points become one cloud per group; violins are pooled. Fields, guides and marks without
+    a model, or with one that ``groups`` does not know, stay as they are. The error bars and bands of single
+    models go, and with them what the figure says of these. A figure of one model stays as it is.
+
+    Args:
+        spec: A figure of several models.
+        groups: The group of each model, in the order in which groups are to be named.
+        what: What a group is, for the caption: ``"group"``, ``"width"``.
+    """
+    order = list(dict.fromkeys(groups.values()))
+    collected: dict[_Key, list[Mark]] = {}
+    kept: list[Mark] = []
+    for mark in spec.marks:
+        if isinstance(mark, Guide | Heatmap) or mark.series.model not in groups:
+            kept.append(mark)
+        else:
+            group = groups[mark.series.model]
+            style = (mark.style or "") if isinstance(mark, Line) else ""
+            key = _Key(type(mark), group, _part(mark.series), style)
+            collected.setdefault(key, []).append(mark)
+    count = len({m.series.model for ms in collected.values() for m in ms if not isinstance(m, Guide)})
+    if count < 2:
+        return spec
+    places = _model_places(spec, groups)
+    marks: list[Mark] = []
+    for key in sorted(collected, key=lambda k: order.index(k.group)):
+        marks += _together(key, collected[key], spec, order, places)
+    x = spec.x if places is None else _group_axis(spec.x, order)
+    caption = f"{spec.caption} {_note(marks, count, what)}".strip()
+    single = bool(spec.errors) and any(has_errors(m) for m in kept)
+    errors = f"Marks without a {what} keep theirs. {spec.errors}" if single else ""
+    return replace(spec, marks=(*kept, *marks), x=x, caption=caption, errors=errors)
+
+
+def _part(series: Series) -> str:
+    """What a legend entry says beside the model: ``"vit-s0, test"`` gives ``"test"``."""
+    return series.name.replace(series.model, "").strip(" ,:–-")
+
+
+def _model_places(spec: FigureSpec, groups: Mapping[str, str]) -> dict[float, str] | None:
+    """If the x axis names the models one by one: the group at each place."""
+    names = spec.x.categories
+    if names is None or not names or not all(name in groups for name in names):
+        return None
+    return {float(i): groups[name] for i, name in enumerate(names)}
+
+
+def _group_axis(axis: Axis, order: Sequence[str]) -> Axis:
+    label = "" if axis.label == "model" else axis.label
+    return replace(axis, label=label, categories=tuple(order), limits=(-0.5, len(order) - 0.5))
+
+
+def _together(
+    key: _Key, marks: Sequence[Mark], spec: FigureSpec, order: Sequence[str], places: dict[float, str] | None
+) -> list[Mark]:
+    label = f"{key.group}, {key.part}" if key.part else key.group
+    series = Series(key.group, "", label)
+    if key.kind is Violin:
+        return _pooled([m for m in marks if isinstance(m, Violin)], series, key.group, order, places)
+    drawn = [m for m in marks if isinstance(m, Line | Points | Stems | Bars)]
+    if places is None and spec.x.categories is None and (key.kind is Line or _aligned(key.kind, drawn)):
+        return [_band(drawn, series, spec, key)]
+    return _cloud(drawn, series, key.group, order, places)
+
+
+def _aligned(kind: type[Mark], marks: Sequence[Line | Points | Stems | Bars]) -> bool:
+    """Whether stems or bars of several models stand at the same places: ranks, bins."""
+    if kind is Points:
+        return False
+    x = np.concatenate([np.asarray(m.x) for m in marks])
+    return len(marks) == 1 or 2 * np.unique(x).size <= x.size
+
+
+def _pooled(
+    marks: Sequence[Violin], series: Series, group: str, order: Sequence[str], places: dict[float, str] | None
+) -> list[Mark]:
+    at: dict[float, list[Array]] = {}
+    for mark in marks:
+        x = float(order.index(group)) if places is not None else mark.x
+        at.setdefault(x, []).append(np.asarray(mark.y))
+    return [Violin(x, np.concatenate(values), series) for x, values in at.items()]
+
+
+def _cloud(
+    marks: Sequence[Line | Points | Stems | Bars],
+    series: Series,
+    group: str,
+    order: Sequence[str],
+    places: dict[float, str] | None,
+) -> list[Mark]:
+    """All points in one mark, each naming its model; on axes of categories groups stand side by side."""
+    x = np.concatenate([np.asarray(m.x) for m in marks])
+    y = np.concatenate([np.asarray(m.y) for m in marks])
+    names = [m.series.model for m in marks for _ in range(np.asarray(m.x).size)]
+    symbols = [s for m in marks for s in getattr(m, "symbols", ())]
+    if places is not None:
+        spread = np.linspace(-0.25, 0.25, x.size) if x.size > 1 else np.zeros(x.size)
+        x = order.index(group) + spread
+    step = slice(None, None, max(1, -(-x.size // MOST_POINTS)))
+    texts = tuple(names[step])
+    kept = tuple(symbols[step]) if len(symbols) == x.size else ()
+    return [Points(x[step], y[step], series, texts=texts, symbols=kept)]
+
+
+def _band(marks: Sequence[Line | Points | Stems | Bars], series: Series, spec: FigureSpec, key: _Key) -> Line:
+    x, rows = _stacked(marks, spec.x)
+    measured = np.isfinite(rows).any(axis=0)
+    x, rows = x[measured], rows[:, measured]
+    few = len(rows) < _FEW
+    ends = (0.0, 1.0) if few else QUANTILES
+    low, middle, high = (np.nanquantile(rows, q, axis=0) if x.size else x for q in (ends[0], 0.5, ends[1]))
+    style = next((s for s in ("solid", "dash", "dot") if s == key.style), None)
+    markers = any(not isinstance(m, Line) or m.markers for m in marks)
+    return Line(x, middle, series, low, high, markers=markers, style=style)
+
+
+def _stacked(marks: Sequence[Line | Points | Stems | Bars], axis: Axis) -> tuple[Array, Array]:
+    """Common places and one row of values per mark, NaN where a mark has none."""
+    xs = [np.asarray(m.x, dtype=np.float64) for m in marks]
+    ys = [np.where(np.isfinite(m.y), m.y, np.nan) for m in marks]
+    grid = np.unique(np.concatenate(xs))
+    grid = grid[np.isfinite(grid)]
+    lined = all(isinstance(m, Line) for m in marks)
+    if lined and grid.size > max(2 * max(x.size for x in xs), _PLACES):
+        grid = _even(grid, axis)
+    return grid, np.stack([_on(grid, x, y, lined) for x, y in zip(xs, ys, strict=True)])
+
+
+def _even(places: Array, axis: Axis) -> Array:
+    """Places that stand evenly along the axis, whatever its scale."""
+    if axis.scale == "log":
+        places = places[places > 0]
+        return np.geomspace(places[0], places[-1], _PLACES)
+    if axis.scale == "symlog":
+        low, high = symlog([places[0], places[-1]], axis.linthresh)
+        return from_symlog(np.linspace(low, high, _PLACES), axis.linthresh)
+    return np.linspace(places[0], places[-1], _PLACES)
+
+
+def _on(grid: Array, x: Array, y: Array, lined: bool) -> Array:
+    """Values at the places of the grid: between those of a curve by interpolation, else exact ones only."""
+    good = np.isfinite(x)
+    x, y = x[good], y[good]
+    order = np.argsort(x, kind="stable")
+    if not x.size:
+        return np.full(grid.shape, np.nan)
+    if lined:
+        return np.interp(grid, x[order], y[order], left=np.nan, right=np.nan)
+    out = np.full(grid.shape, np.nan)
+    out[np.searchsorted(grid, x)] = y
+    return out
+
+
+def _note(marks: Sequence[Mark], models: int, what: str) -> str:
+    parts = []
+    if any(isinstance(m, Line) for m in marks):
+        low, high = (round(100 * q) for q in QUANTILES)
+        parts.append(
+            f"Lines are medians over the models of each {what}, bands their {low}th to {high}th percentile"
+            f" (fewer than {_FEW} models: from the lowest to the highest)."
+        )
+    if any(isinstance(m, Points) for m in marks):
+        parts.append(f"Points are those of single models, at most {MOST_POINTS} of each {what}.")
+    if any(isinstance(m, Violin) for m in marks):
+        parts.append(f"Violins pool the models of each {what}.")
+    return f"{models} models. {' '.join(parts)}"

@@ -1,0 +1,394 @@
+"""Training that can be killed at any instant and gives the same bits when it is run again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from landscape.errors import InputError, suggest
+from landscape.reference.training import checkpoints as files
+from landscape.reference.training.augment import Augment, AugmentName, augmentation, mix
+from landscape.reference.data.digits import noisy_labels
+
+__all__ = ["TrainResult", "evaluate", "train"]
+
+Data = tuple[Tensor, Tensor]
+OptimizerName = Literal["adamw", "sgd"]
+ScheduleName = Literal["constant", "cosine", "warmup_cosine", "step"]
+OnEpoch = Callable[[int, int, float, float], None]
+
+WARMUP = 0.1  # of all steps
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a training ended.
+
+    Attributes:
+        train_accuracy: Fraction of the training examples that are right, without augmentation.
+        test_accuracy: Fraction of the held-out examples that are right.
+        train_loss: Mean cross-entropy of the training examples in nats, without augmentation and
+            without weight decay.
+        test_loss: Mean cross-entropy of the held-out examples in nats.
+        epochs: Epochs behind the weights, those of interrupted runs included.
+        seconds: Wall time of this call; 0 if the training was already finished.
+    """
+
+    train_accuracy: float
+    test_accuracy: float
+    train_loss: float
+    test_loss: float
+    epochs: int
+    seconds: float
+
+    def metrics(self) -> dict[str, float]:
+        """The accuracies and losses, as they are kept in the file and in a manifest."""
+        kept = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
+        return {name: getattr(self, name) for name in kept}
+
+
+def train(
+    model: nn.Module,
+    data: Data,
+    test_data: Data,
+    *,
+    path: Path | str,
+    epochs: int,
+    optimizer: OptimizerName = "adamw",
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    batch_size: int = 64,
+    seed: int = 0,
+    schedule: ScheduleName = "cosine",
+    augment: AugmentName | None = None,
+    label_noise: float = 0.0,
+    data_fraction: float = 1.0,
+    label_smoothing: float = 0.0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    keep: Sequence[int] = (),
+    on_epoch: OnEpoch | None = None,
+    note: Mapping[str, Any] | None = None,
+) -> TrainResult:
+    """Train a classifier on cross-entropy and save its weights as safetensors.
+
+    After every epoch the whole state is saved beside `path` as ``<path>.resume``. If the process
+    is killed, the same call continues from there and ends with the same weights, bit for bit, as
+    one that was not killed; if `path` already holds the finished weights of the same call, they
+    are loaded and nothing is trained. "The same call" means: the same settings, data, initial
+    weights and note; anything else found at `path` is replaced. Bits repeat on the CPU of one
+    machine with one number of torch threads. The caller's random numbers are left as they were.
+
+    Args:
+        model: The classifier, on its device. It is changed in place and left in eval mode.
+        data: Training inputs (N, ...) and labels (N,).
+        test_data: Held-out inputs (M, ...) and labels (M,).
+        path: Where the final weights go. The file's metadata hold the settings and the metrics.
+        epochs: Passes through the data.
+        optimizer: ``"adamw"`` (decoupled weight decay) or ``"sgd"`` (momentum 0.9; its weight
+            decay is the term (weight_decay/2)‖θ‖² of the loss).
+        lr: Largest learning rate.
+        weight_decay: Applied to every parameter.
+        batch_size: Examples of a step; the last batch of an epoch may be smaller.
+        seed: Decides the order of the examples, the augmentation and any dropout.
+        schedule: The learning rate over the steps: ``"constant"``; ``"cosine"``, from `lr` to
+            zero; ``"warmup_cosine"``, the same after a linear rise over the first tenth;
+            ``"step"``, times 0.2 after 30, 60 and 80 percent of the steps.
+        augment: ``"shift"`` moves each image by up to 2 pixels up or down and left or right, at
+            random in every epoch, repeating its border; ``"crop_flip"`` moves by up to 4 pixels into
+            zeros and mirrors left and right every second time, as is usual for CIFAR;
+            ``"rand_crop_flip"`` does so and then applies two random operations of RandAugment, each
+            with probability 1/2 and a strength of 0.9 ± 0.05 of the full one ("m9-mstd0.5"), with
+            torchvision, which the `vision` extra installs, and about 0.3 ms per image; None changes
+            nothing.
+        label_noise: Fraction of the training labels drawn anew from all classes, once for all epochs
+            and the same for every `seed`, as `landscape.reference.data.digits.noisy_labels` does.
+        data_fraction: Fraction of the training examples that is used, the first of a random order,
+            the same for every `seed`.
+        label_smoothing: Share of each target that is spread evenly over all classes.
+        mixup: Parameter α of Beta(α, α), from which each batch draws how far its examples are blended
+            with one another; 0 for no mixup.
+        cutmix: The same for rectangles of images put into one another; 0 for no cutmix. With both, each
+            batch takes one of the two at random, see `landscape.reference.training.augment.mix`.
+        keep: Epochs whose weights are kept too, as ``<stem>-epoch<n>.safetensors`` beside `path`;
+            0 stands for the initial weights.
+        on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
+            mean training loss of the epoch as trained, held-out accuracy); once, with the final
+            values, if the training was already finished.
+        note: JSON-like facts that tell this training from others, such as the model's builder
+            and arguments.
+
+    Returns:
+        Accuracies and losses of the final weights; those of the training examples are of the examples
+        used, with the labels used.
+
+    Raises:
+        InputError: If a setting or the data are unusable, or the loss becomes NaN or infinite.
+        CheckpointError: If the file of an earlier run is damaged.
+        StoreError: If a file cannot be written.
+    """
+    began = time.perf_counter()
+    settings = {
+        "epochs": epochs,
+        "optimizer": optimizer,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "batch_size": batch_size,
+        "seed": seed,
+        "schedule": schedule,
+        "augment": augment,
+    }
+    # Only what differs from the default: trainings of before these options stay what they were.
+    options = {
+        "label_noise": (label_noise, 0.0),
+        "data_fraction": (data_fraction, 1.0),
+        "label_smoothing": (label_smoothing, 0.0),
+        "mixup": (mixup, 0.0),
+        "cutmix": (cutmix, 0.0),
+    }
+    settings |= {name: value for name, (value, usual) in options.items() if value != usual}
+    _check(settings, data, test_data, keep)
+    data = _corrupted(data, label_noise, data_fraction)
+    identity = _as_json(
+        {
+            "settings": settings,
+            "note": note or {},
+            "start": _fingerprint(*model.state_dict().values()),
+            "data": _fingerprint(*data, *test_data),
+        }
+    )
+    path = Path(path)
+    resume = path.with_name(path.name + ".resume")
+
+    kept = {epoch: path.with_name(f"{path.stem}-epoch{epoch}{path.suffix}") for epoch in keep}
+    notes = files.read_notes(path)
+    if _is(notes, identity) and all(_is(files.read_notes(file), identity) for file in kept.values()):
+        assert notes is not None
+        files.load_weights(model.eval(), path)
+        resume.unlink(missing_ok=True)
+        result = TrainResult(**notes["metrics"], epochs=epochs, seconds=0.0)
+        if on_epoch is not None:
+            on_epoch(epochs, epochs, result.train_loss, result.test_accuracy)
+        return result
+
+    change = augmentation(augment, data[0])
+    device = next(model.parameters()).device
+    solver = _solver(optimizer, model, lr, weight_decay)
+    done = 0
+    state = files.load_state(resume, device)
+    if state is not None and state["identity"] == identity:
+        model.load_state_dict(state["model"])
+        solver.load_state_dict(state["solver"])
+        done = state["epochs"]
+        if not all(_is(files.read_notes(file), identity) for at, file in kept.items() if at <= done):
+            raise InputError(
+                f"{path.name} is trained to epoch {done} without keeping all of the epochs {list(keep)}:"
+                f" delete {resume} to start again, or keep later ones."
+            )
+    elif 0 in kept:
+        files.save_weights(model, kept[0], {"identity": identity, "epoch": 0})
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for epoch in range(done, epochs):
+            loss = _epoch(model, solver, data, change, settings, epoch)
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "
+                    f"{loss}; lower the learning rate {lr} or check the data for NaN."
+                )
+            state = {
+                "identity": identity,
+                "epochs": epoch + 1,
+                "model": model.state_dict(),
+                "solver": solver.state_dict(),
+            }
+            if epoch + 1 in kept:  # before the state: what it passes over is there
+                files.save_weights(model, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
+            files.save_state(state, resume)
+            if on_epoch is not None:
+                on_epoch(epoch + 1, epochs, loss, evaluate(model, test_data)[1])
+
+    train_loss, train_accuracy = evaluate(model, data)
+    test_loss, test_accuracy = evaluate(model, test_data)
+    result = TrainResult(
+        train_accuracy,
+        test_accuracy,
+        train_loss,
+        test_loss,
+        epochs,
+        time.perf_counter() - began,
+    )
+    files.save_weights(model, path, {"identity": identity, "metrics": result.metrics()})
+    resume.unlink(missing_ok=True)
+    return result
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, data: Data, batch_size: int = 500) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and accuracy of a classifier on inputs (N, ...), labels (N,).
+
+    The model is put into eval mode and left in it.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    loss = right = 0.0
+    for x, y in zip(*(torch.split(part, batch_size) for part in data), strict=True):
+        logits, target = model(x.to(device)), y.to(device)
+        loss += functional.cross_entropy(logits.double(), target, reduction="sum").item()
+        right += (logits.argmax(dim=1) == target).sum().item()
+    return loss / len(data[1]), right / len(data[1])
+
+
+def _epoch(
+    model: nn.Module,
+    solver: torch.optim.Optimizer,
+    data: Data,
+    change: Augment | None,
+    settings: Mapping[str, Any],
+    epoch: int,
+) -> float:
+    """One pass through the data; returns the mean loss of its examples.
+
+    All randomness of an epoch comes from a seed of its own, so there is no state of random
+    numbers to save.
+    """
+    inputs, labels = data
+    device = next(model.parameters()).device
+    seed = int(np.random.SeedSequence((settings["seed"], epoch)).generate_state(1)[0])
+    torch.default_generator.manual_seed(seed)  # dropout
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    batches = torch.split(order, settings["batch_size"])
+    total = 0.0
+    model.train()
+    for index, rows in enumerate(batches):
+        progress = (epoch + index / len(batches)) / settings["epochs"]
+        for group in solver.param_groups:
+            group["lr"] = settings["lr"] * _factor(settings["schedule"], progress)
+        x, y = inputs[rows], labels[rows].to(device)
+        if change is not None:
+            x = change(x, generator)
+        x, share = mix(x, settings.get("mixup", 0.0), settings.get("cutmix", 0.0), generator)
+        solver.zero_grad()
+        loss = _loss(model(x.to(device)), y, share, settings.get("label_smoothing", 0.0))
+        torch.autograd.backward(loss)
+        solver.step()
+        total += loss.item() * len(rows)
+    return total / len(labels)
+
+
+def _loss(logits: Tensor, labels: Tensor, share: float, smoothing: float) -> Tensor:
+    """Cross-entropy with smoothed targets, mixed as `mix` has mixed the examples.
+
+    It is linear in the targets, so the mean of two losses is the loss of the mixed targets.
+    """
+    loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    if share == 1.0:
+        return loss
+    other = functional.cross_entropy(logits, labels.flip(0), label_smoothing=smoothing)
+    return share * loss + (1 - share) * other
+
+
+def _solver(name: OptimizerName, model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    if name == "adamw":
+        return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay)
+
+
+def _factor(schedule: ScheduleName, progress: float) -> float:
+    """The learning rate in units of its largest, after the fraction `progress` of all steps."""
+    if schedule == "step":
+        return float(0.2 ** sum(progress >= at for at in (0.3, 0.6, 0.8)))
+    if schedule == "warmup_cosine":
+        if progress < WARMUP:
+            return progress / WARMUP
+        progress = (progress - WARMUP) / (1 - WARMUP)
+    return 1.0 if schedule == "constant" else 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _corrupted(data: Data, label_noise: float, fraction: float) -> Data:
+    """The share of the examples that is used, with the labels that are used."""
+    inputs, labels = data
+    if fraction != 1.0:
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randperm(len(labels), generator=generator)[: max(1, round(fraction * len(labels)))]
+        inputs, labels = inputs[rows], labels[rows]
+    if label_noise:
+        labels = noisy_labels(labels, label_noise)
+    return inputs, labels
+
+
+def _is(notes: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> bool:
+    """Whether a file belongs to a training."""
+    return notes is not None and notes.get("identity") == identity
+
+
+def _fingerprint(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts as they come back from a file, so that the two can be compared."""
+    try:
+        read: dict[str, Any] = json.loads(json.dumps(facts, default=dict))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"train: the note must hold only what JSON can hold, such as strings and numbers, but {error}."
+        ) from error
+    return read
+
+
+def _check(settings: Mapping[str, Any], data: Data, test_data: Data, keep: Sequence[int]) -> None:
+    """Raise InputError for settings and data that cannot be trained on."""
+    choices = {
+        "optimizer": get_args(OptimizerName),
+        "schedule": get_args(ScheduleName),
+        "augment": (None, *get_args(AugmentName)),
+    }
+    for name, known in choices.items():
+        if settings[name] not in known:
+            words = [str(word) for word in known]
+            raise InputError(f"train has no {name} {settings[name]!r}: {suggest(str(settings[name]), words)}")
+    least = {"epochs": 1, "batch_size": 1, "seed": 0, "weight_decay": 0, "mixup": 0, "cutmix": 0}
+    for name, bound in least.items():
+        if not settings.get(name, bound) >= bound:
+            raise InputError(f"train: {name} must be at least {bound}, not {settings[name]}.")
+    if not settings["lr"] > 0:
+        raise InputError(f"train: lr must be positive, not {settings['lr']}.")
+    for name, (inputs, labels) in {"data": data, "test_data": test_data}.items():
+        if len(inputs) != len(labels) or len(labels) == 0:
+            raise InputError(
+                f"train: {name} needs as many inputs as labels, and at least one; "
+                f"it has {len(inputs)} inputs and {len(labels)} labels."
+            )
+    for name, low in {"label_noise": 0.0, "data_fraction": 1e-9}.items():
+        if not low <= settings.get(name, 1.0) <= 1.0:
+            raise InputError(f"train: {name} is a fraction of the examples, not {settings[name]}.")
+    if not 0 <= settings.get("label_smoothing", 0.0) < 1:
+        raise InputError(f"train: label_smoothing is a share below 1, not {settings['label_smoothing']}.")
+    if any(not 0 <= epoch <= settings["epochs"] for epoch in keep):
+        raise InputError(f"train: epochs to keep lie within 0 and {settings['epochs']}, not {list(keep)}.")
+    for name in ("augment", "cutmix"):
+        if settings.get(name) is not None and data[0].ndim != 4:
+            raise InputError(
+                f"train: {name}={settings[name]!r} needs images of shape (N, C, H, W), "
+                f"but the inputs have shape {tuple(data[0].shape)}."
+            )

@@ -1,0 +1,67 @@
+"""The report: a store becomes one HTML page that works offline.
+
+``landscape.report(store)`` is both this package and its function. It reads the files of a store alone, and
+needs neither the models nor torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from landscape._callable import make_callable
+from landscape.store.select import only
+from landscape.report.page import render
+from landscape.reporting.views import Page, page_of
+
+if TYPE_CHECKING:
+    from landscape.base.analysis import Analysis
+
+__all__ = ["Page", "page_of", "render"]
+
+
+def __call__(  # noqa: N807 - answers `landscape.report(...)`
+    store: str | Path,
+    path: str | Path | None = None,
+    *,
+    analyses: Iterable[Analysis | str] = (),
+    models: Sequence[str] = (),
+) -> Path:
+    """Write the report of a store: one self-contained page, complete or not at all.
+
+    Args:
+        store: Folder of the results.
+        path: The page to write; by default ``report.html`` in the store.
+        analyses: Analyses to draw beside the installed ones, as objects or
+            ``package.module:attribute``. A module that only the store names is not imported.
+        models: Patterns such as ``"vit-*"``: only these models, and the pairs and groups that are named
+            like this, are shown.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        StoreError: If the store cannot be read or the page cannot be written.
+        InputError: If one of ``analyses`` cannot be loaded, or no model is like ``models``.
+    """
+    from landscape.store.contents import read_contents
+    from landscape.store.files import write_bytes
+
+    target = Path(path) if path is not None else Path(store) / "report.html"
+    contents = only(read_contents(store), models)
+    page = render(page_of(contents, analyses, _data(Path(store), target)))
+    write_bytes(target, page.encode("utf-8", "replace"))
+    return target
+
+
+def _data(store: Path, target: Path) -> str:
+    """Path of the consolidated file as seen from the page."""
+    from landscape.store.store import Store
+
+    file = Store(store).consolidated
+    return Path(os.path.relpath(file, target.parent)).as_posix() if file.is_file() else ""
+
+
+make_callable(__name__)

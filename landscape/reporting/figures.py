@@ -1,0 +1,195 @@
+"""Figures of the page: each in every way of comparing models, with its data, within a budget of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.errors import LandscapeError
+from landscape.base.figure import FigureSpec, Heatmap
+from landscape.plotting.backends import plotly as draw_plotly
+from landscape.plotting.backends import relief as draw_relief
+from landscape.plotting.groups import by_group, models_of
+from landscape.plotting.palette import Palette
+from landscape.plotting.thin import thin
+from landscape.reporting.csv_data import csv_of
+from landscape.reporting.encode import compact, packed
+from landscape.plotting.groupings import MOST_MODELS, Grouping
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.base.analysis import Analysis
+    from landscape.store.contents import Section
+
+__all__ = ["DETAILS_BYTES", "MODELS_WAY", "Details", "Drawn", "FigureView", "details", "draw_section"]
+
+MODELS_WAY = "model"
+"""The way of comparing in which every model is drawn by itself."""
+
+DETAILS_BYTES = 4_000_000
+"""What the figures of single models of a large zoo may take in the page."""
+
+MOST_FIGURES = 24
+"""Figures of one section."""
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """One figure.
+
+    Attributes:
+        anchor: Its id.
+        spec: What it shows by default.
+        json: Plotly data and layout, and a caption, for each way of comparing: ``{way: {...}}``.
+        more: Its CSV and, for a field over a plane, its relief, as packed JSON.
+        relief: Whether it has a relief.
+        height: The height to keep free for it, in pixels.
+    """
+
+    anchor: str
+    spec: FigureSpec
+    json: str
+    more: str
+    relief: bool
+    height: int
+
+
+@dataclass
+class Drawn:
+    """The figures of a section, what kept some from being drawn, and how many stand elsewhere."""
+
+    figures: list[FigureView] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Details:
+    """The figures of single models: packed JSON by model, and how many models there are in all."""
+
+    packs: dict[str, str]
+    total: int
+
+
+def draw_section(
+    analysis: Analysis,
+    results: Mapping[str, xr.Dataset],
+    anchor: str,
+    palette: Palette,
+    ways: Sequence[Grouping],
+) -> Drawn:
+    """Draw a section; an analysis that fails to draw must not take the report down.
+
+    Of many results, figures of a single one are left out: `details` has them.
+    """
+    drawn = Drawn()
+    try:
+        specs = analysis.figures(results)
+    except Exception as error:
+        drawn.problems.append(f"The figures could not be made: {_reason(error)}")
+        return drawn
+    if len(results) > MOST_MODELS:
+        shared = [s for s in specs if len([m for m in models_of(s) if m in results]) != 1]
+        drawn.left_out = len(specs) - len(shared)
+        specs = shared
+    drawn.left_out += max(0, len(specs) - MOST_FIGURES)
+    for i, spec in enumerate(specs[:MOST_FIGURES]):
+        try:
+            drawn.figures.append(_view(spec, f"{anchor}-{i}", palette, ways))
+        except Exception as error:
+            text = f"The figure “{spec.title}” could not be drawn: {_reason(error)}"
+            drawn.problems.append(text)
+    return drawn
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, as a sentence: our own errors are sentences."""
+    return str(error) if isinstance(error, LandscapeError) else f"{type(error).__name__}: {error}."
+
+
+def _view(spec: FigureSpec, anchor: str, palette: Palette, ways: Sequence[Grouping]) -> FigureView:
+    variants = _variants(spec, palette, ways)
+    plain = {way: _drawing(s, p) for way, (s, p) in variants.items()}
+    first, (shown, look) = next(iter(variants.items()))
+    relief = _is_plane(spec)
+    whole = spec if first == MODELS_WAY else shown  # of many models the CSV has what is drawn
+    more: dict[str, Any] = {"csv": csv_of(whole)}
+    if relief:
+        more["relief"] = draw_relief.draw_plain(replace(shown, title=""), look)
+    height = int(plain[first]["layout"]["height"])
+    return FigureView(anchor, shown, compact(plain), packed(compact(more)), relief, height)
+
+
+def _variants(
+    spec: FigureSpec, palette: Palette, ways: Sequence[Grouping]
+) -> dict[str, tuple[FigureSpec, Palette]]:
+    """The figure and its colours in each way of comparing; ways that change nothing are left out."""
+    models = models_of(spec)
+    found: dict[str, tuple[FigureSpec, Palette]] = {}
+    if len(models) <= MOST_MODELS:
+        found[MODELS_WAY] = (thin(spec), palette)
+    for way in ways:
+        of = {way.groups[m] for m in models if m in way.groups}
+        if len(models) > MOST_MODELS or (len(of) > 1 and len(models) > len(of)):
+            found[way.name] = (thin(by_group(spec, way.groups, way.name)), way.palette)
+    return found or {MODELS_WAY: (thin(spec), palette)}
+
+
+def _drawing(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
+    """A figure without its title, which the page sets as a heading."""
+    plain = draw_plotly.draw_plain(replace(spec, title=""), palette)
+    return {**plain, "caption": spec.whole_caption}
+
+
+def _is_plane(spec: FigureSpec) -> bool:
+    """Whether the figure is a smooth field over a plane, which a relief shows well."""
+    fields = [m for m in spec.marks if isinstance(m, Heatmap)]
+    return len(fields) == 1 and fields[0].contours and min(np.asarray(fields[0].z).shape) >= 3
+
+
+def details(
+    sections: Sequence[Section],
+    known: Sequence[Analysis | None],
+    titles: Sequence[str],
+    palette: Palette,
+    names: Sequence[str],
+    order: Iterable[str],
+) -> Details:
+    """The figures of single models of a large zoo, in the given order, until the budget is used up.
+
+    Args:
+        sections: The sections of the store.
+        known: Their analyses; ``None`` for those not installed here.
+        titles: Their headings.
+        palette: The look of each model.
+        names: All models.
+        order: The models, those first that should get a part before the budget is used up.
+    """
+    packs: dict[str, str] = {}
+    if len(names) <= MOST_MODELS:
+        return Details(packs, len(names))
+    left = DETAILS_BYTES
+    for name in order:
+        parts = [
+            {"title": title, "figures": _single(analysis, name, section.results[name], palette)}
+            for section, analysis, title in zip(sections, known, titles, strict=True)
+            if analysis is not None and name in section.results
+        ]
+        pack = packed(compact(parts))
+        left -= len(pack)
+        if left < 0:
+            break
+        packs[name] = pack
+    return Details({n: packs[n] for n in names if n in packs}, len(names))
+
+
+def _single(analysis: Analysis, name: str, ds: xr.Dataset, palette: Palette) -> list[dict[str, Any]]:
+    try:
+        specs = [thin(s) for s in analysis.figures({name: ds})]
+        return [{"title": s.title, **_drawing(s, palette), "csv": csv_of(s)} for s in specs]
+    except Exception as error:
+        return [{"title": f"The figures could not be made: {_reason(error)}"}]

@@ -1,0 +1,318 @@
+"""Views: what the page shows, worked out from the contents of a store before any HTML is written."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from landscape.base.figure import Series
+from landscape.plotting.palette import Palette
+from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
+from landscape.plotting.groupings import MOST_MODELS, Grouping, groupings
+from landscape.reporting.notices import Notice, notices
+from landscape.reporting.provenance import Provenance, listed, provenance
+from landscape.reporting.tables import Cell, Column, Row, Table, cell
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from landscape.base.analysis import Analysis, Metric
+    from landscape.store.contents import Contents, Failure, Section
+
+__all__ = ["Page", "SectionView", "page_of"]
+
+_WHO = "who and training"
+_MOST_FIRST = 4
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """One section of the page.
+
+    Attributes:
+        anchor: Its id.
+        label: Its name in the zoo.
+        title: Its heading.
+        description: Paragraphs about what is measured and how.
+        options: The options of the analysis, on one line.
+        problems: Sentences about what cannot be shown, and why.
+        figures: Its figures, models compared on shared axes.
+        left_out: How many figures of single results were left to the part on single models, or out.
+        numbers: The summary of every result, if there is one.
+        definitions: What its variables mean.
+        provenance: Where its results come from.
+        results: How many results it has.
+    """
+
+    anchor: str
+    label: str
+    title: str
+    description: tuple[str, ...]
+    options: str
+    problems: tuple[str, ...]
+    figures: tuple[FigureView, ...]
+    left_out: int
+    numbers: Table | None
+    definitions: Table | None
+    provenance: Provenance
+    results: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report.
+
+    Attributes:
+        name: Name of the zoo.
+        version: Version of landscape.
+        created: When the newest result was computed.
+        data: Path of the consolidated file, as seen from the page; ``""`` if there is none.
+        notices: Warnings, most serious first.
+        models: All models.
+        ways: The names of the ways in which figures compare models; the first is shown.
+        sections: The analyses.
+        details: The figures of single models, if the zoo is too large to show them in the sections.
+        failures: What failed.
+        results: Number of results.
+    """
+
+    name: str
+    version: str
+    created: str
+    data: str
+    notices: tuple[Notice, ...]
+    models: Table
+    ways: tuple[str, ...]
+    sections: tuple[SectionView, ...]
+    details: Details
+    failures: tuple[Failure, ...]
+    results: int
+
+
+def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: str = "") -> Page:
+    """Work out the page.
+
+    Args:
+        contents: The store.
+        analyses: Analyses beside the installed ones, as objects or ``package.module:attribute``.
+        data: Path of the consolidated file, as seen from the page.
+
+    Raises:
+        InputError: If one of ``analyses`` cannot be loaded.
+    """
+    from landscape import __version__
+
+    trusted = _trusted(analyses)
+    anchors = _anchors([s.label for s in contents.sections])
+    palette = _palette(contents)
+    known = [_find(s.analysis, trusted) for s in contents.sections]
+    subjects = [subject for s in contents.sections for subject in s.results]
+    ways = groupings(contents, subjects)
+    sections = [
+        _section(section, analysis, anchors[section.label], palette, ways)
+        for section, analysis in zip(contents.sections, known, strict=True)
+    ]
+    created = [str(ds.attrs.get("created", "")) for s in contents.sections for ds in s.results.values()]
+    found = notices(contents, anchors, {s.label: s.problems for s in sections})
+    models = _models(contents, known, palette)
+    names = [r.head for r in models.rows]
+    titles = [s.title for s in sections]
+    return Page(
+        name=contents.name,
+        version=__version__,
+        created=max(created, default="").replace("T", " ").replace("+00:00", " UTC"),
+        data=data,
+        notices=tuple(found),
+        models=models,
+        ways=tuple([MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways]),
+        sections=tuple(sections),
+        details=details(contents.sections, known, titles, palette, names, _first(names, found)),
+        failures=tuple(contents.failures),
+        results=len(created),
+    )
+
+
+def _first(names: Sequence[str], found: Sequence[Notice]) -> list[str]:
+    """The order in which models get a part of their own: those with warnings, then evenly over the rest."""
+    warned = {subject for notice in found for subject in notice.subjects}
+    rest = [n for n in names if n not in warned]
+    steps = range(0, len(rest), max(1, len(rest) // MOST_MODELS))
+    even = [rest[i] for i in steps]
+    return [n for n in names if n in warned] + even + [n for n in rest if n not in set(even)]
+
+
+def _trusted(analyses: Iterable[Analysis | str]) -> dict[str, Analysis]:
+    from landscape.base.registry import discover, find
+
+    found = dict(discover())
+    for given in analyses:
+        analysis = find(given) if isinstance(given, str) else given
+        found[analysis.name] = analysis
+        if isinstance(given, str):
+            found[given] = analysis
+    return found
+
+
+def _find(name: str, trusted: Mapping[str, Analysis]) -> Analysis | None:
+    """The analysis of a section. A store is data: naming a module in it must not import that module."""
+    if name in trusted:
+        return trusted[name]
+    module, _, attribute = name.partition(":")
+    if attribute and module in sys.modules:
+        from landscape.base.analysis import Analysis
+
+        found = getattr(importlib.import_module(module), attribute, None)
+        return found if isinstance(found, Analysis) else None
+    return None
+
+
+def _anchors(labels: Sequence[str]) -> dict[str, str]:
+    """An id for each label: plain characters, each only once."""
+    taken: dict[str, str] = {}
+    for label in labels:
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in label).strip("-").lower()
+        anchor = base = f"s-{plain}" if plain else "s"
+        n = 2
+        while anchor in taken.values():
+            anchor, n = f"{base}-{n}", n + 1
+        taken[label] = anchor
+    return taken
+
+
+def _palette(contents: Contents) -> Palette:
+    """One look per model over the whole page, then one for each pair or group that is a result."""
+    groups = {m.name: m.group for m in contents.models}
+    for section in contents.sections:
+        for subject, ds in section.results.items():
+            groups.setdefault(subject, str(ds.attrs.get("group", "")))
+    return Palette(groups)
+
+
+def _section(
+    section: Section, analysis: Analysis | None, anchor: str, palette: Palette, ways: Sequence[Grouping]
+) -> SectionView:
+    results = section.results
+    problems: list[str] = []
+    drawn = Drawn()
+    numbers: Table | None = None
+    definitions: Table | None = None
+    if analysis is None:
+        problems.append(
+            f"The analysis '{section.analysis}' is not installed here, so its results are listed but not"
+            " drawn: install the package that provides it, or name it to landscape.report(..., analyses=)."
+        )
+    elif results:
+        drawn = draw_section(analysis, results, anchor, palette, ways)
+        problems += drawn.problems
+        numbers = _numbers(analysis, results, palette)
+        definitions = _definitions(analysis)
+    title = analysis.title if analysis is not None else section.analysis
+    return SectionView(
+        anchor=anchor,
+        label=section.label,
+        title=title if section.label in (title, section.analysis) else f"{title}: {section.label}",
+        description=_paragraphs(analysis.description) if analysis is not None else (),
+        options=listed(section.parameters) if section.parameters else "",
+        problems=tuple(problems),
+        figures=tuple(drawn.figures),
+        left_out=drawn.left_out,
+        numbers=numbers,
+        definitions=definitions,
+        provenance=provenance(results),
+        results=len(results),
+    )
+
+
+def _definitions(analysis: Analysis) -> Table:
+    """Every quantity of a result as its schema declares it."""
+    declared = (*analysis.schema.coords, *analysis.schema.variables)
+    rows = tuple(
+        Row(v.name, (cell(v.meaning), cell(v.unit if v.unit != "1" else ""), cell(", ".join(v.dims))))
+        for v in declared
+    )
+    columns = (Column("meaning"), Column("unit"), Column("dimensions"))
+    return Table("Every quantity that a result holds.", "name in the file", columns, rows)
+
+
+def _paragraphs(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(p.split()) for p in text.split("\n\n") if p.strip())
+
+
+def _summary(analysis: Analysis, ds: xr.Dataset) -> list[Metric]:
+    try:
+        return list(analysis.summary(ds))
+    except Exception:  # a result of an older version may lack what the summary reads
+        return []
+
+
+def _columns(summaries: Iterable[Sequence[Metric]], family: str = "") -> list[Column]:
+    """A column for each metric that any result has, in order of appearance."""
+    found: dict[str, Column] = {}
+    for metrics in summaries:
+        for m in metrics:
+            found.setdefault(m.name, Column(m.name, m.unit, m.meaning, family))
+    return list(found.values())
+
+
+def _cells(columns: Sequence[Column], metrics: Sequence[Metric]) -> list[Cell]:
+    values = {m.name: m.value for m in metrics}
+    return [cell(values.get(c.label)) for c in columns]
+
+
+def _numbers(analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Palette) -> Table | None:
+    summaries = {subject: _summary(analysis, ds) for subject, ds in results.items()}
+    columns = _columns(summaries.values())
+    if not columns:
+        return None
+    rows = tuple(
+        Row(subject, tuple(_cells(columns, metrics)), _color(palette, subject, results[subject]))
+        for subject, metrics in summaries.items()
+    )
+    head = {"checkpoint": "model", "pair": "pair", "group": "group"}[analysis.scope]
+    return Table("Summary of every result.", head, tuple(columns), rows)
+
+
+def _color(palette: Palette, subject: str, ds: xr.Dataset) -> str:
+    return palette.style(Series(subject, str(ds.attrs.get("group", "")))).color
+
+
+def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palette) -> Table:
+    """All models: who they are, how they were trained, and what each analysis says of them."""
+    names = {m.name: m for m in contents.models}
+    tags = dict.fromkeys(t for m in contents.models for t in m.tags)
+    metrics = dict.fromkeys(k for m in contents.models for k in m.metrics)
+    columns = [Column("group", family=_WHO), Column("seed", meaning="training seed", family=_WHO)]
+    columns += [Column(t, family=_WHO) for t in tags]
+    columns += [Column(k.replace("_", " "), family=_WHO) for k in metrics]
+    cells: dict[str, list[Cell]] = {}
+    for m in contents.models:
+        cells[m.name] = [cell(m.group), cell(m.seed)]
+        cells[m.name] += [cell(m.tags.get(t)) for t in tags]
+        cells[m.name] += [cell(m.metrics.get(k)) for k in metrics]
+    measured = [
+        (s, a)
+        for s, a in zip(contents.sections, known, strict=True)
+        if a is not None and a.scope == "checkpoint"
+    ]
+    for section, _ in measured:
+        for subject, ds in section.results.items():
+            if subject not in cells:
+                group = cell(str(ds.attrs.get("group", "")))
+                cells[subject] = [group, *(Cell("–") for _ in columns[1:])]
+    first = [0, *range(2 + len(tags), len(columns))][:_MOST_FIRST]
+    for section, analysis in measured:
+        summaries = {n: _summary(analysis, ds) for n, ds in section.results.items()}
+        new = _columns(summaries.values(), section.label)
+        first += [len(columns)] * bool(new)
+        columns += new
+        for name, row in cells.items():
+            row += _cells(new, summaries.get(name, ()))
+    rows = tuple(
+        Row(n, tuple(row), palette.style(Series(n, names[n].group if n in names else "")).color)
+        for n, row in cells.items()
+    )
+    caption = f"{len(rows)} models with the summary of each analysis."
+    return Table(caption, "model", tuple(columns), rows, tuple(first))

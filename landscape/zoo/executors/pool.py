@@ -1,0 +1,199 @@
+"""A pool of worker processes that survives the death of any of them, and dies with its parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Literal
+
+from landscape._workers import live_with_parent
+from landscape.errors import InputError
+from landscape.zoo.executors.base import POLL_S, chains, usable_cores
+from landscape.zoo.task import Done, Event, Failed, Found, Listener, Setup, Task
+from landscape.zoo.workbench import Workbench
+
+__all__ = ["WORKER", "PoolExecutor", "refuse_in_worker"]
+
+WORKER = "landscape worker"
+"""Name of the worker processes."""
+
+_READY: Literal["ready"] = "ready"
+_TAKEN: Literal["taken"] = "taken"  # another run is at the task
+_STARTS_IN_VAIN = 3
+_LOOK_EVERY_S = 1.0
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, our end of its pipe, what it does now, and what it is to do next."""
+
+    process: SpawnProcess
+    pipe: Connection
+    chain: deque[Task] = field(default_factory=deque)
+    task: Task | None = None
+    ready: bool = False
+
+
+class PoolExecutor:
+    """Processes on this machine, each with its share of torch threads.
+
+    A worker that dies (killed, out of memory, segmentation fault) fails the task it was at and is
+    replaced. Workers exit when their parent does, however it ends. Tasks of one model go to one worker
+    in a row; idle workers take over what is left of the longest row.
+
+    Args:
+        jobs: Number of processes.
+        threads: Torch threads of each; by default the usable cores divided by ``jobs``.
+    """
+
+    def __init__(self, jobs: int, threads: int | None = None) -> None:
+        if jobs < 1:
+            raise InputError(f"the number of jobs must be at least 1; got {jobs}.")
+        self.jobs = jobs
+        self.threads = threads or max(1, usable_cores() // jobs)
+        self._later: list[tuple[float, Task]] = []
+        self._join = False
+
+    def run(self, setup: Setup, tasks: Sequence[Task], emit: Listener) -> None:
+        """Carry out all tasks; return when each is done or failed.
+
+        Raises:
+            InputError: If no worker can be started.
+        """
+        queue = chains(tasks)
+        self._later = []
+        workers: list[_Worker] = []
+        starts_in_vain = 0
+        try:
+            while queue or self._later or any(w.chain or w.task for w in workers):
+                self._try_again(queue, workers)
+                open_tasks = sum(map(len, queue)) + sum(len(w.chain) + bool(w.task) for w in workers)
+                while len(workers) < min(self.jobs, open_tasks):
+                    workers.append(self._start(setup))
+                for worker in workers:
+                    if worker.ready and worker.task is None:
+                        self._assign(worker, queue, workers)
+                wait([w.pipe for w in workers], timeout=POLL_S if self._later else _LOOK_EVERY_S)
+                for worker in list(workers):
+                    if self._listen(worker, emit):
+                        continue
+                    workers.remove(worker)
+                    if worker.chain:
+                        queue.append(worker.chain)
+                    starts_in_vain = 0 if worker.ready else starts_in_vain + 1
+                    if starts_in_vain == _STARTS_IN_VAIN:
+                        raise InputError(
+                            f"worker processes cannot start ({_epitaph(worker.process)}); in a script,"
+                            " put the call under `if __name__ == '__main__':`, or use one job."
+                        )
+        finally:
+            for worker in workers:
+                worker.process.kill()
+            for worker in workers:
+                worker.process.join()
+                worker.pipe.close()
+
+    def _try_again(self, queue: deque[deque[Task]], workers: Sequence[_Worker]) -> None:
+        """Queue again what other runs are at, when a while has passed; help them if nothing else is left."""
+        now = time.monotonic()
+        idle = not queue and not any(w.chain or w.task for w in workers)
+        ripe = [task for since, task in self._later if now - since > POLL_S]
+        self._later = [(since, task) for since, task in self._later if now - since <= POLL_S]
+        queue.extend(deque([task]) for task in ripe)
+        self._join = idle
+
+    def _start(self, setup: Setup) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, setup, self.threads), name=WORKER)
+        process.start()
+        theirs.close()  # so that the pipe ends when the worker does
+        return _Worker(process, ours)
+
+    def _assign(self, worker: _Worker, queue: deque[deque[Task]], workers: Sequence[_Worker]) -> None:
+        """Give an idle worker its next task, if there is one."""
+        if not worker.chain and queue:
+            worker.chain = queue.popleft()
+        if not worker.chain:
+            longest = max(workers, key=lambda w: len(w.chain))
+            if not longest.chain:
+                return
+            worker.chain.append(longest.chain.pop())
+        worker.task = worker.chain.popleft()
+        try:
+            worker.pipe.send((worker.task, self._join))
+        except OSError:  # it is dead: listening to it will tell
+            return
+
+    def _listen(self, worker: _Worker, emit: Listener) -> bool:
+        """Take one message if there is one; return whether the worker lives."""
+        # Asked first, so that all that a dead worker sent is in the pipe by now; and asked at all, since
+        # a child that it left behind may hold the pipe open.
+        alive = worker.process.is_alive()
+        try:
+            if not worker.pipe.poll():
+                return alive or self._bury(worker, emit)
+            message: Event | Literal["ready", "taken"] = worker.pipe.recv()
+        except (EOFError, OSError):
+            return self._bury(worker, emit)
+        if message == _READY:
+            worker.ready = True
+        elif message == _TAKEN:
+            assert worker.task is not None
+            self._later.append((time.monotonic(), worker.task))
+            worker.task = None
+        elif not isinstance(message, str):
+            emit(message)
+            if isinstance(message, Done | Failed | Found):
+                worker.task = None
+        return True
+
+    def _bury(self, worker: _Worker, emit: Listener) -> Literal[False]:
+        """The worker is dead, and with it the task it was at."""
+        worker.process.join()
+        worker.pipe.close()
+        if worker.task is not None:
+            emit(Failed(worker.task, f"its worker process {_epitaph(worker.process)}.", "worker"))
+        return False
+
+
+def refuse_in_worker() -> None:
+    """Raise within a worker: a script without a main guard runs again in each worker it starts.
+
+    Raises:
+        InputError: If this process is a worker.
+    """
+    if multiprocessing.current_process().name == WORKER:
+        raise InputError("a worker process started a run; put it under `if __name__ == '__main__':`.")
+
+
+def _epitaph(process: SpawnProcess) -> str:
+    """How a process ended."""
+    code = process.exitcode
+    if code is None or code >= 0:
+        return f"ended with status {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+def _work(pipe: Connection, setup: Setup, threads: int) -> None:
+    """The life of a worker: tasks in, events out."""
+    live_with_parent()
+    import torch
+
+    torch.set_num_threads(threads)
+    workbench = Workbench(setup)
+    pipe.send(_READY)
+    while True:
+        try:
+            task, join = pipe.recv()
+        except EOFError:
+            return
+        if not workbench.carry_out(task, pipe.send, join=join):
+            pipe.send(_TAKEN)

@@ -1,0 +1,116 @@
+"""The density of a network's Hessian against its exact spectrum."""
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES
+from scipy import stats
+from torch import nn
+
+import landscape
+from landscape.analyses.curvature.density import smooth
+from landscape.errors import InputError
+from landscape.base.figure import Line, Stems
+
+
+@pytest.fixture(scope="module")
+def linear() -> tuple[landscape.Problem, np.ndarray]:
+    """Linear regression of 30 inputs of very different scale: H = XᵀX/N + λI in closed form."""
+    g = torch.Generator().manual_seed(0)
+    scales = torch.cat([torch.tensor([30.0, 20.0, 10.0]), torch.rand(117, generator=g)])
+    x = torch.randn(400, 120, generator=g, dtype=torch.float64) * scales
+    y = torch.randn(400, 1, generator=g, dtype=torch.float64)
+    model = nn.Linear(120, 1, bias=False).double()
+    problem = landscape.Problem(model, "half_squared_error", (x, y), weight_decay=0.1)
+    return problem, np.linalg.eigvalsh((x.T @ x / 400).numpy()) + 0.1
+
+
+def test_density_integrates_to_one_and_has_the_outliers(linear):
+    """Independent: closed form XᵀX/N + λI; the integral by the trapezoidal rule over the grid."""
+    problem, exact = linear
+    ds = landscape.density(problem, outliers=3, probes=8, steps=30)
+    assert np.trapezoid(ds["density"], ds["grid"]) == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_allclose(ds["outliers"], exact[::-1][:3], rtol=1e-6)
+    np.testing.assert_allclose(ds["weights"].sum("node"), 1.0, rtol=1e-12)
+    assert bool(ds["converged"])
+    # in units of the mean eigenvalue, the measure lies within a percent
+    distance = stats.wasserstein_distance(ds["nodes"].values.ravel(), exact, ds["weights"].values.ravel())
+    assert distance < 0.01 * exact.mean()
+    assert abs(float(ds["trace"]) - exact.sum()) < 5 * float(ds["trace_se"])
+    assert float(ds["negative_share"]) == 0.0
+
+
+@pytest.mark.parametrize("name", ["mlp", "attention"])
+def test_hessians_of_networks(name):
+    """Independent: the Hessian by differentiating twice in plain torch, and scipy's distance."""
+    case = CASES[name]
+    exact = torch.linalg.eigvalsh(case.exact_hessian()).numpy()
+    ds = landscape.density(case.problem(), outliers=8, probes=40, steps=20)
+    distance = stats.wasserstein_distance(ds["nodes"].values.ravel(), exact, ds["weights"].values.ravel())
+    assert distance < 0.003 * np.ptp(exact)
+    width = float(ds["kernel_width"])
+    share, error = float(ds["negative_share"]), float(ds["negative_share_se"])
+    assert (exact < -2 * width).mean() - 5 * error <= share <= (exact < 0).mean() + 5 * error
+
+
+def test_all_outliers_is_the_kernel_estimate_of_the_exact_spectrum():
+    """Independent: the exact Hessian, smoothed by scipy's normal density."""
+    case = CASES["mlp"]
+    exact = torch.linalg.eigvalsh(case.exact_hessian()).numpy()
+    ds = landscape.density(case.problem(), outliers=10_000, kernel_width=0.05, probes=1)
+    width = float(ds["kernel_width"])
+    assert width == pytest.approx(0.05 * np.ptp(exact), rel=1e-6)
+    expected = stats.norm.pdf(ds["grid"].values[:, None], exact, width).mean(1)
+    np.testing.assert_allclose(ds["density"], expected, rtol=1e-5, atol=1e-9)
+    assert np.isnan(ds["density_se"]).all()  # one probe has no spread
+
+
+def test_gauss_newton_of_a_linear_model_is_its_hessian(linear):
+    """Independent: for models linear in θ both matrices are the same, so the bits of the probes agree."""
+    problem, _ = linear
+    one, two = (landscape.density(problem, operator=o, probes=2, steps=8) for o in ("hessian", "ggn"))
+    np.testing.assert_allclose(one["nodes"], two["nodes"], rtol=1e-6, atol=1e-9)
+
+
+def test_smoothing_anew_is_smoothing_at_first(linear):
+    """Independent: the same width asked for at the start; nodes, weights and outliers stay."""
+    problem, _ = linear
+    rough = landscape.density(problem, kernel_width=0.02, probes=3, steps=8)
+    fine = landscape.density(problem, kernel_width=0.01, probes=3, steps=8)
+    again = smooth(rough, float(fine["kernel_width"]))
+    for name in fine.variables:
+        np.testing.assert_array_equal(again[name], fine[name])
+    assert again.attrs == rough.attrs
+    with pytest.raises(InputError, match="width must be positive"):
+        smooth(rough, 0.0)
+
+
+def test_the_picture_counts_eigenvalues(linear):
+    """Independent: counts of the exact spectrum above a value, at the ends of the curve."""
+    problem, exact = linear
+    ds = landscape.density(problem, outliers=3, probes=8, steps=30)
+    density, counts = landscape.analyses()["density"].plots({"one": ds})
+    (line,) = (m for m in counts.marks if isinstance(m, Line))  # no negative half: all are positive
+    assert line.series.name == "one, λ > 0"
+    x, y = np.asarray(line.x), np.asarray(line.y)
+    assert y[x > exact[-2] * 1.01].min() == pytest.approx(1.0)
+    low = exact.searchsorted(x[0], side="right")
+    assert y[0] == pytest.approx(len(exact) - low, rel=0.1)
+    stems = next(m for m in density.marks if isinstance(m, Stems))
+    np.testing.assert_allclose(stems.x, ds["outliers"])
+
+
+def test_a_loss_that_is_not_finite_is_named():
+    """Independent: by inspection."""
+    x, y = torch.full((4, 2), 1e30), torch.zeros(4, 1)
+    problem = landscape.Problem(nn.Linear(2, 1), "mse", (x, y))
+    with pytest.raises(InputError, match="no curvature"):
+        landscape.density(problem)
+
+
+def test_pyhessians_density_is_refused_with_the_reason():
+    """Independent: torch itself, whose eig is gone or raises."""
+    with pytest.raises((RuntimeError, AttributeError)):
+        torch.eig(torch.eye(2), eigenvectors=True)
+    with pytest.raises(InputError, match=r"PyHessian 0\.1 calls torch\.eig, which torch has removed"):
+        landscape.density(CASES["mlp"].problem(), engine="pyhessian")

@@ -1,0 +1,166 @@
+"""Corruptions against scipy, NumPy and closed forms."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from cases import CASES, generator, images, uneven
+
+import landscape
+from landscape import Problem
+from landscape.analyses.behaviour.corruptions import Name
+from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt
+from landscape.errors import InputError
+
+each = pytest.mark.parametrize("name", list(CORRUPTIONS))
+
+
+class Signs:
+    """A source of random numbers whose signs are all +1."""
+
+    def integers(self, low, high, size):
+        return np.ones(size)
+
+
+def pictures(n=3, channels=2, height=20, width=26):
+    """Smooth pictures inside 0 to 1 (B, C, H, W), float64."""
+    rough = torch.rand(n, channels, 5, 6, generator=generator(0), dtype=torch.float64)
+    return 0.1 + 0.8 * F.interpolate(rough, size=(height, width), mode="bilinear")
+
+
+def apply(name, pixels, amount, rng=None):
+    return CORRUPTIONS[name].apply(pixels, amount, rng or np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("degrees", [10.0, 90.0])
+def test_rotation_is_scipys(degrees):
+    """Oracle: `scipy.ndimage.rotate` with linear interpolation; the edge apart, where padding differs."""
+    x = pictures()
+    made = apply("rotation", x, degrees, Signs()).numpy()
+    oracle = scipy.ndimage.rotate(x.numpy(), degrees, axes=(2, 3), reshape=False, order=1, mode="nearest")
+    mirrored = scipy.ndimage.rotate(x.numpy(), -degrees, axes=(2, 3), reshape=False, order=1, mode="nearest")
+    inner = np.s_[..., 6:14, 6:20]
+    errors = [np.abs(made - o)[inner].max() for o in (oracle, mirrored)]
+    assert min(errors) < 1e-9 < max(errors)
+
+
+def test_translation_is_scipys():
+    """Oracle: `scipy.ndimage.shift` by the same number of pixels, not a whole one."""
+    x = pictures()
+    made = apply("translation", x, 0.06, Signs()).numpy()
+    oracle = scipy.ndimage.shift(x.numpy(), (0, 0, -0.06 * 20, -0.06 * 26), order=1, mode="nearest")
+    np.testing.assert_allclose(made, oracle, atol=1e-12)
+
+
+def test_blur_is_scipys():
+    """Oracle: `scipy.ndimage.gaussian_filter` at the same σ in pixels."""
+    x = pictures()
+    made = apply("gaussian_blur", x, 0.05).numpy()
+    oracle = scipy.ndimage.gaussian_filter(x.numpy(), (0, 0, 1.0, 1.0), mode="nearest", truncate=4.0)
+    np.testing.assert_allclose(made, oracle, atol=1e-12)
+
+
+def test_contrast_and_brightness():
+    """Oracle: the mean stays and the spread shrinks; the mean moves and the spread stays."""
+    x = pictures()
+    pale, bright = apply("contrast", x, 0.3), apply("brightness", x, 0.2)
+    torch.testing.assert_close(pale.mean((2, 3)), x.mean((2, 3)))
+    torch.testing.assert_close(pale.std((2, 3)), 0.3 * x.std((2, 3)))
+    torch.testing.assert_close(bright, x + 0.2)
+
+
+def test_pixelate_by_a_whole_number_is_block_means():
+    """Oracle: NumPy means over blocks, repeated."""
+    x = pictures(height=20, width=24)
+    blocks = x.numpy().reshape(3, 2, 5, 4, 6, 4).mean((3, 5))
+    made = apply("pixelate", x, 0.25).numpy()
+    np.testing.assert_allclose(made, blocks.repeat(4, 2).repeat(4, 3), atol=1e-12)
+
+
+def test_noise_has_its_moments():
+    """Oracle: the moments of the normal, Poisson and Bernoulli laws."""
+    x = torch.full((4, 1, 100, 100), 0.5, dtype=torch.float64)
+    n = x.numel()
+    gauss, shot, impulse = (
+        apply(name, x, amount)
+        for name, amount in (("gaussian_noise", 0.1), ("shot_noise", 20.0), ("impulse_noise", 0.2))
+    )
+    assert float(gauss.std()) == pytest.approx(0.1, rel=0.02)
+    assert float(shot.mean()) == pytest.approx(0.5, abs=4 * (0.5 / 20 / n) ** 0.5)
+    assert float(shot.var()) == pytest.approx(0.5 / 20, rel=0.04)
+    for value in (0.0, 1.0):
+        assert float((impulse == value).double().mean()) == pytest.approx(0.1, abs=4 * (0.09 / n) ** 0.5)
+
+
+@each
+@pytest.mark.parametrize("size", [(1, 4, 4), (3, 33, 17)])
+def test_any_size_stays_in_range_and_grows_worse(name, size):
+    """Oracle: smooth pictures move further from the clean ones as severity grows, in every shape."""
+    x = pictures(16, *size).float()
+    distance = []
+    for severity in range(6):
+        made = corrupt(name, severity)(x, 0)
+        assert made.shape == x.shape
+        assert made.dtype == x.dtype
+        assert 0.0 <= float(made.min()) <= float(made.max()) <= 1.0
+        distance.append(float((made - x).square().mean()))
+    assert distance[0] == 0.0
+    assert distance[5] >= distance[1]
+    assert distance[5] > 1e-8 or size == (1, 4, 4)  # a blur of a fifth of a pixel is none
+
+
+@each
+def test_how_the_data_is_cut_does_not_matter(name):
+    """Oracle: one batch of all."""
+    x = pictures(5).float()
+    whole, parts = corrupt(name, 3, seed=4)(x, 0), corrupt(name, 3, seed=4)
+    torch.testing.assert_close(torch.cat([parts(x[:2], 0), parts(x[2:], 2)]), whole)
+
+
+def test_unknown_is_refused():
+    with pytest.raises(InputError, match="no corruption 'fog'"):
+        corrupt("fog", 1)
+    with pytest.raises(InputError, match="severities are 0 to 5"):
+        corrupt("contrast", 6)
+
+
+# The analysis
+
+
+def test_options_name_every_corruption():
+    assert set(get_args(Name)) == set(CORRUPTIONS)
+
+
+def test_analysis_is_the_calibration_of_damaged_images():
+    """Oracle: `calibration` of a problem made of images damaged by hand, in other micro-batches."""
+    model, (x, y) = CASES["conv_batchnorm"].model(), images(40)
+    ds = landscape.corruptions(
+        Problem(model, "cross_entropy", (x, y)), kinds=("contrast", "gaussian_noise"), mean=(0.4,), std=(0.2,)
+    )
+    for kind in ("contrast", "gaussian_noise"):
+        pixels = corrupt(kind, 2)(x * 0.2 + 0.4, 0)
+        damaged = Problem(model, "cross_entropy", uneven(((pixels - 0.4) / 0.2, y), [33, 7]))
+        oracle, part = landscape.calibration(damaged), ds.sel(corruption=kind, severity=2)
+        for name in ("nll", "accuracy", "brier", "ece"):
+            assert float(part[name]) == pytest.approx(float(oracle[name]), rel=1e-9)
+    clean = landscape.calibration(Problem(model, "cross_entropy", (x, y)))
+    assert float(ds["mean_nll"][0]) == pytest.approx(float(clean["nll"]))
+    assert not ds["nll_change"].sel(severity=0).any()
+    np.testing.assert_allclose(ds["nll_change"], ds["nll"] - ds["nll"].sel(severity=0), atol=1e-12)
+
+
+def test_bands_of_accuracy_stay_within_it_and_close_nowhere():
+    """Oracle: a share lies in [0, 1], and few examples never pin it down, even if all answers are right."""
+    problem = Problem(CASES["conv_batchnorm"].model(), "cross_entropy", images(40))
+    ds = landscape.corruptions(problem, kinds=("rotation",), mean=(0.4,), std=(0.2,))
+    ds["accuracy"][...] = [[1.0, 1.0, 0.5, 0.5, 0.0, 0.0]]
+    (figure,) = [f for f in landscape.corruptions.plots({"a": ds}) if f.name == "accuracy_rotation"]
+    (line,) = figure.marks
+    assert (line.low >= -1e-12).all() and (line.high <= 1 + 1e-12).all()
+    assert (line.high - line.low > 0.05).all()
+    assert ((line.low <= line.y + 1e-12) & (line.y <= line.high + 1e-12)).all()

@@ -1,0 +1,202 @@
+"""Noise by frequency against numpy's transform and closed forms; changed batches against plain torch."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from cases import CASES, generator, images, snapshot, uneven
+from torch import nn
+
+import landscape
+from landscape import Problem
+from landscape.core.behaviour.perturbations import (
+    PixelScale,
+    band_mask,
+    band_noise,
+    basis_noise,
+    changed_batches,
+    measure_changed,
+    paired,
+    symmetric_modes,
+)
+from landscape.errors import InputError
+
+
+def radius(height, width):
+    """Radial frequency of the full transform in π rad/pixel, by NumPy."""
+    return 2 * np.hypot(*np.meshgrid(np.fft.fftfreq(height), np.fft.fftfreq(width), indexing="ij"))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (15, 15), (12, 20)])
+def test_band_noise_lives_in_its_band(size):
+    """Oracle: NumPy's full transform of the same draw, cut to the ring."""
+    mask, count = band_mask(*size, 0.5 * np.pi, 0.05 * np.pi)
+    made = band_noise((3, 2, *size), mask, np.random.default_rng(7), 0.3).numpy()
+    delta = 0.3 * np.random.default_rng(7).standard_normal((3, 2, *size))
+    inside = np.abs(radius(*size) - 0.5) <= 0.05 + 1e-9
+    oracle = np.fft.ifft2(inside * np.fft.fft2(delta))
+    np.testing.assert_allclose(made, oracle.real, atol=1e-14)
+    assert np.abs(oracle.imag).max() < 1e-14
+    assert count == inside.sum() > 0
+
+
+def test_bands_add_up_to_the_noise_without_its_mean():
+    """Oracle: rings that tile the plane add up to δ less its mean (Parseval's partition)."""
+    edges = np.linspace(0, np.sqrt(2) * np.pi + 0.01, 8)
+    total = torch.zeros(1, 1, 9, 9, dtype=torch.float64)
+    modes = 0
+    for low, high in pairwise(edges):
+        mask, count = band_mask(9, 9, (low + high) / 2, (high - low) / 2)
+        total += band_noise((1, 1, 9, 9), mask, np.random.default_rng(0), 1.0)
+        modes += count
+    delta = np.random.default_rng(0).standard_normal((1, 1, 9, 9))
+    np.testing.assert_allclose(total.numpy(), delta - delta.mean(), atol=1e-13)
+    assert modes == 80
+
+
+def test_noise_energy():
+    """Oracle: the expected rms is σ √(modes/HW); scaled noise has its rms exactly, in every image."""
+    mask, count = band_mask(16, 16, 0.7 * np.pi, 0.05 * np.pi)
+    free = band_noise((200, 1, 16, 16), mask, np.random.default_rng(0), 0.2)
+    assert float(free.square().mean().sqrt()) == pytest.approx(0.2 * (count / 256) ** 0.5, rel=0.03)
+    scaled = band_noise((5, 3, 16, 16), mask, np.random.default_rng(0), 1.0, rms=0.2)
+    np.testing.assert_allclose(scaled.square().mean((1, 2, 3)).sqrt(), 0.2, rtol=1e-12)
+    empty, none = band_mask(4, 4, 0.01, 0.001)
+    assert none == 0
+    assert not band_noise((2, 1, 4, 4), empty, np.random.default_rng(0), 1.0, rms=0.2).any()
+
+
+def test_basis_noise_is_one_mode():
+    """Oracle: NumPy's transform has energy at (k_y, k_x) and at its opposite alone; rms as asked."""
+    made = basis_noise((4, 2, 12, 10), (3, -2), np.random.default_rng(0), 0.125).numpy()
+    spectrum = np.abs(np.fft.fft2(made))
+    spectrum[..., [3, -3], [-2, 2]] = 0.0
+    assert spectrum.max() < 1e-12
+    np.testing.assert_allclose(np.sqrt((made**2).mean((2, 3))), 0.125)
+    signs = np.sign(made[:, :, 0, 0])
+    assert set(signs.ravel()) == {-1.0, 1.0}
+    constant = basis_noise((1, 1, 6, 6), (0, 0), np.random.default_rng(0), 0.5).numpy()
+    np.testing.assert_allclose(np.abs(constant), 0.5)
+
+
+def test_modes_are_symmetric_and_below_nyquist():
+    np.testing.assert_array_equal(symmetric_modes(28, 7), [-13, -9, -4, 0, 4, 9, 13])
+    np.testing.assert_array_equal(symmetric_modes(8, 99), [-3, -2, -1, 0, 1, 2, 3])
+    np.testing.assert_array_equal(symmetric_modes(2, 7), [0])
+
+
+def test_pixel_scale_there_and_back():
+    """Oracle: the data's own range becomes 0 to 1; a given normalisation is undone as written."""
+    problem = CASES["conv_batchnorm"].problem()
+    x = images()[0]
+    scale = PixelScale.of(problem, (), ())
+    pixels = scale.to_pixels(x)
+    assert float(pixels.min()) == pytest.approx(0.0, abs=1e-12)
+    assert float(pixels.max()) == pytest.approx(1.0)
+    torch.testing.assert_close(scale.to_inputs(pixels), x)
+    given = PixelScale.of(problem, (0.5,), (0.25,))
+    torch.testing.assert_close(given.to_pixels(x), x * 0.25 + 0.5)
+    with pytest.raises(InputError, match="mean and std hold 2 and 1"):
+        PixelScale.of(problem, (0.5, 0.5), (0.25,))
+
+
+def test_measure_on_changed_batches_is_plain_torch():
+    """Oracle: the caller's model in plain torch on inputs changed by hand; the problem stays as it is."""
+    model, (x, y) = CASES["conv_batchnorm"].model(), images()
+    problem = Problem(model, "cross_entropy", uneven((x, y), [9, 4]))
+    before = snapshot(problem.module)
+    scale = PixelScale.of(problem, (0.5,), (0.25,))
+    measure = measure_changed(problem, scale, lambda pixels, start: pixels.flip(3) + 0.1)
+    oracle = F.cross_entropy(model.eval()(x.flip(3) + 0.4), y, reduction="none").detach()
+    torch.testing.assert_close(measure.losses, oracle)
+    assert measure.data_loss == pytest.approx(float(oracle.mean()))
+    assert snapshot(problem.module) == before
+    starts = []
+    for _ in changed_batches(problem, scale, lambda pixels, start: starts.append(start) or pixels):
+        pass
+    assert starts == [0, 9]
+
+
+def test_mapping_inputs_are_changed_in_place_of_the_image():
+    """Oracle: a model that adds up its image sees the change; other entries of the mapping do not."""
+
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(()))
+
+        def forward(self, pixel_values, weight):
+            return self.gain * weight * pixel_values.sum((1, 2, 3))
+
+    data = {"pixel_values": torch.ones(3, 1, 2, 2), "weight": torch.arange(3.0), "labels": torch.zeros(3)}
+    problem = Problem(Sum(), lambda output, _: output, data)
+    measure = measure_changed(problem, PixelScale((0.0,), (1.0,)), lambda pixels, _: pixels + 1.0)
+    torch.testing.assert_close(measure.losses, torch.arange(3.0).double() * 8)
+
+
+def test_paired_error():
+    """Oracle: NumPy on the differences; draws are averaged by example first."""
+    clean, one, two = (torch.randn(20, generator=generator(i), dtype=torch.float64) for i in range(3))
+    mean, se, change, change_se = paired(clean, [one, two])
+    both = (one + two).numpy() / 2
+    assert mean == pytest.approx(both.mean())
+    assert se == pytest.approx(both.std(ddof=1) / 20**0.5)
+    assert change == pytest.approx((both - clean.numpy()).mean())
+    assert change_se == pytest.approx((both - clean.numpy()).std(ddof=1) / 20**0.5)
+    assert np.isnan(paired(None, [None])).all()
+
+
+# The analysis
+
+
+class Energy(nn.Module):
+    """Mean square of a filtered image: its expected growth under added noise has a closed form."""
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.kernel = nn.Parameter(kernel)
+
+    def forward(self, x):
+        padded = F.pad(x, (1, 1, 1, 1), mode="circular")
+        return F.conv2d(padded, self.kernel[None, None]).square().mean((1, 2, 3))
+
+
+def test_a_low_pass_filter_forgives_high_frequencies():
+    """Oracle: noise of one mode grows the output's mean square by rms² |H|², H the box's response."""
+    kernel = torch.full((3, 3), 1.0 / 9, dtype=torch.float64)
+    x = torch.zeros(6, 1, 16, 16, dtype=torch.float64)
+    problem = Problem(Energy(kernel), lambda output, _: output, (x, torch.zeros(6)))
+    ds = landscape.frequency_noise(problem, mean=(0.0,), std=(0.5,), heat_rms=0.125, draws=4)
+
+    def box(f):
+        return (1 + 2 * np.cos(2 * np.pi * f)) / 3
+
+    response = box(ds["row_frequency"].values)[:, None] * box(ds["column_frequency"].values)
+    oracle = (0.125 / 0.5) ** 2 * response**2
+    np.testing.assert_allclose(ds["heat_loss_change"].values, oracle, atol=1e-12)
+    equal = landscape.frequency_noise(
+        problem, mean=(0.0,), std=(0.5,), energy="equal", sigma=0.1, heat_steps=1
+    )
+    change = equal["loss_change"].values
+    assert (np.diff(change[:6]) < 0).all()
+    np.testing.assert_allclose(equal["noise_rms"], 0.1)
+    np.testing.assert_allclose(ds["noise_rms"], 0.3 * np.sqrt(ds["modes"].values / 256))
+    assert np.isnan(ds["accuracy_change"]).all()
+
+
+def test_how_the_data_is_cut_does_not_matter():
+    """Oracle: the same examples in other micro-batches."""
+    model, data = CASES["conv_batchnorm"].model(), images()
+    one = landscape.frequency_noise(Problem(model, "cross_entropy", data, batch_size=13))
+    two = landscape.frequency_noise(Problem(model, "cross_entropy", uneven(data, [7, 5, 1])))
+    for name in one.data_vars:
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-10, atol=1e-12)
+
+
+def test_what_is_no_image_is_refused():
+    with pytest.raises(InputError, match=r"one input of shape \(B, C, H, W\)"):
+        landscape.frequency_noise(CASES["mlp"].problem())

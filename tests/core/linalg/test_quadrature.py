@@ -1,0 +1,222 @@
+"""Stochastic Lanczos quadrature against known spectra, dense powers and an exact Hessian."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from landscape import Problem, hessian
+from landscape.core.linalg.eigenpairs import eigenpairs
+from landscape.core.linalg.operators import DenseOperator
+from landscape.core.linalg.quadrature import gauss_quadrature, spectral_measure
+from landscape.core.stats.density import wasserstein
+from landscape.core.linalg.tridiagonal import lanczos
+from landscape.errors import InputError
+from landscape.testing import SPECTRA, matrix_with_spectrum, outliers_and_bulk
+
+
+def test_the_gauss_rule_has_all_moments_up_to_twice_the_steps():
+    """Independent: powers of the dense matrix, vᵀAʲv for j <= 2 steps - 1, and not beyond."""
+    A = matrix_with_spectrum(torch.linspace(-1, 1.5, 50))
+    V = torch.randn(50, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    V = V / V.norm(dim=0)
+    nodes, weights = gauss_quadrature(lanczos(DenseOperator(A), 6, V))
+    assert nodes.shape == weights.shape == (3, 6)
+    for j in range(12):
+        exact = (V * (torch.linalg.matrix_power(A, j) @ V)).sum(0)
+        assert torch.allclose((weights * nodes**j).sum(1), exact, atol=1e-12)
+    beyond = (V * (torch.linalg.matrix_power(A, 12) @ V)).sum(0)
+    assert not torch.allclose((weights * nodes**12).sum(1), beyond, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize("outliers", [0, 6])
+def test_full_recurrences_have_the_traces_of_powers(name, outliers):
+    """Independent: the spectrum is given, so tr Aʲ = Σ λʲ; the estimate lies within 5 standard errors."""
+    values = SPECTRA[name](200)
+    A = DenseOperator(matrix_with_spectrum(values))
+    measure = spectral_measure(A, outliers=outliers, probes=30, steps=20)
+    np.testing.assert_allclose(measure.weights.sum(1), 1.0, rtol=1e-12)
+    assert measure.converged
+    for power in (1, 2, 3):
+        exact = float((values**power).mean())
+        mean, error = measure.mean(measure.nodes**power)
+        slack = 1e-9 * float((values.abs() ** power).max())  # where the outliers leave no error
+        assert abs(mean - exact) < 5 * error + slack
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_outliers_weigh_exactly_one_eigenvalue_each(name):
+    """Independent: the given eigenvalues, by falling magnitude, against the nodes set apart."""
+    values = SPECTRA[name](200)
+    measure = spectral_measure(DenseOperator(matrix_with_spectrum(values)), outliers=6, steps=10)
+    largest = values[values.abs().argsort(descending=True, stable=True)[:6]]
+    found = measure.nodes[:, -measure.outliers :]
+    assert (measure.weights[:, -measure.outliers :] == 1 / 200).all()
+    if name != "degenerate":  # one starting vector meets one copy of each; the others stay in the bulk
+        assert (np.abs(found[0] - largest.numpy()) <= measure.residuals + 1e-12 * 100).all()
+    assert (found == found[0]).all()
+
+
+def test_copies_of_an_outlier_keep_their_weight():
+    """Independent: tr A and the count of eigenvalues near 5, three by construction; all are kept."""
+    values = SPECTRA["degenerate"](200)
+    measure = spectral_measure(DenseOperator(matrix_with_spectrum(values)), outliers=3, probes=200, steps=20)
+    mean, error = measure.mean((np.abs(measure.nodes - 5) < 1e-3).astype(float))
+    assert abs(200 * mean - 3) < 5 * 200 * error
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.5, -1e-6])
+def test_a_multiple_of_the_identity_is_one_point(scale):
+    """Independent: every eigenvalue is the same; recurrences end at once."""
+    measure = spectral_measure(DenseOperator(scale * torch.eye(40, dtype=torch.float64)), outliers=2, steps=5)
+    held = measure.nodes[measure.weights > 1e-12]
+    np.testing.assert_allclose(held, scale, atol=1e-12 * abs(scale))
+    assert measure.kernel_width(0.01) == pytest.approx(0.01 * abs(scale) if scale else 0.01)
+
+
+def test_more_outliers_than_eigenvalues_is_the_exact_spectrum():
+    """Independent: numpy's eigenvalues."""
+    A = matrix_with_spectrum([3.0, 1.0, -2.0])
+    measure = spectral_measure(DenseOperator(A), outliers=10, probes=2)
+    assert measure.outliers == measure.nodes.shape[1] == 3
+    np.testing.assert_allclose(np.sort(measure.nodes[1]), np.linalg.eigvalsh(A.numpy()), atol=1e-12)
+    assert measure.mean(measure.nodes)[0] == pytest.approx(2 / 3)
+
+
+def test_the_kernel_scales_with_the_bulk_alone():
+    """Independent: the bulk is known, 0.2 wide, under an outlier of 100, then of 10,000."""
+    bulk = torch.linspace(-0.1, 0.1, 300, dtype=torch.float64)
+    for top, scale in ((100.0, 0.2), (10_000.0, 10.0)):
+        A = DenseOperator(torch.diag(torch.cat([torch.tensor([top], dtype=torch.float64), bulk])))
+        measure = spectral_measure(A, outliers=1)
+        assert measure.kernel_width(0.01) == pytest.approx(0.01 * scale, rel=0.02)
+
+
+def test_pairs_that_are_not_resolved_stay_in_the_bulk():
+    """Independent: of the five values asked for, only two stand out; tolerance 1e-1 accepts anything."""
+    values = torch.cat([torch.tensor([1000.0, 500.0]), torch.linspace(-1, 1, 398)]).double()
+    measure = spectral_measure(DenseOperator(torch.diag(values)), outliers=5, tol=1e-1, probes=2)
+    assert not measure.converged
+    np.testing.assert_allclose(measure.nodes[:, -measure.outliers :], [[1000.0, 500.0]] * 2, rtol=1e-4)
+    assert (measure.residuals <= 0.1 * np.abs(measure.nodes[0, -measure.outliers :])).all()
+
+
+def test_pairs_found_before_are_not_found_again():
+    """Independent: the run that finds them itself, bit for bit, and the products it saves."""
+    A = DenseOperator(matrix_with_spectrum(outliers_and_bulk(200)))
+    pairs = eigenpairs(A, 4, tol=1e-4, vectors=True, search=False, seed=3)
+    given, own = (spectral_measure(A, outliers=o, steps=12, tol=1e-4, seed=3) for o in (pairs, 4))
+    assert (given.nodes == own.nodes).all()
+    assert given.products == own.products - pairs.products
+    with pytest.raises(InputError, match="vectors=True"):
+        spectral_measure(A, outliers=eigenpairs(A, 4))
+
+
+def test_probes_are_reproducible_and_cost_what_is_said():
+    """Independent: the operator's own count of products."""
+    A = DenseOperator(matrix_with_spectrum(outliers_and_bulk(200)))
+    one, two = (spectral_measure(A, outliers=4, steps=12, seed=3) for _ in range(2))
+    assert (one.nodes == two.nodes).all() and (one.weights == two.weights).all()
+    assert one.products + two.products == A.products
+    assert one.iterations == 12
+    assert (spectral_measure(A, outliers=4, steps=12, seed=4).nodes != one.nodes).any()
+
+
+def test_a_looser_default_tolerance_loses_nothing():
+    """Independent: the exact spectrum of a trained network; a tolerance thirty times as strict.
+
+    The default takes fewer products for the outliers, finds all ten, and is as near to the spectrum.
+    """
+    H = hessian(trained_mlp()).dense()
+    exact = np.linalg.eigvalsh(H.numpy())
+    ones = np.ones(len(exact))
+    found = {
+        tol: [spectral_measure(DenseOperator(H), seed=seed, steps=24, **tol_of) for seed in range(8)]
+        for tol, tol_of in (("default", {}), ("strict", {"tol": 1e-4}))
+    }
+    assert all(m.converged and m.outliers == 10 for m in found["default"])
+    spent = {tol: np.mean([m.products for m in runs]) for tol, runs in found.items()}
+    assert spent["default"] < spent["strict"] - 3
+    apart = {
+        tol: np.median([wasserstein(m.nodes.ravel(), m.weights.ravel(), exact, ones) for m in runs])
+        for tol, runs in found.items()
+    }
+    assert apart["default"] < 1.1 * apart["strict"]
+
+
+def test_impossible_counts_are_named():
+    """Independent: by inspection."""
+    A = DenseOperator(torch.eye(3))
+    for options in ({"probes": 0}, {"steps": 0}, {"outliers": -1}):
+        with pytest.raises(InputError, match="probes >= 1"):
+            spectral_measure(A, **options)
+
+
+# Against PyHessian's algorithm
+
+
+def trained_mlp() -> Problem:
+    """A network of 487 parameters on six noisy clusters, trained for 150 steps: outliers and a bulk."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        centres = torch.randn(6, 16)
+        y = torch.arange(240) % 6
+        x = centres[y] + 0.7 * torch.randn(240, 16)
+        model = nn.Sequential(nn.Linear(16, 20), nn.ReLU(), nn.Linear(20, 6), nn.Flatten())
+        solver = torch.optim.Adam(model.parameters(), lr=1e-2)
+        for step in range(150):
+            rows = slice(60 * (step % 4), 60 * (step % 4) + 60)
+            solver.zero_grad()
+            nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            solver.step()
+    return Problem(model, "cross_entropy", (x, y), dtype=torch.float64)
+
+
+def plain_quadrature(H: torch.Tensor, probes: int, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Quadrature as PyHessian 0.1 does it, without deflation.
+
+    In float32, with Rademacher probes, a three-term recurrence and one pass of Gram-Schmidt, of whose
+    corrections the coefficients know nothing.
+    """
+    H = H.float()
+    g = torch.Generator().manual_seed(seed)
+    nodes, weights = [], []
+    for _ in range(probes):
+        v = torch.randint(0, 2, (len(H),), generator=g).float() * 2 - 1
+        known = [v / v.norm()]
+        alpha: list[float] = []
+        beta: list[float] = []
+        w = torch.zeros_like(v)
+        for step in range(steps):
+            if step:
+                beta.append(float(w.norm()))
+                for u in known:
+                    w = w - (w @ u) * u
+                known.append(w / w.norm())
+            image = H @ known[-1]
+            alpha.append(float(image @ known[-1]))
+            w = image - alpha[-1] * known[-1] - (beta[-1] * known[-2] if step else 0.0)
+        T = np.diag(alpha) + np.diag(beta, 1) + np.diag(beta, -1)
+        x, S = np.linalg.eigh(T)
+        nodes.append(x)
+        weights.append(S[0] ** 2)
+    return np.concatenate(nodes), np.concatenate(weights)
+
+
+@pytest.mark.parametrize(("products", "probes", "steps"), [(100, 3, 24), (200, 5, 34)])
+def test_half_the_distance_to_the_exact_spectrum_at_equal_products(products, probes, steps):
+    """Independent: the exact Hessian of a trained network, and the rival's algorithm written anew.
+
+    Medians over 8 seeds of the Wasserstein distance; both use the same number of products.
+    """
+    H = hessian(trained_mlp()).dense()
+    exact = np.linalg.eigvalsh(H.numpy())
+    ones = np.ones(len(exact))
+    ours, theirs = [], []
+    for seed in range(8):
+        measure = spectral_measure(DenseOperator(H), probes=probes, steps=steps, seed=seed)
+        assert measure.products <= products
+        ours.append(wasserstein(measure.nodes.ravel(), measure.weights.ravel(), exact, ones))
+        theirs.append(wasserstein(*plain_quadrature(H, products // 100, 100, seed), exact, ones))
+    assert np.median(ours) <= 0.5 * np.median(theirs)

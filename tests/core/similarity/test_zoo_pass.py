@@ -1,0 +1,207 @@
+"""HSIC and CKA against closed forms, the three-term formula and invariances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES, images, sentences, uneven, vectors
+from feature_sets import noise, three_terms
+from torch import nn
+
+import landscape
+from landscape import Problem
+from landscape.core.similarity.cka import jackknife, normalized
+from landscape.core.features.map_layout import Layouts
+from landscape.core.similarity.zoo_pass import (
+    JACKKNIFE_BLOCKS,
+    Policy,
+    choose_layers,
+    plan_batches,
+    zoo_hsic,
+    zoo_sample,
+)
+from landscape.errors import InputError
+
+# Policies
+
+
+def test_token_and_spatial_policies():
+    """Oracle: the same slices and means taken by hand."""
+    tokens, maps = noise(3, 17, 5), noise(3, 4, 6, 6)
+    layouts = Layouts()
+    assert torch.equal(Policy("cls").rows(tokens, layouts), tokens[:, 0])
+    torch.testing.assert_close(Policy("patch_mean").rows(tokens, layouts), tokens[:, 1:].mean(1))
+    assert Policy().rows(tokens, layouts).shape == (3, 85)
+    torch.testing.assert_close(Policy(spatial="pooled").rows(maps, layouts), maps.mean((2, 3)))
+    assert Policy().rows(maps, layouts).shape == (3, 144)
+    assert Policy().rows(maps.half(), layouts).dtype == torch.float32
+
+
+# The streaming pass
+
+
+def test_batch_sums_are_those_of_the_three_term_formula():
+    """Oracle: features taken by hand from the caller's model, the NumPy formula, summed over the batches."""
+    model = CASES["mlp"].model().eval()
+    x, _ = vectors(50)
+    problem = Problem(model, "cross_entropy", vectors(50), batch_size=7)
+    sums = zoo_hsic({"a": problem}, batch_size=20, seed=3)
+    assert sums.units == [("a", "0"), ("a", "1"), ("a", "2")]
+    assert sums.batches == 3
+    total = np.zeros((3, 3))
+    with torch.no_grad():
+        for index in plan_batches(50, 20, 3):
+            h = model[0](x[index])
+            grams = [(f @ f.T).numpy() for f in (h, h.tanh(), model(x[index]))]
+            total += [[three_terms(K, L) for L in grams] for K in grams]
+    np.testing.assert_allclose(sums.blocks.sum(0)[:3, :3], total, rtol=1e-9)
+    np.testing.assert_allclose(sums.blocks.sum(0)[3, :3], total[2], rtol=1e-9)  # the model's output
+
+
+def test_batch_size_does_not_bias():
+    """Oracle: one batch of all examples; the sums over small batches agree within four standard errors."""
+    problem = Problem(CASES["mlp"].model(), "cross_entropy", vectors(600))
+    whole, _ = jackknife(zoo_hsic({"a": problem}, batch_size=600).blocks)
+    parts, se = jackknife(zoo_hsic({"a": problem}, batch_size=12).blocks)
+    assert abs(parts - whole)[0, 2] < 4 * se[0, 2]
+    assert se[0, 2] < 0.1
+
+
+def test_in_place_relu_does_not_rewrite_its_input():
+    """Oracle: the same weights with a ReLU that is not in place."""
+    results = []
+    for inplace in (True, False):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(inplace=inplace), nn.Linear(8, 3)).double()
+        results.append(zoo_hsic({"a": Problem(model, "cross_entropy", vectors(20))}))
+    assert results[0].units == results[1].units
+    np.testing.assert_array_equal(results[0].blocks, results[1].blocks)
+    assert normalized(results[0].blocks.sum(0))[0, 1] < 0.999
+
+
+@pytest.mark.parametrize("case", ["mlp", "conv_batchnorm", "attention", "multihead", "transformer_dict"])
+def test_every_kind_of_output(case):
+    """2-D, 3-D and 4-D outputs, dict inputs: every layer is 1 with itself, and within what a ratio can be."""
+    sums = zoo_hsic({"a": CASES[case].problem()}, batch_size=8, estimator="biased")
+    value = normalized(sums.blocks.sum(0))
+    np.testing.assert_allclose(np.diagonal(value), 1.0, atol=1e-12)
+    assert len(sums.units) > 1
+    assert (value > -1e-12).all()
+    assert (value < 1 + 1e-12).all()
+
+
+def test_reused_module_has_call_indices():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.layer(self.layer(x).tanh())
+
+    sums = zoo_hsic({"a": Problem(Twice().double(), "cross_entropy", vectors(12))})
+    assert [layer for _, layer in sums.units] == ["layer", "layer#1"]
+
+
+def test_cut_of_the_data_does_not_matter():
+    """Oracle: the same examples in other micro-batches give the same bits."""
+    model, data = CASES["conv_batchnorm"].model(), images(30)
+    one = Problem(model, "cross_entropy", data, batch_size=30)
+    two = Problem(model, "cross_entropy", uneven(data, [7, 13, 10]))
+    sums = zoo_hsic({"one": one, "two": two}, batch_size=10)
+    half = len(sums.units) // 2
+    total = sums.blocks.sum(0)
+    np.testing.assert_array_equal(total[:half, :half], total[half : 2 * half, half : 2 * half])
+
+
+def test_number_of_blocks_is_bounded():
+    problem = Problem(CASES["mlp"].model(), "cross_entropy", vectors(400))
+    sums = zoo_hsic({"a": problem}, batch_size=8)
+    assert sums.batches == 50
+    assert len(sums.blocks) == JACKKNIFE_BLOCKS
+
+
+def test_layers_are_capped_evenly():
+    model = nn.Sequential(*[nn.Linear(4, 4) for _ in range(11)]).double()
+    problem = Problem(model, "cross_entropy", vectors())
+    assert choose_layers(problem, ["*"], 3) == ["0", "5", "10"]
+    assert choose_layers(problem, ["1*"], 8) == ["1", "10"]
+
+
+def test_what_cannot_be_compared_is_refused():
+    model = CASES["mlp"].model()
+    x, y = vectors(20)
+    problem = Problem(model, "cross_entropy", (x, y))
+    with pytest.raises(InputError, match="same inputs in the same order"):
+        zoo_hsic({"a": problem, "b": Problem(model, "cross_entropy", (x.flip(0), y))})
+    with pytest.raises(InputError, match="20 examples"):
+        zoo_hsic({"a": problem, "b": Problem(model, "cross_entropy", (x[:19], y[:19]))})
+    with pytest.raises(InputError, match="at least 4 examples"):
+        zoo_hsic({"a": Problem(model, "cross_entropy", (x[:3], y[:3]))})
+    with pytest.raises(InputError, match="no layer"):
+        zoo_hsic({"a": problem}, layers=["nonsense"])
+
+
+def test_labels_may_differ():
+    """Similarity looks at inputs alone: label noise in the targets is no reason to refuse."""
+    x, y = vectors(20)
+    model = CASES["mlp"].model()
+    problems = {
+        "a": Problem(model, "cross_entropy", (x, y)),
+        "b": Problem(model, "cross_entropy", (x, y.flip(0))),
+    }
+    assert zoo_hsic(problems).batches == 1
+
+
+def test_plan_covers_every_example_once():
+    plan = plan_batches(131, 64, 0)
+    assert [len(p) for p in plan] == [44, 44, 43]
+    assert sorted(torch.cat(plan).tolist()) == list(range(131))
+
+
+def test_gather_is_indexing():
+    """Oracle: indexing the whole tensors."""
+    data = sentences(13)
+    problem = CASES["transformer_dict"].problem()
+    index = torch.tensor([12, 0, 7, 7, 3])
+    from landscape.core.problem.batches import gather, rebatch
+
+    batch = gather(rebatch(problem.batches, 5), index)
+    assert torch.equal(batch.inputs["ids"], data["ids"][index])
+    assert torch.equal(batch.target, data["labels"][index])
+
+
+# The analysis
+
+
+def test_block_of_two_models():
+    """Oracle: the slice by names."""
+    from landscape.analyses.similarity.cka import block
+
+    problems = {n: CASES[c].problem() for n, c in (("a", "mlp"), ("b", "dropout"))}
+    ds = landscape.cka(problems, batch_size=8)
+    part = block(ds, "b", "a")
+    assert part["cka"].dims == ("layer_a", "layer_b")
+    assert list(part["layer_a"].values) == ["0", "1", "3"]
+    np.testing.assert_array_equal(part["cka"].values, ds["cka"].values[3:, :3])
+    assert float(ds["output_cka"].sel(model="a", other="a")) == pytest.approx(1.0)
+    assert int(ds["matched_layers"].sel(model="a", other="b")) == 2
+    with pytest.raises(InputError, match="no model 'c'"):
+        block(ds, "c")
+
+
+def test_features_of_one_shared_sample():
+    """Oracle: features taken by hand from the caller's model on the sampled examples."""
+    model, (x, _) = CASES["mlp"].model().eval(), vectors(30)
+    problem = Problem(model, "cross_entropy", vectors(30), batch_size=7)
+    problems = {"a": problem, "b": problem}
+    units, kept, outputs = zoo_sample(problems, lambda x: x.clone(), layers=["0", "2"], sample=12, seed=5)
+    assert units == [("a", "0"), ("a", "2"), ("b", "0"), ("b", "2")]
+    index = plan_batches(30, 30, 5)[0][:12]
+    with torch.no_grad():
+        hidden = model[0](x[index])
+        torch.testing.assert_close(torch.from_numpy(outputs[0]), model(x[index]))
+    hidden = hidden - hidden.mean(0)
+    for features in (kept[0], kept[2]):
+        torch.testing.assert_close(features, hidden)

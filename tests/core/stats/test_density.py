@@ -1,0 +1,59 @@
+"""Smoothing, counting and distances of weighted points."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from landscape.core.stats.density import count_beyond, gaussian_density, resolving_grid, wasserstein
+from landscape.errors import InputError
+
+RNG = np.random.default_rng(0)
+POINTS, WEIGHTS = RNG.normal(size=30), RNG.random(30)
+
+
+def test_a_density_is_the_mixture_of_normals():
+    """Independent: scipy's normal density; two widths in one call."""
+    grid = np.linspace(-4, 4, 50)
+    widths = np.where(POINTS > 0, 0.1, 0.4)
+    mixture = sum(w * stats.norm.pdf(grid, x, s) for x, w, s in zip(POINTS, WEIGHTS, widths, strict=True))
+    np.testing.assert_allclose(gaussian_density(POINTS, WEIGHTS, grid, widths), mixture, rtol=1e-12)
+
+
+def test_the_grid_integrates_a_smoothed_density_to_its_weight():
+    """Independent: each kernel integrates to 1; a far point must not cost a fine grid between."""
+    points, weights = np.append(POINTS, 1000.0), np.append(WEIGHTS, 2.0)
+    grid = resolving_grid(points, 0.01)
+    density = gaussian_density(points, weights, grid, 0.01)
+    assert np.trapezoid(density, grid) == pytest.approx(weights.sum(), rel=1e-7)
+    assert (np.diff(grid) > 0).all()
+    assert len(grid) < 5000
+
+
+def test_a_single_point_gets_a_grid():
+    """Independent: closed form of the normal density at its peak."""
+    grid = resolving_grid([2.0], 0.5)
+    assert gaussian_density([2.0], [1.0], grid, 0.5).max() == pytest.approx(1 / (0.5 * np.sqrt(2 * np.pi)))
+
+
+def test_count_beyond_is_the_weight_above():
+    """Independent: sums over a mask."""
+    at = np.append(np.linspace(-3, 3, 17), POINTS[3])
+    expected = [WEIGHTS[t < POINTS].sum() for t in at]
+    np.testing.assert_allclose(count_beyond(POINTS, WEIGHTS, at), expected, atol=1e-12)
+
+
+def test_wasserstein_agrees_with_scipy():
+    """Independent: scipy.stats.wasserstein_distance."""
+    other, mass = RNG.normal(size=50) + 0.3, RNG.random(50)
+    expected = stats.wasserstein_distance(POINTS, other, WEIGHTS, mass)
+    assert wasserstein(POINTS, WEIGHTS, other, mass) == pytest.approx(expected, rel=1e-12)
+    assert wasserstein(POINTS, WEIGHTS, POINTS + 3.0, WEIGHTS) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
+def test_a_kernel_without_width_is_refused(width):
+    """Independent: by inspection."""
+    with pytest.raises(InputError, match="width must be positive"):
+        gaussian_density([0.0], [1.0], [0.0], width)
+    with pytest.raises(InputError, match="width must be positive"):
+        resolving_grid([0.0], width)

@@ -1,0 +1,147 @@
+"""Figures of many models drawn by group, and figures with too much data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from landscape.base.figure import (
+    Axis,
+    Bars,
+    ColorAxis,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Points,
+    Series,
+    Stems,
+    Violin,
+)
+from landscape.plotting.groups import by_group, models_of
+from landscape.plotting.thin import LARGEST_FIELD, LONGEST_LINE, thin
+
+MODELS = [f"m{i}" for i in range(10)]
+GROUPS = {m: "even" if i % 2 == 0 else "odd" for i, m in enumerate(MODELS)}
+
+
+def figure(*marks: object, x: Axis | None = None) -> FigureSpec:
+    return FigureSpec("f", "F", x or Axis("x"), Axis("y"), tuple(marks), "Caption.")
+
+
+def test_curves_become_medians_with_quantile_bands() -> None:
+    """Oracle: numpy's quantiles over the curves of each group; infinities count as gaps."""
+    x = np.linspace(0, 1, 7)
+    ys = {m: i + x for i, m in enumerate(MODELS)}
+    ys["m0"] = np.where(x > 0.9, np.inf, ys["m0"])
+    spec = by_group(figure(Guide(y=0), *(Line(x, y, Series(m)) for m, y in ys.items())), GROUPS, "kind")
+    assert isinstance(spec.marks[0], Guide)
+    even, odd = spec.marks[1:]
+    assert models_of(spec) == ["even", "odd"]
+    rows = np.stack([ys[m] for m in MODELS[1::2]])
+    np.testing.assert_allclose(odd.y, np.quantile(rows, 0.5, axis=0))
+    np.testing.assert_allclose(odd.low, np.quantile(rows, 0.1, axis=0))
+    np.testing.assert_allclose(odd.high, np.quantile(rows, 0.9, axis=0))
+    np.testing.assert_allclose(np.asarray(even.y)[-1], np.median([2, 4, 6, 8]) + 1)
+    assert (
+        spec.caption.startswith("Caption. 10 models.")
+        and "medians over the models of each kind" in spec.caption
+    )
+
+
+def test_curves_on_places_of_their_own_are_interpolated() -> None:
+    """Oracle: straight lines, whose interpolation is exact wherever it is made."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for i, m in enumerate(MODELS):
+        x = np.sort(np.append(rng.random(98), [0.0, 1.0]))
+        lines.append(Line(x, 2 * x + i, Series(m)))
+    even, _ = by_group(figure(*lines), GROUPS, "kind").marks
+    np.testing.assert_allclose(even.y, 2 * np.asarray(even.x) + 4, atol=1e-12)
+    assert np.asarray(even.x).size < 200
+
+
+def test_parts_of_a_model_stay_apart() -> None:
+    """Oracle: the legend entries, by hand."""
+    marks = [
+        Line([0, 1], [i, i], Series(m, label=f"{m}, {part}")) for i, m in enumerate(MODELS) for part in "ab"
+    ]
+    names = [m.series.name for m in by_group(figure(*marks), GROUPS, "kind").marks]
+    assert names == ["even, a", "even, b", "odd, a", "odd, b"]
+
+
+def test_few_models_get_a_band_that_holds_them_all() -> None:
+    """Oracle: the smallest and the largest of two curves."""
+    spec = by_group(
+        figure(Line([0], [1], Series("a")), Line([0], [5], Series("b"))), {"a": "g", "b": "g"}, "kind"
+    )
+    (mark,) = spec.marks
+    assert (mark.low[0], mark.y[0], mark.high[0]) == (1, 3, 5)
+
+
+def test_bars_and_stems_at_shared_places_become_curves_and_others_clouds() -> None:
+    """Oracle: medians by hand; stems at places of their own stay single points that name their model."""
+    bars = [Bars([1, 2], [i, 2 * i], Series(m)) for i, m in enumerate(MODELS)]
+    even, _ = by_group(figure(*bars), GROUPS, "kind").marks
+    assert isinstance(even, Line) and list(even.y) == [4, 8] and even.markers
+    stems = [Stems([i + 0.5], [1.0], Series(m)) for i, m in enumerate(MODELS)]
+    even, _ = by_group(figure(*stems), GROUPS, "kind").marks
+    assert isinstance(even, Points) and even.texts == tuple(MODELS[::2])
+
+
+def test_what_errors_of_single_models_mean_goes_with_them() -> None:
+    """Oracle: the marks that are left: a median's band is no standard error, points have none."""
+    x, e = np.arange(3.0), np.ones(3)
+    lines = [Line(x, x, Series(m), x - e, x + e) for m in MODELS]
+    points = [Points(x, x + i, Series(m), e) for i, m in enumerate(MODELS)]
+    for marks in (lines, points):
+        alone = replace(figure(*marks), errors="Standard errors.")
+        assert alone.whole_caption == "Caption. Standard errors."
+        assert "Standard errors." not in by_group(alone, GROUPS, "kind").whole_caption
+        other = Line(x, x, Series("other"), x - e, x + e)
+        mixed = by_group(replace(alone, marks=(*marks, other)), GROUPS, "kind")
+        assert mixed.whole_caption.endswith("Marks without a kind keep theirs. Standard errors.")
+
+
+def test_a_single_model_stays_as_it_is() -> None:
+    """Oracle: the figure itself; its colours by depth and its errors say what they did."""
+    spec = figure(Line([0, 1], [0, 1], Series("m0", label="layer"), color_value=0.5), Guide(y=0))
+    assert by_group(spec, GROUPS, "kind") is spec
+
+
+def test_an_axis_of_models_becomes_one_of_groups() -> None:
+    """Oracle: each point stands near the place of its group; violins are pooled."""
+    axis = Axis("model", categories=tuple(MODELS), limits=(-0.5, 9.5))
+    points = [Points([i], [float(i)], Series(m)) for i, m in enumerate(MODELS)]
+    spec = by_group(figure(*points, x=axis), GROUPS, "kind")
+    assert spec.x.categories == ("even", "odd") and spec.x.limits == (-0.5, 1.5)
+    assert [set(np.round(m.x)) for m in spec.marks] == [{0.0}, {1.0}]
+    violins = [Violin(float(i), [i, i + 1], Series(m)) for i, m in enumerate(MODELS)]
+    even, _ = by_group(figure(*violins, x=axis), GROUPS, "kind").marks
+    assert even.x == 0 and np.asarray(even.y).size == 10
+
+
+def test_what_belongs_to_no_known_model_stays() -> None:
+    """Oracle: the marks themselves."""
+    field = Heatmap([0, 1], [0, 1], np.zeros((2, 2)), ColorAxis("z"))
+    spec = figure(field, Line([0, 1], [0, 1], Series("", label="ideal")))
+    assert by_group(spec, GROUPS, "kind") == spec
+
+
+def test_long_lines_and_large_fields_are_thinned_and_the_caption_says_so() -> None:
+    """Oracle: the bounds; ends of lines are kept, and the mean of a field with its holes left out."""
+    x = np.arange(5000.0)
+    line = thin(figure(Line(x, x, low=x - 1, high=x + 1)))
+    (mark,) = line.marks
+    assert mark.x.size <= LONGEST_LINE + 1 and mark.x[0] == 0 and mark.x[-1] == 4999
+    np.testing.assert_array_equal(mark.high, mark.x + 1)
+    assert "some of their points" in line.caption
+    z = np.ones((400, 320))
+    z[0, 0] = np.nan
+    spec = thin(figure(Heatmap(np.arange(320), np.arange(400), z, ColorAxis("z"))))
+    field = spec.marks[0]
+    assert max(field.z.shape) <= LARGEST_FIELD and (field.z == 1).all()
+    assert field.x[0] == 0.5 and "400 × 320" in spec.caption
+    small = figure(Line([0, 1], [0, 1]))
+    assert thin(small) is small

@@ -1,0 +1,100 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from landscape.errors import InputError
+from landscape.studies.claims import above, contrast, jackknife, markdown, rows
+
+
+def test_students_interval_is_that_of_scipy():
+    """Oracle: scipy's one-sample and Welch confidence intervals."""
+    a, b = np.array([1.0, 1.4, 1.1]), np.array([0.2, 0.5, -0.4, 0.1])
+    one = above("c", "p", a - 0.3)
+    want = stats.ttest_1samp(a - 0.3, 0.0).confidence_interval(0.95)
+    assert (one.t_low, one.t_high) == pytest.approx((want.low, want.high))
+    assert one.effect == pytest.approx(a.mean() - 0.3)
+    two = contrast("c", "p", a, b)
+    want = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert (two.t_low, two.t_high) == pytest.approx((want.low, want.high))
+    assert two.effect == pytest.approx(a.mean() - b.mean())
+
+
+def test_bootstrap_interval_of_three_seeds_by_enumeration():
+    """Oracle: the 27 resamples of three numbers, listed by hand through their counts."""
+    values = [0.0, 1.0, 5.0]
+    counts = {(i, j, 3 - i - j) for i in range(4) for j in range(4 - i)}
+    ways = {c: 6 // math.prod(math.factorial(n) for n in c) for c in counts}
+    means = [(c[1] + 5 * c[2]) / 3 for c in counts for _ in range(ways[c])]
+    assert len(means) == 27
+    claim = above("c", "p", values)
+    assert (claim.low, claim.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+
+
+def test_verdicts():
+    """Oracle: the documented rule."""
+    assert above("c", "p", [1.0, 1.1, 0.9]).verdict == "reproduced"
+    assert above("c", "p", [-1.0, -1.1, -0.9]).verdict == "not reproduced"
+    assert above("c", "p", [1.0, -1.0, 0.5]).verdict == "not at this scale"
+    few = above("c", "p", [1.0, 2.5])  # the bootstrap is sure, Student is not
+    assert few.low > 0
+    assert few.verdict == "not at this scale"
+    assert above("c", "p", [1.0]).verdict == "not at this scale"
+    assert contrast("c", "p", [1.0], [0.0]).verdict == "not at this scale"
+    assert contrast("c", "p", [2.0, 2.1, 1.9], [1.0, 0.9, 1.1]).verdict == "reproduced"
+    assert contrast("c", "p", [2.0, 2.1, 1.9], [0.0, 0.0, 0.0]).verdict == "reproduced"
+
+
+def test_no_spread_decides_nothing():
+    """Oracle: equal numbers tell nothing of how far another seed would lie, for one sample as for two."""
+    assert above("c", "p", [0.5, 0.5, 0.5]).verdict == "not at this scale"
+    assert contrast("c", "p", [1.0, 1.0], [0.0, 0.0]).verdict == "not at this scale"
+
+
+def test_another_bootstrap_is_asked_in_place_of_that_over_seeds():
+    """Oracle: the documented rule, with an interval over cells that holds zero."""
+    claim = above("c", "p", [1.0, 1.1, 0.9], bootstrap=(-0.1, 1.5))
+    assert (claim.low, claim.high, claim.verdict) == (-0.1, 1.5, "not at this scale")
+
+
+def test_jackknife_of_a_mean_gives_back_its_numbers():
+    """Oracle: algebra: for a mean the jackknife's numbers are those of the seeds."""
+    numbers = np.array([1.0, 4.0, 5.0, -2.0])
+    without = [np.delete(numbers, i).mean() for i in range(4)]
+    np.testing.assert_allclose(jackknife(numbers.mean(), without), numbers)
+
+
+def test_jackknife_of_pairs_covers():
+    """Oracle: simulation: the mean over pairs of seeds, each of which is in two; 95 % intervals, 2000 draws.
+
+    Student's interval over the pairs themselves, taken as independent, covers 84 % here.
+    """
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(2000):
+        x = rng.normal(size=3)
+        pairs = [(x[i] + x[(i + 1) % 3]) / 2 for i in range(3)]
+        without = [(x.sum() - x[i]) / 2 for i in range(3)]
+        claim = above("c", "p", jackknife(np.mean(pairs), without))
+        covered += claim.t_low <= 0 <= claim.t_high
+    assert covered / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_nan_decides_nothing_and_stays():
+    claim = above("c", "p", [1.0, float("nan"), 1.0])
+    assert math.isnan(claim.effect)
+    assert claim.verdict == "not at this scale"
+    assert claim.note == "1 of 3 numbers could not be measured"
+
+
+def test_table_and_columns():
+    claims = [above("smaller loss", "A (2022)", [1.0, 1.1, 0.9], unit="nats", note="test set")]
+    text = markdown(claims)
+    assert "| smaller loss (test set) | A (2022) | +1 nats |" in text
+    assert text.rstrip().endswith("reproduced |")
+    assert rows(claims)["verdict"].tolist() == ["reproduced"]
+    assert rows(claims)["samples"].tolist() == ["1, 1.1, 0.9"]
+    assert contrast("c", "p", [1.0, 2.0], [0.5]).samples == "1, 2 | 0.5"
+    with pytest.raises(InputError, match="at least one seed"):
+        above("c", "p", [])
