@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import landscape.studies.effects as read
 import numpy as np
 import xarray as xr
+
+import landscape.studies.effects as read
+from landscape.reference import models
+from landscape.reference.training.recipe import Recipe
+from landscape.studies.claims import above, contrast
 from landscape.studies.options import options, run
 from landscape.studies.study import Data, Study, Trained, by_seed, measured, of_kinds, size, spectra, together
-
-from landscape.reference.models import resnet as models
-from landscape.studies.claims import above, contrast
-from landscape.reference.demo import Recipe
 from landscape.zoo.spec import SectionSpec
 
 PAPER = "Park & Kim 2022 (ViT)"

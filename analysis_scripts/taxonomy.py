@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from landscape.studies.options import Options, options, run
-from landscape.studies.study import Data, Study, Trained, mixed
 
 import landscape
-from landscape.reference.models import resnet as models
+from landscape.reference import models
+from landscape.reference.training.recipe import Recipe
 from landscape.studies.claims import above, jackknife
-from landscape.reference.demo import Recipe
+from landscape.studies.options import Options, options, run
+from landscape.studies.study import Data, Study, Trained, mixed
 from landscape.zoo.spec import Builder, SectionSpec
 
 PAPER = "Yang et al. 2021"

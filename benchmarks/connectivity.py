@@ -27,12 +27,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import landscape
-from landscape.core.symmetry.alignment import align
-from landscape.core.problem.batchnorm import running_layers
-from landscape.core.connectivity.path_evaluator import PathEvaluator
 from landscape.core.connectivity.curve import straight
-from landscape.reference.models import resnet as models
-from landscape.reference.data.digits import digits
+from landscape.core.connectivity.path_evaluator import PathEvaluator
+from landscape.core.problem.batchnorm import running_layers
+from landscape.core.symmetry.alignment import align
+from landscape.reference import models
+from landscape.reference.data import digits
 
 BATCH = 256
 LIMIT = 1.05

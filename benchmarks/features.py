@@ -29,8 +29,8 @@ import torch
 from torch import nn
 
 import landscape
-from landscape.reference.models import resnet as models
 from landscape.base.analysis import Analysis, Params, run_together
+from landscape.reference import models
 
 LIMIT = 1.6
 GROWTH_MIB = 16.0  # by default

@@ -30,10 +30,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import landscape
-from landscape.core.surfaces.plane import Plane, given_plane
-from landscape.core.surfaces.evaluator import Evaluator
 from landscape.core.problem.execution import in_bfloat16, probe, recut
-from landscape.reference.models import resnet as models
+from landscape.core.surfaces.evaluator import Evaluator
+from landscape.core.surfaces.plane import Plane, given_plane
+from landscape.reference import models
 
 BATCH = 256
 BARE_LIMIT = 1.05

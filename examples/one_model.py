@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 import landscape
-from landscape.reference.data.digits import digits
+from landscape.reference.data import digits
 
 inputs, targets = digits("train", count=200)
 

@@ -23,9 +23,9 @@ from torch import nn
 
 import landscape
 from landscape import Analysis, Metric, Params, Schema, Variable
+from landscape.analyses._shared.captions import series
 from landscape.base.figure import Axis, Bars, FigureSpec
-from landscape.reference.data.digits import digits
-from landscape.base.analysis import series
+from landscape.reference.data import digits
 
 # %% [markdown]
 # The question of this example: how are the norms of the weights spread over the layers?

@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from landscape._moved import install as _keep_old_paths
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -40,12 +42,16 @@ _HOMES = {
     # zoos and results
     "Zoo": "landscape.zoo",
     "scan": "landscape.zoo",
+    "plot": "landscape.plotting",
+    "report": "landscape.reporting",
     "open": "landscape.store",
     "save": "landscape.store",
     "compare": "landscape.plotting.comparison",
     "table": "landscape.export.frame",
 }
-_MODULES = ("analyses", "plot", "report")  # packages that can be called
+_MODULES = ("analyses",)  # a package that can be called
+
+_keep_old_paths()
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 
@@ -58,11 +64,11 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if not name.startswith("_"):
-        found = importlib.import_module("landscape.analyses").discover()
+        found = importlib.import_module("landscape.base.registry").discover()
         if name in found:
             return found[name]
     raise AttributeError(f"module 'landscape' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *importlib.import_module("landscape.analyses").discover()})
+    return sorted({*__all__, *importlib.import_module("landscape.base.registry").discover()})

@@ -1,6 +1,6 @@
 """``python -m landscape`` is ``landscape``."""
 
-from landscape.cli.app import main
+from landscape.cli import main
 
 if __name__ == "__main__":
     main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 __all__ = [
@@ -11,9 +12,12 @@ __all__ = [
     "LandscapeError",
     "SchemaError",
     "StoreError",
+    "one_line",
     "reason",
     "suggest",
 ]
+
+_LONGEST = 400
 
 
 class LandscapeError(Exception):

@@ -19,10 +19,10 @@ import xarray as xr
 from torch import nn
 
 import landscape
+from landscape.base.analysis import Analysis, Context, Metric, Pair
 from landscape.base.figure import FigureSpec, has_errors
 from landscape.plotting.groups import by_group, models_of
-from landscape.reference.models.resnet import vit
-from landscape.base.analysis import Analysis, Context, Metric, Pair
+from landscape.reference.models import vit
 
 ANALYSES = sorted(landscape.analyses().items())
 each = pytest.mark.parametrize("analysis", [a for _, a in ANALYSES], ids=[n for n, _ in ANALYSES])

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from landscape.errors import InputError, suggest
-from landscape.base.figure import FigureSpec, Series
+from landscape.base.figure import FigureSpec
 from landscape.base.schema import Schema
+from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,23 +29,8 @@ if TYPE_CHECKING:
     from landscape.core.features.collector import Collector
     from landscape.core.problem.problem import Problem
 
-__all__ = [
-    "LOSS_UNIT",
-    "Analysis",
-    "Context",
-    "Cost",
-    "Metric",
-    "Pair",
-    "Params",
-    "Scope",
-    "loss_unit",
-    "run_together",
-    "series",
-    "weight_decays",
-]
+__all__ = ["Analysis", "Context", "Cost", "Metric", "Pair", "Params", "Scope", "run_together"]
 
-LOSS_UNIT = "loss/example"
-"""Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
 
 Scope = Literal["checkpoint", "pair", "group"]
 
@@ -115,27 +100,6 @@ class Pair:
     problem: Problem
     a: Any
     b: Any
-
-
-def series(label: str, ds: xr.Dataset) -> Series:
-    """The figure series of a dataset: its label, and the group that the zoo gave it."""
-    return Series(model=label, group=str(ds.attrs.get("group", "")))
-
-
-def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
-    """The unit of the loss for axis labels: nats if all datasets used the cross-entropy."""
-    losses = {ds.attrs.get("loss") for ds in datasets.values()}
-    return "nats/example" if losses == {"cross_entropy"} else LOSS_UNIT
-
-
-def weight_decays(datasets: Mapping[str, xr.Dataset]) -> str:
-    """What captions say of the weight decay in the losses of results: how much, or that there is none."""
-    if not all("weight_decay" in ds.attrs for ds in datasets.values()):
-        return "weight decay included"
-    found = {float(ds.attrs["weight_decay"]) for ds in datasets.values()}
-    if found == {0.0}:
-        return "without weight decay"
-    return f"with weight decay {' or '.join(f'{value:g}' for value in sorted(found))}"
 
 
 @dataclass(frozen=True)

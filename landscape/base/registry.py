@@ -1,4 +1,4 @@
-"""The registry: every `Analysis` in a module of this package or behind an entry point.
+"""The registry: every `Analysis` in a module of `landscape.analyses` or behind an entry point.
 
 A third party adds an analysis with an entry point of group ``landscape.analyses`` that names an
 `Analysis` object. A plug-in that cannot be loaded is reported as a warning and left out.
@@ -12,9 +12,9 @@ import warnings
 from functools import cache
 from importlib.metadata import entry_points
 
-from landscape._callable import make_callable
-from landscape.errors import InputError, suggest
 from landscape.base.analysis import Analysis
+from landscape.errors import InputError, suggest
+from landscape.imports import resolve
 
 __all__ = ["discover", "find"]
 
@@ -23,7 +23,8 @@ __all__ = ["discover", "find"]
 def discover() -> dict[str, Analysis]:
     """All analyses by name, ours first."""
     found: dict[str, Analysis] = {}
-    for info in pkgutil.iter_modules(__path__, prefix=f"{__name__}."):
+    home = importlib.import_module("landscape.analyses")  # by name: base knows no analysis
+    for info in pkgutil.walk_packages(home.__path__, prefix="landscape.analyses."):
         module = importlib.import_module(info.name)
         for value in vars(module).values():
             if isinstance(value, Analysis):
@@ -50,15 +51,11 @@ def find(name: str) -> Analysis:
         InputError: If there is none, with the nearest name.
     """
     if ":" in name:
-        module_name, _, attribute = name.partition(":")
-        try:
-            plugin = getattr(importlib.import_module(module_name), attribute)
-        except Exception as error:  # whatever the module raises on import
-            raise InputError(f"analysis '{name}' cannot be loaded: {error}.") from error
+        plugin = resolve(name, "analysis")
         if not isinstance(plugin, Analysis):
             raise InputError(f"'{name}' is a {type(plugin).__name__}, not a landscape Analysis.")
         return plugin
-    from landscape.analyses.taxonomy import TABLES
+    TABLES: dict[str, Analysis] = importlib.import_module("landscape.analyses.taxonomy").TABLES
 
     if name in TABLES:
         return TABLES[name]
@@ -66,11 +63,3 @@ def find(name: str) -> Analysis:
     if name not in known:
         raise InputError(f"there is no analysis '{name}'; {suggest(name, {**known, **TABLES})}")
     return known[name]
-
-
-def __call__() -> dict[str, Analysis]:  # noqa: N807 - answers `landscape.analyses()`
-    """All analyses by name."""
-    return dict(discover())
-
-
-make_callable(__name__)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from landscape.errors import InputError
 from landscape.base.analysis import Analysis, Params
+from landscape.errors import InputError
 
 __all__ = ["Columns", "TableAnalysis", "read_columns"]
 

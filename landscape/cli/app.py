@@ -199,7 +199,7 @@ def _finish(
 def _write_report(
     store: Path, path: Path | None, plugins: Iterable[Analysis | str] = (), models: Sequence[str] = ()
 ) -> Path:
-    from landscape.reporting import __call__ as write
+    from landscape.reporting import report as write
 
     return write(store, path, analyses=plugins, models=models)
 

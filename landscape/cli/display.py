@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Metric
     from landscape.store import Failure
     from landscape.zoo.estimate import Estimate
-    from landscape.zoo.task import Event
+    from landscape.zoo.events import Event
 
 __all__ = [
     "Meter",
@@ -128,7 +128,7 @@ class RunDisplay:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        from landscape.zoo.task import Done, Failed, Found, Notice, Planned, Progress, Started
+        from landscape.zoo.events import Done, Failed, Found, Notice, Planned, Progress, Started
 
         match event:
             case Planned(todo, done):

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landscape.errors import InputError, suggest
 from landscape.base.figure import FigureSpec
+from landscape.errors import InputError, suggest
+from landscape.plotting.groupings import groupings
 from landscape.plotting.groups import by_group
 from landscape.plotting.palette import Palette
-from landscape.store.select import results_of
-from landscape.plotting.groupings import groupings
 from landscape.store.contents import read_contents
+from landscape.store.select import results_of
 
 if TYPE_CHECKING:
     from landscape.plotting.backends.matplotlib import PaperFigure

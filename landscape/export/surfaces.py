@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from landscape.export.vtk import write_vtk
-from landscape.store.select import results_of
 from landscape.store.contents import read_contents
+from landscape.store.select import results_of
 
 __all__ = ["save_fields"]
 

@@ -1,6 +1,6 @@
 """Drawing: datasets and figure specifications become plotly or matplotlib figures.
 
-``landscape.plot(ds)`` is both this package and its function. It looks the dataset's analysis up by
+`plot`, as ``landscape.plot(ds)``, looks the dataset's analysis up by
 name and draws the figures that the analysis declares; the back ends below know `FigureSpec` and
 nothing of analyses. No part of it imports torch.
 """
@@ -11,16 +11,15 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from landscape._callable import make_callable
-from landscape.errors import InputError, suggest
 from landscape.base.figure import FigureSpec
+from landscape.errors import InputError, suggest
 from landscape.plotting.backends.find import BACKENDS, Backend, find_backend
 from landscape.plotting.palette import Palette
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["BACKENDS", "Backend", "Figures", "Palette", "figures_of", "find_backend"]
+__all__ = ["BACKENDS", "Backend", "Figures", "Palette", "figures_of", "find_backend", "plot"]
 
 
 class Figures(list[Any]):
@@ -32,7 +31,7 @@ class Figures(list[Any]):
             display(figure)
 
 
-def __call__(  # noqa: N807 - answers `landscape.plot(...)`
+def plot(
     results: xr.Dataset | Mapping[str, xr.Dataset] | FigureSpec | Iterable[FigureSpec],
     backend: Literal["plotly", "matplotlib", "relief", "null"] = "plotly",
     figure: str | None = None,
@@ -118,6 +117,3 @@ def _chosen(specs: list[FigureSpec], name: str | None) -> list[FigureSpec]:
     if not chosen:
         raise InputError(f"there is no figure '{name}' here; {suggest(name, (s.name for s in specs))}")
     return chosen
-
-
-make_callable(__name__)

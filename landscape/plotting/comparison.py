@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from landscape.errors import InputError
-from landscape.plotting import __call__ as plot
+from landscape.plotting import plot
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,6 +1,6 @@
 """The report: a store becomes one HTML page that works offline.
 
-``landscape.report(store)`` is both this package and its function. It reads the files of a store alone, and
+`report`, as ``landscape.report(store)``, reads the files of a store alone, and
 needs neither the models nor torch.
 """
 
@@ -11,18 +11,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landscape._callable import make_callable
-from landscape.store.select import only
-from landscape.report.page import render
+from landscape.reporting.page import render
 from landscape.reporting.views import Page, page_of
+from landscape.store.select import only
 
 if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
 
-__all__ = ["Page", "page_of", "render"]
+__all__ = ["Page", "page_of", "render", "report"]
 
 
-def __call__(  # noqa: N807 - answers `landscape.report(...)`
+def report(
     store: str | Path,
     path: str | Path | None = None,
     *,
@@ -62,6 +61,3 @@ def _data(store: Path, target: Path) -> str:
 
     file = Store(store).consolidated
     return Path(os.path.relpath(file, target.parent)).as_posix() if file.is_file() else ""
-
-
-make_callable(__name__)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.errors import LandscapeError
 from landscape.base.figure import FigureSpec, Heatmap
+from landscape.errors import LandscapeError
 from landscape.plotting.backends import plotly as draw_plotly
 from landscape.plotting.backends import relief as draw_relief
+from landscape.plotting.groupings import MOST_MODELS, Grouping
 from landscape.plotting.groups import by_group, models_of
 from landscape.plotting.palette import Palette
 from landscape.plotting.thin import thin
 from landscape.reporting.csv_data import csv_of
 from landscape.reporting.encode import compact, packed
-from landscape.plotting.groupings import MOST_MODELS, Grouping
 
 if TYPE_CHECKING:
     import xarray as xr

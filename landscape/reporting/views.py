@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from landscape.base.figure import Series
+from landscape.plotting.groupings import MOST_MODELS, Grouping, groupings
 from landscape.plotting.palette import Palette
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
-from landscape.plotting.groupings import MOST_MODELS, Grouping, groupings
 from landscape.reporting.notices import Notice, notices
 from landscape.reporting.provenance import Provenance, listed, provenance
 from landscape.reporting.tables import Cell, Column, Row, Table, cell

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import StoreError
-from landscape.store.files import open as open_file
 from landscape.store.fast_read import Known, read
+from landscape.store.files import open as open_file
 from landscape.store.records import Failure, ModelRecord, SectionRecord, Snapshot
 from landscape.store.store import Store
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from landscape.studies.study import Trained, load
 from numpy.typing import NDArray
 
-from landscape.core.behaviour.calibration import Predictions
 from landscape.base.figure import Axis, FigureSpec, Line, Points, Series
-from landscape.studies.claims import jackknife
+from landscape.core.behaviour.calibration import Predictions
 from landscape.reference.training.checkpoints import load_weights
+from landscape.studies.claims import jackknife
+from landscape.studies.study import Trained, load
 from landscape.zoo.spec import Builder
 
 __all__ = ["Ensemble", "figure"]

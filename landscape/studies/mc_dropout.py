@@ -13,12 +13,13 @@ import torch
 import xarray as xr
 from pydantic import Field
 
-from landscape.core.behaviour.calibration import Predictions, calibration_error
-from landscape.core.problem.problem import Problem
+from landscape.analyses._shared.captions import series
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line
-from landscape.core.behaviour.mc_dropout import mc_samples
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.behaviour.calibration import Predictions, calibration_error
+from landscape.core.behaviour.mc_dropout import mc_samples
+from landscape.core.problem.problem import Problem
 
 SCORES = {"nll": "nats/example", "accuracy": "1", "ece": "1"}
 
@@ -47,7 +48,9 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapping[str, Any]:
     """Draw the largest number of samples; smaller ones are disjoint groups of them, averaged."""
     most = max(params.counts)
-    drawn, labels, spread = [], [], []
+    drawn: list[torch.Tensor] = []
+    labels: list[torch.Tensor] = []
+    spread: list[list[float]] = []
     for batch in problem.batches:
         x, y = batch.raw
         with _Watched(problem.module, params.features) as seen:

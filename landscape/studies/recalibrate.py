@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from landscape.studies.study import Data, Study, Trained, load
 
 from landscape.core.problem.batchnorm import recalibrated
 from landscape.core.problem.problem import Problem
 from landscape.reference.training.augment import augmentation
 from landscape.reference.training.checkpoints import load_weights, read_notes, save_weights
 from landscape.reference.training.loop import TrainResult, evaluate
+from landscape.studies.study import Data, Study, Trained, load
 from landscape.zoo.checkpoint import file_sha256
 
 __all__ = ["without_dropout"]

@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from landscape.studies.forest import forest
-from landscape.studies.options import Options
 from rich.console import Console
 
 import landscape
-from landscape.cli.display import Meter
 from landscape.base.figure import FigureSpec
+from landscape.cli.display import Meter
+from landscape.plotting import figures_of
 from landscape.plotting.groups import by_group
 from landscape.reference.training import augment
-from landscape.studies import claims as verdicts
-from landscape.reference.training.pool import run_all
 from landscape.reference.training.loop import TrainResult, train
-from landscape.reference.demo import Recipe
+from landscape.reference.training.pool import run_all
+from landscape.reference.training.recipe import Recipe
 from landscape.store import Store, read_contents, task_key
+from landscape.studies import claims as verdicts
+from landscape.studies.forest import forest
+from landscape.studies.options import Options
 from landscape.zoo.builders import resolve
+from landscape.zoo.events import Done, Event, Failed, Found, Planned
 from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec
-from landscape.zoo.task import Done, Event, Failed, Found, Planned
 
 __all__ = [
     "Data",
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 HERE = Path(__file__).parent  # builders of the studies are imported from here
-DIGITS = "landscape.reference.data.digits:digits"
+DIGITS = "landscape.reference.data:digits"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Data:
     @classmethod
     def cifar(cls, classes: int, root: Path, label_noise: float = 0.0) -> Data:
         """CIFAR-10 or CIFAR-100 in a folder of the user's."""
-        name = f"landscape.reference.data.torchvision:cifar{classes}"
+        name = f"landscape.reference.data:cifar{classes}"
         return cls(
             Builder(name, {"root": str(root), "split": "train", **_noise(label_noise)}),
             Builder(name, {"root": str(root), "split": "test"}),
@@ -195,7 +196,7 @@ class Study:
         """
         self.options.figures.mkdir(parents=True, exist_ok=True)
         kinds = {m.name: m.recipe.group for m in models}
-        for spec in landscape.plot.figures_of(results):
+        for spec in figures_of(results):
             if not only or spec.name in only:
                 spec = by_group(spec, kinds, "kind")
                 label = f"{tag}_{spec.name}" if tag else spec.name

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import InputError, suggest
+from landscape import imports
+from landscape.errors import InputError, one_line
 from landscape.zoo.libraries import library_builder
 from landscape.zoo.spec import Builder
-from landscape.errors import one_line
 
 if TYPE_CHECKING:
     from torch import nn
 
     from landscape.base.analysis import Analysis
 
-__all__ = ["build_data", "build_model", "find_analysis", "importing_from", "resolve"]
-
-
-@contextmanager
-def importing_from(folder: Path) -> Iterator[None]:
-    """Within it, modules beside the manifest can be imported."""
-    entry = str(folder)
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
+__all__ = ["build_data", "build_model", "find_analysis", "resolve"]
 
 
 def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
@@ -44,18 +30,11 @@ def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
     Raises:
         InputError: If there is no such module or function, or importing it fails.
     """
-    module_name, colon, name = reference.partition(":")
-    if not colon or not module_name or not name:
-        raise InputError(f"{kind} '{reference}' must have the form 'package.module:function'.")
-    registered = library_builder(module_name, name) if kind == "model builder" else None
+    module_name, _, name = reference.partition(":")
+    registered = library_builder(module_name, name) if kind == "model builder" and name else None
     if registered is not None:
         return registered
-    found: Any = _module(module_name, folder, f"{kind} '{reference}'")
-    for part in name.split("."):
-        if not hasattr(found, part):
-            hint = suggest(part, [n for n in vars(found) if not n.startswith("_")])
-            raise InputError(f"{kind} '{reference}': '{module_name}' has no '{part}'; {hint}")
-        found = getattr(found, part)
+    found = imports.resolve(reference, kind, folder)
     if not callable(found):
         raise InputError(f"{kind} '{reference}' is a {type(found).__name__}, not a function.")
     function: Callable[..., Any] = found
@@ -100,7 +79,7 @@ def find_analysis(name: str, folder: Path) -> Analysis:
 
     module_name, colon, _ = name.partition(":")
     if colon:
-        _module(module_name, folder, f"analysis '{name}'")
+        imports.import_module(module_name, f"analysis '{name}'", folder)
     return find(name)
 
 
@@ -114,27 +93,3 @@ def _call(builder: Builder, folder: Path, kind: str) -> Any:
             f"{kind} '{builder.reference}' called with ({arguments}) raised"
             f" {type(error).__name__}: {one_line(error)}."
         ) from error
-
-
-def _module(name: str, folder: Path, what: str) -> Any:
-    """Import a module, preferring the manifest's folder even to one of the same name loaded before."""
-    top = name.partition(".")[0]
-    loaded = sys.modules.get(top)
-    own = [folder / f"{top}.py", folder / top / "__init__.py"]
-    origin = getattr(loaded, "__file__", None)
-    elsewhere = origin is None or Path(origin).resolve() not in [p.resolve() for p in own]
-    if loaded is not None and elsewhere and top != "landscape" and any(p.is_file() for p in own):
-        for known in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
-            del sys.modules[known]
-    importlib.invalidate_caches()
-    with importing_from(folder):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"{what}: there is no module '{error.name}' beside the manifest ({folder}) or installed."
-            ) from error
-        except (Exception, SystemExit) as error:
-            raise InputError(
-                f"{what}: importing '{name}' raised {type(error).__name__}: {one_line(error)}."
-            ) from error

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import CheckpointError
+from landscape.errors import CheckpointError, one_line
 from landscape.zoo.pickle_globals import unsafe_globals
-from landscape.errors import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

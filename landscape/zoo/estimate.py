@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from landscape.errors import LandscapeError
 from landscape.base.analysis import Cost
+from landscape.errors import LandscapeError
 from landscape.zoo.builders import find_analysis
 from landscape.zoo.plan import Plan, Shard
 from landscape.zoo.spec import Builder

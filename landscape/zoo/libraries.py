@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from landscape.errors import InputError, suggest
+from landscape.errors import InputError, one_line, suggest
 from landscape.zoo.spec import Builder
-from landscape.errors import one_line
 
 __all__ = ["library_builder", "timm_builder"]
 

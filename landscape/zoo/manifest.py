@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from landscape.errors import InputError, suggest
+from landscape.errors import InputError, one_line, suggest
 from landscape.zoo.spec import (
     Builder,
     ModelSpec,
@@ -23,7 +23,6 @@ from landscape.zoo.spec import (
     parse_seed,
     unique_names,
 )
-from landscape.errors import one_line
 
 __all__ = ["read_manifest"]
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import CheckpointError, InputError, StoreError
 from landscape.store import Failure, Store
 from landscape.zoo.checkpoint import TRUST_WARNING
+from landscape.zoo.events import Done, Event, Failed, Found, Listener, Notice, Planned
 from landscape.zoo.executors.base import Executor, SerialExecutor
+from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
+from landscape.zoo.executors.torchrun import launched, over_ranks
 from landscape.zoo.layouts import scan_directory, write_manifest
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.plan import Plan, Shard, choose_sections, make_plan
-from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
-from landscape.zoo.executors.torchrun import launched, over_ranks
 from landscape.zoo.spec import Builder, ZooSpec
-from landscape.zoo.task import Done, Event, Failed, Found, Listener, Notice, Planned, Setup, Task, bundle
+from landscape.zoo.task import Setup, Task, bundle
 from landscape.zoo.workbench import Workbench
 
 if TYPE_CHECKING:

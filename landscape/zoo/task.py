@@ -1,29 +1,15 @@
-"""Tasks and the events of a run: what goes to workers, and what comes back."""
+"""Tasks: what goes to workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from landscape.base.analysis import Scope
 from landscape.zoo.spec import Builder, Settings
 
-__all__ = [
-    "Done",
-    "Event",
-    "Failed",
-    "Found",
-    "Listener",
-    "Member",
-    "Notice",
-    "Planned",
-    "Progress",
-    "Setup",
-    "Started",
-    "Task",
-    "bundle",
-]
+__all__ = ["Member", "Setup", "Task", "bundle"]
 
 
 @dataclass(frozen=True)
@@ -120,62 +106,3 @@ def bundle(tasks: Iterable[Task]) -> list[Task]:
             sharing.setdefault(task.members[0].name, []).append(task)
     others = {group[0].key: tuple(group[1:]) for group in sharing.values()}
     return [replace(task, companions=others.get(task.key, ())) for task in tasks]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """The run begins: tasks to do, and tasks done before; those of other shards are not counted."""
-
-    todo: int
-    done: int
-
-
-@dataclass(frozen=True)
-class Started:
-    """A task begins."""
-
-    task: Task
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A task has finished this fraction of its work."""
-
-    task: Task
-    fraction: float
-
-
-@dataclass(frozen=True)
-class Done:
-    """A task's result is on disk."""
-
-    task: Task
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Found:
-    """Another run has done the task meanwhile."""
-
-    task: Task
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A task failed: one sentence, its kind (see `landscape.store.Failure`), and where in the code."""
-
-    task: Task
-    error: str
-    kind: str
-    trace: str = ""
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something to tell the user that is not about one task."""
-
-    text: str
-
-
-Event = Planned | Started | Progress | Done | Found | Failed | Notice
-Listener = Callable[[Event], None]

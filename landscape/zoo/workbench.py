@@ -14,25 +14,26 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError
 from landscape.base.analysis import Context, Pair, run_together
+from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError, one_line
+from landscape.imports import importing_from
 from landscape.store import Store
 from landscape.store.ledger import Finished
-from landscape.zoo.builders import build_data, build_model, find_analysis, importing_from, resolve
+from landscape.zoo.builders import build_data, build_model, find_analysis, resolve
 from landscape.zoo.checkpoint import load_into, read_checkpoint
+from landscape.zoo.events import Done, Failed, Found, Listener, Notice, Progress, Started
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.recorded_metrics import comparable, differences
 from landscape.zoo.spec import Builder
-from landscape.zoo.task import Done, Failed, Found, Listener, Member, Notice, Progress, Setup, Started, Task
-from landscape.errors import one_line
+from landscape.zoo.task import Member, Setup, Task
 
 if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor, nn
 
+    from landscape.base.analysis import Analysis, Params
     from landscape.core.problem.problem import Problem
     from landscape.core.problem.sharding import Ranks
-    from landscape.base.analysis import Analysis, Params
 
 __all__ = ["Workbench", "file_stamp"]
 

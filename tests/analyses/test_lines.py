@@ -11,9 +11,10 @@ from cases import CASES, ConvNet, images, mlp, snapshot, vectors
 
 import landscape
 from landscape import Problem
-from landscape.core.surfaces.directions import as_vector, direction_seed, random_direction
-from landscape.errors import InputError
 from landscape.base.analysis import Context
+from landscape.core.problem.states import as_vector, direction_seed
+from landscape.core.surfaces.directions import random_direction
+from landscape.errors import InputError
 
 
 def state_of(seed, make=mlp):

@@ -17,10 +17,11 @@ from pydantic import Field, ValidationError, model_validator
 
 import landscape
 from landscape import Analysis, Context, Cost, Metric, Params, Problem, Schema, Variable
+from landscape.analyses._shared.captions import loss_unit, series
+from landscape.base.analysis import Pair
+from landscape.base.figure import Axis, FigureSpec, Line
 from landscape.base.registry import discover, find
 from landscape.errors import InputError, SchemaError, suggest
-from landscape.base.figure import Axis, FigureSpec, Line
-from landscape.base.analysis import Pair, loss_unit, series
 
 
 class ToyParams(Params):

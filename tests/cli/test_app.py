@@ -18,8 +18,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import landscape
-from landscape.cli import app as cli
 from landscape.base.registry import discover
+from landscape.cli import app as cli
 from landscape.cli.analyses import add_analyses, parse_option
 from landscape.cli.display import Meter, RunDisplay, failure_lines
 from landscape.store import Failure, read_contents, save

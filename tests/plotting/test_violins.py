@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 import landscape
-from landscape.errors import InputError
 from landscape.base.figure import Axis, FigureSpec, Series, Violin
+from landscape.errors import InputError
 from landscape.plotting.violins import HALF_WIDTH, outline
 from landscape.reporting.csv_data import csv_of
 

@@ -5,14 +5,19 @@ from torch.nn import functional
 
 from landscape import Problem
 from landscape.core.features.collector import Collector, observe
-from landscape.core.symmetry.symmetry import find_symmetry
 from landscape.core.features.units import Selection
+from landscape.core.symmetry.symmetry import find_symmetry
 from landscape.errors import InputError
-from landscape.reference.models.alternet import LocalAttentionBlock, alternet, attention_places
-from landscape.reference.layers.attention import DropPath, WindowAttention, drop_rates, from_windows, to_windows
+from landscape.reference.layers.attention import (
+    DropPath,
+    WindowAttention,
+    drop_rates,
+    from_windows,
+    to_windows,
+)
 from landscape.reference.layers.convolution import PreActBlock
-from landscape.reference.models.mixer import mixer
-from landscape.reference.models.resnet import resnet, vgg, vit
+from landscape.reference.models import mixer, resnet, vgg, vit
+from landscape.reference.models.alternet import LocalAttentionBlock, alternet, attention_places
 from landscape.reference.models.swin import WindowBlock, windowed
 
 

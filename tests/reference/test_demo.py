@@ -5,11 +5,12 @@ import torch
 from safetensors.torch import load_file
 
 from landscape.errors import InputError
-from landscape.reference.models import resnet as models
 from landscape.reference import demo as zoo
-from landscape.reference.data.digits import digits
+from landscape.reference import models
+from landscape.reference.data import digits
+from landscape.reference.demo import RECIPES, build_zoo
 from landscape.reference.training.loop import evaluate
-from landscape.reference.demo import RECIPES, Recipe, build_zoo
+from landscape.reference.training.recipe import Recipe
 
 pytest.importorskip("mlxtend", reason="the zoo needs the extra 'demo'")
 
@@ -46,7 +47,7 @@ def test_manifest_names_files_builders_and_metrics(built):
         assert loss == pytest.approx(entry["metrics"]["test_loss"], rel=1e-3)
         assert entry["name"] == f"{entry['group']}-s{entry['seed']}"
     assert manifest["data"] == {
-        "builder": "landscape.reference.data.digits:digits",
+        "builder": "landscape.reference.data:digits",
         "kwargs": {"split": "train", "count": 64},
     }
     assert manifest["problem"]["weight_decay"] == 0.0

@@ -7,7 +7,18 @@ import io
 
 import numpy as np
 
-from landscape.base.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Violin
+from landscape.base.figure import (
+    Axis,
+    Bars,
+    ColorAxis,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Points,
+    Series,
+    Violin,
+)
 from landscape.reporting.csv_data import csv_of
 
 

@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 
 from landscape.errors import StoreError
+from landscape.store.fast_read import read
 from landscape.store.files import open as open_file
 from landscape.store.files import save
-from landscape.store.fast_read import read
 
 
 def every_kind() -> xr.Dataset:

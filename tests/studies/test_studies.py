@@ -17,12 +17,12 @@ from torch import nn
 
 import landscape
 from landscape.base.figure import Line, Points
+from landscape.reference.data import digits
 from landscape.reference.training import augment
 from landscape.reference.training import checkpoints as files
-from landscape.studies.claims import Claim
-from landscape.reference.data.digits import digits
 from landscape.reference.training.loop import TrainResult
 from landscape.store import read_contents
+from landscape.studies.claims import Claim
 from landscape.zoo.spec import Builder, Settings, ZooSpec
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"

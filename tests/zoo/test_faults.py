@@ -23,7 +23,7 @@ from landscape.errors import StoreError
 from landscape.store import Store, read_contents
 from landscape.store.files import sweep
 from landscape.zoo import Zoo
-from landscape.zoo.task import Done
+from landscape.zoo.events import Done
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 MODELS = 4

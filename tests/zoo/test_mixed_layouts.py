@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 import landscape
 from landscape.zoo.layouts import scan_directory
-from landscape.zoo.layouts.run_metadata import facts_in_config, facts_in_content, read_flat_yaml
 from landscape.zoo.layouts.names import facts_in_name
+from landscape.zoo.layouts.run_metadata import facts_in_config, facts_in_content, read_flat_yaml
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.spec import Builder
 

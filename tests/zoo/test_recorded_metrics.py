@@ -11,8 +11,8 @@ from torch import nn
 from landscape.core.problem.problem import Measure
 from landscape.store import read_contents
 from landscape.zoo import Zoo
+from landscape.zoo.events import Notice
 from landscape.zoo.recorded_metrics import comparable, differences, meaning
-from landscape.zoo.task import Notice
 
 
 @pytest.mark.parametrize(

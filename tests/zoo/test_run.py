@@ -20,8 +20,8 @@ import landscape
 from landscape.errors import InputError, StoreError
 from landscape.store import Store, open, read_contents
 from landscape.zoo import Zoo
+from landscape.zoo.events import Done, Failed, Notice, Planned, Progress, Started
 from landscape.zoo.executors.pool import PoolExecutor
-from landscape.zoo.task import Done, Failed, Notice, Planned, Progress, Started
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 PAIRS = '[analyses.distance]\nanalysis = "toys:distance"'

@@ -17,9 +17,9 @@ import pytest
 from landscape.errors import InputError
 from landscape.store import Store, read_contents
 from landscape.zoo import Zoo
+from landscape.zoo.events import Done, Found, Started
 from landscape.zoo.executors.base import SerialExecutor
 from landscape.zoo.plan import Shard
-from landscape.zoo.task import Done, Found, Started
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 PAIRS = '[analyses.distance]\nanalysis = "toys:distance"'

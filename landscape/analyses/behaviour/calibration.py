@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.errors import InputError
+from landscape.analyses._shared.captions import series
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params, series
 from landscape.base.schema import Schema, Variable
+from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.core.stats.hypothesis import wilson
+from landscape.analyses._shared.captions import series
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.hypothesis import wilson
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.analyses._shared.captions import LOSS_UNIT
+from landscape.base.schema import Variable
 from landscape.core.connectivity.barriers import BARRIERS, Profile, bootstrap, refined_points
 from landscape.core.connectivity.barriers import barriers as all_barriers
 from landscape.errors import InputError
-from landscape.base.analysis import LOSS_UNIT
-from landscape.base.schema import Variable
+from landscape.imports import call
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -195,20 +195,9 @@ def held_out(problem: Problem, data: Any, reference: str | None, kwargs: Mapping
     if data is not None and reference is not None:
         raise InputError("held-out data are given twice: as test_data and by the option test.")
     if reference is not None:
-        data = _built(reference, kwargs)
+        data = call(reference, kwargs, "held-out data, test =")
     size = max(b.size for b in problem.batches)
     return read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
-
-
-def _built(reference: str, kwargs: Mapping[str, Any]) -> Any:
-    module, _, name = reference.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-        return function(**kwargs)
-    except Exception as error:  # whatever the user's module or function raises
-        raise InputError(
-            f"the held-out data 'test = {reference}' cannot be made: {type(error).__name__}: {error}."
-        ) from error
 
 
 def group_loss_unit(ds: xr.Dataset) -> str:
@@ -256,8 +245,8 @@ def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[d
     Raises:
         InputError: If the model cannot be aligned.
     """
+    from landscape.core.problem.states import full_state
     from landscape.core.symmetry.alignment import align
-    from landscape.core.connectivity.path_evaluator import full_state
 
     inputs, forward = problem.calls()
     states = full_state(problem, a), full_state(problem, b)

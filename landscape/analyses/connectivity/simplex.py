@@ -9,11 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landscape.analyses.connectivity._profiles import Meter, aligned, group_facts, group_loss_unit, held_out, joinable
-from landscape.errors import InputError
+from landscape.analyses._shared.captions import LOSS_UNIT
+from landscape.analyses.connectivity._profiles import (
+    Meter,
+    aligned,
+    group_facts,
+    group_loss_unit,
+    held_out,
+    joinable,
+)
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Mark, Points, Series
-from landscape.base.analysis import LOSS_UNIT, Analysis, Context, Cost, Metric, Params
 from landscape.base.schema import Schema, Variable
+from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -168,7 +176,7 @@ def _models(problems: Mapping[str, Problem], params: SimplexParams) -> Tensor:
     """The models as rows (k, P), in the order of the first one's units if asked."""
     import torch
 
-    from landscape.core.connectivity.path_evaluator import differing_rest
+    from landscape.core.problem.states import differing_rest
 
     names, every = list(problems), list(problems.values())
     apart = joinable(every)

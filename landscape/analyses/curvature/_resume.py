@@ -90,8 +90,8 @@ def _state(piece: Piece) -> LanczosState:
     """The state that `_piece` was made from."""
     import torch
 
-    from landscape.core.linalg.krylov import KrylovState
     from landscape.core.linalg.eigenpairs import LanczosState
+    from landscape.core.linalg.krylov import KrylovState
 
     held: dict[str, Any] = {
         name: torch.from_numpy(value) if value.ndim else value.item() for name, value in piece.items()

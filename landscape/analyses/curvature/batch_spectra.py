@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
 from landscape.analyses.curvature._operator import finite_loss
-from landscape.core.stats.density import gaussian_density
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Violin
-from landscape.base.analysis import (
-    LOSS_UNIT,
-    Analysis,
-    Context,
-    Cost,
-    Metric,
-    Params,
-    loss_unit,
-    series,
-    weight_decays,
-)
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.density import gaussian_density
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -113,12 +104,12 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> Mapping[str, Any]:
     """Lanczos on the Hessian of each mini-batch; a run that is killed keeps the finished ones."""
-    from landscape.core.problem.augment import augment_batch
     from landscape.core.curvature.operator import hessian
-    from landscape.core.problem.batches import tensors_in
     from landscape.core.linalg.eigenpairs import eigenpairs
-    from landscape.core.problem.minibatches import deal
+    from landscape.core.problem.augment import augment_batch
+    from landscape.core.problem.batches import tensors_in
     from landscape.core.problem.fingerprint import fingerprint
+    from landscape.core.problem.minibatches import deal
     from landscape.store.ledger import Ledger
 
     transform = context.inputs.get("transform")

@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
-from landscape.core.stats.density import count_beyond, gaussian_density, resolving_grid
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems
-from landscape.base.analysis import (
-    LOSS_UNIT,
-    Analysis,
-    Context,
-    Cost,
-    Metric,
-    Params,
-    loss_unit,
-    series,
-    weight_decays,
-)
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.density import count_beyond, gaussian_density, resolving_grid
 
 if TYPE_CHECKING:
     import xarray as xr

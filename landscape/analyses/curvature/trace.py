@@ -8,20 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
 from landscape.analyses._shared.training_figure import along_training
+from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Points
-from landscape.base.analysis import (
-    LOSS_UNIT,
-    Analysis,
-    Context,
-    Cost,
-    Metric,
-    Params,
-    loss_unit,
-    series,
-    weight_decays,
-)
 from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:

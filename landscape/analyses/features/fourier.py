@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.captions import series
 from landscape.analyses.features._options import image_count
+from landscape.base.analysis import Analysis, Cost, Metric, Params
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
+from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
 from landscape.errors import InputError
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
-from landscape.base.analysis import Analysis, Cost, Metric, Params, series
-from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:
     import xarray as xr

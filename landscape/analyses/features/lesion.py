@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series
+from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
 from landscape.errors import InputError
-from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series
-from landscape.base.analysis import LOSS_UNIT, Analysis, Context, Cost, Metric, Params, loss_unit, series
-from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
-from landscape.errors import InputError, suggest
-from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
+from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
     import xarray as xr

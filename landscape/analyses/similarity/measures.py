@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
-from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:

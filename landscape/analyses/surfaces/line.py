@@ -9,26 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from landscape.errors import InputError
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line
-from landscape.base.analysis import (
-    LOSS_UNIT,
-    Analysis,
-    Context,
-    Cost,
-    Metric,
-    Params,
-    loss_unit,
-    series,
-    weight_decays,
-)
 from landscape.base.schema import Schema, Variable
+from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.surfaces.plane import Plane
     from landscape.core.problem.problem import Problem
+    from landscape.core.surfaces.plane import Plane
     from landscape.store.ledger import Piece
 
 Array = NDArray[np.float64]
@@ -154,8 +145,9 @@ def _line(problem: Problem, params: LineParams, inputs: Mapping[str, Any]) -> Pl
     """The directions that the options and inputs ask for."""
     import torch
 
+    from landscape.core.problem.states import as_vector
     from landscape.core.surfaces import plane as planes
-    from landscape.core.surfaces.directions import as_vector, normalize
+    from landscape.core.surfaces.directions import normalize
 
     vector, models = inputs.get("vector"), inputs.get("models")
     single = "vector" if vector is not None else "models" if models is not None else params.direction

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from landscape.base.table import TableAnalysis
 from landscape.analyses.taxonomy.compute import taxonomy
+from landscape.base.table import TableAnalysis
 
 __all__ = ["TABLES", "TableAnalysis", "taxonomy"]
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.errors import InputError, suggest
-from landscape.base.analysis import Context, Cost, Metric, Params
-from landscape.base.schema import Schema, Variable
+from landscape.analyses.taxonomy.figures import plots
 from landscape.analyses.taxonomy.phases import (
     PHASES,
     SPLITS,
@@ -19,8 +17,10 @@ from landscape.analyses.taxonomy.phases import (
     resampled_mean,
     resampled_spearman,
 )
-from landscape.analyses.taxonomy.figures import plots
+from landscape.base.analysis import Context, Cost, Metric, Params
+from landscape.base.schema import Schema, Variable
 from landscape.base.table import Columns, TableAnalysis
+from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from landscape.core.behaviour.calibration import Predictions
 from landscape.core.problem.batches import read_batches
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
+from landscape.imports import call
 
 __all__ = ["auroc", "load_data", "predict_other"]
 
@@ -55,15 +54,7 @@ def load_data(reference: str) -> Any:
     Raises:
         InputError: If there is no such function, or it fails.
     """
-    module, _, name = reference.partition(":")
-    try:
-        function: Callable[[], Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"ood_data '{reference}' cannot be imported: {error}.") from error
-    try:
-        return function()
-    except Exception as error:
-        raise InputError(f"ood_data '{reference}' failed: {error}.") from error
+    return call(reference, {}, "ood_data")
 
 
 @torch.no_grad()

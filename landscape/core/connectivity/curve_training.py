@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from landscape.core.problem.batchnorm import batch_statistics, running_layers
-from landscape.core.problem.batches import Batch, gather, joinable
 from landscape.core.connectivity.curve import Path
+from landscape.core.problem.batches import Batch, gather, joinable
+from landscape.core.problem.batchnorm import batch_statistics, running_layers
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 

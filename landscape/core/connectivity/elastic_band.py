@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch
+from landscape.core.connectivity.curve import Path
 from landscape.core.connectivity.curve_training import (
     Settings,
     TrainingState,
@@ -20,7 +20,7 @@ from landscape.core.connectivity.curve_training import (
     loss_and_gradient,
     statistics,
 )
-from landscape.core.connectivity.curve import Path
+from landscape.core.problem.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 

@@ -11,16 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landscape.core.problem.batchnorm import recalibrated, running_layers
-from landscape.core.problem.batches import Batch
-from landscape.core.surfaces.directions import State, as_vector
 from landscape.core.connectivity.curve import Path
-from landscape.core.problem.problem import Measure, Problem
 from landscape.core.connectivity.repair import Goals, goals_between, output_goals, repaired
-from landscape.core.surfaces.evaluator import rest_of_state
+from landscape.core.problem.batches import Batch
+from landscape.core.problem.batchnorm import recalibrated, running_layers
+from landscape.core.problem.problem import Measure, Problem
+from landscape.core.problem.states import State, _rest, rest_of_state
 from landscape.errors import InputError
 
-__all__ = ["BatchNormPolicy", "PathEvaluator", "differing_rest", "full_state", "path_policy"]
+__all__ = ["BatchNormPolicy", "PathEvaluator", "path_policy"]
 
 Array = NDArray[np.float64]
 
@@ -140,39 +139,6 @@ class PathEvaluator:
             return output_goals(self.problem)
 
 
-def full_state(problem: Problem, state: State) -> dict[str, Tensor]:
-    """A whole state_dict of the problem's model: what ``state`` holds, and for the rest the model's own.
-
-    Raises:
-        InputError: If it does not fit.
-    """
-    whole = {name: tensor.detach().clone() for name, tensor in problem.module.state_dict().items()}
-    whole |= problem.space.unflatten(as_vector(problem, state))
-    if isinstance(state, Mapping):
-        whole |= {name: state[name].detach() for name in whole if name in state}
-    first: dict[int, str] = {}
-    for name, parameter in problem.module.named_parameters(remove_duplicate=False):
-        shared = first.setdefault(id(parameter), name)
-        if name != shared and name in whole:  # a tied weight has one value, that of its first name
-            whole[name] = whole[shared]
-    return whole
-
-
-def _rest(problem: Problem, state: State) -> dict[str, Tensor]:
-    """What of a model is not θ: buffers and parameters that are not chosen."""
-    named = {**dict(problem.module.named_parameters()), **dict(problem.module.named_buffers())}
-    given: Mapping[str, Tensor] = state if isinstance(state, Mapping) else {}
-    rest = {}
-    for name, own in named.items():
-        if name in problem.space.names:
-            continue
-        tensor = given.get(name, own)
-        if tensor.shape != own.shape:
-            raise InputError(f"'{name}' of a model has shape {tuple(tensor.shape)}, not {tuple(own.shape)}.")
-        rest[name] = tensor.detach().to(own.device, own.dtype, copy=True)
-    return rest
-
-
 def _rest_between(
     a: Mapping[str, Tensor], b: Mapping[str, Tensor], t: float, kept: Set[str]
 ) -> Mapping[str, Tensor]:
@@ -186,10 +152,3 @@ def _rest_between(
         else near[name]
         for name in a
     }
-
-
-def differing_rest(problem: Problem, a: State, b: State) -> str | None:
-    """The first parameter that is not chosen and yet differs between two models, if there is one."""
-    rests = _rest(problem, a), _rest(problem, b)
-    parameters = (name for name, _ in problem.module.named_parameters() if name in rests[0])
-    return next((name for name in parameters if not torch.equal(rests[0][name], rests[1][name])), None)

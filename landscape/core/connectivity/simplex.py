@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape.core.surfaces.directions import direction_seed
 from landscape.core.connectivity.curve_training import (
     Settings,
     check_finite,
@@ -18,6 +17,7 @@ from landscape.core.connectivity.curve_training import (
     statistics,
 )
 from landscape.core.problem.problem import Problem
+from landscape.core.problem.states import direction_seed
 
 __all__ = ["SimplexSettings", "connecting_point", "log_volume", "random_shares", "volume_gradient"]
 

@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.operator import GaussNewton, Graph, Sandwich
 from landscape.core.problem.batches import Batch
 from landscape.core.problem.losses import IGNORE_INDEX
 from landscape.core.problem.problem import Problem
-from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.errors import InputError
 
 __all__ = ["EmpiricalFisher", "Fisher", "empirical_fisher", "fisher"]

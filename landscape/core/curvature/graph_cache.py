@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batches import Batch, tensors_in
 from landscape.core.curvature.memory import count_saved_bytes, fair_share
+from landscape.core.problem.batches import Batch, tensors_in
 from landscape.core.problem.problem import Problem
 
 __all__ = ["Graphs"]

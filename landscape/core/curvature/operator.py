@@ -11,12 +11,13 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from landscape.core.curvature.blocks import Block, BlockDiagonal, Grouping, group_parameters
-from landscape.core.problem.batches import Batch
+from landscape.core.curvature.blocks import Block, BlockDiagonal
+from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.graph_cache import Graphs
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.problem.batches import Batch
+from landscape.core.problem.parameters import Grouping, group_parameters
 from landscape.core.problem.problem import Problem
-from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.errors import InputError
 
 __all__ = [

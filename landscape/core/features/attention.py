@@ -12,10 +12,10 @@ import torch
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
 
+from landscape.core.features.collector import Collector
 from landscape.core.features.fourier import LOW_BAND, RadialBins, mode_multiplicity, radial_frequency
 from landscape.core.features.map_layout import Layouts
 from landscape.core.stats.moments import Moments
-from landscape.core.features.collector import Collector
 from landscape.errors import InputError
 
 __all__ = ["Grid", "HeadCollector", "HeadRows", "head_rows"]

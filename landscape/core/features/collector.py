@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from landscape.core.features.hooks import first_tensor, plain_encoder
 from landscape.core.features.fourier import at_least_single, mean_power, spectrum
 from landscape.core.features.function_hooks import FunctionTap
+from landscape.core.features.hooks import first_tensor
 from landscape.core.features.map_layout import Layout, Layouts
-from landscape.core.problem.subsample import plan_pass
 from landscape.core.features.units import Selection, Unit, find_units, inside_attention
+from landscape.core.problem.private_model import plain_encoder
+from landscape.core.problem.subsample import plan_pass
 
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem

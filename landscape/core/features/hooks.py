@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from landscape.core.problem.private_model import plain_encoder
 from landscape.errors import InputError, suggest
 
-__all__ = ["capture", "first_tensor", "plain_encoder", "tap"]
+__all__ = ["capture", "first_tensor", "tap"]
 
 
 @contextmanager
@@ -80,21 +80,6 @@ def tap(
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def plain_encoder() -> Iterator[None]:
-    """Within it, `torch.nn.TransformerEncoder` does not take its fused fast path.
-
-    That path, which torch takes where no gradient is asked for, skips its submodules' hooks and puts
-    zeros at padded tokens: a loss taken through it is not the function whose gradient autograd gives.
-    """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 @contextmanager

@@ -12,10 +12,10 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from landscape.core.features.hooks import first_tensor
-from landscape.core.features.function_hooks import SOFTMAX, multihead_arguments
-from landscape.core.features.map_layout import Layout, Layouts
 from landscape.core.features.collector import Collector, Feature, observe
+from landscape.core.features.function_hooks import SOFTMAX, multihead_arguments
+from landscape.core.features.hooks import first_tensor
+from landscape.core.features.map_layout import Layout, Layouts
 from landscape.core.features.transfer import low_pass
 from landscape.core.features.units import Selection, Unit
 

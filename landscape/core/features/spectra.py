@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.core.features.fourier import RadialBins, log_amplitude_diagonal, power_statistics
 from landscape.core.features.collector import Collector, Feature
+from landscape.core.features.fourier import RadialBins, log_amplitude_diagonal, power_statistics
 from landscape.core.features.units import Selection, Unit
 from landscape.errors import InputError
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.core.features.spectra import LayerRows, check_shape, complete
+from landscape.core.features.collector import Collector, Feature
 from landscape.core.features.fourier import (
     LOW_BAND,
     RadialBins,
@@ -20,7 +20,7 @@ from landscape.core.features.fourier import (
     radial_frequency,
     spectrum,
 )
-from landscape.core.features.collector import Collector, Feature
+from landscape.core.features.spectra import LayerRows, check_shape, complete
 from landscape.core.features.units import Selection, Unit
 
 __all__ = ["Passage", "TransferCollector", "low_pass", "low_pass_box"]

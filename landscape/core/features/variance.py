@@ -8,10 +8,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from landscape.core.features.fourier import at_least_single
-from landscape.core.stats.moments import Moments
 from landscape.core.features.collector import Collector, Feature
+from landscape.core.features.fourier import at_least_single
 from landscape.core.features.units import Selection, Unit
+from landscape.core.stats.moments import Moments
 from landscape.errors import InputError
 
 __all__ = ["SampleVariance", "UnitVariance", "VarianceCollector"]

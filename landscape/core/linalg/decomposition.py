@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
 from landscape.errors import InputError
 
 __all__ = ["Outliers", "Split", "block_shares", "count_outliers", "split"]

@@ -18,8 +18,8 @@ from landscape.core.linalg.krylov import (
     start_rows,
     working_dtype,
 )
-from landscape.core.linalg.tridiagonal import Tridiagonal, excludes, lanczos, tridiagonal_matrix
 from landscape.core.linalg.selection import Which, ends_of, order
+from landscape.core.linalg.tridiagonal import Tridiagonal, excludes, lanczos, tridiagonal_matrix
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from landscape.core.linalg.krylov import finite_product
 from landscape.core.linalg.eigenpairs import Eigenpairs
-from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.hutchinson import Sampler, TraceEstimate
+from landscape.core.linalg.krylov import finite_product
+from landscape.core.linalg.operators import SymmetricOperator
 from landscape.errors import InputError
 
 __all__ = ["MOST", "power_iteration", "pyhessian_trace"]

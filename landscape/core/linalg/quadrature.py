@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
+from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
 from landscape.errors import InputError

@@ -9,9 +9,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
 from landscape.errors import InputError, suggest
 
 __all__ = ["TraceEstimate", "TraceMethod", "estimate_trace"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from landscape.errors import InputError
 
-__all__ = ["Substituted", "bind", "check_finite", "private_copy", "set_mode"]
+__all__ = ["Substituted", "bind", "check_finite", "plain_encoder", "private_copy", "set_mode"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -102,3 +103,18 @@ class Substituted:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
+
+
+@contextmanager
+def plain_encoder() -> Iterator[None]:
+    """Within it, `torch.nn.TransformerEncoder` does not take its fused fast path.
+
+    That path, which torch takes where no gradient is asked for, skips its submodules' hooks and puts
+    zeros at padded tokens: a loss taken through it is not the function whose gradient autograd gives.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

@@ -11,14 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.problem.batches import Batch, read_batches, tensors_in
-from landscape.core.features.hooks import plain_encoder
-from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
-from landscape.core.problem.parameters import ParameterSpace, select_parameters
-from landscape.core.problem.subsample import sample
 from landscape.core.problem.fingerprint import fingerprint
-from landscape.core.problem.private_model import Substituted, bind, check_finite, private_copy, set_mode
-from landscape.core.problem.sharding import Sharding
+from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
 from landscape.core.problem.measure import Measure, Tally, TallySheet, tally
+from landscape.core.problem.parameters import ParameterSpace, select_parameters
+from landscape.core.problem.private_model import (
+    Substituted,
+    bind,
+    check_finite,
+    plain_encoder,
+    private_copy,
+    set_mode,
+)
+from landscape.core.problem.sharding import Sharding
+from landscape.core.problem.subsample import sample
 from landscape.errors import InputError, reason
 
 __all__ = ["Measure", "Problem"]

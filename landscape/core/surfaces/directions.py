@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
 
-__all__ = [
-    "Normalization",
-    "State",
-    "as_vector",
-    "direction_seed",
-    "ignored_names",
-    "normalize",
-    "random_direction",
-]
+__all__ = ["Normalization", "ignored_names", "normalize", "random_direction"]
 
 Normalization = Literal["filter", "layer", "parameter", "none"]
 
 Ignorable = Literal["bias", "norm"]
-
-State = Tensor | Mapping[str, Tensor]
-"""A point or direction in parameter space: a flat vector (P,), or tensors by parameter name."""
 
 
 def random_direction(
@@ -92,35 +80,6 @@ def normalize(
         else:
             pieces.append(d)
     return problem.space.flatten(pieces)
-
-
-def direction_seed(seed: int, index: int) -> int:
-    """The seed of the direction at ``index`` of several drawn from one seed; the first keeps the seed."""
-    return seed if index == 0 else int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
-
-
-def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor:
-    """A flat vector (P,) of a state_dict (entries that are no chosen parameter are left out) or vector.
-
-    Raises:
-        InputError: If it does not fit the problem's parameters, or holds NaN or infinite values.
-    """
-    if isinstance(state, Mapping):
-        try:
-            vector = problem.space.flatten(state)
-        except InputError as error:
-            raise InputError(f"{what} does not fit: {error}") from error
-    else:
-        if not isinstance(state, Tensor | np.ndarray | Sequence) or isinstance(state, str):
-            raise InputError(
-                f"{what} is a {type(state).__name__}; give a state_dict or a flat vector ({problem.size},)."
-            )
-        vector = torch.as_tensor(state).detach().to(problem.device, problem.dtype)
-        if vector.shape != (problem.size,):
-            raise InputError(f"{what} has shape {tuple(vector.shape)}, not ({problem.size},).")
-    if not bool(torch.isfinite(vector).all()):
-        raise InputError(f"{what} holds NaN or infinite values.")
-    return vector
 
 
 def ignored_names(module: nn.Module, ignore: Iterable[Ignorable]) -> set[str]:

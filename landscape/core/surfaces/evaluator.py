@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated, running_layers
-from landscape.core.surfaces.directions import State, as_vector
-from landscape.core.surfaces.plane import Marker, Plane
 from landscape.core.problem.problem import Measure, Problem
+from landscape.core.problem.states import as_vector, rest_of_state
+from landscape.core.stats.hypothesis import standard_error
+from landscape.core.surfaces.plane import Marker, Plane
 from landscape.errors import InputError
 
-__all__ = ["BatchNormMode", "Evaluator", "batchnorm_mode", "rest_of_state", "standard_error"]
+__all__ = ["BatchNormMode", "Evaluator", "batchnorm_mode"]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
@@ -157,34 +158,3 @@ class Evaluator:
             raise InputError("per_class needs one class label per example; this problem has none.")
         classes, labels = np.unique(torch.cat(targets).cpu().numpy(), return_inverse=True)
         return classes, labels
-
-
-def standard_error(values: Tensor | None) -> float:
-    """s/√n over examples; NaN where there are no values per example, or only one."""
-    if values is None or len(values) < 2:
-        return float("nan")
-    return float(values.std() / len(values) ** 0.5)
-
-
-@contextmanager
-@torch.no_grad()
-def rest_of_state(problem: Problem, state: State) -> Iterator[None]:
-    """Within it, the model has the buffers and unchosen parameters of a state_dict, afterwards its own."""
-    if not isinstance(state, Mapping):
-        yield
-        return
-    named = {**dict(problem.module.named_parameters()), **dict(problem.module.named_buffers())}
-    rest = {name: t for name, t in named.items() if name in state and name not in problem.space.names}
-    for name, tensor in rest.items():
-        if tensor.shape != state[name].shape:
-            raise InputError(
-                f"'{name}' of a checkpoint has shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}."
-            )
-    kept = {name: tensor.clone() for name, tensor in rest.items()}
-    try:
-        for name, tensor in rest.items():
-            tensor.copy_(state[name])
-        yield
-    finally:
-        for name, tensor in rest.items():
-            tensor.copy_(kept[name])

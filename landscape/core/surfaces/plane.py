@@ -11,18 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.curvature.operator import hessian
-from landscape.core.surfaces.directions import (
-    Ignorable,
-    Normalization,
-    State,
-    as_vector,
-    direction_seed,
-    random_direction,
-)
 from landscape.core.linalg.eigenpairs import Which, eigenpairs
-from landscape.core.problem.problem import Problem
 from landscape.core.problem.fingerprint import fingerprint
-from landscape.core.surfaces.principal_directions import inner_product, principal_directions
+from landscape.core.problem.problem import Problem
+from landscape.core.problem.states import State, as_vector, direction_seed, inner_product
+from landscape.core.surfaces.directions import Ignorable, Normalization, random_direction
+from landscape.core.surfaces.principal_directions import principal_directions
 from landscape.errors import InputError
 
 __all__ = [

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from landscape.core.problem.states import BLOCK_ENTRIES, _slices
 from landscape.errors import InputError
 
-__all__ = ["gram_matrix", "inner_product", "principal_directions"]
+__all__ = ["gram_matrix", "principal_directions"]
 
-BLOCK_ENTRIES = 1 << 24
 DISTINCT = 1e-10
 """A variance below this share of the first counts as none."""
 
@@ -53,17 +53,7 @@ def gram_matrix(points: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def inner_product(a: Tensor, b: Tensor) -> float:
-    """Inner product of two vectors (P,), summed in float64."""
-    return sum(float(a[part].double() @ b[part].double()) for part in _slices(len(a), BLOCK_ENTRIES))
-
-
 def _centred_blocks(points: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
     for part in _slices(len(points[0]), max(1, BLOCK_ENTRIES // len(points))):
         block = torch.stack([point[part] for point in points]).double()
         yield part, block - block.mean(0)
-
-
-def _slices(size: int, length: int) -> Iterator[slice]:
-    for start in range(0, size, length):
-        yield slice(start, min(start + length, size))

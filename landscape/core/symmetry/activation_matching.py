@@ -16,10 +16,19 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscape.core.problem.batches import tensors_in
-from landscape.core.symmetry.weight_matching import Gains, Matching, add_gain, assign, innermost, trees
-from landscape.core.symmetry.symmetry import Feature, Forward, Motion, Symmetry, call_model, find_symmetry, fresh, move
 from landscape.core.symmetry.groups import Block
+from landscape.core.symmetry.symmetry import (
+    Feature,
+    Forward,
+    Motion,
+    Symmetry,
+    call_model,
+    find_symmetry,
+    fresh,
+    move,
+)
 from landscape.core.symmetry.trace import arguments, plain_operations
+from landscape.core.symmetry.weight_matching import Gains, Matching, add_gain, assign, innermost, trees
 from landscape.errors import InputError
 
 __all__ = ["match_activations"]

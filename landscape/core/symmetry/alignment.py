@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.problem.batches import Batch, tensors_in
-from landscape.core.symmetry.activation_matching import match_activations
-from landscape.core.symmetry.weight_matching import inner, match_weights, trees
 from landscape.core.problem.private_model import private_copy
+from landscape.core.symmetry.activation_matching import match_activations
 from landscape.core.symmetry.symmetry import Forward, Motion, Symmetry, call_model, find_symmetry, fresh
+from landscape.core.symmetry.weight_matching import inner, match_weights, trees
 from landscape.errors import InputError, suggest
 
 __all__ = ["Alignment", "Method", "align"]

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.core.symmetry.axis_terms import fix, size
 from landscape.core.problem.batches import tensors_in
 from landscape.core.problem.private_model import private_copy
+from landscape.core.symmetry.axis_terms import fix, size
 from landscape.core.symmetry.groups import Block, Group, blocks_of, find_groups, settle
 from landscape.core.symmetry.rules import rule_for
 from landscape.core.symmetry.trace import Axes, Tracer, plain_operations

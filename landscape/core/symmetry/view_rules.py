@@ -7,7 +7,18 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from landscape.core.symmetry.axis_terms import Cat, Prod, Symbol, Term, cut, divide, gather, select, size, unify
+from landscape.core.symmetry.axis_terms import (
+    Cat,
+    Prod,
+    Symbol,
+    Term,
+    cut,
+    divide,
+    gather,
+    select,
+    size,
+    unify,
+)
 from landscape.core.symmetry.trace import Call, Rule
 
 __all__ = ["VIEWS"]

@@ -16,8 +16,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
 from landscape.core.symmetry.groups import Block
+from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
 
 __all__ = ["Matching", "accumulate", "assign", "compose", "match_weights", "trees"]
 

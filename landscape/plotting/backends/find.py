@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any, Protocol
 
-from landscape.errors import InputError, suggest
 from landscape.base.figure import FigureSpec
+from landscape.errors import InputError, suggest
 from landscape.plotting.palette import Palette
 
 __all__ = ["BACKENDS", "Backend", "find_backend"]

@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.base.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Series, Stems, Violin
+from landscape.base.figure import (
+    Bars,
+    ColorAxis,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Points,
+    Series,
+    Stems,
+    Violin,
+)
 from landscape.plotting.arrange import Arrangement, arrange, gaps, has_field, runs
-from landscape.plotting.palette import PLAIN, Palette, colormap, sample
 from landscape.plotting.backends.plotly_fields import field, line_bar
 from landscape.plotting.backends.plotly_layout import (
     CONFIG,
@@ -30,6 +40,7 @@ from landscape.plotting.backends.plotly_layout import (
     trace,
     translucent,
 )
+from landscape.plotting.palette import PLAIN, Palette, colormap, sample
 from landscape.plotting.scales import number
 from landscape.plotting.violins import outline
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from landscape.base.figure import ColorAxis, FigureSpec, Heatmap
 from landscape.plotting.arrange import color_limits, color_ticks
-from landscape.plotting.palette import colormap
 from landscape.plotting.backends.plotly_layout import (
     GAP,
     colorscale,
@@ -20,6 +19,7 @@ from landscape.plotting.backends.plotly_layout import (
     short_name,
     trace,
 )
+from landscape.plotting.palette import colormap
 from landscape.plotting.scales import number, round_ticks
 
 __all__ = ["field", "line_bar"]

@@ -10,8 +10,8 @@ from scipy.interpolate import RegularGridInterpolator
 
 from landscape.base.figure import Axis, FigureSpec, Heatmap, Line, Points
 from landscape.plotting.backends import plotly as draw_plotly
-from landscape.plotting.palette import INK, Palette
 from landscape.plotting.backends.plotly_layout import EDGE, escape, escaped
+from landscape.plotting.palette import INK, Palette
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -36,7 +36,7 @@ def cifar10(
         split: ``"train"`` (50,000 images) or ``"test"`` (10,000).
         count: Only the first so many images.
         download: Whether to fetch the data from the network if it is not there.
-        label_noise: Fraction of the labels drawn anew, see `landscape.reference.data.digits.noisy_labels`.
+        label_noise: Fraction of the labels drawn anew, see `landscape.reference.data.noisy_labels`.
 
     Returns:
         Images (n, 3, 32, 32), float32, and labels (n,), int64.

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from landscape.errors import InputError, suggest
+from landscape.reference.data.digits import noisy_labels
 from landscape.reference.training import checkpoints as files
 from landscape.reference.training.augment import Augment, AugmentName, augmentation, mix
-from landscape.reference.data.digits import noisy_labels
 
 __all__ = ["TrainResult", "evaluate", "train"]
 
@@ -113,7 +113,7 @@ def train(
             torchvision, which the `vision` extra installs, and about 0.3 ms per image; None changes
             nothing.
         label_noise: Fraction of the training labels drawn anew from all classes, once for all epochs
-            and the same for every `seed`, as `landscape.reference.data.digits.noisy_labels` does.
+            and the same for every `seed`, as `landscape.reference.data.noisy_labels` does.
         data_fraction: Fraction of the training examples that is used, the first of a random order,
             the same for every `seed`.
         label_smoothing: Share of each target that is spread evenly over all classes.

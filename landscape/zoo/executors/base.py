@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from landscape.zoo.task import Listener, Setup, Task
+from landscape.zoo.events import Listener
+from landscape.zoo.task import Setup, Task
 from landscape.zoo.workbench import Workbench
 
 __all__ = ["POLL_S", "Executor", "SerialExecutor", "chains", "usable_cores"]

@@ -16,9 +16,10 @@ from distributed import Client, Future, KilledWorker
 from distributed.comm.core import CommClosedError
 
 from landscape.errors import InputError, LandscapeError, reason
+from landscape.zoo.events import Done, Event, Failed, Found, Listener, Notice, Started
 from landscape.zoo.executors.base import POLL_S, chains
 from landscape.zoo.executors.dask_worker import Piece, carry_out, decode
-from landscape.zoo.task import Done, Event, Failed, Found, Listener, Notice, Setup, Started, Task
+from landscape.zoo.task import Setup, Task
 
 __all__ = ["ClusterExecutor", "ClusterLostError"]
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from landscape.zoo.task import Done, Event, Failed, Found, Listener, Notice, Progress, Setup, Started, Task
+from landscape.zoo.events import Done, Event, Failed, Found, Listener, Notice, Progress, Started
+from landscape.zoo.task import Setup, Task
 from landscape.zoo.workbench import Workbench
 
 __all__ = ["Piece", "carry_out", "decode", "encode"]

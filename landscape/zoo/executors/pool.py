@@ -14,8 +14,9 @@ from typing import Literal
 
 from landscape._workers import live_with_parent
 from landscape.errors import InputError
+from landscape.zoo.events import Done, Event, Failed, Found, Listener
 from landscape.zoo.executors.base import POLL_S, chains, usable_cores
-from landscape.zoo.task import Done, Event, Failed, Found, Listener, Setup, Task
+from landscape.zoo.task import Setup, Task
 from landscape.zoo.workbench import Workbench
 
 __all__ = ["WORKER", "PoolExecutor", "refuse_in_worker"]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from landscape.errors import LandscapeError, reason
+from landscape.zoo.events import Event, Listener, Notice
 from landscape.zoo.executors.base import Executor, SerialExecutor
-from landscape.zoo.task import Event, Listener, Notice, Setup, Task
+from landscape.zoo.task import Setup, Task
 from landscape.zoo.workbench import Workbench
 
 if TYPE_CHECKING:

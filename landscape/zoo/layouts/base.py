@@ -8,8 +8,8 @@ from pathlib import Path
 
 from landscape.errors import CheckpointError
 from landscape.zoo.checkpoint import read_checkpoint, without_ending
-from landscape.zoo.layouts.run_metadata import Facts, facts_in_content
 from landscape.zoo.layouts.names import facts_in_name
+from landscape.zoo.layouts.run_metadata import Facts, facts_in_content
 from landscape.zoo.spec import Builder, ModelSpec, Skipped
 
 __all__ = ["Found", "Layout", "Scan"]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from landscape.zoo.checkpoint import SUFFIXES, without_ending
 from landscape.zoo.layouts.base import Found, Layout, Scan
-from landscape.zoo.layouts.run_metadata import Facts
 from landscape.zoo.layouts.names import facts_in_name
+from landscape.zoo.layouts.run_metadata import Facts
 
 __all__ = ["LOAD_TEMPERATURE"]
 

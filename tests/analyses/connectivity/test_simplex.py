@@ -11,9 +11,9 @@ from torch import nn
 
 import landscape
 from landscape import Problem
+from landscape.base.analysis import Context
 from landscape.core.connectivity.simplex import random_shares
 from landscape.errors import InputError
-from landscape.base.analysis import Context
 
 
 def seeded(build, seed):

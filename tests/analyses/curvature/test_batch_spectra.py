@@ -8,9 +8,9 @@ from torch import nn
 
 import landscape
 from landscape.analyses.curvature.batch_spectra import BatchSpectraParams
+from landscape.base.analysis import Context
 from landscape.errors import InputError
 from landscape.plotting.groups import by_group
-from landscape.base.analysis import Context
 
 
 def exact(case, rows, weight_decay=0.0, data=None):

@@ -9,8 +9,8 @@ from torch import nn
 
 import landscape
 from landscape.analyses.curvature.density import smooth
-from landscape.errors import InputError
 from landscape.base.figure import Line, Stems
+from landscape.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from torch import nn
 import landscape
 from landscape import Problem
 from landscape.analyses.curvature import _resume as _lanczos
-from landscape.errors import InputError
 from landscape.base.analysis import Context
+from landscape.errors import InputError
 
 
 def wanted(values, k, which):

@@ -10,10 +10,10 @@ from torch import nn
 
 import landscape
 from landscape import Problem
-from landscape.core.features.fourier import RadialBins
 from landscape.core.features.attention import Grid, head_rows
+from landscape.core.features.fourier import RadialBins
 from landscape.errors import InputError
-from landscape.reference.models.resnet import resnet, vit
+from landscape.reference.models import resnet, vit
 
 SIDE = 6
 N = SIDE * SIDE

@@ -13,7 +13,7 @@ from landscape import Problem
 from landscape.core.features.hooks import capture
 from landscape.core.features.variance import SampleVariance
 from landscape.errors import InputError
-from landscape.reference.models.resnet import vit
+from landscape.reference.models import vit
 
 
 @pytest.mark.parametrize("batch_size", [13, 5, 1])

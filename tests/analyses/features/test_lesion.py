@@ -15,7 +15,7 @@ import landscape
 from landscape import Problem
 from landscape.core.features.transfer import low_pass
 from landscape.errors import InputError
-from landscape.reference.models.resnet import resnet, vit
+from landscape.reference.models import resnet, vit
 
 
 def seeded(make):

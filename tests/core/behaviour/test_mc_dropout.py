@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.errors import InputError
-from landscape.reference.models.resnet import mlp, resnet
 from landscape.core.behaviour.mc_dropout import DeepEnsemble, MCDropout, mc_samples
+from landscape.errors import InputError
+from landscape.reference.models import mlp, resnet
 
 
 def dropout_net(p=0.5):

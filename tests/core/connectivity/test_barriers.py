@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landscape.core.connectivity.barriers import BARRIERS, Profile, barriers, bootstrap, chord_gap, refined_points
+from landscape.core.connectivity.barriers import (
+    BARRIERS,
+    Profile,
+    barriers,
+    bootstrap,
+    chord_gap,
+    refined_points,
+)
 from landscape.errors import InputError
 
 T = np.array([0.0, 0.1, 0.4, 0.5, 0.8, 1.0])

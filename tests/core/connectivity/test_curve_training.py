@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 from landscape import Problem
+from landscape.core.connectivity.curve import Path, bent, straight
 from landscape.core.connectivity.curve_training import (
     Settings,
     TrainingState,
@@ -21,7 +22,6 @@ from landscape.core.connectivity.curve_training import (
     loss_and_gradient,
     train_bends,
 )
-from landscape.core.connectivity.curve import Path, bent, straight
 from landscape.errors import InputError
 
 

@@ -10,8 +10,15 @@ import torch
 from torch import nn
 
 from landscape import Problem
-from landscape.core.connectivity.elastic_band import NebSettings, inserted, nudged, relax_band, spaced, tangents
 from landscape.core.connectivity.curve import bent, straight
+from landscape.core.connectivity.elastic_band import (
+    NebSettings,
+    inserted,
+    nudged,
+    relax_band,
+    spaced,
+    tangents,
+)
 from landscape.errors import InputError
 
 

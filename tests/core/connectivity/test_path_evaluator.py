@@ -10,9 +10,10 @@ from torch import nn
 
 from landscape import Problem, hessian
 from landscape.core.connectivity.barriers import chord_gap
-from landscape.core.problem.batches import read_batches
-from landscape.core.connectivity.path_evaluator import PathEvaluator, full_state, path_policy
 from landscape.core.connectivity.curve import Path, straight
+from landscape.core.connectivity.path_evaluator import PathEvaluator, path_policy
+from landscape.core.problem.batches import read_batches
+from landscape.core.problem.states import full_state
 from landscape.errors import InputError
 
 

@@ -7,7 +7,7 @@ import torch
 from cases import CASES, generator
 
 import landscape
-from landscape.core.curvature.blocks import group_parameters
+from landscape.core.problem.parameters import group_parameters
 from landscape.errors import InputError
 
 PARTS = {"heads": ["head.*"], "rest": ["norm.*", "qkv.*", "out.*", "[te]*"]}

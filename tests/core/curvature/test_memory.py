@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from landscape.core.curvature import graph_cache as memory
+from landscape.core.curvature import memory
 from landscape.core.curvature.memory import count_saved_bytes, fair_share
 
 

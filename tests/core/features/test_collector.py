@@ -10,10 +10,10 @@ from torch import nn
 
 import landscape
 from landscape import Problem
+from landscape.base.analysis import run_together
 from landscape.core.features.collector import Collector, observe
 from landscape.core.features.units import Selection, find_units
-from landscape.reference.models.resnet import resnet, vit
-from landscape.base.analysis import run_together
+from landscape.reference.models import resnet, vit
 
 
 class Notes(Collector):

@@ -6,9 +6,9 @@ import torch
 from cases import CASES
 
 import landscape
+from landscape.core.linalg.decomposition import block_shares, count_outliers, split
 from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.operators import DenseOperator
-from landscape.core.linalg.decomposition import block_shares, count_outliers, split
 from landscape.errors import InputError
 from landscape.testing import matrix_with_spectrum
 

@@ -9,8 +9,8 @@ from landscape import Problem, hessian
 from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.quadrature import gauss_quadrature, spectral_measure
-from landscape.core.stats.density import wasserstein
 from landscape.core.linalg.tridiagonal import lanczos
+from landscape.core.stats.density import wasserstein
 from landscape.errors import InputError
 from landscape.testing import SPECTRA, matrix_with_spectrum, outliers_and_bulk
 

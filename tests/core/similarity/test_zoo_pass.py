@@ -11,8 +11,8 @@ from torch import nn
 
 import landscape
 from landscape import Problem
-from landscape.core.similarity.cka import jackknife, normalized
 from landscape.core.features.map_layout import Layouts
+from landscape.core.similarity.cka import jackknife, normalized
 from landscape.core.similarity.zoo_pass import (
     JACKKNIFE_BLOCKS,
     Policy,

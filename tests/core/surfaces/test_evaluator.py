@@ -11,8 +11,9 @@ from cases import CASES, ConvNet, images, mlp, regression, snapshot, vectors
 from torch import nn
 
 from landscape import Problem
+from landscape.core.stats.hypothesis import standard_error
+from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
 from landscape.core.surfaces.plane import given_plane, model_plane, random_plane
-from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode, standard_error
 from landscape.errors import InputError
 
 every_case = pytest.mark.parametrize("name", CASES)

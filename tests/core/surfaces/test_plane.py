@@ -10,7 +10,8 @@ import torch
 from cases import CASES, generator, mlp, vectors
 
 from landscape import Problem
-from landscape.core.surfaces.directions import as_vector, direction_seed, random_direction
+from landscape.core.problem.states import as_vector, direction_seed
+from landscape.core.surfaces.directions import random_direction
 from landscape.core.surfaces.plane import (
     Plane,
     eigenvector_plane,

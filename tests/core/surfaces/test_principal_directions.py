@@ -7,8 +7,9 @@ import pytest
 import torch
 from cases import generator
 
+from landscape.core.problem.states import inner_product
 from landscape.core.surfaces import principal_directions as trajectory
-from landscape.core.surfaces.principal_directions import gram_matrix, inner_product, principal_directions
+from landscape.core.surfaces.principal_directions import gram_matrix, principal_directions
 
 
 def walk(points, size, dtype=torch.float64, offset=0.0):

@@ -7,7 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from landscape.core.surfaces.surface_shape import flatness_radius, nonconvex_share, quadratic_fit, roughness, sharpness
+from landscape.core.surfaces.surface_shape import (
+    flatness_radius,
+    nonconvex_share,
+    quadratic_fit,
+    roughness,
+    sharpness,
+)
 
 EPS = np.finfo(np.float64).eps
 X, Y = np.linspace(-1.0, 2.0, 31), np.linspace(-1.5, 1.0, 26)

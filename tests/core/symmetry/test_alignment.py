@@ -18,7 +18,7 @@ from landscape.core.symmetry import rules as symmetry_rules
 from landscape.core.symmetry.alignment import _difference, align
 from landscape.core.symmetry.symmetry import find_symmetry
 from landscape.errors import InputError
-from landscape.reference.models.resnet import mlp, resnet, vit
+from landscape.reference.models import mlp, resnet, vit
 
 METHODS = ["weights", "activations"]
 

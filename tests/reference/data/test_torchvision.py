@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from landscape.errors import InputError
+from landscape.reference.data import noisy_labels
 from landscape.reference.data import torchvision as datasets
-from landscape.reference.data.digits import noisy_labels
 
 
 class FakeCifar:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.reference.models.resnet import resnet, vgg
 from landscape.reference.layers.spatial_smoothing import Blur, Prob, Smooth
+from landscape.reference.models import resnet, vgg
 
 
 @pytest.mark.parametrize(("kx", "ky"), [(0, 0), (1, 0), (3, 5), (8, 2), (8, 8)])

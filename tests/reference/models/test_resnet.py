@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from landscape.errors import InputError
-from landscape.reference.models.resnet import mlp, resnet, vit
+from landscape.reference.models import mlp, resnet, vit
 
 
 @pytest.mark.parametrize("build", [resnet, vit])

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from landscape.errors import CheckpointError, StoreError
+from landscape.reference.models import mlp, resnet
 from landscape.reference.training import checkpoints as files
-from landscape.reference.models.resnet import mlp, resnet
 
 CPU = torch.device("cpu")
 

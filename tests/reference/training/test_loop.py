@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from landscape.errors import CheckpointError, InputError
-from landscape.reference.data.digits import noisy_labels
+from landscape.reference.data import noisy_labels
+from landscape.reference.models import mlp, resnet, vit
 from landscape.reference.training.checkpoints import load_weights, read_notes
-from landscape.reference.models.resnet import mlp, resnet, vit
 from landscape.reference.training.loop import _loss, evaluate, train
 
 

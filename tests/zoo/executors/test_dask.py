@@ -15,7 +15,7 @@ import pytest
 from landscape.errors import InputError
 from landscape.store import read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.task import Done, Failed, Notice, Planned, Progress, Started
+from landscape.zoo.events import Done, Failed, Notice, Planned, Progress, Started
 
 distributed = pytest.importorskip("distributed")
 

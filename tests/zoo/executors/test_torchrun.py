@@ -13,8 +13,8 @@ from landscape.core.problem.sharding import RankLostError, Ranks, Sharding
 from landscape.errors import InputError
 from landscape.store import read_contents
 from landscape.zoo import Zoo
+from landscape.zoo.events import Notice
 from landscape.zoo.executors.torchrun import RanksExecutor, follows, launched
-from landscape.zoo.task import Notice
 
 ANALYSES = """
 [analyses.spectrum]

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landscape.analyses.connectivity.connect.figures import figures
-from landscape.analyses.connectivity.connect.schema import SCHEMA
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
 from landscape.analyses.connectivity._profiles import (
     QUANTITIES,
     Measured,
@@ -20,8 +19,10 @@ from landscape.analyses.connectivity._profiles import (
     held_out,
     profile,
 )
+from landscape.analyses.connectivity.connect.figures import figures
+from landscape.analyses.connectivity.connect.schema import SCHEMA
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Pair, Params
 from landscape.errors import InputError
-from landscape.base.analysis import LOSS_UNIT, Analysis, Context, Cost, Metric, Pair, Params, loss_unit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,10 +81,9 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
     """The straight line, the line after alignment, and the trained curve, on the same examples."""
     import torch
 
-    from landscape.core.surfaces.directions import as_vector
-    from landscape.core.connectivity.path_evaluator import PathEvaluator, path_policy
     from landscape.core.connectivity.curve import straight
-    from landscape.core.surfaces.evaluator import rest_of_state
+    from landscape.core.connectivity.path_evaluator import PathEvaluator, path_policy
+    from landscape.core.problem.states import as_vector, rest_of_state
     from landscape.store.ledger import Ledger
 
     problem, a, b = pair.problem, pair.a, pair.b
@@ -160,7 +160,7 @@ def _ends(kept: Any) -> dict[str, Array]:
 
 
 def _check_trainable(problem: Problem, a: Any, b: Any) -> None:
-    from landscape.core.connectivity.path_evaluator import differing_rest
+    from landscape.core.problem.states import differing_rest
 
     name = differing_rest(problem, a, b)
     if name is not None:
@@ -175,9 +175,9 @@ def _trained(
 ) -> tuple[Path, Array]:
     """The trained curve and its losses by epoch; the state of every epoch is kept beside the pieces."""
     from landscape.analyses.connectivity.connect.resume import CurveFile
-    from landscape.core.connectivity.elastic_band import NebSettings, relax_band
-    from landscape.core.connectivity.curve_training import Settings, TrainingState, train_bends
     from landscape.core.connectivity.curve import Path, bent
+    from landscape.core.connectivity.curve_training import Settings, TrainingState, train_bends
+    from landscape.core.connectivity.elastic_band import NebSettings, relax_band
 
     file, before = CurveFile(ledger, problem.theta), meter.done
     decay = problem.weight_decay if params.weight_decay is None else params.weight_decay
@@ -214,8 +214,8 @@ def _plane(
 ) -> dict[str, Any]:
     """The loss over the plane through the ends and the bend farthest from the chord, the curve on it."""
     from landscape.analyses._shared.sweep import Sweep
-    from landscape.core.surfaces.plane import model_plane
     from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
+    from landscape.core.surfaces.plane import model_plane
 
     if not params.plane or not curve.ratio > 1.0 + 1e-9:
         return {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._profiles import barrier_variables
-from landscape.base.analysis import LOSS_UNIT
 from landscape.base.schema import Schema, Variable
 
 __all__ = ["SCHEMA"]

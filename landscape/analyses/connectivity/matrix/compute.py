@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landscape.analyses.connectivity.matrix.figures import figures
+from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._profiles import (
     QUANTITIES,
     Meter,
@@ -23,9 +23,10 @@ from landscape.analyses.connectivity._profiles import (
     joinable,
     profile,
 )
-from landscape.core.stats.hypothesis import holm
-from landscape.base.analysis import LOSS_UNIT, Analysis, Context, Cost, Metric, Params
+from landscape.analyses.connectivity.matrix.figures import figures
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.hypothesis import holm
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -186,9 +187,9 @@ class _Lines:
         return np.array([[m.loss, m.data_loss, 100.0 * (1.0 - m.accuracy)] for m in found]).T
 
     def _run(self, i: int, a: Any, b: Any) -> Any:
-        from landscape.core.surfaces.directions import as_vector
-        from landscape.core.connectivity.path_evaluator import PathEvaluator
         from landscape.core.connectivity.curve import straight
+        from landscape.core.connectivity.path_evaluator import PathEvaluator
+        from landscape.core.problem.states import as_vector
 
         problem = self.problems[i]
         path = straight(as_vector(problem, a), as_vector(problem, b))

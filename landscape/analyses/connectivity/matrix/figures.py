@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses.connectivity._profiles import group_loss_unit
 from landscape.analyses._shared.matrix_figure import matrix
+from landscape.analyses.connectivity._profiles import group_loss_unit
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Mark, Points, Series
 
 if TYPE_CHECKING:

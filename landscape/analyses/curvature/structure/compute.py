@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.captions import loss_unit
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._resume import resumed_eigenpairs
 from landscape.analyses.curvature.structure.figures import plots
 from landscape.analyses.curvature.structure.schema import SCHEMA
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params, loss_unit
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -192,8 +193,8 @@ class _Stages:
         }
 
     def sharpness(self, found: Mapping[str, Piece], progress: Callable[[float], None]) -> Piece:
-        from landscape.core.linalg.eigenpairs import eigenpairs
         from landscape.core.curvature.adaptive_sharpness import adaptive_sharpness, parameter_scales
+        from landscape.core.linalg.eigenpairs import eigenpairs
 
         scales = parameter_scales(self.problem, self.params.eta)
         adaptive = eigenpairs(self.H.rescale(scales), 1, "LA", tol=NORM_TOL, seed=self.params.seed)

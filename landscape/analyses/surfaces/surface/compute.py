@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from landscape.analyses._shared.captions import loss_unit
 from landscape.analyses.surfaces.surface.figures import figures
 from landscape.analyses.surfaces.surface.schema import SCHEMA, STEPS
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.errors import InputError
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params, loss_unit
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from landscape.analyses._shared.sweep import Sweep
-    from landscape.core.surfaces.plane import Plane
-    from landscape.core.problem.problem import Problem
     from landscape.core.problem.execution import Cut
+    from landscape.core.problem.problem import Problem
+    from landscape.core.surfaces.plane import Plane
     from landscape.store.ledger import Ledger
 
 Array = NDArray[np.float64]
@@ -104,9 +105,9 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     import torch
 
     from landscape.analyses._shared.sweep import Sweep
+    from landscape.core.problem.execution import in_bfloat16, recut
     from landscape.core.surfaces.adaptive_grid import fill
     from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
-    from landscape.core.problem.execution import in_bfloat16, recut
     from landscape.store.ledger import Ledger
 
     plane = _plane(problem, params, context.inputs)

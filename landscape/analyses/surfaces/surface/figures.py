@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.analyses._shared.captions import loss_unit, series, weight_decays
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series
-from landscape.base.analysis import loss_unit, series, weight_decays
 
 if TYPE_CHECKING:
     import xarray as xr

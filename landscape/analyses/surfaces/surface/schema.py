@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape.base.analysis import LOSS_UNIT
+from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.base.schema import Schema, Variable
 
 __all__ = ["SCHEMA", "STEPS"]

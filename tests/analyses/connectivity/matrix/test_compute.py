@@ -11,8 +11,8 @@ from torch import nn
 
 import landscape
 from landscape import Problem
-from landscape.errors import InputError
 from landscape.base.analysis import Context
+from landscape.errors import InputError
 
 
 def seeded(build, seed):

@@ -12,9 +12,9 @@ from torch import nn
 
 import landscape
 from landscape import Problem
-from landscape.errors import InputError
-from landscape.base.figure import Guide, Heatmap
 from landscape.base.analysis import Context
+from landscape.base.figure import Guide, Heatmap
+from landscape.errors import InputError
 
 NAMES = ["mlp", "conv_batchnorm", "attention"]
 DECAY = 0.02

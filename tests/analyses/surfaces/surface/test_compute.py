@@ -17,10 +17,11 @@ from torch import nn
 
 import landscape
 from landscape import Problem
-from landscape.core.surfaces.directions import as_vector, direction_seed, random_direction
-from landscape.errors import InputError
-from landscape.base.figure import Heatmap, Line, Points
 from landscape.base.analysis import Context
+from landscape.base.figure import Heatmap, Line, Points
+from landscape.core.problem.states import as_vector, direction_seed
+from landscape.core.surfaces.directions import random_direction
+from landscape.errors import InputError
 
 every_case = pytest.mark.parametrize("name", CASES)
 GRID = ("loss", "data_loss", "penalty", "loss_se", "loss_change_se", "accuracy", "accuracy_se")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from landscape.errors import InputError
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems, has_errors
+from landscape.errors import InputError
 
 
 @pytest.mark.parametrize(

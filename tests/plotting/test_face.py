@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 import landscape
-from landscape.errors import InputError
 from landscape.base.figure import Axis, FigureSpec, Line
+from landscape.errors import InputError
 from landscape.plotting import Figures
 
 SPEC = FigureSpec("cut", "A cut", Axis("t"), Axis("loss"), (Line([0, 1], [2, 3]),))

@@ -1,0 +1,253 @@
+"""Old import paths, kept for one release: what moved, and where to.
+
+An import of a module that moved succeeds with a `DeprecationWarning` that names the new place. Delete this
+module, and the lines in packages that call `old_names`, with the next release.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+__all__ = ["install", "old_names"]
+
+MOVED: dict[str, str] = {
+    "analyses.attention_response": "analyses.features.attention_response",
+    "analyses.batch_spectra": "analyses.curvature.batch_spectra",
+    "analyses.calibration": "analyses.behaviour.calibration",
+    "analyses.cka": "analyses.similarity.cka",
+    "analyses.connect": "analyses.connectivity.connect analyses.connectivity.connect.compute",
+    "analyses.connectivity": "analyses.connectivity.matrix analyses.connectivity.matrix.compute",
+    "analyses.corruptions": "analyses.behaviour.corruptions",
+    "analyses.density": "analyses.curvature.density",
+    "analyses.feature_variance": "analyses.features.feature_variance",
+    "analyses.fourier": "analyses.features.fourier",
+    "analyses.frequency_noise": "analyses.behaviour.frequency_noise",
+    "analyses.lesion": "analyses.features.lesion",
+    "analyses.line": "analyses.surfaces.line",
+    "analyses.similarity": "analyses.similarity.measures",
+    "analyses.simplex": "analyses.connectivity.simplex",
+    "analyses.spectrum": "analyses.curvature.spectrum",
+    "analyses.structure": "analyses.curvature.structure analyses.curvature.structure.compute",
+    "analyses.surface": "analyses.surfaces.surface analyses.surfaces.surface.compute",
+    "analyses.trace": "analyses.curvature.trace",
+    "analyses.transfer": "analyses.features.transfer",
+    "cli": "cli.app",
+    "commands": "cli.analyses",
+    "console": "cli.display",
+    "core.alignment": "core.symmetry.alignment",
+    "core.augment": "core.problem.augment",
+    "core.axes": "core.symmetry.axis_terms",
+    "core.barriers": "core.connectivity.barriers",
+    "core.batchnorm": "core.problem.batchnorm",
+    "core.blocks": "core.curvature.blocks core.problem.parameters",
+    "core.calibration": "core.behaviour.calibration",
+    "core.collectors": "core.features.spectra",
+    "core.corruptions": "core.behaviour.corruptions",
+    "core.curvature": "core.curvature.operator",
+    "core.data": "core.problem.batches",
+    "core.detection": "core.behaviour.ood",
+    "core.dimension": "core.linalg.effective_dimension",
+    "core.directions": "core.surfaces.directions core.problem.states",
+    "core.feature_matching": "core.symmetry.activation_matching",
+    "core.features": "core.features.hooks core.problem.private_model",
+    "core.fisher": "core.curvature.fisher",
+    "core.frequency": "core.features.fourier",
+    "core.functions": "core.features.function_hooks",
+    "core.graphs": "core.curvature.graph_cache",
+    "core.heads": "core.features.attention",
+    "core.hsic": "core.similarity.cka",
+    "core.intervals": "core.stats.hypothesis",
+    "core.kinds": "core.features.unit_kinds",
+    "core.krylov": "core.linalg.krylov",
+    "core.lanczos": "core.linalg.eigenpairs",
+    "core.layout": "core.features.map_layout",
+    "core.lesions": "core.features.lesions",
+    "core.losses": "core.problem.losses",
+    "core.matching": "core.symmetry.weight_matching",
+    "core.memory": "core.curvature.memory",
+    "core.merge_tree": "core.surfaces.merge_tree",
+    "core.minibatches": "core.problem.minibatches",
+    "core.moments": "core.stats.moments",
+    "core.neb": "core.connectivity.elastic_band",
+    "core.observe": "core.features.collector",
+    "core.operators": "core.linalg.operators",
+    "core.parameters": "core.problem.parameters",
+    "core.passes": "core.problem.subsample",
+    "core.path_profile": "core.connectivity.path_evaluator core.problem.states",
+    "core.path_training": "core.connectivity.curve_training",
+    "core.paths": "core.connectivity.curve",
+    "core.perturbations": "core.behaviour.perturbations",
+    "core.plane": "core.surfaces.plane",
+    "core.problem": "core.problem.problem",
+    "core.provenance": "core.problem.fingerprint",
+    "core.pyhessian": "core.linalg.pyhessian",
+    "core.quadrature": "core.linalg.quadrature",
+    "core.refine": "core.surfaces.adaptive_grid",
+    "core.repair": "core.connectivity.repair",
+    "core.replica": "core.problem.private_model",
+    "core.representations": "core.similarity.measures",
+    "core.saddle_tree": "core.connectivity.single_linkage",
+    "core.sampling": "core.linalg.hutchinson",
+    "core.second_order": "core.curvature.double_backward",
+    "core.shape": "core.surfaces.surface_shape",
+    "core.sharding": "core.problem.sharding",
+    "core.sharpness": "core.curvature.adaptive_sharpness",
+    "core.similarity": "core.similarity.zoo_pass",
+    "core.simplex": "core.connectivity.simplex",
+    "core.smoothing": "core.stats.density",
+    "core.soups": "core.connectivity.soups",
+    "core.structure": "core.linalg.decomposition",
+    "core.surface": "core.surfaces.evaluator core.problem.states core.stats.hypothesis",
+    "core.symmetry": "core.symmetry.symmetry",
+    "core.symmetry_groups": "core.symmetry.groups",
+    "core.symmetry_rules": "core.symmetry.rules",
+    "core.symmetry_trace": "core.symmetry.trace",
+    "core.symmetry_views": "core.symmetry.view_rules",
+    "core.tally": "core.problem.measure",
+    "core.trace": "core.linalg.trace",
+    "core.trajectory": "core.surfaces.principal_directions core.problem.states",
+    "core.transfer": "core.features.transfer",
+    "core.tridiagonal": "core.linalg.tridiagonal",
+    "core.tuning": "core.problem.execution",
+    "core.units": "core.features.units",
+    "core.variance": "core.features.variance",
+    "core.verdicts": "core.stats.hypothesis",
+    "core.wanted": "core.linalg.selection",
+    "figure": "base.figure",
+    "plot": "plotting",
+    "plot.arrange": "plotting.arrange",
+    "plot.backends": "plotting.backends.find",
+    "plot.comparison": "plotting.comparison",
+    "plot.draw_matplotlib": "plotting.backends.matplotlib",
+    "plot.draw_null": "plotting.backends.null",
+    "plot.draw_plotly": "plotting.backends.plotly",
+    "plot.draw_relief": "plotting.backends.relief",
+    "plot.groups": "plotting.groups",
+    "plot.matplotlib_style": "plotting.backends.matplotlib_style",
+    "plot.palette": "plotting.palette",
+    "plot.plotly_fields": "plotting.backends.plotly_fields",
+    "plot.plotly_layout": "plotting.backends.plotly_layout",
+    "plot.scales": "plotting.scales",
+    "plot.thin": "plotting.thin",
+    "plot.violins": "plotting.violins",
+    "plot.vtk": "export.vtk",
+    "reference.alternet": "reference.models.alternet",
+    "reference.attention": "reference.layers.attention",
+    "reference.augment": "reference.training.augment",
+    "reference.blocks": "reference.layers.convolution",
+    "reference.claims": "studies.claims",
+    "reference.datasets": "reference.data.torchvision",
+    "reference.files": "reference.training.checkpoints",
+    "reference.mixer": "reference.models.mixer",
+    "reference.parallel": "reference.training.pool",
+    "reference.smoothing": "reference.layers.spatial_smoothing",
+    "reference.train": "reference.training.loop",
+    "reference.uncertainty": "core.behaviour.mc_dropout",
+    "reference.vgg": "reference.models.vgg",
+    "reference.windowed": "reference.models.swin",
+    "reference.zoo": "reference.demo reference.training.recipe",
+    "registry": "base.analysis analyses._shared.captions",
+    "report": "reporting",
+    "report.choice": "store.select",
+    "report.csv_data": "reporting.csv_data",
+    "report.encode": "reporting.encode",
+    "report.fields": "export.surfaces",
+    "report.figures": "reporting.figures",
+    "report.frame": "export.frame",
+    "report.groupings": "plotting.groupings",
+    "report.notices": "reporting.notices",
+    "report.page": "reporting.page",
+    "report.paper": "export.figures",
+    "report.provenance": "reporting.provenance",
+    "report.tables": "reporting.tables",
+    "report.views": "reporting.views",
+    "schema": "base.schema",
+    "store.consolidate": "store.zoo_file",
+    "store.partial": "store.ledger",
+    "store.quick": "store.fast_read",
+    "tables": "analyses.taxonomy",
+    "tables.base": "base.table",
+    "tables.taxonomy": "analyses.taxonomy.compute",
+    "zoo.cluster": "zoo.executors.dask",
+    "zoo.executors": "zoo.executors.base",
+    "zoo.layouts.facts": "zoo.layouts.run_metadata",
+    "zoo.pickles": "zoo.pickle_globals",
+    "zoo.pool": "zoo.executors.pool",
+    "zoo.ranks": "zoo.executors.torchrun",
+    "zoo.recorded": "zoo.recorded_metrics",
+    "zoo.remote": "zoo.executors.dask_worker",
+    "zoo.text": "errors",
+}
+"""Old module below `landscape`: the modules that hold its names today."""
+
+_FUNCTIONS = {"plot": "plotting", "report": "reporting"}
+"""Packages of old whose names are functions now."""
+
+
+def install() -> None:
+    """Let old paths be imported, from now on."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())
+
+
+def old_names(module: str) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose name was that of a module: finds what that module held.
+
+    Args:
+        module: The package's ``__name__``.
+    """
+    homes = MOVED[module.removeprefix("landscape.")].split()
+
+    def find(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        for home in homes:
+            new = importlib.import_module(f"landscape.{home}")
+            if name in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{name}")
+                return vars(new)[name]
+        raise AttributeError(f"module '{module}' has no attribute '{name}'")
+
+    return find
+
+
+def _warn(old: str, new: str) -> None:
+    # 4: past this function, `find` and the import system, to the line that imports
+    warnings.warn(f"{old} is now {new}; the old path goes with the next release.", DeprecationWarning, 4)
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Finds modules of old, last of all."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        name = fullname.removeprefix("landscape.")
+        if name == fullname or name not in MOVED:
+            return None
+        package = any(old.startswith(f"{name}.") for old in MOVED)
+        return ModuleSpec(fullname, self, is_package=package)
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        name = spec.name.removeprefix("landscape.")
+        if name not in _FUNCTIONS:
+            return None
+        # The import system sets `landscape.plot` to whatever stands for the module: so the function does.
+        home = importlib.import_module(f"landscape.{_FUNCTIONS[name]}")
+        function = vars(home)[name]
+        for public in home.__all__:
+            setattr(function, public, vars(home)[public])
+        _warn(spec.name, home.__name__)
+        return function
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__spec__.name if module.__spec__ else ""
+        if name.removeprefix("landscape.") not in _FUNCTIONS:
+            module.__getattr__ = old_names(name)  # type: ignore[method-assign]

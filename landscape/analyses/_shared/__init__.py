@@ -1,0 +1,1 @@
+"""What analyses of two families use."""

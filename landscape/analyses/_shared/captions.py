@@ -1,0 +1,38 @@
+"""What captions, axes and legends of several analyses say in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from landscape.base.figure import Series
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+__all__ = ["LOSS_UNIT", "loss_unit", "series", "weight_decays"]
+
+LOSS_UNIT = "loss/example"
+"""Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
+
+
+def series(label: str, ds: xr.Dataset) -> Series:
+    """The figure series of a dataset: its label, and the group that the zoo gave it."""
+    return Series(model=label, group=str(ds.attrs.get("group", "")))
+
+
+def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
+    """The unit of the loss for axis labels: nats if all datasets used the cross-entropy."""
+    losses = {ds.attrs.get("loss") for ds in datasets.values()}
+    return "nats/example" if losses == {"cross_entropy"} else LOSS_UNIT
+
+
+def weight_decays(datasets: Mapping[str, xr.Dataset]) -> str:
+    """What captions say of the weight decay in the losses of results: how much, or that there is none."""
+    if not all("weight_decay" in ds.attrs for ds in datasets.values()):
+        return "weight decay included"
+    found = {float(ds.attrs["weight_decay"]) for ds in datasets.values()}
+    if found == {0.0}:
+        return "without weight decay"
+    return f"with weight decay {' or '.join(f'{value:g}' for value in sorted(found))}"

@@ -1,0 +1,1 @@
+"""Predictions: calibration, noise, corruptions."""

@@ -1,0 +1,1 @@
+"""connect: a trained low-loss curve between two models."""

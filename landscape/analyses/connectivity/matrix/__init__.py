@@ -1,0 +1,1 @@
+"""connectivity: barriers between all pairs of models."""

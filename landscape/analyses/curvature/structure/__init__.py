@@ -1,0 +1,1 @@
+"""structure: where the curvature comes from."""

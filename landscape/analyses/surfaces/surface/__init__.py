@@ -1,0 +1,1 @@
+"""surface: the loss over a plane."""

@@ -1,0 +1,1 @@
+"""What every analysis is made of, without torch: declaration, schema, figures, and the one registry."""

@@ -1,0 +1,1 @@
+"""Predictions on clean and changed inputs: calibration, detection, corruptions, averages."""

@@ -1,0 +1,1 @@
+"""Curves, bands and simplices between models, and the barriers on them."""

@@ -1,0 +1,5 @@
+"""Operators of a problem: Hessian, Gauss-Newton, Fisher, their blocks and graphs."""
+
+from landscape._moved import old_names
+
+__getattr__ = old_names(__name__)  # was a module until 0.1

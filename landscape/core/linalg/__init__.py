@@ -1,0 +1,1 @@
+"""Algorithms on a symmetric operator: know no network."""

@@ -1,0 +1,5 @@
+"""Representations of several models compared."""
+
+from landscape._moved import old_names
+
+__getattr__ = old_names(__name__)  # was a module until 0.1

@@ -1,0 +1,1 @@
+"""Statistics with numpy and scipy alone: knows no model."""

@@ -1,0 +1,1 @@
+"""Back ends: each draws a figure specification."""

@@ -1,0 +1,1 @@
+"""Layers of published methods, one file each."""

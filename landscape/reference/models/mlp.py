@@ -1,0 +1,39 @@
+"""The multilayer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from landscape.errors import InputError
+from landscape.reference.layers.convolution import (
+    positive,
+)
+
+__all__ = ["mlp"]
+
+
+def mlp(widths: Sequence[int] = (784, 32, 10)) -> nn.Module:
+    """A fully connected network with ReLU between its layers, named ``fc1``, ``fc2``, ...
+
+    Args:
+        widths: Inputs, hidden units of each layer, outputs.
+
+    Returns:
+        A module from inputs (N, ...), flattened to (N, widths[0]), to outputs (N, widths[-1]).
+
+    Raises:
+        InputError: If there are fewer than two widths, or one is not positive.
+    """
+    if len(widths) < 2:
+        raise InputError(f"mlp needs at least two widths (inputs and outputs), not {list(widths)}.")
+    positive("mlp", **{f"widths[{i}]": width for i, width in enumerate(widths)})
+    model = nn.Sequential()
+    model.add_module("flatten", nn.Flatten())
+    for i, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
+        if i > 1:
+            model.add_module(f"relu{i - 1}", nn.ReLU())
+        model.add_module(f"fc{i}", nn.Linear(fan_in, fan_out))
+    return model

@@ -1,0 +1,1 @@
+"""What a published claim is tested with: studies, findings, effects, their pictures."""

@@ -1,0 +1,73 @@
+"""Events: what a run tells its listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from landscape.zoo.task import Task
+
+__all__ = ["Done", "Event", "Failed", "Found", "Listener", "Notice", "Planned", "Progress", "Started"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The run begins: tasks to do, and tasks done before; those of other shards are not counted."""
+
+    todo: int
+    done: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task begins."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A task has finished this fraction of its work."""
+
+    task: Task
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task's result is on disk."""
+
+    task: Task
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """Another run has done the task meanwhile."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task failed: one sentence, its kind (see `landscape.store.Failure`), and where in the code."""
+
+    task: Task
+    error: str
+    kind: str
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to tell the user that is not about one task."""
+
+    text: str
+
+
+Event = Planned | Started | Progress | Done | Found | Failed | Notice
+
+
+Listener = Callable[[Event], None]
