@@ -29,6 +29,7 @@ settings.load_profile("landscape")
 _load("architectures")
 _load("cases")
 _load("feature_sets")
+_stored = _load("stored")
 _load("vtk_text")
 _toyzoo = _load("toyzoo")
 
@@ -37,3 +38,7 @@ _toyzoo = _load("toyzoo")
 def folder(tmp_path: Path):
     """A folder to make a zoo in."""
     return _toyzoo.ZooFolder(tmp_path)
+
+
+contents = _stored.contents
+make = _stored.make

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "Context", "Cost", "Metric", "Pair", "Params", "Scope", "run_together"]
 
 
-Scope = Literal["checkpoint", "pair", "group"]
+Scope = Literal["checkpoint", "pair", "group", "table"]
 
 
 class Params(BaseModel):

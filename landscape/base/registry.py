@@ -27,7 +27,7 @@ def discover() -> dict[str, Analysis]:
     for info in pkgutil.walk_packages(home.__path__, prefix="landscape.analyses."):
         module = importlib.import_module(info.name)
         for value in vars(module).values():
-            if isinstance(value, Analysis):
+            if isinstance(value, Analysis) and type(value) is Analysis:
                 found[value.name] = value
     for point in entry_points(group="landscape.analyses"):
         try:

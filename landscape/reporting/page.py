@@ -25,7 +25,7 @@ __all__ = ["render"]
 def render(page: Page) -> str:
     """The HTML of a page."""
     environment = Environment(
-        loader=PackageLoader("landscape.report"),
+        loader=PackageLoader("landscape.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -46,7 +46,7 @@ def render(page: Page) -> str:
 
 
 def _template(name: str) -> str:
-    return resources.files("landscape.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return resources.files("landscape.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _plotly() -> str:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 import landscape
 from landscape import Analysis, Context, Cost, Metric, Params, Problem, Schema, Variable
 from landscape.analyses._shared.captions import loss_unit, series
+from landscape.base import registry
 from landscape.base.analysis import Pair
 from landscape.base.figure import Axis, FigureSpec, Line
 from landscape.base.registry import discover, find
@@ -313,7 +314,7 @@ class Point:
 
 
 def discovered(monkeypatch, *points):
-    monkeypatch.setattr(landscape.analyses, "entry_points", lambda group: list(points))
+    monkeypatch.setattr(registry, "entry_points", lambda group: list(points))
     discover.cache_clear()
     try:
         return discover()
@@ -360,11 +361,11 @@ def test_find_takes_names_and_paths(monkeypatch):
     ("name", "words"),
     [
         ("spectrm", "no analysis 'spectrm'; did you mean 'spectrum'"),
-        ("nowhere.toys:toy", "'nowhere.toys:toy' cannot be loaded: No module named 'nowhere'"),
-        ("json:toy", "'json:toy' cannot be loaded"),
+        ("nowhere.toys:toy", "'nowhere.toys:toy': there is no module 'nowhere' installed"),
+        ("json:toy", "'json:toy': 'json' has no 'toy'"),
         ("json:dumps", "'json:dumps' is a function, not a landscape Analysis"),
-        (":toy", "':toy' cannot be loaded"),
-        ("json:", "'json:' cannot be loaded"),
+        (":toy", "':toy' must have the form 'package.module:function'"),
+        ("json:", "'json:' must have the form 'package.module:function'"),
     ],
 )
 def test_find_refuses_what_is_no_analysis(name, words):

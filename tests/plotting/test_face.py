@@ -79,6 +79,6 @@ spec = FigureSpec("cut", "A cut", Axis("t"), Axis("loss"), (Line([0, 1], [2, 3])
 landscape.plot(spec), landscape.plot(spec, backend="matplotlib")
 for name, analysis in landscape.analyses().items():
     assert callable(analysis.plots)
-import landscape.report
+import landscape.reporting
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -60,7 +60,7 @@ def test_every_size_builds_models_that_take_its_images(script, name: str) -> Non
 
 def test_mixed_inputs_are_blends_of_two_examples(script) -> None:
     """Oracle: blends near one half, as Beta(16, 16) gives: mean 1/2, variance 1/132; labels stay."""
-    study = script("_study")
+    study = importlib.import_module("landscape.studies.study")
     kwargs = {"split": "test", "count": 300}
     x, y = digits(**kwargs)
     blend, labels = study.mixed(study.DIGITS, kwargs)
@@ -76,7 +76,7 @@ def test_mixed_inputs_are_blends_of_two_examples(script) -> None:
 
 def test_mc_dropout_scores(script) -> None:
     """Oracle: probabilities of each mask averaged by hand, in groups; and a variance by hand."""
-    analysis = script("_mc_dropout").mc_dropout
+    analysis = importlib.import_module("landscape.studies.mc_dropout").mc_dropout
     torch.manual_seed(0)
     model = nn.Sequential()
     model.add_module("stages", nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(0.5)))
@@ -98,7 +98,7 @@ def test_mc_dropout_scores(script) -> None:
 
 def test_effects_of_units_are_read_off_residual_sums(script) -> None:
     """Oracle: numbers put in by hand for two blocks of attention and MLP."""
-    read = script("_readings")
+    read = importlib.import_module("landscape.studies.effects")
     kinds = ["attention", "residual_sum", "mlp", "residual_sum"] * 2
     variance = [9.0, 1.0, 9.0, 2.0, 9.0, 1.0, 9.0, 4.0]
     ds = xr.Dataset(
@@ -114,7 +114,7 @@ def test_effects_of_units_are_read_off_residual_sums(script) -> None:
 
 def test_the_middle_of_a_network_against_its_ends(script) -> None:
     """Oracle: means by hand; NaN where nothing lies between the ends."""
-    read = script("_readings")
+    read = importlib.import_module("landscape.studies.effects")
     names = ["blocks.0.attn", "blocks.0.mlp", "blocks.1.attn", "blocks.2.attn", "blocks.3.attn"]
     ds = xr.Dataset(
         {"delta_loss": (("unit", "replacement"), [[1.0], [9.0], [4.0], [6.0], [2.0]])},
@@ -126,7 +126,10 @@ def test_the_middle_of_a_network_against_its_ends(script) -> None:
 
 def test_ensembles_average_probabilities(script, tmp_path: Path) -> None:
     """Oracle: probabilities averaged by hand from two networks with weights put in by hand."""
-    study, ensembles = script("_study"), script("_ensembles")
+    study, ensembles = (
+        importlib.import_module("landscape.studies.study"),
+        importlib.import_module("landscape.studies.ensembles"),
+    )
     recipe = study.Recipe("mlp", _linear, {}, {}, {})
     trained = []
     for seed in (0, 1):
@@ -153,7 +156,10 @@ def test_ensembles_average_probabilities(script, tmp_path: Path) -> None:
 
 def test_statistics_of_the_network_without_dropout(script, tmp_path: Path) -> None:
     """Oracle: moments of the layer's inputs by hand, and cross-entropy; a second call only reads."""
-    studies, settle = script("_study"), script("_settle")
+    studies, settle = (
+        importlib.import_module("landscape.studies.study"),
+        importlib.import_module("landscape.studies.recalibrate"),
+    )
     options = SimpleNamespace(checkpoints=tmp_path, device=None)
     study = SimpleNamespace(options=options, say=lambda text: None)
     data = studies.Data.digits(100, 50)
@@ -213,7 +219,7 @@ def test_forest_of_claims(script) -> None:
         Claim("a", "p", 2.0, 1.5, 2.5, 1.0, 3.0, "", 3, "reproduced"),
         Claim("b", "p", -1.0, -1.0, -1.0, np.nan, np.nan, "", 1, "not at this scale"),
     ]
-    spec = script("_forest").forest(claims, "t")
+    spec = importlib.import_module("landscape.studies.forest").forest(claims, "t")
     assert spec.y.categories == ("b", "a")
     first = next(m for m in spec.marks if isinstance(m, Points) and m.series.name == "reproduced")
     assert (first.x.tolist(), first.y.tolist()) == ([2.0], [1.0])
@@ -262,7 +268,7 @@ def test_command_lines_that_cannot_work_are_refused(
     script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments, sentence
 ) -> None:
     """Oracle: argparse's status 2, and the sentence."""
-    options = script("_options").options
+    options = importlib.import_module("landscape.studies.options").options
     monkeypatch.setattr(sys, "argv", ["study.py", *arguments])
     with pytest.raises(SystemExit) as stopped:
         options("taxonomy", "", least=3)
@@ -272,7 +278,7 @@ def test_command_lines_that_cannot_work_are_refused(
 
 def test_hessians_see_images_as_trained_on(script) -> None:
     """Oracle: the margin read off images that the trainer's own augmentation moved."""
-    study = script("_study")
+    study = importlib.import_module("landscape.studies.study")
     images = torch.arange(28.0).expand(400, 1, 28, 28)
     generator = torch.Generator().manual_seed(0)
     moves = {int(m) for m in (augment.shift(images, generator)[:, 0, 0, 14] - 14)}
@@ -282,7 +288,7 @@ def test_hessians_see_images_as_trained_on(script) -> None:
 
 def test_each_seed_has_mini_batches_of_its_own(script, tmp_path: Path) -> None:
     """Oracle: the examples in the results: as many as asked for, alike for models of one seed alone."""
-    study = script("_study")
+    study = importlib.import_module("landscape.studies.study")
     sections = study.spectra((0, 1), {"augment": "shift"}, 3, 100)
     recipe = study.Recipe("mlp", _linear, {}, {}, {})
     models = []

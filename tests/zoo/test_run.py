@@ -240,7 +240,7 @@ class TestPool:
         path = folder.write(f"{TOTAL}\nsleep_s = 60.0")
         code = (
             "import sys, multiprocessing\nfrom landscape.zoo import Zoo\n"
-            "from landscape.zoo.task import Started\n"
+            "from landscape.zoo.events import Started\n"
             "def tell(event):\n"
             "    if isinstance(event, Started):\n"
             "        print(*[p.pid for p in multiprocessing.active_children()], flush=True)\n"
@@ -449,7 +449,7 @@ class TestBadInput:
         ("analyses", "message"),
         [
             ("[analyses.spectrm]", r"there is no analysis 'spectrm'; did you mean 'spectrum'"),
-            ("[analyses.x]\nanalysis = 'toys:nope'", r"analysis 'toys:nope' cannot be loaded"),
+            ("[analyses.x]\nanalysis = 'toys:nope'", r"analysis 'toys:nope': 'toys' has no 'nope'"),
             ("[analyses.x]\nanalysis = 'toys:not_one'", "is a int, not a landscape Analysis"),
             ("[analyses.x]\nanalysis = 'nowhere:x'", "there is no module 'nowhere'"),
             (f"{TOTAL}\nscael = 2.0", r"has no option 'scael'; did you mean 'scale'"),

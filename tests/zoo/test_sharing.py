@@ -29,7 +29,7 @@ SLOW = f"{TOTAL}\nsleep_s = 0.1"
 RUN = """
 import json, sys, torch
 from landscape.zoo import Zoo
-from landscape.zoo.task import Done, Found
+from landscape.zoo.events import Done, Found
 torch.set_num_threads(1)
 events = []
 result = Zoo.from_manifest(sys.argv[1]).run(on_event=events.append, **json.loads(sys.argv[2]))

@@ -14,7 +14,7 @@ import landscape
 from landscape.errors import InputError
 from landscape.plotting import figures_of
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "resnet18_cifar10_load_temperature.csv"
+PUBLISHED = Path(__file__).parents[4] / "shared" / "data" / "resnet18_cifar10_load_temperature.csv"
 
 
 def grid(seeds: int = 1) -> dict[str, np.ndarray]:

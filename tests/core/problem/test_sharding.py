@@ -16,7 +16,7 @@ from landscape.core.problem.batches import Batch
 from landscape.core.problem.sharding import Ranks
 from landscape.errors import InputError
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 # What each rank and the single process compute: everything here must agree.
 WORK = """

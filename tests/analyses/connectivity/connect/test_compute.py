@@ -207,7 +207,7 @@ def test_held_out_data_by_their_builder(tmp_path, monkeypatch):
     xr.testing.assert_identical(named.drop_attrs(), given.drop_attrs())
     with pytest.raises(InputError, match="given twice"):
         landscape.connect(problem, a, b, test="held:out", test_data=images(11))
-    with pytest.raises(InputError, match="test = held:nothing"):
+    with pytest.raises(InputError, match="test = 'held:nothing'"):
         landscape.connect(problem, a, b, test="held:nothing")
 
 

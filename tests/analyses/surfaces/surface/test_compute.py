@@ -368,7 +368,7 @@ landscape.surface.run(problem, params, Context(progress, Path(sys.argv[2])))
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path, options):
     """Oracle: an uninterrupted run of the same options; the resumed one computes the rest only."""
     partial = tmp_path / "p"
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[3])
     command = [sys.executable, "-c", SCRIPT, tests, str(partial), repr(options), "0.55"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     kept = {f.name: f.stat().st_mtime_ns for f in partial.glob("*.npz")}
