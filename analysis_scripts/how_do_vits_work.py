@@ -18,54 +18,47 @@ DIGITS = {**ADAMW, "batch_size": 64, "lr": 3e-3, "augment": "shift"}
 STRONG = {"augment": "rand_crop_flip", "mixup": 0.8, "cutmix": 1.0, "label_smoothing": 0.1}
 CIFAR = {"in_channels": 3, "classes": 100}
 TOKENS = {**CIFAR, "image": 32, "mlp_ratio": 4, "drop_path": 0.1}
+WINDOWED = {"depths": [2, 2], "heads": [2, 4], "window": 7, "patch": 2}
+SWIN = {"depths": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "window": 4, "patch": 1}
+ALTERNET = {"attentions": [0, 1, 1], "heads": [1, 2, 4], "window": 7}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=160, test=100),
         few=80,  # examples of the small training set
-        epochs=2,
-        token_epochs=2,  # of the transformers, which learn more slowly
+        epochs={"cnn": 2, "vit": 2},  # transformers learn more slowly
         training=DIGITS,
         hessian_batches=2,
         images=24,  # for features; twice as many for lesions and noise
         cnn={"width": 4, "blocks": [2, 2, 2]},
         vit={"dim": 12, "depth": 2, "heads": 1, "patch": 4},
         many_heads=4,
-        windowed={"dim": 8, "depths": [2, 2], "heads": [2, 4], "window": 7, "patch": 2},
-        alternet={"attentions": [0, 1, 1], "heads": [1, 2, 4], "window": 7},
+        windowed={"dim": 8, **WINDOWED},
+        alternet=ALTERNET,
     ),
     "default": Size(
         data=Data.digits(train=2000, test=1000),
         few=400,
-        epochs=12,
-        token_epochs=32,
+        epochs={"cnn": 12, "vit": 32},
         training=DIGITS,
         hessian_batches=16,
         images=128,
         cnn={"width": 8, "blocks": [2, 2, 2]},
         vit={"dim": 48, "depth": 4, "heads": 2, "patch": 4},
         many_heads=12,
-        windowed={"dim": 24, "depths": [2, 2], "heads": [2, 4], "window": 7, "patch": 2},
-        alternet={"attentions": [0, 1, 1], "heads": [1, 2, 4], "window": 7},
+        windowed={"dim": 24, **WINDOWED},
+        alternet=ALTERNET,
     ),
     "full": Size(
         data=Data.cifar(100),
         few=5000,
-        epochs=300,
-        token_epochs=300,
+        epochs={"cnn": 300, "vit": 300},
         training={**ADAMW, "batch_size": 96, "lr": 1.25e-4, **STRONG},
         hessian_batches=312,
         images=256,
         cnn={**CIFAR, "width": 64, "blocks": [3, 4, 6, 3]},
         vit={**TOKENS, "dim": 192, "depth": 12, "heads": 3, "patch": 2},
         many_heads=12,
-        windowed={
-            **TOKENS,
-            "dim": 96,
-            "depths": [2, 2, 6, 2],
-            "heads": [3, 6, 12, 24],
-            "window": 4,
-            "patch": 1,
-        },
+        windowed={**TOKENS, "dim": 96, **SWIN},
         alternet={"attentions": [0, 1, 1, 1], "heads": [1, 2, 4, 8], "window": 4, "drop_path": 0.1},
     ),
 }
@@ -74,18 +67,18 @@ SIZES = {
 def cohorts(size: Size) -> list[Cohort]:
     """Six kinds of model on all examples; the transformer on few, for about as many steps."""
     kinds = {
-        "resnet": (models.resnet, {**size.cnn, "preact": True}, size.epochs),
-        "vit": (models.vit, size.vit, size.token_epochs),
-        "vit-gap": (models.vit, {**size.vit, "pool": "gap"}, size.token_epochs),
-        "vit-heads": (models.vit, {**size.vit, "heads": size.many_heads}, size.token_epochs),
-        "windowed": (models.windowed, size.windowed, size.token_epochs),
-        "alternet": (models.alternet, {**size.cnn, **size.alternet}, size.epochs),
+        "resnet": (models.resnet, {**size.cnn, "preact": True}, "cnn"),
+        "vit": (models.vit, size.vit, "vit"),
+        "vit-gap": (models.vit, {**size.vit, "pool": "gap"}, "vit"),
+        "vit-heads": (models.vit, {**size.vit, "heads": size.many_heads}, "vit"),
+        "windowed": (models.windowed, size.windowed, "vit"),
+        "alternet": (models.alternet, {**size.cnn, **size.alternet}, "cnn"),
     }
     recipes = [
-        Recipe(name, make, kwargs, {**size.training, "epochs": epochs}, {"kind": name})
+        Recipe(name, make, kwargs, {**size.training, "epochs": size.epochs[epochs]}, {"kind": name})
         for name, (make, kwargs, epochs) in kinds.items()
     ]
-    longer = {**size.training, "epochs": size.token_epochs * size.data.examples // size.few}
+    longer = {**size.training, "epochs": size.epochs["vit"] * size.data.examples // size.few}
     few = Recipe("vit-few", models.vit, size.vit, longer, {"kind": "vit-few"})
     part, batches, n = size.data.subset(size.few), size.hessian_batches, size.images
     units = {"kinds": ("residual_sum", "attention", "mlp", "convolution"), "images": n}
@@ -119,9 +112,17 @@ gain = partial(Finding, of="transfer", unit="ln high over low")
 variance = partial(Finding, of="variance", unit="ln of variance")
 lesion = partial(Finding, of="lesion", unit="nats of loss when removed")
 gain_after, growth_after = effects.gain_after, effects.growth_after
+HEADS = {"of": "attention", "unit": "ln high over low", "note": "mean over heads"}
+BANDS = {"of": "noise", "unit": "points of accuracy", "note": "bands at 0.7 to 0.9 π"}
+PAIRS = {"of": "cka", "unit": "CKA", "note": "mean over pairs of outputs of blocks"}
+KEPT = {"above_zero": "resnet", "note": "blocks that keep the shape"}
+SECOND, SHIFTED = "from the second block on", "the last of two; it is also the one with shifted windows"
+MAPS = "the variance of feature maps in ViT"
 WINDOWS = "windows and two stages, patch 2, lower the share of negative eigenvalues of ViT with pooling"
+HARM = "high-frequency noise harms ResNet more than ViT"
 LAST = "attention at the end of a stage matters more than at its beginning (windowed transformer)"
-GROWS = "adding MLPs raises the variance of feature maps in ViT"
+MIDDLE = "attention in the middle of ViT matters more than at its ends"
+ALIKE = "layers of ViT are more alike than those of ResNet, which has blocks"
 FINDINGS = [
     negative("ViT has more negative Hessian eigenvalues than ResNet", more="vit", than="resnet"),
     negative("ViT on less data has more negative eigenvalues", more="vit-few", than="vit"),
@@ -130,60 +131,17 @@ FINDINGS = [
     negative(WINDOWS, more="vit-gap", than="windowed"),
     positive("ResNet has larger positive eigenvalues than ViT", more="resnet", than="vit"),
     positive("more heads lower ViT's positive eigenvalues", more="vit", than="vit-heads"),
-    Finding(
-        "attention heads of ViT are low-pass",
-        effects.head_gain,
-        of="attention",
-        below_zero="vit-gap",
-        unit="ln high over low",
-        note="mean over heads",
-    ),
+    Finding("attention heads of ViT are low-pass", effects.head_gain, below_zero="vit-gap", **HEADS),
     gain("attention branches of ViT are low-pass", effects.mean_gain("attention"), below_zero="vit-gap"),
     gain("adding attention lowers high frequencies in ViT", gain_after("attention"), below_zero="vit-gap"),
     gain("adding MLPs raises high frequencies in ViT", gain_after("mlp"), above_zero="vit-gap"),
-    gain(
-        "adding convolutions raises high frequencies in ResNet",
-        gain_after("convolution"),
-        above_zero="resnet",
-        note="blocks that keep the shape",
-    ),
-    variance(
-        "adding attention lowers the variance of feature maps in ViT",
-        growth_after("attention"),
-        below_zero="vit-gap",
-        note="from the second block on",
-    ),
-    variance(GROWS, growth_after("mlp"), above_zero="vit-gap"),
-    Finding(
-        "high-frequency noise harms ResNet more than ViT",
-        effects.high_frequency_harm,
-        of="noise",
-        more="resnet",
-        than="vit",
-        unit="points of accuracy",
-        note="bands at 0.7 to 0.9 π",
-    ),
-    lesion(
-        LAST,
-        effects.last_attention_effect,
-        above_zero="windowed",
-        note="the last of two; it is also the one with shifted windows",
-    ),
-    lesion(
-        "attention in the middle of ViT matters more than at its ends",
-        effects.middle_attention_effect,
-        above_zero="vit",
-        note="the paper says so of deep ones",
-    ),
-    Finding(
-        "layers of ViT are more alike than those of ResNet, which has blocks",
-        effects.mean_cka,
-        of="cka",
-        more="vit-gap",
-        than="resnet",
-        unit="CKA",
-        note="mean over pairs of outputs of blocks",
-    ),
+    gain("adding convolutions raises high frequencies in ResNet", gain_after("convolution"), **KEPT),
+    variance(f"adding attention lowers {MAPS}", growth_after("attention"), below_zero="vit-gap", note=SECOND),
+    variance(f"adding MLPs raises {MAPS}", growth_after("mlp"), above_zero="vit-gap"),
+    Finding(HARM, effects.high_frequency_harm, more="resnet", than="vit", **BANDS),
+    lesion(LAST, effects.last_attention_effect, above_zero="windowed", note=SHIFTED),
+    lesion(MIDDLE, effects.middle_attention_effect, above_zero="vit", note="the paper says so of deep ones"),
+    Finding(ALIKE, effects.mean_cka, more="vit-gap", than="resnet", **PAIRS),
     accuracy("AlterNet is more accurate than ResNet", more="alternet", than="resnet"),
     accuracy("AlterNet is more accurate than ViT", more="alternet", than="vit"),
     positive("AlterNet has smaller positive eigenvalues than ResNet", more="resnet", than="alternet"),

@@ -132,12 +132,13 @@ class Study:
         kinds = {recipe.group for cohort in cohorts for recipe in cohort.recipes}
         results = {on.of for cohort in cohorts for on in cohort.measure} | {TRAINING, ENSEMBLE}
         results |= {grid.name for grid in _of(self.grids, size)}
-        for part in (*_of(self.findings, size), *_of(self.figures, size)):
-            for what, named, known in (("results", [part.of], results), ("kind of model", part.kinds, kinds)):
+        parts: list[Judgeable | Figure] = [*_of(self.findings, size), *_of(self.figures, size)]
+        for part in parts:
+            for what, named, known in (("results", (part.of,), results), ("models", part.kinds, kinds)):
                 unknown = [name for name in named if name not in known]
                 if unknown:
                     raise InputError(
-                        f"study '{self.name}': there is no {what} '{unknown[0]}' for {part}; there are"
+                        f"study '{self.name}': there are no {what} '{unknown[0]}' for {part}; there are"
                         f" {', '.join(sorted(known))}."
                     )
 

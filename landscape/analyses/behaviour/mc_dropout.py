@@ -110,7 +110,7 @@ def _check(problem: Problem) -> None:
 
 
 def _feature_module(model: torch.nn.Module, name: str) -> torch.nn.Module:
-    known = dict(model.named_modules())
+    known: dict[str, torch.nn.Module] = dict(model.named_modules())
     if name not in known:
         raise InputError(
             f"mc_dropout: the model has no module '{name}'; {suggest(name, filter(None, known))}"
