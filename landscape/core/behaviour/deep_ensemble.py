@@ -15,8 +15,8 @@ __all__ = ["DeepEnsemble"]
 class DeepEnsemble(Mixture):
     """Networks whose predicted probabilities are averaged.
 
-    The forward pass gives log mean probabilities, which are logits: cross-entropy, accuracy and calibration of
-    this module are those of the averaged prediction.
+    The forward pass gives log mean probabilities, which are logits: cross-entropy, accuracy and calibration
+    of this module are those of the averaged prediction.
 
     Args:
         members: Classifiers with the same classes.

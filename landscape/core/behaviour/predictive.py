@@ -50,7 +50,9 @@ class Draws:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise InputError(f"there are no draws of kind '{self.kind}'; {suggest(str(self.kind), get_args(Kind))}")
+            raise InputError(
+                f"there are no draws of kind '{self.kind}'; {suggest(str(self.kind), get_args(Kind))}"
+            )
         given = {
             name: tuple(part.shape)
             for name, part in (("log_p", self.log_p), ("mean", self.mean), ("variance", self.variance))
@@ -59,7 +61,8 @@ class Draws:
         needed = {"log_p"} if self.kind == "classification" else {"mean", "variance"}
         if given.keys() != needed:
             raise InputError(
-                f"draws of a {self.kind} hold {' and '.join(sorted(needed))}, not {' and '.join(given) or None}."
+                f"draws of a {self.kind} hold {' and '.join(sorted(needed))} alone,"
+                f" not {' and '.join(given) or 'nothing'}."
             )
         shapes = set(given.values())
         if len(shapes) > 1 or any(len(shape) != 3 or shape[0] < 1 for shape in shapes):

@@ -8,9 +8,7 @@ from itertools import pairwise
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.reference.layers.convolution import (
-    positive,
-)
+from landscape.reference.layers.convolution import positive
 
 __all__ = ["mlp"]
 

@@ -1,4 +1,4 @@
-"""Small image classifiers with clean module names, used as builders of a manifest."""
+"""Residual networks for small images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,8 @@ from landscape.reference.layers.convolution import (
     positive,
     stem,
 )
-from landscape.reference.models.alternet import alternet
-from landscape.reference.models.mixer import mixer
-from landscape.reference.models.swin import windowed
-from landscape.reference.models.vgg import vgg
 
-__all__ = ["alternet", "mixer", "resnet", "vgg", "windowed"]
+__all__ = ["resnet"]
 
 
 def resnet(

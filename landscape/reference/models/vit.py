@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError, suggest
 from landscape.reference.layers.attention import TransformerBlock, drop_rates
-from landscape.reference.layers.convolution import (
-    positive,
-)
+from landscape.reference.layers.convolution import positive
 
 __all__ = ["vit"]
 

@@ -33,8 +33,8 @@ def augmentation(name: AugmentName | None, inputs: Tensor) -> Augment | None:
     """How a batch of images is changed.
 
     Args:
-        name: ``"shift"``, ``"crop_flip"``, ``"rand_crop_flip"`` or None, as `landscape.reference.training.loop.train`
-            describes them.
+        name: ``"shift"``, ``"crop_flip"``, ``"rand_crop_flip"`` or None, as
+            `landscape.reference.training.train` describes them.
         inputs: All training images (N, C, H, W), which tell the range of their pixels.
 
     Returns:

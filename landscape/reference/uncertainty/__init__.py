@@ -1,7 +1,7 @@
 """Predictive uncertainty: networks, ensembles and posteriors as modules that any analysis takes.
 
-The averages that analyses use themselves live in `landscape.core.behaviour`; a posterior of a published method
-gets a file of its own here.
+The averages that analyses use themselves live in `landscape.core.behaviour`; a posterior of a published
+method gets a file of its own here.
 """
 
 from __future__ import annotations
