@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.core.behaviour.mc_dropout import DeepEnsemble, MCDropout, mc_samples
+from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.errors import InputError
 from landscape.reference.models import mlp, resnet
 
