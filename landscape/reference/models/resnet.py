@@ -13,8 +13,8 @@ from landscape.reference.layers.convolution import (
     ResidualBlock,
     SmoothName,
     Style,
+    check_positive,
     head,
-    positive,
     stem,
 )
 
@@ -63,8 +63,8 @@ def resnet(
         shape changes, the shortcut is a 1×1 convolution (their option B). Pre-activation: He et al.
         (2016b), Identity mappings in deep residual networks. Smoothing: Park & Kim (2022).
     """
-    positive("resnet", width=width, classes=classes, in_channels=in_channels, image=image)
-    positive("resnet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
+    check_positive("resnet", width=width, classes=classes, in_channels=in_channels, image=image)
+    check_positive("resnet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
     style = Style(activation, dropout, smooth)
     return ResNet(width, blocks, classes, in_channels, preact, head, image, style)
 
