@@ -76,7 +76,7 @@ MOVED: dict[str, str] = {
     "core.minibatches": "core.problem.minibatches",
     "core.moments": "core.stats.moments",
     "core.neb": "core.connectivity.elastic_band",
-    "core.observe": "core.features.collector",
+    "core.observe": "core.features.collector core.features.collect",
     "core.operators": "core.linalg.operators",
     "core.parameters": "core.problem.parameters",
     "core.passes": "core.problem.subsample",
@@ -187,6 +187,28 @@ MOVED: dict[str, str] = {
 }
 """Old module below `landscape`: the modules that hold its names today."""
 
+RENAMED: dict[str, dict[str, str]] = {
+    "core.blocks": {"Block": "DiagonalBlock"},
+    "core.data": {"joinable": "batches_joinable"},
+    "core.graphs": {"Graphs": "GraphCache"},
+    "core.kinds": {"Kind": "UnitKind"},
+    "core.krylov": {"check_finite": "check_product"},
+    "core.lanczos": {"Progress": "EigenProgress"},
+    "core.layout": {"Layout": "MapLayout", "Layouts": "MapLayouts"},
+    "core.minibatches": {"deal": "split_into_minibatches"},
+    "core.observe": {"observe": "collect"},
+    "core.replica": {"check_finite": "check_weights"},
+    "core.sampling": {"Sampler": "HutchinsonSampler"},
+    "core.similarity": {"Policy": "FeatureRows"},
+    "core.symmetry": {"Feature": "TracedTensor"},
+    "core.symmetry_groups": {"Block": "TensorBlock", "settle": "equate_members"},
+    "core.tally": {"Tally": "PartialMeasure", "TallySheet": "ExampleTable", "tally": "measure"},
+    "core.transfer": {"Passage": "TransferRows"},
+    "core.tuning": {"Cut": "BatchLayout"},
+    "core.wanted": {"order": "rank_requested"},
+}
+"""Old module below `landscape`: what its names are called today, where they changed."""
+
 _FUNCTIONS = {"plot": "plotting", "report": "reporting"}
 """Packages of old whose names are functions now."""
 
@@ -204,15 +226,17 @@ def old_names(module: str) -> Callable[[str], Any]:
         module: The package's ``__name__``.
     """
     homes = MOVED[module.removeprefix("landscape.")].split()
+    renamed = RENAMED.get(module.removeprefix("landscape."), {})
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        now = renamed.get(name, name)
         for home in homes:
             new = importlib.import_module(f"landscape.{home}")
-            if name in vars(new):
-                _warn(f"{module}.{name}", f"{new.__name__}.{name}")
-                return vars(new)[name]
+            if now in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{now}")
+                return vars(new)[now]
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
 
     return find

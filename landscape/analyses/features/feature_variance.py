@@ -13,7 +13,7 @@ from landscape.analyses.features._options import image_count
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Points
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from landscape.core.features.variance import VarianceCollector
 
-UNITS: tuple[Kind, ...] = (
+UNITS: tuple[UnitKind, ...] = (
     "convolution",
     "attention",
     "mlp",
@@ -36,7 +36,7 @@ class FeatureVarianceParams(Params):
     """Options of ``feature_variance``."""
 
     layers: tuple[str, ...] = Field(("*",), description="globs over module names")
-    kinds: tuple[Kind, ...] = Field(UNITS, description="kinds of units to look at; none = every module")
+    kinds: tuple[UnitKind, ...] = Field(UNITS, description="kinds of units to look at; none = every module")
     prefix_tokens: int | None = Field(
         None,
         ge=0,

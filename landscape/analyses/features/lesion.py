@@ -12,7 +12,7 @@ from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class LesionParams(Params):
     """Options of ``lesion``."""
 
     layers: tuple[str, ...] = Field(("*",), description="globs over module names")
-    kinds: tuple[Kind, ...] = Field(
+    kinds: tuple[UnitKind, ...] = Field(
         ("block", "attention", "mlp", "convolution"), description="kinds of units; none = every module"
     )
     heads: bool = Field(False, description="whether to remove single attention heads too, one by one")

@@ -13,16 +13,16 @@ from landscape.analyses.features._options import image_count
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.features.transfer import Passage, TransferCollector
+    from landscape.core.features.transfer import TransferCollector, TransferRows
 
 SMALLEST_MAP = 7  # smaller maps have too few modes for a slope
-UNITS: tuple[Kind, ...] = (
+UNITS: tuple[UnitKind, ...] = (
     "convolution",
     "attention",
     "mlp",
@@ -37,7 +37,7 @@ class TransferParams(Params):
     """Options of ``transfer``."""
 
     layers: tuple[str, ...] = Field(("*",), description="globs over module names")
-    kinds: tuple[Kind, ...] = Field(UNITS, description="kinds of units to look at; none = every module")
+    kinds: tuple[UnitKind, ...] = Field(UNITS, description="kinds of units to look at; none = every module")
     bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
     prefix_tokens: int | None = Field(
         None,
@@ -147,7 +147,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
 
 
 def _measure(
-    layer: Passage, collector: TransferCollector, params: TransferParams, draws: Any
+    layer: TransferRows, collector: TransferCollector, params: TransferParams, draws: Any
 ) -> dict[str, Any]:
     """All variables of one unit."""
     from landscape.core.stats.hypothesis import mean_test, row_slopes

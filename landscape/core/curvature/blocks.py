@@ -13,10 +13,10 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.core.curvature.operator import CurvatureOperator
 
-__all__ = ["Block", "BlockDiagonal"]
+__all__ = ["BlockDiagonal", "DiagonalBlock"]
 
 
-class Block(SymmetricOperator):
+class DiagonalBlock(SymmetricOperator):
     """A diagonal block of a curvature operator: its rows and columns of one group of parameters.
 
     Attributes:

@@ -55,7 +55,7 @@ def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:
-    """Saved tensors; as constants if only the adjoint is wanted."""
+    """Saved tensors; as constants if only the adjoint is requested."""
     tensors: tuple[Tensor, ...] = ctx.saved_tensors
     return tuple(t.detach() for t in tensors) if ctx.adjoint else tensors
 
@@ -97,13 +97,13 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
 
 
 def _backward(
-    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: tuple[bool, bool, bool]
+    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, output_mask: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients by input, weight and bias of a convolution whose output has gradient ``g``."""
     stride, padding, dilation, groups = geometry
     zeros, channels = [0] * len(stride), [weight.shape[0]]
     return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
-        g, x, weight, channels, stride, padding, dilation, False, zeros, groups, wanted
+        g, x, weight, channels, stride, padding, dilation, False, zeros, groups, output_mask
     )
 
 
@@ -137,8 +137,8 @@ class _ConvolutionBackward(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Any) -> Any:
-        return _backward(g, x, weight, geometry, wanted)
+    def forward(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, output_mask: Any) -> Any:
+        return _backward(g, x, weight, geometry, output_mask)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -216,8 +216,8 @@ class _BatchNorm(Function):
             return (None,) * 7
         x, mean, var, weight = _saved(ctx)
         by_x, _, _, by_weight, by_bias, *_ = ctx.needs_input_grad
-        wanted = (by_x, by_weight, by_bias)
-        gx, gw, gb = _BatchNormBackward.apply(g, x, mean, var, weight, ctx.eps, wanted)  # type: ignore[no-untyped-call]
+        output_mask = (by_x, by_weight, by_bias)
+        gx, gw, gb = _BatchNormBackward.apply(g, x, mean, var, weight, ctx.eps, output_mask)  # type: ignore[no-untyped-call]
         return gx, None, None, gw, gb, None, None
 
 
@@ -228,10 +228,10 @@ class _BatchNormBackward(Function):
 
     @staticmethod
     def forward(
-        g: Tensor, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, eps: float, wanted: Any
+        g: Tensor, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, eps: float, output_mask: Any
     ) -> Any:
         return torch.ops.aten.native_batch_norm_backward(
-            g, x, weight, mean, var, None, None, False, eps, wanted
+            g, x, weight, mean, var, None, None, False, eps, output_mask
         )
 
     @staticmethod

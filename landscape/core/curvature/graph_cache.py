@@ -14,7 +14,7 @@ from landscape.core.curvature.memory import count_saved_bytes, fair_share
 from landscape.core.problem.batches import Batch, tensors_in
 from landscape.core.problem.problem import Problem
 
-__all__ = ["Graphs"]
+__all__ = ["GraphCache"]
 
 G = TypeVar("G")
 
@@ -41,7 +41,7 @@ class _Plan:
     bytes: int
 
 
-class Graphs(Generic[G]):
+class GraphCache(Generic[G]):
     """Graphs by micro-batch, kept across passes if they fit a memory budget.
 
     The first pass builds each graph, uses it and drops it, so that a single product needs little memory.

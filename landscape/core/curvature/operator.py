@@ -11,9 +11,9 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from landscape.core.curvature.blocks import Block, BlockDiagonal
+from landscape.core.curvature.blocks import BlockDiagonal, DiagonalBlock
 from landscape.core.curvature.double_backward import twice_differentiable
-from landscape.core.curvature.graph_cache import Graphs
+from landscape.core.curvature.graph_cache import GraphCache
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.problem.batches import Batch
 from landscape.core.problem.parameters import Grouping, group_parameters
@@ -67,7 +67,7 @@ class CurvatureOperator(SymmetricOperator):
     def __init__(self, problem: Problem, *, memory_budget: int | None = None) -> None:
         super().__init__(problem.size, problem.dtype, problem.device)
         self.problem = problem
-        self._graphs: Graphs[Graph | None] = Graphs(problem, memory_budget)
+        self._graphs: GraphCache[Graph | None] = GraphCache(problem, memory_budget)
 
     @abstractmethod
     def _graph(self, batch: Batch, start: int) -> Graph | None:
@@ -135,7 +135,7 @@ class CurvatureOperator(SymmetricOperator):
             total.add_(columns, alpha=problem.weight_decay)
         return total.T
 
-    def blocks(self, by: Grouping = "module") -> dict[str, Block]:
+    def blocks(self, by: Grouping = "module") -> dict[str, DiagonalBlock]:
         """Diagonal blocks as operators, by name; they share this operator's graphs.
 
         Args:
@@ -143,7 +143,7 @@ class CurvatureOperator(SymmetricOperator):
                 names, each a block, or a mapping of block names to globs.
         """
         groups = group_parameters(self.problem.space.names, by)
-        return {name: Block(self, members) for name, members in groups.items()}
+        return {name: DiagonalBlock(self, members) for name, members in groups.items()}
 
     def block_diagonal(self, by: Grouping = "module") -> BlockDiagonal:
         """This matrix with zeros outside the diagonal blocks; ``by`` as in `blocks`, nothing left out."""

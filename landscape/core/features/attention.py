@@ -14,7 +14,7 @@ from torch import Tensor
 
 from landscape.core.features.collector import Collector
 from landscape.core.features.fourier import LOW_BAND, RadialBins, mode_multiplicity, radial_frequency
-from landscape.core.features.map_layout import Layouts
+from landscape.core.features.map_layout import MapLayouts
 from landscape.core.stats.moments import Moments
 from landscape.errors import InputError
 
@@ -50,7 +50,7 @@ class Grid:
         return self.window or (self.height, self.width)
 
     @classmethod
-    def find(cls, tokens: int, windows: int, layouts: Layouts) -> Grid | None:
+    def find(cls, tokens: int, windows: int, layouts: MapLayouts) -> Grid | None:
         """The grid of so many tokens in each of an image's windows; ``None`` if they are none.
 
         The size of a grid in windows is that of the latest 4-D feature that they tile once it is padded to
@@ -248,7 +248,7 @@ class HeadCollector(Collector):
         self.layers: dict[str, HeadRows] = {}
 
     def receive_attention(
-        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: Layouts
+        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: MapLayouts
     ) -> None:
         """Reduce the weights of a call to rows per image."""
         windows, rest = divmod(rows, examples)

@@ -12,10 +12,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from landscape.core.features.collector import Collector, Feature, observe
+from landscape.core.features.collect import collect
+from landscape.core.features.collector import Collector, Feature
 from landscape.core.features.function_hooks import SOFTMAX, multihead_arguments
 from landscape.core.features.hooks import first_tensor
-from landscape.core.features.map_layout import Layout, Layouts
+from landscape.core.features.map_layout import MapLayout, MapLayouts
 from landscape.core.features.transfer import low_pass
 from landscape.core.features.units import Selection, Unit
 
@@ -42,7 +43,7 @@ class Site:
 
     unit: Unit
     keeps_shape: bool
-    layout: Layout | None
+    layout: MapLayout | None
     heads: int = 0
     total: Tensor | None = field(default=None, repr=False)
     examples: int = 0
@@ -115,7 +116,7 @@ class _Survey(Collector):
             site.examples += len(tensor)
 
     def receive_attention(
-        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: Layouts
+        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: MapLayouts
     ) -> None:
         """Note the number of heads."""
         first = next(weights, None)
@@ -130,13 +131,13 @@ def find_sites(
 
     Args:
         problem: Model and data.
-        selection: The units wanted.
+        selection: The units requested.
         prefix_tokens: Tokens before the grid.
-        means: Whether the mean outputs are wanted; costs memory for one output per unit.
+        means: Whether the mean outputs are requested; costs memory for one output per unit.
         heads: Whether to look for attention heads.
     """
     survey = _Survey(selection, prefix_tokens, means, heads)
-    (error,) = observe(problem, [survey])
+    (error,) = collect(problem, [survey])
     if error is not None:
         raise error
     return survey.sites, survey.heads

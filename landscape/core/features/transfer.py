@@ -23,7 +23,7 @@ from landscape.core.features.fourier import (
 from landscape.core.features.spectra import LayerRows, check_shape, complete
 from landscape.core.features.units import Selection, Unit
 
-__all__ = ["Passage", "TransferCollector", "low_pass", "low_pass_box"]
+__all__ = ["TransferCollector", "TransferRows", "low_pass", "low_pass_box"]
 
 _SLACK = 1e-9
 
@@ -38,7 +38,7 @@ class _Coherence:
 
 
 @dataclass
-class Passage(LayerRows):
+class TransferRows(LayerRows):
     """Rows per image of a unit from input to output.
 
     ``inputs`` and ``outputs`` are mean squared amplitudes per bin, ``in_low`` ... those of the bands.
@@ -92,7 +92,7 @@ class TransferCollector(Collector):
         self.prefix_tokens = prefix_tokens
         self.coherence_channels = coherence_channels
         self.images = images
-        self._layers: dict[str, Passage] = {}
+        self._layers: dict[str, TransferRows] = {}
 
     def enter(self, unit: Unit, inputs: Feature) -> None:
         """Transform the input before the unit may overwrite it."""
@@ -112,7 +112,7 @@ class TransferCollector(Collector):
         shape = (output.maps().shape[1], height, width)
         grid = _grid(size, (height, width), self.bins)
         if name not in self._layers:
-            self._layers[name] = Passage(unit, shape, *grid.facts(), self.order, size_in=size)
+            self._layers[name] = TransferRows(unit, shape, *grid.facts(), self.order, size_in=size)
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         check_shape(name, (shape[0], *layer.size_in), (shape[0], *size))
@@ -154,7 +154,7 @@ class TransferCollector(Collector):
             return new
         return _Coherence(sums.cross + new.cross, sums.inputs + new.inputs, sums.outputs + new.outputs)
 
-    def layers(self) -> dict[str, Passage]:
+    def layers(self) -> dict[str, TransferRows]:
         """Units by name in firing order, with one row for each example."""
         kept = complete(self._layers, self.examples)
         return {name: layer for name, layer in self._layers.items() if name in kept}

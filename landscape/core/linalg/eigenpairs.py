@@ -14,11 +14,11 @@ from landscape.core.linalg.krylov import (
     BREAKDOWN,
     KrylovBasis,
     KrylovState,
-    check_finite,
+    check_product,
     start_rows,
     working_dtype,
 )
-from landscape.core.linalg.selection import Which, ends_of, order
+from landscape.core.linalg.selection import Which, ends_of, rank_requested
 from landscape.core.linalg.tridiagonal import Tridiagonal, excludes, lanczos, tridiagonal_matrix
 from landscape.errors import InputError, suggest
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from landscape.core.linalg.operators import SymmetricOperator
 
 __all__ = [
+    "EigenProgress",
     "Eigenpairs",
     "LanczosState",
-    "Progress",
     "Tridiagonal",
     "Which",
     "eigenpairs",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 BASIS_BYTES = 256 * 2**20
-MISS_MARGIN = 0.05  # of the last wanted value: within it, a dense bulk would take very long to search
+MISS_MARGIN = 0.05  # of the last requested value: within it, a dense bulk would take very long to search
 SHORT_SEARCH = 40
 KEPT_SHARE = 0.4
 DENSE_BLOCK = 64
@@ -44,7 +44,7 @@ DENSE_BLOCK = 64
 
 @dataclass(frozen=True)
 class Eigenpairs:
-    """The k wanted eigenpairs of an operator of size n, and how far they can be trusted.
+    """The k requested eigenpairs of an operator of size n, and how far they can be trusted.
 
     Attributes:
         values: eigenvalues (k,), float64, in the order of `which`.
@@ -68,16 +68,16 @@ class Eigenpairs:
 
 
 @dataclass(frozen=True)
-class Progress:
+class EigenProgress:
     """What a run of `eigenpairs` knows after an operator call.
 
     Attributes:
-        values: the wanted Ritz values found so far, up to (k,).
+        values: the requested Ritz values found so far, up to (k,).
         residuals: their residual norms.
         converged: how many of them meet the tolerance.
         products: single-vector products so far.
         iterations: operator calls so far.
-        checking: whether the wanted pairs have converged and missed ones are being searched.
+        checking: whether the requested pairs have converged and missed ones are being searched.
     """
 
     values: Tensor
@@ -100,7 +100,7 @@ class LanczosState:
     Attributes:
         basis: the basis and projected problem, at most (basis, n) values.
         chain: where the search for missed eigenvalues began in the basis, if it is under way.
-        settled: how many basis vectors the wanted pairs came from before that.
+        settled: how many basis vectors the requested pairs came from before that.
         scale: largest |eigenvalue| found so far.
     """
 
@@ -123,7 +123,7 @@ def eigenpairs(
     start: Tensor | LanczosState | None = None,
     vectors: bool = False,
     search: bool = True,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[EigenProgress], None] | None = None,
 ) -> Eigenpairs:
     """Compute k extreme eigenpairs of a symmetric operator of size n.
 
@@ -134,11 +134,11 @@ def eigenpairs(
     **Copies.** From one starting vector a Krylov space holds one vector of each eigenspace, so
     copies of multiple eigenvalues are missed and residuals do not tell. Once k pairs have
     converged, a Lanczos chain is therefore grown from a random vector orthogonal to them. If it
-    changes a wanted value by more than the tolerance, a pair had been missed and the iteration
+    changes a requested value by more than the tolerance, a pair had been missed and the iteration
     goes on with the chain in the basis; each missed copy costs one such chain. Else the chain
     ends as soon as its coefficients prove (`excludes`), with probability 99.9 %, that no eigenvalue
     further out than the last one returned, by more than 5 % of it or by the tolerance, is
-    missing. That takes about 5 products when the wanted values stand clear of the rest and some
+    missing. That takes about 5 products when the requested values stand clear of the rest and some
     15 to 40 when the last of them lies at the edge of a dense bulk. The search gives up after
     max(40, half the products so far); `complete` says whether it ended.
 
@@ -208,7 +208,7 @@ def eigenpairs(
 
 @dataclass
 class _Run:
-    """One run of `eigenpairs`: the basis, what is wanted of it, and how far it has come."""
+    """One run of `eigenpairs`: the basis, what is requested of it, and how far it has come."""
 
     basis: KrylovBasis
     k: int
@@ -216,7 +216,7 @@ class _Run:
     tol: float
     block: int
     budget: int
-    on_progress: Callable[[Progress], None] | None
+    on_progress: Callable[[EigenProgress], None] | None
     chain: int | None = None
     settled: int = 0
     scale: float = 0.0
@@ -231,7 +231,7 @@ class _Run:
                 break
         if self.chain is not None:
             self._rayleigh_ritz(among=self.settled)  # what the search added since is noise
-        chosen = self.wanted
+        chosen = self.requested
         return Eigenpairs(
             values=self.theta[chosen],
             residuals=self.residuals[chosen],
@@ -245,24 +245,24 @@ class _Run:
 
     def _rayleigh_ritz(self, among: int | None = None) -> None:
         self.theta, self.S, self.residuals = self.basis.ritz(among)
-        self.wanted = order(self.theta, self.k, self.which)
+        self.requested = rank_requested(self.theta, self.k, self.which)
         if len(self.theta):  # restarts may drop the largest, so remember it
             self.scale = max(self.scale, float(self.theta.abs().max()))
         self.allowed = self.tol * self.scale
         self.fine = self.residuals <= self.allowed
 
     def _all_converged(self) -> bool:
-        return len(self.wanted) == self.k and bool(self.fine[self.wanted].all())
+        return len(self.requested) == self.k and bool(self.fine[self.requested].all())
 
     def _expand(self, count: int) -> None:
         self.basis.expand(min(count, self.basis.pending, self.budget - self.basis.products))
         self._rayleigh_ritz()
         if self.on_progress is not None:
             self.on_progress(
-                Progress(
-                    values=self.theta[self.wanted],
-                    residuals=self.residuals[self.wanted],
-                    converged=int(self.fine[self.wanted].sum()),
+                EigenProgress(
+                    values=self.theta[self.requested],
+                    residuals=self.residuals[self.requested],
+                    converged=int(self.fine[self.requested].sum()),
                     products=self.basis.products,
                     iterations=self.basis.iterations,
                     checking=self.chain is not None,
@@ -271,7 +271,7 @@ class _Run:
             )
 
     def _converge(self) -> bool:
-        """Expand until the wanted pairs have converged; False if the budget ends first."""
+        """Expand until the requested pairs have converged; False if the budget ends first."""
         basis = self.basis
         while self.chain is None and not self._all_converged():
             if basis.products >= self.budget:
@@ -280,17 +280,17 @@ class _Run:
                 break  # the basis spans the whole space
             if basis.filled + self.block > basis.capacity:
                 self._restart()
-            missing = self.wanted[~self.fine[self.wanted]]
+            missing = self.requested[~self.fine[self.requested]]
             if basis.pending > self.block and len(missing):
                 basis.sort_pending(self.S[:, missing])
             self._expand(self.block)
         return True
 
     def _restart(self) -> None:
-        """Keep the wanted Ritz vectors and a share of the next ones, which speed up convergence."""
+        """Keep the requested Ritz vectors and a share of the next ones, which speed up convergence."""
         room = self.basis.capacity - self.basis.pending - self.block
         kept = self.k + int(KEPT_SHARE * (room - self.k))
-        self.basis.restart(self.S[:, order(self.theta, kept, self.which)])
+        self.basis.restart(self.S[:, rank_requested(self.theta, kept, self.which)])
         self._rayleigh_ritz()
 
     def _search(self) -> Literal["found", "excluded", "undecided"]:
@@ -301,7 +301,7 @@ class _Run:
         if self.chain is None:
             # Converged pairs alone stay, so that what is left of the operator is nearly
             # decoupled from them and the bound on its eigenvalues holds for the operator.
-            best = order(self.theta, max(self.k, basis.capacity // 2), self.which)
+            best = rank_requested(self.theta, max(self.k, basis.capacity // 2), self.which)
             basis.restart(self.S[:, best[self.fine[best]]])
             self._rayleigh_ritz()
             basis.park(limit=(basis.capacity - self.k - self.block) // 2 - 1)
@@ -330,9 +330,9 @@ class _Run:
         return "found"
 
     def _ranked(self, among: int | None = None) -> Tensor:
-        """The wanted values of the first so many basis vectors; their sizes if those rank them."""
+        """The requested values of the first so many basis vectors; their sizes if those rank them."""
         theta = self.theta if among is None else self.basis.ritz(among)[0]
-        values = theta[order(theta, self.k, self.which)]
+        values = theta[rank_requested(theta, self.k, self.which)]
         return values.abs() if self.which == "LM" else values
 
     def _excluded(self, ends: list[tuple[int, float]]) -> bool:
@@ -358,11 +358,11 @@ class _Run:
 
 
 def _dense(operator: SymmetricOperator, k: int, which: Which, tol: float, vectors: bool) -> Eigenpairs:
-    """All products at once, for operators of which most eigenpairs are wanted."""
+    """All products at once, for operators of which most eigenpairs are requested."""
     A = operator.dense(DENSE_BLOCK).double()
-    check_finite(A, operator)
+    check_product(A, operator)
     theta, S = torch.linalg.eigh((A + A.T) / 2)
-    chosen = order(theta.cpu(), k, which).to(A.device)
+    chosen = rank_requested(theta.cpu(), k, which).to(A.device)
     values, u = theta[chosen], S[:, chosen]
     residuals = torch.linalg.vector_norm(A @ u - u * values, dim=0)
     return Eigenpairs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Sampler", "TraceEstimate", "block_sums", "mean_and_error", "random_signs"]
+__all__ = ["HutchinsonSampler", "TraceEstimate", "block_sums", "mean_and_error", "random_signs"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TraceEstimate:
     converged: bool
 
 
-class Sampler:
+class HutchinsonSampler:
     """The part of a symmetric A that a subspace makes exact, and samples of the rest.
 
     With P = QQᵀ the exact part has the diagonal of PA + AP − PAP; the rest is M = (I − P)A(I − P), of which

@@ -13,7 +13,7 @@ from landscape.errors import InputError, LandscapeError
 if TYPE_CHECKING:
     from landscape.core.linalg.operators import SymmetricOperator
 
-__all__ = ["KrylovBasis", "KrylovState", "check_finite", "finite_product", "start_rows", "working_dtype"]
+__all__ = ["KrylovBasis", "KrylovState", "check_product", "finite_product", "start_rows", "working_dtype"]
 
 ROTATION_CHUNK = 1 << 16
 BREAKDOWN = 20.0  # directions below BREAKDOWN * eps * ||A|| are rounding, not information
@@ -34,11 +34,11 @@ def finite_product(operator: SymmetricOperator, V: Tensor) -> Tensor:
     """
     V = V.to(operator.dtype)
     product = (operator @ V[:, 0])[:, None] if V.shape[1] == 1 else operator @ V
-    check_finite(product, operator)
+    check_product(product, operator)
     return product.to(working_dtype(operator.dtype))
 
 
-def check_finite(product: Tensor, operator: SymmetricOperator) -> None:
+def check_product(product: Tensor, operator: SymmetricOperator) -> None:
     """Raise a `LandscapeError` if a product of the operator holds NaN or infinity."""
     if not bool(torch.isfinite(product).all()):
         raise LandscapeError(

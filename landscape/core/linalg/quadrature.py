@@ -137,10 +137,10 @@ def spectral_measure(
         InputError: If a count is out of range.
         LandscapeError: If a product is not finite.
     """
-    wanted = outliers if isinstance(outliers, int) else len(outliers.values)
-    if wanted < 0 or probes < 1 or steps < 1:
+    requested = outliers if isinstance(outliers, int) else len(outliers.values)
+    if requested < 0 or probes < 1 or steps < 1:
         raise InputError(
-            f"quadrature needs outliers >= 0, probes >= 1, steps >= 1; got {wanted}, {probes}, {steps}."
+            f"quadrature needs outliers >= 0, probes >= 1, steps >= 1; got {requested}, {probes}, {steps}."
         )
     n = operator.size
     dtype = working_dtype(operator.dtype)
@@ -149,8 +149,8 @@ def spectral_measure(
     values, residuals = np.zeros(0), np.zeros(0)
     Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
     found = None if isinstance(outliers, int) else outliers
-    if found is None and wanted:
-        found = eigenpairs(operator, min(wanted, n), tol=tol, vectors=True, search=False, seed=seed)
+    if found is None and requested:
+        found = eigenpairs(operator, min(requested, n), tol=tol, vectors=True, search=False, seed=seed)
         products = found.products
     if found is not None:
         if found.vectors is None:

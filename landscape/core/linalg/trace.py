@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
+from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.errors import InputError, suggest
@@ -56,7 +56,7 @@ def estimate_trace(
     Args:
         operator: A.
         method: ``hutch++`` or ``hutchinson``.
-        rel_se: Standard error wanted, relative to the trace.
+        rel_se: Standard error asked for, relative to the trace.
         max_products: Budget; the best estimate so far is returned when it is used up.
         sizes: Lengths of consecutive diagonal blocks, summing to n; one block by default.
         diagonal: Whether to return the diagonal too.
@@ -91,7 +91,7 @@ def estimate_trace(
     sketch = (Q, Q)
     if method == "hutch++":
         sketch = _grow_sketch(operator, Q, generator, rel_se, max_products)
-    sampler = Sampler(*sketch, sizes)
+    sampler = HutchinsonSampler(*sketch, sizes)
     missing = LEAST
     while True:
         products = operator.products - before
@@ -110,14 +110,14 @@ def estimate_trace(
     return sampler.estimate(diagonal=diagonal, products=spent, converged=missing < 1)
 
 
-def _missing(sampler: Sampler, rel_se: float, most: int) -> int:
+def _missing(sampler: HutchinsonSampler, rel_se: float, most: int) -> int:
     """How many samples are still needed, from the error so far; at most ``most``."""
     trace, error = sampler.trace()
-    wanted = rel_se * abs(trace)
+    target = rel_se * abs(trace)
     least = LEAST - sampler.count
-    if error <= wanted:
+    if error <= target:
         return max(least, 0)
-    share = (error / wanted) ** 2 if wanted > 0 else float("inf")
+    share = (error / target) ** 2 if target > 0 else float("inf")
     return max(least, ceil(min(sampler.count * (share - 1.0), most)), 1)
 
 

@@ -14,12 +14,12 @@ from torch.nn.parameter import is_lazy
 
 from landscape.errors import InputError
 
-__all__ = ["Substituted", "bind", "check_finite", "plain_encoder", "private_copy", "set_mode"]
+__all__ = ["Substituted", "bind", "check_weights", "plain_encoder", "private_copy", "set_mode"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-def check_finite(model: nn.Module) -> None:
+def check_weights(model: nn.Module) -> None:
     """Raise unless the weights are finite.
 
     Raises:

@@ -62,10 +62,10 @@ class Sharding:
     ranks = 1
 
     def home(self, device: torch.device) -> torch.device:
-        """Where data is kept before it is dealt."""
+        """Where data is kept before it is shared out."""
         return device
 
-    def deal(self, batches: Sequence[Batch], device: torch.device) -> Share:
+    def take_share(self, batches: Sequence[Batch], device: torch.device) -> Share:
         """This process's share of the batches."""
         return Share(list(batches), 0, sum(b.size for b in batches), batches[0])
 
@@ -136,7 +136,7 @@ class Ranks(Sharding):
         """This rank's device: of ``cuda``, the one with the number that torchrun gives in LOCAL_RANK."""
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name
 
-    def deal(self, batches: Sequence[Batch], device: torch.device) -> Share:
+    def take_share(self, batches: Sequence[Batch], device: torch.device) -> Share:
         """Consecutive whole batches, about as many examples for each rank; none if there are too few.
 
         Batches stay whole, so that batch statistics and losses that are batch means keep their meaning.

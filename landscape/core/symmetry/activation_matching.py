@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscape.core.problem.batches import tensors_in
-from landscape.core.symmetry.groups import Block
+from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import (
-    Feature,
     Forward,
     Motion,
     Symmetry,
+    TracedTensor,
     call_model,
     find_symmetry,
     fresh,
@@ -37,21 +37,21 @@ __all__ = ["match_activations"]
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps copies of features during a pass."""
 
-    def __init__(self, features: Sequence[Feature]) -> None:
+    def __init__(self, features: Sequence[TracedTensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._wanted: dict[int, list[str]] = {}
+        self._requested: dict[int, list[str]] = {}
         for feature in features:
-            self._wanted.setdefault(feature.call, []).append(feature.argument)
+            self._requested.setdefault(feature.call, []).append(feature.argument)
         self.kept: dict[tuple[int, str], Tensor] = {}
         self._calls = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation and copy what is wanted of its arguments and output."""
-        wanted = self._wanted.get(self._calls, ())
+        """Run the operation and copy what is requested of its arguments and output."""
+        requested = self._requested.get(self._calls, ())
         given = arguments(func, args, kwargs or {})
-        self.kept |= {(self._calls, name): given[name].clone() for name in wanted if name in given}
+        self.kept |= {(self._calls, name): given[name].clone() for name in requested if name in given}
         out = func(*args, **(kwargs or {}))
-        if "" in wanted:
+        if "" in requested:
             self.kept[self._calls, ""] = out.clone()
         self._calls += 1
         return out
@@ -158,7 +158,7 @@ class _Observer:
     ) -> None:
         self._module, self._symmetry, self._states = module, symmetry, states
         self._batches, self._forward = batches, forward
-        self._features: dict[tuple[tuple[int, ...], ...], tuple[Feature, ...]] = {}
+        self._features: dict[tuple[tuple[int, ...], ...], tuple[TracedTensor, ...]] = {}
 
     def moments(self, forest: Sequence[tuple[int, ...]], known: Motion) -> dict[_Place, _Moments]:
         """Moments of the features of some trees, where the other groups they stand on are fixed or known."""
@@ -181,7 +181,7 @@ class _Observer:
                         found.setdefault(place, _Moments()).add(*rows)
         return found
 
-    def _features_of(self, batch: Any) -> tuple[Feature, ...]:
+    def _features_of(self, batch: Any) -> tuple[TracedTensor, ...]:
         """The features of a batch, traced where its shapes are new."""
         shapes = _shapes(batch)
         if shapes not in self._features:
@@ -196,7 +196,7 @@ class _Observer:
         return self._features[shapes]
 
     def _clean_chains(
-        self, forest: Sequence[tuple[int, ...]], known: Motion, block: Block
+        self, forest: Sequence[tuple[int, ...]], known: Motion, block: TensorBlock
     ) -> list[tuple[int, ...]]:
         """Axes of a block on which one of the trees stands while the others are fixed or known."""
         unknown = set(self._symmetry.free) - known.keys()
@@ -206,7 +206,7 @@ class _Observer:
 
     @torch.no_grad()
     def _record(
-        self, state: Mapping[str, Tensor], features: Sequence[Feature], batch: Any
+        self, state: Mapping[str, Tensor], features: Sequence[TracedTensor], batch: Any
     ) -> dict[tuple[int, str], Tensor]:
         self._module.load_state_dict(state)
         recorder = _Recorder(features)

@@ -16,7 +16,7 @@ from torch import Tensor
 from landscape.core.symmetry.axis_terms import Segment, Symbol, fix, leaves, segments, unify
 from landscape.core.symmetry.trace import Axes
 
-__all__ = ["Block", "Group", "blocks_of", "find_groups", "settle"]
+__all__ = ["Group", "TensorBlock", "blocks_of", "equate_members", "find_groups"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Block:
+class TensorBlock:
     """Entries of a tensor that groups number.
 
     Attributes:
@@ -77,7 +77,7 @@ class Block:
             tensor[torch.meshgrid(*self.positions, indexing="ij")] = flat
 
 
-def settle(seen: Iterable[Axes], mixed: Iterable[tuple[Axes, Axes]]) -> None:
+def equate_members(seen: Iterable[Axes], mixed: Iterable[tuple[Axes, Axes]]) -> None:
     """Equate the members of an axis that was indexed beside it, where they cannot differ by index."""
     seen, mixed = list(seen), list(mixed)
     changed = True

@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from landscape.core.symmetry.groups import Block
+from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
 
 __all__ = ["Matching", "accumulate", "assign", "compose", "match_weights", "trees"]
@@ -52,7 +52,7 @@ def trees(symmetry: Symmetry) -> list[tuple[int, ...]]:
 
 
 def accumulate(
-    gains: Gains, symmetry: Symmetry, tree: Iterable[int], block: Block, a: Tensor, b: Tensor
+    gains: Gains, symmetry: Symmetry, tree: Iterable[int], block: TensorBlock, a: Tensor, b: Tensor
 ) -> None:
     """Add the inner products of a block's slices, those of a with those of b, to the gains of a tree."""
     for chain in innermost(symmetry, tree, block):
@@ -68,7 +68,7 @@ def add_gain(gains: Gains, number: int, products: Tensor) -> None:
     gains[number] = gains[number] + products if number in gains else products
 
 
-def innermost(symmetry: Symmetry, tree: Iterable[int], block: Block) -> list[tuple[int, ...]]:
+def innermost(symmetry: Symmetry, tree: Iterable[int], block: TensorBlock) -> list[tuple[int, ...]]:
     """Axes of a block on which a tree stands: for each innermost group its outer axes and its own."""
     members = set(tree)
     chains = [(*outer_axes(symmetry.groups, block, k), k) for k, n in enumerate(block.dims) if n in members]
@@ -122,7 +122,7 @@ def compose(symmetry: Symmetry, first: Motion, then: Motion) -> dict[int, Tensor
     result = {}
     for number, old in first.items():
         dims = (*symmetry.groups[number].within, number)
-        block = Block((), dims, tuple(range(len(dims))), (), whole=True)
+        block = TensorBlock((), dims, tuple(range(len(dims))), (), whole=True)
         step = then.get(number)
         if step is not None and step.is_floating_point() and not old.is_floating_point():
             old = torch.nn.functional.one_hot(old, old.shape[-1]).double()
@@ -200,7 +200,7 @@ def _outward(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor
 
 def _known_blocks(
     symmetry: Symmetry, tree: tuple[int, ...], a: Mapping[str, Tensor], unknown: set[int]
-) -> tuple[list[tuple[str, Block]], float]:
+) -> tuple[list[tuple[str, TensorBlock]], float]:
     """The blocks of a tree without unknown groups, and their share of all its entries."""
     mine = [(n, block) for n in a for block in symmetry.blocks[n] if set(tree) & set(block.dims)]
     known = [(n, block) for n, block in mine if not unknown & set(block.dims)]
@@ -213,7 +213,7 @@ def _best_step(
     tree: tuple[int, ...],
     a: Mapping[str, Tensor],
     b: Mapping[str, Tensor],
-    blocks: Iterable[tuple[str, Block]],
+    blocks: Iterable[tuple[str, TensorBlock]],
     rotate: bool,
 ) -> dict[int, Tensor]:
     gains: Gains = {}
