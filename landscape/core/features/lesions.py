@@ -147,11 +147,12 @@ def find_sites(
 def lesion(problem: Problem, site: Site, how: Replacement, cutoff: float) -> Iterator[None]:
     """Within it, every call of the unit gives the replacement."""
     module = problem.module if site.unit.name == "model" else problem.module.get_submodule(site.unit.name)
-    inputs: list[Tensor | None] = []
+    inputs: list[Tensor | None] = []  # a stack, since a unit may run within itself
 
     def keep(_: nn.Module, args: tuple[Any, ...]) -> None:
         given = args[0] if args and isinstance(args[0], Tensor) else None
         passes_on = how == "identity" or how == "remove"
+        # cloned, since the unit may overwrite its input; None keeps push and pop in step
         inputs.append(given.clone() if given is not None and passes_on and site.keeps_shape else None)
 
     def replace(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
@@ -212,12 +213,14 @@ class _WithoutHead(TorchFunctionMode):
             return func(*args, **kwargs)
         if func is F.multi_head_attention_forward:
             call = multihead_arguments(args, kwargs)
+            # Heads are concatenated before the output projection: without its columns one is silent.
             given = call.arguments
             width = given["out_proj_weight"].shape[1] // given["num_heads"]
             weight = given["out_proj_weight"].clone()
             weight[:, self.head * width : (self.head + 1) * width] = 0.0
             given["out_proj_weight"] = weight
             return func(*call.args, **call.kwargs)
+        # (B, heads, T, ·): the head's outputs, or its weights where a model calls a softmax of its own.
         result = func(*args, **kwargs)
         by_head = isinstance(result, Tensor) and result.ndim == 4
         if by_head and (func is F.scaled_dot_product_attention or func in SOFTMAX):

@@ -93,7 +93,8 @@ class MapLayouts:
         if len(feature) != examples:
             return None
         shape = tuple(feature.shape[1:])
-        form = _told(feature, module) or self._forms.get(shape) or _guess(shape)
+        # What a module says of its axes holds for later features of that shape, whoever puts them out.
+        form = _told_by_module(feature, module) or self._forms.get(shape) or _guess(shape)
         self._forms[shape] = form
         height, width = shape[1:] if form == "first" else shape[:2]
         return MapLayout(form, height, width) if min(height, width) > 1 else None
@@ -124,6 +125,8 @@ class MapLayouts:
     def _sequence(self, feature: Tensor, examples: int) -> MapLayout | None:
         tokens = feature.shape[1]
         if len(feature) != examples:
+            # More rows than examples: windows cut from each example, taken to be square and as many along
+            # both axes.
             windows, rest = divmod(len(feature), examples)
             side, n = isqrt(tokens), isqrt(windows)
             square = rest == 0 and n > 1 and n * n == windows and side > 1 and side * side == tokens
@@ -132,7 +135,7 @@ class MapLayouts:
         return None if grid is None else MapLayout("tokens", grid[1], grid[2], grid[0])
 
 
-def _told(feature: Tensor, module: nn.Module | None) -> Literal["first", "last"] | None:
+def _told_by_module(feature: Tensor, module: nn.Module | None) -> Literal["first", "last"] | None:
     """What the module that put a 4-D feature out says of its axes."""
     if isinstance(module, _ConvNd | _BatchNorm | nn.GroupNorm):
         return "first"

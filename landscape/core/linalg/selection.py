@@ -24,7 +24,7 @@ def rank_requested(theta: Tensor, k: int, which: Which) -> Tensor:
     falling = torch.arange(m - 1, -1, -1)
     if which == "LA":
         return falling[:k]
-    return torch.cat([falling[: k - k // 2], falling[m - k // 2 :]])
+    return torch.cat([falling[: k - k // 2], falling[m - k // 2 :]])  # the odd one goes to the upper end
 
 
 def ends_of(ranked: Tensor, which: Which) -> list[tuple[int, float]]:
@@ -33,5 +33,7 @@ def ends_of(ranked: Tensor, which: Which) -> list[tuple[int, float]]:
         return [(1, float(ranked[-1])), (-1, float(ranked[-1]))]
     if which == "SA":
         return [(-1, -float(ranked[-1]))]
+    # "BE" lists the upper end first, so entry low - 1 is its last and entry low the first, hence largest, of
+    # the lower end; "LA" has no lower end and the slice below is empty.
     low = len(ranked) - len(ranked) // 2 if which == "BE" else len(ranked)
     return [(1, float(ranked[low - 1]))] + [(-1, -float(v)) for v in ranked[low : low + 1]]

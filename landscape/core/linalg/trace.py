@@ -20,7 +20,7 @@ TraceMethod = Literal["hutch++", "hutchinson"]
 
 BLOCK = 4  # probes multiplied at a time
 LEAST = 12  # samples before their standard error is believed
-SKETCH_BYTES = 2**30
+SKETCH_BYTES = 2**30  # Q and AQ together
 
 
 def estimate_trace(
@@ -140,6 +140,7 @@ def _grow_sketch(
         missed -= Q @ (Q.T @ missed)
         trace = float((Q * Z).double().sum() + (signs * missed).double().sum(0).mean())
         variance = 2.0 * float(missed.double().square().sum(0).mean())
+        # Var ωᵀMω ≤ 2‖M‖_F², and E‖Mω‖² = ‖M‖_F²; the floor keeps a trace of zero from dividing.
         needed = variance / max((rel_se * trace) ** 2, 1e-300)
         total = 2 * Q.shape[1] + needed
         if needed <= LEAST or total >= before:

@@ -1,4 +1,4 @@
-"""Tuning: how a problem is run, by size of micro-batch, memory layout and precision, at equal meaning."""
+"""How a problem is executed: size of micro-batch, memory layout and precision, at equal meaning."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from landscape.errors import InputError
 
 __all__ = ["BatchLayout", "in_bfloat16", "probe", "recut"]
 
-SIZES = (16, 32, 64, 128, 256)
+SIZES = (16, 32, 64, 128, 256)  # micro-batches tried
 PROBED_EXAMPLES = 256
-ROUNDS = 3
+ROUNDS = 3  # the least time of so many counts
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     known = sum(b.size for b in sample.shard)
     sizes = [0]
     keep_batches |= problem.batchnorm == "train" or not batches_joinable(problem.shard)
+    # Without a loss per example the loss is a mean over each batch, which depends on the cut.
     if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))
@@ -91,7 +92,7 @@ def in_bfloat16(problem: Problem) -> Problem:
     if problem.dtype != torch.float32:
         raise InputError(f"bfloat16 passes need a float32 model; this one is {problem.dtype}.")
     other = copy.copy(problem)
-    other.__class__ = _InBfloat16
+    other.__class__ = _InBfloat16  # a copy that shares all state, with another way to run the model
     return other
 
 

@@ -1,4 +1,4 @@
-"""Losses and right answers of examples, counted in one process or put together from several."""
+"""Measure: losses and right answers of examples, from one process or put together from several."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Par
         else:
             losses.append(values.double())
         right = accuracy_per_example(output, target) if torch.is_tensor(output) else None
+        # One batch that is no classification, and there is no accuracy of the whole.
         correct = None if right is None or correct is None else [*correct, right]
     return PartialMeasure(
         examples,
@@ -97,6 +98,8 @@ class ExampleTable:
 
     def __init__(self, examples: int) -> None:
         self._examples = examples
+        # Losses, answers, and three facts: one tensor, so that one sum over the processes suffices. Each
+        # example is entered by one process and is zero in the others.
         self.values = torch.zeros(2 * examples + 3, dtype=torch.float64)
         self._losses, self._correct, self._facts = torch.split(self.values, [examples, examples, 3])
 

@@ -145,6 +145,7 @@ class Ranks(Sharding):
         own: list[Batch] = []
         start = seen = 0
         for batch in batches:
+            # Its middle decides, so that every batch has one owner and shares are consecutive.
             middle = seen + batch.size / 2
             owner = int(middle * self.ranks / examples)
             if owner == self.rank:
@@ -180,6 +181,8 @@ class Ranks(Sharding):
         try:
             yield
         except (Exception, SystemExit) as error:
+            # An error that all ranks were told of, raised again by an enclosing `together`, is not compared
+            # once more: the others are past that point.
             if error is not self._known and not isinstance(error, RankLostError):
                 self._compare(error)
             raise
@@ -187,6 +190,7 @@ class Ranks(Sharding):
 
     def _compare(self, error: BaseException | None) -> None:
         """Tell the others whether this rank failed; raise if another did and this one did not."""
+        # One small sum each time; the sentences are exchanged only if some rank failed.
         failed = torch.tensor([int(error is not None)])
         said: list[str | None] = [None] * self.ranks
         with _reaching():

@@ -202,6 +202,7 @@ def zoo_hsic(
     blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
     layouts = {name: MapLayouts(policy.prefix_tokens) for name in problems}
     for index, examples in enumerate(plan):
+        # NaN where a model puts out no matrix of numbers: its similarities are NaN, not zero.
         grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
         for number, (model, problem) in enumerate(problems.items()):
             batch = gather(problem.batches, examples)
@@ -215,6 +216,7 @@ def zoo_hsic(
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
+        # Batches are dealt to the blocks in turn, so that all have about as many.
         blocks[index % len(blocks)] += hsic(grams, estimator)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
@@ -314,6 +316,7 @@ def _run(
         missing.discard(name)
         keep(policy.rows(output, layouts, modules.get(name.split("#")[0])), row)
 
+    # Names of the first call stand for all calls of a module; brackets in a name are no glob.
     patterns = sorted({glob.escape(name.split("#")[0]) for name in names})
     with tap(problem.module, receive, patterns):
         output, _ = problem.output(batch)

@@ -35,7 +35,11 @@ __all__ = ["match_activations"]
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps copies of features during a pass."""
+    """Keeps copies of features during a pass.
+
+    Features are known by the number of their operation: the same model runs the same operations in the same
+    order as when it was traced.
+    """
 
     def __init__(self, features: Sequence[TracedTensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -49,6 +53,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run the operation and copy what is requested of its arguments and output."""
         requested = self._requested.get(self._calls, ())
         given = arguments(func, args, kwargs or {})
+        # Arguments are copied before the operation, which may write to them.
         self.kept |= {(self._calls, name): given[name].clone() for name in requested if name in given}
         out = func(*args, **(kwargs or {}))
         if "" in requested:
@@ -79,6 +84,7 @@ class _Moments:
         a, b = square_a - mean_a**2, square_b - mean_b**2
         if not unit:
             a, b = a.mean().expand_as(a), b.mean().expand_as(b)
+        # A variance this small beside the mean square is what rounding leaves of a constant feature.
         least = [1e-12 * s.mean().clamp(min=torch.finfo(torch.float64).tiny) for s in (square_a, square_b)]
         scale = torch.outer(a.clamp(min=0).sqrt(), b.clamp(min=0).sqrt())
         alive = torch.outer(a > least[0], b > least[1])
@@ -122,6 +128,7 @@ def match_activations(
         Li et al. (2016), Convergent learning; Ainsworth et al. (2023), section 3.1.
     """
     observer = _Observer(module, symmetry, (a, b), batches, forward)
+    # Each round matches the trees that have a feature of their own once what was matched before is in order.
     waiting, known = trees(symmetry), dict[int, Tensor]()
     rounds, units, before, after = 0, 0, 0.0, 0.0
     while waiting:
@@ -209,6 +216,7 @@ class _Observer:
         self, state: Mapping[str, Tensor], features: Sequence[TracedTensor], batch: Any
     ) -> dict[tuple[int, str], Tensor]:
         self._module.load_state_dict(state)
+        # Counted as in the trace: the same fused kernels have to be off.
         recorder = _Recorder(features)
         inputs = fresh(batch, torch.device("cpu"))
         with plain_operations(self._module, []), recorder:

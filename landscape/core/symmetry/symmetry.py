@@ -200,6 +200,7 @@ def _blocks(axes: Axes, numbers: Mapping[Any, int]) -> tuple[TensorBlock, ...]:
         shape = tuple(s.extent for s, _ in symbols)
         positions = tuple(part.index.reshape(-1) for part in parts)
         whole = all(torch.equal(p, torch.arange(size(a))) for p, a in zip(positions, axes, strict=True))
+        # -1: a symbol that stands on no parameter, such as a position of the batch, has no group.
         dims = tuple(numbers.get(s, -1) for s, _ in symbols)
         found.append(TensorBlock(positions, dims, tuple(axis for _, axis in symbols), shape, whole))
     return tuple(found)
@@ -221,7 +222,9 @@ def move(entries: Tensor, block: TensorBlock, groups: tuple[Group, ...], motion:
             shape = [1] * entries.ndim
             for axis, extent in zip((*outer, k), step.shape, strict=True):
                 shape[axis] = extent
-            moved = torch.argsort(torch.tensor((*outer, k)))  # in the order of the block's axes
+            # The permutation has its outer axes first; put them where the block has them, so that
+            # take_along_dim reads the right row at each index of the outer axes.
+            moved = torch.argsort(torch.tensor((*outer, k)))
             index = step.permute(*moved.tolist()).reshape(shape).to(entries.device)
             entries = torch.take_along_dim(entries, index, dim=k)
     return entries
@@ -231,6 +234,7 @@ def _rotate(entries: Tensor, rotation: Tensor, outer: list[int], k: int) -> Tens
     """Multiply along axis k by the matrix (n, n) of each index of the outer axes."""
     front = entries.movedim((*outer, k), tuple(range(len(outer) + 1)))
     flat = front.reshape(*front.shape[: len(outer) + 1], -1)
+    # In float64, so that only the result is rounded to the state's precision.
     turned = (rotation.to(entries.device, torch.float64) @ flat.double()).to(entries.dtype)
     return turned.reshape(front.shape).movedim(tuple(range(len(outer) + 1)), (*outer, k))
 
