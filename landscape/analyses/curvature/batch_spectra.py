@@ -19,9 +19,9 @@ from landscape.core.stats.density import gaussian_density
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.ledger import Piece
     from landscape.core.problem.batches import Batch
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Piece
 
 
 class BatchSpectraParams(Params):
@@ -110,7 +110,6 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     from landscape.core.problem.batches import tensors_in
     from landscape.core.problem.fingerprint import fingerprint
     from landscape.core.problem.minibatches import deal
-    from landscape.store.ledger import Ledger
 
     transform = context.inputs.get("transform")
     how = transform if transform is not None else params.augment
@@ -148,11 +147,10 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
             "batch_products": np.array(found.products),
         }
 
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
     # a function is known by what it does: names of lambdas and partial functions are alike
     effect = "" if transform is None else fingerprint(tensors_in(changed(0).inputs))
-    identity = {"options": params.model_dump_json(), "transform": effect}
-    pieces = Ledger(context.partial, facts | identity).collect(
+    context.ledger.require("transform", effect)
+    pieces = context.ledger.collect(
         [f"batch-{number}" for number in chosen],
         solve,
         lambda done: context.progress(done / len(chosen)),

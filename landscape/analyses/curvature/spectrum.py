@@ -111,11 +111,9 @@ def _by_lanczos(
 ) -> Eigenpairs:
     """Block Lanczos, continued where an interrupted run has stopped."""
     from landscape.core.problem.fingerprint import describe
-    from landscape.store.ledger import Ledger
 
     start = start_from(context.inputs.get("start"))
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
-    facts |= {"options": params.model_dump_json(), "start": "" if start is None else describe(start)}
+    context.ledger.require("start", "" if start is None else describe(start))
 
     def report(progress: Progress) -> None:
         # the search for missed pairs takes about as long again as a fifth of the iteration
@@ -126,7 +124,7 @@ def _by_lanczos(
     return resumed_eigenpairs(
         operator,
         params.k,
-        Ledger(context.partial, facts),
+        context.ledger,
         "lanczos",
         which=params.which,
         tol=params.tol,

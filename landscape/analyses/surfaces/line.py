@@ -18,9 +18,9 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.ledger import Piece
     from landscape.core.problem.problem import Problem
     from landscape.core.surfaces.plane import Plane
-    from landscape.store.ledger import Piece
 
 Array = NDArray[np.float64]
 
@@ -99,19 +99,15 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
     """Evaluate the loss at evenly spaced steps, each computed from α = 0 itself."""
     from landscape.analyses._shared.sweep import Sweep
     from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
-    from landscape.store.ledger import Ledger
 
     plane = _line(problem, params, context.inputs)
     count = len(plane.directions)
     alphas = np.linspace(params.low, params.high, params.steps)
     alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
     mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
-    ledger = Ledger(
-        context.partial, facts | {"directions": plane.fingerprint(), "options": params.model_dump_json()}
-    )
+    context.ledger.require("directions", plane.fingerprint())
     evaluator = Evaluator(problem, plane, batchnorm=mode, per_example=count > 1)
-    sweep = Sweep(evaluator, ledger, context.progress, count * len(alphas) + len(plane.markers))
+    sweep = Sweep(evaluator, context.ledger, context.progress, count * len(alphas) + len(plane.markers))
     lines = sweep.pieces("direction", [alphas[:, None] * row for row in np.eye(count)])
     by_direction = {name: np.stack([line[name] for line in lines]) for name in ("loss", "accuracy")}
     norms = plane.norms

@@ -27,9 +27,9 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.ledger import Ledger
     from landscape.core.connectivity.curve import Path
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger
 
 Array = NDArray[np.float64]
 
@@ -84,12 +84,11 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
     from landscape.core.connectivity.curve import straight
     from landscape.core.connectivity.path_evaluator import PathEvaluator, path_policy
     from landscape.core.problem.states import as_vector, rest_of_state
-    from landscape.store.ledger import Ledger
 
     problem, a, b = pair.problem, pair.a, pair.b
     policy = path_policy(problem, params.batchnorm)
-    test = held_out(problem, context.inputs.get("test_data"), params.test, params.test_kwargs)
-    ledger = Ledger(context.partial, _identity(pair, params, test))
+    test = held_out(problem, params.test, params.test_kwargs, context)
+    ledger = context.ledger
     meter = Meter(context.progress, _passes(params, 1 if test is None else 2))
     start = as_vector(problem, a, "model a")
     ends = {"line": b}
@@ -255,18 +254,6 @@ def _around(places: Array, count: int) -> Array:
     low, high = places.min(), places.max()
     room = 0.2 * (high - low)
     return np.linspace(low - room, high + room, count)
-
-
-def _identity(pair: Pair, params: ConnectParams, test: Any) -> dict[str, Any]:
-    """What decides the numbers, for partial results."""
-    from landscape.core.problem.batches import tensors_in
-    from landscape.core.problem.fingerprint import describe, fingerprint
-
-    facts = {n: v for n, v in pair.problem.provenance().items() if n != "threads"}
-    if test is not None:
-        items = (item for i, batch in enumerate(test) for item in tensors_in(batch.raw, str(i)))
-        facts["test_data"] = fingerprint(items)
-    return facts | {"a": describe(pair.a), "b": describe(pair.b), "options": params.model_dump_json()}
 
 
 def _passes(params: ConnectParams, splits: int) -> float:

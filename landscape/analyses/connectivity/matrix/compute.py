@@ -17,7 +17,7 @@ from landscape.analyses.connectivity._profiles import (
     aligned,
     barrier_values,
     barrier_variables,
-    group_facts,
+    check_alike,
     group_loss_unit,
     held_out,
     joinable,
@@ -31,8 +31,8 @@ from landscape.core.stats.hypothesis import holm
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.ledger import Ledger
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger
 
 Array = NDArray[np.float64]
 
@@ -103,8 +103,9 @@ def compute(
     from landscape.core.connectivity.path_evaluator import path_policy
 
     names, every = list(problems), list(problems.values())
-    test = held_out(every[0], context.inputs.get("test_data"), params.test, params.test_kwargs)
-    ledger = _ledger(problems, params, context, test)
+    check_alike(problems)
+    test = held_out(every[0], params.test, params.test_kwargs, context)
+    ledger = context.ledger
     kinds = [AS_TRAINED] if params.align is None else [AS_TRAINED, ALIGNED]
     families = joinable(every)
     splits = 1 if test is None else 2
@@ -265,21 +266,6 @@ def _soups(
             listed = ", ".join(names[family[m]] for m in members)
             made.append((f"{group}: {what}, {kind}", listed, found))
     return made
-
-
-def _ledger(
-    problems: Mapping[str, Problem], params: ConnectivityParams, context: Context, test: Any
-) -> Ledger:
-    from landscape.core.problem.batches import tensors_in
-    from landscape.core.problem.fingerprint import fingerprint
-    from landscape.store.ledger import Ledger
-
-    facts: dict[str, Any] = {"options": params.model_dump_json()}
-    facts |= {f"model {name}": own for name, own in group_facts(problems).items()}
-    if test is not None:
-        items = (item for i, batch in enumerate(test) for item in tensors_in(batch.raw, str(i)))
-        facts["test_data"] = fingerprint(items)
-    return Ledger(context.partial, facts)
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:

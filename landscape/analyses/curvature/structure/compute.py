@@ -20,10 +20,10 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.ledger import Ledger, Piece
     from landscape.core.linalg.eigenpairs import Eigenpairs
     from landscape.core.linalg.operators import SymmetricOperator
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger, Piece
 
 ALPHAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 RADII = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -58,11 +58,9 @@ class StructureParams(Params):
 def compute(problem: Problem, params: StructureParams, context: Context) -> Mapping[str, Any]:
     """Stage by stage; a run that is killed keeps the finished ones."""
     from landscape.core.curvature.operator import ggn, hessian
-    from landscape.store.ledger import Ledger
 
     loss = finite_loss(problem)
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
-    ledger = Ledger(context.partial, facts | {"options": params.model_dump_json()})
+    ledger = context.ledger
     with hessian(problem) as H, ggn(problem) as G:
         stages = _Stages(problem, params, H, G, ledger)
         found: dict[str, Piece] = {}

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from landscape.analyses._shared.sweep import Sweep
+    from landscape.base.ledger import Ledger
     from landscape.core.problem.execution import Cut
     from landscape.core.problem.problem import Problem
     from landscape.core.surfaces.plane import Plane
-    from landscape.store.ledger import Ledger
 
 Array = NDArray[np.float64]
 
@@ -108,12 +108,12 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     from landscape.core.problem.execution import in_bfloat16, recut
     from landscape.core.surfaces.adaptive_grid import fill
     from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
-    from landscape.store.ledger import Ledger
 
     plane = _plane(problem, params, context.inputs)
     x, y = _axis(plane, 0, params.x_range, params.steps[0]), _axis(plane, 1, params.y_range, params.steps[1])
     mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
-    ledger = Ledger(context.partial, _identity(problem, plane, params))
+    ledger = context.ledger
+    ledger.require("directions", plane.fingerprint())
     cut = _cut(problem, params, ledger, mode)
     run = recut(problem, cut)
     if params.precision == "bfloat16":
@@ -201,12 +201,6 @@ def _log(values: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs: Array = np.log(values)
     return logs
-
-
-def _identity(problem: Problem, plane: Plane, params: SurfaceParams) -> dict[str, Any]:
-    """What decides the numbers of a sweep, for its partial results."""
-    facts = {n: v for n, v in problem.provenance().items() if n != "threads"}
-    return facts | {"directions": plane.fingerprint(), "options": params.model_dump_json()}
 
 
 def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> Cut:
