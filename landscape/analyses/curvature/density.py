@@ -297,8 +297,8 @@ density = Analysis(
         " (Ghorbani, Krishnan & Xiao 2019; Papyan 2020; Yao et al. 2020) with full reorthogonalisation and"
         " several Gaussian probes. The eigenvalues of largest magnitude are computed apart and added back"
         " as point masses 1/P, so that they neither carry random weights nor blur the bulk. Nodes and"
-        " weights are kept: `landscape.analyses.curvature.density.smooth(ds, width)` smooths them anew. Structure"
-        " finer than the range of the bulk over the number of steps is not resolved."
+        " weights are kept: `landscape.analyses.curvature.density.smooth(ds, width)` smooths them anew."
+        " Structure finer than the range of the bulk over the number of steps is not resolved."
     ),
     scope="checkpoint",
     params=DensityParams,

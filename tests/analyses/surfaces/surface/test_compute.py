@@ -413,7 +413,7 @@ def test_partial_results_of_another_run_are_refused(tmp_path, change, word):
 
 
 def test_partial_results_along_other_directions_are_refused(tmp_path):
-    """Oracle: the sentence. Options are equal, and a list of vectors has no hash: what it gives is compared."""
+    """Oracle: the sentence. Options are equal, and a list of vectors has no hash: the plane is compared."""
     problem, params = CASES["mlp"].problem(), landscape.surface.validate({"steps": (3, 3)})
     first, second = torch.eye(problem.size, dtype=torch.float64)[:2]
 

@@ -1,0 +1,34 @@
+"""The options of ``connectivity``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from landscape.base.analysis import Params
+
+__all__ = ["ConnectivityParams"]
+
+
+class ConnectivityParams(Params):
+    """Options of ``connectivity``."""
+
+    align: Literal["weights", "activations"] | None = Field(
+        "weights",
+        description="how the second model of a pair is put in the order of the first; both are shown",
+    )
+    steps: int = Field(11, ge=3, description="evenly spaced points on each line")
+    refine: int = Field(2, ge=0, le=30, description="rounds of two more points beside the largest gap")
+    batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
+        None, description="BatchNorm statistics between the models, as in connect; none = recalibrate"
+    )
+    test: str | None = Field(
+        None, pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"
+    )
+    test_kwargs: dict[str, Any] = Field({}, description="its arguments")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples of the examples")
+    level: float = Field(
+        0.05, gt=0, lt=1, description="level of the test of no barrier, over all pairs (Holm)"
+    )
+    seed: int = Field(0, ge=0, description="seed of alignment and resampling")
