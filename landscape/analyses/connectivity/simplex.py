@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT
+from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder
 from landscape.analyses.connectivity._profiles import (
     Meter,
     aligned,
@@ -51,10 +52,8 @@ class SimplexParams(Params):
     align: Literal["weights", "activations"] | None = Field(
         None, description="whether to put the units of all models in the order of the first, and by what"
     )
-    test: str | None = Field(
-        None, pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"
-    )
-    test_kwargs: dict[str, Any] = Field({}, description="its arguments")
+    test: HeldOutBuilder = None
+    test_kwargs: HeldOutArguments = Field({})
     seed: int = Field(0, ge=0, description="seed of alignment, training and random points")
 
 

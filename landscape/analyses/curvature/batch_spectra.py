@@ -11,6 +11,7 @@ from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
 from landscape.analyses.curvature._operator import finite_loss
+from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Violin
 from landscape.base.schema import Schema, Variable
@@ -46,9 +47,7 @@ class BatchSpectraParams(Params):
         ge=1,
         description="most pixels of a shift, as in training; none = an eighth of the side of the images",
     )
-    tol: float = Field(
-        1e-3, gt=0, description="residual at which a pair counts as converged, relative to max |λ|"
-    )
+    tol: Tolerance = 1e-3
     max_products: int | None = Field(
         None, ge=1, description="most matrix-vector products per mini-batch; none = 500 + 20 k"
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
+from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line
 from landscape.base.schema import Schema, Variable
@@ -43,12 +44,8 @@ class LineParams(Params):
     low: float = Field(-1.0, description="lowest step along the direction")
     high: float = Field(1.0, description="highest step along the direction")
     steps: int = Field(21, ge=2, description="number of points")
-    batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
-        None,
-        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
-        " batch's; none = frozen near one model, recalibrate between models",
-    )
-    seed: int = Field(0, ge=0, description="seed of the directions")
+    batchnorm: PointStatistics = None
+    seed: DirectionSeed = 0
 
     @model_validator(mode="after")
     def _ordered(self) -> LineParams:

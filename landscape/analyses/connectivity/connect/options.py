@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder, Resamples, Rounds
 from landscape.base.analysis import Params
 
 __all__ = ["ConnectParams", "epoch_passes"]
@@ -21,17 +22,15 @@ class ConnectParams(Params):
         None, description="whether to put b's units in the order of a's first, and by what; both are shown"
     )
     steps: int = Field(21, ge=3, description="evenly spaced points on each path")
-    refine: int = Field(3, ge=0, le=30, description="rounds of two more points beside the largest gap")
+    refine: Rounds = 3
     batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
         None,
         description="BatchNorm statistics between the models: of the nearer one, interpolated, pooled anew"
         " over the data, or that and all layers' outputs rescaled; none = recalibrate",
     )
-    test: str | None = Field(
-        None, pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"
-    )
-    test_kwargs: dict[str, Any] = Field({}, description="its arguments")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples of the examples")
+    test: HeldOutBuilder = None
+    test_kwargs: HeldOutArguments = Field({})
+    resamples: Resamples = 1000
     bends: int | None = Field(
         None, ge=1, description="inner control points of the curve; none = 1, or 3 to start a band from"
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder, Resamples, Rounds
 from landscape.base.analysis import Params
 
 __all__ = ["ConnectivityParams"]
@@ -19,15 +20,13 @@ class ConnectivityParams(Params):
         description="how the second model of a pair is put in the order of the first; both are shown",
     )
     steps: int = Field(11, ge=3, description="evenly spaced points on each line")
-    refine: int = Field(2, ge=0, le=30, description="rounds of two more points beside the largest gap")
+    refine: Rounds = 2
     batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
         None, description="BatchNorm statistics between the models, as in connect; none = recalibrate"
     )
-    test: str | None = Field(
-        None, pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"
-    )
-    test_kwargs: dict[str, Any] = Field({}, description="its arguments")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples of the examples")
+    test: HeldOutBuilder = None
+    test_kwargs: HeldOutArguments = Field({})
+    resamples: Resamples = 1000
     level: float = Field(
         0.05, gt=0, lt=1, description="level of the test of no barrier, over all pairs (Holm)"
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Params
 
 __all__ = ["ALPHAS", "RADII", "StructureParams"]
@@ -19,9 +20,7 @@ class StructureParams(Params):
     """Options of ``structure``."""
 
     k: int = Field(20, ge=1, description="eigenpairs of largest magnitude")
-    tol: float = Field(
-        1e-4, gt=0, description="residual at which a pair counts as converged, relative to max |λ|"
-    )
+    tol: Tolerance = 1e-4
     max_products: int | None = Field(
         None, ge=1, description="most products for the eigenpairs of each matrix; none = 500 + 20 k"
     )

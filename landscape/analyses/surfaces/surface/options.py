@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
 from landscape.base.analysis import Params
 
 __all__ = ["INPUTS", "SurfaceParams"]
@@ -43,11 +44,7 @@ class SurfaceParams(Params):
         description="what is to be resolved if not all points are evaluated; log_loss suits pictures whose"
         " colours span decades",
     )
-    batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
-        None,
-        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
-        " batch's; none = frozen near one model, recalibrate between models",
-    )
+    batchnorm: PointStatistics = None
     per_class: bool = Field(False, description="whether to measure the accuracy of each class")
     gradient_norm: bool = Field(
         False, description="whether to measure the gradient norm, at four times the cost"
@@ -68,7 +65,7 @@ class SurfaceParams(Params):
         description="steps around the centre for the sharpness; none = a quarter of the way to the edge",
     )
     threshold: float = Field(0.1, gt=0, description="rise of the loss that ends the flat region")
-    seed: int = Field(0, ge=0, description="seed of the directions")
+    seed: DirectionSeed = 0
 
     @model_validator(mode="after")
     def _sound(self) -> SurfaceParams:
