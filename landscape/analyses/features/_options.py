@@ -19,7 +19,7 @@ UNITS: tuple[Kind, ...] = (
     "downsampling",
     "residual_sum",
 )
-"""What stands in the depth of a network, one after another: activations and single linear maps do not."""
+"""Kinds measured unless asked otherwise: all but activations and single linear maps."""
 
 Layers = Annotated[tuple[str, ...], Field(description="globs over module names")]
 
