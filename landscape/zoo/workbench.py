@@ -18,7 +18,7 @@ from landscape.base.analysis import Context, Pair, run_together
 from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
-from landscape.store.ledger import Finished
+from landscape.store.ledger import Finished, FolderLedger
 from landscape.zoo.builders import build_data, build_model, find_analysis, resolve
 from landscape.zoo.checkpoint import load_into, read_checkpoint
 from landscape.zoo.events import Done, Failed, Found, Listener, Notice, Progress, Started
@@ -220,7 +220,9 @@ class Workbench:
             raise found
         if found is None:
             analysis, params = self._asked(task)
-            context = Context(progress, partial)
+            context = Context(progress)
+            if partial is not None:  # named by the task's key, which says all that decides its numbers
+                context = replace(context, open_ledger=lambda: FolderLedger(partial))
             with importing_from(self.setup.folder), _seeded():
                 found = analysis.run(self._subject(task), params, context)
         doubt = self._doubts.get(task.members[0].name)
