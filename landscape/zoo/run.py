@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError, InputError, StoreError
-from landscape.store import Failure, Store
+from landscape.store import Failure, Store, consolidate
 from landscape.zoo.checkpoint import TRUST_WARNING
 from landscape.zoo.events import Done, Event, Failed, Found, Listener, Notice, Planned
 from landscape.zoo.executors.base import Executor, SerialExecutor
@@ -316,7 +316,7 @@ def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None,
     if changed and (shard is None or _all_settled(plan, home)):
         try:
             with _holding(home, emit):
-                home.consolidate()
+                consolidate(home)
         except StoreError as error:  # it is disposable: every result is in its own file
             tally.tell(str(error))
     skipped = len(tasks) - len(todo) + tally.found
