@@ -184,11 +184,33 @@ MOVED: dict[str, str] = {
     "zoo.recorded": "zoo.recorded_metrics",
     "zoo.remote": "zoo.executors.dask_worker",
     "zoo.text": "errors",
+    "zoo.workbench": "zoo.runner zoo.checkpoint",
 }
 """Old module below `landscape`: the modules that hold its names today."""
 
-_FUNCTIONS = {"plot": "plotting", "report": "reporting"}
-"""Packages of old whose names are functions now."""
+RENAMED: dict[str, str] = {
+    "cli.display.Meter": "cli.display.ProgressBar",
+    "store.select.wanted": "store.select.matches",
+    "zoo.events.Found": "zoo.events.DoneElsewhere",
+    "zoo.events.Notice": "zoo.events.Message",
+    "zoo.spec.ModelSpec": "zoo.spec.Model",
+    "zoo.spec.Settings": "zoo.problem_options.ProblemOptions",
+    "zoo.task.Member": "zoo.spec.Model",
+    "zoo.task.Done": "zoo.events.Done",
+    "zoo.task.Event": "zoo.events.Event",
+    "zoo.task.Failed": "zoo.events.Failed",
+    "zoo.task.Found": "zoo.events.DoneElsewhere",
+    "zoo.task.Listener": "zoo.events.Listener",
+    "zoo.task.Notice": "zoo.events.Message",
+    "zoo.task.Planned": "zoo.events.Planned",
+    "zoo.task.Progress": "zoo.events.Progress",
+    "zoo.task.Started": "zoo.events.Started",
+    "zoo.runner.Workbench": "zoo.runner.Runner",
+}
+"""Name of old, in the module that holds it or would today: its name today."""
+
+_FUNCTIONS = {"plot": "plotting", "report": "reporting", "store.consolidate": "store.zoo_file"}
+"""Modules of old whose names are functions now."""
 
 
 def install() -> None:
@@ -198,21 +220,23 @@ def install() -> None:
 
 
 def old_names(module: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose name was that of a module: finds what that module held.
+    """The ``__getattr__`` of a module that finds what it held under a name of old.
 
     Args:
-        module: The package's ``__name__``.
+        module: Its ``__name__``: of a package whose name was that of a module, or with names in `RENAMED`.
     """
-    homes = MOVED[module.removeprefix("landscape.")].split()
+    short = module.removeprefix("landscape.")
+    homes = MOVED.get(short, short).split()
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         for home in homes:
-            new = importlib.import_module(f"landscape.{home}")
-            if name in vars(new):
-                _warn(f"{module}.{name}", f"{new.__name__}.{name}")
-                return vars(new)[name]
+            place, _, today = RENAMED.get(f"{home}.{name}", f"{home}.{name}").rpartition(".")
+            new = importlib.import_module(f"landscape.{place}")
+            if today in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{today}")
+                return vars(new)[today]
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
 
     return find
@@ -241,7 +265,7 @@ class _Finder(MetaPathFinder, Loader):
             return None
         # The import system sets `landscape.plot` to whatever stands for the module: so the function does.
         home = importlib.import_module(f"landscape.{_FUNCTIONS[name]}")
-        function = vars(home)[name]
+        function = vars(home)[name.rpartition(".")[2]]
         for public in home.__all__:
             setattr(function, public, vars(home)[public])
         _warn(spec.name, home.__name__)

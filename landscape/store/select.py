@@ -7,6 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from landscape._moved import old_names
 from landscape.errors import InputError, suggest
 from landscape.store.contents import Contents, Section
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["matches", "only", "results_of"]
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

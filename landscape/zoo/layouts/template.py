@@ -9,7 +9,7 @@ from typing import Any
 
 from landscape.errors import InputError
 from landscape.store.files import write_bytes
-from landscape.zoo.spec import ModelSpec, ZooSpec
+from landscape.zoo.spec import Model, ZooSpec
 
 __all__ = ["manifest_template", "write_manifest"]
 
@@ -33,8 +33,8 @@ def write_manifest(spec: ZooSpec, path: str | Path) -> Path:
 def manifest_template(spec: ZooSpec) -> str:
     """The text of a manifest for a scanned zoo."""
     problem = '[problem]\nloss = "cross_entropy"\nweight_decay = 0.0\nbatch_size = 256'
-    if spec.settings.allow:
-        problem += f"\nallow = {_toml(list(spec.settings.allow))}"
+    if spec.problem.allow:
+        problem += f"\nallow = {_toml(list(spec.problem.allow))}"
     blocks = [
         f"name = {_toml(spec.name)}",
         "# A function that makes the model, without weights: package.module:function, timm:NAME or\n"
@@ -54,7 +54,7 @@ def manifest_template(spec: ZooSpec) -> str:
     return "\n\n".join(blocks + [_checkpoint(model) for model in spec.models]) + "\n"
 
 
-def _checkpoint(model: ModelSpec) -> str:
+def _checkpoint(model: Model) -> str:
     lines = ["[[checkpoints]]", f"name = {_toml(model.name)}", f"path = {_toml(model.shown)}"]
     if model.builder is not None:
         lines.append(f"builder = {_toml(model.builder.reference)}")
