@@ -149,7 +149,6 @@ MOVED: dict[str, str] = {
     "reference.parallel": "reference.training.pool",
     "reference.smoothing": "reference.layers.spatial_smoothing",
     "reference.train": "reference.training.loop",
-    "reference.uncertainty": "core.behaviour.mc_dropout",
     "reference.vgg": "reference.models.vgg",
     "reference.windowed": "reference.models.swin",
     "reference.zoo": "reference.demo reference.training.recipe",
