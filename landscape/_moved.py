@@ -189,6 +189,7 @@ MOVED: dict[str, str] = {
 
 RENAMED: dict[str, str] = {
     "cli.display.Meter": "cli.display.ProgressBar",
+    "reference.blocks.positive": "check_positive",
     "core.blocks.Block": "DiagonalBlock",
     "core.data.joinable": "batches_joinable",
     "core.graphs.Graphs": "GraphCache",
