@@ -349,12 +349,12 @@ def run_together(
     Raises:
         Exception: Whatever the model itself raises.
     """
-    from landscape.core.features.collector import observe
+    from landscape.core.features.collect import collect
 
     start = time.perf_counter()
     context = context or Context()
     collectors = [analysis.collect(params) for analysis, params in analyses if analysis.collect is not None]
-    errors = observe(problem, collectors, context.progress)
+    errors = collect(problem, collectors, context.progress)
     results: list[xr.Dataset | Exception] = []
     for (analysis, params), collector, error in zip(analyses, collectors, errors, strict=True):
         if error is None and analysis.finish is not None:

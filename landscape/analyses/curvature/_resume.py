@@ -13,7 +13,7 @@ from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from landscape.base.ledger import Ledger, Piece
-    from landscape.core.linalg.eigenpairs import Eigenpairs, LanczosState, Progress
+    from landscape.core.linalg.eigenpairs import Eigenpairs, EigenProgress, LanczosState
     from landscape.core.linalg.operators import SymmetricOperator
 
 __all__ = ["resumed_eigenpairs", "start_from"]
@@ -27,7 +27,7 @@ def resumed_eigenpairs(
     ledger: Ledger,
     name: str,
     *,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[EigenProgress], None],
     start: Any = None,
     **options: Any,
 ) -> Eigenpairs:
@@ -48,7 +48,7 @@ def resumed_eigenpairs(
 
     last = time.monotonic()
 
-    def report(progress: Progress) -> None:
+    def report(progress: EigenProgress) -> None:
         nonlocal last
         if time.monotonic() - last >= SAVE_EVERY_S:
             ledger.save_state(name, _piece(progress.state()))

@@ -108,12 +108,12 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     from landscape.core.problem.augment import augment_batch
     from landscape.core.problem.batches import tensors_in
     from landscape.core.problem.fingerprint import fingerprint
-    from landscape.core.problem.minibatches import deal
+    from landscape.core.problem.minibatches import split_into_minibatches
 
     transform = context.inputs.get("transform")
     how = transform if transform is not None else params.augment
     rng = np.random.default_rng(params.seed)
-    dealt = deal(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
+    dealt = split_into_minibatches(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
     count = max(min(2, len(dealt)), round(params.fraction * len(dealt)))
     chosen = np.sort(rng.choice(len(dealt), count, replace=False))
 

@@ -21,7 +21,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.linalg.eigenpairs import Eigenpairs, Progress
+    from landscape.core.linalg.eigenpairs import Eigenpairs, EigenProgress
     from landscape.core.linalg.operators import SymmetricOperator
     from landscape.core.problem.problem import Problem
 
@@ -114,7 +114,7 @@ def _by_lanczos(
     start = start_from(context.inputs.get("start"))
     context.ledger.require("start", "" if start is None else describe(start))
 
-    def report(progress: Progress) -> None:
+    def report(progress: EigenProgress) -> None:
         # the search for missed pairs takes about as long again as a fifth of the iteration
         done = progress.converged / params.k
         before = 0.8 if params.search else 1.0

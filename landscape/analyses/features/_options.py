@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from landscape.core.features.unit_kinds import Kind
+from landscape.core.features.unit_kinds import UnitKind
 
 __all__ = ["UNITS", "FrequencyBins", "Images", "Layers", "MeasuredKinds"]
 
-UNITS: tuple[Kind, ...] = (
+UNITS: tuple[UnitKind, ...] = (
     "convolution",
     "attention",
     "mlp",
@@ -24,7 +24,7 @@ UNITS: tuple[Kind, ...] = (
 Layers = Annotated[tuple[str, ...], Field(description="globs over module names")]
 
 MeasuredKinds = Annotated[
-    tuple[Kind, ...], Field(description="kinds of units to look at; none = every module")
+    tuple[UnitKind, ...], Field(description="kinds of units to look at; none = every module")
 ]
 
 FrequencyBins = Annotated[int, Field(ge=4, le=64, description="number of radial frequency bins up to 1/√2")]

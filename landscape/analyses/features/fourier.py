@@ -15,7 +15,7 @@ from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class FourierParams(Params):
     layers: tuple[str, ...] = Field(
         ("*",), description="globs over module names; outputs without spatial axes are passed over"
     )
-    kinds: tuple[Kind, ...] = Field(
+    kinds: tuple[UnitKind, ...] = Field(
         (), description="kinds of units to look at; none = every module, but no residual sums"
     )
     bins: FrequencyBins = 14

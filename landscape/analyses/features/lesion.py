@@ -14,7 +14,7 @@ from landscape.analyses.features._options import Layers
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class LesionParams(Params):
     """Options of ``lesion``."""
 
     layers: Layers = ("*",)
-    kinds: tuple[Kind, ...] = Field(
+    kinds: tuple[UnitKind, ...] = Field(
         ("block", "attention", "mlp", "convolution"), description="kinds of units; none = every module"
     )
     heads: bool = Field(False, description="whether to remove single attention heads too, one by one")

@@ -21,7 +21,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.features.transfer import Passage, TransferCollector
+    from landscape.core.features.transfer import TransferCollector, TransferRows
 
 SMALLEST_MAP = 7  # smaller maps have too few modes for a slope
 
@@ -132,7 +132,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
 
 
 def _measure(
-    layer: Passage, collector: TransferCollector, params: TransferParams, draws: Any
+    layer: TransferRows, collector: TransferCollector, params: TransferParams, draws: Any
 ) -> dict[str, Any]:
     """All variables of one unit."""
     from landscape.core.stats.hypothesis import mean_test, row_slopes

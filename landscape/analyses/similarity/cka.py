@@ -72,7 +72,7 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context) -> Mapping[str, Any]:
     """One pass over the examples for all models; then the ratio and its jackknife."""
     from landscape.core.similarity.cka import Kernel, jackknife
-    from landscape.core.similarity.zoo_pass import Policy, zoo_hsic
+    from landscape.core.similarity.zoo_pass import FeatureRows, zoo_hsic
 
     sums = zoo_hsic(
         problems,
@@ -81,7 +81,7 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
         batch_size=params.batch_size,
         estimator=params.estimator,
         kernel=Kernel(params.kernel, params.bandwidth),
-        policy=Policy(params.tokens, params.spatial, params.prefix_tokens),
+        policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
         progress=context.progress,
     )

@@ -68,7 +68,7 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: Context) -> Mapping[str, Any]:
     """One forward pass of a shared sample; every measure from the Gram matrices."""
     from landscape.core.similarity import measures
-    from landscape.core.similarity.zoo_pass import Policy, zoo_sample
+    from landscape.core.similarity.zoo_pass import FeatureRows, zoo_sample
 
     examples = min(params.sample, next(iter(problems.values())).examples)
     k = min(params.neighbours, examples // 2)
@@ -78,7 +78,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
         layers=params.layers,
         most_layers=params.most_layers,
         sample=params.sample,
-        policy=Policy(params.tokens, params.spatial, params.prefix_tokens),
+        policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
         progress=lambda fraction: context.progress(0.3 * fraction),
     )

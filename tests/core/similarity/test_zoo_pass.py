@@ -10,11 +10,11 @@ from feature_sets import noise, three_terms
 from torch import nn
 
 from landscape import Problem
-from landscape.core.features.map_layout import Layouts
+from landscape.core.features.map_layout import MapLayouts
 from landscape.core.similarity.cka import jackknife, normalized
 from landscape.core.similarity.zoo_pass import (
     JACKKNIFE_BLOCKS,
-    Policy,
+    FeatureRows,
     choose_layers,
     plan_batches,
     zoo_hsic,
@@ -28,13 +28,13 @@ from landscape.errors import InputError
 def test_token_and_spatial_policies():
     """Oracle: the same slices and means taken by hand."""
     tokens, maps = noise(3, 17, 5), noise(3, 4, 6, 6)
-    layouts = Layouts()
-    assert torch.equal(Policy("cls").rows(tokens, layouts), tokens[:, 0])
-    torch.testing.assert_close(Policy("patch_mean").rows(tokens, layouts), tokens[:, 1:].mean(1))
-    assert Policy().rows(tokens, layouts).shape == (3, 85)
-    torch.testing.assert_close(Policy(spatial="pooled").rows(maps, layouts), maps.mean((2, 3)))
-    assert Policy().rows(maps, layouts).shape == (3, 144)
-    assert Policy().rows(maps.half(), layouts).dtype == torch.float32
+    layouts = MapLayouts()
+    assert torch.equal(FeatureRows("cls").rows(tokens, layouts), tokens[:, 0])
+    torch.testing.assert_close(FeatureRows("patch_mean").rows(tokens, layouts), tokens[:, 1:].mean(1))
+    assert FeatureRows().rows(tokens, layouts).shape == (3, 85)
+    torch.testing.assert_close(FeatureRows(spatial="pooled").rows(maps, layouts), maps.mean((2, 3)))
+    assert FeatureRows().rows(maps, layouts).shape == (3, 144)
+    assert FeatureRows().rows(maps.half(), layouts).dtype == torch.float32
 
 
 # The streaming pass

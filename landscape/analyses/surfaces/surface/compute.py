@@ -16,7 +16,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.analyses._shared.sweep import Sweep
     from landscape.base.ledger import Ledger
-    from landscape.core.problem.execution import Cut
+    from landscape.core.problem.execution import BatchLayout
     from landscape.core.problem.problem import Problem
     from landscape.core.surfaces.plane import Plane
 
@@ -133,14 +133,16 @@ def _log(values: Array) -> Array:
     return logs
 
 
-def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> Cut:
+def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> BatchLayout:
     """Micro-batch and layout: as given, or the fastest, probed once for all runs that share the ledger."""
-    from landscape.core.problem.execution import Cut, probe
+    from landscape.core.problem.execution import BatchLayout, probe
 
     if not params.tune:
-        return Cut()
+        return BatchLayout()
     # statistics of batches depend on how data is cut
-    return Cut(**ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "frozen"))))
+    return BatchLayout(
+        **ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "frozen")))
+    )
 
 
 def _about(plane: Plane, params: SurfaceParams) -> dict[str, Any]:
