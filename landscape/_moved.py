@@ -22,8 +22,8 @@ MOVED: dict[str, str] = {
     "analyses.batch_spectra": "analyses.curvature.batch_spectra",
     "analyses.calibration": "analyses.behaviour.calibration",
     "analyses.cka": "analyses.similarity.cka",
-    "analyses.connect": "analyses.connectivity.connect analyses.connectivity.connect.compute",
-    "analyses.connectivity": "analyses.connectivity.matrix analyses.connectivity.matrix.compute",
+    "analyses.connect": "analyses.connectivity.connect.compute analyses.connectivity.connect",
+    "analyses.connectivity": "analyses.connectivity.matrix.compute analyses.connectivity.matrix",
     "analyses.corruptions": "analyses.behaviour.corruptions",
     "analyses.density": "analyses.curvature.density",
     "analyses.feature_variance": "analyses.features.feature_variance",
@@ -34,8 +34,8 @@ MOVED: dict[str, str] = {
     "analyses.similarity": "analyses.similarity.measures",
     "analyses.simplex": "analyses.connectivity.simplex",
     "analyses.spectrum": "analyses.curvature.spectrum",
-    "analyses.structure": "analyses.curvature.structure analyses.curvature.structure.compute",
-    "analyses.surface": "analyses.surfaces.surface analyses.surfaces.surface.compute",
+    "analyses.structure": "analyses.curvature.structure.compute analyses.curvature.structure",
+    "analyses.surface": "analyses.surfaces.surface.compute analyses.surfaces.surface",
     "analyses.trace": "analyses.curvature.trace",
     "analyses.transfer": "analyses.features.transfer",
     "cli": "cli.app",
@@ -149,7 +149,6 @@ MOVED: dict[str, str] = {
     "reference.parallel": "reference.training.pool",
     "reference.smoothing": "reference.layers.spatial_smoothing",
     "reference.train": "reference.training.loop",
-    "reference.uncertainty": "core.behaviour.mc_dropout",
     "reference.vgg": "reference.models.vgg",
     "reference.windowed": "reference.models.swin",
     "reference.zoo": "reference.demo reference.training.recipe",
@@ -184,33 +183,55 @@ MOVED: dict[str, str] = {
     "zoo.recorded": "zoo.recorded_metrics",
     "zoo.remote": "zoo.executors.dask_worker",
     "zoo.text": "errors",
+    "zoo.workbench": "zoo.runner zoo.checkpoint",
 }
 """Old module below `landscape`: the modules that hold its names today."""
 
-RENAMED: dict[str, dict[str, str]] = {
-    "core.blocks": {"Block": "DiagonalBlock"},
-    "core.data": {"joinable": "batches_joinable"},
-    "core.graphs": {"Graphs": "GraphCache"},
-    "core.kinds": {"Kind": "UnitKind"},
-    "core.krylov": {"check_finite": "check_product"},
-    "core.lanczos": {"Progress": "EigenProgress"},
-    "core.layout": {"Layout": "MapLayout", "Layouts": "MapLayouts"},
-    "core.minibatches": {"deal": "split_into_minibatches"},
-    "core.observe": {"observe": "collect"},
-    "core.replica": {"check_finite": "check_weights"},
-    "core.sampling": {"Sampler": "HutchinsonSampler"},
-    "core.similarity": {"Policy": "FeatureRows"},
-    "core.symmetry": {"Feature": "TracedTensor"},
-    "core.symmetry_groups": {"Block": "TensorBlock", "settle": "equate_members"},
-    "core.tally": {"Tally": "PartialMeasure", "TallySheet": "ExampleTable", "tally": "measure"},
-    "core.transfer": {"Passage": "TransferRows"},
-    "core.tuning": {"Cut": "BatchLayout"},
-    "core.wanted": {"order": "rank_requested"},
+RENAMED: dict[str, str] = {
+    "cli.display.Meter": "cli.display.ProgressBar",
+    "core.blocks.Block": "DiagonalBlock",
+    "core.data.joinable": "batches_joinable",
+    "core.graphs.Graphs": "GraphCache",
+    "core.kinds.Kind": "UnitKind",
+    "core.krylov.check_finite": "check_product",
+    "core.lanczos.Progress": "EigenProgress",
+    "core.layout.Layout": "MapLayout",
+    "core.layout.Layouts": "MapLayouts",
+    "core.minibatches.deal": "split_into_minibatches",
+    "core.observe.observe": "collect",
+    "core.replica.check_finite": "check_weights",
+    "core.sampling.Sampler": "HutchinsonSampler",
+    "core.similarity.Policy": "FeatureRows",
+    "core.symmetry.Feature": "TracedTensor",
+    "core.symmetry_groups.Block": "TensorBlock",
+    "core.symmetry_groups.settle": "equate_members",
+    "core.tally.Tally": "PartialMeasure",
+    "core.tally.TallySheet": "ExampleTable",
+    "core.tally.tally": "measure",
+    "core.transfer.Passage": "TransferRows",
+    "core.tuning.Cut": "BatchLayout",
+    "core.wanted.order": "rank_requested",
+    "store.select.wanted": "store.select.matches",
+    "zoo.events.Found": "zoo.events.DoneElsewhere",
+    "zoo.events.Notice": "zoo.events.Message",
+    "zoo.runner.Workbench": "zoo.runner.Runner",
+    "zoo.spec.ModelSpec": "zoo.spec.Model",
+    "zoo.spec.Settings": "zoo.problem_options.ProblemOptions",
+    "zoo.task.Done": "zoo.events.Done",
+    "zoo.task.Event": "zoo.events.Event",
+    "zoo.task.Failed": "zoo.events.Failed",
+    "zoo.task.Found": "zoo.events.DoneElsewhere",
+    "zoo.task.Listener": "zoo.events.Listener",
+    "zoo.task.Member": "zoo.spec.Model",
+    "zoo.task.Notice": "zoo.events.Message",
+    "zoo.task.Planned": "zoo.events.Planned",
+    "zoo.task.Progress": "zoo.events.Progress",
+    "zoo.task.Started": "zoo.events.Started",
 }
-"""Old module below `landscape`: what its names are called today, where they changed."""
+"""Name of old, by its module of old or of today: its name today, with its module where that is another."""
 
-_FUNCTIONS = {"plot": "plotting", "report": "reporting"}
-"""Packages of old whose names are functions now."""
+_FUNCTIONS = {"plot": "plotting", "report": "reporting", "store.consolidate": "store.zoo_file"}
+"""Modules of old whose names are functions now."""
 
 
 def install() -> None:
@@ -220,20 +241,21 @@ def install() -> None:
 
 
 def old_names(module: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose name was that of a module: finds what that module held.
+    """The ``__getattr__`` of a module that finds what it held under a name of old.
 
     Args:
-        module: The package's ``__name__``.
+        module: Its ``__name__``: of a package whose name was that of a module, or with names in `RENAMED`.
     """
-    homes = MOVED[module.removeprefix("landscape.")].split()
-    renamed = RENAMED.get(module.removeprefix("landscape."), {})
+    short = module.removeprefix("landscape.")
+    homes = MOVED.get(short, short).split()
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        now = renamed.get(name, name)
         for home in homes:
-            new = importlib.import_module(f"landscape.{home}")
+            now = RENAMED.get(f"{short}.{name}") or RENAMED.get(f"{home}.{name}") or name
+            place, _, now = now.rpartition(".")
+            new = importlib.import_module(f"landscape.{place or home}")
             if now in vars(new):
                 _warn(f"{module}.{name}", f"{new.__name__}.{now}")
                 return vars(new)[now]
@@ -265,7 +287,7 @@ class _Finder(MetaPathFinder, Loader):
             return None
         # The import system sets `landscape.plot` to whatever stands for the module: so the function does.
         home = importlib.import_module(f"landscape.{_FUNCTIONS[name]}")
-        function = vars(home)[name]
+        function = vars(home)[name.rpartition(".")[2]]
         for public in home.__all__:
             setattr(function, public, vars(home)[public])
         _warn(spec.name, home.__name__)

@@ -9,7 +9,6 @@ from cases import CASES, images, sentences, uneven, vectors
 from feature_sets import noise, three_terms
 from torch import nn
 
-import landscape
 from landscape import Problem
 from landscape.core.features.map_layout import MapLayouts
 from landscape.core.similarity.cka import jackknife, normalized
@@ -170,25 +169,6 @@ def test_gather_is_indexing():
     batch = gather(rebatch(problem.batches, 5), index)
     assert torch.equal(batch.inputs["ids"], data["ids"][index])
     assert torch.equal(batch.target, data["labels"][index])
-
-
-# The analysis
-
-
-def test_block_of_two_models():
-    """Oracle: the slice by names."""
-    from landscape.analyses.similarity.cka import block
-
-    problems = {n: CASES[c].problem() for n, c in (("a", "mlp"), ("b", "dropout"))}
-    ds = landscape.cka(problems, batch_size=8)
-    part = block(ds, "b", "a")
-    assert part["cka"].dims == ("layer_a", "layer_b")
-    assert list(part["layer_a"].values) == ["0", "1", "3"]
-    np.testing.assert_array_equal(part["cka"].values, ds["cka"].values[3:, :3])
-    assert float(ds["output_cka"].sel(model="a", other="a")) == pytest.approx(1.0)
-    assert int(ds["matched_layers"].sel(model="a", other="b")) == 2
-    with pytest.raises(InputError, match="no model 'c'"):
-        block(ds, "c")
 
 
 def test_features_of_one_shared_sample():
