@@ -22,8 +22,8 @@ MOVED: dict[str, str] = {
     "analyses.batch_spectra": "analyses.curvature.batch_spectra",
     "analyses.calibration": "analyses.behaviour.calibration",
     "analyses.cka": "analyses.similarity.cka",
-    "analyses.connect": "analyses.connectivity.connect analyses.connectivity.connect.compute",
-    "analyses.connectivity": "analyses.connectivity.matrix analyses.connectivity.matrix.compute",
+    "analyses.connect": "analyses.connectivity.connect.compute analyses.connectivity.connect",
+    "analyses.connectivity": "analyses.connectivity.matrix.compute analyses.connectivity.matrix",
     "analyses.corruptions": "analyses.behaviour.corruptions",
     "analyses.density": "analyses.curvature.density",
     "analyses.feature_variance": "analyses.features.feature_variance",
@@ -34,8 +34,8 @@ MOVED: dict[str, str] = {
     "analyses.similarity": "analyses.similarity.measures",
     "analyses.simplex": "analyses.connectivity.simplex",
     "analyses.spectrum": "analyses.curvature.spectrum",
-    "analyses.structure": "analyses.curvature.structure analyses.curvature.structure.compute",
-    "analyses.surface": "analyses.surfaces.surface analyses.surfaces.surface.compute",
+    "analyses.structure": "analyses.curvature.structure.compute analyses.curvature.structure",
+    "analyses.surface": "analyses.surfaces.surface.compute analyses.surfaces.surface",
     "analyses.trace": "analyses.curvature.trace",
     "analyses.transfer": "analyses.features.transfer",
     "cli": "cli.app",
@@ -76,7 +76,7 @@ MOVED: dict[str, str] = {
     "core.minibatches": "core.problem.minibatches",
     "core.moments": "core.stats.moments",
     "core.neb": "core.connectivity.elastic_band",
-    "core.observe": "core.features.collector",
+    "core.observe": "core.features.collector core.features.collect",
     "core.operators": "core.linalg.operators",
     "core.parameters": "core.problem.parameters",
     "core.passes": "core.problem.subsample",
@@ -183,31 +183,42 @@ MOVED: dict[str, str] = {
     "zoo.ranks": "zoo.executors.torchrun",
     "zoo.recorded": "zoo.recorded_metrics",
     "zoo.remote": "zoo.executors.dask_worker",
+    "zoo.spec": "zoo.problem_options zoo.spec",
+    "zoo.task": "zoo.events zoo.spec zoo.task",
     "zoo.text": "errors",
     "zoo.workbench": "zoo.runner zoo.checkpoint",
 }
-"""Old module below `landscape`: the modules that hold its names today."""
+"""Old module below `landscape`, or one that lost names: the modules that hold its names today."""
 
-RENAMED: dict[str, str] = {
-    "cli.display.Meter": "cli.display.ProgressBar",
-    "store.select.wanted": "store.select.matches",
-    "zoo.events.Found": "zoo.events.DoneElsewhere",
-    "zoo.events.Notice": "zoo.events.Message",
-    "zoo.spec.ModelSpec": "zoo.spec.Model",
-    "zoo.spec.Settings": "zoo.problem_options.ProblemOptions",
-    "zoo.task.Member": "zoo.spec.Model",
-    "zoo.task.Done": "zoo.events.Done",
-    "zoo.task.Event": "zoo.events.Event",
-    "zoo.task.Failed": "zoo.events.Failed",
-    "zoo.task.Found": "zoo.events.DoneElsewhere",
-    "zoo.task.Listener": "zoo.events.Listener",
-    "zoo.task.Notice": "zoo.events.Message",
-    "zoo.task.Planned": "zoo.events.Planned",
-    "zoo.task.Progress": "zoo.events.Progress",
-    "zoo.task.Started": "zoo.events.Started",
-    "zoo.runner.Workbench": "zoo.runner.Runner",
+RENAMED: dict[str, dict[str, str]] = {
+    "core.blocks": {"Block": "DiagonalBlock"},
+    "core.data": {"joinable": "batches_joinable"},
+    "core.graphs": {"Graphs": "GraphCache"},
+    "core.kinds": {"Kind": "UnitKind"},
+    "core.krylov": {"check_finite": "check_product"},
+    "core.lanczos": {"Progress": "EigenProgress"},
+    "core.layout": {"Layout": "MapLayout", "Layouts": "MapLayouts"},
+    "core.minibatches": {"deal": "split_into_minibatches"},
+    "core.observe": {"observe": "collect"},
+    "core.replica": {"check_finite": "check_weights"},
+    "core.sampling": {"Sampler": "HutchinsonSampler"},
+    "core.similarity": {"Policy": "FeatureRows"},
+    "core.symmetry": {"Feature": "TracedTensor"},
+    "core.symmetry_groups": {"Block": "TensorBlock", "settle": "equate_members"},
+    "core.tally": {"Tally": "PartialMeasure", "TallySheet": "ExampleTable", "tally": "measure"},
+    "core.transfer": {"Passage": "TransferRows"},
+    "core.tuning": {"Cut": "BatchLayout"},
+    "core.wanted": {"order": "rank_requested"},
+    "cli.display": {"Meter": "ProgressBar"},
+    "console": {"Meter": "ProgressBar"},
+    "report.choice": {"wanted": "matches"},
+    "store.select": {"wanted": "matches"},
+    "zoo.events": {"Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.spec": {"ModelSpec": "Model", "Settings": "ProblemOptions"},
+    "zoo.task": {"Member": "Model", "Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.workbench": {"Workbench": "Runner"},
 }
-"""Name of old, in the module that holds it or would today: its name today."""
+"""Old module below `landscape`, or one that is still there: what its names are called today."""
 
 _FUNCTIONS = {"plot": "plotting", "report": "reporting", "store.consolidate": "store.zoo_file"}
 """Modules of old whose names are functions now."""
@@ -227,16 +238,17 @@ def old_names(module: str) -> Callable[[str], Any]:
     """
     short = module.removeprefix("landscape.")
     homes = MOVED.get(short, short).split()
+    renamed = RENAMED.get(short, {})
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        now = renamed.get(name, name)
         for home in homes:
-            place, _, today = RENAMED.get(f"{home}.{name}", f"{home}.{name}").rpartition(".")
-            new = importlib.import_module(f"landscape.{place}")
-            if today in vars(new):
-                _warn(f"{module}.{name}", f"{new.__name__}.{today}")
-                return vars(new)[today]
+            new = importlib.import_module(f"landscape.{home}")
+            if now in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{now}")
+                return vars(new)[now]
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
 
     return find

@@ -14,7 +14,7 @@ from landscape.base.analysis import Context, Pair, run_together
 from landscape.errors import CheckpointError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
-from landscape.store.ledger import Finished
+from landscape.store.ledger import Finished, FolderLedger
 from landscape.zoo.builders import find_analysis
 from landscape.zoo.events import Done, DoneElsewhere, Failed, Listener, Message, Progress, Started
 from landscape.zoo.loader import Loader, seeded
@@ -142,7 +142,9 @@ class Runner:
             raise result
         if result is None:
             analysis, params = self._analysis(task)
-            context = Context(progress, partial)
+            context = Context(progress)
+            if partial is not None:  # named by the task's key, which says all that decides its numbers
+                context = replace(context, open_ledger=lambda: FolderLedger(partial))
             with importing_from(self.setup.folder), seeded():
                 result = analysis.run(self._subject(task), params, context)
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)

@@ -191,7 +191,6 @@ PIECES = """
     import os, pathlib, time
     import numpy as np
     from landscape import Analysis, Params, Schema, Variable
-    from landscape.store.ledger import Ledger
 
     def compute(problem, params, context):
         def piece(index):
@@ -199,7 +198,7 @@ PIECES = """
             with pathlib.Path("pieces.txt").open("a") as file:
                 file.write(f"{index} {os.getpid()}\\n")
             return {"v": np.array(float(index))}
-        pieces = Ledger(context.partial, {"a": 1}).collect([f"p{i}" for i in range(30)], piece)
+        pieces = context.ledger.collect([f"p{i}" for i in range(30)], piece)
         return {"x": [float(i) for i in range(30)], "v": [float(p["v"]) for p in pieces]}
 
     grid = Analysis(name="grid", title="Grid", description="In pieces.", scope="checkpoint", params=Params,
