@@ -80,7 +80,7 @@ MOVED: dict[str, str] = {
     "core.operators": "core.linalg.operators",
     "core.parameters": "core.problem.parameters",
     "core.passes": "core.problem.subsample",
-    "core.path_profile": "core.connectivity.path_evaluator core.problem.states",
+    "core.path_profile": "core.connectivity.end_states core.problem.batchnorm core.problem.states",
     "core.path_training": "core.connectivity.curve_training",
     "core.paths": "core.connectivity.curve",
     "core.perturbations": "core.behaviour.perturbations",
@@ -104,7 +104,7 @@ MOVED: dict[str, str] = {
     "core.smoothing": "core.stats.density",
     "core.soups": "core.connectivity.soups",
     "core.structure": "core.linalg.decomposition",
-    "core.surface": "core.surfaces.evaluator core.problem.states core.stats.hypothesis",
+    "core.surface": "core.problem.evaluator core.problem.batchnorm core.problem.states core.stats.hypothesis",
     "core.symmetry": "core.symmetry.symmetry",
     "core.symmetry_groups": "core.symmetry.groups",
     "core.symmetry_rules": "core.symmetry.rules",
@@ -187,6 +187,20 @@ MOVED: dict[str, str] = {
 }
 """Old module below `landscape`: the modules that hold its names today."""
 
+RENAMED: dict[str, str] = {
+    "core.neb.NebSettings": "BandTraining",
+    "core.path_profile.PathEvaluator": "curve_evaluator",
+    "core.path_profile.path_policy": "policy_in_force",
+    "core.path_training.Settings": "CurveTraining",
+    "core.path_training.check_finite": "check_loss",
+    "core.path_training.statistics": "batchwise_batchnorm",
+    "core.paths.Path": "Curve",
+    "core.paths.PathKind": "CurveKind",
+    "core.simplex.SimplexSettings": "SimplexTraining",
+    "core.surface.batchnorm_mode": "policy_in_force",
+}
+"""Names of old, with their old module, that are called otherwise today."""
+
 _FUNCTIONS = {"plot": "plotting", "report": "reporting"}
 """Packages of old whose names are functions now."""
 
@@ -208,11 +222,12 @@ def old_names(module: str) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        today = RENAMED.get(f"{module.removeprefix('landscape.')}.{name}", name)
         for home in homes:
             new = importlib.import_module(f"landscape.{home}")
-            if name in vars(new):
-                _warn(f"{module}.{name}", f"{new.__name__}.{name}")
-                return vars(new)[name]
+            if today in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{today}")
+                return vars(new)[today]
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
 
     return find

@@ -65,7 +65,7 @@ def _common(
     ] = "cross_entropy",
     weight_decay: Annotated[float, typer.Option(help="λ of the term (λ/2)‖θ‖².")] = 0.0,
     batch_size: Annotated[int, typer.Option(help="Micro-batch size.")] = 256,
-    batchnorm: Annotated[str, typer.Option(help="eval or train.")] = "eval",
+    batchnorm: Annotated[str, typer.Option(help="checkpoint or batch.")] = "checkpoint",
     parameters: Annotated[
         list[str] | None, typer.Option(help="Glob over parameter names; repeatable.")
     ] = None,
@@ -216,12 +216,14 @@ def _spec(
     **settings: Any,
 ) -> ZooSpec:
     """A small zoo of the checkpoints; modules are imported from the current folder."""
+    from landscape.core.problem.batchnorm_policy import normalise
     from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec, unique_names
 
     builder = Builder(model, _json("--model-kwargs", model_kwargs))
     names = unique_names([str(p) for p in checkpoints])
-    if settings["batchnorm"] not in ("eval", "train"):
-        raise InputError(f"--batchnorm must be eval or train; got '{settings['batchnorm']}'.")
+    settings["batchnorm"] = normalise(given := settings["batchnorm"])
+    if settings["batchnorm"] not in ("checkpoint", "batch"):
+        raise InputError(f"--batchnorm must be checkpoint or batch; got '{given}'.")
     return ZooSpec(
         name="",
         folder=Path.cwd(),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.errors import InputError, one_line, suggest
 from landscape.zoo.spec import (
     Builder,
@@ -49,12 +50,14 @@ class _Problem(_Table):
     loss: str = "cross_entropy"
     weight_decay: float = Field(0.0, ge=0.0, allow_inf_nan=False)
     batch_size: int = Field(256, ge=1)
-    batchnorm: Literal["eval", "train"] = "eval"
+    batchnorm: ProblemPolicy = "checkpoint"
     parameters: tuple[str, ...] | None = None
     forward: str | None = Field(None, pattern=_REFERENCE)
     device: str | None = None
     allow: tuple[str, ...] = ()
     prefix: str = ""
+
+    _batchnorm = field_validator("batchnorm", mode="before")(normalise)  # words of former versions
 
     @field_validator("parameters", mode="before")
     @classmethod

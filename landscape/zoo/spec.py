@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from landscape.core.problem.batchnorm_policy import key_word
 from landscape.errors import InputError
 from landscape.store import ModelRecord
 from landscape.zoo.checkpoint import without_ending
@@ -85,7 +86,7 @@ class Settings:
         loss: A name, or ``package.module:function``.
         weight_decay: λ.
         batch_size: Micro-batch size.
-        batchnorm: ``eval`` or ``train``.
+        batchnorm: ``checkpoint`` or ``batch``.
         parameters: Globs over parameter names; ``None`` for all trainable ones.
         forward: ``package.module:function`` or ``None``.
         device: Where to compute; ``None`` for the CPU.
@@ -97,7 +98,7 @@ class Settings:
     loss: str = "cross_entropy"
     weight_decay: float = 0.0
     batch_size: int = 256
-    batchnorm: str = "eval"
+    batchnorm: str = "checkpoint"
     parameters: tuple[str, ...] | None = None
     forward: str | None = None
     device: str | None = None
@@ -108,7 +109,7 @@ class Settings:
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key."""
         names = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
-        facts = {name: getattr(self, name) for name in names}
+        facts = {name: getattr(self, name) for name in names} | {"batchnorm": key_word(self.batchnorm)}
         return facts | ({"prefix": self.prefix} if self.prefix else {})
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from landscape.base.analysis import Context, Pair, run_together
+from landscape.core.problem.batchnorm_policy import ProblemPolicy
 from landscape.errors import CheckpointError, InputError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
@@ -276,7 +277,7 @@ class Workbench:
             parameters=settings.parameters,
             forward=forward or None,
             device=self._ranks.device(settings.device) if self._ranks else settings.device,
-            batchnorm=cast(Literal["eval", "train"], settings.batchnorm),
+            batchnorm=cast(ProblemPolicy, settings.batchnorm),
             batch_size=settings.batch_size,
             sharding=self._ranks,
         )

@@ -270,7 +270,7 @@ class TestAnalysisCommands:
             (("m0.pt", "m0.pt"), "takes 1 checkpoint(s); got 2"),
             (("m0.pt", "--model-kwargs", "{"), "--model-kwargs is not JSON"),
             (("m0.pt", "--data-kwargs", "[]"), "--data-kwargs must be a JSON object"),
-            (("m0.pt", "--batchnorm", "x"), "--batchnorm must be eval or train; got 'x'"),
+            (("m0.pt", "--batchnorm", "x"), "--batchnorm must be checkpoint or batch; got 'x'"),
             (("m0.pt", "--loss", "mes"), "there is no loss 'mes'"),
         ],
     )

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line
 from landscape.base.schema import Schema, Variable
+from landscape.core.problem.batchnorm_policy import SurfacePolicy, normalise
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ class LineParams(Params):
     low: float = Field(-1.0, description="lowest step along the direction")
     high: float = Field(1.0, description="highest step along the direction")
     steps: int = Field(21, ge=2, description="number of points")
-    batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
+    batchnorm: SurfacePolicy | None = Field(
         None,
-        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
-        " batch's; none = frozen near one model, recalibrate between models",
+        description="BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew over"
+        " the data (recalibrate); none = checkpoint near one model, recalibrate between models",
     )
     seed: int = Field(0, ge=0, description="seed of the directions")
+
+    _batchnorm = field_validator("batchnorm", mode="before")(normalise)  # words of former versions
 
     @model_validator(mode="after")
     def _ordered(self) -> LineParams:
@@ -60,7 +63,7 @@ class LineParams(Params):
 _SPREAD = "standard deviation over directions"
 
 SCHEMA = Schema(
-    version=2,
+    version=3,
     coords=(Variable("alpha", ("alpha",), "step along the direction", "direction norms"),),
     variables=(
         Variable("loss", ("alpha",), "loss, weight-decay term included; mean over directions", LOSS_UNIT),
@@ -98,19 +101,20 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[str, Any]:
     """Evaluate the loss at evenly spaced steps, each computed from α = 0 itself."""
     from landscape.analyses._shared.sweep import Sweep
-    from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
+    from landscape.core.problem.batchnorm import policy_in_force
+    from landscape.core.problem.evaluator import Evaluator
     from landscape.store.ledger import Ledger
 
     plane = _line(problem, params, context.inputs)
     count = len(plane.directions)
     alphas = np.linspace(params.low, params.high, params.steps)
     alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
-    mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
+    mode = policy_in_force(problem, params.batchnorm, between_models=bool(plane.markers))
     facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
     ledger = Ledger(
         context.partial, facts | {"directions": plane.fingerprint(), "options": params.model_dump_json()}
     )
-    evaluator = Evaluator(problem, plane, batchnorm=mode, per_example=count > 1)
+    evaluator = Evaluator(problem, plane, statistics=mode, per_example=count > 1)
     sweep = Sweep(evaluator, ledger, context.progress, count * len(alphas) + len(plane.markers))
     lines = sweep.pieces("direction", [alphas[:, None] * row for row in np.eye(count)])
     by_direction = {name: np.stack([line[name] for line in lines]) for name in ("loss", "accuracy")}

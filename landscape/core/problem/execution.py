@@ -53,7 +53,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
     sample.shard = _first_batches(problem, PROBED_EXAMPLES)
     known = sum(b.size for b in sample.shard)
     sizes = [0]
-    keep_batches |= problem.batchnorm == "train" or not joinable(problem.shard)
+    keep_batches |= problem.batchnorm == "batch" or not joinable(problem.shard)
     if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._profiles import (
@@ -26,6 +26,7 @@ from landscape.analyses.connectivity._profiles import (
 from landscape.analyses.connectivity.matrix.figures import figures
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.schema import Schema, Variable
+from landscape.core.problem.batchnorm_policy import BatchNormPolicy, normalise
 from landscape.core.stats.hypothesis import holm
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class ConnectivityParams(Params):
     )
     steps: int = Field(11, ge=3, description="evenly spaced points on each line")
     refine: int = Field(2, ge=0, le=30, description="rounds of two more points beside the largest gap")
-    batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
+    batchnorm: BatchNormPolicy | None = Field(
         None, description="BatchNorm statistics between the models, as in connect; none = recalibrate"
     )
     test: str | None = Field(
@@ -61,11 +62,13 @@ class ConnectivityParams(Params):
     )
     seed: int = Field(0, ge=0, description="seed of alignment and resampling")
 
+    _batchnorm = field_validator("batchnorm", mode="before")(normalise)  # words of former versions
+
 
 _PAIRS = ("alignment", "model", "other", "split")
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("alignment", ("alignment",), "whether units were put in one order", "", "str"),
         Variable("model", ("model",), "first model of the pair", "", "str"),
@@ -100,7 +103,7 @@ def compute(
     problems: Mapping[str, Problem], params: ConnectivityParams, context: Context
 ) -> Mapping[str, Any]:
     """The line between every two models of one architecture, before and after alignment; then soups."""
-    from landscape.core.connectivity.path_evaluator import path_policy
+    from landscape.core.problem.batchnorm import policy_in_force
 
     names, every = list(problems), list(problems.values())
     test = held_out(every[0], context.inputs.get("test_data"), params.test, params.test_kwargs)
@@ -111,7 +114,7 @@ def compute(
     points = params.steps + 2 * params.refine
     count = sum(len(f) * (len(f) - 1) // 2 for f in families) * len(kinds)
     meter = Meter(context.progress, (count * points + 4 * len(every)) * splits)
-    lines = _Lines(every, [path_policy(p, params.batchnorm) for p in every], params, test, ledger, meter)
+    lines = _Lines(every, [policy_in_force(p, params.batchnorm) for p in every], params, test, ledger, meter)
     data = _matrices(lines, kinds, families, splits)
     soups = [soup for family in families if len(family) > 1 for soup in _soups(lines, family, kinds, names)]
     alone = [lines.alone(i, lines.states[i]) for i in range(len(every))]
@@ -176,10 +179,12 @@ class _Lines:
 
         run = self._run(i, self.states[i], self.states[j] if kind == AS_TRAINED else self.moved(i, j)[0])
         name = f"{kind.replace(' ', '-')}-{i:03d}-{j:03d}"
-        measured = profile(name, run, self.params.steps, self.params.refine, self._ledger, self._meter)
+        measured = profile(
+            name, run.subset, run, self.params.steps, self.params.refine, self._ledger, self._meter
+        )
         eps = torch.finfo(self.problems[i].dtype).eps
         options = {"resamples": self.params.resamples, "seed": self.params.seed}
-        return barrier_values(measured, splits, **options, eps=eps), run.path.chord
+        return barrier_values(measured, splits, **options, eps=eps), run.subset.chord
 
     def alone(self, i: int, state: Mapping[str, Any]) -> Array:
         """One state in the place of model i, (quantities, splits); not corrected by REPAIR."""
@@ -188,12 +193,12 @@ class _Lines:
 
     def _run(self, i: int, a: Any, b: Any) -> Any:
         from landscape.core.connectivity.curve import straight
-        from landscape.core.connectivity.path_evaluator import PathEvaluator
+        from landscape.core.connectivity.end_states import curve_evaluator
         from landscape.core.problem.states import as_vector
 
         problem = self.problems[i]
         path = straight(as_vector(problem, a), as_vector(problem, b))
-        return PathEvaluator(problem, path, a, b, policy=self.policies[i], test=self._test)
+        return curve_evaluator(problem, path, a, b, policy=self.policies[i], test=self._test)
 
 
 def _matrices(

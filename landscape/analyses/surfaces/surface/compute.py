@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from landscape.analyses._shared.captions import loss_unit
 from landscape.analyses.surfaces.surface.figures import figures
 from landscape.analyses.surfaces.surface.schema import SCHEMA, STEPS
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.core.problem.batchnorm_policy import SurfacePolicy, normalise
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ class SurfaceParams(Params):
         description="what is to be resolved if not all points are evaluated; log_loss suits pictures whose"
         " colours span decades",
     )
-    batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
+    batchnorm: SurfacePolicy | None = Field(
         None,
-        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
-        " batch's; none = frozen near one model, recalibrate between models",
+        description="BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew over"
+        " the data (recalibrate); none = checkpoint near one model, recalibrate between models",
     )
     per_class: bool = Field(False, description="whether to measure the accuracy of each class")
     gradient_norm: bool = Field(
@@ -90,6 +91,8 @@ class SurfaceParams(Params):
     threshold: float = Field(0.1, gt=0, description="rise of the loss that ends the flat region")
     seed: int = Field(0, ge=0, description="seed of the directions")
 
+    _batchnorm = field_validator("batchnorm", mode="before")(normalise)  # words of former versions
+
     @model_validator(mode="after")
     def _sound(self) -> SurfaceParams:
         for name, limits in (("x_range", self.x_range), ("y_range", self.y_range)):
@@ -105,21 +108,22 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     import torch
 
     from landscape.analyses._shared.sweep import Sweep
+    from landscape.core.problem.batchnorm import policy_in_force
+    from landscape.core.problem.evaluator import Evaluator
     from landscape.core.problem.execution import in_bfloat16, recut
     from landscape.core.surfaces.adaptive_grid import fill
-    from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
     from landscape.store.ledger import Ledger
 
     plane = _plane(problem, params, context.inputs)
     x, y = _axis(plane, 0, params.x_range, params.steps[0]), _axis(plane, 1, params.y_range, params.steps[1])
-    mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
+    mode = policy_in_force(problem, params.batchnorm, between_models=bool(plane.markers))
     ledger = Ledger(context.partial, _identity(problem, plane, params))
     cut = _cut(problem, params, ledger, mode)
     run = recut(problem, cut)
     if params.precision == "bfloat16":
         run = in_bfloat16(run)
     evaluator = Evaluator(
-        run, plane, batchnorm=mode, per_class=params.per_class, gradient_norm=params.gradient_norm
+        run, plane, statistics=mode, per_class=params.per_class, gradient_norm=params.gradient_norm
     )
     count = min(params.evaluations or x.size * y.size, x.size * y.size)
     sweep = Sweep(evaluator, ledger, context.progress, count + 2 * len(plane.markers))
@@ -135,7 +139,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     center = evaluator.center
     plain = center.loss
     if run is not problem:
-        plain = Evaluator(problem, plane, batchnorm=mode).center.loss
+        plain = Evaluator(problem, plane, statistics=mode).center.loss
     data |= fields | {
         "evaluated": known,
         "evaluations": int(known.sum()),
@@ -216,7 +220,7 @@ def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> 
     if not params.tune:
         return Cut()
     # statistics of batches depend on how data is cut
-    return Cut(**ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "frozen"))))
+    return Cut(**ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "checkpoint"))))
 
 
 def _about(plane: Plane, params: SurfaceParams) -> dict[str, Any]:
