@@ -118,7 +118,7 @@ MOVED: dict[str, str] = {
     "core.tuning": "core.problem.execution",
     "core.units": "core.features.units",
     "core.variance": "core.features.variance",
-    "core.verdicts": "core.stats.hypothesis",
+    "core.verdicts": "core.stats.hypothesis core.stats.bootstrap",
     "core.wanted": "core.linalg.selection",
     "figure": "base.figure",
     "plot": "plotting",
@@ -188,6 +188,9 @@ MOVED: dict[str, str] = {
 """Old module below `landscape`: the modules that hold its names today."""
 
 RENAMED: dict[str, str] = {
+    "core.barriers.Bootstrap": "BarrierErrors",
+    "core.barriers.bootstrap": "barrier_errors",
+    "core.calibration.bootstrap": "resampled_scores",
     "core.neb.NebSettings": "BandTraining",
     "core.path_profile.PathEvaluator": "curve_evaluator",
     "core.path_profile.path_policy": "policy_in_force",
@@ -198,6 +201,7 @@ RENAMED: dict[str, str] = {
     "core.paths.PathKind": "CurveKind",
     "core.simplex.SimplexSettings": "SimplexTraining",
     "core.surface.batchnorm_mode": "policy_in_force",
+    "core.verdicts.resample_counts": "draw_counts",
 }
 """Names of old, with their old module, that are called otherwise today."""
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.base.schema import Variable
-from landscape.core.connectivity.barriers import BARRIERS, Profile, bootstrap, refined_points
+from landscape.core.connectivity.barriers import BARRIERS, Profile, barrier_errors, refined_points
 from landscape.core.connectivity.barriers import barriers as all_barriers
 from landscape.errors import InputError
 from landscape.imports import call
@@ -188,7 +188,7 @@ def barrier_values(
     for s in range(splits):
         for q, quantity in enumerate(QUANTITIES):
             curve = measured.profile(quantity, s)
-            drawn = bootstrap(curve, resamples=resamples, seed=seed, eps=eps)
+            drawn = barrier_errors(curve, resamples=resamples, seed=seed, eps=eps)
             values: dict[str, Any] = dict(all_barriers(curve.t, curve.arc, curve.values))
             values |= {f"{name}_low": value for name, value in drawn.low.items()}
             values |= {f"{name}_high": value for name, value in drawn.high.items()}

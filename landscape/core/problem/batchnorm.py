@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from landscape.core.problem.batchnorm_policy import BatchNormPolicy, normalise
 from landscape.core.problem.problem import Problem
+from landscape.core.stats.moments import merged
 from landscape.errors import InputError
 
 __all__ = [
@@ -107,12 +108,10 @@ class ChannelMoments:
     squares: Tensor
 
     def add(self, other: ChannelMoments) -> None:
-        """Merge those of another batch (Chan, Golub & LeVeque 1983)."""
-        total = self.count + other.count
-        shift = other.mean - self.mean
-        self.mean = self.mean + shift * (other.count / total)
-        self.squares = self.squares + other.squares + shift.square() * (self.count * other.count / total)
-        self.count = total
+        """Merge those of another batch."""
+        self.count, self.mean, self.squares = merged(
+            (self.count, self.mean, self.squares), (other.count, other.mean, other.squares)
+        )
 
     @property
     def variance(self) -> Tensor:
