@@ -200,6 +200,7 @@ RENAMED: dict[str, str] = {
     "core.paths.Path": "Curve",
     "core.paths.PathKind": "CurveKind",
     "core.simplex.SimplexSettings": "SimplexTraining",
+    "core.shape.sharpness": "largest_rise",
     "core.surface.batchnorm_mode": "policy_in_force",
     "core.verdicts.resample_counts": "draw_counts",
 }

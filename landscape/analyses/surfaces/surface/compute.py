@@ -276,7 +276,7 @@ def _numbers(
     rows, columns = np.unravel_index(tree.minimum[top], z.shape)
     return {
         "radius": radius,
-        "sharpness": shape.sharpness(z, x, y, center, radius),
+        "sharpness": shape.largest_rise(z, x, y, center, radius),
         "threshold": params.threshold,
         "flatness_radius": shape.flatness_radius(z, x, y, center, params.threshold),
         "curvature": fit.hessian,
