@@ -22,8 +22,8 @@ MOVED: dict[str, str] = {
     "analyses.batch_spectra": "analyses.curvature.batch_spectra",
     "analyses.calibration": "analyses.behaviour.calibration",
     "analyses.cka": "analyses.similarity.cka",
-    "analyses.connect": "analyses.connectivity.connect analyses.connectivity.connect.compute",
-    "analyses.connectivity": "analyses.connectivity.matrix analyses.connectivity.matrix.compute",
+    "analyses.connect": "analyses.connectivity.connect.compute analyses.connectivity.connect",
+    "analyses.connectivity": "analyses.connectivity.matrix.compute analyses.connectivity.matrix",
     "analyses.corruptions": "analyses.behaviour.corruptions",
     "analyses.density": "analyses.curvature.density",
     "analyses.feature_variance": "analyses.features.feature_variance",
@@ -34,8 +34,8 @@ MOVED: dict[str, str] = {
     "analyses.similarity": "analyses.similarity.measures",
     "analyses.simplex": "analyses.connectivity.simplex",
     "analyses.spectrum": "analyses.curvature.spectrum",
-    "analyses.structure": "analyses.curvature.structure analyses.curvature.structure.compute",
-    "analyses.surface": "analyses.surfaces.surface analyses.surfaces.surface.compute",
+    "analyses.structure": "analyses.curvature.structure.compute analyses.curvature.structure",
+    "analyses.surface": "analyses.surfaces.surface.compute analyses.surfaces.surface",
     "analyses.trace": "analyses.curvature.trace",
     "analyses.transfer": "analyses.features.transfer",
     "cli": "cli.app",
@@ -76,7 +76,7 @@ MOVED: dict[str, str] = {
     "core.minibatches": "core.problem.minibatches",
     "core.moments": "core.stats.moments",
     "core.neb": "core.connectivity.elastic_band",
-    "core.observe": "core.features.collector",
+    "core.observe": "core.features.collector core.features.collect",
     "core.operators": "core.linalg.operators",
     "core.parameters": "core.problem.parameters",
     "core.passes": "core.problem.subsample",
@@ -149,7 +149,6 @@ MOVED: dict[str, str] = {
     "reference.parallel": "reference.training.pool",
     "reference.smoothing": "reference.layers.spatial_smoothing",
     "reference.train": "reference.training.loop",
-    "reference.uncertainty": "core.behaviour.mc_dropout",
     "reference.vgg": "reference.models.vgg",
     "reference.windowed": "reference.models.swin",
     "reference.zoo": "reference.demo reference.training.recipe",
@@ -184,14 +183,26 @@ MOVED: dict[str, str] = {
     "zoo.recorded": "zoo.recorded_metrics",
     "zoo.remote": "zoo.executors.dask_worker",
     "zoo.text": "errors",
+    "zoo.workbench": "zoo.runner zoo.checkpoint",
 }
 """Old module below `landscape`: the modules that hold its names today."""
 
 RENAMED: dict[str, str] = {
+    "cli.display.Meter": "cli.display.ProgressBar",
     "core.barriers.Bootstrap": "BarrierErrors",
     "core.barriers.bootstrap": "barrier_errors",
+    "core.blocks.Block": "DiagonalBlock",
     "core.calibration.bootstrap": "resampled_scores",
+    "core.data.joinable": "batches_joinable",
+    "core.graphs.Graphs": "GraphCache",
+    "core.kinds.Kind": "UnitKind",
+    "core.krylov.check_finite": "check_product",
+    "core.lanczos.Progress": "EigenProgress",
+    "core.layout.Layout": "MapLayout",
+    "core.layout.Layouts": "MapLayouts",
+    "core.minibatches.deal": "split_into_minibatches",
     "core.neb.NebSettings": "BandTraining",
+    "core.observe.observe": "collect",
     "core.path_profile.PathEvaluator": "curve_evaluator",
     "core.path_profile.path_policy": "policy_in_force",
     "core.path_training.Settings": "CurveTraining",
@@ -199,15 +210,43 @@ RENAMED: dict[str, str] = {
     "core.path_training.statistics": "batchwise_batchnorm",
     "core.paths.Path": "Curve",
     "core.paths.PathKind": "CurveKind",
-    "core.simplex.SimplexSettings": "SimplexTraining",
+    "core.replica.check_finite": "check_weights",
+    "core.sampling.Sampler": "HutchinsonSampler",
     "core.shape.sharpness": "largest_rise",
+    "core.similarity.Policy": "FeatureRows",
+    "core.simplex.SimplexSettings": "SimplexTraining",
     "core.surface.batchnorm_mode": "policy_in_force",
+    "core.symmetry.Feature": "TracedTensor",
+    "core.symmetry_groups.Block": "TensorBlock",
+    "core.symmetry_groups.settle": "equate_members",
+    "core.tally.Tally": "PartialMeasure",
+    "core.tally.TallySheet": "ExampleTable",
+    "core.tally.tally": "measure",
+    "core.transfer.Passage": "TransferRows",
+    "core.tuning.Cut": "BatchLayout",
     "core.verdicts.resample_counts": "draw_counts",
+    "core.wanted.order": "rank_requested",
+    "store.select.wanted": "store.select.matches",
+    "zoo.events.Found": "zoo.events.DoneElsewhere",
+    "zoo.events.Notice": "zoo.events.Message",
+    "zoo.runner.Workbench": "zoo.runner.Runner",
+    "zoo.spec.ModelSpec": "zoo.spec.Model",
+    "zoo.spec.Settings": "zoo.problem_options.ProblemOptions",
+    "zoo.task.Done": "zoo.events.Done",
+    "zoo.task.Event": "zoo.events.Event",
+    "zoo.task.Failed": "zoo.events.Failed",
+    "zoo.task.Found": "zoo.events.DoneElsewhere",
+    "zoo.task.Listener": "zoo.events.Listener",
+    "zoo.task.Member": "zoo.spec.Model",
+    "zoo.task.Notice": "zoo.events.Message",
+    "zoo.task.Planned": "zoo.events.Planned",
+    "zoo.task.Progress": "zoo.events.Progress",
+    "zoo.task.Started": "zoo.events.Started",
 }
-"""Names of old, with their old module, that are called otherwise today."""
+"""Name of old, by its module of old or of today: its name today, with its module where that is another."""
 
-_FUNCTIONS = {"plot": "plotting", "report": "reporting"}
-"""Packages of old whose names are functions now."""
+_FUNCTIONS = {"plot": "plotting", "report": "reporting", "store.consolidate": "store.zoo_file"}
+"""Modules of old whose names are functions now."""
 
 
 def install() -> None:
@@ -217,22 +256,24 @@ def install() -> None:
 
 
 def old_names(module: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose name was that of a module: finds what that module held.
+    """The ``__getattr__`` of a module that finds what it held under a name of old.
 
     Args:
-        module: The package's ``__name__``.
+        module: Its ``__name__``: of a package whose name was that of a module, or with names in `RENAMED`.
     """
-    homes = MOVED[module.removeprefix("landscape.")].split()
+    short = module.removeprefix("landscape.")
+    homes = MOVED.get(short, short).split()
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        today = RENAMED.get(f"{module.removeprefix('landscape.')}.{name}", name)
         for home in homes:
-            new = importlib.import_module(f"landscape.{home}")
-            if today in vars(new):
-                _warn(f"{module}.{name}", f"{new.__name__}.{today}")
-                return vars(new)[today]
+            now = RENAMED.get(f"{short}.{name}") or RENAMED.get(f"{home}.{name}") or name
+            place, _, now = now.rpartition(".")
+            new = importlib.import_module(f"landscape.{place or home}")
+            if now in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{now}")
+                return vars(new)[now]
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
 
     return find
@@ -261,7 +302,7 @@ class _Finder(MetaPathFinder, Loader):
             return None
         # The import system sets `landscape.plot` to whatever stands for the module: so the function does.
         home = importlib.import_module(f"landscape.{_FUNCTIONS[name]}")
-        function = vars(home)[name]
+        function = vars(home)[name.rpartition(".")[2]]
         for public in home.__all__:
             setattr(function, public, vars(home)[public])
         _warn(spec.name, home.__name__)

@@ -13,9 +13,10 @@ import torch
 from landscape.errors import InputError
 from landscape.reference import data, models
 from landscape.reference.training import checkpoints as files
-from landscape.reference.training.loop import TrainResult, train
+from landscape.reference.training.evaluation import TrainResult
 from landscape.reference.training.pool import run_all
 from landscape.reference.training.recipe import Recipe, address
+from landscape.reference.training.run_recipe import run_recipe
 
 __all__ = ["RECIPES", "build_zoo"]
 
@@ -113,16 +114,16 @@ def _train(recipe: Recipe, seed: int, directory: Path, quick: bool, report: OnPr
     """Train one model, or go on with it, or find that it is done."""
     name = _name(recipe, seed)
     count = QUICK_DIGITS if quick else None
+    changes: dict[str, Any] = {"epochs": QUICK_EPOCHS} if quick else {}
     with _one_thread():
-        return train(
-            recipe.build(seed),
+        return run_recipe(
+            recipe,
+            seed,
             data.digits("train", count),
             data.digits("test", count),
             path=directory / "checkpoints" / f"{name}.safetensors",
-            seed=seed,
             on_epoch=lambda epoch, epochs, loss, accuracy: report(name, epoch, epochs, loss, accuracy),
-            note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
-            **{**recipe.training, **({"epochs": QUICK_EPOCHS} if quick else {})},
+            **changes,
         )
 
 
@@ -231,7 +232,11 @@ def _table(header: str, values: Mapping[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    """A TOML value. JSON writes strings, integers, booleans and lists just as TOML does."""
+    """A TOML value. JSON writes strings, integers, booleans and lists just as TOML does.
+
+    Not tomli-w: it gives every ``kwargs``, ``tags`` and ``metrics`` a section of its own and every number of
+    a list its own line, and a manifest is there to be read and edited.
+    """
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, float):

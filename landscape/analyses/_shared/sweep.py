@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from landscape.base.ledger import Ledger, Piece
     from landscape.core.problem.evaluator import Evaluator
     from landscape.core.surfaces.plane import Marker
-    from landscape.store.ledger import Ledger, Piece
 
 __all__ = ["Sweep", "join", "stack"]
 
@@ -91,9 +91,8 @@ class Sweep:
     def checkpoints(self, markers: Sequence[Marker]) -> dict[str, Array]:
         """Measures of marked checkpoints themselves, arrays (m, ...) by name."""
         parts = [markers[i : i + CHUNK] for i in range(0, len(markers), CHUNK)]
-        return join(
-            self._collect("checkpoint", parts, lambda marker: self._evaluator.values_of(marker.state))
-        )
+        measure = self._evaluator.values_of
+        return join(self._collect("checkpoint", parts, lambda marker: measure(marker.state)))
 
     def _collect(self, name: str, pieces: Sequence[Any], measure: Callable[[Any], Any]) -> list[Piece]:
         start = self._done

@@ -129,6 +129,7 @@ def equal_edges(bins: int) -> Array:
 def adaptive_edges(confidence: Array, bins: int) -> Array:
     """Edges (bins + 1,) between which equally many examples lie (Nixon et al. 2019), but for ties."""
     edges = np.quantile(confidence, np.linspace(0.0, 1.0, bins + 1))
+    # Confidences outside those of this sample belong to the outer bins.
     edges[0], edges[-1] = 0.0, max(1.0, float(edges[-1]))
     return edges
 
@@ -191,7 +192,7 @@ def optimal_temperature(predictions: Predictions) -> float:
     log_p, labels = predictions.log_p, predictions.labels
     if not np.isfinite(log_p).all():
         return float("nan")
-    if (log_p == log_p[:, :1]).all():
+    if (log_p == log_p[:, :1]).all():  # uniform at every temperature
         return 1.0
     true = log_p[np.arange(len(labels)), labels]
     if (true == log_p.max(1)).all():
@@ -201,6 +202,7 @@ def optimal_temperature(predictions: Predictions) -> float:
         p = np.exp(log_softmax(sharpening * log_p, axis=1))
         return float(((p * log_p).sum(1) - true).mean())
 
+    # d/ds of the mean NLL at sharpening s = 1/T; not negative at s = 0: no sharpening helps.
     if slope(0.0) >= 0.0:
         return float("inf")
     high = 1.0
@@ -235,6 +237,7 @@ def resampled_scores(
     n = len(confidence)
     scores = {name: np.empty(resamples) for name in values}
     errors = [np.empty(resamples) for _ in edges]
+    # Every score is a mean weighted by how often each example was drawn, and nothing is copied.
     for draw, weights in enumerate(each_draw(n, resamples, seed)):
         for name, value in values.items():
             scores[name][draw] = weights @ value / n

@@ -11,7 +11,8 @@ from torch import nn
 import landscape
 from landscape import Problem
 from landscape.base.analysis import run_together
-from landscape.core.features.collector import Collector, observe
+from landscape.core.features.collect import collect
+from landscape.core.features.collector import Collector
 from landscape.core.features.units import Selection, find_units
 from landscape.reference.models import resnet, vit
 
@@ -66,7 +67,7 @@ def test_each_collector_gets_what_it_wants_in_firing_order():
     """Oracle: the order of the forward pass; the layers by hand; a container that repeats its child."""
     problem = problem_of(CASES["conv_batchnorm"].model(), images(5, 16)[0])
     all_of_it, convs, whole = Notes(), Notes(kinds=("convolution",), inputs=True), Notes("body")
-    assert observe(problem, [all_of_it, convs, whole]) == [None] * 3
+    assert collect(problem, [all_of_it, convs, whole]) == [None] * 3
     assert all_of_it.names == ["body.0", "body.1", "body.2", "body.3", "body.4", "head"]
     assert convs.names == ["body.0", "body.3"]
     assert whole.names == ["body"]
@@ -82,7 +83,7 @@ def test_an_input_is_seen_before_it_is_overwritten():
     """Oracle: the convolution's output by hand; the ReLU writes to it."""
     problem = problem_of(CASES["conv_batchnorm"].model(), images(5, 16)[0])
     notes = Notes("body.2", inputs=True)
-    observe(problem, [notes])
+    collect(problem, [notes])
     with torch.no_grad():
         before = problem.module.body[:2](problem.batches[0].inputs)
     assert (before < 0).any()
@@ -93,13 +94,13 @@ def test_an_input_is_seen_before_it_is_overwritten():
 def test_residual_sums_are_units():
     """Oracle: their number and places in the reference networks; values by the next layer's input."""
     notes = Notes(kinds=("residual_sum",), inputs=True)
-    observe(problem_of(vit(depth=2, image=16, classes=3)), [notes])
+    collect(problem_of(vit(depth=2, image=16, classes=3)), [notes])
     assert notes.names == ["blocks.0.+", "blocks.0.+#1", "blocks.1.+", "blocks.1.+#1"]
     both = Notes("blocks.*", kinds=("residual_sum", "norm"), inputs=True)
-    observe(problem_of(vit(depth=2, image=16, classes=3)), [both])
+    collect(problem_of(vit(depth=2, image=16, classes=3)), [both])
     assert torch.equal(both.entered["blocks.0.norm2"], both.outputs["blocks.0.+"])
     notes = Notes(kinds=("residual_sum",))
-    observe(problem_of(resnet(classes=3)), [notes])
+    collect(problem_of(resnet(classes=3)), [notes])
     assert notes.names == ["stages.0.0.+", "stages.1.0.+", "stages.2.0.+"]
 
 
@@ -114,7 +115,7 @@ def test_fused_attention_shows_its_weights():
     """Oracle: softmax of q kᵀ/√d by hand."""
     problem = problem_of(Patches(), images(5, 16)[0])
     notes = Notes(attention=True)
-    observe(problem, [notes])
+    collect(problem, [notes])
     with torch.no_grad():
         q, k, _ = qkv(problem.module, problem.batches[0].inputs)
     expected = (q @ k.transpose(-2, -1) / 2**0.5).softmax(-1)
@@ -125,7 +126,7 @@ def test_multihead_attention_shows_its_weights():
     """Oracle: the module's own weights on the same rows."""
     problem = CASES["multihead"].problem()
     notes = Notes(attention=True)
-    observe(problem, [notes])
+    collect(problem, [notes])
     rows = problem.batches[0].inputs.squeeze(1)
     attention = problem.module.attention
     expected = attention(rows, rows, rows, need_weights=True, average_attn_weights=False)[1]
@@ -162,7 +163,7 @@ def test_weights_reproduce_the_attention_whatever_its_form(how):
     """Oracle: weights times values are the output of the model's own attention."""
     problem = problem_of(Masked(how), images(5)[0])
     notes = Notes(attention=True)
-    observe(problem, [notes])
+    collect(problem, [notes])
     model, (weights,) = problem.module, notes.weights.values()
     torch.testing.assert_close(weights @ model.value, model.out, rtol=1e-12, atol=1e-14)
 
@@ -171,12 +172,12 @@ def test_a_collector_that_fails_stops_no_other():
     """Oracle: the others' notes are those of a pass without it; the error is handed back."""
     problem = problem_of(CASES["conv_batchnorm"].model(), images(5, 16)[0])
     good, bad, lost = Notes(), Notes(fail_at="body.1"), Notes("nothing")
-    errors = observe(problem, [good, bad, lost])
+    errors = collect(problem, [good, bad, lost])
     assert errors[0] is None
     assert isinstance(errors[1], ZeroDivisionError)
     assert "no layer of ConvNet matches 'nothing'" in str(errors[2])
     alone = Notes()
-    observe(problem, [alone])
+    collect(problem, [alone])
     assert good.names == alone.names
     assert bad.names == ["body.0"]
 
@@ -186,11 +187,11 @@ def test_nothing_is_left_behind(name):
     """Oracle: a snapshot of hooks and switches, after a pass and after an error of the model."""
     problem = CASES[name].problem()
     before = snapshot(problem.module)
-    observe(problem, [Notes(kinds=("residual_sum", "norm"), inputs=True, attention=True)])
+    collect(problem, [Notes(kinds=("residual_sum", "norm"), inputs=True, attention=True)])
     assert snapshot(problem.module) == before
     problem.module.head.forward = lambda x: 1 / 0
     with pytest.raises(ZeroDivisionError):
-        observe(problem, [Notes(inputs=True)])
+        collect(problem, [Notes(inputs=True)])
     assert snapshot(problem.module) == before
 
 
@@ -198,7 +199,7 @@ def test_the_model_computes_the_same_while_watched():
     """Oracle: logits without any tap, bit for bit."""
     problem = problem_of(vit(depth=2, image=16, classes=3))
     notes = Notes("head", kinds=("linear", "residual_sum"), inputs=True, attention=True)
-    observe(problem, [notes])
+    collect(problem, [notes])
     with torch.no_grad():
         assert torch.equal(notes.outputs["head"], problem.output(problem.batches[0])[0])
 

@@ -8,7 +8,7 @@ from cases import CASES, images
 import landscape
 from landscape import Problem
 from landscape.core.problem.batchnorm_policy import key_word, normalise
-from landscape.zoo.spec import Settings
+from landscape.zoo.problem_options import ProblemOptions
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_keys_of_problems_stay():
     """Oracle: what keys of version 0.1 hashed, in its words."""
     for word, hashed in (("eval", "eval"), ("checkpoint", "eval"), ("train", "train"), ("batch", "train")):
         assert key_word(word) == hashed
-        assert Settings(batchnorm=word).facts()["batchnorm"] == hashed
+        assert ProblemOptions(batchnorm=word).facts()["batchnorm"] == hashed

@@ -15,7 +15,7 @@ import pytest
 from landscape.errors import InputError
 from landscape.store import read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.events import Done, Failed, Notice, Planned, Progress, Started
+from landscape.zoo.events import Done, Failed, Message, Planned, Progress, Started
 
 distributed = pytest.importorskip("distributed")
 
@@ -66,7 +66,7 @@ def test_the_same_store_as_a_serial_run(cluster, folder, tmp_path):
     assert isinstance(events[0], Planned)
     states: dict[str, list[type]] = {}
     for event in events[1:]:
-        if not isinstance(event, Notice | Progress):
+        if not isinstance(event, Message | Progress):
             states.setdefault(event.task.key, []).append(type(event))
     assert len(states) == events[0].todo
     assert all(kinds in ([Started, Done], [Started, Failed]) for kinds in states.values())
