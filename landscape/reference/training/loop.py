@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.errors import InputError, suggest
 from landscape.reference.data.digits import noisy_labels
 from landscape.reference.training import checkpoints as files
@@ -201,7 +202,8 @@ def train(
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for epoch in range(done, epochs):
-            loss = _epoch(model, solver, data, change, settings, epoch)
+            with sound_convolutions(has_unsound_convolution(model)):
+                loss = _epoch(model, solver, data, change, settings, epoch)
             if not math.isfinite(loss):
                 raise InputError(
                     f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "
