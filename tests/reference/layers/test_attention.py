@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from landscape import Problem
-from landscape.core.features.collector import Collector, observe
+from landscape.core.features.collect import collect
+from landscape.core.features.collector import Collector
 from landscape.core.features.units import Selection
 from landscape.core.symmetry.symmetry import find_symmetry
 from landscape.errors import InputError
@@ -124,7 +125,7 @@ def test_with_drop_path_symmetries_and_features_are_found_all_the_same(name):
         model = build(**kwargs, drop_path=rate)
         groups.append(str(find_symmetry(model, x)))
         outputs.append(Outputs())
-        assert observe(Problem(model, "cross_entropy", (x, y)), [outputs[-1]]) == [None]
+        assert collect(Problem(model, "cross_entropy", (x, y)), [outputs[-1]]) == [None]
     assert groups[0] == groups[1]
     assert {"residual_sum", "attention"} <= {kind for _, kind in outputs[0].found}
     assert outputs[0].found.keys() == outputs[1].found.keys()

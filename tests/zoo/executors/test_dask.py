@@ -261,8 +261,8 @@ def test_no_scheduler_at_the_address(folder, monkeypatch):
 def test_devices_are_picked_once_each():
     """Oracle: two processes on a machine with two devices, and a third."""
     script = (
-        "import sys; from landscape.zoo.executors.dask_worker import pick_device; print(pick_device(2), flush=True);"
-        " sys.stdin.read()"
+        "import sys; from landscape.zoo.executors.dask_worker import pick_device;"
+        " print(pick_device(2), flush=True); sys.stdin.read()"
     )
     env = os.environ | {"CUDA_VISIBLE_DEVICES": f"test{os.getpid()}a,test{os.getpid()}b"}
     processes = [
