@@ -22,8 +22,8 @@ MOVED: dict[str, str] = {
     "analyses.batch_spectra": "analyses.curvature.batch_spectra",
     "analyses.calibration": "analyses.behaviour.calibration",
     "analyses.cka": "analyses.similarity.cka",
-    "analyses.connect": "analyses.connectivity.connect analyses.connectivity.connect.compute",
-    "analyses.connectivity": "analyses.connectivity.matrix analyses.connectivity.matrix.compute",
+    "analyses.connect": "analyses.connectivity.connect.compute analyses.connectivity.connect",
+    "analyses.connectivity": "analyses.connectivity.matrix.compute analyses.connectivity.matrix",
     "analyses.corruptions": "analyses.behaviour.corruptions",
     "analyses.density": "analyses.curvature.density",
     "analyses.feature_variance": "analyses.features.feature_variance",
@@ -34,8 +34,8 @@ MOVED: dict[str, str] = {
     "analyses.similarity": "analyses.similarity.measures",
     "analyses.simplex": "analyses.connectivity.simplex",
     "analyses.spectrum": "analyses.curvature.spectrum",
-    "analyses.structure": "analyses.curvature.structure analyses.curvature.structure.compute",
-    "analyses.surface": "analyses.surfaces.surface analyses.surfaces.surface.compute",
+    "analyses.structure": "analyses.curvature.structure.compute analyses.curvature.structure",
+    "analyses.surface": "analyses.surfaces.surface.compute analyses.surfaces.surface",
     "analyses.trace": "analyses.curvature.trace",
     "analyses.transfer": "analyses.features.transfer",
     "cli": "cli.app",
@@ -76,11 +76,11 @@ MOVED: dict[str, str] = {
     "core.minibatches": "core.problem.minibatches",
     "core.moments": "core.stats.moments",
     "core.neb": "core.connectivity.elastic_band",
-    "core.observe": "core.features.collector",
+    "core.observe": "core.features.collector core.features.collect",
     "core.operators": "core.linalg.operators",
     "core.parameters": "core.problem.parameters",
     "core.passes": "core.problem.subsample",
-    "core.path_profile": "core.connectivity.path_evaluator core.problem.states",
+    "core.path_profile": "core.connectivity.end_states core.problem.batchnorm core.problem.states",
     "core.path_training": "core.connectivity.curve_training",
     "core.paths": "core.connectivity.curve",
     "core.perturbations": "core.behaviour.perturbations",
@@ -104,7 +104,7 @@ MOVED: dict[str, str] = {
     "core.smoothing": "core.stats.density",
     "core.soups": "core.connectivity.soups",
     "core.structure": "core.linalg.decomposition",
-    "core.surface": "core.surfaces.evaluator core.problem.states core.stats.hypothesis",
+    "core.surface": "core.problem.evaluator core.problem.batchnorm core.problem.states core.stats.hypothesis",
     "core.symmetry": "core.symmetry.symmetry",
     "core.symmetry_groups": "core.symmetry.groups",
     "core.symmetry_rules": "core.symmetry.rules",
@@ -118,7 +118,7 @@ MOVED: dict[str, str] = {
     "core.tuning": "core.problem.execution",
     "core.units": "core.features.units",
     "core.variance": "core.features.variance",
-    "core.verdicts": "core.stats.hypothesis",
+    "core.verdicts": "core.stats.hypothesis core.stats.bootstrap",
     "core.wanted": "core.linalg.selection",
     "figure": "base.figure",
     "plot": "plotting",
@@ -149,7 +149,6 @@ MOVED: dict[str, str] = {
     "reference.parallel": "reference.training.pool",
     "reference.smoothing": "reference.layers.spatial_smoothing",
     "reference.train": "reference.training.loop",
-    "reference.uncertainty": "core.behaviour.mc_dropout",
     "reference.vgg": "reference.models.vgg",
     "reference.windowed": "reference.models.swin",
     "reference.zoo": "reference.demo reference.training.recipe",
@@ -183,12 +182,60 @@ MOVED: dict[str, str] = {
     "zoo.ranks": "zoo.executors.torchrun",
     "zoo.recorded": "zoo.recorded_metrics",
     "zoo.remote": "zoo.executors.dask_worker",
+    "zoo.spec": "zoo.problem_options zoo.spec",
+    "zoo.task": "zoo.events zoo.spec zoo.task",
     "zoo.text": "errors",
+    "zoo.workbench": "zoo.runner zoo.checkpoint",
 }
-"""Old module below `landscape`: the modules that hold its names today."""
+"""Old module below `landscape`, or one that lost names: the modules that hold its names today."""
 
-_FUNCTIONS = {"plot": "plotting", "report": "reporting"}
-"""Packages of old whose names are functions now."""
+RENAMED: dict[str, dict[str, str]] = {
+    "cli.display": {"Meter": "ProgressBar"},
+    "console": {"Meter": "ProgressBar"},
+    "core.barriers": {"Bootstrap": "BarrierErrors", "bootstrap": "barrier_errors"},
+    "core.blocks": {"Block": "DiagonalBlock"},
+    "core.calibration": {"bootstrap": "resampled_scores"},
+    "core.data": {"joinable": "batches_joinable"},
+    "core.graphs": {"Graphs": "GraphCache"},
+    "core.kinds": {"Kind": "UnitKind"},
+    "core.krylov": {"check_finite": "check_product"},
+    "core.lanczos": {"Progress": "EigenProgress"},
+    "core.layout": {"Layout": "MapLayout", "Layouts": "MapLayouts"},
+    "core.minibatches": {"deal": "split_into_minibatches"},
+    "core.neb": {"NebSettings": "BandTraining"},
+    "core.observe": {"observe": "collect"},
+    "core.path_profile": {"PathEvaluator": "curve_evaluator", "path_policy": "policy_in_force"},
+    "core.path_training": {
+        "Settings": "CurveTraining",
+        "check_finite": "check_loss",
+        "statistics": "batchwise_batchnorm",
+    },
+    "core.paths": {"Path": "Curve", "PathKind": "CurveKind"},
+    "core.replica": {"check_finite": "check_weights"},
+    "core.sampling": {"Sampler": "HutchinsonSampler"},
+    "core.shape": {"sharpness": "largest_rise"},
+    "core.similarity": {"Policy": "FeatureRows"},
+    "core.simplex": {"SimplexSettings": "SimplexTraining"},
+    "core.surface": {"batchnorm_mode": "policy_in_force"},
+    "core.symmetry": {"Feature": "TracedTensor"},
+    "core.symmetry_groups": {"Block": "TensorBlock", "settle": "equate_members"},
+    "core.tally": {"Tally": "PartialMeasure", "TallySheet": "ExampleTable", "tally": "measure"},
+    "core.transfer": {"Passage": "TransferRows"},
+    "core.tuning": {"Cut": "BatchLayout"},
+    "core.verdicts": {"resample_counts": "draw_counts"},
+    "core.wanted": {"order": "rank_requested"},
+    "reference.blocks": {"positive": "check_positive"},
+    "report.choice": {"wanted": "matches"},
+    "store.select": {"wanted": "matches"},
+    "zoo.events": {"Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.spec": {"ModelSpec": "Model", "Settings": "ProblemOptions"},
+    "zoo.task": {"Member": "Model", "Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.workbench": {"Workbench": "Runner"},
+}
+"""Old module below `landscape`, or one that is still there: what its names are called today."""
+
+_FUNCTIONS = {"plot": "plotting", "report": "reporting", "store.consolidate": "store.zoo_file"}
+"""Modules of old whose names are functions now."""
 
 
 def install() -> None:
@@ -198,21 +245,24 @@ def install() -> None:
 
 
 def old_names(module: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose name was that of a module: finds what that module held.
+    """The ``__getattr__`` of a module that finds what it held under a name of old.
 
     Args:
-        module: The package's ``__name__``.
+        module: Its ``__name__``: of a package whose name was that of a module, or with names in `RENAMED`.
     """
-    homes = MOVED[module.removeprefix("landscape.")].split()
+    short = module.removeprefix("landscape.")
+    homes = MOVED.get(short, short).split()
+    renamed = RENAMED.get(short, {})
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        now = renamed.get(name, name)
         for home in homes:
             new = importlib.import_module(f"landscape.{home}")
-            if name in vars(new):
-                _warn(f"{module}.{name}", f"{new.__name__}.{name}")
-                return vars(new)[name]
+            if now in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{now}")
+                return vars(new)[now]
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
 
     return find
@@ -241,7 +291,7 @@ class _Finder(MetaPathFinder, Loader):
             return None
         # The import system sets `landscape.plot` to whatever stands for the module: so the function does.
         home = importlib.import_module(f"landscape.{_FUNCTIONS[name]}")
-        function = vars(home)[name]
+        function = vars(home)[name.rpartition(".")[2]]
         for public in home.__all__:
             setattr(function, public, vars(home)[public])
         _warn(spec.name, home.__name__)

@@ -11,7 +11,10 @@ from typing import Any
 
 from landscape.errors import InputError, one_line, suggest
 
-__all__ = ["call", "import_module", "importing_from", "resolve"]
+__all__ = ["REFERENCE", "call", "import_module", "importing_from", "resolve"]
+
+REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
+"""Pattern of a reference, for options that hold one."""
 
 
 def resolve(reference: str, kind: str, folder: Path | None = None) -> Any:
@@ -58,7 +61,8 @@ def call(reference: str, keywords: Mapping[str, Any], kind: str, folder: Path | 
     except (Exception, SystemExit) as error:
         arguments = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
         raise InputError(
-            f"{kind} '{reference}' called with ({arguments}) raised {type(error).__name__}: {one_line(error)}."
+            f"{kind} '{reference}' called with ({arguments}) raised {type(error).__name__}:"
+            f" {one_line(error)}."
         ) from error
 
 
@@ -103,7 +107,7 @@ def importing_from(folder: Path | None) -> Iterator[None]:
 
 
 def _forget_namesake(top: str, folder: Path) -> None:
-    """Drop a loaded module if the folder holds another of its name: two manifests may each have a ``models``."""
+    """Drop a loaded module if the folder holds another of its name: manifests may each have ``models``."""
     loaded = sys.modules.get(top)
     own = [folder / f"{top}.py", folder / top / "__init__.py"]
     origin = getattr(loaded, "__file__", None)

@@ -21,7 +21,7 @@ from rich.table import Table
 
 import landscape
 from landscape.cli.display import (
-    Meter,
+    ProgressBar,
     RunDisplay,
     estimate_table,
     failure_lines,
@@ -93,8 +93,8 @@ def guarded() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(show: bool) -> None:
+    if show:
         typer.echo(landscape.__version__)
         raise typer.Exit
 
@@ -158,7 +158,7 @@ def run(
             )
             console.print(estimate_table(rows, jobs))
             return
-        with Meter(console) as meter:
+        with ProgressBar(console) as bar:
             result = zoo.run(
                 analyses,
                 store=store,
@@ -167,7 +167,7 @@ def run(
                 overwrite=overwrite,
                 shard=shard,
                 trust_pickle=trust_pickle,
-                on_event=RunDisplay(meter, _state["debug"]),
+                on_event=RunDisplay(bar, _state["debug"]),
             )
         if follows():
             return
@@ -360,18 +360,18 @@ def demo(
         from landscape.reference.demo import build_zoo
         from landscape.zoo.executors.base import usable_cores
 
-        with Meter(console) as meter:
+        with ProgressBar(console) as bar:
             jobs = min(2, usable_cores())
-            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(meter), jobs=jobs)
+            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(bar), jobs=jobs)
             result = landscape.Zoo.from_manifest(manifest).run(
                 store=out / "results",
                 jobs=jobs,
-                on_event=RunDisplay(meter, _state["debug"]),
+                on_event=RunDisplay(bar, _state["debug"]),
             )
         _finish(console, result, out / "report.html")
 
 
-def _training(meter: Meter) -> Callable[[str, int, int, float, float], None]:
+def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]:
     """Show each epoch of each model; several may train at the same time."""
     done: dict[str, int] = {}
     whole: dict[str, int] = {}
@@ -379,12 +379,12 @@ def _training(meter: Meter) -> Callable[[str, int, int, float, float], None]:
     def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
         if model not in whole:
             whole[model] = epochs
-            meter.begin(sum(whole.values()), "epochs")
+            bar.begin(sum(whole.values()), "epochs")
         done[model] = epoch
         text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
-        meter.update(sum(done.values()), text)
+        bar.update(sum(done.values()), text)
         if epoch == epochs:
-            meter.say(text)
+            bar.say(text)
 
     return show
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import landscape
 from landscape.base.figure import FigureSpec
-from landscape.cli.display import Meter
+from landscape.cli.display import ProgressBar
 from landscape.reference.training.recipe import Recipe
 from landscape.store import Store, read_contents, task_key
 from landscape.studies import claims as verdicts
@@ -21,8 +21,9 @@ from landscape.studies.forest import forest
 from landscape.studies.measure import On, sections
 from landscape.studies.options import Options
 from landscape.studies.training import Trained, train_models
-from landscape.zoo.events import Done, Event, Failed, Found, Planned
-from landscape.zoo.spec import Builder, Settings, ZooSpec
+from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Planned
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.spec import Builder, ZooSpec
 
 __all__ = ["Run"]
 
@@ -57,7 +58,7 @@ class Run:
         """Train every recipe with every seed, or find that it is done; weights go to this subfolder."""
         o = self.options
         self.say(f"training {len(recipes) * len(o.seeds)} models")
-        with Meter(self.console) as meter:
+        with ProgressBar(self.console) as meter:
             meter.begin(len(recipes) * len(o.seeds), "models")
             counter = _Counter(meter)
             home = o.checkpoints / folder
@@ -81,12 +82,12 @@ class Run:
             self.folder,
             tuple(m.spec() for m in models),
             data,
-            Settings(device=o.device),
+            ProblemOptions(device=o.device),
             tuple(section for made in wanted.values() for section in made),
         )
         store = o.out / "results" / label
         self.say(f"analysing {len(models)} models: {', '.join(s.label for s in spec.sections)}")
-        with Meter(self.console) as meter:
+        with ProgressBar(self.console) as meter:
             run = landscape.Zoo(spec).run(store=store, jobs=o.jobs, on_event=_Counter(meter).event)
         self.say(f"{label}: {run.done} tasks done, {run.skipped} done before, {len(run.failed)} failed")
         for failure in run.failed:
@@ -144,7 +145,7 @@ class Run:
 class _Counter:
     """Shows how many models are trained, or tasks done."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: ProgressBar) -> None:
         self.meter = meter
         self.count = 0
 
@@ -156,7 +157,7 @@ class _Counter:
         match event:
             case Planned(todo, _):
                 self.meter.begin(todo, "tasks")
-            case Done(task) | Found(task) | Failed(task):
+            case Done(task) | DoneElsewhere(task) | Failed(task):
                 self(f"{task.label} of {task.subject}")
             case _:
                 pass

@@ -13,7 +13,7 @@ from landscape.reference.training.loop import TrainResult, train
 from landscape.reference.training.pool import run_all
 from landscape.reference.training.recipe import Recipe
 from landscape.studies.data import Data, load
-from landscape.zoo.spec import Builder, ModelSpec
+from landscape.zoo.spec import Builder, Model
 
 __all__ = ["Trained", "describe", "train_models"]
 
@@ -36,10 +36,10 @@ class Trained:
     path: Path
     result: TrainResult
 
-    def spec(self) -> ModelSpec:
+    def spec(self) -> Model:
         """The model as a zoo knows it."""
         builder = Builder(self.recipe.builder_name, dict(self.recipe.kwargs))
-        return ModelSpec(
+        return Model(
             self.name,
             self.path,
             self.path.name,

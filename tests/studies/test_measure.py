@@ -11,7 +11,8 @@ from landscape.reference.training import augment
 from landscape.store import read_contents
 from landscape.studies.data import Data
 from landscape.studies.measure import On, augmentation_options, sections, spectra
-from landscape.zoo.spec import Settings, ZooSpec
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.spec import ZooSpec
 
 
 def test_hessians_see_images_as_trained_on():
@@ -29,7 +30,7 @@ def test_each_seed_has_mini_batches_of_its_own(tmp_path: Path):
     made = sections([spectra(data, {"augment": "shift"}, 3)], (0, 1))
     models = [trained(kind, seed, tmp_path) for kind in ("a", "b") for seed in (0, 1)]
     specs = tuple(m.spec() for m in models)
-    spec = ZooSpec("test", tmp_path, specs, data.train, Settings(), tuple(made["batch_spectra"]))
+    spec = ZooSpec("test", tmp_path, specs, data.train, ProblemOptions(), tuple(made["batch_spectra"]))
     assert not landscape.Zoo(spec).run(store=tmp_path / "store").failed
     found = {s.label: s.results for s in read_contents(tmp_path / "store").sections}
     joined = {name: ds for s in made["batch_spectra"] for name, ds in found[s.label].items()}

@@ -9,11 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import series
-from landscape.analyses.features._options import image_count
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.features._captions import image_count
+from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,20 +33,12 @@ class FourierParams(Params):
     layers: tuple[str, ...] = Field(
         ("*",), description="globs over module names; outputs without spatial axes are passed over"
     )
-    kinds: tuple[Kind, ...] = Field(
+    kinds: tuple[UnitKind, ...] = Field(
         (), description="kinds of units to look at; none = every module, but no residual sums"
     )
-    bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
-    prefix_tokens: int | None = Field(
-        None,
-        ge=0,
-        description="tokens before the patch grid; none = the fewest that leave a square",
-    )
-    images: int = Field(
-        128,
-        ge=1,
-        description="at most so many images, a random sample: the errors show what more would bring",
-    )
+    bins: FrequencyBins = 14
+    prefix_tokens: PrefixTokens = None
+    images: Images = 128
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
@@ -145,11 +139,11 @@ def _assemble(
     params: FourierParams,
 ) -> dict[str, Any]:
     """The rows per image of all layers as the variables of the schema."""
-    from landscape.core.stats.hypothesis import resample_counts
+    from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 
     layers = list(joined)
     modes = max(kept["diagonal"].shape[1] for kept in joined.values())
-    draws = resample_counts(len(image), params.bootstrap, params.seed)
+    draws = draw_counts(len(image), params.bootstrap, params.seed)
     log_power = np.full((len(layers), len(radius)), np.nan)
     power_interval = np.full((2, *log_power.shape), np.nan)
     high_low = np.full(len(layers), np.nan)
@@ -165,9 +159,11 @@ def _assemble(
             power = kept["power"][:, filled]
             log_power[i, filled] = np.log(power.mean(0) / kept["ac"].mean())
             draw_power = np.log(draws @ power / (draws @ kept["ac"])[:, None])
-            power_interval[:, i, filled] = _interval(draw_power)
+            power_interval[:, i, filled] = percentile_interval(draw_power)
             high_low[i] = np.log(kept["high"].mean() / kept["low"].mean())
-            high_low_interval[:, i] = _interval(np.log(draws @ kept["high"] / (draws @ kept["low"])))
+            high_low_interval[:, i] = percentile_interval(
+                np.log(draws @ kept["high"] / (draws @ kept["low"]))
+            )
             if min(height, width) >= SMALLEST_MAP:
                 x = radii[i][filled] - radii[i][filled].mean()
                 slope[i] = log_power[i, filled] @ x / (x @ x)
@@ -206,11 +202,6 @@ def _assemble(
         "delta_log_amplitude": delta,
         "delta_log_amplitude_se": delta_se,
     }
-
-
-def _interval(draws: Any) -> Any:
-    """2.5 % and 97.5 % quantiles over resamples (axis 0); NaN wherever a resample is NaN."""
-    return np.quantile(draws, [0.025, 0.975], axis=0)
 
 
 def _mean_and_error(values: Any) -> tuple[float, float]:

@@ -9,41 +9,30 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import series
-from landscape.analyses.features._options import image_count
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.features._captions import image_count
+from landscape.analyses.features._options import UNITS, FrequencyBins, Images, Layers, MeasuredKinds
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.features.transfer import Passage, TransferCollector
+    from landscape.core.features.transfer import TransferCollector, TransferRows
 
 SMALLEST_MAP = 7  # smaller maps have too few modes for a slope
-UNITS: tuple[Kind, ...] = (
-    "convolution",
-    "attention",
-    "mlp",
-    "norm",
-    "block",
-    "downsampling",
-    "residual_sum",
-)
 
 
 class TransferParams(Params):
     """Options of ``transfer``."""
 
-    layers: tuple[str, ...] = Field(("*",), description="globs over module names")
-    kinds: tuple[Kind, ...] = Field(UNITS, description="kinds of units to look at; none = every module")
-    bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
-    prefix_tokens: int | None = Field(
-        None,
-        ge=0,
-        description="tokens before the patch grid; none = the fewest that leave a square",
-    )
+    layers: Layers = ("*",)
+    kinds: MeasuredKinds = UNITS
+    bins: FrequencyBins = 14
+    prefix_tokens: PrefixTokens = None
     coherence_channels: int = Field(
         8, ge=1, description="at most so many channels, evenly spaced, enter the coherence"
     )
@@ -53,11 +42,7 @@ class TransferParams(Params):
     level: float = Field(
         0.05, gt=0.0, lt=1.0, description="level of significance after correction for all layers"
     )
-    images: int = Field(
-        128,
-        ge=1,
-        description="at most so many images, a random sample: the errors show what more would bring",
-    )
+    images: Images = 128
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
@@ -112,7 +97,8 @@ def collect(params: TransferParams) -> TransferCollector:
 
 def finish(collector: TransferCollector, params: TransferParams) -> dict[str, Any]:
     """The rows per image as the variables of the schema."""
-    from landscape.core.stats.hypothesis import holm, resample_counts
+    from landscape.core.stats.bootstrap import draw_counts
+    from landscape.core.stats.hypothesis import holm
 
     layers = collector.layers()
     if not layers:
@@ -120,7 +106,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
             f"no unit of {collector.model_class} matching {', '.join(params.layers)} takes and gives maps"
             " (B, C, H, W) or square grids of tokens; transfer needs an image model."
         )
-    draws = resample_counts(collector.examples, params.bootstrap, params.seed)
+    draws = draw_counts(collector.examples, params.bootstrap, params.seed)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead units are NaN, as they should
         found = [_measure(layer, collector, params, draws) for layer in layers.values()]
     data: dict[str, Any] = {key: np.stack([f[key] for f in found]) for key in found[0]}
@@ -147,9 +133,10 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
 
 
 def _measure(
-    layer: Passage, collector: TransferCollector, params: TransferParams, draws: Any
+    layer: TransferRows, collector: TransferCollector, params: TransferParams, draws: Any
 ) -> dict[str, Any]:
     """All variables of one unit."""
+    from landscape.core.stats.bootstrap import percentile_interval
     from landscape.core.stats.hypothesis import mean_test, row_slopes
 
     rows, bins = layer.rows(), len(layer.counts)
@@ -157,7 +144,7 @@ def _measure(
     inputs, outputs = rows["inputs"][:, filled], rows["outputs"][:, filled]
     transfer, interval = np.full(bins, np.nan), np.full((2, bins), np.nan)
     transfer[filled] = np.sqrt(outputs.mean(0) / inputs.mean(0))
-    interval[:, filled] = _interval(np.sqrt(draws @ outputs / (draws @ inputs)))
+    interval[:, filled] = percentile_interval(np.sqrt(draws @ outputs / (draws @ inputs)))
     bands = [rows[key] for key in ("out_high", "in_high", "out_low", "in_low")]
     slope, slope_se, p_value = np.nan, np.nan, np.nan
     if min(layer.shape[1:]) >= SMALLEST_MAP:
@@ -166,14 +153,14 @@ def _measure(
     aliasing, aliasing_interval, share = np.nan, np.full(2, np.nan), np.full(bins, np.nan)
     if "alias" in rows:
         aliasing = rows["alias_energy"].mean() / rows["energy"].mean()
-        aliasing_interval = _interval(draws @ rows["alias_energy"] / (draws @ rows["energy"]))
+        aliasing_interval = percentile_interval(draws @ rows["alias_energy"] / (draws @ rows["energy"]))
         share[filled] = rows["alias"][:, filled].mean(0) / outputs.mean(0)
     return {
         "transfer": transfer,
         "transfer_interval": interval,
         "coherence": layer.coherent_share(collector.bins),
         "gain_high_low": np.array(_log_gain(*(b.mean() for b in bands))),
-        "gain_high_low_interval": _interval(_log_gain(*(draws @ b for b in bands))),
+        "gain_high_low_interval": percentile_interval(_log_gain(*(draws @ b for b in bands))),
         "slope": np.array(slope),
         "slope_se": np.array(slope_se),
         "p_value": np.array(p_value),
@@ -185,11 +172,6 @@ def _measure(
 
 def _log_gain(out_high: Any, in_high: Any, out_low: Any, in_low: Any) -> Any:
     return 0.5 * np.log(out_high / in_high / (out_low / in_low))
-
-
-def _interval(draws: Any) -> Any:
-    """2.5 % and 97.5 % quantiles over resamples (axis 0); NaN wherever a resample is NaN."""
-    return np.quantile(draws, [0.025, 0.975], axis=0)
 
 
 def _verdict(slope: float, p: float, params: TransferParams) -> str:

@@ -14,6 +14,7 @@ from scipy.special import log_softmax, xlogy
 from landscape.core.problem.batches import Batch
 from landscape.core.problem.losses import IGNORE_INDEX
 from landscape.core.problem.problem import Problem
+from landscape.core.stats.bootstrap import each_draw
 from landscape.errors import InputError
 
 __all__ = [
@@ -21,11 +22,11 @@ __all__ = [
     "Predictions",
     "adaptive_edges",
     "bin_index",
-    "bootstrap",
     "calibration_error",
     "equal_edges",
     "optimal_temperature",
     "predict",
+    "resampled_scores",
 ]
 
 Array = NDArray[np.float64]
@@ -128,6 +129,7 @@ def equal_edges(bins: int) -> Array:
 def adaptive_edges(confidence: Array, bins: int) -> Array:
     """Edges (bins + 1,) between which equally many examples lie (Nixon et al. 2019), but for ties."""
     edges = np.quantile(confidence, np.linspace(0.0, 1.0, bins + 1))
+    # Confidences outside those of this sample belong to the outer bins.
     edges[0], edges[-1] = 0.0, max(1.0, float(edges[-1]))
     return edges
 
@@ -190,7 +192,7 @@ def optimal_temperature(predictions: Predictions) -> float:
     log_p, labels = predictions.log_p, predictions.labels
     if not np.isfinite(log_p).all():
         return float("nan")
-    if (log_p == log_p[:, :1]).all():
+    if (log_p == log_p[:, :1]).all():  # uniform at every temperature
         return 1.0
     true = log_p[np.arange(len(labels)), labels]
     if (true == log_p.max(1)).all():
@@ -200,6 +202,7 @@ def optimal_temperature(predictions: Predictions) -> float:
         p = np.exp(log_softmax(sharpening * log_p, axis=1))
         return float(((p * log_p).sum(1) - true).mean())
 
+    # d/ds of the mean NLL at sharpening s = 1/T; not negative at s = 0: no sharpening helps.
     if slope(0.0) >= 0.0:
         return float("inf")
     high = 1.0
@@ -208,7 +211,7 @@ def optimal_temperature(predictions: Predictions) -> float:
     return float(1.0 / brentq(slope, 0.0, high, xtol=1e-12, rtol=1e-12))
 
 
-def bootstrap(
+def resampled_scores(
     predictions: Predictions, edges: Sequence[Array], resamples: int, seed: int
 ) -> tuple[dict[str, Array], list[Array]]:
     """Scores of resampled examples, one resample in memory at a time.
@@ -223,7 +226,6 @@ def bootstrap(
         Mean NLL, accuracy, Brier score and entropy by name (resamples,), and the calibration error for
         each set of edges (resamples,).
     """
-    rng = np.random.default_rng(seed)
     values = {
         "nll": predictions.nll,
         "accuracy": predictions.correct,
@@ -235,8 +237,8 @@ def bootstrap(
     n = len(confidence)
     scores = {name: np.empty(resamples) for name in values}
     errors = [np.empty(resamples) for _ in edges]
-    for draw in range(resamples):
-        weights = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+    # Every score is a mean weighted by how often each example was drawn, and nothing is copied.
+    for draw, weights in enumerate(each_draw(n, resamples, seed)):
         for name, value in values.items():
             scores[name][draw] = weights @ value / n
         for error, index, e in zip(errors, indices, edges, strict=True):

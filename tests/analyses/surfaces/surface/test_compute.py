@@ -218,19 +218,19 @@ def test_three_models_lie_in_their_plane_with_their_own_loss():
 
 
 def test_between_models_batchnorm_is_recalibrated_unless_told_otherwise():
-    """Oracle: the mode recorded; one model near its own checkpoint stays frozen."""
+    """Oracle: the mode recorded; one model near its own checkpoint stays with its statistics."""
     problem = CASES["conv_batchnorm"].problem(batch_size=5)
     models = states(2, make=ConvNet)
     ds = landscape.surface(problem, models=models, steps=(2, 2))
     assert ds["batchnorm_mode"].item() == "recalibrate"
-    frozen = landscape.surface(problem, models=models, steps=(2, 2), batchnorm="frozen")
-    assert frozen["batchnorm_mode"].item() == "frozen"
+    own = landscape.surface(problem, models=models, steps=(2, 2), batchnorm="checkpoint")
+    assert own["batchnorm_mode"].item() == "checkpoint"
     for i, state in enumerate(models):
         other = ConvNet().double()
         other.load_state_dict(state)
         true = Problem(other, "cross_entropy", images(), batch_size=5).loss()
-        assert float(frozen["marker_loss"][i + 1]) == true
-    assert landscape.surface(problem, steps=(2, 2))["batchnorm_mode"].item() == "frozen"
+        assert float(own["marker_loss"][i + 1]) == true
+    assert landscape.surface(problem, steps=(2, 2))["batchnorm_mode"].item() == "checkpoint"
 
 
 def test_a_trajectory_carries_true_losses_and_distances():
@@ -399,7 +399,7 @@ def _same_cut(partial, other):
         (lambda p, o: (CASES["conv_batchnorm"].problem(batch_size=6), o), "data"),
         (lambda p, o: (CASES["conv_batchnorm"].problem(batch_size=5, weight_decay=1.0), o), "weight_decay"),
         (lambda p, o: (CASES["conv_batchnorm"].problem(batch_size=5, batchnorm="train"), o), "batchnorm"),
-        (lambda p, o: (p, o | {"seed": 1}), "directions"),
+        (lambda p, o: (p, o | {"seed": 1}), "options"),
         (lambda p, o: (p, o | {"steps": (3, 4)}), "options"),
     ],
 )
@@ -410,6 +410,21 @@ def test_partial_results_of_another_run_are_refused(tmp_path, change, word):
     problem, options = change(problem, options)
     with pytest.raises(InputError, match=rf"made with another {word} .*remove that folder"):
         landscape.surface.run(problem, landscape.surface.validate(options), Context(partial=tmp_path / "p"))
+
+
+def test_partial_results_along_other_directions_are_refused(tmp_path):
+    """Oracle: the sentence. Options are equal, and a list of vectors has no hash: the plane is compared."""
+    problem, params = CASES["mlp"].problem(), landscape.surface.validate({"steps": (3, 3)})
+    first, second = torch.eye(problem.size, dtype=torch.float64)[:2]
+
+    def run(*vectors):
+        inputs = {"vectors": list(vectors)}
+        landscape.surface.run(problem, params, Context(partial=tmp_path / "p", inputs=inputs))
+
+    run(first, second)
+    run(first, second)
+    with pytest.raises(InputError, match=r"made with another directions .*remove that folder"):
+        run(second, first)
 
 
 def test_progress_rises_to_one():
