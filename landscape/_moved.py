@@ -80,7 +80,7 @@ MOVED: dict[str, str] = {
     "core.operators": "core.linalg.operators",
     "core.parameters": "core.problem.parameters",
     "core.passes": "core.problem.subsample",
-    "core.path_profile": "core.connectivity.path_evaluator core.problem.states",
+    "core.path_profile": "core.connectivity.end_states core.problem.batchnorm core.problem.states",
     "core.path_training": "core.connectivity.curve_training",
     "core.paths": "core.connectivity.curve",
     "core.perturbations": "core.behaviour.perturbations",
@@ -104,7 +104,7 @@ MOVED: dict[str, str] = {
     "core.smoothing": "core.stats.density",
     "core.soups": "core.connectivity.soups",
     "core.structure": "core.linalg.decomposition",
-    "core.surface": "core.surfaces.evaluator core.problem.states core.stats.hypothesis",
+    "core.surface": "core.problem.evaluator core.problem.batchnorm core.problem.states core.stats.hypothesis",
     "core.symmetry": "core.symmetry.symmetry",
     "core.symmetry_groups": "core.symmetry.groups",
     "core.symmetry_rules": "core.symmetry.rules",
@@ -118,7 +118,7 @@ MOVED: dict[str, str] = {
     "core.tuning": "core.problem.execution",
     "core.units": "core.features.units",
     "core.variance": "core.features.variance",
-    "core.verdicts": "core.stats.hypothesis",
+    "core.verdicts": "core.stats.hypothesis core.stats.bootstrap",
     "core.wanted": "core.linalg.selection",
     "figure": "base.figure",
     "plot": "plotting",
@@ -182,53 +182,57 @@ MOVED: dict[str, str] = {
     "zoo.ranks": "zoo.executors.torchrun",
     "zoo.recorded": "zoo.recorded_metrics",
     "zoo.remote": "zoo.executors.dask_worker",
+    "zoo.spec": "zoo.problem_options zoo.spec",
+    "zoo.task": "zoo.events zoo.spec zoo.task",
     "zoo.text": "errors",
     "zoo.workbench": "zoo.runner zoo.checkpoint",
 }
-"""Old module below `landscape`: the modules that hold its names today."""
+"""Old module below `landscape`, or one that lost names: the modules that hold its names today."""
 
-RENAMED: dict[str, str] = {
-    "cli.display.Meter": "cli.display.ProgressBar",
-    "core.blocks.Block": "DiagonalBlock",
-    "core.data.joinable": "batches_joinable",
-    "core.graphs.Graphs": "GraphCache",
-    "core.kinds.Kind": "UnitKind",
-    "core.krylov.check_finite": "check_product",
-    "core.lanczos.Progress": "EigenProgress",
-    "core.layout.Layout": "MapLayout",
-    "core.layout.Layouts": "MapLayouts",
-    "core.minibatches.deal": "split_into_minibatches",
-    "core.observe.observe": "collect",
-    "core.replica.check_finite": "check_weights",
-    "core.sampling.Sampler": "HutchinsonSampler",
-    "core.similarity.Policy": "FeatureRows",
-    "core.symmetry.Feature": "TracedTensor",
-    "core.symmetry_groups.Block": "TensorBlock",
-    "core.symmetry_groups.settle": "equate_members",
-    "core.tally.Tally": "PartialMeasure",
-    "core.tally.TallySheet": "ExampleTable",
-    "core.tally.tally": "measure",
-    "core.transfer.Passage": "TransferRows",
-    "core.tuning.Cut": "BatchLayout",
-    "core.wanted.order": "rank_requested",
-    "store.select.wanted": "store.select.matches",
-    "zoo.events.Found": "zoo.events.DoneElsewhere",
-    "zoo.events.Notice": "zoo.events.Message",
-    "zoo.runner.Workbench": "zoo.runner.Runner",
-    "zoo.spec.ModelSpec": "zoo.spec.Model",
-    "zoo.spec.Settings": "zoo.problem_options.ProblemOptions",
-    "zoo.task.Done": "zoo.events.Done",
-    "zoo.task.Event": "zoo.events.Event",
-    "zoo.task.Failed": "zoo.events.Failed",
-    "zoo.task.Found": "zoo.events.DoneElsewhere",
-    "zoo.task.Listener": "zoo.events.Listener",
-    "zoo.task.Member": "zoo.spec.Model",
-    "zoo.task.Notice": "zoo.events.Message",
-    "zoo.task.Planned": "zoo.events.Planned",
-    "zoo.task.Progress": "zoo.events.Progress",
-    "zoo.task.Started": "zoo.events.Started",
+RENAMED: dict[str, dict[str, str]] = {
+    "cli.display": {"Meter": "ProgressBar"},
+    "console": {"Meter": "ProgressBar"},
+    "core.barriers": {"Bootstrap": "BarrierErrors", "bootstrap": "barrier_errors"},
+    "core.blocks": {"Block": "DiagonalBlock"},
+    "core.calibration": {"bootstrap": "resampled_scores"},
+    "core.data": {"joinable": "batches_joinable"},
+    "core.graphs": {"Graphs": "GraphCache"},
+    "core.kinds": {"Kind": "UnitKind"},
+    "core.krylov": {"check_finite": "check_product"},
+    "core.lanczos": {"Progress": "EigenProgress"},
+    "core.layout": {"Layout": "MapLayout", "Layouts": "MapLayouts"},
+    "core.minibatches": {"deal": "split_into_minibatches"},
+    "core.neb": {"NebSettings": "BandTraining"},
+    "core.observe": {"observe": "collect"},
+    "core.path_profile": {"PathEvaluator": "curve_evaluator", "path_policy": "policy_in_force"},
+    "core.path_training": {
+        "Settings": "CurveTraining",
+        "check_finite": "check_loss",
+        "statistics": "batchwise_batchnorm",
+    },
+    "core.paths": {"Path": "Curve", "PathKind": "CurveKind"},
+    "core.replica": {"check_finite": "check_weights"},
+    "core.sampling": {"Sampler": "HutchinsonSampler"},
+    "core.shape": {"sharpness": "largest_rise"},
+    "core.similarity": {"Policy": "FeatureRows"},
+    "core.simplex": {"SimplexSettings": "SimplexTraining"},
+    "core.surface": {"batchnorm_mode": "policy_in_force"},
+    "core.symmetry": {"Feature": "TracedTensor"},
+    "core.symmetry_groups": {"Block": "TensorBlock", "settle": "equate_members"},
+    "core.tally": {"Tally": "PartialMeasure", "TallySheet": "ExampleTable", "tally": "measure"},
+    "core.transfer": {"Passage": "TransferRows"},
+    "core.tuning": {"Cut": "BatchLayout"},
+    "core.verdicts": {"resample_counts": "draw_counts"},
+    "core.wanted": {"order": "rank_requested"},
+    "reference.blocks": {"positive": "check_positive"},
+    "report.choice": {"wanted": "matches"},
+    "store.select": {"wanted": "matches"},
+    "zoo.events": {"Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.spec": {"ModelSpec": "Model", "Settings": "ProblemOptions"},
+    "zoo.task": {"Member": "Model", "Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.workbench": {"Workbench": "Runner"},
 }
-"""Name of old, by its module of old or of today: its name today, with its module where that is another."""
+"""Old module below `landscape`, or one that is still there: what its names are called today."""
 
 _FUNCTIONS = {"plot": "plotting", "report": "reporting", "store.consolidate": "store.zoo_file"}
 """Modules of old whose names are functions now."""
@@ -248,14 +252,14 @@ def old_names(module: str) -> Callable[[str], Any]:
     """
     short = module.removeprefix("landscape.")
     homes = MOVED.get(short, short).split()
+    renamed = RENAMED.get(short, {})
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        now = renamed.get(name, name)
         for home in homes:
-            now = RENAMED.get(f"{short}.{name}") or RENAMED.get(f"{home}.{name}") or name
-            place, _, now = now.rpartition(".")
-            new = importlib.import_module(f"landscape.{place or home}")
+            new = importlib.import_module(f"landscape.{home}")
             if now in vars(new):
                 _warn(f"{module}.{name}", f"{new.__name__}.{now}")
                 return vars(new)[now]

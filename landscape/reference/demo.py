@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from landscape.reference.training.evaluation import TrainResult
 from landscape.reference.training.pool import run_all
 from landscape.reference.training.recipe import Recipe, address
 from landscape.reference.training.run_recipe import run_recipe
+from landscape.text import toml_table
 
 __all__ = ["RECIPES", "build_zoo"]
 
@@ -199,8 +199,8 @@ def _manifest(
         "[analyses.corruptions]": {"examples": 128, **PIXELS},
     }
     tables |= _connections(recipes, quick)
-    sections = ['name = "landscape demo"', *(_table(*item) for item in tables.items())]
-    sections += [_table("[[checkpoints]]", entry) for entry in entries]
+    sections = ['name = "landscape demo"', *(toml_table(*item) for item in tables.items())]
+    sections += [toml_table("[[checkpoints]]", entry) for entry in entries]
     return "\n\n".join(sections) + "\n"
 
 
@@ -225,20 +225,3 @@ def _connections(recipes: Sequence[Recipe], quick: bool) -> dict[str, Mapping[st
             **test,
         },
     }
-
-
-def _table(header: str, values: Mapping[str, Any]) -> str:
-    return "\n".join([header, *(f"{key} = {_toml(value)}" for key, value in values.items())])
-
-
-def _toml(value: Any) -> str:
-    """A TOML value. JSON writes strings, integers, booleans and lists just as TOML does.
-
-    Not tomli-w: it gives every ``kwargs``, ``tags`` and ``metrics`` a section of its own and every number of
-    a list its own line, and a manifest is there to be read and edited.
-    """
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, float):
-        return repr(value)  # NaN and infinity too
-    return json.dumps(value, ensure_ascii=False)

@@ -11,9 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.problem.batches import Batch, read_batches, tensors_in
+from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
+<<<<<<< HEAD
+from landscape.core.problem.measure import Measure, Tally, TallySheet, tally
+from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
+=======
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
+>>>>>>> house
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -50,12 +56,16 @@ class Problem:
             whole batch; if it cannot take that, with the batch's inputs. It may return
             ``(output, target)``.
         device: Where to compute; default: where the model is.
-        batchnorm: ``"eval"`` uses running statistics; ``"train"`` uses those of each batch (then the
-            result depends on how data is cut into batches).
+        batchnorm: ``"checkpoint"`` uses running statistics; ``"batch"`` uses those of each batch (then the
+            result depends on how data is cut into batches). ``"eval"`` and ``"train"`` mean the same.
         batch_size: Micro-batch size for data that does not come in batches.
         dtype: For example ``torch.float64``; default: the model's.
         sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
             here and keeps its share of the batches on its device. Default: this process alone.
+        channels_last: Whether images may be laid out with their channels last in memory, which processors
+            convolve faster: ``None`` where it helps and the model has no convolution whose gradients torch
+            then gets wrong (`landscape.core.problem.memory_layout`), ``True`` wherever it helps, ``False``
+            nowhere, not even data that is given so. Results agree up to rounding.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -64,7 +74,9 @@ class Problem:
         shard: The micro-batches of this process.
         start: How many examples come before them.
         first: The first micro-batch of all.
+        batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
+        may_lay_channels_last: Whether images may be laid out with their channels last.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
@@ -88,21 +100,23 @@ class Problem:
         parameters: str | Iterable[str] | None = None,
         forward: Callable[..., Any] | None = None,
         device: torch.device | str | None = None,
-        batchnorm: Literal["eval", "train"] = "eval",
+        batchnorm: ProblemPolicy | Literal["eval", "train"] = "checkpoint",
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
         sharding: Sharding | None = None,
+        channels_last: bool | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
-        if batchnorm not in ("eval", "train"):
-            raise InputError(f"batchnorm must be 'eval' or 'train'; got {batchnorm!r}.")
+        policy = normalise(batchnorm)
+        if policy not in ("checkpoint", "batch"):
+            raise InputError(f"batchnorm must be 'checkpoint' or 'batch'; got {batchnorm!r}.")
         if not 0.0 <= weight_decay < float("inf"):
             raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
         self.loss_name, self._loss = resolve_loss(loss)
         self.weight_decay = float(weight_decay)
-        self.batchnorm = batchnorm
+        self.batchnorm: ProblemPolicy = policy
         self._forward = forward
         self._forward_takes_batch = True
         check_weights(model)
@@ -111,12 +125,14 @@ class Problem:
         self.device = torch.device(device) if device is not None else named[names[0]].device
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
         self.module = private_copy(model, names, self.device, dtype)
-        set_mode(self.module, batchnorm)
+        set_mode(self.module, policy)
         chosen = dict(self.module.named_parameters())
         self._parameters = [chosen[n] for n in names]
         self.space = ParameterSpace.of({n: chosen[n] for n in names})
         self.theta = self.space.flatten(self._parameters)
         self._point = bind(self._parameters, self.theta)
+        self._unsound = has_unsound_convolution(self.module)
+        self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
         self.sharding = sharding or Sharding()
         self._take_share(
             read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
@@ -125,6 +141,8 @@ class Problem:
 
     def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
+        if not self.may_lay_channels_last:
+            batches = [batch.channels_first() for batch in batches]
         self._all = batches
         share = self.sharding.take_share(batches, self.device)
         self.shard, self.start, self.first = share.batches, share.start, share.first
@@ -246,7 +264,7 @@ class Problem:
         """
         batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
-        with plain_encoder():
+        with plain_encoder(), sound_convolutions(self._unsound):
             if self._forward is not None:
                 result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
                 if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:

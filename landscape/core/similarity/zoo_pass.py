@@ -280,6 +280,8 @@ def zoo_sample(
 
 def _takes_channels_last(problem: Problem) -> bool:
     """Whether images may lie in memory with their channels last, which processors convolve faster."""
+    if not problem.may_lay_channels_last:
+        return False
     batch = gather(problem.batches, torch.arange(1))
     if problem.device.type != "cpu" or not any(t.ndim == 4 for _, t in tensors_in(batch.inputs)):
         return False
