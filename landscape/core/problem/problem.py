@@ -14,12 +14,8 @@ from landscape.core.problem.batches import Batch, read_batches, tensors_in
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
-<<<<<<< HEAD
-from landscape.core.problem.measure import Measure, Tally, TallySheet, tally
-from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
-=======
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
->>>>>>> house
+from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
