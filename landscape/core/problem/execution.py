@@ -58,12 +58,8 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))
-<<<<<<< HEAD
     images &= problem.may_lay_channels_last
-    cuts = [Cut(size, last) for size in sizes for last in ((False, True) if images else (False,))]
-=======
     cuts = [BatchLayout(size, last) for size in sizes for last in ((False, True) if images else (False,))]
->>>>>>> house
     trials = {cut: recut(sample, cut) for cut in cuts}
     best = dict.fromkeys(cuts, float("inf"))
     for _ in range(ROUNDS):  # interleaved, so that a slow spell hits all alike
