@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
+from torch.nn import functional
 
 from landscape.errors import CheckpointError, InputError
 from landscape.reference.data import noisy_labels
