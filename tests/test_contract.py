@@ -57,7 +57,8 @@ def attention_problem(seed: int = 0) -> landscape.Problem:
     return landscape.Problem(model, "cross_entropy", [b.raw for b in images.batches], weight_decay=1e-3)
 
 
-PROBLEMS = {"": image_problem, "attention": attention_problem}
+PROBLEMS = {"": image_problem, "attention": attention_problem, "dropout": image_problem}
+WITHOUT = {"attention": image_problem, "dropout": attention_problem}
 
 
 def subject_for(analysis: Analysis) -> object:
@@ -111,6 +112,8 @@ def test_same_seed_gives_the_same_bits(analysis: Analysis) -> None:
 @each
 def test_caller_model_is_untouched(analysis: Analysis) -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
+    if analysis.needs == "dropout":
+        model.append(nn.Dropout(0.5))
     model.append(nn.Linear(3 * 64, 3)).train()
     if analysis.needs == "attention":
         model = vit(dim=8, depth=1, heads=2, patch=2, classes=3, image=8).train()
@@ -220,7 +223,7 @@ def test_cost_is_positive_and_finite(analysis: Analysis) -> None:
 def test_a_subject_without_what_is_needed_is_refused(analysis: Analysis) -> None:
     if analysis.needs:
         with pytest.raises(landscape.LandscapeError, match=analysis.name):
-            analysis.run(image_problem(), analysis.validate({}))
+            analysis.run(WITHOUT[analysis.needs](), analysis.validate({}))
 
 
 @each

@@ -27,6 +27,7 @@ from landscape.cli.display import (
     failure_lines,
     number,
 )
+from landscape.cli.study import add_study
 from landscape.errors import InputError, LandscapeError, StoreError
 from landscape.zoo.executors.torchrun import follows, launched
 
@@ -386,3 +387,6 @@ def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]
             bar.say(text)
 
     return show
+
+
+add_study(app, guarded)
