@@ -37,8 +37,6 @@ _HOMES = {
     "Schema": "landscape.base.schema",
     "Variable": "landscape.base.schema",
     "LandscapeError": "landscape.errors",
-    # tables of measurements
-    "taxonomy": "landscape.analyses.taxonomy",
     # zoos and results
     "Zoo": "landscape.zoo",
     "scan": "landscape.zoo",
@@ -64,11 +62,11 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if not name.startswith("_"):
-        found = importlib.import_module("landscape.base.registry").discover()
-        if name in found:
-            return found[name]
+        registry = importlib.import_module("landscape.base.registry")
+        if name in registry.listed() or name in registry.discover():
+            return registry.find(name)
     raise AttributeError(f"module 'landscape' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *importlib.import_module("landscape.base.registry").discover()})
+    return sorted({*__all__, *importlib.import_module("landscape.base.registry").listed()})

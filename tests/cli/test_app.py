@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import landscape
 from landscape.base.registry import discover
 from landscape.cli import app as cli
-from landscape.cli.analyses import add_analyses, parse_option
+from landscape.cli.analyses import parse_option
 from landscape.cli.display import Meter, RunDisplay, failure_lines
 from landscape.store import Failure, read_contents, save
 
@@ -32,7 +32,6 @@ def invoke(tmp_path, monkeypatch):
     """Run the command line in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LANDSCAPE_DEBUG", raising=False)
-    add_analyses(cli.app, cli.guarded)
 
     def invoke(*arguments):
         return CliRunner().invoke(cli.app, [str(a) for a in arguments], env={"COLUMNS": "200"})
@@ -142,14 +141,14 @@ class TestRun:
         folder.add("m0")
         folder.add("m1", seed=1)
         path = folder.write()
-        real = cli.RunDisplay.__call__
+        real = RunDisplay.__call__
 
         def press_ctrl_c(self, event):
             real(self, event)
             if type(event).__name__ == "Done":
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli.RunDisplay, "__call__", press_ctrl_c)
+        monkeypatch.setattr(RunDisplay, "__call__", press_ctrl_c)
         result = invoke("run", path, "--no-report")
         assert result.exit_code == 130
         assert "the same command goes on from there" in result.stderr

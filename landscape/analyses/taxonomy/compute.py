@@ -17,9 +17,9 @@ from landscape.analyses.taxonomy.phases import (
     resampled_mean,
     resampled_spearman,
 )
-from landscape.base.analysis import Context, Cost, Metric, Params
+from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.schema import Schema, Variable
-from landscape.base.table import Columns, TableAnalysis
+from landscape.base.table import Columns
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ NAMES = {
 }
 RAW = {"log_top_eigenvalue": "top_eigenvalue", "log_trace": "trace"}  # taken to the logarithm
 REQUIRED = ("load", "temperature", "test_accuracy", "log_top_eigenvalue", "mode_connectivity", "cka")
+UNITS = {"sharpness": "1", "connectivity": "percentage points", "similarity": "1"}  # of thresholds
 METRICS = tuple(name for name in NAMES if name not in ("load", "temperature", "test_accuracy"))
 
 
@@ -113,11 +114,12 @@ def compute(table: Columns, params: TaxonomyParams, context: Context) -> Mapping
     phase = phases(*deciding, at)
 
     draws, same = [], np.zeros(phase.shape)
-    for _ in range(params.resamples):
+    for n in range(params.resamples):
         rows = rng.integers(0, phase.size, phase.size)
         drawn, _ = find_thresholds(deciding[0][rows], deciding[1][rows], deciding[2][rows], given)
         draws.append(drawn.values())
         same += phases(*deciding, drawn) == phase
+        context.progress((n + 1) / params.resamples)
     tails = [(1 - params.confidence) / 2, (1 + params.confidence) / 2]
     low, high = (_quantile(np.array(draws), tail) for tail in tails)
 
@@ -221,10 +223,10 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     strongest = int(np.nanargmax(np.abs(rho))) if np.isfinite(rho).any() else None
     metrics = [
         Metric("cells", ds.sizes["cell"], "1", "cells of the grid"),
-        Metric("best phase", best, "", "phase of the highest mean test accuracy"),
+        Metric("best phase", best, "1", "phase of the highest mean test accuracy"),
     ]
     metrics += [
-        Metric(f"threshold, {name}", float(value), "", "where phases part")
+        Metric(f"threshold, {name}", float(value), UNITS[str(name)], "where phases part")
         for name, value in zip(ds["split"].values, ds["threshold"].values, strict=True)
     ]
     if strongest is not None:
@@ -235,7 +237,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     return metrics
 
 
-taxonomy = TableAnalysis(
+taxonomy = Analysis(
     name="taxonomy",
     title="Taxonomy of a load-temperature grid",
     description=(
@@ -251,7 +253,7 @@ taxonomy = TableAnalysis(
         " averaged. `top_eigenvalue` and `trace` are taken to the logarithm where a table has no"
         " `log_top_eigenvalue` and `log_trace`."
     ),
-    scope="group",
+    scope="table",
     params=TaxonomyParams,
     schema=SCHEMA,
     compute=compute,
