@@ -14,6 +14,7 @@ import importlib
 from typing import Any
 
 from landscape._moved import install as _keep_old_paths
+from landscape.errors import LandscapeError
 
 __version__ = "0.1.0"
 
@@ -62,9 +63,10 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if not name.startswith("_"):
-        registry = importlib.import_module("landscape.base.registry")
-        if name in registry.listed() or name in registry.discover():
-            return registry.find(name)
+        try:
+            return importlib.import_module("landscape.base.registry").find(name)
+        except LandscapeError:
+            pass
     raise AttributeError(f"module 'landscape' has no attribute '{name}'")
 
 

@@ -171,7 +171,7 @@ MOVED: dict[str, str] = {
     "store.consolidate": "store.zoo_file",
     "store.partial": "store.ledger",
     "store.quick": "store.fast_read",
-    "tables": "analyses.taxonomy",
+    "tables": "analyses.taxonomy.compute",
     "tables.base": "base.table",
     "tables.taxonomy": "analyses.taxonomy.compute",
     "zoo.cluster": "zoo.executors.dask",
@@ -218,8 +218,9 @@ def old_names(module: str) -> Callable[[str], Any]:
 
 
 def _warn(old: str, new: str) -> None:
-    # 4: past this function, `find` and the import system, to the line that imports
-    warnings.warn(f"{old} is now {new}; the old path goes with the next release.", DeprecationWarning, 4)
+    # 3: past this function and the one that calls it, to the line that imports; frames of the import system
+    # do not count
+    warnings.warn(f"{old} is now {new}; the old path goes with the next release.", DeprecationWarning, 3)
 
 
 class _Finder:  # not of `importlib.abc`, whose import takes longer than that of `landscape`

@@ -24,6 +24,8 @@ from landscape.base.figure import FigureSpec, has_errors
 from landscape.base.table import read_columns
 from landscape.plotting.groups import by_group, models_of
 from landscape.reference.models import vit
+from landscape.reporting import page_of
+from landscape.store import Store, read_contents
 
 ANALYSES = sorted(landscape.analyses().items())
 each = pytest.mark.parametrize("analysis", [a for _, a in ANALYSES], ids=[n for n, _ in ANALYSES])
@@ -259,3 +261,20 @@ def test_options_are_documented_and_refused_when_unknown(analysis: Analysis) -> 
         assert name in (analysis.__doc__ or "")
     with pytest.raises(landscape.LandscapeError, match="no option 'nonsense'"):
         analysis.validate({"nonsense": 1})
+
+
+def test_results_of_every_analysis_are_reported(tmp_path: Path) -> None:
+    """Oracle: the registry; each result of a store is drawn, summed up and defined, whatever its scope."""
+    store = Store(tmp_path / "store")
+    found = landscape.analyses()
+    for analysis in found.values():
+        store.write(result_of(analysis), "0" * 32)
+    page = page_of(read_contents(store.directory))
+    assert [s.label for s in page.sections] == sorted(found)
+    for section in page.sections:
+        assert section.problems == (), (section.label, section.problems)
+        assert section.figures and section.numbers is not None and section.definitions is not None
+        assert section.title.startswith(found[section.label].title)
+    text = landscape.report(store.directory).read_text("utf-8")
+    assert "not installed here" not in text
+    assert landscape.taxonomy.title in text

@@ -31,7 +31,8 @@ def test_every_analysis_of_checkpoints_is_listed_with_its_headline():
     listed = listing()
     analyses = {n: a for n, a in landscape.analyses().items() if a.scope != "table"}
     assert list(listed) == ["run", "scan", "show", "report", "figure", "demo", *analyses]
-    assert all(listed[n] == headline(a.title, a.scope) for n, a in analyses.items())
+    for name, analysis in analyses.items():  # long ones are cut at a word
+        assert headline(analysis.title, analysis.scope).startswith(listed[name].removesuffix("..."))
 
 
 def test_a_plugin_is_listed_and_has_its_flags(monkeypatch):
