@@ -23,7 +23,7 @@ import h5py
 import torch
 from torch import nn
 
-from landscape.store import Store
+from landscape.store import Store, consolidate, read_field
 from landscape.store import open as open_file
 from landscape.zoo import Zoo
 from landscape.zoo.executors.pool import PoolExecutor
@@ -111,7 +111,7 @@ def part_run(manifest: Path) -> None:
     tell("run, serial", seconds, f"{result.done} tasks, {per[0]:.1f} ms per task ({per[1]:.1f} ms computing)")
     *seconds, again = timed(zoo.run)
     tell("resume, all done", seconds, f"{again.skipped} tasks")
-    *seconds, path = timed(Store(zoo.store).consolidate)
+    *seconds, path = timed(lambda: consolidate(Store(zoo.store)))
     size = path.stat().st_size / result.done
     tell("consolidate", seconds, f"{1e3 * seconds[0] / result.done:.2f} ms and {size:.0f} bytes per task")
 
@@ -131,7 +131,7 @@ def part_read(manifest: Path) -> None:
 
     *with_xarray, _ = timed(lambda: [open_file(f)["loss"].values for f in files])
     *with_h5py, expected = timed(bare)
-    *seconds, field = timed(lambda: store.field("tiny0", "loss"))
+    *seconds, field = timed(lambda: read_field(store.consolidated, "tiny0", "loss"))
     assert sorted(field.values())[: len(files)] == sorted(expected) or len(field) > len(files)
     share = len(files) / len(field)
     ratios = [s[0] / (seconds[0] * share) for s in (with_xarray, with_h5py)]

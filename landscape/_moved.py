@@ -21,8 +21,8 @@ MOVED: dict[str, str] = {
     "analyses.batch_spectra": "analyses.curvature.batch_spectra",
     "analyses.calibration": "analyses.behaviour.calibration",
     "analyses.cka": "analyses.similarity.cka",
-    "analyses.connect": "analyses.connectivity.connect analyses.connectivity.connect.compute",
-    "analyses.connectivity": "analyses.connectivity.matrix analyses.connectivity.matrix.compute",
+    "analyses.connect": "analyses.connectivity.connect.compute analyses.connectivity.connect",
+    "analyses.connectivity": "analyses.connectivity.matrix.compute analyses.connectivity.matrix",
     "analyses.corruptions": "analyses.behaviour.corruptions",
     "analyses.density": "analyses.curvature.density",
     "analyses.feature_variance": "analyses.features.feature_variance",
@@ -33,8 +33,8 @@ MOVED: dict[str, str] = {
     "analyses.similarity": "analyses.similarity.measures",
     "analyses.simplex": "analyses.connectivity.simplex",
     "analyses.spectrum": "analyses.curvature.spectrum",
-    "analyses.structure": "analyses.curvature.structure analyses.curvature.structure.compute",
-    "analyses.surface": "analyses.surfaces.surface analyses.surfaces.surface.compute",
+    "analyses.structure": "analyses.curvature.structure.compute analyses.curvature.structure",
+    "analyses.surface": "analyses.surfaces.surface.compute analyses.surfaces.surface",
     "analyses.trace": "analyses.curvature.trace",
     "analyses.transfer": "analyses.features.transfer",
     "cli": "cli.app",
@@ -75,7 +75,7 @@ MOVED: dict[str, str] = {
     "core.minibatches": "core.problem.minibatches",
     "core.moments": "core.stats.moments",
     "core.neb": "core.connectivity.elastic_band",
-    "core.observe": "core.features.collector",
+    "core.observe": "core.features.collector core.features.collect",
     "core.operators": "core.linalg.operators",
     "core.parameters": "core.problem.parameters",
     "core.passes": "core.problem.subsample",
@@ -148,7 +148,6 @@ MOVED: dict[str, str] = {
     "reference.parallel": "reference.training.pool",
     "reference.smoothing": "reference.layers.spatial_smoothing",
     "reference.train": "reference.training.loop",
-    "reference.uncertainty": "core.behaviour.mc_dropout",
     "reference.vgg": "reference.models.vgg",
     "reference.windowed": "reference.models.swin",
     "reference.zoo": "reference.demo reference.training.recipe",
@@ -171,9 +170,9 @@ MOVED: dict[str, str] = {
     "store.consolidate": "store.zoo_file",
     "store.partial": "store.ledger",
     "store.quick": "store.fast_read",
-    "tables": "analyses.taxonomy.compute",
+    "tables": "analyses.taxonomy",
     "tables.base": "base.table",
-    "tables.taxonomy": "analyses.taxonomy.compute",
+    "tables.taxonomy": "analyses.taxonomy analyses.taxonomy.compute",
     "zoo.cluster": "zoo.executors.dask",
     "zoo.executors": "zoo.executors.base",
     "zoo.layouts.facts": "zoo.layouts.run_metadata",
@@ -182,12 +181,46 @@ MOVED: dict[str, str] = {
     "zoo.ranks": "zoo.executors.torchrun",
     "zoo.recorded": "zoo.recorded_metrics",
     "zoo.remote": "zoo.executors.dask_worker",
+    "zoo.spec": "zoo.problem_options zoo.spec",
+    "zoo.task": "zoo.events zoo.spec zoo.task",
     "zoo.text": "errors",
+    "zoo.workbench": "zoo.runner zoo.checkpoint",
 }
-"""Old module below `landscape`: the modules that hold its names today."""
+"""Old module below `landscape`, or one that lost names: the modules that hold its names today."""
 
-_FUNCTIONS = {"plot": "plotting", "report": "reporting"}
-"""Packages of old whose names are functions now."""
+RENAMED: dict[str, dict[str, str]] = {
+    "core.blocks": {"Block": "DiagonalBlock"},
+    "core.data": {"joinable": "batches_joinable"},
+    "core.graphs": {"Graphs": "GraphCache"},
+    "core.kinds": {"Kind": "UnitKind"},
+    "core.krylov": {"check_finite": "check_product"},
+    "core.lanczos": {"Progress": "EigenProgress"},
+    "core.layout": {"Layout": "MapLayout", "Layouts": "MapLayouts"},
+    "core.minibatches": {"deal": "split_into_minibatches"},
+    "core.observe": {"observe": "collect"},
+    "core.replica": {"check_finite": "check_weights"},
+    "core.sampling": {"Sampler": "HutchinsonSampler"},
+    "core.similarity": {"Policy": "FeatureRows"},
+    "core.symmetry": {"Feature": "TracedTensor"},
+    "core.symmetry_groups": {"Block": "TensorBlock", "settle": "equate_members"},
+    "core.tally": {"Tally": "PartialMeasure", "TallySheet": "ExampleTable", "tally": "measure"},
+    "core.transfer": {"Passage": "TransferRows"},
+    "core.tuning": {"Cut": "BatchLayout"},
+    "core.wanted": {"order": "rank_requested"},
+    "cli.display": {"Meter": "ProgressBar"},
+    "console": {"Meter": "ProgressBar"},
+    "reference.blocks": {"positive": "check_positive"},
+    "report.choice": {"wanted": "matches"},
+    "store.select": {"wanted": "matches"},
+    "zoo.events": {"Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.spec": {"ModelSpec": "Model", "Settings": "ProblemOptions"},
+    "zoo.task": {"Member": "Model", "Found": "DoneElsewhere", "Notice": "Message"},
+    "zoo.workbench": {"Workbench": "Runner"},
+}
+"""Old module below `landscape`, or one that is still there: what its names are called today."""
+
+_FUNCTIONS = {"plot": "plotting", "report": "reporting", "store.consolidate": "store.zoo_file"}
+"""Modules of old whose names are functions now."""
 
 
 def install() -> None:
@@ -197,21 +230,24 @@ def install() -> None:
 
 
 def old_names(module: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose name was that of a module: finds what that module held.
+    """The ``__getattr__`` of a module that finds what it held under a name of old.
 
     Args:
-        module: The package's ``__name__``.
+        module: Its ``__name__``: of a package whose name was that of a module, or with names in `RENAMED`.
     """
-    homes = MOVED[module.removeprefix("landscape.")].split()
+    short = module.removeprefix("landscape.")
+    homes = MOVED.get(short, short).split()
+    renamed = RENAMED.get(short, {})
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        now = renamed.get(name, name)
         for home in homes:
             new = importlib.import_module(f"landscape.{home}")
-            if name in vars(new):
-                _warn(f"{module}.{name}", f"{new.__name__}.{name}")
-                return vars(new)[name]
+            if now in vars(new):
+                _warn(f"{module}.{name}", f"{new.__name__}.{now}")
+                return vars(new)[now]
         raise AttributeError(f"module '{module}' has no attribute '{name}'")
 
     return find
@@ -241,7 +277,7 @@ class _Finder:  # not of `importlib.abc`, whose import takes longer than that of
             return None
         # The import system sets `landscape.plot` to whatever stands for the module: so the function does.
         home = importlib.import_module(f"landscape.{_FUNCTIONS[name]}")
-        function = vars(home)[name]
+        function = vars(home)[name.rpartition(".")[2]]
         for public in home.__all__:
             setattr(function, public, vars(home)[public])
         _warn(spec.name, home.__name__)

@@ -11,7 +11,10 @@ from typing import Any
 
 from landscape.errors import InputError, one_line, suggest
 
-__all__ = ["call", "import_module", "importing_from", "resolve"]
+__all__ = ["REFERENCE", "call", "import_module", "importing_from", "resolve"]
+
+REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
+"""Pattern of a reference, for options that hold one."""
 
 
 def resolve(reference: str, kind: str, folder: Path | None = None) -> Any:

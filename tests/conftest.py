@@ -28,6 +28,7 @@ settings.load_profile("landscape")
 
 _load("architectures")
 _load("cases")
+_load("equivariance")
 _load("feature_sets")
 _stored = _load("stored")
 _load("vtk_text")

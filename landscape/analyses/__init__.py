@@ -23,8 +23,8 @@ class _Analyses(ModuleType):
         return dict(discover())
 
 
-# After importing a submodule, Python sets the name in its parent to what stands in `sys.modules`: whatever
-# imports from here first, `landscape.analyses` is this object. A function of that name in `landscape` would be
-# overwritten by the package.
+# After it imports a submodule, Python sets its name in the parent to what stands in `sys.modules`: so whoever
+# imports from here first, `landscape.analyses` is this object. A function of that name in `landscape` would
+# give way to the package.
 sys.modules[__name__] = _Analyses(__name__, __doc__)
 sys.modules[__name__].__dict__.update(globals())

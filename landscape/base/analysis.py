@@ -1,7 +1,7 @@
 """Analysis: the one declaration from which everything else derives.
 
-An analysis says what it is called, what it looks at (a checkpoint, a pair, a group, a table), which options it
-takes, what its result holds, how to compute it, how to draw it and which numbers sum it up. Command-line
+An analysis says what it is called, what it looks at (a checkpoint, a pair, a group, a table), which options
+it takes, what its result holds, how to compute it, how to draw it and which numbers sum it up. Command-line
 flags, manifest options, planning, storage, report sections and the contract test are read off this
 declaration; adding an analysis is adding one file that makes one `Analysis`.
 """
@@ -12,14 +12,16 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from landscape.base.figure import FigureSpec
+from landscape.base.ledger import Ledger, MemoryLedger, identity, in_folder
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
 from landscape.errors import InputError, suggest
@@ -54,7 +56,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 """Names of the positional arguments of a call, by scope."""
 
 SECTION_KEYS = ("analysis", "models", "examples", "together")
-"""What a manifest's ``[analyses.NAME]`` says beside options; an option of such a name could not be set there."""
+"""What a manifest's ``[analyses.NAME]`` says beside options: an option of such a name could not be set."""
 
 
 class Params(BaseModel):
@@ -106,13 +108,26 @@ class Context:
 
     Attributes:
         progress: Called with the finished fraction in [0, 1], as often as is convenient.
-        partial: Where a long computation may keep its partial results, or ``None``.
+        partial: For library use, a folder in which a long computation keeps its partial results; one of
+            the same subject, options and inputs goes on from there.
         inputs: The analysis' non-option inputs (directions, starting vectors) by name.
+        open_ledger: Makes `ledger`, if there is no ``partial``.
     """
 
     progress: Callable[[float], None] = lambda fraction: None
     partial: Path | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    open_ledger: Callable[[], Ledger] = MemoryLedger
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Keeps the pieces of the computation; opened at its first use, since most analyses keep none.
+
+        Raises:
+            InputError: If the pieces there are of another computation.
+            StoreError: If they cannot be kept.
+        """
+        return self.open_ledger()
 
 
 @dataclass(frozen=True)
@@ -243,6 +258,12 @@ class Analysis:
             return result
         start = time.perf_counter()
         context = context or Context()
+        folder = context.partial
+        if folder is not None:
+            inputs = context.inputs
+            context = replace(
+                context, open_ledger=lambda: in_folder(folder, identity(self, subject, params, inputs))
+            )
         return self.label(self.compute(subject, params, context), subject, params, context, start)
 
     def figures(self, results: Mapping[str, xr.Dataset]) -> list[FigureSpec]:
@@ -373,12 +394,12 @@ def run_together(
     Raises:
         Exception: Whatever the model itself raises.
     """
-    from landscape.core.features.collector import observe
+    from landscape.core.features.collect import collect
 
     start = time.perf_counter()
     context = context or Context()
     collectors = [analysis.collect(params) for analysis, params in analyses if analysis.collect is not None]
-    errors = observe(problem, collectors, context.progress)
+    errors = collect(problem, collectors, context.progress)
     results: list[xr.Dataset | Exception] = []
     for (analysis, params), collector, error in zip(analyses, collectors, errors, strict=True):
         if error is None and analysis.finish is not None:

@@ -61,7 +61,7 @@ def listed() -> dict[str, Entry]:
 
 
 def declared() -> Iterator[tuple[str, Analysis]]:
-    """Each analysis of our own, once, after the first public module that holds it; all are imported.
+    """Each analysis of our own once, after the first public module that holds it; imports them all.
 
     Raises:
         InputError: If two have one name.

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import landscape
-from landscape.cli.display import Meter, metric_table, number
+from landscape.cli.display import ProgressBar, metric_table, number
 from landscape.cli.group import Guard, headline
 from landscape.errors import InputError, LandscapeError
 
@@ -55,19 +55,6 @@ def _common(
     data: Annotated[str, typer.Option(help="Function that makes the data, package.module:function.")],
     model_kwargs: Annotated[str, typer.Option(metavar="JSON", help="Arguments of --model.")] = "{}",
     data_kwargs: Annotated[str, typer.Option(metavar="JSON", help="Arguments of --data.")] = "{}",
-    loss: Annotated[
-        str, typer.Option(help="cross_entropy, mse or package.module:function.")
-    ] = "cross_entropy",
-    weight_decay: Annotated[float, typer.Option(help="λ of the term (λ/2)‖θ‖².")] = 0.0,
-    batch_size: Annotated[int, typer.Option(help="Micro-batch size.")] = 256,
-    batchnorm: Annotated[str, typer.Option(help="eval or train.")] = "eval",
-    parameters: Annotated[
-        list[str] | None, typer.Option(help="Glob over parameter names; repeatable.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="Where to compute, such as cuda:0.")] = None,
-    allow: Annotated[
-        list[str] | None, typer.Option(help="A name that the pickle may import; repeatable.")
-    ] = None,
     trust_pickle: Annotated[
         bool, typer.Option("--trust-pickle", help="Let the pickle run ANY code. Own files only.")
     ] = False,
@@ -75,26 +62,31 @@ def _common(
         Path | None, typer.Option("--output", "-o", help="Result file. Default: ANALYSIS-CHECKPOINT.h5.")
     ] = None,
 ) -> None:
-    """The arguments that every analysis shares (only its signature is used)."""
+    """The arguments that every analysis shares, beside a problem's options (only its signature is used)."""
+
+
+def _problem_fields() -> dict[str, FieldInfo]:
+    from landscape.zoo.problem_options import ProblemOptions
+
+    return ProblemOptions.model_fields
 
 
 def _command(analysis: Analysis, guard: Guard) -> Callable[..., None]:
     """The function behind a command; typer reads its flags from the signature made here."""
-    shared = inspect.signature(_common, eval_str=True).parameters
+    common = inspect.signature(_common, eval_str=True).parameters
+    problem = _problem_fields()
+    shared = {*common, *problem}
     flags = {name: _flag(name, shared) for name in analysis.params.model_fields}
 
     def command(**given: Any) -> None:
         with guard():
-            fields = analysis.params.model_fields
-            options = {
-                name: parse_option(fields[name], given[flag])
-                for name, flag in flags.items()
-                if given[flag] is not None
-            }
-            _analyse(analysis, options, **{name: given[name] for name in shared})
+            options = _given(analysis.params.model_fields, flags, given)
+            problem_options = _given(problem, {name: name for name in problem}, given)
+            _analyse(analysis, options, problem_options, **{name: given[name] for name in common})
 
+    for_problem = [_parameter(n, f, repeatable=_is_list(f)) for n, f in problem.items()]
     own = [_parameter(flags[n], f) for n, f in analysis.params.model_fields.items()]
-    signature = inspect.Signature([*shared.values(), *own])
+    signature = inspect.Signature([*common.values(), *for_problem, *own])
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     command.__name__ = analysis.name
@@ -106,15 +98,28 @@ def _flag(name: str, shared: Any) -> str:
     return f"option_{name}" if name in shared else name
 
 
-def _parameter(flag: str, field: FieldInfo) -> inspect.Parameter:
-    text = f"{field.description} [default: {_shown(field.default)}]"
+def _given(fields: dict[str, FieldInfo], flags: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
+    """The options that the command line names, by name; ``flags`` are their flags."""
+    texts = {name: given[flag] for name, flag in flags.items() if given[flag]}
+    texts = {name: ",".join(text) if isinstance(text, list) else text for name, text in texts.items()}
+    return {name: parse_option(fields[name], text) for name, text in texts.items()}
+
+
+def _is_list(field: FieldInfo) -> bool:
+    """Whether an option takes any number of values."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return any(get_origin(kind) is tuple and Ellipsis in get_args(kind) for kind in kinds)
+
+
+def _parameter(flag: str, field: FieldInfo, *, repeatable: bool = False) -> inspect.Parameter:
+    text = f"{field.description}{' Repeatable.' if repeatable else ''} [default: {_shown(field.default)}]"
     dashed = f"--{flag.replace('_', '-')}"
     if field.annotation in (bool, bool | None):
         option = typer.Option(f"{dashed}/--no-{dashed[2:]}", help=text)
         kind: Any = Annotated[bool | None, option]
     else:
         option = typer.Option(dashed, help=text, metavar=_metavar(field))
-        kind = Annotated[str | None, option]
+        kind = Annotated[list[str] | None, option] if repeatable else Annotated[str | None, option]
     return inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 
@@ -137,7 +142,7 @@ def _choices(annotation: Any) -> list[Any]:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
+    return "none" if value in (None, "") else str(value)
 
 
 def parse_option(field: FieldInfo, given: str | bool) -> Any:
@@ -166,6 +171,7 @@ def parse_option(field: FieldInfo, given: str | bool) -> Any:
 def _analyse(
     analysis: Analysis,
     options: dict[str, Any],
+    problem: dict[str, Any],
     *,
     checkpoints: list[Path],
     output: Path | None,
@@ -176,20 +182,20 @@ def _analyse(
     from landscape.zoo import analyse
     from landscape.zoo.checkpoint import TRUST_WARNING
 
-    wanted = {"checkpoint": 1, "pair": 2}.get(analysis.scope)
-    if wanted is not None and len(checkpoints) != wanted:
-        raise InputError(f"'{analysis.name}' takes {wanted} checkpoint(s); got {len(checkpoints)}.")
+    takes = {"checkpoint": 1, "pair": 2}.get(analysis.scope)
+    if takes is not None and len(checkpoints) != takes:
+        raise InputError(f"'{analysis.name}' takes {takes} checkpoint(s); got {len(checkpoints)}.")
     params = analysis.validate(options)
-    spec = _spec(analysis.name, params.model_dump(mode="json"), checkpoints, **shared)
+    spec = _spec(analysis.name, params.model_dump(mode="json"), problem, checkpoints, **shared)
     console = Console()
     if trust_pickle:
         Console(stderr=True).print(TRUST_WARNING, style="bold red", highlight=False, soft_wrap=True)
-    with Meter(console) as meter:
-        meter.begin(100.0, "%")
+    with ProgressBar(console) as bar:
+        bar.begin(100.0, "%")
         ds = analyse(
             spec,
             trust_pickle=trust_pickle,
-            on_progress=lambda fraction: meter.update(100.0 * fraction, analysis.title),
+            on_progress=lambda fraction: bar.update(100.0 * fraction, analysis.title),
         )
     path = output or Path(f"{analysis.name}-{'-'.join(m.name for m in spec.models)}.h5")
     landscape.save(ds, path)
@@ -200,31 +206,26 @@ def _analyse(
 def _spec(
     name: str,
     options: dict[str, Any],
+    problem: dict[str, Any],
     checkpoints: list[Path],
     *,
     model: str,
     data: str,
     model_kwargs: str,
     data_kwargs: str,
-    parameters: list[str] | None,
-    allow: list[str] | None,
-    **settings: Any,
 ) -> ZooSpec:
     """A small zoo of the checkpoints; modules are imported from the current folder."""
-    from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec, unique_names
+    from landscape.zoo.problem_options import ProblemOptions
+    from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, unique_names
 
     builder = Builder(model, _json("--model-kwargs", model_kwargs))
     names = unique_names([str(p) for p in checkpoints])
-    if settings["batchnorm"] not in ("eval", "train"):
-        raise InputError(f"--batchnorm must be eval or train; got '{settings['batchnorm']}'.")
     return ZooSpec(
         name="",
         folder=Path.cwd(),
-        models=tuple(ModelSpec(n, p, str(p), builder) for n, p in zip(names, checkpoints, strict=True)),
+        models=tuple(Model(n, p, str(p), builder) for n, p in zip(names, checkpoints, strict=True)),
         data=Builder(data, _json("--data-kwargs", data_kwargs)),
-        settings=Settings(
-            parameters=tuple(parameters) if parameters else None, allow=tuple(allow or ()), **settings
-        ),
+        problem=ProblemOptions.check(problem),
         sections=(SectionSpec(name, name, options),),
     )
 

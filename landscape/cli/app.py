@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from landscape.base.analysis import Analysis
-    from landscape.cli.display import Meter
+    from landscape.cli.display import ProgressBar
     from landscape.zoo import RunResult, Zoo
 
 __all__ = ["app", "main"]
@@ -84,8 +84,8 @@ def main() -> None:
     app()
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(show: bool) -> None:
+    if show:
         typer.echo(landscape.__version__)
         raise typer.Exit
 
@@ -140,7 +140,7 @@ def run(
     Under torchrun its processes share the data of each model: for one large model.
     """
     with guarded():
-        from landscape.cli.display import Meter, RunDisplay, estimate_table
+        from landscape.cli.display import ProgressBar, RunDisplay, estimate_table
 
         console = _console(quiet=follows())
         zoo = landscape.Zoo.from_manifest(manifest)
@@ -151,7 +151,7 @@ def run(
             )
             console.print(estimate_table(rows, jobs))
             return
-        with Meter(console) as meter:
+        with ProgressBar(console) as bar:
             result = zoo.run(
                 analyses,
                 store=store,
@@ -160,7 +160,7 @@ def run(
                 overwrite=overwrite,
                 shard=shard,
                 trust_pickle=trust_pickle,
-                on_event=RunDisplay(meter, _state["debug"]),
+                on_event=RunDisplay(bar, _state["debug"]),
             )
         if follows():
             return
@@ -363,22 +363,22 @@ def demo(
     """Train four small networks on real digits, analyse them and write report.html."""
     with guarded():
         console = _console()
-        from landscape.cli.display import Meter, RunDisplay
+        from landscape.cli.display import ProgressBar, RunDisplay
         from landscape.reference.demo import build_zoo
         from landscape.zoo.executors.base import usable_cores
 
-        with Meter(console) as meter:
+        with ProgressBar(console) as bar:
             jobs = min(2, usable_cores())
-            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(meter), jobs=jobs)
+            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(bar), jobs=jobs)
             result = landscape.Zoo.from_manifest(manifest).run(
                 store=out / "results",
                 jobs=jobs,
-                on_event=RunDisplay(meter, _state["debug"]),
+                on_event=RunDisplay(bar, _state["debug"]),
             )
         _finish(console, result, out / "report.html")
 
 
-def _training(meter: Meter) -> Callable[[str, int, int, float, float], None]:
+def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]:
     """Show each epoch of each model; several may train at the same time."""
     done: dict[str, int] = {}
     whole: dict[str, int] = {}
@@ -386,11 +386,11 @@ def _training(meter: Meter) -> Callable[[str, int, int, float, float], None]:
     def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
         if model not in whole:
             whole[model] = epochs
-            meter.begin(sum(whole.values()), "epochs")
+            bar.begin(sum(whole.values()), "epochs")
         done[model] = epoch
         text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
-        meter.update(sum(done.values()), text)
+        bar.update(sum(done.values()), text)
         if epoch == epochs:
-            meter.say(text)
+            bar.say(text)
 
     return show

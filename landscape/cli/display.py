@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from landscape._moved import old_names
+
 if TYPE_CHECKING:
     from landscape.base.analysis import Metric
     from landscape.store import Failure
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from landscape.zoo.events import Event
 
 __all__ = [
-    "Meter",
+    "ProgressBar",
     "RunDisplay",
     "duration",
     "estimate_table",
@@ -36,10 +38,13 @@ __all__ = [
     "number",
 ]
 
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
+
 _LINE_EVERY_S = 5.0
 
 
-class Meter(AbstractContextManager["Meter"]):
+class ProgressBar(AbstractContextManager["ProgressBar"]):
     """A bar with the remaining time on a terminal; elsewhere a line now and then.
 
     Args:
@@ -65,7 +70,7 @@ class Meter(AbstractContextManager["Meter"]):
             )
             self._bar.add_task("", total=None)
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> ProgressBar:
         """Show the bar."""
         if self._bar is not None:
             self._bar.start()
@@ -115,12 +120,12 @@ class RunDisplay:
     """Shows the events of a run.
 
     Args:
-        meter: Where to show them.
+        bar: Where to show them.
         debug: Whether to show where in the code a task failed.
     """
 
-    def __init__(self, meter: Meter, debug: bool = False) -> None:
-        self._meter = meter
+    def __init__(self, bar: ProgressBar, debug: bool = False) -> None:
+        self._bar = bar
         self._debug = debug
         self._todo = 0
         self._ended = 0
@@ -128,15 +133,15 @@ class RunDisplay:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        from landscape.zoo.events import Done, Failed, Found, Notice, Planned, Progress, Started
+        from landscape.zoo.events import Done, DoneElsewhere, Failed, Message, Planned, Progress, Started
 
         match event:
             case Planned(todo, done):
                 self._todo = todo
-                self._meter.begin(todo, "tasks")
-                self._meter.say(f"{todo} tasks to do, {done} done before")
-            case Notice(text):
-                self._meter.say(text, style="yellow")
+                self._bar.begin(todo, "tasks")
+                self._bar.say(f"{todo} tasks to do, {done} done before")
+            case Message(text):
+                self._bar.say(text, style="yellow")
             case Started(task):
                 self._fractions[task.key] = 0.0
                 self._show(f"{task.label} of {task.subject}")
@@ -145,19 +150,19 @@ class RunDisplay:
                 self._show(f"{task.label} of {task.subject}")
             case Done(task, seconds):
                 self._end(task.key)
-                self._meter.say(self._line(f"{task.label} of {task.subject}: {duration(seconds)}"))
-            case Found(task):
+                self._bar.say(self._line(f"{task.label} of {task.subject}: {duration(seconds)}"))
+            case DoneElsewhere(task):
                 self._end(task.key)
-                self._meter.say(self._line(f"{task.label} of {task.subject}: done by another run"))
+                self._bar.say(self._line(f"{task.label} of {task.subject}: done by another run"))
             case Failed(task, error, _, trace):
                 self._end(task.key)
                 line = self._line(f"{task.label} of {task.subject} failed: {error}")
-                self._meter.say(line, style="red")
+                self._bar.say(line, style="red")
                 if self._debug and trace:
-                    self._meter.say(trace)
+                    self._bar.say(trace)
 
     def _line(self, text: str) -> str:
-        left = f", {self._meter.remaining(self._completed())}" if self._ended < self._todo else ""
+        left = f", {self._bar.remaining(self._completed())}" if self._ended < self._todo else ""
         return f"[{self._ended}/{self._todo}{left}] {text}"
 
     def _end(self, key: str) -> None:
@@ -166,7 +171,7 @@ class RunDisplay:
         self._show("")
 
     def _show(self, text: str) -> None:
-        self._meter.update(self._completed(), text)
+        self._bar.update(self._completed(), text)
 
     def _completed(self) -> float:
         return self._ended + sum(self._fractions.values())

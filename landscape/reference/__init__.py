@@ -1,1 +1,1 @@
-"""The reference zoo: real data, small models and the training that makes checkpoints of them."""
+"""The reference zoo: real data, small models, and the methods of papers, from training to compression."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,11 @@ import torch
 from landscape.errors import InputError
 from landscape.reference import data, models
 from landscape.reference.training import checkpoints as files
-from landscape.reference.training.loop import TrainResult, train
+from landscape.reference.training.evaluation import TrainResult
 from landscape.reference.training.pool import run_all
 from landscape.reference.training.recipe import Recipe, address
+from landscape.reference.training.run_recipe import run_recipe
+from landscape.text import toml_table
 
 __all__ = ["RECIPES", "build_zoo"]
 
@@ -113,16 +114,16 @@ def _train(recipe: Recipe, seed: int, directory: Path, quick: bool, report: OnPr
     """Train one model, or go on with it, or find that it is done."""
     name = _name(recipe, seed)
     count = QUICK_DIGITS if quick else None
+    changes: dict[str, Any] = {"epochs": QUICK_EPOCHS} if quick else {}
     with _one_thread():
-        return train(
-            recipe.build(seed),
+        return run_recipe(
+            recipe,
+            seed,
             data.digits("train", count),
             data.digits("test", count),
             path=directory / "checkpoints" / f"{name}.safetensors",
-            seed=seed,
             on_epoch=lambda epoch, epochs, loss, accuracy: report(name, epoch, epochs, loss, accuracy),
-            note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
-            **{**recipe.training, **({"epochs": QUICK_EPOCHS} if quick else {})},
+            **changes,
         )
 
 
@@ -198,8 +199,8 @@ def _manifest(
         "[analyses.corruptions]": {"examples": 128, **PIXELS},
     }
     tables |= _connections(recipes, quick)
-    sections = ['name = "landscape demo"', *(_table(*item) for item in tables.items())]
-    sections += [_table("[[checkpoints]]", entry) for entry in entries]
+    sections = ['name = "landscape demo"', *(toml_table(*item) for item in tables.items())]
+    sections += [toml_table("[[checkpoints]]", entry) for entry in entries]
     return "\n\n".join(sections) + "\n"
 
 
@@ -224,16 +225,3 @@ def _connections(recipes: Sequence[Recipe], quick: bool) -> dict[str, Mapping[st
             **test,
         },
     }
-
-
-def _table(header: str, values: Mapping[str, Any]) -> str:
-    return "\n".join([header, *(f"{key} = {_toml(value)}" for key, value in values.items())])
-
-
-def _toml(value: Any) -> str:
-    """A TOML value. JSON writes strings, integers, booleans and lists just as TOML does."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, float):
-        return repr(value)  # NaN and infinity too
-    return json.dumps(value, ensure_ascii=False)

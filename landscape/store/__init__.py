@@ -9,6 +9,7 @@ from landscape.store.contents import Contents, Section, read_contents
 from landscape.store.files import open, save
 from landscape.store.records import Failure, FileHash, ModelRecord, SectionRecord, Snapshot
 from landscape.store.store import Store, task_key
+from landscape.store.zoo_file import consolidate, read_field
 
 __all__ = [
     "Contents",
@@ -19,8 +20,10 @@ __all__ = [
     "SectionRecord",
     "Snapshot",
     "Store",
+    "consolidate",
     "open",
     "read_contents",
+    "read_field",
     "save",
     "task_key",
 ]

@@ -1,4 +1,7 @@
-"""Partial results of a long computation: pieces in files of their own, shared by several workers."""
+"""Partial results of a long computation: pieces in files of their own, shared by several workers.
+
+Implements `landscape.base.ledger.Ledger`, which says what each method is for.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,9 @@ from numpy.typing import NDArray
 from landscape.errors import InputError, StoreError
 from landscape.store.files import write_bytes
 
-__all__ = ["Finished", "Ledger", "Piece"]
+__all__ = ["Finished", "FolderLedger"]
 
 Piece = Mapping[str, NDArray[Any]]
-"""What one piece of work gives: arrays by name."""
 
 POLL_S = 0.2
 
@@ -28,44 +30,57 @@ class Finished(Exception):  # noqa: N818 - not an error: there is nothing left t
     """Another process has finished the whole computation while this one helped."""
 
 
-class Ledger:
-    """Pieces of one computation, each computed once, whoever computes it.
+class FolderLedger:
+    """The ledger in a folder.
 
-    In a folder, each finished piece is one file that is complete or absent, so that a run killed at any
-    instant loses at most the pieces under way; NaN and infinity are values like any other. Several
-    processes with the same folder share the work: each takes pieces that nobody holds. A holder's lock
-    ends with its process, so the piece of one that was killed is taken over. When one of them has written
-    the result (the file of the folder's name that ends in ``.h5``), the others get `Finished`. A folder
-    that is removed meanwhile is not made again (but in the instant of taking a lock, which makes its own
-    folder): what is left is computed in memory.
+    Each finished piece is one file that is complete or absent, so that a run killed at any instant loses at
+    most the pieces under way; NaN and infinity are values like any other. Several processes with the same
+    folder share the work: each takes pieces that nobody holds. A holder's lock ends with its process, so the
+    piece of one that was killed is taken over. When one of them has written the result (the file of the
+    folder's name that ends in ``.h5``), the others get `Finished`. A folder that is removed meanwhile is not
+    made again (but in the instant of taking a lock, which makes its own folder): what is left is computed
+    in memory.
 
     Args:
-        folder: Where to keep the pieces, made in a folder that must be there; ``None`` keeps them in memory.
-        identity: What decides the numbers: hashes, options. Strings, numbers and lists.
+        folder: Where to keep the pieces, made in a folder that must be there.
+        identity: What decides the numbers: hashes, options. Strings, numbers and lists. Without it the
+            folder's own name must say it, as a task's key does.
 
     Raises:
         InputError: If the folder holds pieces of another computation.
         StoreError: If the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path | None, identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
         self._folder = folder
-        if folder is None:
-            return
         self._result = folder.with_suffix(".h5")
         self._anew = self._result.exists()  # an old result, to be replaced
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise StoreError(f"'{folder}' cannot be made: {error.strerror or error}.") from error
-        wanted = json.loads(json.dumps(identity))
-        found = self.remember("identity", lambda: wanted)
-        for name in sorted({*wanted, *found}):
-            if wanted.get(name) != found.get(name):
-                raise InputError(
-                    f"the partial results in '{folder}' were made with another {name} ({found.get(name)}, now"
-                    f" {wanted.get(name)}); remove that folder to start anew."
-                )
+        if identity is None:
+            return
+        ours = json.loads(json.dumps(identity))
+        theirs = self.remember("identity", lambda: ours)
+        for name in sorted({*ours, *theirs}):
+            self._compare(name, theirs.get(name), ours.get(name))
+
+    def require(self, name: str, value: Any) -> None:
+        """See `landscape.base.ledger.Ledger.require`.
+
+        Raises:
+            InputError: If an earlier run had another value.
+        """
+        ours = json.loads(json.dumps(value))
+        self._compare(name, self.remember(f"required-{name}", lambda: {"value": ours})["value"], ours)
+
+    def _compare(self, name: str, theirs: Any, ours: Any) -> None:
+        if theirs != ours:
+            raise InputError(
+                f"the partial results in '{self._folder}' were made with another {name} ({theirs}, now"
+                f" {ours}); remove that folder to start anew."
+            )
 
     def remember(self, name: str, decide: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """A decision that all runs and workers share: the first to arrive decides.
@@ -74,7 +89,7 @@ class Ledger:
             name: Of the decision.
             decide: Makes it; must be writable as JSON.
         """
-        if self._folder is None or not self._folder.exists():
+        if not self._folder.exists():
             return dict(decide())
         file = self._folder / f"{name}.json"
         made: Mapping[str, Any] | None = None
@@ -119,26 +134,22 @@ class Ledger:
                 time.sleep(POLL_S)
         return [pieces[index] for index in range(len(names))]
 
-    def keep(self, name: str, state: Piece) -> None:
-        """Keep a piece in mid-air, in place of what was kept under that name; nothing without a folder."""
-        if self._folder is not None:
-            self._write(self._folder / f"{name}.npz", _image(state))
+    def save_state(self, name: str, state: Piece) -> None:
+        """Keep the state of an unfinished piece, in place of what was kept under that name."""
+        self._write(self._folder / f"{name}.npz", _image(state))
 
-    def kept(self, name: str) -> Piece | None:
-        """What was last kept under a name; ``None`` if there is nothing that can be read."""
-        return None if self._folder is None else _read(self._folder / f"{name}.npz")
+    def load_state(self, name: str) -> Piece | None:
+        """The state last saved under a name; ``None`` if there is none that can be read."""
+        return _read(self._folder / f"{name}.npz")
 
-    def drop(self, name: str) -> None:
-        """Forget what was kept under a name."""
-        if self._folder is not None:
-            (self._folder / f"{name}.npz").unlink(missing_ok=True)
+    def delete_state(self, name: str) -> None:
+        """Forget what was saved under a name."""
+        (self._folder / f"{name}.npz").unlink(missing_ok=True)
 
     def _take(self, name: str, compute: Callable[[], Piece]) -> Piece | None:
         """A piece from its file, or computed; ``None`` while another worker holds it."""
         from filelock import Timeout
 
-        if self._folder is None:
-            return compute()
         if not self._anew and self._result.exists():
             raise Finished
         if not self._folder.exists():  # removed: another worker has finished, or the whole store is gone
@@ -160,7 +171,6 @@ class Ledger:
     def _locked(self, name: str, timeout: float = -1) -> Any:
         from filelock import FileLock
 
-        assert self._folder is not None
         return FileLock(self._folder / f"{name}.lock", timeout=timeout)
 
     def _write(self, file: Path, content: bytes) -> None:

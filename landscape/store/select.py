@@ -1,4 +1,4 @@
-"""Choice: some of the models of a store."""
+"""Selection: some of the models of a store, by patterns of names."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from landscape._moved import old_names
 from landscape.errors import InputError, suggest
 from landscape.store.contents import Contents, Section
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["only", "results_of", "wanted"]
+__all__ = ["matches", "only", "results_of"]
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
 
 
-def wanted(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name is like one of the patterns; without patterns, every name is."""
     return not patterns or any(fnmatchcase(name, p) for p in patterns)
 
@@ -30,16 +34,16 @@ def only(contents: Contents, patterns: Sequence[str]) -> Contents:
     if not patterns:
         return contents
     sections = [
-        replace(s, results={n: ds for n, ds in s.results.items() if wanted(n, patterns)})
+        replace(s, results={n: ds for n, ds in s.results.items() if matches(n, patterns)})
         for s in contents.sections
     ]
     if not any(s.results for s in sections):
         raise InputError(f"no result is of a model like {' or '.join(patterns)}.")
     return replace(
         contents,
-        models=[m for m in contents.models if wanted(m.name, patterns)],
+        models=[m for m in contents.models if matches(m.name, patterns)],
         sections=sections,
-        failures=[f for f in contents.failures if wanted(f.model, patterns)],
+        failures=[f for f in contents.failures if matches(f.model, patterns)],
     )
 
 
@@ -57,7 +61,7 @@ def results_of(
     else:
         hint = suggest(analysis, (s.label for s in contents.sections))
         raise InputError(f"the store has no analysis '{analysis}'; {hint}")
-    results = {n: ds for n, ds in section.results.items() if wanted(n, patterns)}
+    results = {n: ds for n, ds in section.results.items() if matches(n, patterns)}
     if not results:
         chosen = f" of models like {' or '.join(patterns)}" if patterns else ""
         raise InputError(f"'{section.label}' has no results{chosen} in the store.")

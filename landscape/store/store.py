@@ -12,8 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from landscape.errors import StoreError
 from landscape.store.files import make_folder, save, sweep, write_bytes
 from landscape.store.files import open as open_file
@@ -97,7 +95,7 @@ class Store:
         """Write a result under the analysis that its attributes name; clear a former failure."""
         analysis = str(ds.attrs["analysis"])
         path = self.path(analysis, key)
-        with self._standing() as within:
+        with self.writing() as within:
             save(ds, path, within=within)
         self.clear_failure(analysis, key)
         partial = self.partial(analysis, key)
@@ -108,7 +106,7 @@ class Store:
     def fail(self, failure: Failure) -> None:
         """Remember a failure, in place of a former one of the same task."""
         text = json.dumps(asdict(failure), indent=1)
-        with self._standing() as within:
+        with self.writing() as within:
             write_bytes(self._failure_path(failure.analysis, failure.key), text.encode(), within=within)
 
     def clear_failure(self, analysis: str, key: str) -> None:
@@ -126,7 +124,7 @@ class Store:
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
         """Remember the zoo of this run."""
-        with self._standing() as within:
+        with self.writing() as within:
             write_bytes(self._snapshot_path, snapshot.to_json().encode(), within=within)
 
     def read_snapshot(self) -> Snapshot | None:
@@ -139,7 +137,7 @@ class Store:
     def write_hashes(self, hashes: Mapping[str, FileHash]) -> None:
         """Remember the hashes of the checkpoints, so that the next run need not read them all."""
         text = json.dumps({path: [h.size, h.changed_ns, h.sha256] for path, h in hashes.items()})
-        with self._standing() as within:
+        with self.writing() as within:
             write_bytes(self._hashes_path, text.encode(), within=within)
 
     def read_hashes(self) -> dict[str, FileHash]:
@@ -149,29 +147,6 @@ class Store:
             return {path: FileHash(*values) for path, values in known.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
-
-    def consolidate(self) -> Path:
-        """Copy all results of the last run into ``zoo.h5``, group ``/<label>/<model>``.
-
-        Raises:
-            StoreError: If it cannot be written; a former ``zoo.h5`` stays as it was.
-        """
-        from landscape.store.zoo_file import consolidate
-
-        with self._standing() as within:
-            return consolidate(self, within)
-
-    def field(self, label: str, name: str) -> dict[str, NDArray[Any]]:
-        """One variable of all results of a section, by subject; quick, from the consolidated file.
-
-        What was done after the last consolidation (a run consolidates when it ends) is not there yet.
-
-        Raises:
-            StoreError: If nothing was consolidated yet, or there is no such section.
-        """
-        from landscape.store.zoo_file import read_field
-
-        return read_field(self.consolidated, label, name)
 
     def sweep(self) -> int:
         """Remove temporary files that a killed run left; return how many."""
@@ -189,10 +164,14 @@ class Store:
         """
         from filelock import FileLock, Timeout
 
+        # A lock of the operating system and not a file that says "mine": such a file outlives a process that
+        # is killed, and whether its owner still lives cannot be told from another machine. The claim saves
+        # work and guards nothing: results appear by a rename that is atomic, so that even two processes at
+        # one task leave one whole file with the same values.
         path = self.path(analysis, key).with_suffix(".lock")
         lock = FileLock(path)
         try:
-            with self._standing() as within:
+            with self.writing() as within:
                 _acquire(lock, path, within)
         except Timeout:
             yield False
@@ -203,6 +182,8 @@ class Store:
         try:
             yield True
         finally:
+            # Removed while it is held. Who had opened the file before may lock it after us while another run
+            # locks a new file of the same name; both then ask whether the result is there, and it is.
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             lock.release()
@@ -215,7 +196,7 @@ class Store:
         """
         from filelock import FileLock
 
-        with self._standing() as within:
+        with self.writing() as within:
             try:
                 make_folder(self.directory, within)
                 write_bytes(self.directory / ".writable", b"", within=within)
@@ -227,15 +208,18 @@ class Store:
         return FileLock(self.directory / ".lock")
 
     @contextmanager
-    def _standing(self) -> Iterator[Path | None]:
-        """For writing: the folder within which to write, once it was there; made anew, it would hide results.
+    def writing(self) -> Iterator[Path | None]:
+        """For every write: the folder to write within, once it was there; ``None`` while it may be made.
 
-        It may vanish at any instant, so nothing makes it again (but in the instant of taking a lock, which
-        makes its own folder), and a write that fails looks once more.
+        Yields:
+            What `landscape.store.files.make_folder` takes as ``within``.
 
         Raises:
-            StoreError: If it is gone, or for whatever fails within.
+            StoreError: If the store was there and is gone, or for whatever fails within.
         """
+        # A disk that is unmounted leaves an empty folder, or none: a store made anew in its place would take
+        # results that are hidden once the disk is back. So a store is made once, and never again. The
+        # folder may also vanish between this look and the write, hence the second look when a write fails.
         self._check_there()
         try:
             yield self.directory if self._seen else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,30 +11,28 @@ from numpy.typing import NDArray
 from landscape.errors import StoreError, suggest
 from landscape.store.contents import located
 from landscape.store.files import replacing
-
-if TYPE_CHECKING:
-    from landscape.store.store import Store
+from landscape.store.store import Store
 
 __all__ = ["consolidate", "read_field"]
 
 
-def consolidate(store: Store, within: Path | None = None) -> Path:
-    """Copy every readable result into ``zoo.h5``; damaged ones are left out.
+def consolidate(store: Store) -> Path:
+    """Copy every readable result of the last run into ``zoo.h5``; damaged ones are left out.
 
     Args:
         store: The store.
-        within: A folder that must be there, see `landscape.store.files.make_folder`.
 
     Returns:
-        The file. Each group opens with ``xarray.open_dataset(path, group="label/model")``.
+        The file, with a group ``/<label>/<model>`` for each result, which
+        ``xarray.open_dataset(path, group="label/model")`` opens.
 
     Raises:
-        StoreError: If it cannot be written.
+        StoreError: If it cannot be written; a former ``zoo.h5`` stays as it was.
     """
     import h5py
 
     name, entries = located(store)
-    with replacing(store.consolidated, within=within) as temporary:
+    with store.writing() as within, replacing(store.consolidated, within=within) as temporary:
         try:
             with h5py.File(temporary, "w") as target:
                 target.attrs["zoo"] = name
@@ -46,10 +44,12 @@ def consolidate(store: Store, within: Path | None = None) -> Path:
 
 
 def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
-    """One variable of all results of a section, from a consolidated file.
+    """One variable of all results of a section, from a consolidated file, at the speed of the disk.
+
+    What was done after the last consolidation (a run consolidates when it ends) is not in it yet.
 
     Args:
-        path: The file.
+        path: The file, `Store.consolidated`.
         label: The section.
         name: The variable.
 
@@ -57,7 +57,7 @@ def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
         Values by subject, in the order of their names; results without the variable are left out.
 
     Raises:
-        StoreError: If there is no such file or section.
+        StoreError: If there is no such file, since nothing was consolidated yet, or no such section.
     """
     import h5py
 

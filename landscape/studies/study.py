@@ -15,7 +15,7 @@ from rich.console import Console
 
 import landscape
 from landscape.base.figure import FigureSpec
-from landscape.cli.display import Meter
+from landscape.cli.display import ProgressBar
 from landscape.plotting import figures_of
 from landscape.plotting.groups import by_group
 from landscape.reference.training import augment
@@ -27,8 +27,9 @@ from landscape.studies import claims as verdicts
 from landscape.studies.forest import forest
 from landscape.studies.options import Options
 from landscape.zoo.builders import resolve
-from landscape.zoo.events import Done, Event, Failed, Found, Planned
-from landscape.zoo.spec import Builder, ModelSpec, SectionSpec, Settings, ZooSpec
+from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Planned
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec
 
 __all__ = [
     "Data",
@@ -90,10 +91,10 @@ class Trained:
     path: Path
     result: TrainResult
 
-    def spec(self) -> ModelSpec:
+    def spec(self) -> Model:
         """The model as a zoo knows it."""
         builder = Builder(self.recipe.builder_name, dict(self.recipe.kwargs))
-        return ModelSpec(
+        return Model(
             self.name,
             self.path,
             self.path.name,
@@ -137,7 +138,7 @@ class Study:
         self.say(f"training {len(wanted)} models")
         shares = [wanted[i :: o.jobs] for i in range(min(o.jobs, len(wanted)))]  # one process for many models
         calls = [(share, home, data, o.device) for share in shares]
-        with Meter(self.console) as meter:
+        with ProgressBar(self.console) as meter:
             meter.begin(len(wanted), "models")
             done = run_all(_train, calls, jobs=o.jobs, on_report=_Counter(meter))
         found = sorted((m for part in done for m in part), key=lambda m: wanted.index((m.recipe, m.seed)))
@@ -151,7 +152,7 @@ class Study:
         models: Sequence[Trained],
         data: Builder,
         sections: Sequence[SectionSpec],
-        settings: Settings | None = None,
+        problem: ProblemOptions | None = None,
     ) -> dict[str, dict[str, xr.Dataset]]:
         """Run analyses over models; results go to ``OUT/results/<label>``, one file per task.
 
@@ -164,12 +165,12 @@ class Study:
             HERE,
             tuple(m.spec() for m in models),
             data,
-            settings or Settings(device=o.device),
+            problem or ProblemOptions(device=o.device),
             tuple(sections),
         )
         store = o.out / "results" / label
         self.say(f"analysing {len(models)} models: {', '.join(s.label for s in sections)}")
-        with Meter(self.console) as meter:
+        with ProgressBar(self.console) as meter:
             run = landscape.Zoo(spec).run(store=store, jobs=o.jobs, on_event=_Counter(meter).event)
         self.say(f"{label}: {run.done} tasks done, {run.skipped} done before, {len(run.failed)} failed")
         for failure in run.failed:
@@ -236,7 +237,7 @@ class Study:
 class _Counter:
     """Shows how many models are trained, or tasks done."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: ProgressBar) -> None:
         self.meter = meter
         self.count = 0
 
@@ -248,7 +249,7 @@ class _Counter:
         match event:
             case Planned(todo, _):
                 self.meter.begin(todo, "tasks")
-            case Done(task) | Found(task) | Failed(task):
+            case Done(task) | DoneElsewhere(task) | Failed(task):
                 self(f"{task.label} of {task.subject}")
             case _:
                 pass

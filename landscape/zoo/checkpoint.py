@@ -20,6 +20,7 @@ __all__ = [
     "SUFFIXES",
     "TRUST_WARNING",
     "file_sha256",
+    "file_stamp",
     "load_checkpoint",
     "load_into",
     "read_checkpoint",
@@ -51,6 +52,15 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def file_stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns of a file; zeros if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def load_checkpoint(path: str | Path, *, allow: Iterable[str] = (), trust_pickle: bool = False) -> State:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from landscape.base.analysis import Cost
 from landscape.errors import LandscapeError
 from landscape.zoo.builders import find_analysis
+from landscape.zoo.loader import Loader
 from landscape.zoo.plan import Plan, Shard
 from landscape.zoo.spec import Builder
 from landscape.zoo.task import Task
-from landscape.zoo.workbench import Workbench
 
 __all__ = ["Estimate", "estimate"]
 
@@ -36,15 +36,13 @@ class Estimate:
     seconds: float
 
 
-def estimate(
-    plan: Plan, todo: Sequence[Task], workbench: Workbench, shard: Shard | None = None
-) -> list[Estimate]:
+def estimate(plan: Plan, todo: Sequence[Task], loader: Loader, shard: Shard | None = None) -> list[Estimate]:
     """Estimate the time of each chosen section.
 
     Args:
         plan: The plan.
         todo: Its tasks to do.
-        workbench: With the data built.
+        loader: Its data are built if they are not yet.
         shard: The part that counts; ``None`` for the whole.
     """
     part = plan.part(shard)
@@ -53,7 +51,7 @@ def estimate(
     def pace(builder: Builder) -> tuple[float, float]:
         known = next((t for b, t in timed if b == builder), None)
         if known is None:
-            known = _measure(builder, workbench)
+            known = _measure(builder, loader)
             timed.append((builder, known))
         return known
 
@@ -62,36 +60,34 @@ def estimate(
         tasks = [t for t in part if t.label == label]
         open_tasks = [t for t in todo if t.label == label]
         timeable = [t for t in open_tasks if t.error is None]
-        cost = _cost(tasks[0], workbench) if timeable else Cost()
-        seconds = sum(_seconds(t, cost, pace, workbench) for t in timeable)
+        cost = _cost(tasks[0], loader) if timeable else Cost()
+        seconds = sum(_seconds(t, cost, pace, loader) for t in timeable)
         rows.append(Estimate(label, len(open_tasks), len(tasks) - len(open_tasks), seconds))
     return rows
 
 
-def _cost(task: Task, workbench: Workbench) -> Cost:
+def _cost(task: Task, loader: Loader) -> Cost:
     """What a task costs; all of a section have the same analysis and options."""
-    analysis = find_analysis(task.analysis, workbench.setup.folder)
+    analysis = find_analysis(task.analysis, loader.setup.folder)
     return analysis.cost(analysis.validate(json.loads(task.options)))
 
 
-def _seconds(
-    task: Task, cost: Cost, pace: Callable[[Builder], tuple[float, float]], workbench: Workbench
-) -> float:
+def _seconds(task: Task, cost: Cost, pace: Callable[[Builder], tuple[float, float]], loader: Loader) -> float:
     members = task.members if task.scope == "group" else task.members[:1]
-    examples = sum(workbench.sizes())
+    examples = sum(loader.sizes())
     share = 1.0 if task.examples is None else min(1.0, task.examples / examples)
     total = 0.0
     for member in members:
-        forward, gradient = pace(member.builder)
+        forward, gradient = pace(member.made_by)
         total += cost.forwards * forward + cost.gradients * gradient
     return share * total
 
 
-def _measure(builder: Builder, workbench: Workbench) -> tuple[float, float]:
+def _measure(builder: Builder, loader: Loader) -> tuple[float, float]:
     """Seconds of a forward pass and of a gradient over all data, from its first batch."""
     try:
-        problem = workbench.sample(builder)
-        share = problem.examples / sum(workbench.sizes())
+        problem = loader.untrained_problem(builder)
+        share = problem.examples / sum(loader.sizes())
         times = []
         for work in (problem.loss, problem.gradient):
             start = time.perf_counter()

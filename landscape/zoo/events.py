@@ -6,10 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from landscape._moved import old_names
+
 if TYPE_CHECKING:
     from landscape.zoo.task import Task
 
-__all__ = ["Done", "Event", "Failed", "Found", "Listener", "Notice", "Planned", "Progress", "Started"]
+__all__ = [
+    "Done",
+    "DoneElsewhere",
+    "Event",
+    "Failed",
+    "Listener",
+    "Message",
+    "Planned",
+    "Progress",
+    "Started",
+]
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Found:
+class DoneElsewhere:
     """Another run has done the task meanwhile."""
 
     task: Task
@@ -61,13 +76,13 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Notice:
+class Message:
     """Something to tell the user that is not about one task."""
 
     text: str
 
 
-Event = Planned | Started | Progress | Done | Found | Failed | Notice
+Event = Planned | Started | Progress | Done | DoneElsewhere | Failed | Message
 
 
 Listener = Callable[[Event], None]

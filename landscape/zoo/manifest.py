@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from landscape.errors import InputError, one_line, suggest
+from landscape.imports import REFERENCE
+from landscape.zoo.problem_options import ProblemOptions
 from landscape.zoo.spec import (
     Builder,
-    ModelSpec,
+    Model,
     SectionSpec,
-    Settings,
     ZooSpec,
     check_name,
     parse_seed,
@@ -26,15 +27,13 @@ from landscape.zoo.spec import (
 
 __all__ = ["read_manifest"]
 
-_REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
-
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class _Builder(_Table):
-    builder: str = Field(pattern=_REFERENCE)
+    builder: str = Field(pattern=REFERENCE)
     kwargs: dict[str, Any] = {}
 
     def spec(self) -> Builder:
@@ -45,27 +44,10 @@ class _Data(_Builder):
     split: Literal["train", "validation", "test"] | None = None
 
 
-class _Problem(_Table):
-    loss: str = "cross_entropy"
-    weight_decay: float = Field(0.0, ge=0.0, allow_inf_nan=False)
-    batch_size: int = Field(256, ge=1)
-    batchnorm: Literal["eval", "train"] = "eval"
-    parameters: tuple[str, ...] | None = None
-    forward: str | None = Field(None, pattern=_REFERENCE)
-    device: str | None = None
-    allow: tuple[str, ...] = ()
-    prefix: str = ""
-
-    @field_validator("parameters", mode="before")
-    @classmethod
-    def _one_glob(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-
 class _Checkpoint(_Table):
     path: str = Field(min_length=1)
     name: str | None = None
-    builder: str | None = Field(None, pattern=_REFERENCE)
+    builder: str | None = Field(None, pattern=REFERENCE)
     kwargs: dict[str, Any] | None = None
     group: str = ""
     seed: int | None = None
@@ -77,15 +59,15 @@ class _Manifest(_Table):
     name: str | None = None
     model: _Builder | None = None
     data: _Data
-    problem: _Problem = _Problem()
+    problem: ProblemOptions = ProblemOptions()
     analyses: dict[str, dict[str, Any]] = {}
     checkpoints: tuple[_Checkpoint, ...] = Field(min_length=1)
 
 
-_TABLES: dict[str, type[_Table]] = {
+_TABLES: dict[str, type[BaseModel]] = {
     "model": _Builder,
     "data": _Data,
-    "problem": _Problem,
+    "problem": ProblemOptions,
     "checkpoints": _Checkpoint,
 }
 
@@ -121,7 +103,8 @@ def read_manifest(path: str | Path) -> ZooSpec:
             folder=folder,
             models=_models(manifest, folder),
             data=manifest.data.spec(),
-            settings=Settings(**dict(manifest.problem), split=manifest.data.split),
+            problem=manifest.problem,
+            split=manifest.data.split,
             sections=tuple(_sections(manifest)),
         )
     except InputError as error:
@@ -155,7 +138,7 @@ def _sections(manifest: _Manifest) -> Iterator[SectionSpec]:
         )
 
 
-def _models(manifest: _Manifest, folder: Path) -> tuple[ModelSpec, ...]:
+def _models(manifest: _Manifest, folder: Path) -> tuple[Model, ...]:
     models = [m for entry in manifest.checkpoints for m in _expand(entry, manifest.model, folder)]
     twice = [name for name, count in Counter(m.name for m in models).items() if count > 1]
     if twice:
@@ -163,14 +146,14 @@ def _models(manifest: _Manifest, folder: Path) -> tuple[ModelSpec, ...]:
     return tuple(models)
 
 
-def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Iterator[ModelSpec]:
+def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Iterator[Model]:
     builder = _builder(entry, default)
     if entry.group:
         check_name("group", entry.group)
     given = os.path.expanduser(entry.path)  # noqa: PTH111 - a glob is not a path yet
     if not glob.has_magic(given) or (folder / given).is_file():  # a file may have brackets in its name
         name = check_name("checkpoint", entry.name or Path(given).stem)
-        yield ModelSpec(
+        yield Model(
             name=name,
             path=folder / given,
             shown=entry.path,
@@ -191,7 +174,7 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
     if not files:
         raise InputError(f"no file matches path '{entry.path}'.")
     for file, name in zip(files, unique_names(files), strict=True):
-        yield ModelSpec(
+        yield Model(
             name=check_name("checkpoint", name),
             path=folder / file,
             shown=file,
@@ -221,7 +204,7 @@ def _sentence(error: ValidationError, *parents: str) -> str:
     # a misspelt entry is also missing under its right name: say the former
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = [*parents, *(p for p in first["loc"] if p != "[key]")]
-    table = _TABLES.get(str(place[0]), _Manifest) if place else _Manifest
+    table: type[BaseModel] = _TABLES.get(str(place[0]), _Manifest) if place else _Manifest
     if len(place) == 1:
         table = _Manifest
     if first["type"] == "extra_forbidden":

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
-from landscape.zoo.checkpoint import file_sha256
-from landscape.zoo.spec import ModelSpec, SectionSpec, ZooSpec, check_name
-from landscape.zoo.task import Member, Setup, Task
-from landscape.zoo.workbench import Workbench, file_stamp
+from landscape.zoo.checkpoint import file_sha256, file_stamp
+from landscape.zoo.loader import Loader
+from landscape.zoo.spec import Model, SectionSpec, ZooSpec, check_name
+from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
     from landscape.base.analysis import Analysis, Scope
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Shard", "choose_sections", "make_plan"]
 
 
-_SETTLED_NS = 2_000_000_000  # a file changed later than this may change again within one tick of its clock
+# A file changed later than this may change again within one tick of its file system's clock (up to 2 s), with
+# nothing to tell by: its hash is not remembered yet.
+_SETTLED_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class Plan:
         """The tasks of the chosen sections, each key once; of one shard, if it is given.
 
         What one model takes stays together, so that it is loaded once and its analyses share their passes;
-        pairs and groups are dealt out singly. The parts depend on the manifest and on the sections chosen,
+        pairs and groups are split up singly. The parts depend on the manifest and on the sections chosen,
         not on what is done.
         """
-        wanted = {t.key: t for t in reversed(self.tasks) if t.label in self.chosen}
-        tasks = [t for t in self.tasks if wanted.get(t.key) is t]
+        first = {t.key: t for t in reversed(self.tasks) if t.label in self.chosen}
+        tasks = [t for t in self.tasks if first.get(t.key) is t]
         if shard is None:
             return tasks
         units = {t.key: t.members[0].name if t.scope == "checkpoint" else f"~{t.key}" for t in tasks}
@@ -89,16 +91,6 @@ class Shard:
         return shard
 
 
-@dataclass(frozen=True)
-class _Hashed:
-    """A model of the zoo, its file hashed; ``error`` if that failed."""
-
-    member: Member
-    sha256: str
-    error: str | None
-    changed_ns: int
-
-
 def choose_sections(
     spec: ZooSpec, chosen: Iterable[str] | Mapping[str, Mapping[str, Any]] | None
 ) -> tuple[ZooSpec, tuple[str, ...]]:
@@ -122,9 +114,9 @@ def choose_sections(
                 " manifest, or ask for some by name."
             )
         return spec, tuple(sections)
-    wanted = chosen if isinstance(chosen, Mapping) else dict.fromkeys(chosen)
+    requested = chosen if isinstance(chosen, Mapping) else dict.fromkeys(chosen)
     labels = []
-    for name, options in wanted.items():
+    for name, options in requested.items():
         known = sections.get(name)
         if known is None and ":" not in name and name not in discover():
             hint = suggest(name, {*sections, *discover()})
@@ -137,7 +129,7 @@ def choose_sections(
     return replace(spec, sections=tuple(sections.values())), tuple(labels)
 
 
-def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> Plan:
+def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Store) -> Plan:
     """Work out every task of a zoo and its key. Builds the data once and hashes every checkpoint.
 
     A checkpoint that has the size and time of change that it had when it was last hashed is not read.
@@ -145,7 +137,8 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> P
     Args:
         spec: The zoo.
         chosen: Labels of the sections to carry out now.
-        workbench: Builds the data.
+        loader: Builds the data.
+        store: Remembers hashes of checkpoints.
 
     Raises:
         InputError: If an analysis or option is unknown, no builder can be imported, or the data cannot
@@ -160,16 +153,17 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> P
             )
     options = {s.label: analyses[s.label].validate(s.options).model_dump_json() for s in spec.sections}
     _check_builders(spec)
-    _, fingerprint = workbench.data()
-    known = workbench.store.read_hashes()
-    hashed = [_hash(model, known) for model in spec.models]
+    _, fingerprint = loader.data()
+    known = store.read_hashes()
+    found = [_hashed(model, known) for model in spec.models]
+    models = [model for model, _ in found]
     tasks: list[Task] = []
     records: list[SectionRecord] = []
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         made = [
             _task(section, analysis, given, subject, members, spec, fingerprint)
-            for subject, members in _subjects(section, analysis.scope, hashed)
+            for subject, members in _subjects(section, analysis.scope, models)
         ]
         tasks += made
         records.append(
@@ -182,12 +176,10 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], workbench: Workbench) -> P
             )
         )
     snapshot = Snapshot(spec.name, tuple(m.record() for m in spec.models), tuple(records))
-    setup = replace(workbench.setup, fingerprint=fingerprint)
+    setup = replace(loader.setup, fingerprint=fingerprint)
     now = time.time_ns()
     hashes = {
-        m.shown: FileHash(h.member.stamp[0], h.changed_ns, h.sha256)
-        for m, h in zip(spec.models, hashed, strict=True)
-        if h.error is None and now - h.changed_ns > _SETTLED_NS
+        model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
 
@@ -205,27 +197,17 @@ def _check_builders(spec: ZooSpec) -> None:
         raise errors[0]
 
 
-def _hash(model: ModelSpec, known: Mapping[str, FileHash]) -> _Hashed:
-    if model.builder is None:
-        raise InputError(f"model '{model.name}' has no builder; name one in a manifest.")
-    member = Member(
-        name=model.name,
-        path=model.path,
-        builder=model.builder,
-        stamp=file_stamp(model.path),
-        group=model.group,
-        seed=model.seed,
-        tags=json.dumps(dict(model.tags), default=str),
-        metrics=model.metrics,
-    )
-    changed = _changed_ns(model.path)
-    former = known.get(model.shown)
-    if former is not None and (former.size, former.changed_ns) == (member.stamp[0], changed):
-        return _Hashed(member, former.sha256, None, changed)
-    try:
-        return _Hashed(member, file_sha256(model.path), None, changed)
-    except CheckpointError as error:
-        return _Hashed(member, f"unreadable: {model.path}", str(error), changed)
+def _hashed(model: Model, known: Mapping[str, FileHash]) -> tuple[Model, FileHash | None]:
+    """A model with what its file is now; and that for the next run, if the file can be read."""
+    _ = model.made_by  # raises if there is no builder, before a large file is read
+    stamp, changed = file_stamp(model.path), _changed_ns(model.path)
+    file = known.get(model.shown)
+    if file is None or (file.size, file.changed_ns) != (stamp[0], changed):
+        try:
+            file = FileHash(stamp[0], changed, file_sha256(model.path))
+        except CheckpointError as error:
+            return replace(model, stamp=stamp, error=str(error)), None
+    return replace(model, stamp=stamp, sha256=file.sha256), file
 
 
 def _changed_ns(path: Path) -> int:
@@ -240,31 +222,29 @@ def _changed_ns(path: Path) -> int:
     return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
 
 
-def _subjects(
-    section: SectionSpec, scope: Scope, models: list[_Hashed]
-) -> Iterator[tuple[str, list[_Hashed]]]:
+def _subjects(section: SectionSpec, scope: Scope, models: list[Model]) -> Iterator[tuple[str, list[Model]]]:
     """Name and members of each subject: models, pairs of like models in a group, or groups."""
-    names = [m.member.name for m in models]
+    names = [m.name for m in models]
     for pattern in section.models:
         if not fnmatch.filter(names, pattern):
             raise InputError(
                 f"no model matches '{pattern}' of [analyses.{section.label}]; {suggest(pattern, names)}"
             )
-    models = [m for m in models if any(fnmatch.fnmatchcase(m.member.name, p) for p in section.models)]
+    models = [m for m in models if any(fnmatch.fnmatchcase(m.name, p) for p in section.models)]
     if scope == "checkpoint":
-        yield from ((m.member.name, [m]) for m in models)
+        yield from ((m.name, [m]) for m in models)
         return
-    groups: dict[str, list[_Hashed]] = {}
+    groups: dict[str, list[Model]] = {}
     for model in models:
-        groups.setdefault("" if section.together else model.member.group, []).append(model)
+        groups.setdefault("" if section.together else model.group, []).append(model)
     for group, members in groups.items():
         if scope == "group":
             unnamed = "all" if len(groups) == 1 else "ungrouped"
             yield group or unnamed, members
         else:
             for a, b in combinations(members, 2):
-                if a.member.builder == b.member.builder:
-                    yield f"{a.member.name} ~ {b.member.name}", [a, b]
+                if a.builder == b.builder:
+                    yield f"{a.name} ~ {b.name}", [a, b]
 
 
 def _task(
@@ -272,17 +252,16 @@ def _task(
     analysis: Analysis,
     options: str,
     subject: str,
-    members: list[_Hashed],
+    members: list[Model],
     spec: ZooSpec,
     fingerprint: str,
 ) -> Task:
-    models = [{"checkpoint": m.sha256, **m.member.builder.facts()} for m in members]
     facts: dict[str, object] = {
-        "models": models,
+        "models": [m.facts() for m in members],
         # a result about a group names its members; others do not depend on names
-        "names": [m.member.name for m in members] if analysis.scope == "group" else [],
+        "names": [m.name for m in members] if analysis.scope == "group" else [],
         "data": fingerprint,
-        "problem": spec.settings.facts(),
+        "problem": spec.problem.facts(),
     }
     if section.examples is not None:
         facts["sample"] = section.examples
@@ -294,7 +273,7 @@ def _task(
         options=options,
         scope=analysis.scope,
         subject=subject,
-        members=tuple(m.member for m in members),
+        members=tuple(members),
         examples=section.examples,
         error=next((m.error for m in members if m.error is not None), None),
         collects=analysis.collect is not None,

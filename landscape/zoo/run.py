@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError, InputError, StoreError
-from landscape.store import Failure, Store
+from landscape.store import Failure, Store, consolidate
 from landscape.zoo.checkpoint import TRUST_WARNING
-from landscape.zoo.events import Done, Event, Failed, Found, Listener, Notice, Planned
+from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
 from landscape.zoo.executors.base import Executor, SerialExecutor
 from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
 from landscape.zoo.executors.torchrun import launched, over_ranks
 from landscape.zoo.layouts import scan_directory, write_manifest
+from landscape.zoo.loader import Loader
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.plan import Plan, Shard, choose_sections, make_plan
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.runner import Runner
 from landscape.zoo.spec import Builder, ZooSpec
 from landscape.zoo.task import Setup, Task, bundle
-from landscape.zoo.workbench import Workbench
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -109,7 +111,8 @@ class Zoo:
         *,
         model_kwargs: Mapping[str, Any] | None = None,
         data_kwargs: Mapping[str, Any] | None = None,
-        **settings: Any,
+        split: str | None = None,
+        **problem: Any,
     ) -> Zoo:
         """The same checkpoints with builders, for a zoo that was scanned.
 
@@ -119,14 +122,21 @@ class Zoo:
             data: ``package.module:function`` that makes the data.
             model_kwargs: Its keyword arguments.
             data_kwargs: Its keyword arguments.
-            **settings: Fields of `landscape.zoo.spec.Settings`, such as ``loss`` or ``weight_decay``.
+            split: Which split the data are, to compare with metrics recorded in training.
+            **problem: Options of `landscape.zoo.problem_options.ProblemOptions`, such as ``loss`` or
+                ``weight_decay``; others stay as they are.
+
+        Raises:
+            InputError: If an option is unknown or cannot be what is given.
         """
         models = self.spec.models
         if model is not None:
             models = tuple(replace(m, builder=Builder(model, model_kwargs or {})) for m in models)
-        changed = replace(self.spec.settings, **settings)
-        data_builder = Builder(data, data_kwargs or {})
-        return Zoo(replace(self.spec, models=models, data=data_builder, settings=changed))
+        options = ProblemOptions.check({**dict(self.spec.problem), **problem})
+        made_by = Builder(data, data_kwargs or {})
+        return Zoo(
+            replace(self.spec, models=models, data=made_by, problem=options, split=split or self.spec.split)
+        )
 
     def write_manifest(self, path: str | Path | None = None) -> Path:
         """Write a manifest with the checkpoints filled in and the builders left to you.
@@ -152,9 +162,9 @@ class Zoo:
         from landscape.zoo.estimate import estimate
 
         home = Store(store or self.store)
-        plan, workbench = self._plan(analyses, home, trust_pickle)
+        plan, loader = self._plan(analyses, home, trust_pickle)
         part = None if shard is None else Shard.parse(shard)
-        return estimate(plan, plan.todo(home, overwrite, part), workbench, part)
+        return estimate(plan, plan.todo(home, overwrite, part), loader, part)
 
     def run(
         self,
@@ -189,7 +199,7 @@ class Zoo:
             shard: Do only one of several equal parts, ``"i/n"`` with i from 1 to n. The results are
                 consolidated by the shard that ends last.
             trust_pickle: Let pickles run code while loading: only for your own files.
-            on_event: Called with each event (see `landscape.zoo.task`), in this process.
+            on_event: Called with each event (see `landscape.zoo.events`), in this process.
 
         Returns:
             Counts and failures.
@@ -212,18 +222,18 @@ class Zoo:
         home = Store(store or self.store)
         home.lock()  # to know before any work that it can be written to
         if trust_pickle:
-            emit(Notice(TRUST_WARNING))
-        plan, workbench = self._plan(analyses, home, trust_pickle)
+            emit(Message(TRUST_WARNING))
+        plan, loader = self._plan(analyses, home, trust_pickle)
         plan = replace(plan, setup=replace(plan.setup, overwrite=overwrite))
-        executor = executor or _executor(workbench, jobs, cluster)
-        del workbench  # a pool's workers have their own data; ours need not stay in memory
+        executor = executor or _executor(loader, jobs, cluster)
+        del loader  # a pool's workers have their own data; ours need not stay in memory
         return _carry_out(plan, home, executor, part, emit)
 
-    def _plan(self, analyses: Chosen, home: Store, trust_pickle: bool) -> tuple[Plan, Workbench]:
+    def _plan(self, analyses: Chosen, home: Store, trust_pickle: bool) -> tuple[Plan, Loader]:
         chosen = [analyses] if isinstance(analyses, str) else analyses
         spec, labels = choose_sections(self.spec, chosen)
-        workbench = Workbench(_setup(spec, home, trust_pickle))
-        return make_plan(spec, labels, workbench), workbench
+        loader = Loader(_setup(spec, home, trust_pickle))
+        return make_plan(spec, labels, loader, home), loader
 
 
 def scan(directory: str | Path, *, allow: Iterable[str] = ()) -> Zoo:
@@ -259,8 +269,9 @@ def analyse(
     Raises:
         LandscapeError: If anything given cannot be used.
     """
-    workbench = Workbench(_setup(spec, Store(spec.folder), trust_pickle))
-    plan = make_plan(spec, (spec.sections[0].label,), workbench)
+    store = Store(spec.folder)
+    loader = Loader(_setup(spec, store, trust_pickle))
+    plan = make_plan(spec, (spec.sections[0].label,), loader, store)
     if len(plan.tasks) != 1:
         raise InputError(
             f"analysis '{spec.sections[0].analysis}' cannot take {len(spec.models)} checkpoints at once."
@@ -268,13 +279,13 @@ def analyse(
     task = plan.tasks[0]
     if task.error is not None:
         raise CheckpointError(task.error)
-    return workbench.compute(task, on_progress)
+    return Runner(loader).compute(task, on_progress)
 
 
-def _executor(workbench: Workbench, jobs: int, cluster: str | None) -> Executor:
+def _executor(loader: Loader, jobs: int, cluster: str | None) -> Executor:
     """Where tasks are carried out."""
     if cluster is None:
-        return SerialExecutor(workbench) if jobs == 1 else PoolExecutor(jobs)
+        return SerialExecutor(Runner(loader)) if jobs == 1 else PoolExecutor(jobs)
     if jobs != 1:
         raise InputError("a cluster has workers of its own; leave out jobs.")
     try:
@@ -292,7 +303,7 @@ def _setup(spec: ZooSpec, home: Store, trust_pickle: bool) -> Setup:
             f"zoo '{spec.name}' has no data builder; write a manifest (Zoo.write_manifest) or use"
             " Zoo.with_builders."
         )
-    return Setup(spec.folder, spec.data, spec.settings, home.directory, trust_pickle)
+    return Setup(spec.folder, spec.data, spec.problem, home.directory, trust_pickle, split=spec.split)
 
 
 def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
@@ -316,10 +327,10 @@ def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None,
     if changed and (shard is None or _all_settled(plan, home)):
         try:
             with _holding(home, emit):
-                home.consolidate()
+                consolidate(home)
         except StoreError as error:  # it is disposable: every result is in its own file
             tally.tell(str(error))
-    skipped = len(tasks) - len(todo) + tally.found
+    skipped = len(tasks) - len(todo) + tally.elsewhere
     place = {(task.label, task.subject): index for index, task in enumerate(tasks)}
     failed = sorted(tally.failures, key=lambda failure: place[failure.label, failure.model])
     return RunResult(tally.done, skipped, tuple(failed), home.directory)
@@ -329,7 +340,7 @@ class _Tally:
     """Counts how tasks end, and remembers failures in the store."""
 
     def __init__(self, home: Store, emit: Listener) -> None:
-        self.done = self.found = 0
+        self.done = self.elsewhere = 0
         self.failures: list[Failure] = []
         self._home = home
         self._emit = emit
@@ -339,8 +350,8 @@ class _Tally:
         """Take an event, and pass it on."""
         if isinstance(event, Done):
             self.done += 1
-        elif isinstance(event, Found):
-            self.found += 1
+        elif isinstance(event, DoneElsewhere):
+            self.elsewhere += 1
         elif isinstance(event, Failed):
             self._remember(event.task, event)
         self._emit(event)
@@ -358,7 +369,7 @@ class _Tally:
         """Say something that was not said before."""
         if text not in self._told:
             self._told.add(text)
-            self._emit(Notice(text))
+            self._emit(Message(text))
 
 
 def _all_settled(plan: Plan, home: Store) -> bool:
@@ -385,7 +396,7 @@ def _holding(home: Store, emit: Listener) -> Iterator[None]:
     try:
         lock.acquire(timeout=_PATIENCE_S)
     except Timeout:
-        emit(Notice(f"another run is at work on '{home.directory}'; waiting for it."))
+        emit(Message(f"another run is at work on '{home.directory}'; waiting for it."))
         lock.acquire()
     try:
         yield

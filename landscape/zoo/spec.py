@@ -7,23 +7,27 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from landscape._moved import old_names
 from landscape.errors import InputError
 from landscape.store import ModelRecord
 from landscape.zoo.checkpoint import without_ending
+from landscape.zoo.problem_options import ProblemOptions
 
 __all__ = [
     "Builder",
-    "ModelSpec",
+    "Model",
     "SectionSpec",
-    "Settings",
     "Skipped",
     "ZooSpec",
     "check_name",
     "parse_seed",
     "unique_names",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
 
 _SEED = re.compile(r"(?:^|[-_./])(?:seed|s)[-_=]?(\d+)(?=$|[-_./])")
 
@@ -46,8 +50,8 @@ class Builder:
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """One checkpoint of a zoo.
+class Model:
+    """One checkpoint of a zoo: as a manifest or a scan describes it, and once planned, as its file is.
 
     Attributes:
         name: Unique within the zoo.
@@ -59,6 +63,9 @@ class ModelSpec:
         tags: Free labels.
         metrics: Numbers recorded in training.
         layout: How it was laid out, if a scan found it.
+        stamp: Size in bytes and time of change in ns of the file when the plan was made; ``None`` before.
+        sha256: Content hash of the file then; ``None`` before, or if it cannot be read.
+        error: Why the file cannot be read, if that is so.
     """
 
     name: str
@@ -70,46 +77,29 @@ class ModelSpec:
     tags: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     layout: str = ""
+    stamp: tuple[int, int] | None = None
+    sha256: str | None = None
+    error: str | None = None
+
+    @property
+    def made_by(self) -> Builder:
+        """Its builder.
+
+        Raises:
+            InputError: If it is not known.
+        """
+        if self.builder is None:
+            raise InputError(f"model '{self.name}' has no builder; name one in a manifest.")
+        return self.builder
+
+    def facts(self) -> dict[str, Any]:
+        """What of it enters a task's key: its weights and how it is built, and neither name nor group."""
+        return {"checkpoint": self.sha256 or f"unreadable: {self.path}", **self.made_by.facts()}
 
     def record(self) -> ModelRecord:
         """What the store remembers of it."""
         shown = self.shown or self.path.name
         return ModelRecord(self.name, self.group, self.seed, dict(self.tags), dict(self.metrics), shown)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a `landscape.Problem` is made of each model; see there.
-
-    Attributes:
-        loss: A name, or ``package.module:function``.
-        weight_decay: λ.
-        batch_size: Micro-batch size.
-        batchnorm: ``eval`` or ``train``.
-        parameters: Globs over parameter names; ``None`` for all trainable ones.
-        forward: ``package.module:function`` or ``None``.
-        device: Where to compute; ``None`` for the CPU.
-        allow: Names that a pickle may import.
-        prefix: Beginning of the keys of a checkpoint that are the model's; others are left out.
-        split: Which split the data are, if that is known; for comparing with recorded metrics.
-    """
-
-    loss: str = "cross_entropy"
-    weight_decay: float = 0.0
-    batch_size: int = 256
-    batchnorm: str = "eval"
-    parameters: tuple[str, ...] | None = None
-    forward: str | None = None
-    device: str | None = None
-    allow: tuple[str, ...] = ()
-    prefix: str = ""
-    split: str | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """What of it enters a task's key."""
-        names = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
-        facts = {name: getattr(self, name) for name in names}
-        return facts | ({"prefix": self.prefix} if self.prefix else {})
 
 
 @dataclass(frozen=True)
@@ -150,18 +140,20 @@ class ZooSpec:
         folder: Where the manifest is; builders are imported from here.
         models: The checkpoints, in order.
         data: Makes the data; ``None`` if not known yet.
-        settings: How problems are made.
+        problem: How problems are made.
         sections: The analyses to run.
         skipped: What a scan left out.
+        split: Which split the data are, if that is known; for comparing with recorded metrics.
     """
 
     name: str
     folder: Path
-    models: tuple[ModelSpec, ...]
+    models: tuple[Model, ...]
     data: Builder | None = None
-    settings: Settings = field(default_factory=Settings)
+    problem: ProblemOptions = field(default_factory=ProblemOptions)
     sections: tuple[SectionSpec, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    split: str | None = None
 
 
 def check_name(kind: str, name: str) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from landscape._moved import old_names
 from landscape.base.analysis import Scope
-from landscape.zoo.spec import Builder, Settings
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.spec import Builder, Model
 
-__all__ = ["Member", "Setup", "Task", "bundle"]
+__all__ = ["Setup", "Task", "bundle"]
+
+if not TYPE_CHECKING:
+    __getattr__ = old_names(__name__)
 
 
 @dataclass(frozen=True)
@@ -19,45 +25,22 @@ class Setup:
     Attributes:
         folder: Where builders are imported from.
         data: Makes the data.
-        settings: How problems are made.
+        problem: How problems are made.
         store: Where results go.
         trust_pickle: Whether pickles may run code.
         fingerprint: Content hash of the data that the plan was made for; ``None`` before that.
         overwrite: Whether to do again what is done.
+        split: Which split the data are, if that is known.
     """
 
     folder: Path
     data: Builder
-    settings: Settings
+    problem: ProblemOptions
     store: Path
     trust_pickle: bool = False
     fingerprint: str | None = None
     overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class Member:
-    """A model that a task looks at.
-
-    Attributes:
-        name: Its name in the zoo.
-        path: The checkpoint.
-        builder: Makes the model.
-        stamp: Size and time of change of the file when the plan was made.
-        group: Its group.
-        seed: Its training seed.
-        tags: Its tags as JSON.
-        metrics: Numbers recorded in training.
-    """
-
-    name: str
-    path: Path
-    builder: Builder
-    stamp: tuple[int, int]
-    group: str
-    seed: int | None
-    tags: str
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +69,7 @@ class Task:
     options: str
     scope: Scope
     subject: str
-    members: tuple[Member, ...]
+    members: tuple[Model, ...]
     examples: int | None = None
     error: str | None = None
     collects: bool = False

@@ -14,9 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 import landscape
 from landscape import Analysis, Context, Cost, Metric, Params, Problem, Schema, Variable
-from landscape.analyses._shared.captions import loss_unit, series
 from landscape.base.analysis import Pair
-from landscape.base.figure import Axis, FigureSpec, Line
+from landscape.base.figure import Axis, FigureSpec
 from landscape.errors import InputError, SchemaError, suggest
 
 
@@ -306,15 +305,9 @@ def test_the_docstring_lists_options_and_variables_with_units():
 # Helpers
 
 
-def test_series_and_units_come_from_the_datasets():
-    """Oracle: the attributes."""
-    ds = toy()(problem())
-    assert series("m", ds.assign_attrs(group="wide")).group == "wide"
-    assert series("m", ds).model == "m"
-    assert loss_unit({"a": ds}) == "nats/example"
-    assert loss_unit({"a": ds, "b": ds.assign_attrs(loss="mse")}) == "loss/example"
+def test_a_pass_is_what_an_analysis_costs_unless_it_says_otherwise():
+    """Oracle: the declared default."""
     assert toy().cost(None) == Cost(forwards=1.0)
-    assert Line([0.0], [1.0], series("m", ds)).series.name == "m"
 
 
 def test_suggestions():

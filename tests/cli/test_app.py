@@ -21,7 +21,7 @@ import landscape
 from landscape.base.registry import discover
 from landscape.cli import app as cli
 from landscape.cli.analyses import parse_option
-from landscape.cli.display import Meter, RunDisplay, failure_lines
+from landscape.cli.display import ProgressBar, RunDisplay, failure_lines
 from landscape.store import Failure, read_contents, save
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
@@ -269,7 +269,10 @@ class TestAnalysisCommands:
             (("m0.pt", "m0.pt"), "takes 1 checkpoint(s); got 2"),
             (("m0.pt", "--model-kwargs", "{"), "--model-kwargs is not JSON"),
             (("m0.pt", "--data-kwargs", "[]"), "--data-kwargs must be a JSON object"),
-            (("m0.pt", "--batchnorm", "x"), "--batchnorm must be eval or train; got 'x'"),
+            (
+                ("m0.pt", "--batchnorm", "x"),
+                "option 'batchnorm' of the problem cannot be 'x': Input should be 'eval' or 'train'",
+            ),
             (("m0.pt", "--loss", "mes"), "there is no loss 'mes'"),
         ],
     )
@@ -356,7 +359,7 @@ class TestDisplay:
         folder.add("gone", save=False)
         text = io.StringIO()
         console = Console(file=text, force_terminal=terminal, width=200, color_system=None)
-        with Meter(console) as meter:
+        with ProgressBar(console) as meter:
             landscape.Zoo.from_manifest(folder.write()).run(on_event=RunDisplay(meter))
         shown = text.getvalue()
         assert "2 tasks to do, 0 done before" in shown
@@ -370,7 +373,7 @@ class TestDisplay:
         now = [0.0]
         monkeypatch.setattr("landscape.cli.display.time.monotonic", lambda: now[0])
         text = io.StringIO()
-        meter = Meter(Console(file=text, width=200))
+        meter = ProgressBar(Console(file=text, width=200))
         meter.begin(4, "tasks")
         now[0] = 1.0
         meter.update(0.1, "too soon for a line")

@@ -1,16 +1,20 @@
 import tomllib
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import landscape
+from landscape import Zoo
 from landscape.errors import InputError
 from landscape.reference import demo as zoo
 from landscape.reference import models
+from landscape.reference.compression import prune
 from landscape.reference.data import digits
 from landscape.reference.demo import RECIPES, build_zoo
 from landscape.reference.training.loop import evaluate
-from landscape.reference.training.recipe import Recipe
+from landscape.reference.training.recipe import PostProcessing, Recipe
 
 pytest.importorskip("mlxtend", reason="the zoo needs the extra 'demo'")
 
@@ -75,6 +79,23 @@ TINY = Recipe(
     training={"epochs": 3, "batch_size": 80},
     tags={"method": 'é "quoted"'},
 )
+
+
+def test_a_compressed_model_is_a_checkpoint_that_a_zoo_loads(tmp_path):
+    """Oracle: zeros counted in the file, and the accuracy of that file loaded by hand, on the zoo's data."""
+    recipe = replace(TINY, after=(PostProcessing(prune, {"share": 0.8}),))
+    path = build_zoo(tmp_path, quick=True, recipes=[recipe], seeds=[0], jobs=2)
+    (entry,) = tomllib.loads(path.read_text(encoding="utf-8"))["checkpoints"]
+    state = load_file(path.parent / entry["path"])
+    assert int((state["fc1.weight"] == 0).sum()) == round(0.8 * 7840)
+    model = models.mlp((784, 10))
+    model.load_state_dict(state)
+    result = Zoo.from_manifest(path).run(["calibration"], store=tmp_path / "store")
+    (file,) = (tmp_path / "store" / "calibration").glob("*.h5")
+    found = landscape.open(file)
+    assert float(found["accuracy"]) == evaluate(model, digits("train", 64))[1]
+    assert not result.failed
+    assert entry["metrics"]["test_accuracy"] == evaluate(model, digits("test", zoo.QUICK_DIGITS))[1]
 
 
 def test_killed_and_built_again_gives_the_same_bytes(tmp_path):

@@ -12,7 +12,7 @@ import xarray as xr
 
 from landscape.errors import InputError, StoreError
 from landscape.store import Store
-from landscape.store.ledger import Ledger
+from landscape.store.ledger import FolderLedger
 
 NAMES = [f"row-{i:02d}" for i in range(8)]
 IDENTITY = {"checkpoint": "abc", "options": '{"a": 1}', "count": 3}
@@ -22,7 +22,7 @@ import os, signal, sys, time
 from pathlib import Path
 import numpy as np
 from landscape.store import Store
-from landscape.store.ledger import Ledger
+from landscape.store.ledger import FolderLedger
 folder, log, doomed = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "doomed"
 print("ready", flush=True)
 sys.stdin.readline()
@@ -33,7 +33,7 @@ def compute(i):
     if doomed:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"z": np.array([i / 3, np.nan, np.inf, -0.0])}
-found = Ledger(folder, {"who": "worker"}).collect([f"row-{i:02d}" for i in range(8)], compute)
+found = FolderLedger(folder, {"who": "worker"}).collect([f"row-{i:02d}" for i in range(8)], compute)
 print(b"".join(p["z"].tobytes() for p in found).hex())
 """
 
@@ -50,21 +50,12 @@ def start(tmp_path, fate):
 def test_pieces_are_kept_bit_for_bit_and_computed_once(tmp_path):
     """Oracle: the arrays handed over; a second run must not compute."""
     folder = tmp_path / "partial"
-    first = Ledger(folder, IDENTITY).collect(NAMES, piece)
-    second = Ledger(folder, IDENTITY).collect(NAMES, lambda i: pytest.fail("computed again"))
+    first = FolderLedger(folder, IDENTITY).collect(NAMES, piece)
+    second = FolderLedger(folder, IDENTITY).collect(NAMES, lambda i: pytest.fail("computed again"))
     for i, (a, b) in enumerate(zip(first, second, strict=True)):
         assert set(a) == set(b) == {"z", "n"}
         assert a["z"].tobytes() == b["z"].tobytes() == piece(i)["z"].tobytes()
         assert b["n"].shape == ()
-
-
-def test_without_a_folder_all_is_in_memory():
-    """Oracle: the same pieces, each computed once, in order."""
-    seen, counts = [], []
-    found = Ledger(None, IDENTITY).collect(NAMES, lambda i: seen.append(i) or piece(i), counts.append)
-    assert seen == list(range(8))
-    assert counts == list(range(1, 9))
-    assert [int(p["n"]) for p in found] == seen
 
 
 def test_a_run_that_stops_loses_only_the_piece_under_way(tmp_path):
@@ -78,31 +69,30 @@ def test_a_run_that_stops_loses_only_the_piece_under_way(tmp_path):
         return piece(i)
 
     with pytest.raises(KeyboardInterrupt):
-        Ledger(tmp_path / "p", IDENTITY).collect(NAMES, compute)
-    Ledger(tmp_path / "p", IDENTITY).collect(NAMES, compute)
+        FolderLedger(tmp_path / "p", IDENTITY).collect(NAMES, compute)
+    FolderLedger(tmp_path / "p", IDENTITY).collect(NAMES, compute)
     assert seen == [0, 1, 2, 3, 3, 4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("name", IDENTITY)
 def test_pieces_of_another_computation_are_refused(tmp_path, name):
     """Oracle: the sentence names what differs and the folder."""
-    Ledger(tmp_path / "p", IDENTITY).collect(NAMES[:1], piece)
+    FolderLedger(tmp_path / "p", IDENTITY).collect(NAMES[:1], piece)
     with pytest.raises(InputError, match=rf"'.*p' were made with another {name} .*remove that folder"):
-        Ledger(tmp_path / "p", IDENTITY | {name: "other"})
+        FolderLedger(tmp_path / "p", IDENTITY | {name: "other"})
     with pytest.raises(InputError, match="another extra"):
-        Ledger(tmp_path / "p", IDENTITY | {"extra": 1})
+        FolderLedger(tmp_path / "p", IDENTITY | {"extra": 1})
 
 
 def test_a_decision_is_made_once(tmp_path):
     """Oracle: the first decision."""
-    assert Ledger(tmp_path / "p", IDENTITY).remember("cut", lambda: {"size": 16}) == {"size": 16}
-    assert Ledger(tmp_path / "p", IDENTITY).remember("cut", lambda: {"size": 32}) == {"size": 16}
-    assert Ledger(None, IDENTITY).remember("cut", lambda: {"size": 32}) == {"size": 32}
+    assert FolderLedger(tmp_path / "p", IDENTITY).remember("cut", lambda: {"size": 16}) == {"size": 16}
+    assert FolderLedger(tmp_path / "p", IDENTITY).remember("cut", lambda: {"size": 32}) == {"size": 16}
 
 
 def test_a_damaged_piece_is_computed_anew(tmp_path):
     """Oracle: the piece."""
-    ledger = Ledger(tmp_path / "p", IDENTITY)
+    ledger = FolderLedger(tmp_path / "p", IDENTITY)
     ledger.collect(NAMES, piece)
     file = tmp_path / "p" / "row-03.npz"
     file.write_bytes(file.read_bytes()[:50])
@@ -114,7 +104,7 @@ def test_a_damaged_piece_is_computed_anew(tmp_path):
 
 def test_a_folder_removed_by_another_worker_ends_in_the_same_numbers(tmp_path):
     """Oracle: the pieces."""
-    ledger = Ledger(tmp_path / "p", IDENTITY)
+    ledger = FolderLedger(tmp_path / "p", IDENTITY)
     for file in (tmp_path / "p").iterdir():
         file.unlink()
     (tmp_path / "p").rmdir()
@@ -133,7 +123,7 @@ def test_a_store_that_vanishes_is_not_made_anew(moment, tmp_path):
     store = tmp_path / "store"
     (store / "toy").mkdir(parents=True)
     folder = store / "toy" / "key.partial"
-    ledger = Ledger(folder, IDENTITY)
+    ledger = FolderLedger(folder, IDENTITY)
     points = torch.zeros(2, 3)
     curve = CurveFile(ledger, points)
 
@@ -153,13 +143,13 @@ def test_a_store_that_vanishes_is_not_made_anew(moment, tmp_path):
     elif moment == "decision":
         assert ledger.remember("cut", lambda: {"size": 16}) == {"size": 16}
     elif moment == "state":
-        ledger.keep("state", piece(0))
+        ledger.save_state("state", piece(0))
     elif moment == "curve":
         curve.write(TrainingState(points, points, []))
     assert [int(p["n"]) for p in ledger.collect(NAMES, compute)] == list(range(8))
     assert not store.exists()
     with pytest.raises(StoreError, match=r"key\.partial' cannot be made: No such file"):
-        Ledger(folder, IDENTITY)
+        FolderLedger(folder, IDENTITY)
 
 
 def test_workers_share_the_pieces_and_take_over_from_the_dead(tmp_path):
@@ -183,7 +173,7 @@ def test_a_finished_task_leaves_no_partial_folder(tmp_path):
     store = Store(tmp_path)
     (tmp_path / "surface").mkdir()
     ds = xr.Dataset({"a": ("t", [1.0])}, attrs={"analysis": "surface"})
-    for make in (lambda p: Ledger(p, IDENTITY).collect(NAMES, piece), lambda p: p.write_bytes(b"x")):
+    for make in (lambda p: FolderLedger(p, IDENTITY).collect(NAMES, piece), lambda p: p.write_bytes(b"x")):
         make(store.partial("surface", "k"))
         store.write(ds, "k")
         assert not store.partial("surface", "k").exists()
@@ -191,14 +181,32 @@ def test_a_finished_task_leaves_no_partial_folder(tmp_path):
 
 
 def test_a_state_in_mid_air_is_replaced_and_read_back(tmp_path):
-    """Oracle: what was kept last; a damaged file counts as none."""
-    ledger = Ledger(tmp_path / "partial", {})
-    assert ledger.kept("state") is None
+    """Oracle: what was saved last; a damaged or deleted file counts as none."""
+    ledger = FolderLedger(tmp_path / "partial", {})
+    assert ledger.load_state("state") is None
     for value in (1.0, np.nan):
-        ledger.keep("state", {"x": np.array([value])})
-        np.testing.assert_array_equal(ledger.kept("state")["x"], [value])
+        ledger.save_state("state", {"x": np.array([value])})
+        np.testing.assert_array_equal(ledger.load_state("state")["x"], [value])
     (tmp_path / "partial" / "state.npz").write_bytes(b"torn")
-    assert ledger.kept("state") is None
-    memory = Ledger(None, {})
-    memory.keep("state", {"x": np.zeros(1)})
-    assert memory.kept("state") is None
+    assert ledger.load_state("state") is None
+    ledger.save_state("state", {"x": np.zeros(1)})
+    ledger.delete_state("state")
+    ledger.delete_state("state")
+    assert ledger.load_state("state") is None
+
+
+def test_what_runs_derive_must_agree(tmp_path):
+    """Oracle: the value that the first run required; the sentence names what differs and the folder."""
+    FolderLedger(tmp_path / "p").require("directions", "abc")
+    FolderLedger(tmp_path / "p").require("directions", "abc")
+    FolderLedger(tmp_path / "p").require("transform", "xyz")
+    with pytest.raises(InputError, match=r"'.*p' were made with another directions \(abc, now xyz\)"):
+        FolderLedger(tmp_path / "p").require("directions", "xyz")
+
+
+def test_a_folder_named_by_a_key_needs_no_identity(tmp_path):
+    """Oracle: the pieces that a run with an identity left, taken over without one; none is written."""
+    FolderLedger(tmp_path / "old", IDENTITY).collect(NAMES, piece)
+    FolderLedger(tmp_path / "old").collect(NAMES, lambda i: pytest.fail("computed again"))
+    FolderLedger(tmp_path / "new").collect(NAMES[:1], piece)
+    assert sorted(f.name for f in (tmp_path / "new").glob("*.*n*")) == ["row-00.npz"]

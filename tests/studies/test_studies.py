@@ -23,7 +23,8 @@ from landscape.reference.training import checkpoints as files
 from landscape.reference.training.loop import TrainResult
 from landscape.store import read_contents
 from landscape.studies.claims import Claim
-from landscape.zoo.spec import Builder, Settings, ZooSpec
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.spec import Builder, ZooSpec
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
 STUDIES = ("taxonomy", "how_do_vits_work", "spatial_smoothing")
@@ -303,7 +304,7 @@ def test_each_seed_has_mini_batches_of_its_own(script, tmp_path: Path) -> None:
         SCRIPTS,
         tuple(replace(m.spec(), builder=Builder(f"{__name__}:_linear", {})) for m in models),
         study.Data.digits(100, 50).train,
-        Settings(),
+        ProblemOptions(),
         tuple(sections),
     )
     assert not landscape.Zoo(spec).run(store=tmp_path / "store").failed

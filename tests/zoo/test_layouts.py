@@ -13,7 +13,7 @@ import landscape
 from landscape.errors import InputError
 from landscape.zoo.layouts import LAYOUTS, Found, Layout, scan_directory, write_manifest
 from landscape.zoo.manifest import read_manifest
-from landscape.zoo.spec import ModelSpec
+from landscape.zoo.spec import Model
 
 STATE = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
 
@@ -116,7 +116,7 @@ def test_another_layout_takes_its_files_first(directory):
 
     def trial(scan):
         mine = [f for f in scan.files if f.parent.name == "resnet"]
-        found = Found(models=[ModelSpec("trial", mine[0])])
+        found = Found(models=[Model("trial", mine[0])])
         found.skip(scan, mine[1], "older")
         return found
 

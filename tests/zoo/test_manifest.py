@@ -6,7 +6,8 @@ import pytest
 
 from landscape.errors import InputError
 from landscape.zoo.manifest import read_manifest
-from landscape.zoo.spec import Builder, Settings, parse_seed, unique_names
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.spec import Builder, parse_seed, unique_names
 
 FULL = """
 name = "my zoo"
@@ -66,7 +67,7 @@ def test_everything_is_understood(read, tmp_path):
     first, second = spec.models
     assert (spec.name, spec.folder) == ("my zoo", tmp_path.resolve())
     assert spec.data == Builder("my_data:train_set", {"count": 512})
-    assert spec.settings == Settings(
+    assert spec.problem == ProblemOptions(
         loss="mse",
         weight_decay=5e-4,
         batch_size=128,
@@ -90,7 +91,7 @@ def test_everything_is_understood(read, tmp_path):
 def test_defaults(read, tmp_path):
     spec = read(SMALL)
     assert spec.name == tmp_path.name
-    assert spec.settings == Settings()
+    assert spec.problem == ProblemOptions()
     assert spec.sections == ()
     assert spec.models[0].name == "x"
 

@@ -280,7 +280,7 @@ def test_the_manifest_says_all_that_was_found(spec, tmp_path):
     timm = next(m for m in again.models if m.name == by_layout(spec, "timm")[0].name)
     assert timm.builder.reference == "timm:resnet18"
     assert timm.builder.kwargs["num_classes"] == 10
-    assert again.settings.allow == ("argparse.Namespace",)
+    assert again.problem.allow == ("argparse.Namespace",)
 
 
 def test_names_state_numbers_only_between_separators():

@@ -11,7 +11,7 @@ from torch import nn
 from landscape.core.problem.problem import Measure
 from landscape.store import read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.events import Notice
+from landscape.zoo.events import Message
 from landscape.zoo.recorded_metrics import comparable, differences, meaning
 
 
@@ -93,7 +93,7 @@ def notices(folder, split, path):
     events = []
     result = Zoo.from_manifest(path).run(store=folder.root / f"{split}", on_event=events.append)
     assert result.done == 2
-    return [e.text for e in events if isinstance(e, Notice)], result
+    return [e.text for e in events if isinstance(e, Message)], result
 
 
 def test_a_run_tells_once_for_each_model(folder):

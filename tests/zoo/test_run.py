@@ -20,7 +20,7 @@ import landscape
 from landscape.errors import InputError, StoreError
 from landscape.store import Store, open, read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.events import Done, Failed, Notice, Planned, Progress, Started
+from landscape.zoo.events import Done, Failed, Message, Planned, Progress, Started
 from landscape.zoo.executors.pool import PoolExecutor
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
@@ -300,7 +300,7 @@ class TestEvents:
         folder.add("m0")
         seen = []
         run(folder.write(), trust_pickle=True, on_event=seen.append)
-        assert any(isinstance(e, Notice) and "pickles are trusted" in e.text for e in seen)
+        assert any(isinstance(e, Message) and "pickles are trusted" in e.text for e in seen)
 
     def test_a_second_run_waits_for_the_first(self, folder):
         """Oracle: while this process holds the lock nothing is written; then the run goes on."""
@@ -311,7 +311,7 @@ class TestEvents:
 
         def listen(event):
             seen.append(event)
-            if isinstance(event, Notice):
+            if isinstance(event, Message):
                 waiting.set()
 
         store = Store(folder.root / "results")

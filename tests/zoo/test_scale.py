@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from landscape.store import Store, read_contents
+from landscape.store import Store, read_contents, read_field
 from landscape.zoo import Zoo
 
 RUN = """
@@ -69,7 +69,7 @@ def test_a_large_zoo_dies_and_resumes(count, folder):
     assert not [f for f in store.rglob("*") if f.suffix in (".tmp", ".lock") and f.name != ".lock"]
     contents = read_contents(store)
     assert (len(contents.models), contents.missing, contents.failures) == (count, 0, [])
-    field = Store(store).field("total", "value")
+    field = read_field(Store(store).consolidated, "total", "value")
     assert sorted(field) == [f"m{index:05d}" for index in range(count)]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from landscape.core.features import collector as observe
+from landscape.core.features import collect as one_pass
 from landscape.store import read_contents
 from landscape.zoo import Zoo
 from landscape.zoo.task import bundle
@@ -84,13 +84,13 @@ def contents(store):
 def count_passes(monkeypatch):
     """A list that grows with every pass over the data of any number of collectors."""
     passes = []
-    plain = observe.observe
+    plain = one_pass.collect
 
     def counted(problem, collectors, progress):
         passes.append(len(collectors))
         return plain(problem, collectors, progress)
 
-    monkeypatch.setattr(observe, "observe", counted)
+    monkeypatch.setattr(one_pass, "collect", counted)
     return passes
 
 

@@ -17,7 +17,7 @@ import pytest
 from landscape.errors import InputError
 from landscape.store import Store, read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.events import Done, Found, Started
+from landscape.zoo.events import Done, DoneElsewhere, Started
 from landscape.zoo.executors.base import SerialExecutor
 from landscape.zoo.plan import Shard
 
@@ -29,11 +29,11 @@ SLOW = f"{TOTAL}\nsleep_s = 0.1"
 RUN = """
 import json, sys, torch
 from landscape.zoo import Zoo
-from landscape.zoo.events import Done, Found
+from landscape.zoo.events import Done, DoneElsewhere
 torch.set_num_threads(1)
 events = []
 result = Zoo.from_manifest(sys.argv[1]).run(on_event=events.append, **json.loads(sys.argv[2]))
-keys = {cls.__name__: [e.task.key for e in events if isinstance(e, cls)] for cls in (Done, Found)}
+keys = {cls.__name__: [e.task.key for e in events if isinstance(e, cls)] for cls in (Done, DoneElsewhere)}
 print(json.dumps(keys | {"skipped": result.skipped, "failed": len(result.failed)}))
 """
 
@@ -184,14 +184,13 @@ def test_what_another_run_did_meanwhile_is_found(folder):
     events = []
     result = Zoo.from_manifest(path).run(executor=Late(), on_event=events.append)
     assert (result.done, result.skipped) == (0, 2)
-    assert sum(isinstance(e, Found) for e in events) == 2
+    assert sum(isinstance(e, DoneElsewhere) for e in events) == 2
 
 
 PIECES = """
     import os, pathlib, time
     import numpy as np
     from landscape import Analysis, Params, Schema, Variable
-    from landscape.store.ledger import Ledger
 
     def compute(problem, params, context):
         def piece(index):
@@ -199,7 +198,7 @@ PIECES = """
             with pathlib.Path("pieces.txt").open("a") as file:
                 file.write(f"{index} {os.getpid()}\\n")
             return {"v": np.array(float(index))}
-        pieces = Ledger(context.partial, {"a": 1}).collect([f"p{i}" for i in range(30)], piece)
+        pieces = context.ledger.collect([f"p{i}" for i in range(30)], piece)
         return {"x": [float(i) for i in range(30)], "v": [float(p["v"]) for p in pieces]}
 
     grid = Analysis(name="grid", title="Grid", description="In pieces.", scope="checkpoint", params=Params,
@@ -218,7 +217,7 @@ def test_two_runs_share_one_task_that_comes_in_pieces(folder, monkeypatch):
     lines = [line.split() for line in (folder.root / "pieces.txt").read_text().splitlines()]
     assert sorted(int(index) for index, _ in lines) == list(range(30))
     assert len({pid for _, pid in lines}) == 2
-    assert all(len(e["Done"] + e["Found"]) == 1 for e in ends)  # the last pieces may end together
+    assert all(len(e["Done"] + e["DoneElsewhere"]) == 1 for e in ends)  # the last pieces may end together
     (section,) = read_contents(folder.root / "results").sections
     assert section.results["m0"]["v"].values.tolist() == list(range(30))
     assert not list((folder.root / "results").glob("grid/*.partial"))

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from landscape.base.ledger import Ledger, Piece
     from landscape.core.surfaces.evaluator import Evaluator
     from landscape.core.surfaces.plane import Marker
-    from landscape.store.ledger import Ledger, Piece
 
 __all__ = ["Sweep", "join", "stack"]
 

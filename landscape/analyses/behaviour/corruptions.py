@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import series
+from landscape.analyses.behaviour._options import PixelMean, PixelStd
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line
 from landscape.base.schema import Schema, Variable
@@ -53,10 +54,8 @@ class CorruptionsParams(Params):
         description="kinds of corruption",
     )
     bins: int = Field(15, ge=2, le=200, description="confidence bins of the calibration error")
-    mean: tuple[float, ...] = Field(
-        (), description="pixel means of the normalisation to undo; none = the data's range becomes 0 to 1"
-    )
-    std: tuple[float, ...] = Field((), description="pixel standard deviations of the normalisation to undo")
+    mean: PixelMean = ()
+    std: PixelStd = ()
     seed: int = Field(0, ge=0, description="seed of noise and of directions")
 
 

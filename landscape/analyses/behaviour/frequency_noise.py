@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series
+from landscape.analyses.behaviour._options import PixelMean, PixelStd
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line
 from landscape.base.schema import Schema, Variable
@@ -36,10 +37,8 @@ class FrequencyNoiseParams(Params):
     draws: int = Field(1, ge=1, description="draws of the noise per example and band")
     heat_steps: int = Field(7, ge=1, le=63, description="Fourier modes along each axis of the heat map")
     heat_rms: float = Field(0.125, gt=0.0, description="root mean square of the single modes' noise")
-    mean: tuple[float, ...] = Field(
-        (), description="pixel means of the normalisation to undo; none = the data's range becomes 0 to 1"
-    )
-    std: tuple[float, ...] = Field((), description="pixel standard deviations of the normalisation to undo")
+    mean: PixelMean = ()
+    std: PixelStd = ()
     clip: bool = Field(False, description="cut changed pixels to 0...1")
     seed: int = Field(0, ge=0, description="seed of the noise, the same for every band")
 

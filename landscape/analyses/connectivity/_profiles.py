@@ -21,9 +21,10 @@ from landscape.imports import call
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.analysis import Context
+    from landscape.base.ledger import Ledger
     from landscape.core.connectivity.path_evaluator import PathEvaluator
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger
 
 __all__ = [
     "QUANTITIES",
@@ -32,7 +33,7 @@ __all__ = [
     "aligned",
     "barrier_values",
     "barrier_variables",
-    "group_facts",
+    "check_alike",
     "group_loss_unit",
     "held_out",
     "joinable",
@@ -182,14 +183,17 @@ def barrier_values(
     return found
 
 
-def held_out(problem: Problem, data: Any, reference: str | None, kwargs: Mapping[str, Any]) -> Any:
-    """Batches of held-out data, given themselves or by their builder; ``None`` if there are none.
+def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any], context: Context) -> Any:
+    """Batches of held-out data, from the input ``test_data`` or by their builder; ``None`` without either.
 
     Raises:
-        InputError: If both are given, or the builder cannot be used.
+        InputError: If both are given, the builder cannot be used, or an earlier run that left partial
+            results had other held-out data.
     """
-    from landscape.core.problem.batches import read_batches
+    from landscape.core.problem.batches import read_batches, tensors_in
+    from landscape.core.problem.fingerprint import fingerprint
 
+    data = context.inputs.get("test_data")
     if data is None and reference is None:
         return None
     if data is not None and reference is not None:
@@ -197,7 +201,10 @@ def held_out(problem: Problem, data: Any, reference: str | None, kwargs: Mapping
     if reference is not None:
         data = call(reference, kwargs, "held-out data, test =")
     size = max(b.size for b in problem.batches)
-    return read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    items = (item for i, batch in enumerate(batches) for item in tensors_in(batch.raw, str(i)))
+    context.ledger.require("test_data", fingerprint(items))
+    return batches
 
 
 def group_loss_unit(ds: xr.Dataset) -> str:
@@ -217,26 +224,22 @@ def joinable(problems: Sequence[Problem]) -> list[list[int]]:
     return list(found.values())
 
 
-def group_facts(problems: Mapping[str, Problem]) -> dict[str, dict[str, Any]]:
-    """What decides the numbers of each model of a group.
+def check_alike(problems: Mapping[str, Problem]) -> None:
+    """Make sure that models which can be joined were given the same data and loss.
 
     Raises:
-        InputError: If models that can be joined were given different data or losses.
+        InputError: If they were not.
     """
-    facts = {
-        name: {n: v for n, v in problem.provenance().items() if n != "threads"}
-        for name, problem in problems.items()
-    }
     names = list(problems)
+    facts = [{"data": p.fingerprint()[1], "loss": p.loss_name} for p in problems.values()]
     for first, *others in joinable(list(problems.values())):
         for other, what in product(others, ("data", "loss")):
-            if facts[names[first]][what] != facts[names[other]][what]:
+            if facts[first][what] != facts[other][what]:
                 raise InputError(
                     f"models '{names[first]}' and '{names[other]}' have another {what}, so what lies between"
                     f" them cannot be measured; give all models of the group the same {what}, in the same"
                     " batches."
                 )
-    return facts
 
 
 def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[dict[str, Any], float]:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT
+from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder
 from landscape.analyses.connectivity._profiles import (
     Meter,
     aligned,
-    group_facts,
+    check_alike,
     group_loss_unit,
     held_out,
     joinable,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
+    from landscape.base.ledger import Ledger
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger
 
 Array = NDArray[np.float64]
 
@@ -51,10 +52,8 @@ class SimplexParams(Params):
     align: Literal["weights", "activations"] | None = Field(
         None, description="whether to put the units of all models in the order of the first, and by what"
     )
-    test: str | None = Field(
-        None, pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"
-    )
-    test_kwargs: dict[str, Any] = Field({}, description="its arguments")
+    test: HeldOutBuilder = None
+    test_kwargs: HeldOutArguments = Field({})
     seed: int = Field(0, ge=0, description="seed of alignment, training and random points")
 
 
@@ -91,8 +90,9 @@ def compute(problems: Mapping[str, Problem], params: SimplexParams, context: Con
     from landscape.core.connectivity.simplex import log_volume, random_shares
 
     names, first = list(problems), next(iter(problems.values()))
-    test = held_out(first, context.inputs.get("test_data"), params.test, params.test_kwargs)
-    ledger, policy = _ledger(problems, params, context, test), path_policy(first, None)
+    check_alike(problems)
+    test = held_out(first, params.test, params.test_kwargs, context)
+    ledger, policy = context.ledger, path_policy(first, None)
     models = _models(problems, params)
     passes = (params.samples + 1) * (len(names) + 1) + params.points
     meter = Meter(context.progress, params.points * _training(params) + passes)
@@ -158,18 +158,6 @@ def _connected(
 def _training(params: SimplexParams) -> float:
     """Passes to train a point."""
     return 3.0 * params.epochs * params.draws
-
-
-def _ledger(problems: Mapping[str, Problem], params: SimplexParams, context: Context, test: Any) -> Ledger:
-    from landscape.core.problem.batches import tensors_in
-    from landscape.core.problem.fingerprint import fingerprint
-    from landscape.store.ledger import Ledger
-
-    facts: dict[str, Any] = {"options": params.model_dump_json(), "models": group_facts(problems)}
-    if test is not None:
-        items = (item for i, batch in enumerate(test) for item in tensors_in(batch.raw, str(i)))
-        facts["test_data"] = fingerprint(items)
-    return Ledger(context.partial, facts)
 
 
 def _models(problems: Mapping[str, Problem], params: SimplexParams) -> Tensor:

@@ -12,9 +12,9 @@ import numpy as np
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    from landscape.core.linalg.eigenpairs import Eigenpairs, LanczosState, Progress
+    from landscape.base.ledger import Ledger, Piece
+    from landscape.core.linalg.eigenpairs import Eigenpairs, EigenProgress, LanczosState
     from landscape.core.linalg.operators import SymmetricOperator
-    from landscape.store.ledger import Ledger, Piece
 
 __all__ = ["resumed_eigenpairs", "start_from"]
 
@@ -27,7 +27,7 @@ def resumed_eigenpairs(
     ledger: Ledger,
     name: str,
     *,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[EigenProgress], None],
     start: Any = None,
     **options: Any,
 ) -> Eigenpairs:
@@ -48,14 +48,14 @@ def resumed_eigenpairs(
 
     last = time.monotonic()
 
-    def report(progress: Progress) -> None:
+    def report(progress: EigenProgress) -> None:
         nonlocal last
         if time.monotonic() - last >= SAVE_EVERY_S:
-            ledger.keep(name, _piece(progress.state()))
+            ledger.save_state(name, _piece(progress.state()))
             last = time.monotonic()
         on_progress(progress)
 
-    saved = ledger.kept(name)
+    saved = ledger.load_state(name)
     begin = start if saved is None else _state(saved)
     return eigenpairs(operator, k, start=begin, on_progress=report, **options)
 

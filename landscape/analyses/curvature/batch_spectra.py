@@ -11,6 +11,7 @@ from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
 from landscape.analyses.curvature._operator import finite_loss
+from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Violin
 from landscape.base.schema import Schema, Variable
@@ -19,9 +20,9 @@ from landscape.core.stats.density import gaussian_density
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.ledger import Piece
     from landscape.core.problem.batches import Batch
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Piece
 
 
 class BatchSpectraParams(Params):
@@ -46,9 +47,7 @@ class BatchSpectraParams(Params):
         ge=1,
         description="most pixels of a shift, as in training; none = an eighth of the side of the images",
     )
-    tol: float = Field(
-        1e-3, gt=0, description="residual at which a pair counts as converged, relative to max |λ|"
-    )
+    tol: Tolerance = 1e-3
     max_products: int | None = Field(
         None, ge=1, description="most matrix-vector products per mini-batch; none = 500 + 20 k"
     )
@@ -109,13 +108,12 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     from landscape.core.problem.augment import augment_batch
     from landscape.core.problem.batches import tensors_in
     from landscape.core.problem.fingerprint import fingerprint
-    from landscape.core.problem.minibatches import deal
-    from landscape.store.ledger import Ledger
+    from landscape.core.problem.minibatches import split_into_minibatches
 
     transform = context.inputs.get("transform")
     how = transform if transform is not None else params.augment
     rng = np.random.default_rng(params.seed)
-    dealt = deal(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
+    dealt = split_into_minibatches(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
     count = max(min(2, len(dealt)), round(params.fraction * len(dealt)))
     chosen = np.sort(rng.choice(len(dealt), count, replace=False))
 
@@ -148,11 +146,10 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
             "batch_products": np.array(found.products),
         }
 
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
     # a function is known by what it does: names of lambdas and partial functions are alike
     effect = "" if transform is None else fingerprint(tensors_in(changed(0).inputs))
-    identity = {"options": params.model_dump_json(), "transform": effect}
-    pieces = Ledger(context.partial, facts | identity).collect(
+    context.ledger.require("transform", effect)
+    pieces = context.ledger.collect(
         [f"batch-{number}" for number in chosen],
         solve,
         lambda done: context.progress(done / len(chosen)),

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
+from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems
 from landscape.base.schema import Schema, Variable
@@ -28,9 +29,7 @@ class DensityParams(Params):
     engine: Literal["landscape"] = Field(
         "landscape", description="our own; that of PyHessian fails on current torch"
     )
-    operator: Literal["hessian", "ggn"] = Field(
-        "hessian", description="Hessian or generalised Gauss-Newton matrix"
-    )
+    operator: Operator = "hessian"
     outliers: int = Field(
         10, ge=0, description="most eigenvalues of largest magnitude computed apart and added back exactly"
     )
@@ -297,8 +296,8 @@ density = Analysis(
         " (Ghorbani, Krishnan & Xiao 2019; Papyan 2020; Yao et al. 2020) with full reorthogonalisation and"
         " several Gaussian probes. The eigenvalues of largest magnitude are computed apart and added back"
         " as point masses 1/P, so that they neither carry random weights nor blur the bulk. Nodes and"
-        " weights are kept: `landscape.analyses.curvature.density.smooth(ds, width)` smooths them anew. Structure"
-        " finer than the range of the bulk over the number of steps is not resolved."
+        " weights are kept: `landscape.analyses.curvature.density.smooth(ds, width)` smooths them anew."
+        " Structure finer than the range of the bulk over the number of steps is not resolved."
     ),
     scope="checkpoint",
     params=DensityParams,

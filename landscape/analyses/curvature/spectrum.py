@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
-from landscape.analyses._shared.training_figure import along_training
+from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
+from landscape.analyses.curvature._options import Operator
 from landscape.analyses.curvature._resume import resumed_eigenpairs, start_from
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Stems
@@ -20,7 +21,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.linalg.eigenpairs import Eigenpairs, Progress
+    from landscape.core.linalg.eigenpairs import Eigenpairs, EigenProgress
     from landscape.core.linalg.operators import SymmetricOperator
     from landscape.core.problem.problem import Problem
 
@@ -37,9 +38,7 @@ class SpectrumParams(Params):
         "LM",
         description="LM largest magnitude, LA largest, SA smallest, BE both ends",
     )
-    operator: Literal["hessian", "ggn"] = Field(
-        "hessian", description="Hessian or generalised Gauss-Newton matrix"
-    )
+    operator: Operator = "hessian"
     tol: float = Field(
         1e-3,
         gt=0,
@@ -111,13 +110,11 @@ def _by_lanczos(
 ) -> Eigenpairs:
     """Block Lanczos, continued where an interrupted run has stopped."""
     from landscape.core.problem.fingerprint import describe
-    from landscape.store.ledger import Ledger
 
     start = start_from(context.inputs.get("start"))
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
-    facts |= {"options": params.model_dump_json(), "start": "" if start is None else describe(start)}
+    context.ledger.require("start", "" if start is None else describe(start))
 
-    def report(progress: Progress) -> None:
+    def report(progress: EigenProgress) -> None:
         # the search for missed pairs takes about as long again as a fifth of the iteration
         done = progress.converged / params.k
         before = 0.8 if params.search else 1.0
@@ -126,7 +123,7 @@ def _by_lanczos(
     return resumed_eigenpairs(
         operator,
         params.k,
-        Ledger(context.partial, facts),
+        context.ledger,
         "lanczos",
         which=params.which,
         tol=params.tol,

@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
-from landscape.analyses._shared.training_figure import along_training
+from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
+from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Points
 from landscape.base.schema import Schema, Variable
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 class TraceParams(Params):
     """Options of ``trace``."""
 
-    operator: Literal["hessian", "ggn"] = Field(
-        "hessian", description="Hessian or generalised Gauss-Newton matrix"
-    )
+    operator: Operator = "hessian"
     method: Literal["hutch++", "hutchinson"] = Field(
         "hutch++", description="hutch++ takes the large eigenvalues exactly; hutchinson samples all"
     )

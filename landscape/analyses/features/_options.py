@@ -1,23 +1,38 @@
-"""How many images a caption speaks of."""
+"""Options that several analyses of features take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-if TYPE_CHECKING:
-    import xarray as xr
+from pydantic import Field
 
-__all__ = ["image_count"]
+from landscape.core.features.unit_kinds import UnitKind
 
+__all__ = ["UNITS", "FrequencyBins", "Images", "Layers", "MeasuredKinds"]
 
-def image_count(datasets: Mapping[str, xr.Dataset], most: int | None = None) -> str:
-    """The number of images that results are about: "128", or "64 to 128" where they differ.
+UNITS: tuple[UnitKind, ...] = (
+    "convolution",
+    "attention",
+    "mlp",
+    "norm",
+    "block",
+    "downsampling",
+    "residual_sum",
+)
+"""Kinds measured unless asked otherwise: all but activations and single linear maps."""
 
-    Args:
-        datasets: Results with a variable ``images``.
-        most: Counts above it are cut to it.
-    """
-    counts = [int(ds["images"]) for ds in datasets.values()]
-    low, high = (min(n, most or n) for n in (min(counts), max(counts)))
-    return str(low) if low == high else f"{low} to {high}"
+Layers = Annotated[tuple[str, ...], Field(description="globs over module names")]
+
+MeasuredKinds = Annotated[
+    tuple[UnitKind, ...], Field(description="kinds of units to look at; none = every module")
+]
+
+FrequencyBins = Annotated[int, Field(ge=4, le=64, description="number of radial frequency bins up to 1/√2")]
+
+Images = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="at most so many images, a random sample: the errors show what more would bring",
+    ),
+]

@@ -9,7 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import series
-from landscape.analyses.features._options import image_count
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.features._captions import image_count
+from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
 from landscape.base.schema import Schema, Variable
@@ -24,17 +26,9 @@ if TYPE_CHECKING:
 class AttentionResponseParams(Params):
     """Options of ``attention_response``."""
 
-    bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
-    prefix_tokens: int | None = Field(
-        None,
-        ge=0,
-        description="tokens before the patch grid; none = the fewest that leave a square",
-    )
-    images: int = Field(
-        128,
-        ge=1,
-        description="at most so many images, a random sample: the errors show what more would bring",
-    )
+    bins: FrequencyBins = 14
+    prefix_tokens: PrefixTokens = None
+    images: Images = 128
     worst_images: int = Field(
         8, ge=1, description="images of the sample for which the worst gain is worked out"
     )

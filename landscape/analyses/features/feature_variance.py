@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from landscape.analyses._shared.captions import series
-from landscape.analyses.features._options import image_count
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.features._captions import image_count
+from landscape.analyses.features._options import UNITS, Images, Layers, MeasuredKinds
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Points
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,32 +22,14 @@ if TYPE_CHECKING:
 
     from landscape.core.features.variance import VarianceCollector
 
-UNITS: tuple[Kind, ...] = (
-    "convolution",
-    "attention",
-    "mlp",
-    "norm",
-    "block",
-    "downsampling",
-    "residual_sum",
-)
-
 
 class FeatureVarianceParams(Params):
     """Options of ``feature_variance``."""
 
-    layers: tuple[str, ...] = Field(("*",), description="globs over module names")
-    kinds: tuple[Kind, ...] = Field(UNITS, description="kinds of units to look at; none = every module")
-    prefix_tokens: int | None = Field(
-        None,
-        ge=0,
-        description="tokens before the patch grid; none = the fewest that leave a square",
-    )
-    images: int = Field(
-        128,
-        ge=1,
-        description="at most so many images, a random sample: the errors show what more would bring",
-    )
+    layers: Layers = ("*",)
+    kinds: MeasuredKinds = UNITS
+    prefix_tokens: PrefixTokens = None
+    images: Images = 128
 
 
 SCHEMA = Schema(

@@ -9,11 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import series
-from landscape.analyses.features._options import image_count
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.features._captions import image_count
+from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,20 +33,12 @@ class FourierParams(Params):
     layers: tuple[str, ...] = Field(
         ("*",), description="globs over module names; outputs without spatial axes are passed over"
     )
-    kinds: tuple[Kind, ...] = Field(
+    kinds: tuple[UnitKind, ...] = Field(
         (), description="kinds of units to look at; none = every module, but no residual sums"
     )
-    bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
-    prefix_tokens: int | None = Field(
-        None,
-        ge=0,
-        description="tokens before the patch grid; none = the fewest that leave a square",
-    )
-    images: int = Field(
-        128,
-        ge=1,
-        description="at most so many images, a random sample: the errors show what more would bring",
-    )
+    bins: FrequencyBins = 14
+    prefix_tokens: PrefixTokens = None
+    images: Images = 128
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 

@@ -9,10 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.features._options import Layers
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ MEANINGS = {
 class LesionParams(Params):
     """Options of ``lesion``."""
 
-    layers: tuple[str, ...] = Field(("*",), description="globs over module names")
-    kinds: tuple[Kind, ...] = Field(
+    layers: Layers = ("*",)
+    kinds: tuple[UnitKind, ...] = Field(
         ("block", "attention", "mlp", "convolution"), description="kinds of units; none = every module"
     )
     heads: bool = Field(False, description="whether to remove single attention heads too, one by one")
@@ -46,11 +48,7 @@ class LesionParams(Params):
         " give zero), identity, mean (over the data), dc (mean over space), lowpass",
     )
     cutoff: float = Field(0.25, gt=0.0, description="radial frequency that lowpass keeps, in cycles/pixel")
-    prefix_tokens: int | None = Field(
-        None,
-        ge=0,
-        description="tokens before the patch grid; none = the fewest that leave a square",
-    )
+    prefix_tokens: PrefixTokens = None
 
 
 SCHEMA = Schema(

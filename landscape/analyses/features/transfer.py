@@ -9,41 +9,30 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import series
-from landscape.analyses.features._options import image_count
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.features._captions import image_count
+from landscape.analyses.features._options import UNITS, FrequencyBins, Images, Layers, MeasuredKinds
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
 from landscape.base.schema import Schema, Variable
-from landscape.core.features.unit_kinds import SYMBOL_LEGEND, Kind, symbol_key, symbols_of
+from landscape.core.features.unit_kinds import SYMBOL_LEGEND, symbol_key, symbols_of
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.features.transfer import Passage, TransferCollector
+    from landscape.core.features.transfer import TransferCollector, TransferRows
 
 SMALLEST_MAP = 7  # smaller maps have too few modes for a slope
-UNITS: tuple[Kind, ...] = (
-    "convolution",
-    "attention",
-    "mlp",
-    "norm",
-    "block",
-    "downsampling",
-    "residual_sum",
-)
 
 
 class TransferParams(Params):
     """Options of ``transfer``."""
 
-    layers: tuple[str, ...] = Field(("*",), description="globs over module names")
-    kinds: tuple[Kind, ...] = Field(UNITS, description="kinds of units to look at; none = every module")
-    bins: int = Field(14, ge=4, le=64, description="number of radial frequency bins up to 1/√2")
-    prefix_tokens: int | None = Field(
-        None,
-        ge=0,
-        description="tokens before the patch grid; none = the fewest that leave a square",
-    )
+    layers: Layers = ("*",)
+    kinds: MeasuredKinds = UNITS
+    bins: FrequencyBins = 14
+    prefix_tokens: PrefixTokens = None
     coherence_channels: int = Field(
         8, ge=1, description="at most so many channels, evenly spaced, enter the coherence"
     )
@@ -53,11 +42,7 @@ class TransferParams(Params):
     level: float = Field(
         0.05, gt=0.0, lt=1.0, description="level of significance after correction for all layers"
     )
-    images: int = Field(
-        128,
-        ge=1,
-        description="at most so many images, a random sample: the errors show what more would bring",
-    )
+    images: Images = 128
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
@@ -147,7 +132,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
 
 
 def _measure(
-    layer: Passage, collector: TransferCollector, params: TransferParams, draws: Any
+    layer: TransferRows, collector: TransferCollector, params: TransferParams, draws: Any
 ) -> dict[str, Any]:
     """All variables of one unit."""
     from landscape.core.stats.hypothesis import mean_test, row_slopes

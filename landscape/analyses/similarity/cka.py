@@ -10,6 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.similarity._options import Layers, MostLayers, Spatial, Tokens
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -26,14 +28,8 @@ MOST_BLOCKS = 8  # pictures of single models and pairs
 class CkaParams(Params):
     """Options of ``cka``."""
 
-    layers: tuple[str, ...] = Field(
-        ("*",), description="globs over module names; outputs without one row per example are passed over"
-    )
-    most_layers: int = Field(
-        32,
-        ge=1,
-        description="layers per model; of more, evenly spaced ones in firing order are taken, with both ends",
-    )
+    layers: Layers = ("*",)
+    most_layers: MostLayers = 32
     batch_size: int = Field(64, ge=8, description="largest number of examples in a Gram matrix")
     estimator: Literal["unbiased", "biased"] = Field(
         "unbiased", description="HSIC₁ (does not depend on the batch size) or HSIC₀ (grows as batches shrink)"
@@ -42,15 +38,9 @@ class CkaParams(Params):
     bandwidth: float = Field(
         1.0, gt=0.0, description="σ of the RBF kernel as a multiple of the median distance in the batch"
     )
-    tokens: Literal["flatten", "cls", "patch_mean"] = Field(
-        "flatten", description="of token sequences: all entries, the first token, or the mean over the grid"
-    )
-    spatial: Literal["flatten", "pooled"] = Field(
-        "flatten", description="of feature maps: all entries, or the mean over space"
-    )
-    prefix_tokens: int | None = Field(
-        None, ge=0, description="tokens before the patch grid; none = the fewest that leave a square"
-    )
+    tokens: Tokens = "flatten"
+    spatial: Spatial = "flatten"
+    prefix_tokens: PrefixTokens = None
     seed: int = Field(0, ge=0, description="seed of the order in which examples form batches")
 
 
@@ -82,7 +72,7 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context) -> Mapping[str, Any]:
     """One pass over the examples for all models; then the ratio and its jackknife."""
     from landscape.core.similarity.cka import Kernel, jackknife
-    from landscape.core.similarity.zoo_pass import Policy, zoo_hsic
+    from landscape.core.similarity.zoo_pass import FeatureRows, zoo_hsic
 
     sums = zoo_hsic(
         problems,
@@ -91,7 +81,7 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
         batch_size=params.batch_size,
         estimator=params.estimator,
         kernel=Kernel(params.kernel, params.bandwidth),
-        policy=Policy(params.tokens, params.spatial, params.prefix_tokens),
+        policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
         progress=context.progress,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
+from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses.similarity._options import Layers, MostLayers, Spatial, Tokens
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -23,26 +25,14 @@ if TYPE_CHECKING:
 class SimilarityParams(Params):
     """Options of ``similarity``."""
 
-    layers: tuple[str, ...] = Field(
-        ("*",), description="globs over module names; outputs without one row per example are passed over"
-    )
-    most_layers: int = Field(
-        8,
-        ge=1,
-        description="layers per model; of more, evenly spaced ones in firing order are taken, with both ends",
-    )
+    layers: Layers = ("*",)
+    most_layers: MostLayers = 8
     sample: int = Field(256, ge=8, le=2048, description="largest number of examples, shared by all")
     neighbours: int = Field(10, ge=1, description="nearest neighbours of each example (at most a half)")
     variance: float = Field(0.99, gt=0.0, le=1.0, description="share of variance that SVCCA and PWCCA keep")
-    tokens: Literal["flatten", "cls", "patch_mean"] = Field(
-        "flatten", description="of token sequences: all entries, the first token, or the mean over the grid"
-    )
-    spatial: Literal["flatten", "pooled"] = Field(
-        "flatten", description="of feature maps: all entries, or the mean over space"
-    )
-    prefix_tokens: int | None = Field(
-        None, ge=0, description="tokens before the patch grid; none = the fewest that leave a square"
-    )
+    tokens: Tokens = "flatten"
+    spatial: Spatial = "flatten"
+    prefix_tokens: PrefixTokens = None
     seed: int = Field(0, ge=0, description="seed of the sample")
 
 
@@ -78,7 +68,7 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: Context) -> Mapping[str, Any]:
     """One forward pass of a shared sample; every measure from the Gram matrices."""
     from landscape.core.similarity import measures
-    from landscape.core.similarity.zoo_pass import Policy, zoo_sample
+    from landscape.core.similarity.zoo_pass import FeatureRows, zoo_sample
 
     examples = min(params.sample, next(iter(problems.values())).examples)
     k = min(params.neighbours, examples // 2)
@@ -88,7 +78,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
         layers=params.layers,
         most_layers=params.most_layers,
         sample=params.sample,
-        policy=Policy(params.tokens, params.spatial, params.prefix_tokens),
+        policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
         progress=lambda fraction: context.progress(0.3 * fraction),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
+from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line
 from landscape.base.schema import Schema, Variable
@@ -18,9 +19,9 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.base.ledger import Piece
     from landscape.core.problem.problem import Problem
     from landscape.core.surfaces.plane import Plane
-    from landscape.store.ledger import Piece
 
 Array = NDArray[np.float64]
 
@@ -43,12 +44,8 @@ class LineParams(Params):
     low: float = Field(-1.0, description="lowest step along the direction")
     high: float = Field(1.0, description="highest step along the direction")
     steps: int = Field(21, ge=2, description="number of points")
-    batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
-        None,
-        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
-        " batch's; none = frozen near one model, recalibrate between models",
-    )
-    seed: int = Field(0, ge=0, description="seed of the directions")
+    batchnorm: PointStatistics = None
+    seed: DirectionSeed = 0
 
     @model_validator(mode="after")
     def _ordered(self) -> LineParams:
@@ -99,19 +96,15 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
     """Evaluate the loss at evenly spaced steps, each computed from α = 0 itself."""
     from landscape.analyses._shared.sweep import Sweep
     from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
-    from landscape.store.ledger import Ledger
 
     plane = _line(problem, params, context.inputs)
     count = len(plane.directions)
     alphas = np.linspace(params.low, params.high, params.steps)
     alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
     mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
-    ledger = Ledger(
-        context.partial, facts | {"directions": plane.fingerprint(), "options": params.model_dump_json()}
-    )
+    context.ledger.require("directions", plane.fingerprint())
     evaluator = Evaluator(problem, plane, batchnorm=mode, per_example=count > 1)
-    sweep = Sweep(evaluator, ledger, context.progress, count * len(alphas) + len(plane.markers))
+    sweep = Sweep(evaluator, context.ledger, context.progress, count * len(alphas) + len(plane.markers))
     lines = sweep.pieces("direction", [alphas[:, None] * row for row in np.eye(count)])
     by_direction = {name: np.stack([line[name] for line in lines]) for name in ("loss", "accuracy")}
     norms = plane.norms

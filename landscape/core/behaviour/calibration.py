@@ -128,6 +128,7 @@ def equal_edges(bins: int) -> Array:
 def adaptive_edges(confidence: Array, bins: int) -> Array:
     """Edges (bins + 1,) between which equally many examples lie (Nixon et al. 2019), but for ties."""
     edges = np.quantile(confidence, np.linspace(0.0, 1.0, bins + 1))
+    # Confidences outside those of this sample belong to the outer bins.
     edges[0], edges[-1] = 0.0, max(1.0, float(edges[-1]))
     return edges
 
@@ -190,7 +191,7 @@ def optimal_temperature(predictions: Predictions) -> float:
     log_p, labels = predictions.log_p, predictions.labels
     if not np.isfinite(log_p).all():
         return float("nan")
-    if (log_p == log_p[:, :1]).all():
+    if (log_p == log_p[:, :1]).all():  # uniform at every temperature
         return 1.0
     true = log_p[np.arange(len(labels)), labels]
     if (true == log_p.max(1)).all():
@@ -200,6 +201,7 @@ def optimal_temperature(predictions: Predictions) -> float:
         p = np.exp(log_softmax(sharpening * log_p, axis=1))
         return float(((p * log_p).sum(1) - true).mean())
 
+    # d/ds of the mean NLL at sharpening s = 1/T; not negative at s = 0: no sharpening helps.
     if slope(0.0) >= 0.0:
         return float("inf")
     high = 1.0
@@ -236,6 +238,7 @@ def bootstrap(
     scores = {name: np.empty(resamples) for name in values}
     errors = [np.empty(resamples) for _ in edges]
     for draw in range(resamples):
+        # How often each example was drawn: every score is a weighted mean, and nothing is copied.
         weights = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
         for name, value in values.items():
             scores[name][draw] = weights @ value / n

@@ -58,6 +58,7 @@ def corrupt(name: str, severity: int, seed: int = 0) -> Change:
     if severity == 0:
         return lambda pixels, start: pixels
     kind = CORRUPTIONS[name]
+    # The kind is part of the seed, so that corruptions are independent; the severity is not.
     rng = np.random.default_rng((seed, list(CORRUPTIONS).index(name)))
     return lambda pixels, start: kind.apply(pixels, kind.amounts[severity - 1], rng).clamp(0.0, 1.0)
 
@@ -98,6 +99,7 @@ def _shot_noise(pixels: Tensor, photons: float, rng: np.random.Generator) -> Ten
 
 
 def _impulse_noise(pixels: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    # One draw for salt and pepper: a pixel that is hit at one severity is hit at all higher ones.
     draw = torch.from_numpy(rng.random(tuple(pixels.shape))).to(pixels.device)
     salted = torch.where(draw < share / 2, torch.ones_like(pixels), pixels)
     return torch.where(draw > 1 - share / 2, torch.zeros_like(pixels), salted)
@@ -112,7 +114,7 @@ def _gaussian_blur(pixels: Tensor, fraction: float, _: np.random.Generator) -> T
 
 def _blur_axis(pixels: Tensor, sigma: float, axis: int) -> Tensor:
     """Blur along one axis; beyond the edge the nearest pixel counts."""
-    reach = math.ceil(4 * sigma)
+    reach = math.ceil(4 * sigma)  # where the Gaussian has fallen to 3e-4 of its height
     places = torch.arange(-reach, reach + 1, dtype=pixels.dtype, device=pixels.device)
     kernel = torch.exp(-0.5 * (places / sigma) ** 2)
     kernel = (

@@ -1,26 +1,27 @@
-"""Predictive averaging: Monte Carlo dropout and deep ensembles, as modules that any analysis takes."""
+"""Monte Carlo dropout: a network averaged over its random dropout masks."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from landscape.core.behaviour.predictive import Draws, Predictive
 from landscape.errors import InputError
 
-__all__ = ["DeepEnsemble", "MCDropout", "mc_samples"]
+__all__ = ["MCDropout", "mc_samples"]
 
 
-class MCDropout(nn.Module):
+class MCDropout(Predictive):
     """The predictive mean of a network over random dropout masks.
 
     The forward pass gives log mean probabilities, which are logits: cross-entropy, accuracy and calibration
     of this module are those of the averaged prediction. Dropout is on in eval mode too; everything else
-    (BatchNorm) is as the mode says. The same seed gives the same masks, whatever else draws numbers.
+    (BatchNorm) is as the mode says. The same seed gives the same masks, whatever else draws numbers. Each
+    example has masks of its own, drawn for the batch it stands in: the same batches give the same numbers.
 
     Args:
         model: A classifier with dropout.
@@ -41,36 +42,21 @@ class MCDropout(nn.Module):
         self.samples = samples
         self.seed = seed
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (N, ...) to log probabilities (N, classes)."""
-        with _dropping(self.model, self.seed, x.device):
-            return _log_mean([self.model(x).log_softmax(-1) for _ in range(self.samples)])
+    def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
+        """The predictions of single masks.
 
+        Args:
+            x: Inputs (N, ...).
+            samples: Masks per example; by default, the module's own number.
+            seed: Added to the module's own seed.
 
-class DeepEnsemble(nn.Module):
-    """Networks whose predicted probabilities are averaged.
-
-    The forward pass gives log mean probabilities, which are logits.
-
-    Args:
-        members: Classifiers with the same classes.
-
-    Raises:
-        InputError: If there are none.
-
-    Reference:
-        Lakshminarayanan et al. (2017), Simple and scalable predictive uncertainty, section 2.4.
-    """
-
-    def __init__(self, members: Sequence[nn.Module]) -> None:
-        super().__init__()
-        if not members:
-            raise InputError("a deep ensemble needs at least one member.")
-        self.members = nn.ModuleList(members)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (N, ...) to log probabilities (N, classes)."""
-        return _log_mean([member(x).log_softmax(-1) for member in self.members])
+        Raises:
+            InputError: If there is no sample.
+        """
+        count = self.samples if samples is None else samples
+        _check(self.model, count)
+        with _dropping(self.model, self.seed + seed, x.device):
+            return Draws("classification", log_p=_passes(self.model, x, count))
 
 
 @torch.no_grad()
@@ -93,15 +79,13 @@ def mc_samples(model: nn.Module, inputs: Tensor, samples: int, seed: int = 0, ba
     _check(model, samples)
     model.eval()
     with _dropping(model, seed, inputs.device):
-        parts = [
-            torch.stack([model(x).log_softmax(-1) for _ in range(samples)])
-            for x in torch.split(inputs, batch)
-        ]
+        parts = [_passes(model, x, samples) for x in torch.split(inputs, batch)]
     return torch.cat(parts, dim=1)
 
 
-def _log_mean(parts: list[Tensor]) -> Tensor:
-    return torch.logsumexp(torch.stack(parts), dim=0) - math.log(len(parts))
+def _passes(model: nn.Module, x: Tensor, samples: int) -> Tensor:
+    """Log probabilities of one pass after another, (samples, N, classes)."""
+    return torch.stack([model(x).log_softmax(-1) for _ in range(samples)])
 
 
 def _check(model: nn.Module, samples: int) -> None:

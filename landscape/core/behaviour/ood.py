@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 def auroc(inside: Array, outside: Array) -> tuple[float, float]:
     """P(score inside > score outside) + ½ P(equal): the area under the ROC curve, and its standard error.
 
-    By ranks, with the error of DeLong et al. (1988). NaN if a score is NaN; the error is NaN for fewer than
-    two scores of a kind.
+    By ranks, with the error of DeLong et al. (1988), which no library that is needed anyway has. NaN if a
+    score is NaN; the error is NaN for fewer than two scores of a kind.
 
     Args:
         inside: Scores (m,) of the model's own data, which should be the higher ones.

@@ -156,6 +156,7 @@ def band_noise(
     noise: Tensor = torch.fft.irfft2(mask * torch.fft.rfft2(delta), s=tuple(shape[-2:]))
     if rms is None:
         return noise
+    # A band without modes gives no noise, which no factor can scale.
     size = noise.flatten(1).square().mean(1).sqrt().clamp(min=torch.finfo(torch.float64).tiny)
     scaled: Tensor = noise * (rms / size)[:, None, None, None]
     return scaled
@@ -180,6 +181,7 @@ def basis_noise(shape: Sequence[int], mode: tuple[int, int], rng: np.random.Gene
     height, width = shape[-2:]
     y, x = np.arange(height)[:, None] / height, np.arange(width) / width
     wave = np.cos(2.0 * np.pi * (mode[0] * y + mode[1] * x))
+    # By its own mean square: that of a cosine is 1/2 except where the mode is its own mirror image.
     wave *= rms / np.sqrt((wave**2).mean())
     signs = rng.integers(0, 2, size=tuple(shape[:2])) * 2.0 - 1.0
     return torch.from_numpy(signs[:, :, None, None] * wave)
@@ -198,6 +200,7 @@ def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[floa
     draws = [values for values in changed if values is not None]
     if clean is None or not draws:
         return (float("nan"),) * 4
+    # Draws are averaged within an example first: examples, not draws, are the independent samples.
     mean = torch.stack(draws).mean(0)
     return float(mean.mean()), _error(mean), float((mean - clean).mean()), _error(mean - clean)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.connectivity.curve import Path
-from landscape.core.problem.batches import Batch, gather, joinable
+from landscape.core.problem.batches import Batch, batches_joinable, gather
 from landscape.core.problem.batchnorm import batch_statistics, running_layers
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -149,7 +149,7 @@ def epoch_batches(problem: Problem, settings: Settings, epoch: int) -> Iterator[
     Batches that cannot be mixed, since they differ in form, come as they are in an order of their own.
     """
     draws = torch.Generator().manual_seed(settings.seed * MIX + 2 * epoch)
-    if not joinable(problem.batches):
+    if not batches_joinable(problem.batches):
         for index in torch.randperm(len(problem.batches), generator=draws).tolist():
             yield problem.batches[index]
         return
@@ -177,6 +177,6 @@ def check_finite(loss: float, epoch: int) -> float:
 
 
 def _steps(problem: Problem, settings: Settings) -> int:
-    if not joinable(problem.batches):
+    if not batches_joinable(problem.batches):
         return len(problem.batches)
     return math.ceil(problem.examples / settings.batch_size)

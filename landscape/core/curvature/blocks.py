@@ -1,22 +1,59 @@
-"""Groups of parameters, and the diagonal blocks that a curvature operator has for them."""
+"""Diagonal blocks of a curvature operator, by groups of parameters such as layers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from landscape.core.curvature.operator import CurvatureOperator
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.problem.parameters import Grouping, group_parameters
 from landscape.errors import InputError
 
-if TYPE_CHECKING:
-    from landscape.core.curvature.operator import CurvatureOperator
-
-__all__ = ["Block", "BlockDiagonal"]
+__all__ = ["BlockDiagonal", "DiagonalBlock", "block_diagonal", "diagonal_blocks"]
 
 
-class Block(SymmetricOperator):
+def diagonal_blocks(whole: CurvatureOperator, by: Grouping = "module") -> dict[str, DiagonalBlock]:
+    """Diagonal blocks as operators, by name; they share the graphs of the whole.
+
+    Args:
+        whole: The operator, of size P.
+        by: ``"parameter"``, ``"module"`` (the parameters of one layer together), globs over parameter
+            names, each a block, or a mapping of block names to globs. Parameters in no group are left out.
+
+    Raises:
+        InputError: If a glob matches nothing, or a parameter falls into two groups.
+
+    Example:
+        The layers of a linear network.
+
+        >>> import torch
+        >>> from landscape.core.curvature.operator import hessian
+        >>> from landscape.core.problem.problem import Problem
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+        >>> H = hessian(Problem(model, "mse", (torch.zeros(4, 2), torch.zeros(4, 1))))
+        >>> {name: block.size for name, block in diagonal_blocks(H).items()}
+        {'0': 9, '1': 4}
+    """
+    groups = group_parameters(whole.problem.space.names, by)
+    return {name: DiagonalBlock(whole, members) for name, members in groups.items()}
+
+
+def block_diagonal(whole: CurvatureOperator, by: Grouping = "module") -> BlockDiagonal:
+    """The operator with zeros outside its diagonal blocks, as optimisers by layer take the Hessian to be.
+
+    Args:
+        whole: The operator, of size P.
+        by: As in `diagonal_blocks`, but every parameter has to be in a group.
+
+    Raises:
+        InputError: If a glob matches nothing, or a parameter falls into two groups or none.
+    """
+    return BlockDiagonal(whole, group_parameters(whole.problem.space.names, by))
+
+
+class DiagonalBlock(SymmetricOperator):
     """A diagonal block of a curvature operator: its rows and columns of one group of parameters.
 
     Attributes:

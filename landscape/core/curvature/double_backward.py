@@ -51,11 +51,12 @@ class _Replace(TorchFunctionMode):
 
 
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """The formula w = g v/‖v‖, whose derivatives autograd takes step by step."""
     return v * (g / torch.norm_except_dim(v, 2, dim))
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:
-    """Saved tensors; as constants if only the adjoint is wanted."""
+    """Saved tensors; as constants if only the adjoint is requested."""
     tensors: tuple[Tensor, ...] = ctx.saved_tensors
     return tuple(t.detach() for t in tensors) if ctx.adjoint else tensors
 
@@ -75,6 +76,8 @@ def _convolution(plain: Callable[..., Tensor], adjoint: bool) -> Callable[..., T
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
     ) -> Tensor:
+        # Left to torch: "same" padding, which may be uneven; unbatched inputs; and autocast, which would
+        # have to choose the dtype of what is saved.
         if isinstance(padding, str) or x.ndim != weight.ndim or torch.is_autocast_enabled(x.device.type):
             return plain(x, weight, bias, stride, padding, dilation, groups)
         axes = x.ndim - 2
@@ -85,6 +88,7 @@ def _convolution(plain: Callable[..., Tensor], adjoint: bool) -> Callable[..., T
 
 
 def _each(value: int | Sequence[int], axes: int) -> list[int]:
+    # torch takes a sequence of one for all axes, too
     return [value] * axes if isinstance(value, int) else [*value] * (axes // len(value))
 
 
@@ -97,20 +101,20 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry
 
 
 def _backward(
-    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: tuple[bool, bool, bool]
+    g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, output_mask: tuple[bool, bool, bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients by input, weight and bias of a convolution whose output has gradient ``g``."""
     stride, padding, dilation, groups = geometry
     zeros, channels = [0] * len(stride), [weight.shape[0]]
     return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
-        g, x, weight, channels, stride, padding, dilation, False, zeros, groups, wanted
+        g, x, weight, channels, stride, padding, dilation, False, zeros, groups, output_mask
     )
 
 
 class _Convolution(Function):
     """y = W ∗ x + b."""
 
-    generate_vmap_rule = True
+    generate_vmap_rule = True  # torch.func transforms may run over it
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, adjoint: bool) -> Tensor:
@@ -120,6 +124,7 @@ class _Convolution(Function):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         x, weight, _, ctx.geometry, ctx.adjoint = inputs
         ctx.save_for_backward(x, weight)
+        # Gradients that nobody asked for come as None instead of zeros, which would cost a convolution each.
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -132,13 +137,18 @@ class _Convolution(Function):
 
 
 class _ConvolutionBackward(Function):
-    """The gradients of a convolution by x, W and b, themselves bilinear: convolutions again."""
+    """The gradients of a convolution by x, W and b, themselves bilinear: convolutions again.
+
+    Forward gives Wᵀg, x ⋆ g and Σg (⋆ correlates). For vectors u, V, c that these three meet later,
+    ⟨u, Wᵀg⟩ + ⟨V, x ⋆ g⟩ + ⟨c, Σg⟩ = ⟨W ∗ u + V ∗ x + c, g⟩, whose gradients are
+    by g: W ∗ u + V ∗ x + c;  by x: Vᵀg;  by W: u ⋆ g.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, wanted: Any) -> Any:
-        return _backward(g, x, weight, geometry, wanted)
+    def forward(g: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, output_mask: Any) -> Any:
+        return _backward(g, x, weight, geometry, output_mask)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -148,14 +158,15 @@ class _ConvolutionBackward(Function):
 
     @staticmethod
     def backward(ctx: Any, dx: Tensor | None, dW: Tensor | None, db: Tensor | None) -> Any:
+        # u, V and c of the docstring are dx, dW and db; needs_input_grad counts (g, x, weight, ...).
         g, x, weight = ctx.saved_tensors
         by_g, by_x, by_weight = None, None, None
         if dx is not None:
-            by_g = _convolve(dx, weight, db, ctx.geometry)
+            by_g = _convolve(dx, weight, db, ctx.geometry)  # c goes along as the bias, at no cost
             if ctx.needs_input_grad[2]:
                 by_weight = _backward(g, dx, weight, ctx.geometry, (False, True, False))[1]
         if dW is not None:
-            term = _convolve(x, dW, db if dx is None else None, ctx.geometry)
+            term = _convolve(x, dW, db if dx is None else None, ctx.geometry)  # c once only
             by_g = term if by_g is None else by_g + term
             if ctx.needs_input_grad[1]:
                 by_x = _backward(g, x, dW, ctx.geometry, (True, False, False))[0]
@@ -181,6 +192,8 @@ def _batch_norm(adjoint: bool) -> Callable[..., Tensor]:
         eps: float = 1e-5,
     ) -> Tensor:
         state = (running_mean, running_var, weight, bias)
+        # Batch statistics depend on x and have derivatives of their own, which are left to torch; so is what
+        # lacks affine parameters or mixes dtypes, as under autocast: the formulas below do not hold there.
         if training or any(t is None or t.dtype != x.dtype for t in state):
             return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
         return _BatchNorm.apply(x, *state, eps, adjoint)  # type: ignore[no-any-return, no-untyped-call]
@@ -216,22 +229,26 @@ class _BatchNorm(Function):
             return (None,) * 7
         x, mean, var, weight = _saved(ctx)
         by_x, _, _, by_weight, by_bias, *_ = ctx.needs_input_grad
-        wanted = (by_x, by_weight, by_bias)
-        gx, gw, gb = _BatchNormBackward.apply(g, x, mean, var, weight, ctx.eps, wanted)  # type: ignore[no-untyped-call]
+        output_mask = (by_x, by_weight, by_bias)
+        gx, gw, gb = _BatchNormBackward.apply(g, x, mean, var, weight, ctx.eps, output_mask)  # type: ignore[no-untyped-call]
         return gx, None, None, gw, gb, None, None
 
 
 class _BatchNormBackward(Function):
-    """Gradients of BatchNorm: g w r by x, Σ g x̂ by w, Σ g by b."""
+    """Gradients of BatchNorm: g w r by x, Σ g x̂ by w, Σ g by b.
+
+    For vectors u, v, c that these three meet later, the sum of their inner products is
+    ⟨u w r + v x̂ + c, g⟩, whose gradients are by g: u w r + v x̂ + c;  by x: g v r;  by w: r Σ u g.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        g: Tensor, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, eps: float, wanted: Any
+        g: Tensor, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, eps: float, output_mask: Any
     ) -> Any:
         return torch.ops.aten.native_batch_norm_backward(
-            g, x, weight, mean, var, None, None, False, eps, wanted
+            g, x, weight, mean, var, None, None, False, eps, output_mask
         )
 
     @staticmethod
@@ -245,7 +262,9 @@ class _BatchNormBackward(Function):
         g, x, mean, var, weight = ctx.saved_tensors
         r = (var + ctx.eps).rsqrt()
         by_g, by_x, by_weight = None, None, None
+        # u, v and c of the docstring are dx, dw and db.
         if dw is not None:
+            # v x̂ + c as one slope and one offset per channel, so that x is read once
             slope = dw * r
             offset = -slope * mean if db is None else db - slope * mean
             by_g = torch.addcmul(_channels(offset, x), x, _channels(slope, x))

@@ -66,6 +66,7 @@ class Fisher(GaussNewton):
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         if self.problem.loss_name == "cross_entropy":
+            # Per observation the Fisher matrix of the logits is diag(p) − ppᵀ, whatever the target.
             weight = _observation_weights(output, target)
             p = output.softmax(1)
             if not self._samples:
@@ -73,6 +74,7 @@ class Fisher(GaussNewton):
             scores = p - self._drawn_classes(p, start)
             return lambda t: weight * (scores * (scores * t).sum(2, keepdim=True)).mean(0)
         outputs = prod(output.shape[1:])
+        # The mean over K outputs of (z − y)² is −ln of a Gaussian of variance K/2: precision 2/K.
         precision = 2.0 / outputs if self.problem.loss_name == "mse" else 1.0
         if not self._samples:
             return lambda t: precision * t

@@ -14,7 +14,7 @@ from landscape.core.curvature.memory import count_saved_bytes, fair_share
 from landscape.core.problem.batches import Batch, tensors_in
 from landscape.core.problem.problem import Problem
 
-__all__ = ["Graphs"]
+__all__ = ["GraphCache"]
 
 G = TypeVar("G")
 
@@ -41,7 +41,7 @@ class _Plan:
     bytes: int
 
 
-class Graphs(Generic[G]):
+class GraphCache(Generic[G]):
     """Graphs by micro-batch, kept across passes if they fit a memory budget.
 
     The first pass builds each graph, uses it and drops it, so that a single product needs little memory.
@@ -81,6 +81,7 @@ class Graphs(Generic[G]):
             build: Makes a graph, given a micro-batch and how many examples come before it.
             use: Called with each graph and whether it is kept; one that is not may be consumed.
         """
+        # A second pass at one point says that there will be more: a single product would pay for keeping.
         again = self._version == self._problem.version
         if not again:
             self.release()
@@ -114,6 +115,7 @@ class Graphs(Generic[G]):
             return _Plan([], False, 0)
         channels_last = _takes_channels_last(problem)
         divisible = problem.device.type == "cpu" and _is_divisible(problem)
+        # What autograd saves grows with the examples, so a few tell what all would take.
         sample = problem.shard[0]
         if divisible:
             sample = sample.split(LEAST_EXAMPLES)[0]
@@ -126,7 +128,9 @@ class Graphs(Generic[G]):
         pieces = problem.shard
         if divisible:
             most = max(LEAST_EXAMPLES, int(GRAPH_BYTES / max(per_example, 1.0)))
+            # nearly equal pieces: a small last one would be slow
             pieces = [p for b in problem.shard for p in b.split(ceil(b.size / ceil(b.size / most)))]
+        # A kept graph also holds the gradient that it gives, one vector of P per piece.
         gradients = len(pieces) * problem.size * problem.theta.element_size()
         examples = sum(piece.size for piece in pieces)
         return _Plan(pieces, channels_last, int(per_example * examples) + gradients)

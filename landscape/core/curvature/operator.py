@@ -6,19 +6,21 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from landscape.core.curvature.blocks import Block, BlockDiagonal
 from landscape.core.curvature.double_backward import twice_differentiable
-from landscape.core.curvature.graph_cache import Graphs
+from landscape.core.curvature.graph_cache import GraphCache
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.problem.batches import Batch
-from landscape.core.problem.parameters import Grouping, group_parameters
+from landscape.core.problem.parameters import Grouping
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
+
+if TYPE_CHECKING:
+    from landscape.core.curvature.blocks import BlockDiagonal, DiagonalBlock
 
 __all__ = [
     "CurvatureOperator",
@@ -67,7 +69,7 @@ class CurvatureOperator(SymmetricOperator):
     def __init__(self, problem: Problem, *, memory_budget: int | None = None) -> None:
         super().__init__(problem.size, problem.dtype, problem.device)
         self.problem = problem
-        self._graphs: Graphs[Graph | None] = Graphs(problem, memory_budget)
+        self._graphs: GraphCache[Graph | None] = GraphCache(problem, memory_budget)
 
     @abstractmethod
     def _graph(self, batch: Batch, start: int) -> Graph | None:
@@ -122,12 +124,14 @@ class CurvatureOperator(SymmetricOperator):
                 return
             for column, (tangent, into) in enumerate(zip(tangents, sums, strict=True)):
                 for number, group in enumerate(groups):
+                    # The last use of a graph that is not kept may free it as it goes.
                     last = column + 1 == len(tangents) and number + 1 == len(groups)
                     rows = graph.multiply(group, [tangent[i] for i in group], kept or not last)
                     for i, row in zip(group, rows, strict=False):
                         if row is not None:
                             into[i].add_(row.detach())
 
+        # Sums of all ranks are added before dividing; the decay term is added once, after that.
         with problem.sharding.summing(total):
             self._graphs.each(self._graph, add)
         total /= problem.examples
@@ -135,19 +139,17 @@ class CurvatureOperator(SymmetricOperator):
             total.add_(columns, alpha=problem.weight_decay)
         return total.T
 
-    def blocks(self, by: Grouping = "module") -> dict[str, Block]:
-        """Diagonal blocks as operators, by name; they share this operator's graphs.
+    def blocks(self, by: Grouping = "module") -> dict[str, DiagonalBlock]:
+        """Diagonal blocks as operators, by name: `landscape.core.curvature.blocks.diagonal_blocks`."""
+        from landscape.core.curvature.blocks import diagonal_blocks  # which knows operators
 
-        Args:
-            by: ``"parameter"``, ``"module"`` (the parameters of one layer together), globs over parameter
-                names, each a block, or a mapping of block names to globs.
-        """
-        groups = group_parameters(self.problem.space.names, by)
-        return {name: Block(self, members) for name, members in groups.items()}
+        return diagonal_blocks(self, by)
 
     def block_diagonal(self, by: Grouping = "module") -> BlockDiagonal:
-        """This matrix with zeros outside the diagonal blocks; ``by`` as in `blocks`, nothing left out."""
-        return BlockDiagonal(self, group_parameters(self.problem.space.names, by))
+        """Zeros outside the diagonal blocks: `landscape.core.curvature.blocks.block_diagonal`."""
+        from landscape.core.curvature.blocks import block_diagonal
+
+        return block_diagonal(self, by)
 
 
 # Hessian
@@ -207,6 +209,7 @@ class _SandwichGraph:
         outputs, vectors = _live([self.adjoint[i] for i in members], tangents)
         if not outputs:
             return ()
+        # The adjoint's own adjoint at the tangents: Jv, by two backward passes and no forward mode.
         (moved,) = torch.autograd.grad(outputs, self.dual, vectors, retain_graph=True)
         return torch.autograd.grad(
             self.output,
@@ -224,6 +227,7 @@ class Sandwich(CurvatureOperator):
         if inner is None or not output.requires_grad:
             return None
         parameters = self.problem.parameters
+        # u ↦ Jᵀu is linear, so that its derivative is the same at any u: zero will do.
         dual = torch.zeros_like(output, requires_grad=True)
         adjoint = torch.autograd.grad(output, parameters, dual, create_graph=True, allow_unused=True)
         return _SandwichGraph(parameters, output, dual, adjoint, inner)

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from landscape.core.features.collector import Collector
 from landscape.core.features.fourier import LOW_BAND, RadialBins, mode_multiplicity, radial_frequency
-from landscape.core.features.map_layout import Layouts
+from landscape.core.features.map_layout import MapLayouts
 from landscape.core.stats.moments import Moments
 from landscape.errors import InputError
 
 __all__ = ["Grid", "HeadCollector", "HeadRows", "head_rows"]
 
-_SLACK = 1e-9
+_SLACK = 1e-9  # rounding must not decide on which side of a band's edge a mode lies
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Grid:
         return self.window or (self.height, self.width)
 
     @classmethod
-    def find(cls, tokens: int, windows: int, layouts: Layouts) -> Grid | None:
+    def find(cls, tokens: int, windows: int, layouts: MapLayouts) -> Grid | None:
         """The grid of so many tokens in each of an image's windows; ``None`` if they are none.
 
         The size of a grid in windows is that of the latest 4-D feature that they tile once it is padded to
@@ -62,10 +62,10 @@ class Grid:
         prefix, height, width = found
         if windows == 1:
             return cls(height, width, prefix)
-        if prefix:
+        if prefix:  # a class token belongs to an image, not to each of its windows
             return None
         for size in layouts.sizes():
-            across = -(-size[0] // height), -(-size[1] // width)
+            across = -(-size[0] // height), -(-size[1] // width)  # rounded up: padded to whole windows
             if across[0] * across[1] == windows:
                 return cls(across[0] * height, across[1] * width, 0, (height, width))
         side = isqrt(windows)
@@ -114,8 +114,11 @@ def _whole(A: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     F is unitary, so the first is the squared norm of column k of A Fᴴ: one transform serves both.
     """
     n = A.shape[-1]
+    # The rows of A are patches of the output, so its last axis is transformed: row i holds (A Fᴴ)_i up to
+    # conjugation, which no magnitude sees.
     out = torch.fft.rfft2(A.reshape(*A.shape[:-1], grid.height, grid.width), norm="ortho").flatten(-2)
     gain2 = torch.view_as_real(out).square().sum(-3).sum(-1, dtype=torch.float64)
+    # M_kk = (F A Fᴴ)_kk: column k of A Fᴴ, met with row k of F.
     waves = _waves((grid.height, grid.width), (grid.height, grid.width)).to(A)
     wave = torch.complex(*waves) / n**0.5
     kept: Tensor = (out * wave).sum(-2)
@@ -124,6 +127,8 @@ def _whole(A: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
 def _windowed(A: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """The same of the windows A (b, windows, heads, n, n) of a grid: quadratic forms of their sums."""
+    # With the wave e = cos + i sin within a window, Σ ‖A e‖² over windows = eᴴ(Σ AᵀA)e, and
+    # Σ eᴴAe = eᴴ(Σ A)e: the phase that a window's place gives its wave cancels in both.
     cos, sin = _waves(grid.part, (grid.height, grid.width)).to(A.device)
     A = A.double()
     squares, total = (A.mT @ A).sum(1), A.sum(1)
@@ -164,7 +169,7 @@ def _over_modes(gain2: Tensor, kept2: Tensor, grid: Grid, bins: RadialBins) -> d
 
 def _entropy(weights: Tensor) -> Tensor:
     """−Σ A ln A over the last axis, float64; 0 ln 0 = 0."""
-    tiny = torch.finfo(weights.dtype).tiny
+    tiny = torch.finfo(weights.dtype).tiny  # so that 0 · ln stays finite
     entropy: Tensor = -(weights * weights.clamp(min=tiny).log()).sum(-1).double()
     return entropy
 
@@ -188,6 +193,7 @@ def _largest(blocks: Any) -> float:
     """Largest singular value of the block-diagonal matrix (windows, n, n) without means."""
     size = blocks.shape[0] * blocks.shape[1]
 
+    # H A H with H = I − 11ᵀ/n: the mean over all patches is taken off before and after.
     def times(matrix: Any) -> Any:
         def product(x: Any) -> Any:
             x = (x - x.mean()).reshape(blocks.shape[0], -1, 1)
@@ -199,6 +205,7 @@ def _largest(blocks: Any) -> float:
     operator = LinearOperator(
         (size, size), matvec=times(blocks), rmatvec=times(blocks.transpose(0, 2, 1)), dtype=np.float64
     )
+    # A fixed start: svds would draw one, and the same weights would not give the same bits.
     start = np.random.default_rng(0).standard_normal(size)
     return float(svds(operator, k=1, v0=start, return_singular_vectors=False)[0])
 
@@ -248,7 +255,7 @@ class HeadCollector(Collector):
         self.layers: dict[str, HeadRows] = {}
 
     def receive_attention(
-        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: Layouts
+        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: MapLayouts
     ) -> None:
         """Reduce the weights of a call to rows per image."""
         windows, rest = divmod(rows, examples)

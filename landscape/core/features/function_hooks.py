@@ -62,6 +62,7 @@ class FunctionTap(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._quiet():
             return func(*args, **kwargs)
+        # Before the sum runs: an in-place one overwrites an operand, which may be the residual stream.
         if self._on_sum is not None and func in _SUMS and _same_shape(args):
             return self._on_sum(args[0], args[1], lambda: func(*args, **kwargs))
         result = func(*args, **kwargs)
@@ -99,6 +100,7 @@ def attention_weights(
     if query.ndim != 4:
         return
     batch, heads, queries, keys = *query.shape[:3], key.shape[-2]
+    # The formula of torch's documentation; masks are True where attention is allowed, or added to the scores.
     factor = 1.0 / sqrt(query.shape[-1]) if scale is None else scale
     mask = attn_mask
     if is_causal:
@@ -128,13 +130,15 @@ def multihead_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspec
 
 def _multihead_weights(args: tuple[Any, ...], kwargs: dict[str, Any], rows: int) -> Iterator[Tensor]:
     """The first rows' weights of ``F.multi_head_attention_forward``, by asking it for them, in chunks."""
+    # Asked again with the weights, which a model that does not want them never has worked out.
     call = multihead_arguments(args, kwargs)
     given = call.arguments
     given.update(need_weights=True, average_attn_weights=False, training=False)
     query, key, value = given["query"], given["key"], given["value"]
     if query.ndim != 3:
         return
-    batch = query.shape[1]
+    batch = query.shape[1]  # this function has tokens first: (T, B, C)
+    # Masks and cached keys that have a row per example could not follow a cut of the batch.
     alone = all(given[n] is None for n in ("key_padding_mask", "static_k", "static_v"))
     mask = given["attn_mask"]
     alone = alone and (mask is None or mask.ndim == 2)

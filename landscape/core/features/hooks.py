@@ -89,6 +89,7 @@ def capture(module: nn.Module, patterns: str | Iterable[str] = "*") -> Iterator[
     A later forward pass replaces the earlier one's entries.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(inplace=True))
         >>> with capture(model) as features:
         ...     _ = model(torch.randn(1, 2))

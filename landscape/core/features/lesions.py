@@ -12,10 +12,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from landscape.core.features.collector import Collector, Feature, observe
+from landscape.core.features.collect import collect
+from landscape.core.features.collector import Collector, Feature
 from landscape.core.features.function_hooks import SOFTMAX, multihead_arguments
 from landscape.core.features.hooks import first_tensor
-from landscape.core.features.map_layout import Layout, Layouts
+from landscape.core.features.map_layout import MapLayout, MapLayouts
 from landscape.core.features.transfer import low_pass
 from landscape.core.features.units import Selection, Unit
 
@@ -42,7 +43,7 @@ class Site:
 
     unit: Unit
     keeps_shape: bool
-    layout: Layout | None
+    layout: MapLayout | None
     heads: int = 0
     total: Tensor | None = field(default=None, repr=False)
     examples: int = 0
@@ -115,7 +116,7 @@ class _Survey(Collector):
             site.examples += len(tensor)
 
     def receive_attention(
-        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: Layouts
+        self, name: str, examples: int, rows: int, weights: Iterator[Tensor], layouts: MapLayouts
     ) -> None:
         """Note the number of heads."""
         first = next(weights, None)
@@ -130,13 +131,13 @@ def find_sites(
 
     Args:
         problem: Model and data.
-        selection: The units wanted.
+        selection: The units requested.
         prefix_tokens: Tokens before the grid.
-        means: Whether the mean outputs are wanted; costs memory for one output per unit.
+        means: Whether the mean outputs are requested; costs memory for one output per unit.
         heads: Whether to look for attention heads.
     """
     survey = _Survey(selection, prefix_tokens, means, heads)
-    (error,) = observe(problem, [survey])
+    (error,) = collect(problem, [survey])
     if error is not None:
         raise error
     return survey.sites, survey.heads
@@ -146,11 +147,12 @@ def find_sites(
 def lesion(problem: Problem, site: Site, how: Replacement, cutoff: float) -> Iterator[None]:
     """Within it, every call of the unit gives the replacement."""
     module = problem.module if site.unit.name == "model" else problem.module.get_submodule(site.unit.name)
-    inputs: list[Tensor | None] = []
+    inputs: list[Tensor | None] = []  # a stack, since a unit may run within itself
 
     def keep(_: nn.Module, args: tuple[Any, ...]) -> None:
         given = args[0] if args and isinstance(args[0], Tensor) else None
         passes_on = how == "identity" or how == "remove"
+        # cloned, since the unit may overwrite its input; None keeps push and pop in step
         inputs.append(given.clone() if given is not None and passes_on and site.keeps_shape else None)
 
     def replace(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
@@ -211,12 +213,14 @@ class _WithoutHead(TorchFunctionMode):
             return func(*args, **kwargs)
         if func is F.multi_head_attention_forward:
             call = multihead_arguments(args, kwargs)
+            # Heads are concatenated before the output projection: without its columns one is silent.
             given = call.arguments
             width = given["out_proj_weight"].shape[1] // given["num_heads"]
             weight = given["out_proj_weight"].clone()
             weight[:, self.head * width : (self.head + 1) * width] = 0.0
             given["out_proj_weight"] = weight
             return func(*call.args, **call.kwargs)
+        # (B, heads, T, ·): the head's outputs, or its weights where a model calls a softmax of its own.
         result = func(*args, **kwargs)
         by_head = isinstance(result, Tensor) and result.ndim == 4
         if by_head and (func is F.scaled_dot_product_attention or func in SOFTMAX):

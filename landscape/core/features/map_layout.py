@@ -1,4 +1,4 @@
-"""Layouts: where the channels and the two spatial axes of a feature are, and the way there and back."""
+"""Layouts of maps: where a feature has its channels and its two spatial axes, and the way there and back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-__all__ = ["Layout", "Layouts"]
+__all__ = ["MapLayout", "MapLayouts"]
 
 _MOST_PREFIX_TOKENS = 8
 
 
 @dataclass(frozen=True)
-class Layout:
+class MapLayout:
     """How a feature holds maps (B, C, H, W).
 
     Attributes:
@@ -64,7 +64,7 @@ class Layout:
         return split.reshape(-1, h * w, channels)
 
 
-class Layouts:
+class MapLayouts:
     """Finds layouts during a forward pass. Modules that know their axes teach it the rest.
 
     Args:
@@ -78,7 +78,7 @@ class Layouts:
         self.prefix_tokens = prefix_tokens
         self._forms: dict[tuple[int, ...], Literal["first", "last"]] = {}
 
-    def find(self, feature: Tensor, examples: int, module: nn.Module | None = None) -> Layout | None:
+    def find(self, feature: Tensor, examples: int, module: nn.Module | None = None) -> MapLayout | None:
         """The layout of a feature, or ``None`` if it has no spatial axes, no real values or other rows.
 
         Args:
@@ -93,10 +93,11 @@ class Layouts:
         if len(feature) != examples:
             return None
         shape = tuple(feature.shape[1:])
-        form = _told(feature, module) or self._forms.get(shape) or _guess(shape)
+        # What a module says of its axes holds for later features of that shape, whoever puts them out.
+        form = _told_by_module(feature, module) or self._forms.get(shape) or _guess(shape)
         self._forms[shape] = form
         height, width = shape[1:] if form == "first" else shape[:2]
-        return Layout(form, height, width) if min(height, width) > 1 else None
+        return MapLayout(form, height, width) if min(height, width) > 1 else None
 
     def learn(self, feature: Tensor, form: Literal["first", "last"]) -> None:
         """Take note that 4-D features of this shape have their channels first or last."""
@@ -121,18 +122,20 @@ class Layouts:
                 return prefix, side, side
         return None
 
-    def _sequence(self, feature: Tensor, examples: int) -> Layout | None:
+    def _sequence(self, feature: Tensor, examples: int) -> MapLayout | None:
         tokens = feature.shape[1]
         if len(feature) != examples:
+            # More rows than examples: windows cut from each example, taken to be square and as many along
+            # both axes.
             windows, rest = divmod(len(feature), examples)
             side, n = isqrt(tokens), isqrt(windows)
             square = rest == 0 and n > 1 and n * n == windows and side > 1 and side * side == tokens
-            return Layout("windows", n * side, n * side, windows=n) if square else None
+            return MapLayout("windows", n * side, n * side, windows=n) if square else None
         grid = self.grid(tokens)
-        return None if grid is None else Layout("tokens", grid[1], grid[2], grid[0])
+        return None if grid is None else MapLayout("tokens", grid[1], grid[2], grid[0])
 
 
-def _told(feature: Tensor, module: nn.Module | None) -> Literal["first", "last"] | None:
+def _told_by_module(feature: Tensor, module: nn.Module | None) -> Literal["first", "last"] | None:
     """What the module that put a 4-D feature out says of its axes."""
     if isinstance(module, _ConvNd | _BatchNorm | nn.GroupNorm):
         return "first"

@@ -23,9 +23,9 @@ from landscape.core.features.fourier import (
 from landscape.core.features.spectra import LayerRows, check_shape, complete
 from landscape.core.features.units import Selection, Unit
 
-__all__ = ["Passage", "TransferCollector", "low_pass", "low_pass_box"]
+__all__ = ["TransferCollector", "TransferRows", "low_pass", "low_pass_box"]
 
-_SLACK = 1e-9
+_SLACK = 1e-9  # rounding must not decide on which side of a band's edge a mode lies
 
 
 @dataclass
@@ -38,7 +38,7 @@ class _Coherence:
 
 
 @dataclass
-class Passage(LayerRows):
+class TransferRows(LayerRows):
     """Rows per image of a unit from input to output.
 
     ``inputs`` and ``outputs`` are mean squared amplitudes per bin, ``in_low`` ... those of the bands.
@@ -56,6 +56,7 @@ class Passage(LayerRows):
         found = np.full(bins.number, np.nan)
         if self.coherence is not None:
             sums = self.coherence
+            # |Σ x̄y|²/Σ|x|² is the power of y along x per channel and mode: what the best linear filter gives.
             explained = (sums.cross.abs().square() / sums.inputs).nan_to_num(0.0).sum(0)
             weights = bins.weights(self.shape[1], self.shape[2])
             found = (weights @ explained / (weights @ sums.outputs.sum(0))).numpy()
@@ -92,7 +93,7 @@ class TransferCollector(Collector):
         self.prefix_tokens = prefix_tokens
         self.coherence_channels = coherence_channels
         self.images = images
-        self._layers: dict[str, Passage] = {}
+        self._layers: dict[str, TransferRows] = {}
 
     def enter(self, unit: Unit, inputs: Feature) -> None:
         """Transform the input before the unit may overwrite it."""
@@ -107,12 +108,12 @@ class TransferCollector(Collector):
             return
         size = inputs.layout.height, inputs.layout.width
         height, width = output.layout.height, output.layout.width
-        if height > size[0] or width > size[1]:
+        if height > size[0] or width > size[1]:  # an upsampling has modes that its input lacks
             return
         shape = (output.maps().shape[1], height, width)
         grid = _grid(size, (height, width), self.bins)
         if name not in self._layers:
-            self._layers[name] = Passage(unit, shape, *grid.facts(), self.order, size_in=size)
+            self._layers[name] = TransferRows(unit, shape, *grid.facts(), self.order, size_in=size)
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
         check_shape(name, (shape[0], *layer.size_in), (shape[0], *size))
@@ -135,6 +136,8 @@ class TransferCollector(Collector):
         assert inputs.layout is not None
         assert output.layout is not None
         cutoff = output.layout.height / inputs.layout.height, output.layout.width / inputs.layout.width
+        # What the unit makes of an input without the frequencies above the output's Nyquist frequency cannot
+        # be aliased; the difference from its output is what they contribute.
         smooth = inputs.layout.from_maps(
             low_pass_box(inputs.layout.to_maps(inputs.tensor), cutoff), inputs.tensor
         )
@@ -154,7 +157,7 @@ class TransferCollector(Collector):
             return new
         return _Coherence(sums.cross + new.cross, sums.inputs + new.inputs, sums.outputs + new.outputs)
 
-    def layers(self) -> dict[str, Passage]:
+    def layers(self) -> dict[str, TransferRows]:
         """Units by name in firing order, with one row for each example."""
         kept = complete(self._layers, self.examples)
         return {name: layer for name, layer in self._layers.items() if name in kept}
@@ -197,11 +200,12 @@ class _Grid:
         height, width = size_out
         ky = torch.fft.fftfreq(height, 1 / height, dtype=torch.float64).round()
         kx = torch.arange(width // 2 + 1, dtype=torch.float64)
+        # A mode of k periods over the image stands in row k of either transform, −k in row H − k.
         self.rows = (ky.long() % size_in[0])[:, None]
         self.columns = kx.long()[None]
         r = torch.hypot(ky[:, None] / size_in[0], kx[None] / size_in[1])
         count = mode_multiplicity(height, width)
-        count[0, 0] = 0.0
+        count[0, 0] = 0.0  # the mean is no frequency
         if height < size_in[0] and height % 2 == 0:
             count[height // 2] = 0.0
         if width < size_in[1] and width % 2 == 0:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-__all__ = ["KINDS", "SYMBOL_LEGEND", "Kind", "symbol_key", "symbols_of"]
+__all__ = ["KINDS", "SYMBOL_LEGEND", "UnitKind", "symbol_key", "symbols_of"]
 
-Kind = Literal[
+UnitKind = Literal[
     "convolution",
     "attention",
     "mlp",
@@ -20,7 +20,7 @@ Kind = Literal[
 ]
 """A residual sum is ``a + b`` of two features of one shape; all other kinds are modules."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[UnitKind, ...] = get_args(UnitKind)
 
 _SYMBOL_OF_KIND: dict[str, str] = {
     "attention": "diamond",

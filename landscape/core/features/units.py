@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd
 
-from landscape.core.features.unit_kinds import Kind
+from landscape.core.features.unit_kinds import UnitKind
 from landscape.errors import InputError, suggest
 
 __all__ = ["Selection", "Unit", "find_units", "inside_attention"]
@@ -36,7 +36,7 @@ class Unit:
     """
 
     name: str
-    kinds: tuple[Kind, ...]
+    kinds: tuple[UnitKind, ...]
     module_class: str
 
     @property
@@ -47,13 +47,13 @@ class Unit:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which units are wanted: those whose name fits a glob and, if kinds are given, one of the kinds.
+    """Which units are requested: those whose name fits a glob and, if kinds are given, one of the kinds.
 
-    Residual sums are wanted only if their kind is named.
+    Residual sums are requested only if their kind is named.
     """
 
     patterns: tuple[str, ...] = ("*",)
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[UnitKind, ...] = ()
 
     def check(self, units: Iterable[str], model: nn.Module) -> None:
         """Raise `InputError` if a glob fits no module."""
@@ -64,7 +64,7 @@ class Selection:
                 raise InputError(f"no layer of {type(model).__name__} matches '{pattern}'; {hint}")
 
     def takes(self, unit: Unit) -> bool:
-        """Whether the unit is wanted."""
+        """Whether the unit is requested."""
         if not self.kinds and "residual_sum" in unit.kinds:
             return False
         if self.kinds and not set(self.kinds) & set(unit.kinds):
@@ -88,11 +88,13 @@ def inside_attention(name: str, units: Mapping[str, Unit]) -> bool:
     )
 
 
-def _kinds(name: str, part: nn.Module) -> tuple[Kind, ...]:
+def _kinds(name: str, part: nn.Module) -> tuple[UnitKind, ...]:
     cls, last = type(part).__name__, name.rpartition(".")[2]
     has_children = next(part.children(), None) is not None
     if isinstance(part, _ConvNd):
         return ("downsampling", "convolution") if max(part.stride) > 1 else ("convolution",)
+    # By class name, so that units of any library are told; most telling kinds first. A block named after its
+    # norm is a block.
     if _NORM.search(cls) and not _BLOCK.search(cls):
         return ("norm",)
     if isinstance(part, nn.MultiheadAttention) or _ATTENTION.search(cls):

@@ -40,6 +40,7 @@ class SampleVariance:
             self.count, self._mean, self._squares = n, mean, squares
             return
         total, step = self.count + n, mean - self._mean
+        # Sums of squares of two sets about their own means, merged (Chan, Golub & LeVeque 1983).
         self._squares += squares + float(step.square().sum()) * self.count * n / total
         self._mean += step * (n / total)
         self.count = total
@@ -130,6 +131,7 @@ def _spatial_variance(feature: Tensor, axes: tuple[int, ...], means: Tensor) -> 
     `torch.var` over two axes takes longer than the convolution that made the maps.
     """
     centered = feature - means
+    # Means are those of each channel, and the sum runs over channels too: the average of their variances.
     squares = torch.linalg.vector_norm(centered.flatten(1), dim=1).double().square()
     pixels = prod(feature.shape[axis] for axis in axes)
     variance: Tensor = squares / (feature[0].numel() / pixels * (pixels - 1))

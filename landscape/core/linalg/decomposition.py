@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
+from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.errors import InputError
@@ -120,7 +120,8 @@ def split(
     """Compare a matrix A with a part G of it, such as a Hessian with its Gauss-Newton matrix.
 
     What the subspace of Q holds is exact; the rest is sampled with random signs, each multiplied by A and by
-    G, so that R = A - G is sampled by their difference, without noise from what A and G share; see `Sampler`.
+    G, so that R = A - G is sampled by their difference, without noise from what A and G share; see
+    `HutchinsonSampler`.
 
     Costs samples + k products with A and as many with G.
 
@@ -145,7 +146,7 @@ def split(
     dtype = working_dtype(whole.dtype)
     Q = Q.to(whole.device, dtype)
     images = [finite_product(A, Q) if Q.shape[1] else Q for A in (whole, part)]
-    samplers = [Sampler(Q, image, sizes) for image in (*images, images[0] - images[1])]
+    samplers = [HutchinsonSampler(Q, image, sizes) for image in (*images, images[0] - images[1])]
     generator = torch.Generator().manual_seed(seed)
     done = 0
     while done < samples:

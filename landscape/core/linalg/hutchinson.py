@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Sampler", "TraceEstimate", "block_sums", "mean_and_error", "random_signs"]
+__all__ = ["HutchinsonSampler", "TraceEstimate", "block_sums", "mean_and_error", "random_signs"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TraceEstimate:
     converged: bool
 
 
-class Sampler:
+class HutchinsonSampler:
     """The part of a symmetric A that a subspace makes exact, and samples of the rest.
 
     With P = QQᵀ the exact part has the diagonal of PA + AP − PAP; the rest is M = (I − P)A(I − P), of which
@@ -61,6 +61,7 @@ class Sampler:
         self.Q = Q
         self.sizes = list(sizes)
         self.count = 0
+        # diag(PA + AP − PAP) = rows of Q∘(2AQ − QT) with T = QᵀAQ; ‖PA + AP − PAP‖_F² = 2‖AQ‖² − ‖T‖².
         T = Q.T @ image
         self._known = (Q * (2 * image - Q @ T)).sum(1)
         self._known_square = float(2 * image.double().square().sum() - T.double().square().sum())
@@ -120,6 +121,7 @@ class Sampler:
             blocks=block_sums(self._known[:, None], self.sizes)[:, 0] + means,
             blocks_se=torch.maximum(errors, least.sqrt()),
             frobenius=frobenius,
+            # of a root: d√x = dx/(2√x)
             frobenius_se=square_se / (2 * frobenius) if frobenius else square_se,
             diagonal=(self._known + self._sum / self.count).cpu() if diagonal else None,
             diagonal_se=(variances / self.count).sqrt().cpu() if diagonal else None,

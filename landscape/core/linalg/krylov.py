@@ -13,9 +13,9 @@ from landscape.errors import InputError, LandscapeError
 if TYPE_CHECKING:
     from landscape.core.linalg.operators import SymmetricOperator
 
-__all__ = ["KrylovBasis", "KrylovState", "check_finite", "finite_product", "start_rows", "working_dtype"]
+__all__ = ["KrylovBasis", "KrylovState", "check_product", "finite_product", "start_rows", "working_dtype"]
 
-ROTATION_CHUNK = 1 << 16
+ROTATION_CHUNK = 1 << 16  # entries of each basis vector rotated at a time
 BREAKDOWN = 20.0  # directions below BREAKDOWN * eps * ||A|| are rounding, not information
 
 
@@ -34,11 +34,11 @@ def finite_product(operator: SymmetricOperator, V: Tensor) -> Tensor:
     """
     V = V.to(operator.dtype)
     product = (operator @ V[:, 0])[:, None] if V.shape[1] == 1 else operator @ V
-    check_finite(product, operator)
+    check_product(product, operator)
     return product.to(working_dtype(operator.dtype))
 
 
-def check_finite(product: Tensor, operator: SymmetricOperator) -> None:
+def check_product(product: Tensor, operator: SymmetricOperator) -> None:
     """Raise a `LandscapeError` if a product of the operator holds NaN or infinity."""
     if not bool(torch.isfinite(product).all()):
         raise LandscapeError(
@@ -128,6 +128,8 @@ class KrylovBasis:
         self.iterations = 0
         self._dtype = working_dtype(operator.dtype)
         self._rows = torch.empty(capacity, operator.size, dtype=self._dtype, device=operator.device)
+        # One row more than there are vectors: `tridiagonal` reads the coupling to the next vector even of a
+        # full basis, where it is zero.
         self._projected = torch.zeros(capacity + 1, capacity, dtype=torch.float64)
         self._lost = torch.zeros(capacity, capacity, dtype=torch.float64)
         self._scale = 0.0
@@ -176,6 +178,7 @@ class KrylovBasis:
         norms = torch.linalg.vector_norm(images, dim=1)
         self._scale = max(self._scale, float(norms.max()))
         inside, fresh, outside = self._split(images, scale=self._scale)
+        # Column j holds the coordinates of A v_j: in the vectors that were there, then in the fresh ones.
         T = self._projected
         T[:filled, first:last] = inside
         T[filled : filled + len(fresh), first:last] = outside
@@ -195,12 +198,16 @@ class KrylovBasis:
             among: use the first so many expanded vectors only; all by default.
         """
         m = self.expanded if among is None else among
+        # ‖A u − θu‖² in three parts: within the basis (rounding and asymmetry), along pending vectors (the
+        # residual of Lanczos proper), and outside of both, of which only norms are left: `_lost`, and the
+        # parked vectors, which are no longer orthonormal once directions have been taken out of them.
         T = self._projected[: self.filled, :m]
         theta, S = torch.linalg.eigh((T[:m] + T[:m].T) / 2)
         rest = T @ S
         rest[:m] -= S * theta
         outside = self._lost[:m, :m].clone()
         c = self._parked_coupling.shape[1]
+        # c may be less than m: vectors expanded since `park` have no coupling to the parked ones.
         outside[:c, :c] += self._parked_coupling.T @ self._parked_gram() @ self._parked_coupling
         return theta, S, (rest.square().sum(0) + (S * (outside @ S)).sum(0).clamp_min(0)).sqrt()
 
@@ -217,6 +224,8 @@ class KrylovBasis:
             return
         m, filled = self.expanded, self.filled
         coupling = self._projected[m:filled, :m]
+        # Row i of coupling @ S is what pending vector i holds of the residuals, so the left singular vectors
+        # are the orthonormal combinations that hold the most of them, in falling order.
         rotation = torch.linalg.svd(coupling @ S, full_matrices=True).U
         coupling.copy_(rotation.T @ coupling)
         self._rotate(rotation, m, filled)
@@ -229,7 +238,7 @@ class KrylovBasis:
         outside = images[:m] - S @ H  # rounding only, if S are Ritz vectors
         lost = S.T @ self._lost[:m, :m] @ S + outside.T @ outside
         self._rotate(S, 0, m)
-        self._rows[kept : kept + p] = self._rows[m : m + p].clone()
+        self._rows[kept : kept + p] = self._rows[m : m + p].clone()  # cloned, since the two may overlap
         self._projected.zero_()
         self._projected[:kept, :kept] = H
         self._projected[kept : kept + p, :kept] = images[m:]
@@ -246,7 +255,7 @@ class KrylovBasis:
         counting their norm.
         """
         m = self.expanded
-        self._untried = 0
+        self._untried = 0  # else the pending block would not be sorted
         self.sort_pending(torch.eye(m, dtype=torch.float64))
         coupling = self._projected[m : self.filled, :m]
         self._lost[:m, :m] += coupling[limit:].T @ coupling[limit:]
@@ -257,6 +266,8 @@ class KrylovBasis:
 
     def unpark(self) -> None:
         """Return the parked vectors to the pending block."""
+        # Parked vectors have lost their parts along later directions, so they are made orthonormal again;
+        # R, which undoes that, takes their coupling along: (RC)ᵀQ = Cᵀ(parked).
         c = self._parked_coupling.shape[1]
         _, fresh, R = self._split(self._parked, scale=1.0)
         coupling = R @ self._parked_coupling
@@ -313,6 +324,8 @@ class KrylovBasis:
         self._rows[first:last] = fresh
         self.pending += len(fresh)
         if len(self._parked):
+            # A V = V H + P B + (parked) C stays true: what a parked vector holds along a fresh direction is
+            # counted in the fresh direction's row from now on.
             along = fresh @ self._parked.T
             self._parked -= along.T @ fresh
             c = self._parked_coupling.shape[1]
@@ -333,6 +346,9 @@ class KrylovBasis:
         orthogonality to rounding ("twice is enough"). Directions under the rounding of the
         first are dropped through a singular value decomposition.
         """
+        # Wᵀ = basisᵀC + Q1 R1 and Q1 = basisᵀC2 + Q2 R2, hence Wᵀ = basisᵀ(C + C2 R1) + Q2 (R2 R1). Where W
+        # has dependent columns, QR fills Q1 with arbitrary directions, even along the basis: the second
+        # pass takes those parts out, and R2 R1 shows that they carry nothing.
         basis = self._rows[: self.filled]
         C = basis @ W.T
         Q1, R1 = torch.linalg.qr(W.T - basis.T @ C)
@@ -341,12 +357,13 @@ class KrylovBasis:
         R1, C2 = R1.double().cpu(), C2.double().cpu()
         U, s, Vh = torch.linalg.svd(R2.double().cpu() @ R1, full_matrices=False)
         rank = int((s > BREAKDOWN * torch.finfo(self._dtype).eps * scale).sum())
-        rank = min(rank, self.operator.size - self.filled)
+        rank = min(rank, self.operator.size - self.filled)  # rounding must not exceed the space
         Q = Q2 @ U[:, :rank].to(Q2)
         return C.double().cpu() + C2 @ R1, Q.T, s[:rank, None] * Vh[:rank]
 
     def _rotate(self, rotation: Tensor, first: int, last: int) -> None:
         """Overwrite rows[first:] by rotation^T rows[first:last], in chunks of little memory."""
+        # In place: the product of a chunk is formed before it is written, and columns are independent.
         rotation = rotation.to(self._rows)
         kept = rotation.shape[1]
         for start in range(0, self.operator.size, ROTATION_CHUNK):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.linalg.eigenpairs import Eigenpairs
-from landscape.core.linalg.hutchinson import Sampler, TraceEstimate
+from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate
 from landscape.core.linalg.krylov import finite_product
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.errors import InputError
@@ -119,7 +119,7 @@ def pyhessian_trace(
         LandscapeError: If a product is not finite.
     """
     nothing = torch.zeros(operator.size, 0, dtype=operator.dtype, device=operator.device)
-    sampler = Sampler(nothing, nothing, [shape.numel() for shape in shapes])
+    sampler = HutchinsonSampler(nothing, nothing, [shape.numel() for shape in shapes])
 
     def add(v: Tensor, image: Tensor) -> None:
         sampler.add(v[:, None], image[:, None])

@@ -13,15 +13,15 @@ from torch import Tensor
 from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
 from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
+from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
 from landscape.errors import InputError
 
 __all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure"]
 
 Array = NDArray[np.float64]
 
-BASIS_BYTES = 512 * 2**20
-WEIGHTLESS = 1e-12
+BASIS_BYTES = 512 * 2**20  # Lanczos vectors of the probes that run side by side
+WEIGHTLESS = 1e-12  # a node of less weight stands for nothing: a recurrence ended before it
 SEPARATE = 0.1  # residual over |λ| up to which an eigenvalue is told from the bulk
 
 
@@ -94,8 +94,7 @@ def gauss_quadrature(run: Tridiagonal) -> tuple[Tensor, Tensor]:
         >>> [t.round(decimals=6).tolist() for t in gauss_quadrature(run)]
         [[-1.0, 3.0], [0.5, 0.5]]
     """
-    T = torch.diag_embed(run.alpha) + torch.diag_embed(run.beta, 1) + torch.diag_embed(run.beta, -1)
-    nodes, vectors = torch.linalg.eigh(T)
+    nodes, vectors = torch.linalg.eigh(tridiagonal_matrix(run.alpha, run.beta))
     return nodes, vectors[..., 0, :].square()
 
 
@@ -137,10 +136,10 @@ def spectral_measure(
         InputError: If a count is out of range.
         LandscapeError: If a product is not finite.
     """
-    wanted = outliers if isinstance(outliers, int) else len(outliers.values)
-    if wanted < 0 or probes < 1 or steps < 1:
+    requested = outliers if isinstance(outliers, int) else len(outliers.values)
+    if requested < 0 or probes < 1 or steps < 1:
         raise InputError(
-            f"quadrature needs outliers >= 0, probes >= 1, steps >= 1; got {wanted}, {probes}, {steps}."
+            f"quadrature needs outliers >= 0, probes >= 1, steps >= 1; got {requested}, {probes}, {steps}."
         )
     n = operator.size
     dtype = working_dtype(operator.dtype)
@@ -149,19 +148,21 @@ def spectral_measure(
     values, residuals = np.zeros(0), np.zeros(0)
     Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
     found = None if isinstance(outliers, int) else outliers
-    if found is None and wanted:
-        found = eigenpairs(operator, min(wanted, n), tol=tol, vectors=True, search=False, seed=seed)
+    # No search for missed copies: one that is missed stays in the bulk, where the probes meet it.
+    if found is None and requested:
+        found = eigenpairs(operator, min(requested, n), tol=tol, vectors=True, search=False, seed=seed)
         products = found.products
     if found is not None:
         if found.vectors is None:
             raise InputError("the outliers hold no eigenvectors: find them with vectors=True.")
+        # The second term lets eigenvalues at zero through, whose residual is rounding of the largest ones.
         rounding = BREAKDOWN * torch.finfo(dtype).eps * float(found.values.abs().max())
         apart = found.residuals <= SEPARATE * found.values.abs() + rounding
         Q = found.vectors[:, apart.to(found.vectors.device)].to(Q)
         values, residuals = found.values[apart].numpy(), found.residuals[apart].numpy()
         converged = found.converged and bool(apart.all())
     kept = len(values)
-    steps = min(steps, n - kept)
+    steps = min(steps, n - kept)  # the complement has no more dimensions
     report(products / (products + probes * steps))
     bulk = operator.deflate(Q) if kept else operator
     generator = torch.Generator().manual_seed(seed)
@@ -174,10 +175,11 @@ def spectral_measure(
             nodes.append(np.zeros((count, 0)))
             weights.append(np.zeros((count, 0)))
             continue
+        # Drawn on the CPU in float32, so that one seed gives the same probes on every device and dtype.
         V = torch.randn(n, count, generator=generator).to(Q)
         x, w = gauss_quadrature(lanczos(bulk, steps, V - Q @ (Q.T @ V)))
         nodes.append(x.numpy())
-        weights.append(w.numpy() * (n - kept) / n)
+        weights.append(w.numpy() * (n - kept) / n)  # a probe stands for the n − kept that are left
         products += count * steps
         report(products / (products + (probes - first - count) * steps))
     ends = np.tile(values, (probes, 1))

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from landscape.core.linalg.hutchinson import Sampler, TraceEstimate, block_sums, random_signs
+from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.errors import InputError, suggest
@@ -20,7 +20,7 @@ TraceMethod = Literal["hutch++", "hutchinson"]
 
 BLOCK = 4  # probes multiplied at a time
 LEAST = 12  # samples before their standard error is believed
-SKETCH_BYTES = 2**30
+SKETCH_BYTES = 2**30  # Q and AQ together
 
 
 def estimate_trace(
@@ -56,7 +56,7 @@ def estimate_trace(
     Args:
         operator: A.
         method: ``hutch++`` or ``hutchinson``.
-        rel_se: Standard error wanted, relative to the trace.
+        rel_se: Standard error asked for, relative to the trace.
         max_products: Budget; the best estimate so far is returned when it is used up.
         sizes: Lengths of consecutive diagonal blocks, summing to n; one block by default.
         diagonal: Whether to return the diagonal too.
@@ -91,7 +91,7 @@ def estimate_trace(
     sketch = (Q, Q)
     if method == "hutch++":
         sketch = _grow_sketch(operator, Q, generator, rel_se, max_products)
-    sampler = Sampler(*sketch, sizes)
+    sampler = HutchinsonSampler(*sketch, sizes)
     missing = LEAST
     while True:
         products = operator.products - before
@@ -110,14 +110,14 @@ def estimate_trace(
     return sampler.estimate(diagonal=diagonal, products=spent, converged=missing < 1)
 
 
-def _missing(sampler: Sampler, rel_se: float, most: int) -> int:
+def _missing(sampler: HutchinsonSampler, rel_se: float, most: int) -> int:
     """How many samples are still needed, from the error so far; at most ``most``."""
     trace, error = sampler.trace()
-    wanted = rel_se * abs(trace)
+    target = rel_se * abs(trace)
     least = LEAST - sampler.count
-    if error <= wanted:
+    if error <= target:
         return max(least, 0)
-    share = (error / wanted) ** 2 if wanted > 0 else float("inf")
+    share = (error / target) ** 2 if target > 0 else float("inf")
     return max(least, ceil(min(sampler.count * (share - 1.0), most)), 1)
 
 
@@ -140,6 +140,7 @@ def _grow_sketch(
         missed -= Q @ (Q.T @ missed)
         trace = float((Q * Z).double().sum() + (signs * missed).double().sum(0).mean())
         variance = 2.0 * float(missed.double().square().sum(0).mean())
+        # Var ωᵀMω ≤ 2‖M‖_F², and E‖Mω‖² = ‖M‖_F²; the floor keeps a trace of zero from dividing.
         needed = variance / max((rel_se * trace) ** 2, 1e-300)
         total = 2 * Q.shape[1] + needed
         if needed <= LEAST or total >= before:

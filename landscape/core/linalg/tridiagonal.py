@@ -80,6 +80,7 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
     beta = torch.zeros(c, steps, dtype=torch.float64)
     rounding = BREAKDOWN * torch.finfo(q.dtype).eps
     scale = torch.zeros(c, dtype=q.dtype, device=q.device)
+    # Vectors that have ended stay zero from then on, so that all c recurrences go in step.
     for j in range(steps):
         basis[:, j] = q
         w = finite_product(operator, q.T).T
@@ -87,7 +88,7 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
         known = basis[:, : j + 1]
         for _ in range(2):  # twice is enough
             inside = torch.bmm(known, w[:, :, None])
-            alpha[:, j] += inside[:, j, 0].double().cpu()
+            alpha[:, j] += inside[:, j, 0].double().cpu()  # of both passes: the second corrects the first
             w = w - torch.bmm(known.mT, inside)[:, :, 0]
         length = torch.linalg.vector_norm(w, dim=1)
         alive = length > rounding * scale
@@ -131,6 +132,7 @@ def excludes(alpha: Tensor, beta: Tensor, level: float, *, size: int, probabilit
     """
     if not len(alpha):
         return False
+    # In logarithms: p_j(level) is a product of j distances and leaves the range of floats.
     distances = level - torch.linalg.eigvalsh(tridiagonal_matrix(alpha, beta[:-1]))
     if bool((distances <= 0).any()):
         return False

@@ -21,15 +21,20 @@ Transform = Callable[[Tensor, torch.Generator], Tensor]
 SHIFT = 1 / 8  # of height and width: 4 pixels of 32, as is usual for CIFAR
 
 
-def shift(images: Tensor, generator: torch.Generator, margin: int | None = None) -> Tensor:
+def shift(
+    images: Tensor,
+    generator: torch.Generator,
+    margin: int | None = None,
+    border: Literal["replicate", "constant"] = "replicate",
+) -> Tensor:
     """Move each image of (B, C, H, W) by its own random number of whole pixels, repeating its border.
 
     Up to ``margin`` pixels in each direction; by default an eighth of height and width, at least one pixel
-    (He et al. 2016 pad 4 pixels of 32).
+    (He et al. 2016 pad 4 pixels of 32). With ``border="constant"``, zeros move in instead.
     """
     count, channels, height, width = images.shape
     rows_moved, columns_moved = (margin or max(1, round(SHIFT * side)) for side in (height, width))
-    padded = functional.pad(images, (columns_moved, columns_moved, rows_moved, rows_moved), mode="replicate")
+    padded = functional.pad(images, (columns_moved, columns_moved, rows_moved, rows_moved), mode=border)
     draws = [
         torch.randint(0, 2 * most + 1, (count, 1), generator=generator)
         for most in (rows_moved, columns_moved)

@@ -15,8 +15,8 @@ from landscape.errors import InputError
 __all__ = [
     "TARGET_KEYS",
     "Batch",
+    "batches_joinable",
     "gather",
-    "joinable",
     "read_batches",
     "rebatch",
     "tensors_in",
@@ -164,7 +164,7 @@ def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
         InputError: If the batches cannot be joined: they differ in form, or hold more than tensors with one
             entry per example.
     """
-    if not joinable(batches):
+    if not batches_joinable(batches):
         raise InputError("the batches differ in form, so they cannot be cut into other micro-batches.")
     raw = _join([b.raw for b in batches])
     total = sum(b.size for b in batches)
@@ -181,12 +181,12 @@ def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
 
     Args:
         batches: Where the examples are.
-        index: Their numbers over all batches (n,), in the order wanted; no more than those are copied.
+        index: Their numbers over all batches (n,), in the order asked for; no more than those are copied.
 
     Raises:
         InputError: As `rebatch` does.
     """
-    if not joinable(batches):
+    if not batches_joinable(batches):
         raise InputError("the batches differ in form, so their examples cannot be mixed.")
     pieces, numbers, start = [], [], 0
     for batch in batches:
@@ -202,7 +202,7 @@ def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
     return Batch(raw, *_split(raw), len(index))
 
 
-def joinable(batches: Sequence[Batch]) -> bool:
+def batches_joinable(batches: Sequence[Batch]) -> bool:
     """Whether batches are alike but for their size, and hold tensors with one entry per example only."""
     return len({_form(b.raw, b.size) for b in batches}) == 1 and _form(batches[0].raw, batches[0].size) != ""
 
@@ -262,8 +262,8 @@ def read_batches(
         raise InputError(f"the batch size must be at least 1; got {batch_size}.")
 
     def move(tensor: Tensor) -> Tensor:
-        wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-        return tensor.detach().to(device, wanted, copy=True)
+        kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(device, kind, copy=True)
 
     batches = []
     for index, given in enumerate(_raw_batches(data, batch_size)):

@@ -1,4 +1,4 @@
-"""Tuning: how a problem is run, by size of micro-batch, memory layout and precision, at equal meaning."""
+"""How a problem is executed: size of micro-batch, memory layout and precision, at equal meaning."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch, joinable, rebatch, tensors_in
+from landscape.core.problem.batches import Batch, batches_joinable, rebatch, tensors_in
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.sharding import Sharding
 from landscape.errors import InputError
 
-__all__ = ["Cut", "in_bfloat16", "probe", "recut"]
+__all__ = ["BatchLayout", "in_bfloat16", "probe", "recut"]
 
-SIZES = (16, 32, 64, 128, 256)
+SIZES = (16, 32, 64, 128, 256)  # micro-batches tried
 PROBED_EXAMPLES = 256
-ROUNDS = 3
+ROUNDS = 3  # the least time of so many counts
 
 
 @dataclass(frozen=True)
-class Cut:
+class BatchLayout:
     """How data is cut into micro-batches and laid out in memory.
 
     Attributes:
@@ -36,7 +36,7 @@ class Cut:
     channels_last: bool = False
 
 
-def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
+def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     """Time forward passes over the first examples under every cut and return the fastest.
 
     Losses agree between cuts up to rounding. Batches are left as they are where another cut would change
@@ -47,17 +47,18 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
         keep_batches: Whether to leave the batches as they are in any case.
     """
     if not problem.shard:
-        return Cut()
+        return BatchLayout()
     sample = copy.copy(problem)
     sample.sharding = Sharding()  # each process tunes for itself
     sample.shard = _first_batches(problem, PROBED_EXAMPLES)
     known = sum(b.size for b in sample.shard)
     sizes = [0]
-    keep_batches |= problem.batchnorm == "train" or not joinable(problem.shard)
+    keep_batches |= problem.batchnorm == "train" or not batches_joinable(problem.shard)
+    # Without a loss per example the loss is a mean over each batch, which depends on the cut.
     if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))
-    cuts = [Cut(size, last) for size in sizes for last in ((False, True) if images else (False,))]
+    cuts = [BatchLayout(size, last) for size in sizes for last in ((False, True) if images else (False,))]
     trials = {cut: recut(sample, cut) for cut in cuts}
     best = dict.fromkeys(cuts, float("inf"))
     for _ in range(ROUNDS):  # interleaved, so that a slow spell hits all alike
@@ -66,7 +67,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> Cut:
     return min(best, key=best.__getitem__)
 
 
-def recut(problem: Problem, cut: Cut) -> Problem:
+def recut(problem: Problem, cut: BatchLayout) -> Problem:
     """The same problem with its data cut otherwise; it shares the private model with ``problem``.
 
     Raises:
@@ -91,7 +92,7 @@ def in_bfloat16(problem: Problem) -> Problem:
     if problem.dtype != torch.float32:
         raise InputError(f"bfloat16 passes need a float32 model; this one is {problem.dtype}.")
     other = copy.copy(problem)
-    other.__class__ = _InBfloat16
+    other.__class__ = _InBfloat16  # a copy that shares all state, with another way to run the model
     return other
 
 

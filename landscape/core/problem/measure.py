@@ -1,4 +1,4 @@
-"""Losses and right answers of examples, counted in one process or put together from several."""
+"""Measure: losses and right answers of examples, from one process or put together from several."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.problem.losses import LossFunction, accuracy_per_example
 
-__all__ = ["Measure", "Tally", "TallySheet", "tally"]
+__all__ = ["ExampleTable", "Measure", "PartialMeasure", "measure"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Tally:
+class PartialMeasure:
     """What a pass over some examples gives.
 
     Attributes:
@@ -58,7 +58,7 @@ class Tally:
     correct: Tensor | None
 
 
-def tally(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Tally:
+def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> PartialMeasure:
     """Losses and right answers of the examples of some batches.
 
     Args:
@@ -76,8 +76,9 @@ def tally(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Tally
         else:
             losses.append(values.double())
         right = accuracy_per_example(output, target) if torch.is_tensor(output) else None
+        # One batch that is no classification, and there is no accuracy of the whole.
         correct = None if right is None or correct is None else [*correct, right]
-    return Tally(
+    return PartialMeasure(
         examples,
         total,
         torch.cat(losses).cpu() if losses else None,
@@ -85,8 +86,8 @@ def tally(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Tally
     )
 
 
-class TallySheet:
-    """A sheet with a place for every example; sheets of several processes add up to one.
+class ExampleTable:
+    """A table with a place for every example; the tables of several processes add up to one.
 
     Args:
         examples: Number N of examples of all processes.
@@ -97,23 +98,25 @@ class TallySheet:
 
     def __init__(self, examples: int) -> None:
         self._examples = examples
+        # Losses, answers, and three facts: one tensor, so that one sum over the processes suffices. Each
+        # example is entered by one process and is zero in the others.
         self.values = torch.zeros(2 * examples + 3, dtype=torch.float64)
         self._losses, self._correct, self._facts = torch.split(self.values, [examples, examples, 3])
 
-    def enter(self, tally: Tally, start: int) -> None:
-        """Enter the tally of the examples from number ``start`` on."""
-        own = slice(start, start + tally.examples)
-        if tally.losses is not None:
-            self._losses[own] = tally.losses
-        if tally.correct is not None:
-            self._correct[own] = tally.correct
-        facts = [tally.total, tally.losses is None, tally.correct is None]
+    def enter(self, part: PartialMeasure, start: int) -> None:
+        """Enter what was measured on the examples from number ``start`` on."""
+        own = slice(start, start + part.examples)
+        if part.losses is not None:
+            self._losses[own] = part.losses
+        if part.correct is not None:
+            self._correct[own] = part.correct
+        facts = [part.total, part.losses is None, part.correct is None]
         self._facts += torch.tensor(facts, dtype=torch.float64)
 
-    def read(self) -> Tally:
-        """The tally of all examples."""
+    def read(self) -> PartialMeasure:
+        """What was measured on all examples."""
         total, without_losses, without_answers = self._facts.tolist()
-        return Tally(
+        return PartialMeasure(
             self._examples,
             total,
             None if without_losses else self._losses,

@@ -1,4 +1,4 @@
-"""Mini-batches as in training: the examples dealt at random wherever batches can be taken apart."""
+"""Mini-batches as in training: the examples distributed at random wherever batches can be taken apart."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landscape.core.problem.batches import Batch, gather, joinable
+from landscape.core.problem.batches import Batch, batches_joinable, gather
 from landscape.errors import InputError
 
-__all__ = ["MiniBatches", "deal"]
+__all__ = ["MiniBatches", "split_into_minibatches"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MiniBatches:
     Attributes:
         data: All batches of the data.
         members: Numbers in the data of the examples of each mini-batch (b, size).
-        shuffled: Whether the examples were dealt at random; else they come in the data's order.
+        shuffled: Whether the examples were distributed at random; else they come in the data's order.
         pieces: The mini-batches themselves, where examples of different batches cannot be joined.
     """
 
@@ -41,23 +41,23 @@ class MiniBatches:
         return gather(self.data, torch.from_numpy(self.members[number]))
 
 
-def deal(
+def split_into_minibatches(
     batches: Sequence[Batch], size: int, *, shuffle: bool | None, generator: np.random.Generator
 ) -> MiniBatches:
-    """Deal all examples to mini-batches; those left over, fewer than ``size``, are left out.
+    """Distribute all examples over mini-batches; those left over, fewer than ``size``, are left out.
 
     Batches that cannot be joined keep the data's order: each is cut by itself, and its rest is left out.
 
     Args:
         batches: The data.
         size: Examples per mini-batch; all of them if there are fewer and they can be joined.
-        shuffle: Whether to deal at random; ``None``: where the batches can be joined.
+        shuffle: Whether to distribute at random; ``None``: where the batches can be joined.
         generator: Of the random order.
 
     Raises:
         InputError: If examples that cannot be joined are to be shuffled, or no mini-batch can be made.
     """
-    if joinable(batches):
+    if batches_joinable(batches):
         examples = sum(batch.size for batch in batches)
         size = min(size, examples)
         shuffled = shuffle is not False

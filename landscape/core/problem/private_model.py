@@ -14,12 +14,12 @@ from torch.nn.parameter import is_lazy
 
 from landscape.errors import InputError
 
-__all__ = ["Substituted", "bind", "check_finite", "plain_encoder", "private_copy", "set_mode"]
+__all__ = ["Substituted", "bind", "check_weights", "plain_encoder", "private_copy", "set_mode"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-def check_finite(model: nn.Module) -> None:
+def check_weights(model: nn.Module) -> None:
     """Raise unless the weights are finite.
 
     Raises:
@@ -50,6 +50,8 @@ def private_copy(
         kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
         return tensor.detach().to(device, kind, copy=True)
 
+    # deepcopy takes from its memo what it would copy: each tensor is converted once, and a tied weight,
+    # met under its second name, is the same new tensor.
     chosen = set(names)
     memo: dict[int, Any] = {}
     for name, parameter in model.named_parameters():
@@ -85,6 +87,7 @@ def bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
     """Make the parameters views of one flat buffer that starts as ``theta``; return the buffer."""
     point = theta.clone()
     pieces = torch.split(point, [p.numel() for p in parameters])
+    # Writing the buffer then moves all parameters at once, without a copy of each.
     for parameter, piece in zip(parameters, pieces, strict=True):
         parameter.data = piece.view(parameter.shape)
     return point

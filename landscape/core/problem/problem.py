@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from landscape.core.problem.batches import Batch, read_batches, tensors_in
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
-from landscape.core.problem.measure import Measure, Tally, TallySheet, tally
+from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
     bind,
-    check_finite,
+    check_weights,
     plain_encoder,
     private_copy,
     set_mode,
@@ -105,7 +105,7 @@ class Problem:
         self.batchnorm = batchnorm
         self._forward = forward
         self._forward_takes_batch = True
-        check_finite(model)
+        check_weights(model)
         names = select_parameters(model, parameters)
         named = dict(model.named_parameters())
         self.device = torch.device(device) if device is not None else named[names[0]].device
@@ -118,15 +118,15 @@ class Problem:
         self.theta = self.space.flatten(self._parameters)
         self._point = bind(self._parameters, self.theta)
         self.sharding = sharding or Sharding()
-        self._deal(
+        self._take_share(
             read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
         )
         self._probe()
 
-    def _deal(self, batches: list[Batch]) -> None:
+    def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
         self._all = batches
-        share = self.sharding.deal(batches, self.device)
+        share = self.sharding.take_share(batches, self.device)
         self.shard, self.start, self.first = share.batches, share.start, share.first
         self.examples = share.examples
 
@@ -177,26 +177,26 @@ class Problem:
                 problem's own.
         """
         with self.at(theta):
-            found = self._tally_all() if batches is None else self._tally(batches)
+            found = self._measure_all() if batches is None else self._measure_batches(batches)
             penalty = 0.0
             if self.weight_decay:  # else the square would only cost memory
                 penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
         total = found.total if found.losses is None else float(found.losses.sum())
         return Measure(total / found.examples, penalty, found.losses, found.correct)
 
-    def _tally(self, batches: Iterable[Batch]) -> Tally:
+    def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        return tally(((b.size, *self.output(b)) for b in batches), self._loss)
+        return measure(((b.size, *self.output(b)) for b in batches), self._loss)
 
-    def _tally_all(self) -> Tally:
+    def _measure_all(self) -> PartialMeasure:
         """What there is to measure on all the data, whoever holds it."""
         if self.sharding.ranks == 1:
-            return self._tally(self.shard)
-        sheet = TallySheet(self.examples)
-        with self.sharding.summing(sheet.values):
+            return self._measure_batches(self.shard)
+        table = ExampleTable(self.examples)
+        with self.sharding.summing(table.values):
             if self.shard:
-                sheet.enter(self._tally(self.shard), self.start)
-        return sheet.read()
+                table.enter(self._measure_batches(self.shard), self.start)
+        return table.read()
 
     @contextmanager
     def at(self, theta: Tensor | None) -> Iterator[None]:
@@ -217,7 +217,7 @@ class Problem:
     def on(self, batches: Sequence[Batch]) -> Problem:
         """The same model and loss on other batches; the private model is shared, not copied."""
         other = copy.copy(self)
-        other._deal(list(batches))
+        other._take_share(list(batches))
         return other
 
     def on_sample(self, examples: int) -> Problem:

@@ -62,10 +62,10 @@ class Sharding:
     ranks = 1
 
     def home(self, device: torch.device) -> torch.device:
-        """Where data is kept before it is dealt."""
+        """Where data is kept before it is shared out."""
         return device
 
-    def deal(self, batches: Sequence[Batch], device: torch.device) -> Share:
+    def take_share(self, batches: Sequence[Batch], device: torch.device) -> Share:
         """This process's share of the batches."""
         return Share(list(batches), 0, sum(b.size for b in batches), batches[0])
 
@@ -136,7 +136,7 @@ class Ranks(Sharding):
         """This rank's device: of ``cuda``, the one with the number that torchrun gives in LOCAL_RANK."""
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name
 
-    def deal(self, batches: Sequence[Batch], device: torch.device) -> Share:
+    def take_share(self, batches: Sequence[Batch], device: torch.device) -> Share:
         """Consecutive whole batches, about as many examples for each rank; none if there are too few.
 
         Batches stay whole, so that batch statistics and losses that are batch means keep their meaning.
@@ -145,6 +145,7 @@ class Ranks(Sharding):
         own: list[Batch] = []
         start = seen = 0
         for batch in batches:
+            # Its middle decides, so that every batch has one owner and shares are consecutive.
             middle = seen + batch.size / 2
             owner = int(middle * self.ranks / examples)
             if owner == self.rank:
@@ -180,6 +181,8 @@ class Ranks(Sharding):
         try:
             yield
         except (Exception, SystemExit) as error:
+            # An error that all ranks were told of, raised again by an enclosing `together`, is not compared
+            # once more: the others are past that point.
             if error is not self._known and not isinstance(error, RankLostError):
                 self._compare(error)
             raise
@@ -187,6 +190,7 @@ class Ranks(Sharding):
 
     def _compare(self, error: BaseException | None) -> None:
         """Tell the others whether this rank failed; raise if another did and this one did not."""
+        # One small sum each time; the sentences are exchanged only if some rank failed.
         failed = torch.tensor([int(error is not None)])
         said: list[str | None] = [None] * self.ranks
         with _reaching():

@@ -1,4 +1,4 @@
-"""States: points of parameter space, as vectors or state_dicts, and what of a model is not among the parameters."""
+"""States: points of parameter space as vectors or state_dicts, and what of a model is not a parameter."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch, gather, joinable
+from landscape.core.problem.batches import Batch, batches_joinable, gather
 
 __all__ = ["Pass", "plan_pass", "sample"]
 
@@ -37,7 +37,7 @@ class Pass:
         return iter(self.data) if self.parts is None else (gather(self.data, part) for part in self.parts)
 
 
-def plan_pass(data: Sequence[Batch], wanted: Sequence[int | None], *, whole: bool = False) -> Pass:
+def plan_pass(data: Sequence[Batch], requested: Sequence[int | None], *, whole: bool = False) -> Pass:
     """Choose the examples of a pass.
 
     A viewer that wants so many examples gets the first of a fixed random order of all of them: the first of
@@ -48,13 +48,13 @@ def plan_pass(data: Sequence[Batch], wanted: Sequence[int | None], *, whole: boo
 
     Args:
         data: All batches.
-        wanted: How many examples each viewer wants at most; ``None`` for all.
+        requested: How many examples each viewer is shown at most; ``None`` for all.
         whole: Whether the batches have to stay as they are, as where BatchNorm uses their statistics.
     """
     sizes = [batch.size for batch in data]
     total = sum(sizes)
-    counts = [total if n is None else min(n, total) for n in wanted]
-    if whole or all(n is None for n in wanted) or not joinable(data):
+    counts = [total if n is None else min(n, total) for n in requested]
+    if whole or all(n is None for n in requested) or not batches_joinable(data):
         starts = [0, *accumulate(sizes)]
         ends = [[at * n // total for at in starts] for n in counts]
         shares = [[e[i + 1] - e[i] for e in ends] for i in range(len(sizes))]

@@ -53,6 +53,7 @@ def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
     x = x - x.mean(0)
     inner = x @ x.T
     norms = inner.diagonal()
+    # ‖x − y‖² = ‖x‖² + ‖y‖² − 2⟨x, y⟩
     squares = (norms[:, None] + norms - 2.0 * inner).clamp(min=0.0)  # rounding may leave −ε
     apart = squares[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
     sigma2 = kernel.bandwidth**2 * apart.median()
@@ -66,6 +67,7 @@ def u_center(K: Tensor) -> Tensor:
     without its diagonal, m is taken off rows and columns; the diagonal is zero.
     """
     n = K.shape[-1]
+    # The unbiased estimator leaves pairs of an example with itself out, before and after centring.
     K = K.clone()
     K.diagonal(dim1=-2, dim2=-1).zero_()
     rows = K.sum(-1)
@@ -85,6 +87,7 @@ def hsic(grams: Tensor, estimator: Estimator) -> Array:
     """HSIC (L, L) between Gram matrices (L, n, n) of the same n examples, in float64."""
     n = grams.shape[-1]
     if estimator == "unbiased":
+        # ⟨Ã, B̃⟩ of all pairs at once, as one matrix product of the flattened matrices
         V, scale = u_center(grams.double()).flatten(1), n * (n - 3)
     else:
         V, scale = center(grams.double()).flatten(1), (n - 1) ** 2

@@ -60,11 +60,12 @@ class Representation:
         total = values.sum()
         keep = values > total * len(gram) * np.finfo(np.float64).eps
         scores = vectors[:, keep] * np.sqrt(values[keep] / total)
+        # The fewest components that hold the share; the slack keeps rounding from asking for one more.
         count = int(np.searchsorted(np.cumsum(values) / total, variance - 1e-12)) + 1
         norms = np.diagonal(gram)
         squares = norms[:, None] + norms - 2.0 * gram
         upper = squares[np.triu_indices(len(gram), 1)]
-        np.fill_diagonal(squares, np.inf)
+        np.fill_diagonal(squares, np.inf)  # no example is its own neighbour
         neighbours = np.zeros(gram.shape, dtype=bool)
         np.put_along_axis(neighbours, np.argsort(squares, axis=1, kind="stable")[:, :k], True, axis=1)
         directions = vectors[:, :count]
@@ -138,7 +139,11 @@ def agreement(a: Array, b: Array) -> float:
 
 
 def jensen_shannon(a: Array, b: Array) -> float:
-    """Mean Jensen-Shannon divergence between the distributions of logits (n, C), in nats: 0 to ln 2."""
+    """Mean Jensen-Shannon divergence between the distributions of logits (n, C), in nats: 0 to ln 2.
+
+    Lin (1991). `scipy.spatial.distance.jensenshannon` gives its root, the square of which has other last
+    bits, so that the divergence itself is taken here.
+    """
     if a.shape != b.shape:
         return float("nan")
     with np.errstate(invalid="ignore"):  # infinite logits: NaN

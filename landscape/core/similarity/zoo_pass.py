@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.features.hooks import tap
-from landscape.core.features.map_layout import Layouts
+from landscape.core.features.map_layout import MapLayouts
 from landscape.core.problem.batches import Batch, gather, tensors_in
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic
 from landscape.errors import InputError
 
 __all__ = [
+    "FeatureRows",
     "HsicSums",
-    "Policy",
     "check_same_inputs",
     "choose_layers",
     "plan_batches",
@@ -37,7 +37,7 @@ JACKKNIFE_BLOCKS = 20  # batches are pooled into at most so many, so that memory
 
 
 @dataclass(frozen=True)
-class Policy:
+class FeatureRows:
     """How one example's output becomes one row of features.
 
     Attributes:
@@ -51,7 +51,7 @@ class Policy:
     spatial: Literal["flatten", "pooled"] = "flatten"
     prefix_tokens: int | None = None
 
-    def rows(self, output: Tensor, layouts: Layouts, module: torch.nn.Module | None = None) -> Tensor:
+    def rows(self, output: Tensor, layouts: MapLayouts, module: torch.nn.Module | None = None) -> Tensor:
         """Features (B, p) of an output (B, ...), at least float32."""
         output = output if output.dtype == torch.float64 else output.float()
         if output.ndim == 3 and self.tokens != "flatten":
@@ -165,7 +165,7 @@ def zoo_hsic(
     batch_size: int = 64,
     estimator: Estimator = "unbiased",
     kernel: Kernel | None = None,
-    policy: Policy | None = None,
+    policy: FeatureRows | None = None,
     seed: int = 0,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> HsicSums:
@@ -192,7 +192,7 @@ def zoo_hsic(
     """
     check_same_inputs(problems)
     patterns = list(layers)
-    kernel, policy = kernel or Kernel(), policy or Policy()
+    kernel, policy = kernel or Kernel(), policy or FeatureRows()
     chosen = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
     arranged = {name: _takes_channels_last(problem) for name, problem in problems.items()}
     units = [(model, layer) for model, names in chosen.items() for layer in names]
@@ -200,8 +200,9 @@ def zoo_hsic(
     plan = plan_batches(next(iter(problems.values())).examples, batch_size, seed)
     total = len(units) + len(problems)
     blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
-    layouts = {name: Layouts(policy.prefix_tokens) for name in problems}
+    layouts = {name: MapLayouts(policy.prefix_tokens) for name in problems}
     for index, examples in enumerate(plan):
+        # NaN where a model puts out no matrix of numbers: its similarities are NaN, not zero.
         grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
         for number, (model, problem) in enumerate(problems.items()):
             batch = gather(problem.batches, examples)
@@ -215,6 +216,7 @@ def zoo_hsic(
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
+        # Batches are dealt to the blocks in turn, so that all have about as many.
         blocks[index % len(blocks)] += hsic(grams, estimator)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
@@ -227,7 +229,7 @@ def zoo_sample(
     layers: Iterable[str] = ("*",),
     most_layers: int = 8,
     sample: int = 256,
-    policy: Policy | None = None,
+    policy: FeatureRows | None = None,
     seed: int = 0,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[list[tuple[str, str]], list[T], list[Array | None]]:
@@ -251,7 +253,7 @@ def zoo_sample(
         InputError: As `zoo_hsic`.
     """
     check_same_inputs(problems)
-    patterns, policy = list(layers), policy or Policy()
+    patterns, policy = list(layers), policy or FeatureRows()
     total = next(iter(problems.values())).examples
     examples = torch.cat(plan_batches(total, total, seed))[:sample]
     units: list[tuple[str, str]] = []
@@ -268,7 +270,7 @@ def zoo_sample(
             found[row] = reduce(features - features.mean(0))
 
         batch = gather(problem.batches, examples)
-        output = _run(problem, batch, model, names, rows, policy, Layouts(policy.prefix_tokens), keep)
+        output = _run(problem, batch, model, names, rows, policy, MapLayouts(policy.prefix_tokens), keep)
         kept += [found[row] for row in sorted(found)]
         fits = isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2
         outputs.append(output.double().cpu().numpy() if fits else None)
@@ -294,8 +296,8 @@ def _run(
     model: str,
     names: list[str],
     rows: Mapping[tuple[str, str], int],
-    policy: Policy,
-    layouts: Layouts,
+    policy: FeatureRows,
+    layouts: MapLayouts,
     keep: Callable[[Tensor, int], None],
 ) -> Any:
     """One forward pass; each chosen output goes to ``keep`` as it fires. Returns the model's output."""
@@ -314,6 +316,7 @@ def _run(
         missing.discard(name)
         keep(policy.rows(output, layouts, modules.get(name.split("#")[0])), row)
 
+    # Names of the first call stand for all calls of a module; brackets in a name are no glob.
     patterns = sorted({glob.escape(name.split("#")[0]) for name in names})
     with tap(problem.module, receive, patterns):
         output, _ = problem.output(batch)

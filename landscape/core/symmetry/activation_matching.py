@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscape.core.problem.batches import tensors_in
-from landscape.core.symmetry.groups import Block
+from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import (
-    Feature,
     Forward,
     Motion,
     Symmetry,
+    TracedTensor,
     call_model,
     find_symmetry,
     fresh,
@@ -35,23 +35,28 @@ __all__ = ["match_activations"]
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps copies of features during a pass."""
+    """Keeps copies of features during a pass.
 
-    def __init__(self, features: Sequence[Feature]) -> None:
+    Features are known by the number of their operation: the same model runs the same operations in the same
+    order as when it was traced.
+    """
+
+    def __init__(self, features: Sequence[TracedTensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._wanted: dict[int, list[str]] = {}
+        self._requested: dict[int, list[str]] = {}
         for feature in features:
-            self._wanted.setdefault(feature.call, []).append(feature.argument)
+            self._requested.setdefault(feature.call, []).append(feature.argument)
         self.kept: dict[tuple[int, str], Tensor] = {}
         self._calls = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation and copy what is wanted of its arguments and output."""
-        wanted = self._wanted.get(self._calls, ())
+        """Run the operation and copy what is requested of its arguments and output."""
+        requested = self._requested.get(self._calls, ())
         given = arguments(func, args, kwargs or {})
-        self.kept |= {(self._calls, name): given[name].clone() for name in wanted if name in given}
+        # Arguments are copied before the operation, which may write to them.
+        self.kept |= {(self._calls, name): given[name].clone() for name in requested if name in given}
         out = func(*args, **(kwargs or {}))
-        if "" in wanted:
+        if "" in requested:
             self.kept[self._calls, ""] = out.clone()
         self._calls += 1
         return out
@@ -79,6 +84,7 @@ class _Moments:
         a, b = square_a - mean_a**2, square_b - mean_b**2
         if not unit:
             a, b = a.mean().expand_as(a), b.mean().expand_as(b)
+        # A variance this small beside the mean square is what rounding leaves of a constant feature.
         least = [1e-12 * s.mean().clamp(min=torch.finfo(torch.float64).tiny) for s in (square_a, square_b)]
         scale = torch.outer(a.clamp(min=0).sqrt(), b.clamp(min=0).sqrt())
         alive = torch.outer(a > least[0], b > least[1])
@@ -122,6 +128,7 @@ def match_activations(
         Li et al. (2016), Convergent learning; Ainsworth et al. (2023), section 3.1.
     """
     observer = _Observer(module, symmetry, (a, b), batches, forward)
+    # Each round matches the trees that have a feature of their own once what was matched before is in order.
     waiting, known = trees(symmetry), dict[int, Tensor]()
     rounds, units, before, after = 0, 0, 0.0, 0.0
     while waiting:
@@ -158,7 +165,7 @@ class _Observer:
     ) -> None:
         self._module, self._symmetry, self._states = module, symmetry, states
         self._batches, self._forward = batches, forward
-        self._features: dict[tuple[tuple[int, ...], ...], tuple[Feature, ...]] = {}
+        self._features: dict[tuple[tuple[int, ...], ...], tuple[TracedTensor, ...]] = {}
 
     def moments(self, forest: Sequence[tuple[int, ...]], known: Motion) -> dict[_Place, _Moments]:
         """Moments of the features of some trees, where the other groups they stand on are fixed or known."""
@@ -181,7 +188,7 @@ class _Observer:
                         found.setdefault(place, _Moments()).add(*rows)
         return found
 
-    def _features_of(self, batch: Any) -> tuple[Feature, ...]:
+    def _features_of(self, batch: Any) -> tuple[TracedTensor, ...]:
         """The features of a batch, traced where its shapes are new."""
         shapes = _shapes(batch)
         if shapes not in self._features:
@@ -196,7 +203,7 @@ class _Observer:
         return self._features[shapes]
 
     def _clean_chains(
-        self, forest: Sequence[tuple[int, ...]], known: Motion, block: Block
+        self, forest: Sequence[tuple[int, ...]], known: Motion, block: TensorBlock
     ) -> list[tuple[int, ...]]:
         """Axes of a block on which one of the trees stands while the others are fixed or known."""
         unknown = set(self._symmetry.free) - known.keys()
@@ -206,9 +213,10 @@ class _Observer:
 
     @torch.no_grad()
     def _record(
-        self, state: Mapping[str, Tensor], features: Sequence[Feature], batch: Any
+        self, state: Mapping[str, Tensor], features: Sequence[TracedTensor], batch: Any
     ) -> dict[tuple[int, str], Tensor]:
         self._module.load_state_dict(state)
+        # Counted as in the trace: the same fused kernels have to be off.
         recorder = _Recorder(features)
         inputs = fresh(batch, torch.device("cpu"))
         with plain_operations(self._module, []), recorder:

@@ -139,7 +139,7 @@ def _symmetry_of(module: nn.Module, batch: Any, forward: Forward | None) -> Symm
     size = max((n for shape in sizes for n in shape), default=0)
     if len(sizes) == 1 and size > _FEW:
         with suppress(InputError):  # inputs whose first axis is not that of the examples
-            few = Batch(batch, batch, None, size).split(_FEW)[0].raw
+            few = Batch(batch, batch, None, size).split(_FEW)[0].raw  # a batch without targets
             return find_symmetry(module, few, forward=forward)
     return find_symmetry(module, batch, forward=forward)
 
@@ -185,6 +185,7 @@ def _verify(
     error, allowed = _output_error(module, b, symmetry.apply(motion, b), batches, forward)
     if error <= allowed:
         return error
+    # Which units are to blame: each tree moved alone, the one that changes the outputs most.
     worst, guilty = 0.0, symmetry.groups[0]
     for tree in trees(symmetry):
         part = {n: motion[n] for n in tree if n in motion}
@@ -216,6 +217,7 @@ def _output_error(
         for x, y in zip(*outputs, strict=True):
             if x.is_floating_point():
                 error = max(error, _difference(x, y))
+                # Sums in another order differ by a few eps per layer; wrong permutations by far more.
                 allowed = max(allowed, torch.finfo(x.dtype).eps ** 0.5)
     return error, allowed
 

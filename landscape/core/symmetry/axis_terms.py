@@ -24,7 +24,7 @@ __all__ += ["segments", "select", "size", "specialise", "unify"]
 _ids = itertools.count()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False)  # two unknowns of one size are not the same unknown
 class Symbol:
     """An unknown axis.
 
@@ -86,6 +86,7 @@ def resolve(term: Term) -> Term:
     """The term with what is known put in; products hold no product, concatenations no concatenation."""
     if isinstance(term, Symbol):
         return term if term.bound is None else resolve(term.bound)
+    # An axis of one position changes no product, one of none no concatenation.
     kind, neutral = type(term), 1 if isinstance(term, Prod) else 0
     parts: list[Term] = []
     for part in map(resolve, term.parts):
@@ -116,10 +117,13 @@ def fix(term: Term, why: str) -> None:
 def unify(a: Term, b: Term) -> None:
     """Make two terms of equal size equal."""
     a, b = resolve(a), resolve(b)
-    if a is b or size(a) < 2:
+    if a is b or size(a) < 2:  # one position has no order
         return
+    # The older symbol stays, so that ids keep telling outer factors from inner ones.
     if isinstance(a, Symbol) and isinstance(b, Symbol) and b.id > a.id:
-        a, b = b, a  # the older one stays
+        a, b = b, a
+    # A symbol cannot occur within the other term, which would never end: the sizes are equal, and every part
+    # of a resolved product or concatenation is smaller than the whole.
     if isinstance(a, Symbol):
         _bind(a, b)
     elif isinstance(b, Symbol):
@@ -129,7 +133,7 @@ def unify(a: Term, b: Term) -> None:
     elif isinstance(a, Cat) and isinstance(b, Cat):
         for x, y in zip(*_common_cuts(a, b), strict=True):
             unify(x, y)
-    else:
+    else:  # channels of concatenated maps, flattened with their pixels: the product is cut where the maps end
         cat, prod = (a, b) if isinstance(a, Cat) else (b, a)
         for part, piece in zip(cat.parts, cut(prod, [size(p) for p in cat.parts]), strict=True):
             unify(part, piece)
@@ -140,10 +144,11 @@ def cut(term: Term, sizes: Sequence[int]) -> list[Term]:
     term = resolve(term)
     if len(sizes) == 1:
         return [term]
-    if isinstance(term, Symbol):
+    if isinstance(term, Symbol):  # from now on its positions move within the pieces only
         return list(_bind(term, Cat(tuple(Symbol(n, term.why) for n in sizes))).parts)
     if isinstance(term, Cat):
         return _cut_parts(term, sizes)
+    # The first factor runs slowest: consecutive positions are whole rows of the others, or no product.
     rest = Prod(term.parts[1:])
     inner = size(rest)
     if all(n % inner == 0 for n in sizes):
@@ -156,9 +161,13 @@ def divide(term: Term, sizes: Sequence[int]) -> list[Term]:
     if len(sizes) == 1:
         return [resolve(term)]
     term = resolve(term)
-    if isinstance(term, Symbol) and sum(n > 1 for n in sizes) > 1:
+    if (
+        isinstance(term, Symbol) and sum(n > 1 for n in sizes) > 1
+    ):  # with one factor there is nothing to split
         return list(_bind(term, Prod(tuple(Symbol(n, term.why) for n in sizes))).parts)
     parts: list[Term] = list(term.parts) if isinstance(term, Prod) else [term]
+    # Each new factor takes parts from the left until it is full; n is what it still lacks. A part too large
+    # is divided, if it is one axis or a product: a concatenation has no factors.
     factors: list[Term] = []
     for n in sizes:
         taken: list[Term] = []
@@ -186,7 +195,7 @@ def specialise(term: Term, outer: Symbol, index: int) -> Term:
         return Symbol(1)
     if not isinstance(term, Symbol):
         return type(term)(tuple(specialise(part, outer, index) for part in term.parts))
-    if term.extent < 2 or term.why:
+    if term.extent < 2 or term.why:  # what keeps its order keeps it at every index
         return term
     return term.members.setdefault((outer, index), Symbol(term.extent))
 
@@ -221,7 +230,7 @@ def segments(term: Term, at: dict[Symbol, int]) -> list[Segment]:
         if term in at:
             return [Segment((), torch.tensor(at[term]))]
         for outer, index in at.items():
-            member = term.members.get((outer, index))
+            member = term.members.get((outer, index))  # what stands in its place at this index
             if member is not None:
                 return segments(member, at)
         if term.extent == 1:
@@ -234,35 +243,40 @@ def segments(term: Term, at: dict[Symbol, int]) -> list[Segment]:
             for part, start in zip(term.parts, starts, strict=False)
             for s in segments(part, at)
         ]
-    found = [Segment((), torch.tensor(0))]
+    # A product: every combination of the factors' segments, numbered in row-major order.
+    combined = [Segment((), torch.tensor(0))]
     for part in term.parts:
-        found = [
+        combined = [
             Segment(
                 s.symbols + t.symbols,
                 s.index.reshape((*s.index.shape, *[1] * t.index.ndim)) * size(part) + t.index,
             )
-            for s in found
+            for s in combined
             for t in segments(part, at)
         ]
-    return found
+    return combined
 
 
 def _bind(symbol: Symbol, term: _T) -> _T:
+    """Put a term in the place of a symbol, with all that is known of the symbol."""
     symbol.bound = term
     if symbol.why:
         fix(term, symbol.why)
+    # An equation of the whole axis holds at each index of an axis beside it, too.
     for (outer, index), member in symbol.members.items():
         unify(member, specialise(term, outer, index))
     return term
 
 
 def _give_up(term: Term, sizes: Sequence[int]) -> list[Term]:
+    """Fixed pieces of a term that is fixed: always right, if not the most that could be said."""
     why = f"an axis of {size(term)} is cut into pieces of {', '.join(map(str, sizes))} across its structure"
     fix(term, why)
     return [Symbol(n, why) for n in sizes]
 
 
 def _align_factors(a: list[Term], b: list[Term]) -> None:
+    """Equate two products factor by factor from the slowest on, dividing the larger of the two in turn."""
     while a and b:
         x, y = a.pop(0), b.pop(0)
         m, n = size(x), size(y)
@@ -272,7 +286,7 @@ def _align_factors(a: list[Term], b: list[Term]) -> None:
         elif n > m and n % m == 0:
             y, rest = divide(y, [m, n // m])
             b.insert(0, rest)
-        elif m != n:
+        elif m != n:  # such as 2·3 with 3·2: no common refinement
             for term in (x, y, *a, *b):
                 fix(term, "two axes are flattened in ways that do not match")
             return
@@ -280,6 +294,7 @@ def _align_factors(a: list[Term], b: list[Term]) -> None:
 
 
 def _common_cuts(a: Cat, b: Cat) -> tuple[list[Term], list[Term]]:
+    """Both concatenations cut wherever a part of either ends."""
     ends = sorted({end for cat in (a, b) for end in itertools.accumulate(size(p) for p in cat.parts)})
     sizes = [end - start for start, end in itertools.pairwise([0, *ends])]
     return _cut_parts(a, sizes), _cut_parts(b, sizes)

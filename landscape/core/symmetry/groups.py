@@ -16,7 +16,7 @@ from torch import Tensor
 from landscape.core.symmetry.axis_terms import Segment, Symbol, fix, leaves, segments, unify
 from landscape.core.symmetry.trace import Axes
 
-__all__ = ["Block", "Group", "blocks_of", "find_groups", "settle"]
+__all__ = ["Group", "TensorBlock", "blocks_of", "equate_members", "find_groups"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Block:
+class TensorBlock:
     """Entries of a tensor that groups number.
 
     Attributes:
@@ -77,24 +77,29 @@ class Block:
             tensor[torch.meshgrid(*self.positions, indexing="ij")] = flat
 
 
-def settle(seen: Iterable[Axes], mixed: Iterable[tuple[Axes, Axes]]) -> None:
+def equate_members(seen: Iterable[Axes], mixed: Iterable[tuple[Axes, Axes]]) -> None:
     """Equate the members of an axis that was indexed beside it, where they cannot differ by index."""
     seen, mixed = list(seen), list(mixed)
+    # To a fixed point, since each equation may bind symbols that others stand on.
     changed = True
     while changed:
         changed = False
         tensors = {frozenset(_leaves(axes)) for axes in seen}
         everyone: set[Symbol] = set().union(*tensors)
         present = {symbol: [t for t in tensors if symbol in t] for symbol in everyone if symbol.members}
+        # Pairs (o, i): positions along o act on each other across i, so that all of them must agree on the
+        # order of i.
         barred = {(o, i) for along, beside in mixed for o in _leaves(along) for i in _leaves(beside)}
         for symbol, places in present.items():
             for outer, index in list(symbol.members):
+                # Different orders by index make sense only while the indexed axis is one symbol that stands
+                # beside this one in every tensor, and nothing mixes along it.
                 if outer.bound or (outer, symbol) in barred or any(outer not in t for t in places):
                     unify(symbol.members.pop((outer, index)), symbol)
                     changed = True
                 elif symbol.why:
                     fix(symbol.members[outer, index], symbol.why)
-            if changed:
+            if changed:  # what was gathered above holds no longer
                 break
 
 
@@ -139,6 +144,7 @@ def find_groups(
             size=symbol.extent,
             within=tuple(numbers[s] for s in chains[symbol]),
             why=symbol.why,
+            # positions that others are within have a discrete meaning: they cannot be rotated
             linear=not symbol.why and symbol not in curved and symbol not in parents,
             places=tuple(where),
         )
@@ -151,7 +157,7 @@ def _chains(
     symbols: list[Symbol], seen: Iterable[Axes], mixed: Iterable[tuple[Axes, Axes]]
 ) -> dict[Symbol, tuple[Symbol, ...]]:
     """For each symbol the symbols at each index of which it may be permuted differently."""
-    beside: dict[Symbol, set[Symbol]] = {}
+    beside: dict[Symbol, set[Symbol]] = {}  # what stands beside a symbol in every block that it is in
     for axes in {tuple(axes) for axes in seen}:
         for block in blocks_of(axes):
             here = {symbol for segment in block for symbol in segment.symbols}
@@ -162,6 +168,8 @@ def _chains(
             if symbol in beside:
                 beside[symbol] -= set(_with_members(along)) - {symbol}
     known = set(symbols)
+    # Of two that always stand together the older is the outer one: the first factor of a product is the
+    # older, as heads before the channels within them; any rule would do, so long as there is no circle.
     outer = {
         s: {r for r in beside[s] & known if r is not s and (s not in beside[r] or r.id < s.id)}
         for s in symbols
@@ -169,6 +177,7 @@ def _chains(
     chains: dict[Symbol, tuple[Symbol, ...]] = {}
 
     def chain(symbol: Symbol) -> tuple[Symbol, ...]:
+        # The longest chain all of which is outer to this symbol: a motion has one row per index of each.
         if symbol not in chains:
             fitting = [(*chain(r), r) for r in sorted(outer[symbol], key=lambda r: r.id)]
             fitting = [c for c in fitting if set(c) <= outer[symbol]]

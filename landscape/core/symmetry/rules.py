@@ -32,11 +32,12 @@ _COPIES = {"clone", "_to_copy", "copy", "neg", "lift_fresh"}
 def rule_for(func: Any) -> Rule | None:
     """The rule of an operation; ``None`` if it has none."""
     name = func.overloadpacket.__name__
-    if name.endswith("_") and func._schema.is_mutable:
+    if name.endswith("_") and func._schema.is_mutable:  # in place means the same for the axes
         name = name[:-1]
     if name in _RULES:
         return _RULES[name]
     packet = getattr(torch.ops.aten, name, None)
+    # torch tags what works entry by entry; in-place and out forms may lack the tag that another form has.
     tagged = packet is not None and any(
         torch.Tag.pointwise in getattr(packet, o).tags for o in packet.overloads()
     )
@@ -77,6 +78,9 @@ def elementwise(call: Call) -> Outputs:
         for other in in_step[1:]:
             unify(in_step[0], other)
         axes.append(in_step[0] if in_step else Symbol(extent))
+        # Linear along this axis, so that it may be rotated: one operand scaled by what is the same at
+        # all its positions, or a sum of two that both have it. A summand that is the same at all positions
+        # is not: a rotation would have to turn it too.
         scale = len(in_step) == 1 and (name == "mul" or (name == "div" and in_step[0] in operands[0][0]))
         total = name in _SUMS and len(in_step) == 2
         if not (scale or total or name in _COPIES):
@@ -151,8 +155,9 @@ def _convolution(call: Call) -> Outputs:
     call.fix(*x[2:], *w[2:])
     call.mix(x[2:], x[:2])
     call.read("input")
+    # Channels are (groups, channels of a group), the weight is (out, in of a group, ...), its rows by group.
     head, inner = divide(x[1], [groups, size(x[1]) // groups])
-    if call.args["transposed"]:
+    if call.args["transposed"]:  # the weight is (in, out of a group, ...)
         unify(w[0], x[1])
         channels: Term = Prod((head, w[1])) if groups > 1 else w[1]
     else:
@@ -179,7 +184,7 @@ def _batch_norm(call: Call) -> Outputs:
     for name in ("weight", "bias", "running_mean", "running_var"):
         for term in call.axes(name):
             unify(x[1], term)
-    if call.args.get("training"):
+    if call.args.get("training"):  # statistics of the batch
         call.mix([x[0], *x[2:]], [x[1]])
     call.bend(*x)
     return [x]
@@ -203,6 +208,7 @@ def _group_norm(call: Call) -> Outputs:
     for name in ("weight", "bias"):
         for term in call.axes(name):
             unify(x[1], term)
+    # Statistics are those of a group: channels may change places within one, and groups as a whole.
     _group(x[1], size(x[1]) // call.args["group"])
     call.mix(x[2:], x[:2])
     call.bend(*x)
@@ -232,7 +238,7 @@ def _softmax(call: Call) -> Outputs:
 def _weight_norm(call: Call) -> Outputs:
     v, g, dim = call.axes("v"), call.axes("g"), call.args["dim"]
     unify(v[dim], g[dim])
-    call.mix([*v[:dim], *v[dim + 1 :]], [v[dim]])
+    call.mix([*v[:dim], *v[dim + 1 :]], [v[dim]])  # a norm runs over all axes but one
     call.bend(*v)
     return [v]
 

@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from landscape.core.problem.batches import tensors_in
 from landscape.core.problem.private_model import private_copy
 from landscape.core.symmetry.axis_terms import fix, size
-from landscape.core.symmetry.groups import Block, Group, blocks_of, find_groups, settle
+from landscape.core.symmetry.groups import Group, TensorBlock, blocks_of, equate_members, find_groups
 from landscape.core.symmetry.rules import rule_for
 from landscape.core.symmetry.trace import Axes, Tracer, plain_operations
 from landscape.errors import InputError
 
 __all__ = [
-    "Feature",
     "Forward",
     "Motion",
     "Symmetry",
+    "TracedTensor",
     "call_model",
     "find_symmetry",
     "move",
@@ -39,7 +39,7 @@ Motion = Mapping[int, Tensor]
 
 
 @dataclass(frozen=True)
-class Feature:
+class TracedTensor:
     """A tensor within the model that a product reads or puts out.
 
     Attributes:
@@ -50,7 +50,7 @@ class Feature:
 
     call: int
     argument: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[TensorBlock, ...]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Symmetry:
     """
 
     groups: tuple[Group, ...]
-    blocks: Mapping[str, tuple[Block, ...]]
-    features: tuple[Feature, ...]
+    blocks: Mapping[str, tuple[TensorBlock, ...]]
+    features: tuple[TracedTensor, ...]
     opaque: tuple[str, ...]
 
     @property
@@ -145,13 +145,13 @@ def find_symmetry(model: nn.Module, inputs: Any, *, forward: Forward | None = No
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     module = private_copy(model, (), torch.device("cpu"), None).eval()
     tracer, named = _trace(module, fresh(inputs, torch.device("cpu")), forward)
-    settle(tracer.seen, tracer.mixed)
+    equate_members(tracer.seen, tracer.mixed)
     groups, numbers = find_groups(named, tracer.seen, tracer.mixed, tracer.bent)
     symmetry = Symmetry(
         groups=groups,
         blocks={name: _blocks(axes, numbers) for name, axes in named.items()},
         features=tuple(
-            Feature(read.call, read.argument, blocks)
+            TracedTensor(read.call, read.argument, blocks)
             for read in tracer.reads
             if (blocks := _blocks(read.axes, numbers))
         ),
@@ -193,19 +193,20 @@ def _buffers(module: nn.Module) -> dict[str, Tensor]:
     return {name: buffer for name, buffer in module.named_buffers(remove_duplicate=False) if name in kept}
 
 
-def _blocks(axes: Axes, numbers: Mapping[Any, int]) -> tuple[Block, ...]:
+def _blocks(axes: Axes, numbers: Mapping[Any, int]) -> tuple[TensorBlock, ...]:
     found = []
     for parts in blocks_of(axes):
         symbols = [(s, axis) for axis, part in enumerate(parts) for s in part.symbols]
         shape = tuple(s.extent for s, _ in symbols)
         positions = tuple(part.index.reshape(-1) for part in parts)
         whole = all(torch.equal(p, torch.arange(size(a))) for p, a in zip(positions, axes, strict=True))
+        # -1: a symbol that stands on no parameter, such as a position of the batch, has no group.
         dims = tuple(numbers.get(s, -1) for s, _ in symbols)
-        found.append(Block(positions, dims, tuple(axis for _, axis in symbols), shape, whole))
+        found.append(TensorBlock(positions, dims, tuple(axis for _, axis in symbols), shape, whole))
     return tuple(found)
 
 
-def move(entries: Tensor, block: Block, groups: tuple[Group, ...], motion: Motion) -> Tensor:
+def move(entries: Tensor, block: TensorBlock, groups: tuple[Group, ...], motion: Motion) -> Tensor:
     """A block's entries in another order; outer groups move first, those within them at the new index."""
     order = sorted(range(len(block.dims)), key=lambda k: _depth(groups, block.dims[k]))
     for k in order:
@@ -221,7 +222,9 @@ def move(entries: Tensor, block: Block, groups: tuple[Group, ...], motion: Motio
             shape = [1] * entries.ndim
             for axis, extent in zip((*outer, k), step.shape, strict=True):
                 shape[axis] = extent
-            moved = torch.argsort(torch.tensor((*outer, k)))  # in the order of the block's axes
+            # The permutation has its outer axes first; put them where the block has them, so that
+            # take_along_dim reads the right row at each index of the outer axes.
+            moved = torch.argsort(torch.tensor((*outer, k)))
             index = step.permute(*moved.tolist()).reshape(shape).to(entries.device)
             entries = torch.take_along_dim(entries, index, dim=k)
     return entries
@@ -231,11 +234,12 @@ def _rotate(entries: Tensor, rotation: Tensor, outer: list[int], k: int) -> Tens
     """Multiply along axis k by the matrix (n, n) of each index of the outer axes."""
     front = entries.movedim((*outer, k), tuple(range(len(outer) + 1)))
     flat = front.reshape(*front.shape[: len(outer) + 1], -1)
+    # In float64, so that only the result is rounded to the state's precision.
     turned = (rotation.to(entries.device, torch.float64) @ flat.double()).to(entries.dtype)
     return turned.reshape(front.shape).movedim(tuple(range(len(outer) + 1)), (*outer, k))
 
 
-def outer_axes(groups: tuple[Group, ...], block: Block, k: int) -> list[int]:
+def outer_axes(groups: tuple[Group, ...], block: TensorBlock, k: int) -> list[int]:
     """The block's axes of the groups that axis k is within: on the same axis of the tensor if possible."""
     found = []
     for number in groups[block.dims[k]].within:

@@ -127,6 +127,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._rules = rules
         self.where = where
+        # By identity, since == of tensors goes entry by entry; weakly, so that no tensor is kept alive.
         self._axes: Any = WeakIdKeyDictionary()
         self._data: Any = WeakIdKeyDictionary(dict.fromkeys(data))
         self.seen: list[Axes] = []
@@ -137,7 +138,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.used: set[int] = set()
         self.calls = 0
         for tensor in named.values():
-            if tensor not in self._axes:
+            if tensor not in self._axes:  # a tied weight has one set of axes under both names
                 self._set(tensor, [Symbol(n) for n in tensor.shape])
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -148,13 +149,16 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.used |= {id(t) for t in call.inputs}
         rule = self._rules(func)
         found = None if rule is None else rule(call)
+        # squeeze_ and the like give the very tensor another shape: its axes are named anew.
         before = self._axes.pop(out, ()) if torch.Tag.inplace_view in func.tags else ()
+        # A rule that returns nothing, or axes that do not fit the shapes, did not foresee this form.
         pairs = list(zip(call.outputs, found or (), strict=False))
         if found is None or any([size(term) for term in axes] != list(t.shape) for t, axes in pairs):
             self._unknown(call, before)
         else:
             for tensor, axes in pairs:
                 self._set(tensor, axes)
+        # A product that read from the data puts out a feature as well.
         if self.reads and self.reads[-1].call == self.calls:
             self.reads.append(Read(self.calls, "", self.axes_of(out)))
         self.calls += 1
@@ -186,7 +190,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call.fix(*before)
         for tensor in (*call.inputs, *call.outputs):
             call.fix(*self.axes_of(tensor))
-        if any(t.ndim for t in call.inputs):
+        if any(t.ndim for t in call.inputs):  # of single numbers there is nothing to tell
             self.opaque.setdefault(call.why)
 
 
@@ -197,6 +201,7 @@ def plain_operations(model: nn.Module, path: list[str]) -> Iterator[None]:
     def enter(name: str) -> Callable[..., None]:
         return lambda *_: path.append(name)
 
+    # Fused kernels are single operations whose parts no rule would see.
     hooks = []
     for name, module in model.named_modules():
         hooks.append(module.register_forward_pre_hook(enter(name or type(model).__name__)))

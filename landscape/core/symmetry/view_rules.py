@@ -45,7 +45,7 @@ def _view(call: Call) -> Outputs | None:
         return None
     old = call.axes("self")
     axes: list[Term] = []
-    while old or new:
+    while old or new:  # one regrouping at a time; `taken` becomes `sizes`
         taken, sizes = old[:1], new[:1]
         old, new = old[1:], new[1:]
         while (m := math.prod(map(size, taken))) != (n := math.prod(sizes)):
@@ -104,6 +104,7 @@ def _expand(call: Call) -> Outputs:
     x, shape = call.axes("self"), call.outputs[0].shape
     return [
         [
+            # counted from the last axis, as broadcasting does; a new symbol where copies are made
             x[k] if k >= -len(x) and size(x[k]) == n else Symbol(n)
             for k, n in zip(range(-len(shape), 0), shape, strict=True)
         ]
@@ -137,7 +138,7 @@ def _slice(call: Call) -> Outputs:
     dim = call.args["dim"] % len(x)
     total = size(x[dim])
     start, end, step = slice(call.args["start"], call.args["end"], call.args["step"]).indices(total)
-    if step == 1:
+    if step == 1:  # three pieces: what lies before, the slice, what lies after
         x[dim] = cut(x[dim], [start, end - start, total - end])[1] if end > start else Symbol(0)
     else:
         call.fix(x[dim])
@@ -157,6 +158,7 @@ def _split(call: Call) -> Outputs:
 def _glu(call: Call) -> Outputs:
     x = call.axes("self")
     dim = call.args["dim"] % len(x)
+    # Entry i of one half is multiplied by the gate's entry i: the halves go in step.
     half, gate = cut(x[dim], [size(x[dim]) // 2] * 2)
     unify(half, gate)
     call.bend(*x)
@@ -175,7 +177,7 @@ def _cat(call: Call) -> Outputs:
 @_rule("stack")
 def _stack(call: Call) -> Outputs:
     """The axes beside the new one may differ along it, as `_select` allows."""
-    outer = Symbol(len(call.inputs), call.why)
+    outer = Symbol(len(call.inputs), call.why)  # fixed: the program says which input comes first
     operands = [call.tracer.axes_of(t) for t in call.inputs]
     axes = [gather(terms, outer) for terms in zip(*operands, strict=True)]
     axes.insert(call.args.get("dim", 0) % call.outputs[0].ndim, outer)
@@ -194,7 +196,7 @@ def _in_step(operands: Sequence[list[Term]], but: int) -> list[Term]:
 def _pad(call: Call) -> Outputs:
     """Equal entries are put before and after; cropping is left to be fixed."""
     x, pad = call.axes("self"), call.args["pad"]
-    for k in range(len(pad) // 2):
+    for k in range(len(pad) // 2):  # torch lists pads from the last axis on
         before, after, d = pad[2 * k], pad[2 * k + 1], len(x) - 1 - k
         if before < 0 or after < 0:
             call.fix(x[d])
@@ -238,7 +240,7 @@ def _windows(call: Call) -> Outputs:
 def _unfold(call: Call) -> Outputs:
     x, shape = call.axes("self"), call.outputs[0].shape
     call.fix(x[-1], x[-2])
-    window = shape[-2] // size(x[-3])
+    window = shape[-2] // size(x[-3])  # the channel runs slower than the place in the window
     return [[*x[:-3], Prod((x[-3], Symbol(window, call.why))), Symbol(shape[-1], call.why)]]
 
 
@@ -268,6 +270,7 @@ def _index(call: Call) -> Outputs | None:
     masks = any(str(t.dtype) in {"torch.bool", "torch.uint8"} for t in tensors)
     if masks or not alone or dims != list(range(dims[0], dims[-1] + 1)):
         return None
+    # Axes looked up side by side are replaced, in their place, by those of the indices broadcast together.
     call.fix(*(x[d] for d in dims))
     looked = _in_step_broadcast([list(call.tracer.axes_of(t)) for t in tensors])
     return [[*x[: dims[0]], *looked, *x[dims[-1] + 1 :]]]

@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from landscape.core.symmetry.groups import Block
+from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
 
 __all__ = ["Matching", "accumulate", "assign", "compose", "match_weights", "trees"]
@@ -44,6 +44,7 @@ class Matching:
 
 def trees(symmetry: Symmetry) -> list[tuple[int, ...]]:
     """Groups that are matched together: an outermost one and those within it, outer ones first."""
+    # Groups that are fixed but hold free ones within them count: their identity pairs the inner ones.
     needed = {n for free in symmetry.free for n in (*symmetry.groups[free].within, free)}
     found: dict[int, list[int]] = {}
     for number in sorted(needed):
@@ -52,13 +53,14 @@ def trees(symmetry: Symmetry) -> list[tuple[int, ...]]:
 
 
 def accumulate(
-    gains: Gains, symmetry: Symmetry, tree: Iterable[int], block: Block, a: Tensor, b: Tensor
+    gains: Gains, symmetry: Symmetry, tree: Iterable[int], block: TensorBlock, a: Tensor, b: Tensor
 ) -> None:
     """Add the inner products of a block's slices, those of a with those of b, to the gains of a tree."""
     for chain in innermost(symmetry, tree, block):
         shape = tuple(block.shape[k] for k in chain)
         rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(math.prod(shape), -1) for t in (a, b)]
         products = (rows[0].double() @ rows[1].double().T).reshape(*shape, *shape)
+        # From (m, n, ..., m', n', ...) to (m, m', n, n', ...): `assign` reads a pair of positions at a time.
         order = [k + side * len(chain) for k in range(len(chain)) for side in (0, 1)]
         add_gain(gains, block.dims[chain[-1]], products.permute(order))
 
@@ -68,7 +70,7 @@ def add_gain(gains: Gains, number: int, products: Tensor) -> None:
     gains[number] = gains[number] + products if number in gains else products
 
 
-def innermost(symmetry: Symmetry, tree: Iterable[int], block: Block) -> list[tuple[int, ...]]:
+def innermost(symmetry: Symmetry, tree: Iterable[int], block: TensorBlock) -> list[tuple[int, ...]]:
     """Axes of a block on which a tree stands: for each innermost group its outer axes and its own."""
     members = set(tree)
     chains = [(*outer_axes(symmetry.groups, block, k), k) for k, n in enumerate(block.dims) if n in members]
@@ -99,11 +101,13 @@ def _assign(
     group = symmetry.groups[number]
     n = group.size
     table = gains[number][at].copy() if number in gains else np.zeros((n, n))
-    if rotate and group.linear:
+    if rotate and group.linear:  # orthogonal Procrustes: the trace of RᵀG is largest, Σs, at R = UVᵀ
         u, s, vt = np.linalg.svd(table)
         return float(s.sum()), {number: u @ vt}
     inner = [c for c in tree if symmetry.groups[c].within[-1:] == (number,)]
     below: dict[tuple[int, int], dict[int, npt.NDArray[np.generic]]] = {}
+    # What it is worth to put outer position j in the place of i depends on how well the groups within them
+    # can be matched then: their own assignments are solved first, n² of each.
     for i, j in np.ndindex(n, n) if inner else ():
         if group.free or i == j:
             below[i, j] = {}
@@ -121,8 +125,10 @@ def compose(symmetry: Symmetry, first: Motion, then: Motion) -> dict[int, Tensor
     """One motion after another."""
     result = {}
     for number, old in first.items():
+        # The old motion is itself a tensor with axes (outer groups..., own): where `then` moves the outer
+        # groups, its rows move along. Mixed with a rotation, a permutation is written as its matrix.
         dims = (*symmetry.groups[number].within, number)
-        block = Block((), dims, tuple(range(len(dims))), (), whole=True)
+        block = TensorBlock((), dims, tuple(range(len(dims))), (), whole=True)
         step = then.get(number)
         if step is not None and step.is_floating_point() and not old.is_floating_point():
             old = torch.nn.functional.one_hot(old, old.shape[-1]).double()
@@ -168,6 +174,8 @@ def match_weights(
             names = list(dict.fromkeys(name for name, _ in blocks))
             step = _best_step(symmetry, tree, a, current, blocks, rotate)
             moved = symmetry.apply(step, {n: current[n] for n in names})
+            # Measured on the moved weights rather than taken from the assignment: a step is made only if the
+            # objective truly rises by more than rounding, so that the ascent ends.
             gain = sum(inner(a[n], moved[n]) - inner(a[n], current[n]) for n in names)
             if gain > _LEAST * scale:
                 current |= moved
@@ -200,7 +208,7 @@ def _outward(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor
 
 def _known_blocks(
     symmetry: Symmetry, tree: tuple[int, ...], a: Mapping[str, Tensor], unknown: set[int]
-) -> tuple[list[tuple[str, Block]], float]:
+) -> tuple[list[tuple[str, TensorBlock]], float]:
     """The blocks of a tree without unknown groups, and their share of all its entries."""
     mine = [(n, block) for n in a for block in symmetry.blocks[n] if set(tree) & set(block.dims)]
     known = [(n, block) for n, block in mine if not unknown & set(block.dims)]
@@ -213,7 +221,7 @@ def _best_step(
     tree: tuple[int, ...],
     a: Mapping[str, Tensor],
     b: Mapping[str, Tensor],
-    blocks: Iterable[tuple[str, Block]],
+    blocks: Iterable[tuple[str, TensorBlock]],
     rotate: bool,
 ) -> dict[int, Tensor]:
     gains: Gains = {}

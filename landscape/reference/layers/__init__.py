@@ -1,1 +1,19 @@
-"""Layers of published methods, one file each."""
+"""Layers of published methods and the blocks of small networks, one file for each kind."""
+
+from __future__ import annotations
+
+from landscape.reference.layers.attention import Attention, DropPath, TransformerBlock, WindowAttention
+from landscape.reference.layers.convolution import PreActBlock, ResidualBlock
+from landscape.reference.layers.spatial_smoothing import Blur, Prob, Smooth
+
+__all__ = [
+    "Attention",
+    "Blur",
+    "DropPath",
+    "PreActBlock",
+    "Prob",
+    "ResidualBlock",
+    "Smooth",
+    "TransformerBlock",
+    "WindowAttention",
+]

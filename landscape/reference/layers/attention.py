@@ -51,7 +51,7 @@ class WindowAttention(nn.Module):
         Liu et al. (2021), Swin transformer, equation 4.
     """
 
-    places: Tensor
+    relative_position_index: Tensor
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.position_bias = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.position_bias, std=0.02)
-        self.register_buffer("places", _relative_places(window), persistent=False)
+        self.register_buffer("relative_position_index", _relative_position_index(window), persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attend within windows.
@@ -76,7 +76,7 @@ class WindowAttention(nn.Module):
             The same shape as ``x``.
         """
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        bias = self.position_bias[self.places].permute(2, 0, 1)  # (heads, T, T)
+        bias = self.position_bias[self.relative_position_index].permute(2, 0, 1)  # (heads, T, T)
         if mask is not None:
             each = bias + mask[:, None]  # (windows, heads, T, T)
             bias = each.repeat(len(x) // len(mask), 1, 1, 1)
@@ -172,7 +172,7 @@ def from_windows(x: Tensor, height: int, width: int) -> Tensor:
     return x.transpose(2, 3).reshape(-1, height, width, x.shape[-1])
 
 
-def _relative_places(window: int) -> Tensor:
+def _relative_position_index(window: int) -> Tensor:
     """Where the bias of a pair of tokens stands in the table, (window², window²)."""
     at = torch.cartesian_prod(torch.arange(window), torch.arange(window))
     apart = at[:, None] - at[None] + window - 1

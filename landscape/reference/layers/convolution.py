@@ -17,8 +17,8 @@ __all__ = [
     "ResidualBlock",
     "SmoothName",
     "Style",
+    "check_positive",
     "head",
-    "positive",
     "stem",
 ]
 
@@ -172,7 +172,7 @@ def head(name: HeadName, channels: int, side: int, classes: int, style: Style) -
     return nn.Flatten(), layers
 
 
-def positive(builder: str, **sizes: int) -> None:
+def check_positive(builder: str, **sizes: int) -> None:
     """Raise `InputError` unless all sizes are at least 1."""
     for name, size in sizes.items():
         if size < 1:

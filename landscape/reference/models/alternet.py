@@ -15,7 +15,7 @@ from landscape.reference.layers.attention import (
     residual,
     to_windows,
 )
-from landscape.reference.layers.convolution import PreActBlock, Style, positive, stem
+from landscape.reference.layers.convolution import PreActBlock, Style, check_positive, stem
 
 __all__ = ["alternet", "attention_places"]
 
@@ -59,9 +59,9 @@ def alternet(
         Park & Kim (2022), How do vision transformers work?, section 4 and figure 11. Their stage-1 block
         stays a convolution.
     """
-    positive("alternet", width=width, window=window, classes=classes, in_channels=in_channels)
-    positive("alternet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
-    positive("alternet", **{f"heads[{i}]": count for i, count in enumerate(heads)})
+    check_positive("alternet", width=width, window=window, classes=classes, in_channels=in_channels)
+    check_positive("alternet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
+    check_positive("alternet", **{f"heads[{i}]": count for i, count in enumerate(heads)})
     if not len(blocks) == len(attentions) == len(heads):
         raise InputError(
             f"alternet needs as many blocks, attentions and heads; got {len(blocks)}, {len(attentions)} and"

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError
 from landscape.reference.layers.attention import mlp
-from landscape.reference.layers.convolution import positive
+from landscape.reference.layers.convolution import check_positive
 
 __all__ = ["mixer"]
 
@@ -42,8 +42,8 @@ def mixer(
     Reference:
         Tolstikhin et al. (2021), MLP-Mixer, section 2.
     """
-    positive("mixer", dim=dim, depth=depth, patch=patch, classes=classes, image=image)
-    positive("mixer", in_channels=in_channels, token_hidden=token_hidden, channel_hidden=channel_hidden)
+    check_positive("mixer", dim=dim, depth=depth, patch=patch, classes=classes, image=image)
+    check_positive("mixer", in_channels=in_channels, token_hidden=token_hidden, channel_hidden=channel_hidden)
     if image % patch:
         raise InputError(f"mixer: patches of {patch} pixels do not tile an image of {image} pixels.")
     return Mixer(dim, depth, patch, classes, image, in_channels, token_hidden, channel_hidden)

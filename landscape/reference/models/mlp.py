@@ -8,9 +8,7 @@ from itertools import pairwise
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.reference.layers.convolution import (
-    positive,
-)
+from landscape.reference.layers.convolution import check_positive
 
 __all__ = ["mlp"]
 
@@ -29,7 +27,7 @@ def mlp(widths: Sequence[int] = (784, 32, 10)) -> nn.Module:
     """
     if len(widths) < 2:
         raise InputError(f"mlp needs at least two widths (inputs and outputs), not {list(widths)}.")
-    positive("mlp", **{f"widths[{i}]": width for i, width in enumerate(widths)})
+    check_positive("mlp", **{f"widths[{i}]": width for i, width in enumerate(widths)})
     model = nn.Sequential()
     model.add_module("flatten", nn.Flatten())
     for i, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):

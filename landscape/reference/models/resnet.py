@@ -1,4 +1,4 @@
-"""Small image classifiers with clean module names, used as builders of a manifest."""
+"""Residual networks for small images."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from landscape.reference.layers.convolution import (
     ResidualBlock,
     SmoothName,
     Style,
+    check_positive,
     head,
-    positive,
     stem,
 )
-from landscape.reference.models.alternet import alternet
-from landscape.reference.models.mixer import mixer
-from landscape.reference.models.swin import windowed
-from landscape.reference.models.vgg import vgg
 
-__all__ = ["alternet", "mixer", "resnet", "vgg", "windowed"]
+__all__ = ["resnet"]
 
 
 def resnet(
@@ -67,8 +63,8 @@ def resnet(
         shape changes, the shortcut is a 1×1 convolution (their option B). Pre-activation: He et al.
         (2016b), Identity mappings in deep residual networks. Smoothing: Park & Kim (2022).
     """
-    positive("resnet", width=width, classes=classes, in_channels=in_channels, image=image)
-    positive("resnet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
+    check_positive("resnet", width=width, classes=classes, in_channels=in_channels, image=image)
+    check_positive("resnet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
     style = Style(activation, dropout, smooth)
     return ResNet(width, blocks, classes, in_channels, preact, head, image, style)
 

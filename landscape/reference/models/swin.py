@@ -17,7 +17,7 @@ from landscape.reference.layers.attention import (
     residual,
     to_windows,
 )
-from landscape.reference.layers.convolution import positive
+from landscape.reference.layers.convolution import check_positive
 
 __all__ = ["windowed"]
 
@@ -61,12 +61,12 @@ def windowed(
     Reference:
         Liu et al. (2021), Swin transformer, section 3.
     """
-    positive("windowed", dim=dim, window=window, patch=patch, classes=classes, image=image)
-    positive("windowed", in_channels=in_channels, mlp_ratio=mlp_ratio)
+    check_positive("windowed", dim=dim, window=window, patch=patch, classes=classes, image=image)
+    check_positive("windowed", in_channels=in_channels, mlp_ratio=mlp_ratio)
     if not depths or len(depths) != len(heads):
         raise InputError(f"windowed needs heads for each stage: {len(depths)} depths, {len(heads)} heads.")
-    positive("windowed", **{f"depths[{i}]": depth for i, depth in enumerate(depths)})
-    positive("windowed", **{f"heads[{i}]": count for i, count in enumerate(heads)})
+    check_positive("windowed", **{f"depths[{i}]": depth for i, depth in enumerate(depths)})
+    check_positive("windowed", **{f"heads[{i}]": count for i, count in enumerate(heads)})
     if image % (patch * 2 ** (len(depths) - 1)):
         raise InputError(
             f"windowed: an image of {image} pixels cannot be cut into patches of {patch} and merged"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.reference.layers.convolution import ActName, HeadName, SmoothName, Style, head, positive
+from landscape.reference.layers.convolution import ActName, HeadName, SmoothName, Style, check_positive, head
 
 __all__ = ["vgg"]
 
@@ -52,8 +52,8 @@ def vgg(
     Reference:
         Simonyan & Zisserman (2015), Very deep convolutional networks; smoothing: Park & Kim (2022).
     """
-    positive("vgg", width=width, classes=classes, in_channels=in_channels, image=image)
-    positive("vgg", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
+    check_positive("vgg", width=width, classes=classes, in_channels=in_channels, image=image)
+    check_positive("vgg", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
     if image < 2 ** len(blocks):
         raise InputError(f"vgg: an image of {image} pixels cannot be halved {len(blocks)} times.")
     style = Style(activation, dropout, smooth)

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from landscape.errors import InputError, suggest
 from landscape.reference.layers.attention import TransformerBlock, drop_rates
-from landscape.reference.layers.convolution import (
-    positive,
-)
+from landscape.reference.layers.convolution import check_positive
 
 __all__ = ["vit"]
 
@@ -56,7 +54,7 @@ def vit(
     Reference:
         Dosovitskiy et al. (2021), An image is worth 16x16 words, section 3.1.
     """
-    positive(
+    check_positive(
         "vit",
         dim=dim,
         depth=depth,

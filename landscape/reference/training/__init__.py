@@ -1,1 +1,33 @@
-"""Training: the loop, its data, its checkpoints and its methods."""
+"""Training: the loop, what it minimises, its data, its checkpoints, and the methods of papers."""
+
+from __future__ import annotations
+
+from landscape.reference.training.evaluation import TrainResult, evaluate
+from landscape.reference.training.loop import train
+from landscape.reference.training.methods import NoiseConsistency
+from landscape.reference.training.objective import (
+    Batch,
+    CrossEntropy,
+    Objective,
+    Scaled,
+    Sum,
+    frozen_statistics,
+)
+from landscape.reference.training.recipe import PostProcessing, Recipe
+from landscape.reference.training.run_recipe import run_recipe
+
+__all__ = [
+    "Batch",
+    "CrossEntropy",
+    "NoiseConsistency",
+    "Objective",
+    "PostProcessing",
+    "Recipe",
+    "Scaled",
+    "Sum",
+    "TrainResult",
+    "evaluate",
+    "frozen_statistics",
+    "run_recipe",
+    "train",
+]

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional
 
+from landscape.core.problem import augment
 from landscape.errors import InputError
 
 __all__ = ["Augment", "AugmentName", "augmentation", "crop_flip", "mix", "shift"]
@@ -33,8 +33,8 @@ def augmentation(name: AugmentName | None, inputs: Tensor) -> Augment | None:
     """How a batch of images is changed.
 
     Args:
-        name: ``"shift"``, ``"crop_flip"``, ``"rand_crop_flip"`` or None, as `landscape.reference.training.loop.train`
-            describes them.
+        name: ``"shift"``, ``"crop_flip"``, ``"rand_crop_flip"`` or None, as
+            `landscape.reference.training.train` describes them.
         inputs: All training images (N, C, H, W), which tell the range of their pixels.
 
     Returns:
@@ -51,12 +51,13 @@ def augmentation(name: AugmentName | None, inputs: Tensor) -> Augment | None:
 
 def shift(images: Tensor, generator: Generator) -> Tensor:
     """Move each image of (N, C, H, W) by its own random number of pixels, up to `SHIFT`."""
-    return _crop(functional.pad(images, (SHIFT,) * 4, mode="replicate"), SHIFT, generator)
+    return augment.shift(images, generator, SHIFT)
 
 
 def crop_flip(images: Tensor, generator: Generator) -> Tensor:
     """Move each image of (N, C, H, W) by up to `CROP` pixels into zeros; mirror half of them."""
-    moved = _crop(functional.pad(images, (CROP,) * 4), CROP, generator)
+    moved = augment.shift(images, generator, CROP, border="constant")
+    # Not core's `flip`, which draws integers: weights trained so far rest on these uniform numbers.
     mirrored = torch.rand(len(moved), generator=generator) < 0.5
     return torch.where(mirrored[:, None, None, None], moved.flip(-1), moved)
 
@@ -103,18 +104,6 @@ def _interval(side: int, fraction: float, rng: np.random.Generator) -> slice:
     length = int(fraction * side)
     start = int(rng.integers(side)) - length // 2
     return slice(max(start, 0), min(start + length, side))
-
-
-def _crop(padded: Tensor, margin: int, generator: Generator) -> Tensor:
-    """Cut a random window out of each image that was padded by `margin` on all sides."""
-    count, channels_count = padded.shape[:2]
-    height, width = (side - 2 * margin for side in padded.shape[2:])
-    offsets = torch.randint(0, 2 * margin + 1, (2, count, 1), generator=generator)
-    rows = (offsets[0] + torch.arange(height))[:, None, :, None]
-    columns = (offsets[1] + torch.arange(width))[:, None, None, :]
-    examples = torch.arange(count)[:, None, None, None]
-    channels = torch.arange(channels_count)[None, :, None, None]
-    return padded[examples, channels, rows, columns]
 
 
 class _RandAugment:

@@ -7,55 +7,31 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Generator, Tensor, nn
 
 from landscape.errors import InputError, suggest
 from landscape.reference.data.digits import noisy_labels
 from landscape.reference.training import checkpoints as files
 from landscape.reference.training.augment import Augment, AugmentName, augmentation, mix
+from landscape.reference.training.evaluation import TrainResult, evaluate, measure
+from landscape.reference.training.objective import Batch, CrossEntropy, Objective
+from landscape.reference.training.optimisation import (
+    OptimizerName,
+    ScheduleName,
+    learning_rate_factor,
+    make_optimizer,
+)
 
 __all__ = ["TrainResult", "evaluate", "train"]
 
 Data = tuple[Tensor, Tensor]
-OptimizerName = Literal["adamw", "sgd"]
-ScheduleName = Literal["constant", "cosine", "warmup_cosine", "step"]
 OnEpoch = Callable[[int, int, float, float], None]
-
-WARMUP = 0.1  # of all steps
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How a training ended.
-
-    Attributes:
-        train_accuracy: Fraction of the training examples that are right, without augmentation.
-        test_accuracy: Fraction of the held-out examples that are right.
-        train_loss: Mean cross-entropy of the training examples in nats, without augmentation and
-            without weight decay.
-        test_loss: Mean cross-entropy of the held-out examples in nats.
-        epochs: Epochs behind the weights, those of interrupted runs included.
-        seconds: Wall time of this call; 0 if the training was already finished.
-    """
-
-    train_accuracy: float
-    test_accuracy: float
-    train_loss: float
-    test_loss: float
-    epochs: int
-    seconds: float
-
-    def metrics(self) -> dict[str, float]:
-        """The accuracies and losses, as they are kept in the file and in a manifest."""
-        kept = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
-        return {name: getattr(self, name) for name in kept}
 
 
 def train(
@@ -77,11 +53,12 @@ def train(
     label_smoothing: float = 0.0,
     mixup: float = 0.0,
     cutmix: float = 0.0,
+    objective: Objective | None = None,
     keep: Sequence[int] = (),
     on_epoch: OnEpoch | None = None,
     note: Mapping[str, Any] | None = None,
 ) -> TrainResult:
-    """Train a classifier on cross-entropy and save its weights as safetensors.
+    """Train a classifier and save its weights as safetensors.
 
     After every epoch the whole state is saved beside `path` as ``<path>.resume``. If the process
     is killed, the same call continues from there and ends with the same weights, bit for bit, as
@@ -116,13 +93,17 @@ def train(
             and the same for every `seed`, as `landscape.reference.data.noisy_labels` does.
         data_fraction: Fraction of the training examples that is used, the first of a random order,
             the same for every `seed`.
-        label_smoothing: Share of each target that is spread evenly over all classes.
+        label_smoothing: Share of each target that is spread evenly over all classes; of cross-entropy, so
+            not for another objective.
         mixup: Parameter α of Beta(α, α), from which each batch draws how far its examples are blended
             with one another; 0 for no mixup.
         cutmix: The same for rectangles of images put into one another; 0 for no cutmix. With both, each
             batch takes one of the two at random, see `landscape.reference.training.augment.mix`.
+        objective: What is minimised, such as ``CrossEntropy() + 0.2 * NoiseConsistency()``; by default,
+            `CrossEntropy`.
         keep: Epochs whose weights are kept too, as ``<stem>-epoch<n>.safetensors`` beside `path`;
-            0 stands for the initial weights.
+            0 stands for the initial weights. Those of the last epoch are as the last step left them, before
+            the objective's ``end``.
         on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
             mean training loss of the epoch as trained, held-out accuracy); once, with the final
             values, if the training was already finished.
@@ -153,13 +134,14 @@ def train(
     options = {
         "label_noise": (label_noise, 0.0),
         "data_fraction": (data_fraction, 1.0),
-        "label_smoothing": (label_smoothing, 0.0),
         "mixup": (mixup, 0.0),
         "cutmix": (cutmix, 0.0),
     }
     settings |= {name: value for name, (value, usual) in options.items() if value != usual}
     _check(settings, data, test_data, keep)
-    data = _corrupted(data, label_noise, data_fraction)
+    objective = _objective(objective, label_smoothing)
+    settings |= objective.settings()
+    data = _training_examples(data, label_noise, data_fraction)
     identity = _as_json(
         {
             "settings": settings,
@@ -184,12 +166,15 @@ def train(
 
     change = augmentation(augment, data[0])
     device = next(model.parameters()).device
-    solver = _solver(optimizer, model, lr, weight_decay)
+    solver = make_optimizer(optimizer, model, lr, weight_decay)
     done = 0
     state = files.load_state(resume, device)
+    with _own_random_numbers(device):
+        objective.begin(model, data, _seeded(seed, 0, 1))
     if state is not None and state["identity"] == identity:
         model.load_state_dict(state["model"])
         solver.load_state_dict(state["solver"])
+        objective.load_state_dict(state.get("objective", {}))
         done = state["epochs"]
         if not all(_is(files.read_notes(file), identity) for at, file in kept.items() if at <= done):
             raise InputError(
@@ -199,9 +184,9 @@ def train(
     elif 0 in kept:
         files.save_weights(model, kept[0], {"identity": identity, "epoch": 0})
 
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with _own_random_numbers(device):
         for epoch in range(done, epochs):
-            loss = _epoch(model, solver, data, change, settings, epoch)
+            loss = _epoch(model, solver, objective, data, change, settings, epoch)
             if not math.isfinite(loss):
                 raise InputError(
                     f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "
@@ -212,47 +197,25 @@ def train(
                 "epochs": epoch + 1,
                 "model": model.state_dict(),
                 "solver": solver.state_dict(),
+                "objective": objective.state_dict(),
             }
             if epoch + 1 in kept:  # before the state: what it passes over is there
                 files.save_weights(model, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
             files.save_state(state, resume)
             if on_epoch is not None:
                 on_epoch(epoch + 1, epochs, loss, evaluate(model, test_data)[1])
+        objective.end(model, data)
 
-    train_loss, train_accuracy = evaluate(model, data)
-    test_loss, test_accuracy = evaluate(model, test_data)
-    result = TrainResult(
-        train_accuracy,
-        test_accuracy,
-        train_loss,
-        test_loss,
-        epochs,
-        time.perf_counter() - began,
-    )
-    files.save_weights(model, path, {"identity": identity, "metrics": result.metrics()})
+    metrics = measure(model, data, test_data)
+    files.save_weights(model, path, {"identity": identity, "metrics": metrics})
     resume.unlink(missing_ok=True)
-    return result
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, data: Data, batch_size: int = 500) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy of a classifier on inputs (N, ...), labels (N,).
-
-    The model is put into eval mode and left in it.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    loss = right = 0.0
-    for x, y in zip(*(torch.split(part, batch_size) for part in data), strict=True):
-        logits, target = model(x.to(device)), y.to(device)
-        loss += functional.cross_entropy(logits.double(), target, reduction="sum").item()
-        right += (logits.argmax(dim=1) == target).sum().item()
-    return loss / len(data[1]), right / len(data[1])
+    return TrainResult(**metrics, epochs=epochs, seconds=time.perf_counter() - began)
 
 
 def _epoch(
     model: nn.Module,
-    solver: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
     data: Data,
     change: Augment | None,
     settings: Mapping[str, Any],
@@ -265,62 +228,59 @@ def _epoch(
     """
     inputs, labels = data
     device = next(model.parameters()).device
-    seed = int(np.random.SeedSequence((settings["seed"], epoch)).generate_state(1)[0])
+    generator = _seeded(settings["seed"], epoch)
+    seed = generator.initial_seed()
     torch.default_generator.manual_seed(seed)  # dropout
     if device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
+    objective.epoch(model, epoch, generator)
     order = torch.randperm(len(labels), generator=generator)
     batches = torch.split(order, settings["batch_size"])
     total = 0.0
     model.train()
     for index, rows in enumerate(batches):
         progress = (epoch + index / len(batches)) / settings["epochs"]
-        for group in solver.param_groups:
-            group["lr"] = settings["lr"] * _factor(settings["schedule"], progress)
+        for group in optimizer.param_groups:
+            group["lr"] = settings["lr"] * learning_rate_factor(settings["schedule"], progress)
         x, y = inputs[rows], labels[rows].to(device)
         if change is not None:
             x = change(x, generator)
         x, share = mix(x, settings.get("mixup", 0.0), settings.get("cutmix", 0.0), generator)
-        solver.zero_grad()
-        loss = _loss(model(x.to(device)), y, share, settings.get("label_smoothing", 0.0))
+        optimizer.zero_grad()
+        loss = objective(model, Batch(x.to(device), y, rows, progress, share), generator)
         torch.autograd.backward(loss)
-        solver.step()
+        optimizer.step()
         total += loss.item() * len(rows)
     return total / len(labels)
 
 
-def _loss(logits: Tensor, labels: Tensor, share: float, smoothing: float) -> Tensor:
-    """Cross-entropy with smoothed targets, mixed as `mix` has mixed the examples.
-
-    It is linear in the targets, so the mean of two losses is the loss of the mixed targets.
-    """
-    loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-    if share == 1.0:
-        return loss
-    other = functional.cross_entropy(logits, labels.flip(0), label_smoothing=smoothing)
-    return share * loss + (1 - share) * other
-
-
-def _solver(name: OptimizerName, model: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    if name == "adamw":
-        return torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
-    return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay)
+def _objective(objective: Objective | None, label_smoothing: float) -> Objective:
+    """What is minimised."""
+    if objective is None:
+        return CrossEntropy(label_smoothing)
+    if not isinstance(objective, Objective):
+        raise InputError(
+            f"train: objective is an Objective, such as CrossEntropy(), not {type(objective).__name__}."
+        )
+    if label_smoothing:
+        raise InputError(
+            "train: give label_smoothing to the objective, as in CrossEntropy(0.1), not beside it."
+        )
+    return objective
 
 
-def _factor(schedule: ScheduleName, progress: float) -> float:
-    """The learning rate in units of its largest, after the fraction `progress` of all steps."""
-    if schedule == "step":
-        return float(0.2 ** sum(progress >= at for at in (0.3, 0.6, 0.8)))
-    if schedule == "warmup_cosine":
-        if progress < WARMUP:
-            return progress / WARMUP
-        progress = (progress - WARMUP) / (1 - WARMUP)
-    return 1.0 if schedule == "constant" else 0.5 * (1 + math.cos(math.pi * progress))
+def _seeded(*entropy: int) -> Generator:
+    """A generator whose seed is spread from a few small numbers."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-def _corrupted(data: Data, label_noise: float, fraction: float) -> Data:
+def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """Within it, torch's global random numbers may be used; afterwards they are as they were."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def _training_examples(data: Data, label_noise: float, fraction: float) -> Data:
     """The share of the examples that is used, with the labels that are used."""
     inputs, labels = data
     if fraction != 1.0:
@@ -351,7 +311,8 @@ def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
         read: dict[str, Any] = json.loads(json.dumps(facts, default=dict))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"train: the note must hold only what JSON can hold, such as strings and numbers, but {error}."
+            "train: the note and the objective must hold only what JSON can hold, such as strings and"
+            f" numbers, but {error}."
         ) from error
     return read
 
@@ -382,8 +343,6 @@ def _check(settings: Mapping[str, Any], data: Data, test_data: Data, keep: Seque
     for name, low in {"label_noise": 0.0, "data_fraction": 1e-9}.items():
         if not low <= settings.get(name, 1.0) <= 1.0:
             raise InputError(f"train: {name} is a fraction of the examples, not {settings[name]}.")
-    if not 0 <= settings.get("label_smoothing", 0.0) < 1:
-        raise InputError(f"train: label_smoothing is a share below 1, not {settings['label_smoothing']}.")
     if any(not 0 <= epoch <= settings["epochs"] for epoch in keep):
         raise InputError(f"train: epochs to keep lie within 0 and {settings['epochs']}, not {list(keep)}.")
     for name in ("augment", "cutmix"):

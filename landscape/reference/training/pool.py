@@ -1,4 +1,8 @@
-"""Several trainings at once, each in a process of its own; they end when the caller does."""
+"""Several trainings at once, each in a process of its own; they end when the caller does.
+
+`concurrent.futures.ProcessPoolExecutor` would not do: it passes no messages before the end, does not tell
+with which status a worker died, and on Ctrl-C waits for the trainings under way.
+"""
 
 from __future__ import annotations
 

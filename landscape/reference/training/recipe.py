@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-__all__ = ["Recipe", "address"]
+__all__ = ["PostProcessing", "Recipe", "address"]
+
+
+@dataclass(frozen=True)
+class PostProcessing:
+    """A step that makes one checkpoint of another, such as pruning.
+
+    Attributes:
+        function: Function ``(model, data, **options) -> model`` of `landscape.reference.compression`: it
+            leaves the model that it is given alone, and returns one whose state the recipe's builder can
+            load. The data are the training inputs (N, ...) and labels (N,).
+        options: Its options: what JSON can hold.
+
+    Example:
+        >>> from landscape.reference.compression import prune
+        >>> PostProcessing(prune, {"share": 0.5}).describe()
+        {'function': 'landscape.reference.compression:prune', 'options': {'share': 0.5}}
+    """
+
+    function: Callable[..., nn.Module]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, model: nn.Module, data: Any) -> nn.Module:
+        """The new model."""
+        return self.function(model, data, **self.options)
+
+    def describe(self) -> dict[str, Any]:
+        """Where the function is found, and its options."""
+        return {"function": address(self.function), "options": dict(self.options)}
 
 
 @dataclass(frozen=True)
@@ -24,6 +52,7 @@ class Recipe:
         kwargs: Arguments of the builder.
         training: Arguments of `landscape.reference.training.loop.train`.
         tags: What a reader may want to sort models by.
+        after: What is done to the trained weights, in order; the trained weights stay beside the result.
     """
 
     group: str
@@ -31,6 +60,7 @@ class Recipe:
     kwargs: Mapping[str, Any]
     training: Mapping[str, Any]
     tags: Mapping[str, str]
+    after: tuple[PostProcessing, ...] = ()
 
     @property
     def builder_name(self) -> str:

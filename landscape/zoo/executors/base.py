@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from landscape.zoo.events import Listener
+from landscape.zoo.loader import Loader
+from landscape.zoo.runner import Runner
 from landscape.zoo.task import Setup, Task
-from landscape.zoo.workbench import Workbench
 
 __all__ = ["POLL_S", "Executor", "SerialExecutor", "chains", "usable_cores"]
 
@@ -22,9 +23,9 @@ class Executor(Protocol):
     """Carries out tasks in any order, on any machine that sees the files.
 
     For every task it emits ``Started``, any number of ``Progress``, then ``Done`` or ``Failed``; or
-    ``Found`` if another run does it. A task that fails stops no other. Results are written to the store by
-    whoever computes them. A task that another run is at (`Workbench.carry_out` says so) is tried again later,
-    until it is done or that run has died.
+    ``DoneElsewhere`` if another run does it. A task that fails stops no other. Results are written to the
+    store by whoever computes them. A task that another run is at (`Runner.carry_out` says so) is tried again
+    later, until it is done or that run has died.
     """
 
     def run(self, setup: Setup, tasks: Sequence[Task], emit: Listener) -> None:
@@ -36,24 +37,26 @@ class SerialExecutor:
     """One task after the other, in this process.
 
     Args:
-        workbench: One whose data is built already; by default a new one is made.
+        runner: One whose data is built already; by default a new one is made.
     """
 
-    def __init__(self, workbench: Workbench | None = None) -> None:
-        self._workbench = workbench
+    def __init__(self, runner: Runner | None = None) -> None:
+        self._runner = runner
 
     def run(self, setup: Setup, tasks: Sequence[Task], emit: Listener) -> None:
         """Carry out all tasks; return when each is done or failed."""
-        workbench = self._workbench or Workbench(setup)
-        workbench.setup = setup
+        runner = self._runner or Runner(Loader(setup))
+        runner.setup = setup  # with what planning has found out
         queue = [task for chain in chains(tasks) for task in chain]
+        # What another run is at is tried again when the rest is done. Only when nothing else is left do we
+        # help others: work in pieces has a cost of its own, and other tasks have none.
         join = False
         while queue:
-            taken = [task for task in queue if not workbench.carry_out(task, emit, join=join)]
-            join = len(taken) == len(queue)  # nothing is left but what others are at
+            claimed_elsewhere = [task for task in queue if not runner.carry_out(task, emit, join=join)]
+            join = len(claimed_elsewhere) == len(queue)
             if join:
                 time.sleep(POLL_S)
-            queue = taken
+            queue = claimed_elsewhere
 
 
 def chains(tasks: Sequence[Task]) -> deque[deque[Task]]:

@@ -16,7 +16,7 @@ from distributed import Client, Future, KilledWorker
 from distributed.comm.core import CommClosedError
 
 from landscape.errors import InputError, LandscapeError, reason
-from landscape.zoo.events import Done, Event, Failed, Found, Listener, Notice, Started
+from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Started
 from landscape.zoo.executors.base import POLL_S, chains
 from landscape.zoo.executors.dask_worker import Piece, carry_out, decode
 from landscape.zoo.task import Setup, Task
@@ -77,11 +77,11 @@ class _Run:
         self._topic = f"landscape-{uuid.uuid4().hex}"
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._queue: deque[list[Task]] = deque()
-        self._later: list[tuple[float, Task]] = []
+        self._waiting: list[tuple[float, Task]] = []
         self._under_way: dict[str, tuple[Future, list[Task]]] = {}
         self._open: dict[str, Task] = {}
         self._started: set[str] = set()
-        self._spared: dict[str, int] = {}
+        self._chances_used: dict[str, int] = {}
         self._places = 1
         self._offers_gpu = False
 
@@ -96,49 +96,49 @@ class _Run:
             self._queue.extend(members[i : i + size] for i in range(0, len(members), size))
         try:
             while self._open:
-                self._hand_out()
-                self._listen()
+                self._submit()
+                self._take_message()
         finally:
             self._give_up()
 
-    def _hand_out(self) -> None:
+    def _submit(self) -> None:
         """Submit what there is room for: a piece for each worker and one to wait, so that clusters grow."""
         now = time.monotonic()
         join = not self._queue and not self._under_way
-        ripe = [task for since, task in self._later if now - since > POLL_S]
-        self._later = [(since, task) for since, task in self._later if now - since <= POLL_S]
-        self._queue.extend([task] for task in ripe)
+        due = [task for since, task in self._waiting if now - since > POLL_S]
+        self._waiting = [(since, task) for since, task in self._waiting if now - since <= POLL_S]
+        self._queue.extend([task] for task in due)
         while self._queue and len(self._under_way) < self._places + 1:
             tasks = self._queue.popleft()
-            needs_gpu = self._offers_gpu and str(self._setup.settings.device).startswith("cuda")
-            with self._asking():
+            needs_gpu = self._offers_gpu and str(self._setup.problem.device).startswith("cuda")
+            with self._talking_to_scheduler():
                 future = self._client.submit(
                     carry_out,
                     Piece(self._setup, tuple(tasks), self._topic, join),
                     key=f"landscape-{uuid.uuid4().hex}",
-                    pure=False,
+                    pure=False,  # a piece has effects, and equal pieces of two runs are not one
                     retries=self._retries,
                     resources={"GPU": 1} if needs_gpu else None,
                 )
             self._under_way[future.key] = future, tasks
             future.add_done_callback(self._inbox.put)
 
-    def _listen(self) -> None:
+    def _take_message(self) -> None:
         """Take one message, if one comes soon."""
         try:
-            message = self._inbox.get(timeout=POLL_S if self._later else _LOOK_EVERY_S)
+            message = self._inbox.get(timeout=POLL_S if self._waiting else _LOOK_EVERY_S)
         except Empty:
             self._count_workers()
             return
         if isinstance(message, Future):
-            self._end(message)
+            self._on_piece_end(message)
             return
-        _, (told,) = message  # when the scheduler heard it, and what
-        event = decode(told, self._open)
+        _, (content,) = message  # when the scheduler heard it, and what
+        event = decode(content, self._open)
         if event is not None:
-            self._hear(event)
+            self._on_event(event)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Pass on an event; each task starts once and ends once, however often it is tried."""
         task = getattr(event, "task", None)
         if task is None:
@@ -148,35 +148,41 @@ class _Run:
             return
         if isinstance(event, Started):
             self._started.add(task.key)
-        if isinstance(event, Done | Failed | Found):
+        if isinstance(event, Done | DoneElsewhere | Failed):
             del self._open[task.key]
         self._emit(event)
 
-    def _end(self, future: Future) -> None:
-        """A piece has ended: take what was not heard, and deal with what it left open."""
+    def _on_piece_end(self, future: Future) -> None:
+        """A piece has ended: take the events that did not arrive, and see to the tasks it left open."""
+        # Events are published while tasks run, so that progress is seen, but Dask promises no delivery of
+        # those. All that end a task come once more as the result, which Dask does keep until it is fetched.
         _, tasks = self._under_way.pop(future.key)
         if future.status == "finished":
-            with self._asking():
-                told = future.result()
-            for message in told:
+            with self._talking_to_scheduler():
+                messages = future.result()
+            for message in messages:
                 event = decode(message, self._open)
                 if event is not None:
-                    self._hear(event)
+                    self._on_event(event)
             now = time.monotonic()
-            self._later += [(now, t) for t in tasks if t.key in self._open]  # another run is at them
+            self._waiting += [(now, t) for t in tasks if t.key in self._open]  # another run is at them
         elif future.status == "error" and self._client.status == "running":
-            self._bury(future.exception(), tasks)
+            self._on_failed_piece(future.exception(), tasks)
         else:
             raise self._lost()
         self._count_workers()
 
-    def _bury(self, error: BaseException | None, tasks: list[Task]) -> None:
+    def _on_failed_piece(self, error: BaseException | None, tasks: list[Task]) -> None:
         """Workers died of the first open task, or could not take it; the others go on."""
         left = [t for t in tasks if t.key in self._open]
         if not left:
             return
         first = left[0]
-        if isinstance(error, KilledWorker) and first.key not in self._started and self._spare(first):
+        if (
+            isinstance(error, KilledWorker)
+            and first.key not in self._started
+            and self._has_another_chance(first)
+        ):
             self._queue.append(left)  # it was waiting for its turn when another task killed the worker
             return
         text = "was not carried out"
@@ -184,27 +190,27 @@ class _Run:
             text = "was at work when its worker process died, several times over (out of memory?)"
         elif error is not None:
             text = f"met trouble on its worker: {reason(error)}"
-        self._hear(Started(first))
-        self._hear(Failed(first, f"the task {text}.", "worker"))
+        self._on_event(Started(first))
+        self._on_event(Failed(first, f"the task {text}.", "worker"))
         if left[1:]:
             self._queue.append(left[1:])
 
-    def _spare(self, task: Task) -> bool:
+    def _has_another_chance(self, task: Task) -> bool:
         """Whether a task that was not seen to start is given another chance."""
-        self._spared[task.key] = self._spared.get(task.key, 0) + 1
-        return self._spared[task.key] <= _CHANCES
+        self._chances_used[task.key] = self._chances_used.get(task.key, 0) + 1
+        return self._chances_used[task.key] <= _CHANCES
 
     def _count_workers(self) -> None:
         """How many workers there are now, and whether they offer GPUs."""
-        with self._asking():
+        with self._talking_to_scheduler():
             workers = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         if self._places and not workers:
-            self._emit(Notice(f"the cluster at '{self._address}' has no workers now; waiting for some."))
+            self._emit(Message(f"the cluster at '{self._address}' has no workers now; waiting for some."))
         self._places = len(workers)
         self._offers_gpu = any("GPU" in worker["resources"] for worker in workers.values())
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _talking_to_scheduler(self) -> Iterator[None]:
         """Say in one sentence that the scheduler does not answer, which Dask tells in many ways."""
         try:
             yield

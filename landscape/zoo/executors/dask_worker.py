@@ -10,14 +10,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from landscape.zoo.events import Done, Event, Failed, Found, Listener, Notice, Progress, Started
+from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Progress, Started
+from landscape.zoo.events import Message as Text
+from landscape.zoo.loader import Loader
+from landscape.zoo.runner import Runner
 from landscape.zoo.task import Setup, Task
-from landscape.zoo.workbench import Workbench
 
 __all__ = ["Piece", "carry_out", "decode", "encode"]
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Started, Progress, Done, Failed, Found, Notice)
+    kind.__name__: kind for kind in (Started, Progress, Done, DoneElsewhere, Failed, Text)
 }
 
 Message = dict[str, Any]
@@ -32,7 +34,7 @@ class Piece:
         setup: What all tasks share.
         tasks: One after the other.
         topic: Where events go.
-        join: Whether to help other runs; see `Workbench.carry_out`.
+        join: Whether to help other runs; see `Runner.carry_out`.
     """
 
     setup: Setup
@@ -55,38 +57,38 @@ def carry_out(piece: Piece) -> list[Message]:
         if not isinstance(event, Progress):
             told.append(message)
 
-    with _BENCH.lock:
+    with _PROCESS.lock:
         for task in piece.tasks:
             state = worker.state.tasks.get(key)
             if state is None or state.state == "cancelled":  # the run has ended
                 break
-            _BENCH.carry_out(piece.setup, task, tell, piece.join, worker.state.nthreads)
+            _PROCESS.carry_out(piece.setup, task, tell, piece.join, worker.state.nthreads)
     return told
 
 
-class _Bench:
-    """The workbench of this process; it does one task at a time."""
+class _Process:
+    """The runner of this process, kept from piece to piece; it does one task at a time."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self._workbench: Workbench | None = None
+        self._runner: Runner | None = None
         self._device: int | None = None
 
     def carry_out(self, setup: Setup, task: Task, tell: Listener, join: bool, threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
-        if str(setup.settings.device) == "cuda" and torch.cuda.is_available():
+        if str(setup.problem.device) == "cuda" and torch.cuda.is_available():
             if self._device is None:
                 self._device = pick_device(torch.cuda.device_count())
             torch.cuda.set_device(self._device)
-        if self._workbench is None or self._workbench.setup != setup:
-            self._workbench = None  # its data goes before other data comes
-            self._workbench = Workbench(setup)
-        self._workbench.carry_out(task, tell, join=join)
+        if self._runner is None or self._runner.setup != setup:
+            self._runner = None  # its data goes before other data comes
+            self._runner = Runner(Loader(setup))
+        self._runner.carry_out(task, tell, join=join)
 
 
-_BENCH = _Bench()
+_PROCESS = _Process()
 _LOCKS: list[Any] = []  # held as long as this process lives
 
 

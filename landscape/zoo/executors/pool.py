@@ -14,10 +14,11 @@ from typing import Literal
 
 from landscape._workers import live_with_parent
 from landscape.errors import InputError
-from landscape.zoo.events import Done, Event, Failed, Found, Listener
+from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener
 from landscape.zoo.executors.base import POLL_S, chains, usable_cores
+from landscape.zoo.loader import Loader
+from landscape.zoo.runner import Runner
 from landscape.zoo.task import Setup, Task
-from landscape.zoo.workbench import Workbench
 
 __all__ = ["WORKER", "PoolExecutor", "refuse_in_worker"]
 
@@ -25,8 +26,8 @@ WORKER = "landscape worker"
 """Name of the worker processes."""
 
 _READY: Literal["ready"] = "ready"
-_TAKEN: Literal["taken"] = "taken"  # another run is at the task
-_STARTS_IN_VAIN = 3
+_CLAIMED: Literal["claimed"] = "claimed"  # by another run
+_FAILED_STARTS = 3
 _LOOK_EVERY_S = 1.0
 
 
@@ -58,7 +59,7 @@ class PoolExecutor:
             raise InputError(f"the number of jobs must be at least 1; got {jobs}.")
         self.jobs = jobs
         self.threads = threads or max(1, usable_cores() // jobs)
-        self._later: list[tuple[float, Task]] = []
+        self._waiting: list[tuple[float, Task]] = []
         self._join = False
 
     def run(self, setup: Setup, tasks: Sequence[Task], emit: Listener) -> None:
@@ -68,11 +69,11 @@ class PoolExecutor:
             InputError: If no worker can be started.
         """
         queue = chains(tasks)
-        self._later = []
+        self._waiting = []
         workers: list[_Worker] = []
-        starts_in_vain = 0
+        failed_starts = 0
         try:
-            while queue or self._later or any(w.chain or w.task for w in workers):
+            while queue or self._waiting or any(w.chain or w.task for w in workers):
                 self._try_again(queue, workers)
                 open_tasks = sum(map(len, queue)) + sum(len(w.chain) + bool(w.task) for w in workers)
                 while len(workers) < min(self.jobs, open_tasks):
@@ -80,17 +81,17 @@ class PoolExecutor:
                 for worker in workers:
                     if worker.ready and worker.task is None:
                         self._assign(worker, queue, workers)
-                wait([w.pipe for w in workers], timeout=POLL_S if self._later else _LOOK_EVERY_S)
+                wait([w.pipe for w in workers], timeout=POLL_S if self._waiting else _LOOK_EVERY_S)
                 for worker in list(workers):
                     if self._listen(worker, emit):
                         continue
                     workers.remove(worker)
                     if worker.chain:
                         queue.append(worker.chain)
-                    starts_in_vain = 0 if worker.ready else starts_in_vain + 1
-                    if starts_in_vain == _STARTS_IN_VAIN:
+                    failed_starts = 0 if worker.ready else failed_starts + 1
+                    if failed_starts == _FAILED_STARTS:
                         raise InputError(
-                            f"worker processes cannot start ({_epitaph(worker.process)}); in a script,"
+                            f"worker processes cannot start ({_exit_reason(worker.process)}); in a script,"
                             " put the call under `if __name__ == '__main__':`, or use one job."
                         )
         finally:
@@ -101,15 +102,17 @@ class PoolExecutor:
                 worker.pipe.close()
 
     def _try_again(self, queue: deque[deque[Task]], workers: Sequence[_Worker]) -> None:
-        """Queue again what other runs are at, when a while has passed; help them if nothing else is left."""
+        """Queue again, after a while, what other runs have claimed; help them if nothing else is left."""
         now = time.monotonic()
         idle = not queue and not any(w.chain or w.task for w in workers)
-        ripe = [task for since, task in self._later if now - since > POLL_S]
-        self._later = [(since, task) for since, task in self._later if now - since <= POLL_S]
-        queue.extend(deque([task]) for task in ripe)
+        due = [task for since, task in self._waiting if now - since > POLL_S]
+        self._waiting = [(since, task) for since, task in self._waiting if now - since <= POLL_S]
+        queue.extend(deque([task]) for task in due)
         self._join = idle
 
     def _start(self, setup: Setup) -> _Worker:
+        # Not fork: a child of a process with running threads (torch's) may deadlock, and CUDA refuses it. Not
+        # concurrent.futures: there, one worker that dies breaks the pool and every task in it.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, setup, self.threads), name=WORKER)
@@ -139,28 +142,28 @@ class PoolExecutor:
         alive = worker.process.is_alive()
         try:
             if not worker.pipe.poll():
-                return alive or self._bury(worker, emit)
-            message: Event | Literal["ready", "taken"] = worker.pipe.recv()
+                return alive or self._on_worker_death(worker, emit)
+            message: Event | Literal["ready", "claimed"] = worker.pipe.recv()
         except (EOFError, OSError):
-            return self._bury(worker, emit)
+            return self._on_worker_death(worker, emit)
         if message == _READY:
             worker.ready = True
-        elif message == _TAKEN:
+        elif message == _CLAIMED:
             assert worker.task is not None
-            self._later.append((time.monotonic(), worker.task))
+            self._waiting.append((time.monotonic(), worker.task))
             worker.task = None
         elif not isinstance(message, str):
             emit(message)
-            if isinstance(message, Done | Failed | Found):
+            if isinstance(message, Done | DoneElsewhere | Failed):
                 worker.task = None
         return True
 
-    def _bury(self, worker: _Worker, emit: Listener) -> Literal[False]:
+    def _on_worker_death(self, worker: _Worker, emit: Listener) -> Literal[False]:
         """The worker is dead, and with it the task it was at."""
         worker.process.join()
         worker.pipe.close()
         if worker.task is not None:
-            emit(Failed(worker.task, f"its worker process {_epitaph(worker.process)}.", "worker"))
+            emit(Failed(worker.task, f"its worker process {_exit_reason(worker.process)}.", "worker"))
         return False
 
 
@@ -174,7 +177,7 @@ def refuse_in_worker() -> None:
         raise InputError("a worker process started a run; put it under `if __name__ == '__main__':`.")
 
 
-def _epitaph(process: SpawnProcess) -> str:
+def _exit_reason(process: SpawnProcess) -> str:
     """How a process ended."""
     code = process.exitcode
     if code is None or code >= 0:
@@ -184,17 +187,17 @@ def _epitaph(process: SpawnProcess) -> str:
 
 
 def _work(pipe: Connection, setup: Setup, threads: int) -> None:
-    """The life of a worker: tasks in, events out."""
+    """What a worker does: tasks in, events out."""
     live_with_parent()
     import torch
 
     torch.set_num_threads(threads)
-    workbench = Workbench(setup)
+    runner = Runner(Loader(setup))
     pipe.send(_READY)
     while True:
         try:
             task, join = pipe.recv()
         except EOFError:
             return
-        if not workbench.carry_out(task, pipe.send, join=join):
-            pipe.send(_TAKEN)
+        if not runner.carry_out(task, pipe.send, join=join):
+            pipe.send(_CLAIMED)

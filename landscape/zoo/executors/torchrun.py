@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from landscape._workers import follows, launched
 from landscape.errors import LandscapeError, reason
-from landscape.zoo.events import Event, Listener, Notice
+from landscape.zoo.events import Event, Listener, Message
 from landscape.zoo.executors.base import Executor, SerialExecutor
+from landscape.zoo.loader import Loader
+from landscape.zoo.runner import Runner
 from landscape.zoo.task import Setup, Task
-from landscape.zoo.workbench import Workbench
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,41 +61,41 @@ class RanksExecutor:
         """
         if not tasks:
             return
-        workbench = _Leading(self._ranks.share(setup), self._ranks)
+        runner = _LeadingRunner(self._ranks.share(setup), self._ranks)
         with self._ranks.together():
-            sizes = workbench.sizes()
+            sizes = runner.loader.sizes()
         if len(sizes) < self._ranks.ranks:
             emit(
-                Notice(
+                Message(
                     f"only {len(sizes)} of {self._ranks.ranks} ranks have data, since batches stay whole: set"
                     f" batch_size to at most {max(1, sum(sizes) // self._ranks.ranks)}."
                 )
             )
 
         def listen(event: Event) -> None:
-            if workbench.lost is not None:  # nothing can be computed any more, and nothing else is at fault
-                raise workbench.lost
+            if runner.lost is not None:  # nothing can be computed any more, and nothing else is at fault
+                raise runner.lost
             emit(event)
 
-        SerialExecutor(workbench).run(setup, tasks, listen)
+        SerialExecutor(runner).run(setup, tasks, listen)
 
 
-class _Leading(Workbench):
-    """The workbench of the first rank: what it computes, the others compute with it.
+class _LeadingRunner(Runner):
+    """The runner of the first rank: what it computes, the others compute with it.
 
     Attributes:
         lost: The error that ended the group, once there is one.
     """
 
     def __init__(self, setup: Setup, ranks: Ranks) -> None:
-        super().__init__(setup, ranks)
+        super().__init__(Loader(setup, ranks))
         self._others = ranks
         self.lost: LandscapeError | None = None
 
     def compute(
         self, task: Task, progress: Callable[[float], None], partial: Path | None = None
     ) -> xr.Dataset:
-        """See `Workbench.compute`. Partial results are not kept, since all ranks must go the same way."""
+        """See `Runner.compute`. Partial results are not kept, since all ranks must go the same way."""
         from landscape.core.problem.sharding import RankLostError
 
         try:
@@ -134,16 +135,16 @@ def over_ranks(run: Callable[[Executor], R]) -> R:
 
 def _follow(ranks: Ranks) -> object | None:
     """Do as the first rank says, to its end."""
-    workbench: Workbench | None = None
+    runner: Runner | None = None
     while True:
         message = ranks.share(None)
         if isinstance(message, Setup):
-            workbench = Workbench(message, ranks)
-            with suppress(Exception, SystemExit), ranks.together():  # the first rank tells what comes now
-                workbench.sizes()
-        elif isinstance(message, Task) and workbench is not None:
+            runner = Runner(Loader(message, ranks))
+            with suppress(Exception, SystemExit), ranks.together():  # the first rank meets it too, and tells
+                runner.loader.sizes()
+        elif isinstance(message, Task) and runner is not None:
             with suppress(Exception, SystemExit), ranks.together():
-                workbench.compute(message, lambda fraction: None)
+                runner.compute(message, lambda fraction: None)
         elif isinstance(message, _Stop):
             raise LandscapeError(message.sentence)
         elif isinstance(message, _End):

@@ -10,7 +10,7 @@ from landscape.errors import CheckpointError
 from landscape.zoo.checkpoint import read_checkpoint, without_ending
 from landscape.zoo.layouts.names import facts_in_name
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_content
-from landscape.zoo.spec import Builder, ModelSpec, Skipped
+from landscape.zoo.spec import Builder, Model, Skipped
 
 __all__ = ["Found", "Layout", "Scan"]
 
@@ -51,7 +51,7 @@ class Found:
         read: Other files that it understood.
     """
 
-    models: list[ModelSpec] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     read: set[Path] = field(default_factory=set)
 
@@ -88,7 +88,7 @@ class Found:
         shown = scan.relative(file)
         facts = facts_in_name(without_ending(shown)) | facts_in_content(rest) | (given or Facts())
         self.models.append(
-            ModelSpec(
+            Model(
                 name=label or shown,
                 path=file,
                 shown=shown,

@@ -182,13 +182,19 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
 
 
 def read_flat_yaml(file: Path) -> dict[str, Any]:
-    """The single values at the top level of a YAML file; everything else in it is passed over."""
+    """The single values at the top level of a YAML file; all else in it is passed over."""
+    import yaml
+
+    # The base loader and not the safe one: it makes no object at all, where the safe one refuses a whole file
+    # for one tag of Python's, such as Lightning writes. And it leaves what is a number to `_scalar`, as in
+    # CSV files: YAML 1.1 takes 1e-3 for a text and "no" for a truth value.
     try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        content = yaml.load(file.read_bytes(), Loader=yaml.BaseLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
-    pairs = (re.fullmatch(r"([A-Za-z_][\w.:/]*):\s+(\S.*)", line) for line in lines)
-    return {m[1]: _scalar(m[2].strip("'\"")) for m in pairs if m and m[2] != "null"}
+    pairs = content.items() if isinstance(content, dict) else ()
+    single = {str(k): v for k, v in pairs if isinstance(v, str) and v.lower() not in ("", "~", "null")}
+    return {key: _scalar(text) for key, text in single.items()}
 
 
 def _scalar(text: Any) -> Any:

@@ -18,7 +18,8 @@ from landscape.zoo.layouts.plain import PLAIN
 from landscape.zoo.layouts.ray_tune import MODEL_ZOO, RAY_TUNE
 from landscape.zoo.layouts.timm_run import TIMM_RUN
 from landscape.zoo.layouts.trajectory import TRAJECTORY
-from landscape.zoo.spec import ModelSpec, Settings, Skipped, ZooSpec, unique_names
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.spec import Model, Skipped, ZooSpec, unique_names
 
 __all__ = ["LAYOUTS", "scan_directory"]
 
@@ -59,7 +60,7 @@ def scan_directory(
         reason = "is not a directory" if root.exists() else "does not exist"
         raise InputError(f"'{directory}' {reason}; give a directory of checkpoints.")
     rest = _files(root)
-    models: list[ModelSpec] = []
+    models: list[Model] = []
     skipped: list[Skipped] = []
     for layout in LAYOUTS if layouts is None else layouts:
         found = layout.claim(Scan(root, rest, tuple(allow)))
@@ -73,14 +74,14 @@ def scan_directory(
         name=root.resolve().name,
         folder=root.resolve(),
         models=tuple(replace(m, name=name) for m, name in zip(models, names, strict=True)),
-        settings=Settings(allow=tuple(allow)),
+        problem=ProblemOptions(allow=tuple(allow)),
         skipped=tuple(skipped + twins + _leftovers(rest)),
     )
 
 
-def _without_twins(models: list[ModelSpec]) -> tuple[list[ModelSpec], list[Skipped]]:
+def _without_twins(models: list[Model]) -> tuple[list[Model], list[Skipped]]:
     """The models, each file once: ``last`` and ``best`` are often links to other checkpoints."""
-    first: dict[tuple[int, int], ModelSpec] = {}
+    first: dict[tuple[int, int], Model] = {}
     twins: list[Skipped] = []
     for model in models:
         status = model.path.stat()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from landscape.errors import InputError
 from landscape.store.files import write_bytes
-from landscape.zoo.spec import ModelSpec, ZooSpec
+from landscape.text import toml_table, toml_value
+from landscape.zoo.spec import Model, ZooSpec
 
 __all__ = ["manifest_template", "write_manifest"]
 
@@ -33,10 +32,10 @@ def write_manifest(spec: ZooSpec, path: str | Path) -> Path:
 def manifest_template(spec: ZooSpec) -> str:
     """The text of a manifest for a scanned zoo."""
     problem = '[problem]\nloss = "cross_entropy"\nweight_decay = 0.0\nbatch_size = 256'
-    if spec.settings.allow:
-        problem += f"\nallow = {_toml(list(spec.settings.allow))}"
+    if spec.problem.allow:
+        problem += f"\nallow = {toml_value(list(spec.problem.allow))}"
     blocks = [
-        f"name = {_toml(spec.name)}",
+        f"name = {toml_value(spec.name)}",
         "# A function that makes the model, without weights: package.module:function, timm:NAME or\n"
         "# torchvision:NAME. Modules beside this file can be imported.\n"
         "[model]\n"
@@ -54,27 +53,13 @@ def manifest_template(spec: ZooSpec) -> str:
     return "\n\n".join(blocks + [_checkpoint(model) for model in spec.models]) + "\n"
 
 
-def _checkpoint(model: ModelSpec) -> str:
-    lines = ["[[checkpoints]]", f"name = {_toml(model.name)}", f"path = {_toml(model.shown)}"]
+def _checkpoint(model: Model) -> str:
+    entry: dict[str, Any] = {"name": model.name, "path": model.shown}
     if model.builder is not None:
-        lines.append(f"builder = {_toml(model.builder.reference)}")
-        lines.append(f"kwargs = {_toml(model.builder.kwargs)}")
+        entry |= {"builder": model.builder.reference, "kwargs": model.builder.kwargs}
     if model.group:
-        lines.append(f"group = {_toml(model.group)}")
+        entry["group"] = model.group
     if model.seed is not None:
-        lines.append(f"seed = {model.seed}")
-    lines += [f"{key} = {_toml(table)}" for key in ("tags", "metrics") if (table := getattr(model, key))]
-    return "\n".join(lines)
-
-
-def _toml(value: Any) -> str:
-    """A value in TOML."""
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{_toml(str(k))} = {_toml(v)}' for k, v in value.items())} }}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)  # nan and inf are TOML too
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        entry["seed"] = model.seed
+    entry |= {key: table for key in ("tags", "metrics") if (table := getattr(model, key))}
+    return toml_table("[[checkpoints]]", entry)

@@ -9,9 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from cases import CASES, generator, uneven, vectors
-from torch import nn
 
-import landscape
 from landscape import Problem
 from landscape.core.behaviour.calibration import (
     Bins,
@@ -25,7 +23,6 @@ from landscape.core.behaviour.calibration import (
     predict,
 )
 from landscape.core.stats.hypothesis import wilson
-from landscape.errors import InputError
 
 
 def of_probabilities(p, labels):
@@ -145,28 +142,6 @@ def test_examples_are_weighed_not_batches():
     parts = predict(Problem(model, "cross_entropy", uneven(data, [20, 3])))
     np.testing.assert_allclose(parts.nll.mean(), whole.nll.mean(), rtol=1e-13)
     assert parts.nll.mean() == pytest.approx(Problem(model, "cross_entropy", data).loss())
-
-
-def test_analysis_agrees_with_the_problem():
-    """Oracle: the problem's own loss and accuracy."""
-    problem = CASES["conv_batchnorm"].problem()
-    ds = landscape.calibration(problem)
-    measure = problem.measure()
-    assert float(ds["nll"]) == pytest.approx(measure.loss)
-    assert float(ds["accuracy"]) == pytest.approx(measure.accuracy)
-    assert int(ds["bin_count"].sum()) == int(ds["mass_bin_count"].sum()) == problem.examples
-    assert float(ds["threshold_kept"][0]) == 1.0
-    assert float(ds["threshold_accuracy"][0]) == pytest.approx(measure.accuracy)
-    assert float(ds["nll_at_temperature"]) <= float(ds["nll"])
-
-
-def test_what_is_no_classification_is_refused():
-    with pytest.raises(InputError, match="no such classification"):
-        landscape.calibration(CASES["regression"].problem())
-    dense = nn.Conv2d(1, 3, 1)
-    data = (torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4, dtype=torch.long))
-    with pytest.raises(InputError, match="no such classification"):
-        landscape.calibration(Problem(dense, "cross_entropy", data))
 
 
 def test_infinite_logits_are_nan_without_a_warning():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.core.behaviour.mc_dropout import DeepEnsemble, MCDropout, mc_samples
+from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.errors import InputError
 from landscape.reference.models import mlp, resnet
 
@@ -10,16 +10,6 @@ from landscape.reference.models import mlp, resnet
 def dropout_net(p=0.5):
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(6, 5), nn.Dropout(p), nn.Linear(5, 3)).eval()
-
-
-def test_ensemble_averages_probabilities():
-    """Oracle: softmax, mean and log of each member's logits, in float64."""
-    members = [mlp((6, 3)).double() for _ in range(3)]
-    x = torch.randn(4, 6, dtype=torch.float64)
-    want = torch.stack([m(x).softmax(-1) for m in members]).mean(0).log()
-    got = DeepEnsemble(members)(x)
-    torch.testing.assert_close(got, want)
-    torch.testing.assert_close(got.log_softmax(-1), got)  # they are normalised: logits of themselves
 
 
 def test_mc_dropout_averages_over_masks():
@@ -59,6 +49,21 @@ def test_mc_samples_are_the_terms_of_the_mean():
     torch.testing.assert_close(samples.exp().mean(0).log(), MCDropout(net, samples=5, seed=7)(x))
 
 
+def test_draws_are_the_passes_of_the_masks():
+    """Oracle: torch's own dropout in training mode under the seed, mask by mask, bit for bit."""
+    net = dropout_net()
+    x = torch.randn(4, 6)
+    module = MCDropout(net, samples=3, seed=7)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        by_hand = torch.stack([net.train()(x).log_softmax(-1) for _ in range(5)])
+    net.eval()
+    assert torch.equal(module.draws(x, 5).log_p, by_hand)
+    assert torch.equal(module.draws(x).log_p, by_hand[:3])
+    assert torch.equal(module(x), module.draws(x).mixture())
+    assert torch.equal(module.draws(x, seed=2).log_p, MCDropout(net, samples=3, seed=9).draws(x).log_p)
+
+
 def test_mc_dropout_leaves_batchnorm_in_eval_mode():
     """Oracle: the buffers before."""
     net = resnet(width=2, blocks=(1,), dropout=0.3).eval()
@@ -74,5 +79,5 @@ def test_what_cannot_be_averaged_is_named():
         mc_samples(dropout_net(0.0), torch.randn(1, 6), 2)
     with pytest.raises(InputError, match="at least one sample"):
         MCDropout(dropout_net(), samples=0)
-    with pytest.raises(InputError, match="at least one member"):
-        DeepEnsemble([])
+    with pytest.raises(InputError, match="at least one sample"):
+        MCDropout(dropout_net()).draws(torch.randn(1, 6), 0)

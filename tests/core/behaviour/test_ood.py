@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from cases import CASES, generator
 
-import landscape
-from landscape.core.behaviour.calibration import predict
-from landscape.core.behaviour.ood import auroc, predict_other
-from landscape.errors import InputError
+from landscape.core.behaviour.ood import auroc
 
 
 def brute_force(inside, outside):
@@ -40,48 +35,3 @@ def test_auroc_of_few_or_no_numbers():
     value, error = auroc(np.array([1.0]), np.array([0.0, 0.5]))
     assert value == 1.0
     assert np.isnan(error)
-
-
-def test_calibration_detects_other_data():
-    """Oracle: brute force on confidences of the same model; without other data NaN; both forms agree."""
-    problem = CASES["mlp"].problem()
-    x = 3.0 * torch.randn(21, *problem.batches[0].inputs.shape[1:], generator=generator(3)).double()
-    ds = landscape.calibration(problem, ood=x)
-    inside, outside = predict(problem), predict_other(problem, (x, torch.zeros(21, dtype=torch.long)))
-    expected = brute_force(inside.confidence, outside.confidence)
-    assert float(ds["ood_auroc_confidence"]) == pytest.approx(expected, abs=1e-12)
-    assert float(ds["ood_auroc_entropy"]) == pytest.approx(brute_force(-inside.entropy, -outside.entropy))
-    assert int(ds["ood_examples"]) == 21
-    assert "ood" in ds.attrs["inputs"]
-    assert "ood_auroc" in {spec.name for spec in landscape.calibration.plots({"m": ds})}
-    assert np.isnan(landscape.calibration(problem)["ood_auroc_confidence"])
-
-
-def other_data():
-    """What a manifest may name."""
-    return torch.zeros(4, *CASES["mlp"].problem().batches[0].inputs.shape[1:]).double(), torch.zeros(4).long()
-
-
-def test_a_builder_gives_the_same_as_the_data():
-    """Oracle: the data that the function returns, given as the input."""
-    problem = CASES["mlp"].problem()
-    named = landscape.calibration(problem, ood_data=f"{__name__}:other_data")
-    given = landscape.calibration(problem, ood=other_data())
-    assert float(named["ood_auroc_confidence"]) == float(given["ood_auroc_confidence"])
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"ood_data": "no_such_module:f"}, "no_such_module:f': there is no module 'no_such_module'"),
-        ({"ood_data": "math:nothing"}, "math:nothing': 'math' has no 'nothing'"),
-        ({"ood_data": "math:sqrt"}, "math:sqrt' called with .. raised TypeError"),
-        ({"ood_data": "nonsense"}, "ood_data"),
-        ({"ood": torch.zeros(3, 99).double()}, "inputs of its own shape"),
-        ({"ood": other_data(), "ood_data": "math:sqrt"}, "not both"),
-    ],
-)
-def test_what_cannot_be_used_is_refused(options, words):
-    """Oracle: the sentence names what was wrong."""
-    with pytest.raises(InputError, match=words):
-        landscape.calibration(CASES["mlp"].problem(), **options)

@@ -1,219 +1,44 @@
-"""The shared pass: units by kind, inputs and outputs, attention weights, errors of one collector."""
+"""What a collector is shown of a feature: its maps, worked out once and shared."""
 
 from __future__ import annotations
 
-import pytest
+import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from cases import CASES, Patches, images, snapshot
-from torch import nn
 
-import landscape
-from landscape import Problem
-from landscape.base.analysis import run_together
-from landscape.core.features.collector import Collector, observe
-from landscape.core.features.units import Selection, find_units
-from landscape.reference.models import resnet, vit
+from landscape.core.features.collector import Collector, Feature, SharedValues
+from landscape.core.features.map_layout import MapLayout
 
 
-class Notes(Collector):
-    """Keeps what it is shown."""
-
-    def __init__(self, *patterns, kinds=(), inputs=False, attention=False, fail_at=None):
-        self.selection = Selection(patterns or ("*",), kinds)
-        self.inputs = inputs
-        self.attention = attention
-        self.fail_at = fail_at
-        self.names, self.outputs, self.entered, self.weights = [], {}, {}, {}
-
-    def enter(self, unit, inputs):
-        self.entered[unit.name] = inputs.tensor.clone()
-
-    def receive(self, name, unit, module, inputs, output):
-        if name == self.fail_at:
-            raise ZeroDivisionError(name)
-        self.names.append(name)
-        self.outputs[name] = output.tensor.clone()
-
-    def receive_attention(self, name, examples, rows, weights, layouts):
-        self.weights[name] = torch.cat(list(weights))
+def test_maps_means_and_spectra_are_numpys():
+    """Oracle: numpy's transform and means of the tokens put back on their grid."""
+    tokens = torch.randn(2, 1 + 12, 3, generator=torch.Generator().manual_seed(0))
+    feature = Feature(tokens, 2, SharedValues(MapLayout("tokens", 3, 4, prefix=1)))
+    grid = tokens[:, 1:].numpy().reshape(2, 3, 4, 3).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(feature.maps(), grid)
+    np.testing.assert_allclose(feature.means()[..., 0, 0], grid.mean((2, 3)), rtol=1e-5, atol=1e-6)
+    centred = grid - grid.mean((2, 3), keepdims=True)
+    modes = np.fft.rfft2(centred, norm="ortho")
+    np.testing.assert_allclose(feature.spectrum(), modes, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(feature.power(), (np.abs(modes) ** 2).mean(1), rtol=1e-4, atol=1e-5)
 
 
-def problem_of(model, x=None):
-    x = torch.randn(5, 1, 16, 16, dtype=torch.float64) if x is None else x
-    return Problem(model.double(), "cross_entropy", (x, torch.arange(len(x)) % 3))
+def test_what_one_collector_works_out_the_next_one_gets():
+    """Oracle: the identity of the tensors handed out for two views of one tensor."""
+    maps = torch.randn(2, 3, 4, 4)
+    shared = SharedValues(MapLayout("first", 4, 4))
+    one, two = (Feature(maps, 2, shared) for _ in range(2))
+    assert one.power() is two.power() and one.spectrum() is two.spectrum()
 
 
-def test_units_have_kinds():
-    """Oracle: the architectures, written out."""
-    kinds = {name: unit.kind for name, unit in find_units(resnet()).items()}
-    assert kinds["stem.conv"] == "convolution"
-    assert kinds["stages.1.0"] == "block"
-    assert kinds["stages.1.0.conv1"] == "downsampling"
-    assert kinds["stages.1.0.norm1"] == "norm"
-    assert kinds["stages.1"] == "other"
-    kinds = {name: unit.kind for name, unit in find_units(vit()).items()}
-    assert [kinds[f"blocks.0.{n}"] for n in ("norm1", "attn", "mlp", "mlp.fc1")] == [
-        "norm",
-        "attention",
-        "mlp",
-        "linear",
-    ]
-    assert kinds["patch_embed"] == "downsampling"
+def test_half_precision_is_widened():
+    """Oracle: dtypes; half precision has no transform on every device."""
+    feature = Feature(torch.randn(1, 2, 4, 4).half(), 1, SharedValues(MapLayout("first", 4, 4)))
+    assert feature.maps().dtype == torch.float32
 
 
-def test_each_collector_gets_what_it_wants_in_firing_order():
-    """Oracle: the order of the forward pass; the layers by hand; a container that repeats its child."""
-    problem = problem_of(CASES["conv_batchnorm"].model(), images(5, 16)[0])
-    all_of_it, convs, whole = Notes(), Notes(kinds=("convolution",), inputs=True), Notes("body")
-    assert observe(problem, [all_of_it, convs, whole]) == [None] * 3
-    assert all_of_it.names == ["body.0", "body.1", "body.2", "body.3", "body.4", "head"]
-    assert convs.names == ["body.0", "body.3"]
-    assert whole.names == ["body"]
-    x = problem.batches[0].inputs
-    assert torch.equal(convs.entered["body.0"], x)
-    assert torch.equal(convs.entered["body.3"], all_of_it.outputs["body.2"])
-    model = problem.module
-    assert torch.equal(all_of_it.outputs["body.0"], model.body[0](x))
-    assert torch.equal(whole.outputs["body"], model.body(x))
-
-
-def test_an_input_is_seen_before_it_is_overwritten():
-    """Oracle: the convolution's output by hand; the ReLU writes to it."""
-    problem = problem_of(CASES["conv_batchnorm"].model(), images(5, 16)[0])
-    notes = Notes("body.2", inputs=True)
-    observe(problem, [notes])
-    with torch.no_grad():
-        before = problem.module.body[:2](problem.batches[0].inputs)
-    assert (before < 0).any()
-    assert torch.equal(notes.entered["body.2"], before)
-    assert torch.equal(notes.outputs["body.2"], before.relu())
-
-
-def test_residual_sums_are_units():
-    """Oracle: their number and places in the reference networks; values by the next layer's input."""
-    notes = Notes(kinds=("residual_sum",), inputs=True)
-    observe(problem_of(vit(depth=2, image=16, classes=3)), [notes])
-    assert notes.names == ["blocks.0.+", "blocks.0.+#1", "blocks.1.+", "blocks.1.+#1"]
-    both = Notes("blocks.*", kinds=("residual_sum", "norm"), inputs=True)
-    observe(problem_of(vit(depth=2, image=16, classes=3)), [both])
-    assert torch.equal(both.entered["blocks.0.norm2"], both.outputs["blocks.0.+"])
-    notes = Notes(kinds=("residual_sum",))
-    observe(problem_of(resnet(classes=3)), [notes])
-    assert notes.names == ["stages.0.0.+", "stages.1.0.+", "stages.2.0.+"]
-
-
-def qkv(model, x):
-    tokens = model.embed(x).flatten(2).transpose(1, 2)
-    tokens = torch.cat([model.token.expand(len(x), -1, -1), tokens], dim=1)
-    b, t, d = tokens.shape
-    return model.qkv(model.norm(tokens)).view(b, t, 3, 2, d // 2).permute(2, 0, 3, 1, 4)
-
-
-def test_fused_attention_shows_its_weights():
-    """Oracle: softmax of q kᵀ/√d by hand."""
-    problem = problem_of(Patches(), images(5, 16)[0])
-    notes = Notes(attention=True)
-    observe(problem, [notes])
-    with torch.no_grad():
-        q, k, _ = qkv(problem.module, problem.batches[0].inputs)
-    expected = (q @ k.transpose(-2, -1) / 2**0.5).softmax(-1)
-    torch.testing.assert_close(notes.weights["model"], expected, rtol=1e-12, atol=1e-14)
-
-
-def test_multihead_attention_shows_its_weights():
-    """Oracle: the module's own weights on the same rows."""
-    problem = CASES["multihead"].problem()
-    notes = Notes(attention=True)
-    observe(problem, [notes])
-    rows = problem.batches[0].inputs.squeeze(1)
-    attention = problem.module.attention
-    expected = attention(rows, rows, rows, need_weights=True, average_attn_weights=False)[1]
-    torch.testing.assert_close(notes.weights["attention"], expected, rtol=1e-12, atol=1e-14)
-
-
-class Masked(nn.Module):
-    """Attention with a mask, fused or written out."""
-
-    def __init__(self, how):
-        super().__init__()
-        self.attn = nn.Linear(4, 12)
-        self.head = nn.Linear(4, 3)
-        self.how = how
-
-    def forward(self, x):
-        q, k, v = self.attn(x.squeeze(1)).view(len(x), -1, 3, 2, 2).permute(2, 0, 3, 1, 4)
-        bias = torch.arange(16, dtype=x.dtype).view(1, 1, 4, 4) / 8
-        keep = torch.ones(4, 4, dtype=torch.bool).tril()
-        if self.how == "written out":
-            out = (q @ k.transpose(-2, -1) * 0.3 + bias).softmax(dim=-1) @ v
-        elif self.how == "bias":
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=0.3)
-        elif self.how == "boolean":
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=keep)
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        self.value, self.out = v.detach(), out.detach()
-        return self.head(out.transpose(1, 2).flatten(2).mean(1))
-
-
-@pytest.mark.parametrize("how", ["written out", "bias", "boolean", "causal"])
-def test_weights_reproduce_the_attention_whatever_its_form(how):
-    """Oracle: weights times values are the output of the model's own attention."""
-    problem = problem_of(Masked(how), images(5)[0])
-    notes = Notes(attention=True)
-    observe(problem, [notes])
-    model, (weights,) = problem.module, notes.weights.values()
-    torch.testing.assert_close(weights @ model.value, model.out, rtol=1e-12, atol=1e-14)
-
-
-def test_a_collector_that_fails_stops_no_other():
-    """Oracle: the others' notes are those of a pass without it; the error is handed back."""
-    problem = problem_of(CASES["conv_batchnorm"].model(), images(5, 16)[0])
-    good, bad, lost = Notes(), Notes(fail_at="body.1"), Notes("nothing")
-    errors = observe(problem, [good, bad, lost])
-    assert errors[0] is None
-    assert isinstance(errors[1], ZeroDivisionError)
-    assert "no layer of ConvNet matches 'nothing'" in str(errors[2])
-    alone = Notes()
-    observe(problem, [alone])
-    assert good.names == alone.names
-    assert bad.names == ["body.0"]
-
-
-@pytest.mark.parametrize("name", ["conv_batchnorm", "transformer_dict", "attention", "multihead"])
-def test_nothing_is_left_behind(name):
-    """Oracle: a snapshot of hooks and switches, after a pass and after an error of the model."""
-    problem = CASES[name].problem()
-    before = snapshot(problem.module)
-    observe(problem, [Notes(kinds=("residual_sum", "norm"), inputs=True, attention=True)])
-    assert snapshot(problem.module) == before
-    problem.module.head.forward = lambda x: 1 / 0
-    with pytest.raises(ZeroDivisionError):
-        observe(problem, [Notes(inputs=True)])
-    assert snapshot(problem.module) == before
-
-
-def test_the_model_computes_the_same_while_watched():
-    """Oracle: logits without any tap, bit for bit."""
-    problem = problem_of(vit(depth=2, image=16, classes=3))
-    notes = Notes("head", kinds=("linear", "residual_sum"), inputs=True, attention=True)
-    observe(problem, [notes])
-    with torch.no_grad():
-        assert torch.equal(notes.outputs["head"], problem.output(problem.batches[0])[0])
-
-
-@pytest.mark.parametrize("model", [resnet(classes=3), vit(depth=2, image=16, classes=3)])
-def test_a_shared_pass_gives_the_bits_of_separate_ones(model):
-    """Oracle: each analysis run alone."""
-    problem = problem_of(model)
-    analyses = [a for a in landscape.analyses().values() if a.collect is not None]
-    results = run_together(problem, [(a, a.validate({})) for a in analyses])
-    assert len(analyses) > 1
-    for analysis, result in zip(analyses, results, strict=True):
-        try:
-            alone = analysis.run(problem, analysis.validate({}))
-        except landscape.LandscapeError as error:
-            assert str(result) == str(error)
-            continue
-        assert alone.drop_attrs().identical(result.drop_attrs()), analysis.name
+def test_a_collector_counts_the_examples_of_its_order():
+    """Oracle: the length of the order."""
+    collector = Collector()
+    assert collector.examples == 0
+    collector.order = torch.arange(7)
+    assert collector.examples == 7

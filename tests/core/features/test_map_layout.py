@@ -1,4 +1,4 @@
-"""Layouts: from features to maps and back, whatever the order of their axes."""
+"""Layouts of maps: from features to maps and back, whatever the order of their axes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.core.features.map_layout import Layout, Layouts
+from landscape.core.features.map_layout import MapLayout, MapLayouts
 
 
 def to_maps(feature, prefix=None):
-    layout = Layouts(prefix).find(feature, len(feature))
+    layout = MapLayouts(prefix).find(feature, len(feature))
     return None if layout is None else layout.to_maps(feature)
 
 
@@ -54,7 +54,7 @@ def test_a_prefix_that_leaves_no_square_is_passed_over():
 
 def test_modules_that_know_their_axes_teach_the_others():
     """Oracle: the axes as written: a permuted map stays channels last through layers that do not say."""
-    layouts = Layouts()
+    layouts = MapLayouts()
     x = torch.randn(2, 5, 5, 5)
     assert layouts.find(x, 2).form == "first"  # in doubt
     assert layouts.find(x, 2, nn.LayerNorm(5)).form == "last"
@@ -63,25 +63,25 @@ def test_modules_that_know_their_axes_teach_the_others():
     assert layouts.find(x, 2, nn.GELU()).form == "first"
     assert layouts.find(torch.randn(2, 7, 7, 3), 2).form == "last"
     assert layouts.find(torch.randn(2, 3, 7, 7), 2).form == "first"
-    assert layouts.find(torch.randn(2, 9, 4, 6), 2, nn.Linear(6, 6)) == Layout("last", 9, 4)
+    assert layouts.find(torch.randn(2, 9, 4, 6), 2, nn.Linear(6, 6)) == MapLayout("last", 9, 4)
 
 
 def test_windows_are_put_together_in_row_order():
     """Oracle: an image cut into 2 × 2 windows of 3 × 3 by hand."""
     image = torch.arange(2 * 36.0).reshape(2, 6, 6)
     windows = [w[i : i + 3, j : j + 3].reshape(9, 1) for w in image for i in (0, 3) for j in (0, 3)]
-    layout = Layouts().find(torch.stack(windows), 2)
-    assert layout == Layout("windows", 6, 6, windows=2)
+    layout = MapLayouts().find(torch.stack(windows), 2)
+    assert layout == MapLayout("windows", 6, 6, windows=2)
     assert torch.equal(layout.to_maps(torch.stack(windows))[:, 0], image)
 
 
 @pytest.mark.parametrize(
     ("layout", "shape"),
     [
-        (Layout("first", 4, 6), (2, 3, 4, 6)),
-        (Layout("last", 4, 6), (2, 4, 6, 3)),
-        (Layout("tokens", 4, 4, prefix=2), (2, 18, 3)),
-        (Layout("windows", 6, 6, windows=2), (8, 9, 3)),
+        (MapLayout("first", 4, 6), (2, 3, 4, 6)),
+        (MapLayout("last", 4, 6), (2, 4, 6, 3)),
+        (MapLayout("tokens", 4, 4, prefix=2), (2, 18, 3)),
+        (MapLayout("windows", 6, 6, windows=2), (8, 9, 3)),
     ],
 )
 def test_maps_go_back_to_where_they_came_from(layout, shape):

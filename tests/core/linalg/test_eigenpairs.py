@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from landscape.core.linalg.eigenpairs import Eigenpairs, LanczosState, Progress, eigenpairs
+from landscape.core.linalg.eigenpairs import Eigenpairs, EigenProgress, LanczosState, eigenpairs
 from landscape.core.linalg.operators import DenseOperator, SymmetricOperator
 from landscape.errors import InputError, LandscapeError
 from landscape.testing import SPECTRA, degenerate, matrix_with_spectrum, outliers_and_bulk
@@ -209,7 +209,7 @@ def test_a_run_resumed_anywhere_gives_the_same_bits():
     states: list[LanczosState] = []
     checking: list[bool] = []
 
-    def keep(progress: Progress) -> None:
+    def keep(progress: EigenProgress) -> None:
         states.append(progress.state())
         checking.append(progress.checking)
 
@@ -223,9 +223,9 @@ def test_a_run_resumed_anywhere_gives_the_same_bits():
 def test_progress_counts_products_and_can_end_the_run():
     """Independent: the operator's own count."""
     A = DenseOperator(matrix_with_spectrum(degenerate(80)))
-    reports: list[Progress] = []
+    reports: list[EigenProgress] = []
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: EigenProgress) -> None:
         reports.append(progress)
         if progress.products >= 8:
             raise KeyboardInterrupt

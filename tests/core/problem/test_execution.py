@@ -7,7 +7,7 @@ import torch
 from cases import CASES, images, mlp, sentences, uneven, vectors
 
 from landscape import Problem
-from landscape.core.problem.execution import Cut, in_bfloat16, probe, recut
+from landscape.core.problem.execution import BatchLayout, in_bfloat16, probe, recut
 from landscape.errors import InputError
 
 every_case = pytest.mark.parametrize("name", CASES)
@@ -18,7 +18,7 @@ every_case = pytest.mark.parametrize("name", CASES)
 def test_another_cut_is_the_same_problem(name, size):
     """Oracle: the uncut problem, in float64: loss, losses in their order, gradient."""
     problem = CASES[name].problem(weight_decay=0.1, batch_size=5)
-    other = recut(problem, Cut(size, channels_last=True))
+    other = recut(problem, BatchLayout(size, channels_last=True))
     assert [b.size for b in other.batches] == [size] * (13 // size) + [13 % size] * (13 % size > 0)
     assert other.loss() == pytest.approx(problem.loss(), rel=1e-13)
     losses = problem.measure().losses
@@ -30,7 +30,7 @@ def test_another_cut_is_the_same_problem(name, size):
 def test_no_cut_is_no_change():
     """Oracle: bits."""
     problem = CASES["conv_batchnorm"].problem(batch_size=5)
-    assert recut(problem, Cut()).loss() == problem.loss()
+    assert recut(problem, BatchLayout()).loss() == problem.loss()
 
 
 def test_images_are_stored_channels_last_and_nothing_else_changes():
@@ -41,7 +41,7 @@ def test_images_are_stored_channels_last_and_nothing_else_changes():
         "cross_entropy",
         (x, torch.arange(6)),
     )
-    other = recut(problem, Cut(0, channels_last=True))
+    other = recut(problem, BatchLayout(0, channels_last=True))
     assert other.batches[0].inputs.is_contiguous(memory_format=torch.channels_last)
     assert problem.batches[0].inputs.is_contiguous()
     assert torch.equal(other.batches[0].inputs, problem.batches[0].inputs)
@@ -50,11 +50,11 @@ def test_images_are_stored_channels_last_and_nothing_else_changes():
 def test_uneven_batches_are_joined_and_odd_ones_refused():
     """Oracle: the whole data; batches of other length of text cannot be joined."""
     problem = Problem(mlp().double(), "cross_entropy", uneven(vectors(), [2, 6, 5]))
-    assert [b.size for b in recut(problem, Cut(4)).batches] == [4, 4, 4, 1]
+    assert [b.size for b in recut(problem, BatchLayout(4)).batches] == [4, 4, 4, 1]
     a, b = sentences(5), {k: v[:, :3] if v.ndim > 1 else v for k, v in sentences(4).items()}
     odd = Problem(CASES["transformer_dict"].model(), "cross_entropy", [a, b])
     with pytest.raises(InputError, match="differ in form"):
-        recut(odd, Cut(4))
+        recut(odd, BatchLayout(4))
     assert probe(odd).micro_batch == 0
 
 

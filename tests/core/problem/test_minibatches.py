@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from landscape.core.problem.batches import read_batches
-from landscape.core.problem.minibatches import deal
+from landscape.core.problem.minibatches import split_into_minibatches
 from landscape.errors import InputError
 
 
@@ -16,7 +16,7 @@ def read(data, size=64):
 
 
 def dealt(batches, size, shuffle=None, seed=0):
-    return deal(batches, size, shuffle=shuffle, generator=np.random.default_rng(seed))
+    return split_into_minibatches(batches, size, shuffle=shuffle, generator=np.random.default_rng(seed))
 
 
 def numbers(n):

@@ -224,17 +224,17 @@ except LandscapeError as error:
 
 
 class Rank(Ranks):
-    """A rank of a group that does not exist: enough to deal."""
+    """A rank of a group that does not exist: enough to share out batches."""
 
     def __init__(self, rank, ranks):
         self.rank, self.ranks = rank, ranks
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 7))
-def test_every_batch_is_dealt_once_and_in_order(sizes, ranks):
+def test_every_batch_is_given_out_once_and_in_order(sizes, ranks):
     """Oracle: the list itself; no share is further from the mean than the largest batch."""
     batches = [Batch(torch.full((n,), i), torch.full((n,), i), None, n) for i, n in enumerate(sizes)]
-    shares = [Rank(r, ranks).deal(batches, torch.device("cpu")) for r in range(ranks)]
+    shares = [Rank(r, ranks).take_share(batches, torch.device("cpu")) for r in range(ranks)]
     assert [int(b.raw[0]) for s in shares for b in s.batches] == list(range(len(sizes)))
     assert [s.examples for s in shares] == [sum(sizes)] * ranks
     start = 0

@@ -9,13 +9,12 @@ from cases import CASES, images, sentences, uneven, vectors
 from feature_sets import noise, three_terms
 from torch import nn
 
-import landscape
 from landscape import Problem
-from landscape.core.features.map_layout import Layouts
+from landscape.core.features.map_layout import MapLayouts
 from landscape.core.similarity.cka import jackknife, normalized
 from landscape.core.similarity.zoo_pass import (
     JACKKNIFE_BLOCKS,
-    Policy,
+    FeatureRows,
     choose_layers,
     plan_batches,
     zoo_hsic,
@@ -29,13 +28,13 @@ from landscape.errors import InputError
 def test_token_and_spatial_policies():
     """Oracle: the same slices and means taken by hand."""
     tokens, maps = noise(3, 17, 5), noise(3, 4, 6, 6)
-    layouts = Layouts()
-    assert torch.equal(Policy("cls").rows(tokens, layouts), tokens[:, 0])
-    torch.testing.assert_close(Policy("patch_mean").rows(tokens, layouts), tokens[:, 1:].mean(1))
-    assert Policy().rows(tokens, layouts).shape == (3, 85)
-    torch.testing.assert_close(Policy(spatial="pooled").rows(maps, layouts), maps.mean((2, 3)))
-    assert Policy().rows(maps, layouts).shape == (3, 144)
-    assert Policy().rows(maps.half(), layouts).dtype == torch.float32
+    layouts = MapLayouts()
+    assert torch.equal(FeatureRows("cls").rows(tokens, layouts), tokens[:, 0])
+    torch.testing.assert_close(FeatureRows("patch_mean").rows(tokens, layouts), tokens[:, 1:].mean(1))
+    assert FeatureRows().rows(tokens, layouts).shape == (3, 85)
+    torch.testing.assert_close(FeatureRows(spatial="pooled").rows(maps, layouts), maps.mean((2, 3)))
+    assert FeatureRows().rows(maps, layouts).shape == (3, 144)
+    assert FeatureRows().rows(maps.half(), layouts).dtype == torch.float32
 
 
 # The streaming pass
@@ -170,25 +169,6 @@ def test_gather_is_indexing():
     batch = gather(rebatch(problem.batches, 5), index)
     assert torch.equal(batch.inputs["ids"], data["ids"][index])
     assert torch.equal(batch.target, data["labels"][index])
-
-
-# The analysis
-
-
-def test_block_of_two_models():
-    """Oracle: the slice by names."""
-    from landscape.analyses.similarity.cka import block
-
-    problems = {n: CASES[c].problem() for n, c in (("a", "mlp"), ("b", "dropout"))}
-    ds = landscape.cka(problems, batch_size=8)
-    part = block(ds, "b", "a")
-    assert part["cka"].dims == ("layer_a", "layer_b")
-    assert list(part["layer_a"].values) == ["0", "1", "3"]
-    np.testing.assert_array_equal(part["cka"].values, ds["cka"].values[3:, :3])
-    assert float(ds["output_cka"].sel(model="a", other="a")) == pytest.approx(1.0)
-    assert int(ds["matched_layers"].sel(model="a", other="b")) == 2
-    with pytest.raises(InputError, match="no model 'c'"):
-        block(ds, "c")
 
 
 def test_features_of_one_shared_sample():

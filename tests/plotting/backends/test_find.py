@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -232,14 +230,6 @@ def test_symlog_ticks_say_the_true_values() -> None:
     assert [t.get_text() for t in drawn.get_yticklabels()] == list(axis.ticktext)
 
 
-def test_symlog_hover_shows_the_true_value() -> None:
-    """Oracle: the value given, not its transform, stands in the hover data."""
-    spec = spec_of(Line([0, 1], [-20.0, 300.0], Series("a")), y=Axis("λ", scale="symlog"))
-    (trace,) = landscape.plot(spec).data
-    assert "%{customdata[0]" in trace.hovertemplate
-    assert [row[0] for row in trace.customdata] == [-20.0, 300.0]
-
-
 def test_one_model_one_colour_in_every_figure() -> None:
     """Oracle: a second figure that shows the second model alone must not give it the first hue."""
     both = spec_of(Line([0], [0], Series("a")), Line([0], [1], Series("b")))
@@ -250,60 +240,6 @@ def test_one_model_one_colour_in_every_figure() -> None:
             assert one.data[1].line.color == other.data[0].line.color
         else:
             assert one.axes[0].lines[1].get_color() == other.axes[0].lines[0].get_color()
-
-
-def test_texts_stay_text() -> None:
-    """Oracle: no text reaches plotly with a tag, a formula or a template of its own."""
-    evil = "<b>%{x}</b> $a$"
-    spec = FigureSpec(
-        "f",
-        evil,
-        Axis(evil, evil),
-        Axis(evil, categories=(evil,)),
-        (
-            Line([0], [0], Series(evil)),
-            Points([0], [0], Series("p", label=evil), texts=(evil,)),
-            Heatmap([0], [0], [[1.0]], ColorAxis(evil, evil)),
-            Guide(x=0, label=evil),
-        ),
-    )
-    figure = landscape.plot(spec).to_plotly_json()
-    texts = list(_strings(figure))
-    assert sum("&lt;b&gt;" in t for t in texts) >= 8
-    assert not any("<b>%{x}" in t or "$a$" in t for t in texts)
-    hovers = [trace["hovertemplate"] for trace in figure["data"]]
-    assert all("&lt;b&gt;%{x}" not in h for h in hovers)
-
-
-def _strings(value: Any) -> Any:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _strings(item)
-
-
-def test_dollar_signs_are_no_formula_in_matplotlib() -> None:
-    """Oracle: a name that would be a broken formula is drawn without an error."""
-    spec = spec_of(Line([0], [0], Series(r"$\frac")), Line([0], [0], Series("x")))
-    figure = landscape.plot(spec, backend="matplotlib")
-    figure.savefig(io.BytesIO())
-    assert figure.legends[0].get_texts()[0].get_text() == r"\$\frac"
-
-
-@pytest.mark.parametrize("count", [2, 12, 40])
-def test_legend_never_covers_the_axes(count: int) -> None:
-    """Oracle: the rectangles that matplotlib laid out, in pixels."""
-    lines = [Line([0, 1], [i, i], Series(f"a model with a rather long name {i}")) for i in range(count)]
-    figure = landscape.plot(spec_of(*lines), backend="matplotlib")
-    figure.draw_without_rendering()
-    (legend,) = figure.legends
-    axes = figure.axes[0].get_tightbbox()
-    assert legend.get_window_extent().y1 <= axes.y0
-    assert legend.get_window_extent().y0 >= 0
 
 
 def test_many_coloured_lines_get_a_colour_bar_instead_of_a_legend() -> None:
@@ -317,13 +253,6 @@ def test_many_coloured_lines_get_a_colour_bar_instead_of_a_legend() -> None:
     paper = landscape.plot(spec, backend="matplotlib")
     assert not paper.legends
     assert paper.axes[1].get_ylabel() == "depth"
-
-
-def test_few_coloured_lines_keep_their_names() -> None:
-    """Oracle: three layers are named in the legend."""
-    lines = [Line([0, 1], [i, i], Series("m", label=f"layer {i}"), color_value=i / 2) for i in range(3)]
-    figure = landscape.plot(spec_of(*lines))
-    assert [t.name for t in figure.data if t.showlegend] == ["layer 0", "layer 1", "layer 2"]
 
 
 def test_depth_lines_of_one_model_are_solid_and_of_two_keep_their_dash() -> None:
@@ -353,33 +282,6 @@ def test_labels_of_guides_stay_within_the_axes() -> None:
     assert right.label.xanchor == "right" and upper.label.yanchor == "top"
 
 
-def test_matplotlib_leaves_no_trace() -> None:
-    """Oracle: the global settings and pyplot's list of figures before and after."""
-    before = dict(matplotlib.rcParams)
-    figure = landscape.plot(spec_of(Line([0, 1], [0, 1])), backend="matplotlib")
-    figure.savefig(io.BytesIO())
-    assert dict(matplotlib.rcParams) == before
-    import matplotlib.pyplot as plt
-
-    assert not plt.get_fignums()
-
-
-def test_matplotlib_figures_show_themselves_and_embed_fonts() -> None:
-    """Oracle: the PNG signature that a notebook needs; the font type named in the PDF."""
-    figure = landscape.plot(spec_of(Line([0, 1], [0, 1])), backend="matplotlib")
-    assert figure._repr_png_().startswith(b"\x89PNG")
-    pdf = io.BytesIO()
-    figure.savefig(pdf, format="pdf")
-    assert b"/Type3" not in pdf.getvalue()
-
-
-def test_palette_of_the_caller_decides() -> None:
-    """Oracle: a zoo in which the model comes third gives it the third hue."""
-    palette = Palette({"x": "", "y": "", "a": ""})
-    figure = landscape.plot(spec_of(Line([0], [0], Series("a"))), palette=palette)
-    assert figure.data[0].line.color == "#009e73"
-
-
 def test_symbols_of_kinds_stay_out_of_the_models_legend() -> None:
     """Oracle: the legend's own handles: bars of each model's colour, with no marker of one kind."""
     x = np.arange(3.0)
@@ -407,25 +309,3 @@ def test_legends_say_what_symbols_mean() -> None:
     ]
     assert entries == [("convolution", "circle"), ("&lt;b&gt;&#36;attention&#36;&lt;/b&gt;", "diamond")]
     assert figure.layout.showlegend
-
-
-def test_matplotlib_gives_every_line_of_a_category_its_room() -> None:
-    """Oracle: heights of the laid-out texts: none meets the next, though there are twenty of two lines."""
-    names = tuple(f"a first line of number {k}\nand a second one" for k in range(20))
-    places = np.arange(20.0)
-    spec = spec_of(Points(places, places), y=Axis("", categories=names))
-    figure = landscape.plot(spec, backend="matplotlib")
-    figure.draw_without_rendering()
-    boxes = [t.get_window_extent() for t in figure.axes[0].get_yticklabels()]
-    assert all(low.y1 <= high.y0 + 0.5 for low, high in itertools.pairwise(boxes))
-
-
-def test_a_log_axis_of_less_than_a_decade_has_plain_numbers() -> None:
-    """Oracle: the texts that matplotlib laid out: no products with a power of ten."""
-    line = Line(np.array([1.0, 2.0]), np.array([0.3, 0.9]), Series(model="a"))
-    spec = FigureSpec("f", "F", Axis("x"), Axis("y", scale="log"), (line,))
-    figure = landscape.plot(spec, backend="matplotlib")
-    figure.draw_without_rendering()
-    major, minor = (figure.axes[0].get_yticklabels(minor=m) for m in (False, True))
-    assert len(major) >= 2 and all(float(t.get_text()) > 0 for t in major)
-    assert all("10^" not in t.get_text() for t in [*major, *minor])

@@ -51,14 +51,3 @@ def test_smoothing_ends_every_stage_and_adds_no_parameters(build, smooth):
     assert smoothed(torch.randn(2, 1, 28, 28)).shape == (2, 10)
     with_mlp = build(head="mlp", smooth=smooth, image=20)  # the size of the map is worked out right
     assert with_mlp(torch.randn(2, 1, 20, 20)).shape == (2, 10)
-
-
-def test_unknown_options_are_named():
-    with pytest.raises(InputError, match="no smoothing 'gaussian'"):
-        resnet(smooth="gaussian")
-    with pytest.raises(InputError, match="no activation 'silu'"):
-        resnet(activation="silu")
-    with pytest.raises(InputError, match="no head 'max'"):
-        vgg(head="max")
-    with pytest.raises(InputError, match="dropout"):
-        resnet(dropout=1.0)

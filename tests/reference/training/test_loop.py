@@ -6,13 +6,12 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
-from torch.nn import functional
 
 from landscape.errors import CheckpointError, InputError
 from landscape.reference.data import noisy_labels
 from landscape.reference.models import mlp, resnet, vit
 from landscape.reference.training.checkpoints import load_weights, read_notes
-from landscape.reference.training.loop import _loss, evaluate, train
+from landscape.reference.training.loop import evaluate, train
 
 
 class Killed(BaseException):
@@ -237,43 +236,6 @@ def test_one_full_batch_step_of_sgd_in_closed_form(tmp_path):
     np.testing.assert_allclose(model.fc1.bias.detach(), b0 - rate * (error.sum(0) + decay * b0))
 
 
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("constant", lambda t: 1.0),
-        ("cosine", lambda t: (1 + math.cos(math.pi * t)) / 2),
-        ("warmup_cosine", lambda t: np.interp(t, [0, 0.1], [0, 1]) * warm_cosine(t)),
-        ("step", lambda t: [1, 1, 1, 0.2, 0.2, 0.2, 0.04, 0.04, 0.008, 0.008][round(10 * t)]),
-    ],
-)
-def test_learning_rates(tmp_path, monkeypatch, schedule, expected):
-    """Oracle: the schedules' formulas, read off the optimizer at each of ten steps."""
-    seen = []
-    step = torch.optim.SGD.step
-
-    def spy(self, *arguments):
-        seen.append(self.param_groups[0]["lr"])
-        return step(self, *arguments)
-
-    monkeypatch.setattr(torch.optim.SGD, "step", spy)
-    train(
-        mlp((64, 3)),
-        DATA,
-        TEST,
-        path=tmp_path / "a.safetensors",
-        epochs=5,
-        batch_size=12,
-        optimizer="sgd",
-        lr=0.5,
-        schedule=schedule,
-    )
-    np.testing.assert_allclose(seen, [0.5 * expected(i / 10) for i in range(10)], atol=1e-12)
-
-
-def warm_cosine(t):
-    return 1.0 if t < 0.1 else (1 + math.cos(math.pi * (t - 0.1) / 0.9)) / 2
-
-
 def test_shift_moves_whole_images_by_at_most_two_pixels(tmp_path):
     """Oracle: a single bright pixel shows each image's displacement; all 25 must occur."""
     x = torch.zeros(400, 2, 9, 9)
@@ -297,15 +259,6 @@ def test_shift_moves_whole_images_by_at_most_two_pixels(tmp_path):
     assert {tuple(d) for d in (at[:, 1:] - 4).tolist()} == {
         (i, j) for i in range(-2, 3) for j in range(-2, 3)
     }
-
-
-def test_evaluate_is_exact_with_unequal_batches():
-    """Oracle: one pass over everything; the dropout must be off."""
-    model = dropout_net().train()
-    loss, accuracy = evaluate(model, DATA, batch_size=7)
-    logits = model(DATA[0])
-    assert loss == pytest.approx(functional.cross_entropy(logits, DATA[1]).item(), rel=1e-6)
-    assert accuracy == (logits.argmax(1) == DATA[1]).double().mean().item()
 
 
 def test_metrics_and_settings_stand_in_the_file(tmp_path):
@@ -527,14 +480,6 @@ def test_one_step_on_smoothed_and_mixed_targets_in_closed_form(tmp_path):
 
 def epoch_seed(seed, epoch):
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
-
-
-def test_timms_smoothed_mixed_target_for_two_classes_by_hand():
-    """Oracle: timm's target for K = 2, s = 0.2, λ = 0.75, labels (0, 1): (0.7, 0.3) and (0.3, 0.7)."""
-    logits = torch.tensor([[1.0, -1.0], [0.5, 2.0]], dtype=torch.float64)
-    target = torch.tensor([[0.7, 0.3], [0.3, 0.7]], dtype=torch.float64)
-    by_hand = -(target * logits.log_softmax(1)).sum(1).mean()
-    torch.testing.assert_close(_loss(logits, torch.tensor([0, 1]), 0.75, 0.2), by_hand)
 
 
 def test_mixing_leaves_the_labels_and_their_noise_alone(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from landscape.errors import InputError
 from landscape.store import read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.events import Done, Failed, Notice, Planned, Progress, Started
+from landscape.zoo.events import Done, Failed, Message, Planned, Progress, Started
 
 distributed = pytest.importorskip("distributed")
 
@@ -66,7 +66,7 @@ def test_the_same_store_as_a_serial_run(cluster, folder, tmp_path):
     assert isinstance(events[0], Planned)
     states: dict[str, list[type]] = {}
     for event in events[1:]:
-        if not isinstance(event, Notice | Progress):
+        if not isinstance(event, Message | Progress):
             states.setdefault(event.task.key, []).append(type(event))
     assert len(states) == events[0].todo
     assert all(kinds in ([Started, Done], [Started, Failed]) for kinds in states.values())
@@ -261,8 +261,8 @@ def test_no_scheduler_at_the_address(folder, monkeypatch):
 def test_devices_are_picked_once_each():
     """Oracle: two processes on a machine with two devices, and a third."""
     script = (
-        "import sys; from landscape.zoo.executors.dask_worker import pick_device; print(pick_device(2), flush=True);"
-        " sys.stdin.read()"
+        "import sys; from landscape.zoo.executors.dask_worker import pick_device;"
+        " print(pick_device(2), flush=True); sys.stdin.read()"
     )
     env = os.environ | {"CUDA_VISIBLE_DEVICES": f"test{os.getpid()}a,test{os.getpid()}b"}
     processes = [

@@ -13,7 +13,7 @@ from landscape.core.problem.sharding import RankLostError, Ranks, Sharding
 from landscape.errors import InputError
 from landscape.store import read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.events import Notice
+from landscape.zoo.events import Message
 from landscape.zoo.executors.torchrun import RanksExecutor, follows, launched
 
 ANALYSES = """
@@ -115,7 +115,7 @@ def test_one_batch_for_two_ranks(folder):
     zoo = Zoo.from_manifest(folder.write())
     result = zoo.run(executor=RanksExecutor(Pretended()), on_event=events.append)
     assert result.done == 1
-    assert [e.text for e in events if isinstance(e, Notice)] == [
+    assert [e.text for e in events if isinstance(e, Message)] == [
         "only 1 of 2 ranks have data, since batches stay whole: set batch_size to at most 6."
     ]
 

@@ -1,15 +1,14 @@
-"""``connect``: the loss along paths between two models, and its barriers."""
+"""What ``connect`` computes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
+from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._profiles import (
     QUANTITIES,
     Measured,
@@ -19,62 +18,21 @@ from landscape.analyses.connectivity._profiles import (
     held_out,
     profile,
 )
-from landscape.analyses.connectivity.connect.figures import figures
-from landscape.analyses.connectivity.connect.schema import SCHEMA
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Pair, Params
+from landscape.analyses.connectivity.connect.options import ConnectParams, epoch_passes
+from landscape.base.analysis import Context, Pair
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    import xarray as xr
-
+    from landscape.base.ledger import Ledger
     from landscape.core.connectivity.curve import Path
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger
+
+__all__ = ["compute"]
 
 Array = NDArray[np.float64]
 
 ALONG = 101
 """Points of a curve drawn on its plane."""
-
-
-class ConnectParams(Params):
-    """Options of ``connect``."""
-
-    method: Literal["linear", "bezier", "polychain", "neb"] = Field(
-        "linear", description="the straight line alone, or a trained curve beside it"
-    )
-    align: Literal["weights", "activations"] | None = Field(
-        None, description="whether to put b's units in the order of a's first, and by what; both are shown"
-    )
-    steps: int = Field(21, ge=3, description="evenly spaced points on each path")
-    refine: int = Field(3, ge=0, le=30, description="rounds of two more points beside the largest gap")
-    batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
-        None,
-        description="BatchNorm statistics between the models: of the nearer one, interpolated, pooled anew"
-        " over the data, or that and all layers' outputs rescaled; none = recalibrate",
-    )
-    test: str | None = Field(
-        None, pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"
-    )
-    test_kwargs: dict[str, Any] = Field({}, description="its arguments")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples of the examples")
-    bends: int | None = Field(
-        None, ge=1, description="inner control points of the curve; none = 1, or 3 to start a band from"
-    )
-    epochs: int = Field(50, ge=1, description="passes over the data to train the curve")
-    lr: float = Field(0.01, gt=0, description="learning rate of the curve")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of the curve's training")
-    batch_size: int = Field(64, ge=2, description="examples in a step of the curve's training")
-    weight_decay: float | None = Field(
-        None, ge=0, description="λ in the curve's training; none = that of the problem"
-    )
-    cycles: int = Field(4, ge=1, description="of a band: pivots are inserted between them")
-    spring: float = Field(1.0, ge=0, description="stiffness of a band's springs")
-    plane: int = Field(
-        0, ge=0, description="points per side of the plane through a, the bend and b; 0 = none"
-    )
-    keep_points: bool = Field(False, description="whether to store the curve's control points")
-    seed: int = Field(0, ge=0, description="seed of alignment, training and resampling")
 
 
 def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str, Any]:
@@ -84,12 +42,11 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
     from landscape.core.connectivity.curve import straight
     from landscape.core.connectivity.path_evaluator import PathEvaluator, path_policy
     from landscape.core.problem.states import as_vector, rest_of_state
-    from landscape.store.ledger import Ledger
 
     problem, a, b = pair.problem, pair.a, pair.b
     policy = path_policy(problem, params.batchnorm)
-    test = held_out(problem, context.inputs.get("test_data"), params.test, params.test_kwargs)
-    ledger = Ledger(context.partial, _identity(pair, params, test))
+    test = held_out(problem, params.test, params.test_kwargs, context)
+    ledger = context.ledger
     meter = Meter(context.progress, _passes(params, 1 if test is None else 2))
     start = as_vector(problem, a, "model a")
     ends = {"line": b}
@@ -190,7 +147,7 @@ def _trained(
 
     def on_epoch(state: TrainingState) -> None:
         file.write(state)
-        meter.reach(before + len(state.losses) * _epoch_passes(params))
+        meter.reach(before + len(state.losses) * epoch_passes(params))
 
     def compute(index: int) -> dict[str, Array]:
         state = file.read() or TrainingState.start(start)
@@ -204,7 +161,7 @@ def _trained(
 
     (piece,) = ledger.collect(["curve"], compute)
     file.remove()
-    meter.reach(before + params.epochs * _epoch_passes(params))
+    meter.reach(before + params.epochs * epoch_passes(params))
     points = problem.theta.new_tensor(piece["points"])
     return Path(start.kind, points, tuple(piece["knots"].tolist())), piece["losses"]
 
@@ -257,90 +214,8 @@ def _around(places: Array, count: int) -> Array:
     return np.linspace(low - room, high + room, count)
 
 
-def _identity(pair: Pair, params: ConnectParams, test: Any) -> dict[str, Any]:
-    """What decides the numbers, for partial results."""
-    from landscape.core.problem.batches import tensors_in
-    from landscape.core.problem.fingerprint import describe, fingerprint
-
-    facts = {n: v for n, v in pair.problem.provenance().items() if n != "threads"}
-    if test is not None:
-        items = (item for i, batch in enumerate(test) for item in tensors_in(batch.raw, str(i)))
-        facts["test_data"] = fingerprint(items)
-    return facts | {"a": describe(pair.a), "b": describe(pair.b), "options": params.model_dump_json()}
-
-
 def _passes(params: ConnectParams, splits: int) -> float:
     """Passes over the data, for progress."""
     paths = 1 + (params.align is not None) + (params.method != "linear")
-    curve = params.epochs * _epoch_passes(params) + params.plane**2 if params.method != "linear" else 0.0
+    curve = params.epochs * epoch_passes(params) + params.plane**2 if params.method != "linear" else 0.0
     return paths * (params.steps + 2 * params.refine) * splits + curve
-
-
-def _epoch_passes(params: ConnectParams) -> float:
-    return 3.0 * (max(params.bends or 3, 3) if params.method == "neb" else 1)
-
-
-def _cost(params: ConnectParams) -> Cost:
-    per_point = 1.0 if params.batchnorm in ("keep", "interpolate") else 2.0
-    paths = 1 + (params.align is not None) + (params.method != "linear")
-    points = paths * (params.steps + 2 * params.refine)
-    training = params.epochs * _epoch_passes(params) / 3.0 if params.method != "linear" else 0.0
-    plane = params.plane**2 if params.method != "linear" else 0
-    return Cost(forwards=(points + plane) * per_point + 2.0, gradients=training)
-
-
-def summary(ds: xr.Dataset) -> Sequence[Metric]:
-    """Barriers of every path on the training data, whether they exceed the noise, and test error."""
-    unit = loss_unit({"": ds})
-    metrics = []
-    for name in ds["path"].values.astype(str):
-        part = ds.sel(path=name, split="train")
-        loss = part.sel(quantity="loss")
-        metrics += [
-            Metric(
-                f"{name}: loss barrier",
-                float(loss["barrier_chord"]),
-                unit,
-                "largest gap of the training loss to the chord (Entezari et al. 2022)",
-            ),
-            Metric(
-                f"{name}: p",
-                float(loss["p_value"]),
-                "1",
-                "p-value of no barrier: the loss is nowhere above the chord",
-            ),
-            Metric(
-                f"{name}: error barrier",
-                float(part.sel(quantity="error")["barrier_chord"]),
-                "%",
-                "largest gap of the training error to the chord, percentage points",
-            ),
-        ]
-    ratio = float(ds["arc_ratio"][-1])
-    if ds.sizes["path"] > 1:
-        metrics.append(Metric("arc ratio", ratio, "1", "arc length of the last path over its chord"))
-    return metrics
-
-
-connect = Analysis(
-    name="connect",
-    title="Paths between two models",
-    description=(
-        "Loss and error along the straight line between two models, along the line after b's units were put"
-        " in the order of a's (Ainsworth et al. 2023), and along a trained curve: a Bézier curve or polygonal"
-        " chain (Garipov et al. 2018) or a nudged elastic band (Draxler et al. 2018). Every definition of a"
-        " barrier in use is stored under its own name, for the loss, the data loss and the error, on training"
-        " and held-out data, with 95 % bootstrap intervals over examples, paired along the path, and a test"
-        " of no barrier that pays for having looked at many points. Points are added beside the largest gap."
-        " BatchNorm statistics are pooled anew at each point unless asked otherwise (also REPAIR, Jordan et"
-        " al. 2023)."
-    ),
-    scope="pair",
-    params=ConnectParams,
-    schema=SCHEMA,
-    compute=compute,
-    plots=figures,
-    summary=summary,
-    cost=_cost,
-    inputs=("test_data",),
-)

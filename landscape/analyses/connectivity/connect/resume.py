@@ -9,8 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from landscape.base.ledger import Ledger
     from landscape.core.connectivity.curve_training import TrainingState
-    from landscape.store.ledger import Ledger
 
 __all__ = ["CurveFile"]
 
@@ -32,13 +32,15 @@ class CurveFile:
     def write(self, state: TrainingState) -> None:
         """Keep a state in place of the former one."""
         points, velocity = (t.cpu().numpy() for t in (state.points, state.velocity))
-        self._ledger.keep(_NAME, {"points": points, "velocity": velocity, "losses": np.array(state.losses)})
+        self._ledger.save_state(
+            _NAME, {"points": points, "velocity": velocity, "losses": np.array(state.losses)}
+        )
 
     def read(self) -> TrainingState | None:
         """The kept state; ``None`` if there is none, or a damaged disk spoilt it."""
         from landscape.core.connectivity.curve_training import TrainingState
 
-        kept = self._ledger.kept(_NAME)
+        kept = self._ledger.load_state(_NAME)
         if kept is None:
             return None
         points, velocity = (self._like.new_tensor(kept[n]) for n in ("points", "velocity"))
@@ -46,4 +48,4 @@ class CurveFile:
 
     def remove(self) -> None:
         """Drop the state once the curve is finished."""
-        self._ledger.drop(_NAME)
+        self._ledger.delete_state(_NAME)

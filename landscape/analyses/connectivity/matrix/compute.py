@@ -1,14 +1,13 @@
-"""``connectivity``: barriers between all models of a group, the tree of their saddles, and soups."""
+"""What ``connectivity`` computes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._profiles import (
@@ -17,83 +16,24 @@ from landscape.analyses.connectivity._profiles import (
     aligned,
     barrier_values,
     barrier_variables,
-    group_facts,
-    group_loss_unit,
+    check_alike,
     held_out,
     joinable,
     profile,
 )
-from landscape.analyses.connectivity.matrix.figures import figures
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.schema import Schema, Variable
-from landscape.core.stats.hypothesis import holm
+from landscape.analyses.connectivity.matrix.options import ConnectivityParams
+from landscape.analyses.connectivity.matrix.schema import PAIRS
+from landscape.base.analysis import Context
 
 if TYPE_CHECKING:
-    import xarray as xr
-
+    from landscape.base.ledger import Ledger
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger
+
+__all__ = ["compute"]
 
 Array = NDArray[np.float64]
 
 AS_TRAINED, ALIGNED = "as trained", "aligned"
-
-
-class ConnectivityParams(Params):
-    """Options of ``connectivity``."""
-
-    align: Literal["weights", "activations"] | None = Field(
-        "weights",
-        description="how the second model of a pair is put in the order of the first; both are shown",
-    )
-    steps: int = Field(11, ge=3, description="evenly spaced points on each line")
-    refine: int = Field(2, ge=0, le=30, description="rounds of two more points beside the largest gap")
-    batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
-        None, description="BatchNorm statistics between the models, as in connect; none = recalibrate"
-    )
-    test: str | None = Field(
-        None, pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"
-    )
-    test_kwargs: dict[str, Any] = Field({}, description="its arguments")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples of the examples")
-    level: float = Field(
-        0.05, gt=0, lt=1, description="level of the test of no barrier, over all pairs (Holm)"
-    )
-    seed: int = Field(0, ge=0, description="seed of alignment and resampling")
-
-
-_PAIRS = ("alignment", "model", "other", "split")
-
-SCHEMA = Schema(
-    version=1,
-    coords=(
-        Variable("alignment", ("alignment",), "whether units were put in one order", "", "str"),
-        Variable("model", ("model",), "first model of the pair", "", "str"),
-        Variable("other", ("other",), "second model of the pair", "", "str"),
-        Variable("split", ("split",), "data it was measured on", "", "str"),
-        Variable("quantity", ("quantity",), "what the barrier is of", "", "str"),
-        Variable("quantity_unit", ("quantity",), "unit of the quantity and its barriers", "", "str"),
-        Variable("soup", ("soup",), "average of models", "", "str"),
-    ),
-    variables=(
-        *barrier_variables(_PAIRS),
-        Variable("distance", ("alignment", "model", "other"), "distance in parameter space"),
-        Variable("family", ("model",), "models of equal number can be joined", "1", "int"),
-        Variable(
-            "model_loss", ("split", "model"), "loss of each model, statistics as on the lines", LOSS_UNIT
-        ),
-        Variable("model_error", ("split", "model"), "error of each model", "%"),
-        Variable("tree_a", ("alignment", "edge"), "one end of an edge of the tree over saddles", "", "str"),
-        Variable("tree_b", ("alignment", "edge"), "its other end", "", "str"),
-        Variable("tree_saddle", ("alignment", "edge"), "highest training loss on it", LOSS_UNIT),
-        Variable("soup_members", ("soup",), "models in the average", "", "str"),
-        Variable("soup_loss", ("split", "soup"), "loss of the average", LOSS_UNIT),
-        Variable("soup_error", ("split", "soup"), "error of the average", "%"),
-        Variable("output_error", ("model", "other"), "largest relative change of outputs by alignment"),
-        Variable("examples", ("split",), "number of examples", "1", "int"),
-        Variable("batchnorm_policy", (), "BatchNorm statistics between models", "", "str"),
-    ),
-)
 
 
 def compute(
@@ -103,8 +43,9 @@ def compute(
     from landscape.core.connectivity.path_evaluator import path_policy
 
     names, every = list(problems), list(problems.values())
-    test = held_out(every[0], context.inputs.get("test_data"), params.test, params.test_kwargs)
-    ledger = _ledger(problems, params, context, test)
+    check_alike(problems)
+    test = held_out(every[0], params.test, params.test_kwargs, context)
+    ledger = context.ledger
     kinds = [AS_TRAINED] if params.align is None else [AS_TRAINED, ALIGNED]
     families = joinable(every)
     splits = 1 if test is None else 2
@@ -203,7 +144,7 @@ def _matrices(
     n = len(lines.problems)
     data: dict[str, Array] = {
         variable.name: np.full((len(kinds), n, n, splits, len(QUANTITIES)), np.nan)
-        for variable in barrier_variables(_PAIRS)
+        for variable in barrier_variables(PAIRS)
     }
     data["distance"] = np.full((len(kinds), n, n), np.nan)
     data["output_error"] = np.full((n, n), np.nan)
@@ -265,84 +206,3 @@ def _soups(
             listed = ", ".join(names[family[m]] for m in members)
             made.append((f"{group}: {what}, {kind}", listed, found))
     return made
-
-
-def _ledger(
-    problems: Mapping[str, Problem], params: ConnectivityParams, context: Context, test: Any
-) -> Ledger:
-    from landscape.core.problem.batches import tensors_in
-    from landscape.core.problem.fingerprint import fingerprint
-    from landscape.store.ledger import Ledger
-
-    facts: dict[str, Any] = {"options": params.model_dump_json()}
-    facts |= {f"model {name}": own for name, own in group_facts(problems).items()}
-    if test is not None:
-        items = (item for i, batch in enumerate(test) for item in tensors_in(batch.raw, str(i)))
-        facts["test_data"] = fingerprint(items)
-    return Ledger(context.partial, facts)
-
-
-def summary(ds: xr.Dataset) -> Sequence[Metric]:
-    """Mean barrier of the training loss over pairs, and how many barriers exceed the noise."""
-    import json
-
-    unit = group_loss_unit(ds)
-    level = float(json.loads(ds.attrs["parameters"])["level"])
-    above = np.triu_indices(ds.sizes["model"], 1)
-    joined = np.isfinite(ds["distance"].values[0][above])
-    metrics = [
-        Metric("pairs", int(joined.sum()), "1", "pairs of models of one architecture"),
-        Metric(
-            "pairs apart", int((~joined).sum()), "1", "pairs of unlike architectures, which no line joins"
-        ),
-    ]
-    for kind in ds["alignment"].values.astype(str):
-        part = ds.sel(alignment=kind, split="train")
-        loss = part.sel(quantity="loss")
-        barrier, p = loss["barrier_chord"].values[above][joined], loss["p_value"].values[above][joined]
-        error = part.sel(quantity="error")["barrier_chord"].values[above][joined]
-        metrics += [
-            Metric(
-                f"loss barrier, {kind}",
-                _mean(barrier),
-                unit,
-                "mean over pairs of the largest gap to the chord",
-            ),
-            Metric(f"error barrier, {kind}", _mean(error), "%", "likewise of the error, percentage points"),
-            Metric(
-                f"barriers, {kind}",
-                int((holm(p) < level).sum()),
-                "1",
-                f"pairs whose loss barrier exceeds the noise at level {level:g} (Holm)",
-            ),
-        ]
-    return metrics
-
-
-def _mean(values: Array) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
-connectivity = Analysis(
-    name="connectivity",
-    title="Connectivity of a group",
-    description=(
-        "Barriers on the straight line between every two models of one architecture, as trained and after the"
-        " units of the second were put in the order of the first (Ainsworth et al. 2023), by every definition"
-        " in use, with paired bootstrap intervals and a test of no barrier. Models of unlike architecture"
-        " cannot be joined by a path of weights: their entries stay empty. The tree joins models at the"
-        " highest loss between them (minimum spanning forest over saddles, Draxler et al. 2018). Soups are"
-        " averages of all models of one architecture, or of those that lower the loss (Wortsman et al. 2022);"
-        " aligned ones are averages after alignment to the first model. The greedy choice looks at held-out"
-        " data if there are any."
-    ),
-    scope="group",
-    params=ConnectivityParams,
-    schema=SCHEMA,
-    compute=compute,
-    plots=figures,
-    summary=summary,
-    # per model of the group: the pairs grow with its square, which is not known here
-    cost=lambda params: Cost(forwards=2.0 * (params.steps + 2 * params.refine) * (2 if params.align else 1)),
-    inputs=("test_data",),
-)

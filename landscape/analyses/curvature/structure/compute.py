@@ -1,68 +1,39 @@
-"""``structure``: what the Hessian is made of, where it lies in the network, how it meets the gradient."""
+"""What ``structure`` computes, stage by stage."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
-from landscape.analyses._shared.captions import loss_unit
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._resume import resumed_eigenpairs
-from landscape.analyses.curvature.structure.figures import plots
-from landscape.analyses.curvature.structure.schema import SCHEMA
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.analyses.curvature.structure.options import StructureParams
+from landscape.base.analysis import Context
 
 if TYPE_CHECKING:
-    import xarray as xr
-
+    from landscape.base.ledger import Ledger, Piece
     from landscape.core.linalg.eigenpairs import Eigenpairs
     from landscape.core.linalg.operators import SymmetricOperator
     from landscape.core.problem.problem import Problem
-    from landscape.store.ledger import Ledger, Piece
 
-ALPHAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
-RADII = (0.05, 0.1, 0.2, 0.5, 1.0)
+__all__ = ["compute"]
+
 NORM_TOL = 0.01  # of a largest eigenvalue alone, whose error is about its square
+
 SHARES = {"hessian": 0.35, "ggn": 0.2, "residual": 0.15, "split": 0.1, "dimension": 0.15, "sharpness": 0.05}
 """About how much of the time each stage takes."""
-
-
-class StructureParams(Params):
-    """Options of ``structure``."""
-
-    k: int = Field(20, ge=1, description="eigenpairs of largest magnitude")
-    tol: float = Field(
-        1e-4, gt=0, description="residual at which a pair counts as converged, relative to max |λ|"
-    )
-    max_products: int | None = Field(
-        None, ge=1, description="most products for the eigenpairs of each matrix; none = 500 + 20 k"
-    )
-    by: Literal["module", "parameter"] = Field(
-        "module", description="what a layer is: the parameters of one module, or each parameter tensor"
-    )
-    samples: int = Field(16, ge=4, description="random signs for traces and Frobenius norms")
-    alphas: tuple[float, ...] = Field(ALPHAS, description="values of α in the effective dimension Σ λ/(λ+α)")
-    probes: int = Field(4, ge=1, description="random probes of the effective dimension")
-    steps: int = Field(30, ge=1, description="Lanczos steps (products) per probe")
-    radii: tuple[float, ...] = Field(RADII, description="radii ρ of adaptive sharpness")
-    ascent_steps: int = Field(5, ge=0, description="gradient steps to the worst point of each radius")
-    eta: float = Field(0.0, ge=0, description="added to |θ| in the scales of adaptive sharpness")
-    seed: int = Field(0, ge=0, description="seed of starting vectors and probes")
 
 
 def compute(problem: Problem, params: StructureParams, context: Context) -> Mapping[str, Any]:
     """Stage by stage; a run that is killed keeps the finished ones."""
     from landscape.core.curvature.operator import ggn, hessian
-    from landscape.store.ledger import Ledger
 
     loss = finite_loss(problem)
-    facts = {name: value for name, value in problem.provenance().items() if name != "threads"}
-    ledger = Ledger(context.partial, facts | {"options": params.model_dump_json()})
+    ledger = context.ledger
     with hessian(problem) as H, ggn(problem) as G:
         stages = _Stages(problem, params, H, G, ledger)
         found: dict[str, Piece] = {}
@@ -289,63 +260,3 @@ def _classes(problem: Problem) -> dict[str, int]:
         return {}
     output, _ = problem.output(problem.first)
     return {"classes": int(output.shape[1])}
-
-
-def summary(ds: xr.Dataset) -> Sequence[Metric]:
-    """How much of the gradient is in the leading space, outliers, the residual, flatness."""
-    unit = loss_unit({"": ds})
-    k = ds.sizes["eigenpair"]
-    classes = f"; {int(ds['classes'])} classes" if "classes" in ds else ""
-    middle = ds.sizes["radius"] // 2
-    return [
-        Metric("gradient in top k", float(ds["gradient_share"].sum()), "1", f"share of ‖∇L‖², k = {k}"),
-        Metric(
-            "outliers",
-            int(ds["outliers"]),
-            "1",
-            f"eigenvalues above a significant gap, p = {float(ds['outlier_p_value']):.2g}{classes}",
-        ),
-        Metric("‖H − G‖", float(ds["residual_norm"]), unit, "spectral norm of Hessian − Gauss-Newton"),
-        Metric(
-            "sharpness",
-            float(ds["sharpness"][middle]),
-            unit,
-            f"rise of the loss within a relative change of {float(ds['radius'][middle]):g}",
-        ),
-    ]
-
-
-def _cost(params: StructureParams) -> Cost:
-    """Products with H cost about 2.5 gradients, with G about 1.7."""
-    pairs, ends = 10 + 3.0 * params.k, 30
-    hessian = pairs + ends + params.samples + params.k + 20
-    ggn = pairs + ends + params.samples + params.k + params.probes * params.steps
-    rises = len(params.radii) * (params.ascent_steps + 1)
-    return Cost(forwards=1.0 + rises, gradients=2.5 * hessian + 1.7 * ggn + rises)
-
-
-structure = Analysis(
-    name="structure",
-    title="Structure of the Hessian",
-    description=(
-        "The leading eigenpairs of the Hessian H of the mean loss with weight decay, and what they are made"
-        " of. Gradient: its share in the span of the eigenvectors (Gur-Ari, Roberts & Dyer 2018). Split"
-        " H = G + R into the generalised Gauss-Newton matrix and the residual of second derivatives of the"
-        " outputs (Sagun et al. 2017; Papyan 2019): quotients uᵀGu and uᵀRu of each eigenvector, traces,"
-        " Frobenius norms, and both ends of the spectrum of R. Outliers: eigenvalues above a gap too wide for"
-        " a spectrum that falls like a power law (`landscape.core.linalg.decomposition.count_outliers`), to be compared"
-        " with the number of classes; and eigenvalues larger than ‖R‖. Layers: shares of each eigenvector and"
-        " of the gradient, traces. Effective dimension Σ λ/(λ + α) over the eigenvalues λ of G without weight"
-        " decay (MacKay 1992), with bounds of the quadrature's error. Adaptive sharpness: the largest rise of"
-        " the loss within ‖ε/(|θ| + η)‖ ≤ ρ (Kwon et al. 2021), found by gradient ascent, and the largest"
-        " eigenvalue of THT, T = diag(|θ| + η). G and the effective dimension need a model that returns one"
-        " tensor and a loss convex in it."
-    ),
-    scope="checkpoint",
-    params=StructureParams,
-    schema=SCHEMA,
-    compute=compute,
-    plots=plots,
-    summary=summary,
-    cost=_cost,
-)

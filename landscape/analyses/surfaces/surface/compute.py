@@ -1,103 +1,33 @@
-"""``surface``: the loss over a plane through parameter space, with error bars."""
+"""What ``surface`` computes: the grid, all of it or where it bends most, and its shape."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from landscape.analyses._shared.captions import loss_unit
-from landscape.analyses.surfaces.surface.figures import figures
-from landscape.analyses.surfaces.surface.schema import SCHEMA, STEPS
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.analyses.surfaces.surface.options import INPUTS, SurfaceParams
+from landscape.base.analysis import Context
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from landscape.analyses._shared.sweep import Sweep
-    from landscape.core.problem.execution import Cut
+    from landscape.base.ledger import Ledger
+    from landscape.core.problem.execution import BatchLayout
     from landscape.core.problem.problem import Problem
     from landscape.core.surfaces.plane import Plane
-    from landscape.store.ledger import Ledger
+
+__all__ = ["compute"]
 
 Array = NDArray[np.float64]
 
-INPUTS = ("vectors", "models", "trajectory")
 MOST_MINIMA = 50
+
 MARGIN = 0.25
 """Room around the checkpoints shown, over their extent."""
-
-
-class SurfaceParams(Params):
-    """Options of ``surface``."""
-
-    directions: Literal[
-        "filter", "layer", "parameter", "raw", "eigenvectors", "models", "trajectory", "given"
-    ] = Field(
-        "filter",
-        description="random, normalised by filter, layer or parameter, or raw; Hessian eigenvectors;"
-        " or those of the input `models`, `trajectory` or `vectors` (given)",
-    )
-    ignore: tuple[Literal["bias", "norm"], ...] = Field(
-        ("bias", "norm"), description="parameters that do not move along random directions"
-    )
-    which: Literal["LA", "SA", "LM", "BE"] = Field(
-        "LA",
-        description="which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each end",
-    )
-    steps: tuple[int, int] = Field((51, 51), description="number of points along x and y")
-    x_range: tuple[float, float] | None = Field(
-        None, description="lowest and highest step along x; none = -1 to 1, or around the checkpoints shown"
-    )
-    y_range: tuple[float, float] | None = Field(None, description="likewise along y")
-    evaluations: int | None = Field(
-        None, ge=25, description="most points to evaluate, where the surface bends most; none = all points"
-    )
-    refine_by: Literal["loss", "log_loss"] = Field(
-        "loss",
-        description="what is to be resolved if not all points are evaluated; log_loss suits pictures whose"
-        " colours span decades",
-    )
-    batchnorm: Literal["frozen", "recalibrate", "batch"] | None = Field(
-        None,
-        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
-        " batch's; none = frozen near one model, recalibrate between models",
-    )
-    per_class: bool = Field(False, description="whether to measure the accuracy of each class")
-    gradient_norm: bool = Field(
-        False, description="whether to measure the gradient norm, at four times the cost"
-    )
-    hessian: bool = Field(False, description="whether to compute the exact curvature at the checkpoint too")
-    keep_directions: bool = Field(False, description="whether to store the directions themselves")
-    tune: bool = Field(
-        False,
-        description="whether to time micro-batches and memory layouts first and use the fastest; equal up to"
-        " rounding",
-    )
-    precision: Literal["full", "bfloat16"] = Field(
-        "full", description="forward passes as the model is, or in bfloat16 with the error recorded"
-    )
-    radius: float | None = Field(
-        None,
-        gt=0,
-        description="steps around the centre for the sharpness; none = a quarter of the way to the edge",
-    )
-    threshold: float = Field(0.1, gt=0, description="rise of the loss that ends the flat region")
-    seed: int = Field(0, ge=0, description="seed of the directions")
-
-    @model_validator(mode="after")
-    def _sound(self) -> SurfaceParams:
-        for name, limits in (("x_range", self.x_range), ("y_range", self.y_range)):
-            if limits is not None and not limits[0] < limits[1]:
-                raise ValueError(f"{name} must rise, unlike {limits}")
-        if min(self.steps) < 2:
-            raise ValueError(f"steps must be at least 2 along x and along y, unlike {self.steps}")
-        return self
 
 
 def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mapping[str, Any]:
@@ -108,12 +38,12 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     from landscape.core.problem.execution import in_bfloat16, recut
     from landscape.core.surfaces.adaptive_grid import fill
     from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
-    from landscape.store.ledger import Ledger
 
     plane = _plane(problem, params, context.inputs)
     x, y = _axis(plane, 0, params.x_range, params.steps[0]), _axis(plane, 1, params.y_range, params.steps[1])
     mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
-    ledger = Ledger(context.partial, _identity(problem, plane, params))
+    ledger = context.ledger
+    ledger.require("directions", plane.fingerprint())
     cut = _cut(problem, params, ledger, mode)
     run = recut(problem, cut)
     if params.precision == "bfloat16":
@@ -203,20 +133,16 @@ def _log(values: Array) -> Array:
     return logs
 
 
-def _identity(problem: Problem, plane: Plane, params: SurfaceParams) -> dict[str, Any]:
-    """What decides the numbers of a sweep, for its partial results."""
-    facts = {n: v for n, v in problem.provenance().items() if n != "threads"}
-    return facts | {"directions": plane.fingerprint(), "options": params.model_dump_json()}
-
-
-def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> Cut:
+def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> BatchLayout:
     """Micro-batch and layout: as given, or the fastest, probed once for all runs that share the ledger."""
-    from landscape.core.problem.execution import Cut, probe
+    from landscape.core.problem.execution import BatchLayout, probe
 
     if not params.tune:
-        return Cut()
+        return BatchLayout()
     # statistics of batches depend on how data is cut
-    return Cut(**ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "frozen"))))
+    return BatchLayout(
+        **ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "frozen")))
+    )
 
 
 def _about(plane: Plane, params: SurfaceParams) -> dict[str, Any]:
@@ -302,57 +228,3 @@ def _exact_curvature(problem: Problem, plane: Plane) -> Array:
     products = hessian(problem) @ plane.directions.T
     square: Array = (plane.directions.double() @ products.double()).cpu().numpy()
     return (square + square.T) / 2
-
-
-def summary(ds: xr.Dataset) -> Sequence[Metric]:
-    """Loss at the centre and the shape of the surface."""
-    unit = loss_unit({"": ds})
-    curvature = (
-        np.linalg.eigvalsh(ds["curvature"].values) if np.isfinite(ds["curvature"]).all() else [np.nan] * 2
-    )
-    radius = float(ds["radius"])
-    return [
-        Metric("loss", float(ds["center_loss"]), unit, "loss at the centre of the plane"),
-        Metric("sharpness", float(ds["sharpness"]), unit, f"largest rise within {radius:.3g} steps"),
-        Metric(
-            "flat radius",
-            float(ds["flatness_radius"]),
-            STEPS,
-            f"distance to the nearest rise by {float(ds['threshold']):.3g}",
-        ),
-        Metric("curvature", float(curvature[-1]), unit, "larger curvature of the quadratic fit, per step²"),
-        Metric("non-convex", float(ds["nonconvex_share"]), "1", "share of points with a negative curvature"),
-        Metric("roughness", float(ds["roughness"]), "1", "RMS residual of sliding parabolas over the range"),
-        Metric("minima", int(ds["minima"]), "1", "minima on the grid"),
-    ]
-
-
-def _cost(params: SurfaceParams) -> Cost:
-    points = params.steps[0] * params.steps[1]
-    points = min(params.evaluations or points, points)
-    passes = points * (2.0 if params.batchnorm == "recalibrate" else 1.0) + 3
-    products = (100.0 if params.directions == "eigenvectors" else 0.0) + 2.0 * params.hessian
-    return Cost(forwards=passes, gradients=points * float(params.gradient_norm) + 3.5 * products)
-
-
-surface = Analysis(
-    name="surface",
-    title="Loss surface",
-    description=(
-        "Loss and accuracy over the plane θ + x d₁ + y d₂. Random directions are independent Gaussian draws,"
-        " each scaled filter by filter to the weights (Li et al. 2018, 'Visualizing the loss landscape of"
-        " neural nets', section 4); biases and norm layers do not move. Also: Hessian eigenvectors, the"
-        " plane through three models (Garipov et al. 2018), the principal directions of a training run with"
-        " the true loss of its checkpoints, or given vectors. Every point is computed from the centre itself"
-        " and on the same examples, so that the error of a difference is small. With `evaluations`, only"
-        " those points are evaluated where the surface bends most."
-    ),
-    scope="checkpoint",
-    params=SurfaceParams,
-    schema=SCHEMA,
-    compute=compute,
-    plots=figures,
-    summary=summary,
-    cost=_cost,
-    inputs=INPUTS,
-)

@@ -282,6 +282,21 @@ def test_partial_results_of_other_models_are_refused(tmp_path):
         landscape.connect.run(Pair(problem, a, a), params, Context(partial=tmp_path / "p"))
 
 
+def test_partial_results_on_other_held_out_data_are_refused(tmp_path):
+    """Oracle: the sentence. The input has no hash by itself: its batches are compared."""
+    problem, a, b = conv_pair()
+    params = landscape.connect.validate({"steps": 3, "resamples": 100})
+
+    def run(data):
+        context = Context(partial=tmp_path / "p", inputs={"test_data": data})
+        landscape.connect.run(Pair(problem, a, b), params, context)
+
+    run(images(7))
+    run(images(7))
+    with pytest.raises(InputError, match=r"made with another test_data .*remove that folder"):
+        run(images(6))
+
+
 def test_models_that_do_not_fit():
     """Oracle: the sentence names the parameter."""
     problem, a, _ = conv_pair()

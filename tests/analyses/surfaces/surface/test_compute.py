@@ -399,7 +399,7 @@ def _same_cut(partial, other):
         (lambda p, o: (CASES["conv_batchnorm"].problem(batch_size=6), o), "data"),
         (lambda p, o: (CASES["conv_batchnorm"].problem(batch_size=5, weight_decay=1.0), o), "weight_decay"),
         (lambda p, o: (CASES["conv_batchnorm"].problem(batch_size=5, batchnorm="train"), o), "batchnorm"),
-        (lambda p, o: (p, o | {"seed": 1}), "directions"),
+        (lambda p, o: (p, o | {"seed": 1}), "options"),
         (lambda p, o: (p, o | {"steps": (3, 4)}), "options"),
     ],
 )
@@ -410,6 +410,21 @@ def test_partial_results_of_another_run_are_refused(tmp_path, change, word):
     problem, options = change(problem, options)
     with pytest.raises(InputError, match=rf"made with another {word} .*remove that folder"):
         landscape.surface.run(problem, landscape.surface.validate(options), Context(partial=tmp_path / "p"))
+
+
+def test_partial_results_along_other_directions_are_refused(tmp_path):
+    """Oracle: the sentence. Options are equal, and a list of vectors has no hash: the plane is compared."""
+    problem, params = CASES["mlp"].problem(), landscape.surface.validate({"steps": (3, 3)})
+    first, second = torch.eye(problem.size, dtype=torch.float64)[:2]
+
+    def run(*vectors):
+        inputs = {"vectors": list(vectors)}
+        landscape.surface.run(problem, params, Context(partial=tmp_path / "p", inputs=inputs))
+
+    run(first, second)
+    run(first, second)
+    with pytest.raises(InputError, match=r"made with another directions .*remove that folder"):
+        run(second, first)
 
 
 def test_progress_rises_to_one():

@@ -1,0 +1,18 @@
+"""Options that analyses of several families take, each said once: a type with its limits and description.
+
+They are types and not base classes of `Params`, since analyses take different ones, with defaults of their
+own, and the order of an analysis' options, in its help and in the JSON of its results, is its own too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+__all__ = ["PrefixTokens"]
+
+PrefixTokens = Annotated[
+    int | None,
+    Field(ge=0, description="tokens before the patch grid; none = the fewest that leave a square"),
+]

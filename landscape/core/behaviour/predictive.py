@@ -1,0 +1,206 @@
+"""Predictive distributions: what a network, an ensemble or a posterior says of a batch, draw by draw."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from landscape.errors import InputError, suggest
+
+__all__ = ["Draws", "Mixture", "Point", "Predictive", "predictive_of"]
+
+Kind = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a predictive says of a batch, one row per posterior sample.
+
+    Attributes:
+        kind: ``"classification"``: `log_p` is given. ``"regression"``: `mean` and `variance` are given.
+        log_p: Log probabilities, (S, N, C).
+        mean: Means of the targets, (S, N, D).
+        variance: Variances of the targets about these means, (S, N, D).
+        score: Larger = more unlike the training data, (N,), where the method has a score of its own (a
+            density, a distance).
+
+    Raises:
+        InputError: If the tensors are not those of the kind, or their shapes do not fit.
+
+    Example:
+        The mean of two opposite certainties is one even guess.
+
+        >>> import torch
+        >>> draws = Draws("classification", log_p=torch.tensor([[[0.0, -torch.inf]], [[-torch.inf, 0.0]]]))
+        >>> draws.samples, draws.mixture().exp().tolist()
+        (2, [[0.5, 0.5]])
+    """
+
+    kind: Kind
+    log_p: Tensor | None = None
+    mean: Tensor | None = None
+    variance: Tensor | None = None
+    score: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(
+                f"there are no draws of kind '{self.kind}'; {suggest(str(self.kind), get_args(Kind))}"
+            )
+        given = {
+            name: tuple(part.shape)
+            for name, part in (("log_p", self.log_p), ("mean", self.mean), ("variance", self.variance))
+            if part is not None
+        }
+        needed = {"log_p"} if self.kind == "classification" else {"mean", "variance"}
+        if given.keys() != needed:
+            raise InputError(
+                f"draws of a {self.kind} hold {' and '.join(sorted(needed))} alone,"
+                f" not {' and '.join(given) or 'nothing'}."
+            )
+        shapes = set(given.values())
+        if len(shapes) > 1 or any(len(shape) != 3 or shape[0] < 1 for shape in shapes):
+            raise InputError(
+                "draws are of one shape (samples, examples, outputs), with one sample or more; got "
+                + ", ".join(f"{name} {shape}" for name, shape in given.items())
+                + "."
+            )
+
+    @property
+    def samples(self) -> int:
+        """The number S of draws."""
+        return len(self._values)
+
+    def mixture(self) -> Tensor | tuple[Tensor, Tensor]:
+        """The average over draws, all of equal weight.
+
+        Returns:
+            Classification: log (1/S) Σ p_s, (N, C), which are logits of themselves. Regression: the mean
+            m = (1/S) Σ μ_s and the variance (1/S) Σ (σ²_s + μ_s²) − m² of the mixture, each (N, D); the
+            variance is computed as the mean variance plus the variance of the means, which cancels nothing.
+
+        Reference:
+            Lakshminarayanan et al. (2017), Simple and scalable predictive uncertainty, section 2.4.
+        """
+        if self.log_p is not None:
+            return torch.logsumexp(self.log_p, dim=0) - math.log(self.samples)
+        assert self.mean is not None
+        assert self.variance is not None
+        return self.mean.mean(0), self.variance.mean(0) + self.mean.var(0, correction=0)
+
+    @property
+    def _values(self) -> Tensor:
+        values = self.log_p if self.log_p is not None else self.mean
+        assert values is not None
+        return values
+
+
+class Predictive(nn.Module, ABC):
+    """A module that predicts by averaging draws; every analysis of predictions takes it as a model.
+
+    A subclass implements `draws`. The same seed gives the same bits, and global random numbers are left as
+    they were.
+    """
+
+    @abstractmethod
+    def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
+        """What each posterior sample says of a batch.
+
+        Args:
+            x: Inputs (N, ...).
+            samples: How many draws; None for all there are, or the method's own number.
+            seed: Which draws, where they are random.
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mixture of the draws.
+
+        Args:
+            x: Inputs (N, ...).
+
+        Returns:
+            Classification: log mean probabilities (N, C). Regression: (N, 2D), the means, then the
+            logarithms of the variances.
+        """
+        mixture = self.draws(x).mixture()
+        if isinstance(mixture, Tensor):
+            return mixture
+        mean, variance = mixture
+        return torch.cat([mean, variance.log()], dim=-1)
+
+
+class Point(Predictive):
+    """A classifier as a predictive of one draw.
+
+    Args:
+        model: A module from inputs (N, ...) to logits (N, C).
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
+        """The one draw there is, whatever `samples` and `seed`."""
+        return Draws("classification", log_p=self.model(x).log_softmax(-1)[None])
+
+
+class Mixture(Predictive):
+    """The draws of several predictives together, all of equal weight.
+
+    Args:
+        members: Predictives, or classifiers, each of which gives one draw.
+
+    Raises:
+        InputError: If there are none.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not members:
+            raise InputError("a mixture of predictives needs at least one member.")
+        self.members = nn.ModuleList(members)
+
+    def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
+        """The draws of each member in turn.
+
+        Args:
+            x: Inputs (N, ...).
+            samples: How many draws of each member; None for each member's own number.
+            seed: Given to each member.
+
+        Raises:
+            InputError: If members differ in their kind or in their number of draws, which would give them
+                unequal weights.
+        """
+        parts = [predictive_of(member).draws(x, samples, seed=seed) for member in self.members]
+        kinds = {(part.kind, part.samples) for part in parts}
+        if len(kinds) > 1:
+            raise InputError(
+                "members of a mixture give draws of one kind and of one number; these give "
+                + ", ".join(sorted(f"{count} of {kind}" for kind, count in kinds))
+                + "."
+            )
+        if parts[0].kind == "classification":
+            return Draws("classification", log_p=_joined([part.log_p for part in parts]))
+        means, variances = ([getattr(part, name) for part in parts] for name in ("mean", "variance"))
+        return Draws("regression", mean=_joined(means), variance=_joined(variances))
+
+
+def predictive_of(module: nn.Module) -> Predictive:
+    """The module itself if it is a predictive, else `Point` of it.
+
+    Args:
+        module: A predictive or a classifier.
+    """
+    return module if isinstance(module, Predictive) else Point(module)
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor:
+    return torch.cat([part for part in parts if part is not None])

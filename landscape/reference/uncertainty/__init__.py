@@ -1,0 +1,22 @@
+"""Predictive uncertainty: networks, ensembles and posteriors as modules that any analysis takes.
+
+The averages that analyses use themselves live in `landscape.core.behaviour`; a posterior of a published
+method gets a file of its own here.
+"""
+
+from __future__ import annotations
+
+from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
+from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
+
+__all__ = [
+    "DeepEnsemble",
+    "Draws",
+    "MCDropout",
+    "Mixture",
+    "Point",
+    "Predictive",
+    "mc_samples",
+    "predictive_of",
+]

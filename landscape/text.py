@@ -1,0 +1,55 @@
+"""Text for files that people read and edit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["toml_table", "toml_value"]
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def toml_table(header: str, values: Mapping[str, Any]) -> str:
+    """A table of TOML: its header, if it has one, and a line for each entry.
+
+    Example:
+        >>> print(toml_table("[[checkpoints]]", {"path": "a.pt", "tags": {"width": 8}}))
+        [[checkpoints]]
+        path = "a.pt"
+        tags = { width = 8 }
+    """
+    return "\n".join(
+        [*([header] if header else []), *(f"{_key(k)} = {toml_value(v)}" for k, v in values.items())]
+    )
+
+
+def toml_value(value: Any) -> str:
+    """A value in TOML, on one line; what TOML lacks becomes a text.
+
+    By hand, since tomli-w gives mappings a table of their own: of thousands of checkpoints with tags and
+    metrics, each would take three headings instead of a few lines that can be read and edited as one.
+
+    Example:
+        >>> toml_value({"a b": [1, 0.5, True], "c": float("nan")})
+        '{ "a b" = [1, 0.5, true], c = nan }'
+    """
+    if isinstance(value, Mapping):
+        entries = ", ".join(f"{_key(str(k))} = {toml_value(v)}" for k, v in value.items())
+        return f"{{ {entries} }}" if entries else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return repr(float(value))  # nan and inf are TOML too
+    # JSON's strings are TOML's, but that TOML wants one more character escaped.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else toml_value(key)

@@ -1,0 +1,188 @@
+"""Loader: the data of a zoo, and a problem of each of its models."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.errors import CheckpointError, InputError
+from landscape.imports import importing_from
+from landscape.zoo.builders import build_data, build_model, resolve
+from landscape.zoo.checkpoint import file_stamp, load_into, read_checkpoint
+from landscape.zoo.layouts.run_metadata import facts_in_content
+from landscape.zoo.recorded_metrics import comparable, differences
+from landscape.zoo.spec import Builder, Model
+from landscape.zoo.task import Setup
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from landscape.core.problem.problem import Problem
+    from landscape.core.problem.sharding import Ranks
+
+__all__ = ["Loader", "seeded"]
+
+
+class Loader:
+    """Builds the data once, and keeps the last problem: tasks of one model come in a row.
+
+    What it gives does not depend on what was asked for before: problems are never changed by an analysis,
+    and the global random generators are seeded anew for data and each model, and restored afterwards.
+
+    Args:
+        setup: What all tasks share.
+        ranks: The processes that share the data of each problem, if there are several.
+
+    Attributes:
+        setup: As given; once a plan is made, with the fingerprint of its data.
+        metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
+            text if none does.
+    """
+
+    def __init__(self, setup: Setup, ranks: Ranks | None = None) -> None:
+        self.setup = setup
+        self.metric_mismatches: dict[str, str] = {}
+        self._ranks = ranks
+        self._data: tuple[list[Any], str] | None = None
+        self._sizes: list[int] = []
+        self._last: tuple[Model, Problem] | None = None
+
+    def data(self) -> tuple[list[Any], str]:
+        """The batches of the zoo's data, and their content hash.
+
+        Raises:
+            InputError: If the builder fails, or its data differ from what the plan was made for.
+        """
+        if self._data is None:
+            import torch
+
+            from landscape.core.problem.batches import read_batches, tensors_in
+            from landscape.core.problem.fingerprint import fingerprint
+
+            options = self.setup.problem
+            with importing_from(self.setup.folder), seeded():
+                given = build_data(self.setup.data, self.setup.folder)
+                batches = read_batches(
+                    given,
+                    batch_size=options.batch_size,
+                    # each rank keeps only its share of all batches on its device
+                    device=torch.device("cpu" if self._ranks else options.device or "cpu"),
+                    dtype=None,
+                )
+            raw = [b.raw for b in batches]
+            content = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
+            self._data = raw, content
+            self._sizes = [b.size for b in batches]
+        # Keys hold the hash of the data that the plan saw. A worker builds the data itself: with other data,
+        # its results would stand under keys that promise something else.
+        expected = self.setup.fingerprint
+        if expected is not None and self._data[1] != expected:
+            raise InputError(
+                f"data builder '{self.setup.data.reference}' is not deterministic: it made other data"
+                " here than when the run was planned; seed it."
+            )
+        return self._data
+
+    def sizes(self) -> list[int]:
+        """Examples in each batch of the data."""
+        self.data()
+        return self._sizes
+
+    def problem(self, model: Model) -> Problem:
+        """The problem of a model; the last one is kept.
+
+        Raises:
+            LandscapeError: If builder, checkpoint, data or loss cannot be used.
+        """
+        if self._last is not None and self._last[0] == model:
+            return self._last[1]
+        self._last = None  # its memory is free before the next model needs it
+        module, carried = self._load(model)
+        problem = self._make_problem(module)
+        split, metrics = self.setup.split, {**carried, **model.metrics}
+        if split is not None and comparable(metrics, split):
+            self.metric_mismatches[model.name] = " ".join(differences(metrics, split, problem.measure()))
+        self._last = model, problem
+        return problem
+
+    def passing_problem(self, model: Model) -> Problem:
+        """The problem of a model that is not kept, for tasks that need several at once."""
+        return self._make_problem(self.module(model))
+
+    def untrained_problem(self, builder: Builder) -> Problem:
+        """The problem of a model without its weights on the first batch alone, to take the time of."""
+        with importing_from(self.setup.folder), seeded():
+            module = build_model(builder, self.setup.folder)
+        return self._make_problem(module, self.data()[0][:1])
+
+    def module(self, model: Model) -> nn.Module:
+        """A module with the weights of a checkpoint.
+
+        Raises:
+            LandscapeError: If its builder or its checkpoint cannot be used.
+        """
+        return self._load(model)[0]
+
+    def forget(self) -> None:
+        """Drop the problem that is kept: a failure may have left it in any state, or memory short."""
+        self._last = None
+
+    def _load(self, model: Model) -> tuple[nn.Module, Mapping[str, float]]:
+        """A module with its weights, and the metrics that its checkpoint carries."""
+        # The key holds the hash that the plan took. Hashing again would read every file twice; size and time
+        # tell a file that was replaced since.
+        if file_stamp(model.path) != model.stamp:
+            raise CheckpointError(f"checkpoint '{model.path}' changed after the run was planned; run again.")
+        with importing_from(self.setup.folder), seeded():
+            module = build_model(model.made_by, self.setup.folder)
+        options = self.setup.problem
+        state, rest = read_checkpoint(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
+        load_into(module, state, str(model.path), options.prefix)
+        return module, facts_in_content(rest).metrics
+
+    def _make_problem(self, module: nn.Module, batches: list[Any] | None = None) -> Problem:
+        from landscape.core.problem.problem import Problem
+
+        options, folder = self.setup.problem, self.setup.folder
+        loss: Any = resolve(options.loss, folder, "loss") if ":" in options.loss else options.loss
+        return Problem(
+            module,
+            loss,
+            self.data()[0] if batches is None else batches,
+            weight_decay=options.weight_decay,
+            parameters=options.parameters,
+            forward=resolve(options.forward, folder, "forward") if options.forward else None,
+            device=self._ranks.device(options.device) if self._ranks else options.device,
+            batchnorm=options.batchnorm,
+            batch_size=options.batch_size,
+            sharding=self._ranks,
+        )
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """Within it, the global random generators start from 0; afterwards they are as before."""
+    import torch
+
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - users' code uses it
+    with torch.random.fork_rng(devices=_devices()):
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002
+        torch.manual_seed(0)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _devices() -> list[int]:
+    """The GPUs whose generators to keep: none before CUDA is in use, since looking would start it."""
+    import torch
+
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return list(range(torch.cuda.device_count())) if used else []

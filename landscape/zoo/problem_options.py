@@ -1,0 +1,79 @@
+"""Options of a problem: a manifest's ``[problem]``, flags of the command line, and part of a task's key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from landscape.base.analysis import Params
+from landscape.errors import InputError, suggest
+from landscape.imports import REFERENCE
+
+__all__ = ["ProblemOptions"]
+
+# What decides numbers. The others only say how a file is read: the weights that come out are hashed.
+_IN_KEYS = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
+
+
+class ProblemOptions(Params):
+    """How a `landscape.Problem` is made of a checkpoint's model: written once, used wherever it is asked for.
+
+    Example:
+        >>> ProblemOptions(weight_decay=5e-4, parameters="fc.*").parameters
+        ('fc.*',)
+    """
+
+    loss: str = Field("cross_entropy", description="cross_entropy, mse or package.module:function.")
+    weight_decay: float = Field(0.0, ge=0.0, description="λ of the term (λ/2)‖θ‖².")
+    batch_size: int = Field(256, ge=1, description="Micro-batch size.")
+    batchnorm: Literal["eval", "train"] = Field(
+        "eval", description="Statistics of BatchNorm: eval takes the running ones, train those of each batch."
+    )
+    parameters: tuple[str, ...] | None = Field(
+        None, description="Globs over the names of the parameters that form θ; none takes all trainable ones."
+    )
+    forward: str | None = Field(
+        None,
+        pattern=REFERENCE,
+        description="Function (model, batch) -> output for unusual models, package.module:function.",
+    )
+    device: str | None = Field(None, description="Where to compute, such as cuda:0.")
+    allow: tuple[str, ...] = Field(
+        (), description="Names that pickles may import, such as argparse.Namespace."
+    )
+    prefix: str = Field(
+        "", description="Beginning of the checkpoint's keys that are the model's; others are left out."
+    )
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _one_glob(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @classmethod
+    def check(cls, given: Mapping[str, Any]) -> ProblemOptions:
+        """Check options and fill in defaults.
+
+        Raises:
+            InputError: Naming the option, what was given and what is accepted.
+        """
+        unknown = [name for name in given if name not in cls.model_fields]
+        if unknown:
+            raise InputError(
+                f"a problem has no option '{unknown[0]}'; {suggest(unknown[0], cls.model_fields)}"
+            )
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"][:1])
+            raise InputError(
+                f"option '{name}' of the problem cannot be {first['input']!r}: {first['msg']}."
+            ) from error
+
+    def facts(self) -> dict[str, Any]:
+        """What of it enters a task's key; a new option may only enter it where it is not at its default."""
+        facts = {name: getattr(self, name) for name in _IN_KEYS}
+        return facts | ({"prefix": self.prefix} if self.prefix else {})

@@ -1,0 +1,231 @@
+"""Runner: one process carries out tasks one after the other: claim, compute, write, tell."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.base.analysis import Context, Pair, run_together
+from landscape.errors import CheckpointError, LandscapeError, StoreError, one_line
+from landscape.imports import importing_from
+from landscape.store import Store
+from landscape.store.ledger import Finished, FolderLedger
+from landscape.zoo.builders import find_analysis
+from landscape.zoo.events import Done, DoneElsewhere, Failed, Listener, Message, Progress, Started
+from landscape.zoo.loader import Loader, seeded
+from landscape.zoo.task import Setup, Task
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor, nn
+
+    from landscape.base.analysis import Analysis, Params
+    from landscape.core.problem.problem import Problem
+
+__all__ = ["Runner"]
+
+_PROGRESS_EVERY_S = 0.2
+
+
+class Runner:
+    """Turns a task into a file in the store.
+
+    Results do not depend on what was done before: see `Loader`; the global random generators are seeded
+    anew for each analysis too.
+
+    Args:
+        loader: Gives data and problems.
+
+    Attributes:
+        loader: As given.
+        store: Where results go.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        planned = loader.setup.fingerprint is not None
+        self.store = Store(loader.setup.store, made=planned)  # a planned run has made it: never make it anew
+        self._analyses: dict[tuple[str, str], tuple[Analysis, Params]] = {}
+        self._told_mismatches: set[str] = set()
+        self._shared: dict[str, xr.Dataset | Exception] = {}
+
+    @property
+    def setup(self) -> Setup:
+        """What all tasks share."""
+        return self.loader.setup
+
+    @setup.setter
+    def setup(self, setup: Setup) -> None:
+        self.loader.setup = setup
+
+    def carry_out(self, task: Task, emit: Listener, *, join: bool = False) -> bool:
+        """Do one task; its result is on disk when ``Done`` is emitted. No error leaves this.
+
+        Args:
+            task: What to do.
+            emit: Takes the events.
+            join: Whether to help another run that is at it, if its work comes in pieces that can be shared.
+
+        Returns:
+            Whether the task has ended; ``False`` if another run is at it.
+        """
+        if task.error is not None:
+            emit(Started(task))
+            emit(Failed(task, task.error, "checkpoint"))
+            return True
+        try:
+            with self.store.claim(task.folder, task.key) as ours:
+                # Asked only now that the task is ours: it may have been done between plan and claim.
+                done = self.store.has(task.folder, task.key) and not self.setup.overwrite
+                if done:
+                    emit(DoneElsewhere(task))
+                elif ours or (join and self.store.partial(task.folder, task.key).is_dir()):
+                    self._do(task, emit)
+                else:
+                    return False
+        except StoreError as error:
+            emit(Failed(task, _sentence(error), "store"))
+        return True
+
+    def _do(self, task: Task, emit: Listener) -> None:
+        """Do a task that is ours, or help with it."""
+        if not self.setup.overwrite:  # another run may have done some of them
+            open_ones = tuple(t for t in task.companions if not self.store.has(t.folder, t.key))
+            task = replace(task, companions=open_ones)
+        emit(Started(task))
+        start = last = time.perf_counter()
+
+        def progress(fraction: float) -> None:
+            nonlocal last
+            if time.perf_counter() - last > _PROGRESS_EVERY_S:
+                last = time.perf_counter()
+                emit(Progress(task, float(fraction)))
+
+        try:
+            result = self.compute(task, progress, self.store.partial(task.folder, task.key))
+            self._tell_mismatches(task, emit)
+            # Runs that helped one another all have the whole result; the first to arrive writes it.
+            if self.store.has(task.folder, task.key) and not self.setup.overwrite:
+                raise Finished
+            self.store.write(result, task.key)
+        except Finished:
+            emit(DoneElsewhere(task))
+        except (Exception, SystemExit) as error:  # a builder may call sys.exit; Ctrl-C must still end the run
+            self.loader.forget()
+            trace = traceback.format_exc()
+            emit(Failed(task, _sentence(error), _kind(error), trace))
+        else:
+            emit(Done(task, time.perf_counter() - start))
+
+    def compute(
+        self, task: Task, progress: Callable[[float], None], partial: Path | None = None
+    ) -> xr.Dataset:
+        """The result of a task, with the model's name, group and tags among its attributes.
+
+        Args:
+            task: What to compute.
+            progress: Called with the finished fraction.
+            partial: Where a long computation may keep partial results.
+
+        Raises:
+            LandscapeError: If the task's builder, checkpoint, data or options cannot be used.
+        """
+        if task.companions:
+            self._share(task, progress)
+        result = self._shared.pop(task.key, None)
+        if isinstance(result, Exception):
+            raise result
+        if result is None:
+            analysis, params = self._analysis(task)
+            context = Context(progress)
+            if partial is not None:  # named by the task's key, which says all that decides its numbers
+                context = replace(context, open_ledger=lambda: FolderLedger(partial))
+            with importing_from(self.setup.folder), seeded():
+                result = analysis.run(self._subject(task), params, context)
+        mismatch = self.loader.metric_mismatches.get(task.members[0].name)
+        return result.assign_attrs(_identity(task) | ({"recorded_metrics": mismatch} if mismatch else {}))
+
+    def _tell_mismatches(self, task: Task, emit: Listener) -> None:
+        """Say once of each model that its recorded metrics do not fit."""
+        name = task.members[0].name
+        mismatch = self.loader.metric_mismatches.get(name)
+        if mismatch and name not in self._told_mismatches:
+            self._told_mismatches.add(name)
+            emit(Message(f"{name}: {mismatch}"))
+
+    def _analysis(self, task: Task) -> tuple[Analysis, Params]:
+        """Analysis and options of a task; many tasks have the same."""
+        found = self._analyses.get((task.analysis, task.options))
+        if found is None:
+            analysis = find_analysis(task.analysis, self.setup.folder)
+            found = analysis, analysis.validate(json.loads(task.options))
+            self._analyses[task.analysis, task.options] = found
+        return found
+
+    def _share(self, task: Task, progress: Callable[[float], None]) -> None:
+        """Carry out a task and its companions in one pass over the data.
+
+        The companions' results wait in memory until their own turn: each is still claimed, written and
+        told of as a task of its own, so that a run that is killed meanwhile resumes task by task. A worker
+        that meets a companion without its result at hand computes it alone, to the same bits.
+        """
+        self._shared = {}
+        tasks = (task, *task.companions)
+        with importing_from(self.setup.folder), seeded():
+            analyses = [self._analysis(t) for t in tasks]
+            results = run_together(self._subject(task), analyses, Context(progress))
+        self._shared = {t.key: result for t, result in zip(tasks, results, strict=True)}
+
+    def _subject(self, task: Task) -> Any:
+        """What the analysis is called with."""
+        if task.scope == "group":
+            return {m.name: _sampled(self.loader.passing_problem(m), task) for m in task.members}
+        problem = _sampled(self.loader.problem(task.members[0]), task)
+        if task.scope == "checkpoint":
+            return problem
+        a, b = (_state(self.loader.module(m)) for m in task.members)
+        return Pair(problem, a, b)
+
+
+def _sampled(problem: Problem, task: Task) -> Problem:
+    """The problem on as many examples as the task uses."""
+    return problem if task.examples is None else problem.on_sample(task.examples)
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+
+def _identity(task: Task) -> dict[str, Any]:
+    """The attributes that say which model of which zoo a result is about."""
+    first = task.members[0]
+    attrs: dict[str, Any] = {
+        "label": task.label,
+        "model": task.subject,
+        "key": task.key,
+        "group": first.group,
+    }
+    if task.scope == "checkpoint":
+        attrs["tags"] = json.dumps(dict(first.tags), default=str)
+        if first.seed is not None:
+            attrs["model_seed"] = first.seed
+    return attrs
+
+
+def _kind(error: BaseException) -> str:
+    kinds = ((CheckpointError, "checkpoint"), (StoreError, "store"), (LandscapeError, "input"))
+    return next((kind for cls, kind in kinds if isinstance(error, cls)), "error")
+
+
+def _sentence(error: BaseException) -> str:
+    """One sentence; for an error that we did not foresee, with the place in the code."""
+    if isinstance(error, LandscapeError):
+        return f"{one_line(error)}."
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {one_line(error)}{where}."

@@ -1,0 +1,102 @@
+"""The private copy: nothing is shared with the caller's model, and nothing of it changes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from landscape.core.problem.private_model import (
+    Substituted,
+    bind,
+    check_weights,
+    plain_encoder,
+    private_copy,
+    set_mode,
+)
+from landscape.errors import InputError
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        self.two.weight = self.one.weight
+        self.norm = nn.BatchNorm1d(3)
+        self.cache = (self.one.weight * 2).sum()  # not a leaf: torch cannot deep-copy it
+
+    def forward(self, x):
+        return self.norm(self.two(self.one(x)))
+
+
+def test_a_copy_shares_no_memory_and_keeps_ties():
+    """Oracle: addresses in memory; equal values; the caller's flags."""
+    model = Tied()
+    copied = private_copy(model, ("one.weight",), torch.device("cpu"), torch.float64)
+    theirs = {t.data_ptr() for t in (*model.parameters(), *model.buffers())}
+    assert not theirs & {t.data_ptr() for t in (*copied.parameters(), *copied.buffers())}
+    assert copied.one.weight is copied.two.weight and copied.one.weight.dtype == torch.float64
+    assert torch.equal(copied.one.weight, model.one.weight.double())
+    assert copied.one.weight.requires_grad and not copied.norm.weight.requires_grad
+    assert copied.norm.num_batches_tracked.dtype == torch.long
+    assert model.norm.weight.requires_grad and model.one.weight.dtype == torch.float32
+
+
+def test_what_cannot_be_copied_is_named():
+    """Oracle: a generator, which Python refuses to copy."""
+    model = nn.Linear(1, 1)
+    model.stream = (i for i in range(3))
+    with pytest.raises(InputError, match=r"Linear cannot be copied \(TypeError.*generator"):
+        private_copy(model, (), torch.device("cpu"), None)
+
+
+def test_weights_that_are_not_finite_are_named():
+    """Oracle: one entry set by hand; an attention mask may hold −∞, running statistics may not."""
+    model = nn.BatchNorm1d(2)
+    model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    check_weights(model)
+    model.running_var[1] = torch.inf
+    with pytest.raises(InputError, match=r"buffer 'running_var' holds 1 NaN or infinite of 2"):
+        check_weights(model)
+    with pytest.raises(InputError, match=r"'weight' has no values yet"):
+        check_weights(nn.LazyLinear(2))
+
+
+def test_batch_statistics_are_used_and_not_written():
+    """Oracle: the mean and variance of the batch, by hand; the buffers before."""
+    model = nn.BatchNorm1d(2, affine=False)
+    x = torch.randn(50, 2) * 3 + 1
+    set_mode(model, "train")
+    before = model.running_mean.clone()
+    torch.testing.assert_close(model(x), (x - x.mean(0)) / (x.var(0, unbiased=False) + model.eps).sqrt())
+    assert torch.equal(model.running_mean, before) and model.num_batches_tracked == 0
+
+
+def test_writing_the_buffer_moves_the_parameters():
+    """Oracle: the parameters read back."""
+    model = nn.Linear(2, 1)
+    point = bind(list(model.parameters()), torch.arange(3.0))
+    point += 1.0
+    assert model.weight.tolist() == [[1.0, 2.0]] and model.bias.tolist() == [3.0]
+
+
+def test_a_model_called_with_other_weights():
+    """Oracle: the product by hand; the model's own weights afterwards."""
+    model = nn.Linear(2, 1, bias=False)
+    own = model.weight.detach().clone()
+    other = Substituted(model, {"weight": torch.tensor([[2.0, 3.0]])})
+    assert other(torch.ones(1, 2)).tolist() == [[5.0]] and other.in_features == 2
+    assert torch.equal(model.weight, own)
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_torchs_switch_is_put_back(switch):
+    """Oracle: the switch before, also after an error."""
+    torch.backends.mha.set_fastpath_enabled(switch)
+    try:
+        with pytest.raises(ZeroDivisionError), plain_encoder():
+            assert not torch.backends.mha.get_fastpath_enabled()
+            raise ZeroDivisionError
+        assert torch.backends.mha.get_fastpath_enabled() == switch
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)

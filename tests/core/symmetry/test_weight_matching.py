@@ -1,0 +1,98 @@
+"""Matching by weights against exhaustive search and scipy."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from scipy.linalg import orthogonal_procrustes
+from torch import nn
+
+from landscape.core.symmetry.alignment import align
+
+
+def build(make, seed=0):
+    """A model in evaluation mode that has moved away from its initial constants."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = make().eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+            for name, buffer in model.named_buffers():
+                if "running" in name:
+                    buffer.add_(0.2 * torch.rand_like(buffer))
+    return model
+
+
+def state_of(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def two_layers(seed):
+    return build(lambda: nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)), seed).double()
+
+
+def test_weights_find_the_best_of_all_orders():
+    """Oracle: all 120 orders of five hidden units of two unrelated networks."""
+    a, b = state_of(two_layers(1)), state_of(two_layers(2))
+
+    def product(index):
+        units = a["0.weight"] * b["0.weight"][index], a["0.bias"] * b["0.bias"][index]
+        return sum(float(t.sum()) for t in (*units, a["2.weight"] * b["2.weight"][:, index]))
+
+    values = {index: product(list(index)) for index in itertools.permutations(range(5))}
+    found = align(two_layers(1), a, b, inputs=torch.randn(4, 3, dtype=torch.float64))
+    assert found.objective_before == pytest.approx(values[0, 1, 2, 3, 4], rel=1e-12)
+    assert found.objective_after == pytest.approx(max(values.values()), rel=1e-12)
+    assert values[tuple(found.permutations["0.weight[0]"].tolist())] == max(values.values())
+
+
+class OneAttention(nn.Module):
+    """Attention alone: two heads of three channels; inputs and outputs are fixed."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x, need_weights=False)[0]
+
+
+def test_heads_and_their_channels_are_matched_together():
+    """Oracle: all 2·6⁴ orders of two heads and of the channels within, of two unrelated models."""
+    a, b = (state_of(build(OneAttention, seed).double()) for seed in (1, 2))
+    rows = [
+        torch.cat([s["attention.in_proj_weight"], s["attention.in_proj_bias"][:, None]], 1) for s in (a, b)
+    ]
+    rows = [t.reshape(3, 2, 3, 7) for t in rows]
+    outs = [s["attention.out_proj.weight"].T.reshape(2, 3, 6) for s in (a, b)]
+    within = list(itertools.permutations(range(3)))
+
+    def best(i, j):
+        """Of head i of a with head j of b."""
+        qk = max(float((rows[0][:2, i] * rows[1][:2, j][:, list(p)]).sum()) for p in within)
+        v = max(
+            float((rows[0][2, i] * rows[1][2, j][list(p)]).sum() + (outs[0][i] * outs[1][j][list(p)]).sum())
+            for p in within
+        )
+        return qk + v
+
+    expected = max(best(0, 0) + best(1, 1), best(0, 1) + best(1, 0))
+    model = build(OneAttention, 1).double()
+    found = align(model, a, b, inputs=torch.randn(2, 4, 6, dtype=torch.float64))
+    assert found.objective_after == pytest.approx(expected, rel=1e-12)
+
+
+def test_rotations_are_those_of_procrustes():
+    """Oracle: SciPy's orthogonal Procrustes on the two-layer linear net (A, B) ~ (MA, BMᵀ)."""
+    a, b = (build(lambda: nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 2)), s).double() for s in (1, 2))
+    sa, sb = state_of(a), state_of(b)
+    found = align(a, sa, sb, inputs=torch.randn(4, 3, dtype=torch.float64), rotate=True)
+    stacked = [torch.cat([s["0.weight"], s["0.bias"][:, None], s["1.weight"].T], 1).numpy() for s in (sa, sb)]
+    value = orthogonal_procrustes(stacked[0].T, stacked[1].T)[1]
+    assert found.objective_after == pytest.approx(value, rel=1e-12)
+    assert not found.permutations
+    turn = found.rotations["0.weight[0]"]
+    torch.testing.assert_close(turn @ turn.T, torch.eye(5, dtype=torch.float64))

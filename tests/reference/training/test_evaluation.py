@@ -1,0 +1,30 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from landscape.reference.training.evaluation import TrainResult, evaluate, measure
+
+DATA = (torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(24) % 3)
+
+
+def dropout_net():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+def test_evaluate_is_exact_with_unequal_batches():
+    """Oracle: one pass over everything; the dropout must be off."""
+    model = dropout_net().train()
+    loss, accuracy = evaluate(model, DATA, batch_size=7)
+    logits = model(DATA[0])
+    assert loss == pytest.approx(functional.cross_entropy(logits, DATA[1]).item(), rel=1e-6)
+    assert accuracy == (logits.argmax(1) == DATA[1]).double().mean().item()
+
+
+def test_metrics_are_those_of_both_parts_by_name():
+    """Oracle: `evaluate` of each part; a result made of the metrics gives them back."""
+    model, test = dropout_net(), (DATA[0][:5], DATA[1][:5])
+    metrics = measure(model, DATA, test)
+    assert (metrics["train_loss"], metrics["train_accuracy"]) == evaluate(model, DATA)
+    assert (metrics["test_loss"], metrics["test_accuracy"]) == evaluate(model, test)
+    assert TrainResult(**metrics, epochs=1, seconds=0.5).metrics() == metrics

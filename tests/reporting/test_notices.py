@@ -1,0 +1,54 @@
+"""What a reader must know before trusting a number, result by result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from landscape.reporting.notices import notices
+from landscape.store.contents import Contents
+
+TROUBLES = {
+    "not converged": xr.Dataset({"converged": ((), False)}),
+    "train mode": xr.Dataset(attrs={"batchnorm": "train"}),
+    "standard errors above 25%": xr.Dataset({"trace": ((), 1.0), "trace_se": ((), 0.3)}),
+    "infinite values": xr.Dataset({"loss": ("t", [1.0, np.inf])}),
+}
+FINE = xr.Dataset({"converged": ((), True), "trace": ((), 1.0), "trace_se": ((), 0.2)})
+
+
+def told(contents: Contents, results: dict[str, xr.Dataset]) -> list:
+    section = replace(contents.sections[0], results=results)
+    return notices(replace(contents, sections=[section], failures=[], missing=0), {}, {})
+
+
+@pytest.mark.parametrize("text", TROUBLES)
+def test_each_trouble_is_told_of_the_result_that_has_it(contents: Contents, text: str) -> None:
+    """Oracle: one result with the trouble built in, one without; both with it are all results."""
+    (found,) = told(contents, {"bad": TROUBLES[text], "good": FINE})
+    assert text in found.text and found.subjects == ("bad",)
+    (found,) = told(contents, {"one": TROUBLES[text], "two": TROUBLES[text]})
+    assert found.subjects == ("all results",)
+
+
+def test_no_trouble_is_made_up(contents: Contents) -> None:
+    """Oracle: an error of a fifth; the error of a zero, which has no share; a limit at infinity."""
+    fine = {
+        "a": FINE,
+        "b": xr.Dataset({"trace": ((), 0.0), "trace_se": ((), 0.3)}),
+        "c": xr.Dataset({"limit": ((), np.inf, {"unbounded": 1})}),
+    }
+    assert told(contents, fine) == []
+
+
+def test_the_gravest_come_first(contents: Contents) -> None:
+    """Oracle: the order of levels; what kept a section from being shown is told under its name."""
+    section = replace(contents.sections[0], results={"a": TROUBLES["infinite values"]})
+    store = replace(contents, sections=[section], failures=[], missing=3)
+    found = notices(store, {section.label: "s1"}, {section.label: ["It could not be drawn."]})
+    assert [n.level for n in found] == ["error", "warning", "note"]
+    assert found[0].text.startswith("3 tasks not computed")
+    assert found[1].text == f"{section.label}: It could not be drawn." and found[1].anchor == "s1"
