@@ -7,323 +7,172 @@ calls special cases of smoothing: average pooling in the head, pre-activation, R
 and says which of the paper's findings hold. Run it again to go on where it was stopped.
 """
 
-from __future__ import annotations
+from functools import partial
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import xarray as xr
-
-import landscape.studies.effects as read
 from landscape.reference import models
 from landscape.reference.training.recipe import Recipe
-from landscape.studies.claims import above, contrast
-from landscape.studies.ensembles import Ensemble, figure
-from landscape.studies.mc_dropout import mc_dropout, plots
-from landscape.studies.options import options, run
-from landscape.studies.recalibrate import without_dropout
-from landscape.studies.study import Data, Study, Trained, by_seed, measured, of_kinds, size, spectra, together
-from landscape.zoo.spec import SectionSpec
+from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, effects, spectra
+from landscape.studies.ensembles import Ensemble
 
-PAPER = "Park & Kim 2022 (smoothing)"
-ENSEMBLES = "Lakshminarayanan et al. 2017"
-
-Results = Mapping[str, Mapping[str, xr.Dataset]]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How large the study is.
-
-    Attributes:
-        images: Examples for training and for testing, of digits.
-        training: Of every model.
-        batches: Mini-batches of 16 whose Hessians are looked at.
-        looked_at: Images for features and corruptions.
-        samples: Numbers of dropout samples.
-        resnet: Arguments of the residual networks.
-        vgg: Arguments of the plain convolutional networks.
-        surface: Evaluations of a loss surface.
-    """
-
-    images: tuple[int, int]
-    training: Mapping[str, Any]
-    batches: int
-    looked_at: int
-    samples: tuple[int, ...]
-    resnet: Mapping[str, Any]
-    vgg: Mapping[str, Any]
-    surface: int
-
-
+PAIR = ("plain", "smooth")
 SGD = {"optimizer": "sgd", "weight_decay": 5e-4, "schedule": "step"}
+SMALL_SGD = {**SGD, "lr": 0.05, "batch_size": 32, "augment": "shift"}
 CIFAR = {"in_channels": 3, "classes": 100, "dropout": 0.3}
-SETTINGS = {
-    "quick": Setting(
-        (160, 100),
-        {**SGD, "lr": 0.05, "epochs": 6, "batch_size": 32, "augment": "shift"},
-        2,
-        32,
-        (1, 2, 10),
-        {"width": 4, "dropout": 0.3},
-        {"width": 4, "dropout": 0.3},
-        25,
+SIZES = {
+    "quick": Size(
+        data=Data.digits(train=160, test=100),
+        training={**SMALL_SGD, "epochs": 6},
+        hessian_batches=2,
+        images=32,  # for features and corruptions
+        samples=(1, 2, 10),  # dropout masks averaged
+        surface_evaluations=25,
+        resnet={"width": 4, "dropout": 0.3},
+        vgg={"width": 4, "dropout": 0.3},
     ),
-    "default": Setting(
-        (1000, 1000),
-        {**SGD, "lr": 0.05, "epochs": 30, "batch_size": 32, "augment": "shift"},
-        10,
-        250,
-        (1, 2, 5, 10, 20, 50),
-        {"width": 8, "blocks": [1, 1, 1], "dropout": 0.3},
-        {"width": 8, "blocks": [1, 1, 2], "dropout": 0.3},
-        121,
+    "default": Size(
+        data=Data.digits(train=1000, test=1000),
+        training={**SMALL_SGD, "epochs": 30},
+        hessian_batches=10,
+        images=250,
+        samples=(1, 2, 5, 10, 20, 50),
+        surface_evaluations=121,
+        resnet={"width": 8, "blocks": [1, 1, 1], "dropout": 0.3},
+        vgg={"width": 8, "blocks": [1, 1, 2], "dropout": 0.3},
     ),
-    "full": Setting(
-        (50_000, 10_000),
-        {**SGD, "lr": 0.1, "epochs": 200, "batch_size": 128, "augment": "crop_flip"},
-        312,
-        1000,
-        (1, 2, 5, 10, 20, 50),
-        {"width": 64, "blocks": [2, 2, 2, 2], **CIFAR},
-        {"width": 64, "blocks": [2, 2, 3, 3], "image": 32, **CIFAR},
-        441,
+    "full": Size(
+        data=Data.cifar(100),
+        training={**SGD, "lr": 0.1, "epochs": 200, "batch_size": 128, "augment": "crop_flip"},
+        hessian_batches=312,
+        images=1000,
+        samples=(1, 2, 5, 10, 20, 50),
+        surface_evaluations=441,
+        resnet={"width": 64, "blocks": [2, 2, 2, 2], **CIFAR},
+        vgg={"width": 64, "blocks": [2, 2, 3, 3], "image": 32, **CIFAR},
     ),
 }
 
 
-def main() -> None:
-    """Run the study."""
-    study = Study("smoothing", options("spatial_smoothing", __doc__.splitlines()[0], seeds=5))
-    setting = SETTINGS[study.options.size]
-    full = study.options.size == "full"
-    data = Data.cifar(100, study.options.data) if full else Data.digits(*setting.images)
-    trained = study.train(recipes(setting), data)
-    settled = without_dropout(study, trained, data)
-    curved = [
-        *spectra(study.options.seeds, setting.training, setting.batches, setting.images[0]),
-        SectionSpec(
-            "surface",
-            "surface",
-            {"evaluations": setting.surface},
-            tuple(f"{g}-s{study.options.seeds[0]}" for g in ("plain", "smooth")),
-            128,
-        ),
-    ]
-    results = study.analyse("train", settled, data.train, curved)
-    results["batch_spectra"] = together(results, "batch_spectra")
-    n = setting.looked_at
-    averaged = SectionSpec("mc_dropout", f"{plots.__module__}:{mc_dropout.name}", {"counts": setting.samples})
-    behaviour = [
-        SectionSpec("corruptions", "corruptions", {}, examples=n),
-        SectionSpec("noise", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=n),
-        SectionSpec("variance", "feature_variance", {"kinds": ("convolution", "residual_sum")}, examples=n),
-    ]
-    results |= study.analyse("dropout", trained, data.test, [averaged])
-    results |= study.analyse("test", settled, data.test, behaviour)
-    claim_averaging(study, results, trained)
-    claim_landscape(study, results, settled)
-    claim_special_cases(study, results, settled)
-    claim_ensembles(study, settled, data)
-    draw(study, results, trained)
-    study.finish()
-
-
-def recipes(s: Setting) -> list[Recipe]:
-    """One recipe for each kind of model."""
-    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
-        "plain": (models.resnet, dict(s.resnet)),
-        "smooth": (models.resnet, {**s.resnet, "smooth": "same"}),
-        "preact": (models.resnet, {**s.resnet, "preact": True}),
-        "relu6": (models.resnet, {**s.resnet, "activation": "relu6"}),
-        "vgg-mlp": (models.vgg, {**s.vgg, "head": "mlp"}),
-        "vgg-gap": (models.vgg, {**s.vgg, "head": "gap"}),
-        "vgg-smooth": (models.vgg, {**s.vgg, "head": "mlp", "smooth": "same"}),
+def cohorts(size: Size) -> list[Cohort]:
+    """Seven kinds of model, looked at without dropout but for Monte Carlo dropout itself."""
+    kinds = {
+        "plain": (models.resnet, size.resnet),
+        "smooth": (models.resnet, {**size.resnet, "smooth": "same"}),
+        "preact": (models.resnet, {**size.resnet, "preact": True}),
+        "relu6": (models.resnet, {**size.resnet, "activation": "relu6"}),
+        "vgg-mlp": (models.vgg, {**size.vgg, "head": "mlp"}),
+        "vgg-gap": (models.vgg, {**size.vgg, "head": "gap"}),
+        "vgg-smooth": (models.vgg, {**size.vgg, "head": "mlp", "smooth": "same"}),
     }
-    return [Recipe(n, make, kwargs, s.training, {"kind": n}) for n, (make, kwargs) in kinds.items()]
-
-
-def claim_averaging(study: Study, results: Results, trained: Sequence[Trained]) -> None:
-    """Smoothing acts like more samples of an ensemble."""
-
-    def score(group: str, name: str, place: int) -> list[float]:
-        return measured(results["mc_dropout"], trained, group, lambda ds: ds[name].values[place])
-
-    samples = next(iter(results["mc_dropout"].values()))["samples"].values
-    most = int(samples[-1])
-    for kind, plain, smooth in (("ResNet", "plain", "smooth"), ("VGG", "vgg-mlp", "vgg-smooth")):
-        for place, count in ((0, 1), (-1, most)):
-            text = f"smoothing lowers the NLL of {kind} with dropout, {count} sample{'s' * (count > 1)}"
-            study.judge(
-                contrast(text, PAPER, score(plain, "nll", place), score(smooth, "nll", place), unit="nats")
-            )
-    accuracy = [100 * np.array(score(group, "accuracy", 0)) for group in ("smooth", "plain")]
-    study.judge(
-        contrast(
-            "smoothing raises the accuracy of ResNet with dropout, 1 sample", PAPER, *accuracy, unit="points"
-        )
-    )
-    study.judge(
-        contrast(
-            "smoothing lowers the calibration error of ResNet with dropout, 1 sample",
-            PAPER,
-            score("plain", "ece", 0),
-            score("smooth", "ece", 0),
-        )
-    )
-    study.judge(
-        contrast(
-            f"2 samples with smoothing are no worse than {most} without (ResNet)",
-            PAPER,
-            score("plain", "nll", -1),
-            score("smooth", "nll", 1),
-            unit="nats",
-            note="decided only if they are better, or worse",
-        )
-    )
-    spread = [
-        measured(results["mc_dropout"], trained, group, lambda ds: np.log(ds["feature_variance"]))
-        for group in ("plain", "smooth")
+    recipes = [Recipe(n, make, kwargs, size.training, {"kind": n}) for n, (make, kwargs) in kinds.items()]
+    n, surface, units = size.images, size.surface_evaluations, ("convolution", "residual_sum")
+    masks = {"counts": size.samples, "features": "stages"}
+    measure = [
+        spectra(size.data, size.training, size.hessian_batches),
+        On("train", "surface", {"evaluations": surface}, PAIR, seeds="first", examples=128),
+        On("test", "mc_dropout", masks, with_dropout=True),
+        On("test", "corruptions", examples=n),
+        On("test", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=n, label="noise"),
+        On("test", "feature_variance", {"kinds": units}, examples=n, label="variance"),
     ]
-    study.judge(
-        contrast(
-            "smoothing lowers the variance of features over dropout masks (ResNet)",
-            PAPER,
-            *spread,
-            unit="ln of variance",
-            note="feature maps after the last stage, relative to their mean square",
-        )
-    )
+    return [Cohort(recipes, size.data, measure, without_dropout=True)]
 
 
-def claim_landscape(study: Study, results: Results, trained: Sequence[Trained]) -> None:
-    """Flatter losses, and robustness."""
+LESS, MORE = {"more": "plain", "than": "smooth"}, {"more": "smooth", "than": "plain"}
+VGG = {"more": "vgg-mlp", "than": "vgg-smooth"}
+mc = partial(Finding, of="mc_dropout")
+spectrum = partial(Finding, effect=effects.log_mean_positive, of="batch_spectra", unit="ln of the mean")
+loss = partial(Finding, effect=effects.test_loss, of="training", unit="nats", sizes=True)
+ensemble = partial(Finding, of="ensemble", note="no dropout; jackknife over seeds")
 
-    def ape(group: str) -> list[float]:
-        return measured(results["batch_spectra"], trained, group, read.log_mean_positive)
 
-    study.judge(
-        contrast(
-            "smoothing lowers the positive Hessian eigenvalues of ResNet",
-            PAPER,
-            ape("plain"),
-            ape("smooth"),
-            unit="ln of the mean",
-        )
-    )
+def special_case(what: str, without: str, with_it: str) -> list[Finding]:
+    """Something does what smoothing does."""
+    kinds = {"more": without, "than": with_it}
+    return [
+        mc(
+            f"{what} lowers the NLL with dropout, 1 sample",
+            effects.mc_score("nll"),
+            unit="nats",
+            sizes=True,
+            **kinds,
+        ),
+        loss(f"{what} lowers the NLL without dropout", **kinds),
+        spectrum(f"{what} lowers the positive Hessian eigenvalues", **kinds),
+    ]
 
-    def robust(group: str) -> list[float]:
-        return measured(
-            results["corruptions"], trained, group, lambda ds: 100 * ds["mean_accuracy"].values[1:].mean()
-        )
 
-    study.judge(
-        contrast(
-            "smoothing raises the accuracy of ResNet on corrupted images",
-            PAPER,
-            robust("smooth"),
-            robust("plain"),
+def findings(size: Size) -> list[Finding]:
+    """Averaging, landscape and robustness, special cases, ensembles."""
+    most, n, score = size.samples[-1], size.seeds, effects.mc_score
+    lower, accuracy = "smoothing lowers the", "smoothing raises the accuracy of ResNet"
+    variance = f"{lower} variance of features over dropout masks (ResNet)"
+    two = f"2 samples with smoothing are no worse than {most} without (ResNet)"
+    decided = {"than_effect": score("nll", 2), "note": "decided only if they are better, or worse"}
+    maps = {
+        "unit": "ln of variance",
+        "note": "feature maps after the last stage, relative to their mean square",
+    }
+    points = {"unit": "points", "scale": 100}
+    return [
+        mc(f"{lower} NLL of ResNet with dropout, 1 sample", score("nll"), unit="nats", **LESS),
+        mc(f"{lower} NLL of ResNet with dropout, {most} samples", score("nll", most), unit="nats", **LESS),
+        mc(f"{lower} NLL of VGG with dropout, 1 sample", score("nll"), unit="nats", **VGG),
+        mc(f"{lower} NLL of VGG with dropout, {most} samples", score("nll", most), unit="nats", **VGG),
+        mc(f"{accuracy} with dropout, 1 sample", score("accuracy"), **points, **MORE),
+        mc(f"{lower} calibration error of ResNet with dropout, 1 sample", score("ece"), **LESS),
+        mc(two, score("nll", most), unit="nats", **decided, **LESS),
+        mc(variance, effects.log_feature_variance, **maps, **LESS),
+        spectrum(f"{lower} positive Hessian eigenvalues of ResNet", **LESS),
+        Finding(
+            f"{accuracy} on corrupted images",
+            effects.corrupted_accuracy,
+            of="corruptions",
             unit="points",
             note="mean over nine corruptions and five severities, no dropout",
-        )
-    )
-
-    def harm(group: str) -> list[float]:
-        return measured(results["noise"], trained, group, read.high_frequency_harm)
-
-    study.judge(
-        contrast(
+            **MORE,
+        ),
+        Finding(
             "smoothing protects ResNet from high-frequency noise",
-            PAPER,
-            harm("plain"),
-            harm("smooth"),
+            effects.high_frequency_harm,
+            of="noise",
             unit="points",
             note="bands at 0.7 to 0.9 π",
-        )
-    )
+            **LESS,
+        ),
+        *special_case("average pooling in place of an MLP head", "vgg-mlp", "vgg-gap"),
+        *special_case("pre-activation", "plain", "preact"),
+        *special_case("ReLU6 in place of ReLU", "plain", "relu6"),
+        ensemble(
+            f"an ensemble of {n} is more accurate than its members (ResNet)",
+            Ensemble.gain,
+            above_zero="plain",
+            paper="Lakshminarayanan et al. 2017",
+            **points,
+        ),
+        ensemble(f"{lower} NLL of an ensemble of {n} (ResNet)", Ensemble.nll, unit="nats", **LESS),
+    ]
 
 
-def claim_special_cases(study: Study, results: Results, trained: Sequence[Trained]) -> None:
-    """Average pooling, pre-activation and ReLU6 do what smoothing does."""
-
-    def nll(group: str) -> list[float]:
-        return measured(results["mc_dropout"], trained, group, lambda ds: ds["nll"].values[0])
-
-    def plain_nll(group: str) -> list[float]:
-        return by_seed(trained, group, lambda m: m.result.test_loss)
-
-    def ape(group: str) -> list[float]:
-        return measured(results["batch_spectra"], trained, group, read.log_mean_positive)
-
-    for what, without, with_it in (
-        ("average pooling in place of an MLP head", "vgg-mlp", "vgg-gap"),
-        ("pre-activation", "plain", "preact"),
-        ("ReLU6 in place of ReLU", "plain", "relu6"),
-    ):
-        note = f"{size(trained, without)}; {size(trained, with_it)}"
-        text = f"{what} lowers the NLL with dropout, 1 sample"
-        study.judge(contrast(text, PAPER, nll(without), nll(with_it), unit="nats", note=note))
-        text = f"{what} lowers the NLL without dropout"
-        study.judge(contrast(text, PAPER, plain_nll(without), plain_nll(with_it), unit="nats", note=note))
-        text = f"{what} lowers the positive Hessian eigenvalues"
-        study.judge(contrast(text, PAPER, ape(without), ape(with_it), unit="ln of the mean"))
-
-
-def claim_ensembles(study: Study, trained: Sequence[Trained], data: Data) -> None:
-    """Deep ensembles, and smoothing on top of them."""
-    found = {
-        kind: Ensemble([m for m in trained if m.recipe.group == kind], data.test, study.options.device)
-        for kind in ("plain", "smooth")
-    }
-    most = len(study.options.seeds)
-    note = "no dropout; jackknife over seeds"
-    study.judge(
-        above(
-            f"an ensemble of {most} is more accurate than its members (ResNet)",
-            ENSEMBLES,
-            100 * found["plain"].by_seed(found["plain"].gain),
-            unit="points",
-            note=note,
-        )
-    )
-    study.judge(
-        contrast(
-            f"smoothing lowers the NLL of an ensemble of {most} (ResNet)",
-            PAPER,
-            *(found[kind].by_seed(found[kind].nll) for kind in ("plain", "smooth")),
-            unit="nats",
-            note=note,
-        )
-    )
-    study.draw(figure(found))
-
-
-def draw(study: Study, results: Results, trained: Sequence[Trained]) -> None:
-    """Pictures of all seeds on shared axes; surfaces of the first."""
-    pair = ("plain", "smooth")
-
-    def drawn(label: str, kinds: Sequence[str], *names: str) -> None:
-        study.draw(of_kinds(results[label], trained, *kinds), *names, tag=label, models=trained)
-
-    for tag, kinds in (
-        ("resnet", ("plain", "smooth", "preact", "relu6")),
-        ("vgg", ("vgg-mlp", "vgg-smooth", "vgg-gap")),
-    ):
-        curves = plots(of_kinds(results["mc_dropout"], trained, *kinds))
-        study.draw(curves, tag=f"mc_{tag}", models=trained)
-    drawn("batch_spectra", pair, "density")
-    drawn("batch_spectra", (), "violins")
-    study.draw(results["surface"], tag="surface")
-    chosen = {
-        "noise": ("accuracy_change",),
-        "corruptions": ("mean_accuracy", "mean_nll"),
-        "variance": ("spatial_variance",),
-    }
-    for label, names in chosen.items():
-        drawn(label, pair, *names)
-
+STUDY = Study(
+    name="smoothing",
+    script=__file__,
+    paper="Park & Kim 2022 (smoothing)",
+    sizes=SIZES,
+    cohorts=cohorts,
+    findings=findings,
+    figures=[
+        Figure("ensemble", kinds=PAIR, tag=""),
+        Figure("mc_dropout", kinds=("plain", "smooth", "preact", "relu6"), tag="mc_resnet"),
+        Figure("mc_dropout", kinds=("vgg-mlp", "vgg-smooth", "vgg-gap"), tag="mc_vgg"),
+        Figure("batch_spectra", "density", PAIR),
+        Figure("batch_spectra", "violins"),
+        Figure("surface"),
+        Figure("noise", "accuracy_change", PAIR),
+        Figure("corruptions", ("mean_accuracy", "mean_nll"), PAIR),
+        Figure("variance", "spatial_variance", PAIR),
+    ],
+    seeds=5,
+)
 
 if __name__ == "__main__":
-    run(main)
+    STUDY.main()

@@ -2,10 +2,10 @@
 
     python benchmarks/connectivity.py [--examples 512] [--points 5] [--repeats 7]
 
-A point under ``keep`` should cost no more than 1.05 bare forward passes; under ``recalibrate`` a bare pass
-with batch statistics comes on top, which is what updating BatchNorm takes. A ratio is the median of its
-values over rounds in which each side has its turn. Processor time is taken, which a busy machine disturbs
-less than the clock.
+A point under ``checkpoint`` should cost no more than 1.05 bare forward passes; under ``recalibrate`` a
+bare pass with batch statistics comes on top, which is what updating BatchNorm takes. A ratio is the median
+of its values over rounds in which each side has its turn. Processor time is taken, which a busy machine
+disturbs less than the clock.
 
 The rival is optional (``pip install --no-deps rebasin torchview graphviz``). Both sides align the same two
 models; the moved model must give the outputs it gave before; the barrier on the line to it is measured by
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import landscape
 from landscape.core.connectivity.curve import straight
-from landscape.core.connectivity.path_evaluator import PathEvaluator
+from landscape.core.connectivity.end_states import curve_evaluator
 from landscape.core.problem.batchnorm import running_layers
 from landscape.core.symmetry.alignment import align
 from landscape.reference import models
@@ -79,13 +79,13 @@ def cost(name: str, build: Callable[[], nn.Module], data: Data, points: int, rep
     path = straight(space.flatten(dict(a.named_parameters())), space.flatten(dict(b.named_parameters())))
     places = [(i + 0.5) / points for i in range(points)]
     runs = {
-        policy: PathEvaluator(problem, path, a.state_dict(), b.state_dict(), policy=policy)
-        for policy in ("keep", "recalibrate")
+        policy: curve_evaluator(problem, path, a.state_dict(), b.state_dict(), policy=policy)
+        for policy in ("checkpoint", "recalibrate")
     }
     sides: dict[str, Callable[[], None]] = {
         "bare": lambda: [bare(a, data) for _ in places],
         "bare statistics": lambda: [bare_statistics(a, data) for _ in places],
-        "keep": lambda: [runs["keep"].measure(t) for t in places],
+        "checkpoint": lambda: [runs["checkpoint"].measure(t) for t in places],
         "recalibrate": lambda: [runs["recalibrate"].measure(t) for t in places],
     }
     rounds: dict[str, list[float]] = {side: [] for side in sides}
@@ -95,10 +95,11 @@ def cost(name: str, build: Callable[[], nn.Module], data: Data, points: int, rep
             run()
             if turn:  # the first round warms up
                 rounds[side].append(time.process_time() - start)
-    keep = statistics.median(k / b for k, b in zip(rounds["keep"], rounds["bare"], strict=True))
+    keep = statistics.median(k / b for k, b in zip(rounds["checkpoint"], rounds["bare"], strict=True))
     both = [b + s for b, s in zip(rounds["bare"], rounds["bare statistics"], strict=True)]
     recalibrate = statistics.median(r / b for r, b in zip(rounds["recalibrate"], both, strict=True))
-    print(f"{name:12s} keep / bare pass {keep:6.3f}   recalibrate / (bare + statistics) {recalibrate:6.3f}")
+    print(f"{name:12s} checkpoint / bare pass {keep:6.3f}", end="   ")
+    print(f"recalibrate / (bare + statistics) {recalibrate:6.3f}")
     return [keep <= LIMIT, recalibrate <= LIMIT]
 
 

@@ -30,8 +30,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import landscape
+from landscape.core.problem.evaluator import Evaluator
 from landscape.core.problem.execution import in_bfloat16, probe, recut
-from landscape.core.surfaces.evaluator import Evaluator
 from landscape.core.surfaces.plane import Plane, given_plane
 from landscape.reference import models
 

@@ -68,6 +68,7 @@ __all__ = [
     "hessian",
     "lesion",
     "line",
+    "mc_dropout",
     "open",
     "plot",
     "report",
@@ -221,7 +222,7 @@ class _Connect(Analysis):
         align: Literal['weights', 'activations'] | None = None,
         steps: int = 21,
         refine: int = 3,
-        batchnorm: Literal['keep', 'interpolate', 'recalibrate', 'repair'] | None = None,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
         test: str | None = None,
         test_kwargs: Mapping[str, Any] = {},
         resamples: int = 1000,
@@ -245,8 +246,9 @@ class _Connect(Analysis):
             align: whether to put b's units in the order of a's first, and by what; both are shown.
             steps: evenly spaced points on each path.
             refine: rounds of two more points beside the largest gap.
-            batchnorm: BatchNorm statistics between the models: of the nearer one, interpolated, pooled
-                anew over the data, or that and all layers' outputs rescaled; none = recalibrate.
+            batchnorm: BatchNorm statistics between the models: the nearer checkpoint's, the batch's,
+                pooled anew over the data (recalibrate), interpolated, or recalibrated with all layers'
+                outputs rescaled (repair); none = recalibrate.
             test: builder of held-out data, package.module:function.
             test_kwargs: its arguments.
             resamples: bootstrap resamples of the examples.
@@ -274,7 +276,7 @@ class _Connectivity(Analysis):
         align: Literal['weights', 'activations'] | None = 'weights',
         steps: int = 11,
         refine: int = 2,
-        batchnorm: Literal['keep', 'interpolate', 'recalibrate', 'repair'] | None = None,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
         test: str | None = None,
         test_kwargs: Mapping[str, Any] = {},
         resamples: int = 1000,
@@ -288,7 +290,9 @@ class _Connectivity(Analysis):
             align: how the second model of a pair is put in the order of the first; both are shown.
             steps: evenly spaced points on each line.
             refine: rounds of two more points beside the largest gap.
-            batchnorm: BatchNorm statistics between the models, as in connect; none = recalibrate.
+            batchnorm: BatchNorm statistics between the models: the nearer checkpoint's, the batch's,
+                pooled anew over the data (recalibrate), interpolated, or recalibrated with all layers'
+                outputs rescaled (repair); none = recalibrate.
             test: builder of held-out data, package.module:function.
             test_kwargs: its arguments.
             resamples: bootstrap resamples of the examples.
@@ -479,7 +483,7 @@ class _Line(Analysis):
         low: float = -1.0,
         high: float = 1.0,
         steps: int = 21,
-        batchnorm: Literal['frozen', 'recalibrate', 'batch'] | None = None,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate'] | None = None,
         seed: int = 0,
         vector: Any = None,
         models: Any = None,
@@ -495,12 +499,33 @@ class _Line(Analysis):
             low: lowest step along the direction.
             high: highest step along the direction.
             steps: number of points.
-            batchnorm: BatchNorm statistics at each point: the checkpoint's, pooled anew over the data,
-                or the batch's; none = frozen near one model, recalibrate between models.
+            batchnorm: BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew
+                over the data (recalibrate); none = checkpoint near one model, recalibrate between
+                models.
             seed: seed of the directions.
         """
 
 line: _Line
+
+class _McDropout(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        counts: Sequence[int] | str = (1, 2, 5, 10, 20, 50),
+        features: str = '',
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Monte Carlo dropout.
+
+        Args:
+            counts: numbers of dropout masks averaged.
+            features: module whose output's variance over masks is measured; empty: the whole model.
+            seed: seed of the masks.
+        """
+
+mc_dropout: _McDropout
 
 class _Similarity(Analysis):
     def __call__(
@@ -665,7 +690,7 @@ class _Surface(Analysis):
         y_range: tuple[float, float] | None = None,
         evaluations: int | None = None,
         refine_by: Literal['loss', 'log_loss'] = 'loss',
-        batchnorm: Literal['frozen', 'recalibrate', 'batch'] | None = None,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate'] | None = None,
         per_class: bool = False,
         gradient_norm: bool = False,
         hessian: bool = False,
@@ -693,8 +718,9 @@ class _Surface(Analysis):
             evaluations: most points to evaluate, where the surface bends most; none = all points.
             refine_by: what is to be resolved if not all points are evaluated; log_loss suits pictures
                 whose colours span decades.
-            batchnorm: BatchNorm statistics at each point: the checkpoint's, pooled anew over the data,
-                or the batch's; none = frozen near one model, recalibrate between models.
+            batchnorm: BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew
+                over the data (recalibrate); none = checkpoint near one model, recalibrate between
+                models.
             per_class: whether to measure the accuracy of each class.
             gradient_norm: whether to measure the gradient norm, at four times the cost.
             hessian: whether to compute the exact curvature at the checkpoint too.

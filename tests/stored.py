@@ -167,7 +167,10 @@ def contents() -> Contents:
         ),
         Section("line", "line", {"steps": 21, "low": -1.0}, {m: line(m) for m in MODELS}),
         Section(
-            "line in train mode", "line", {"steps": 21}, {"resnet-s0": line("resnet-s0", batchnorm="train")}
+            "line with batch statistics",
+            "line",
+            {"steps": 21},
+            {"resnet-s0": line("resnet-s0", batchnorm="train")},
         ),
         Section("fourier", "fourier", {}, {m: fourier(m) for m in list(MODELS)[:3]}),
         Section("plugin", "not_there", {}, {"resnet-s0": stamp(strange, "resnet-s0", "plugin")}),

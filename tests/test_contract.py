@@ -77,7 +77,8 @@ def measured_grid() -> dict[str, np.ndarray]:
     }
 
 
-PROBLEMS = {"": image_problem, "attention": attention_problem}
+PROBLEMS = {"": image_problem, "attention": attention_problem, "dropout": image_problem}
+WITHOUT = {"attention": image_problem, "dropout": attention_problem}
 
 
 def subject_for(analysis: Analysis) -> object:
@@ -139,6 +140,8 @@ def test_what_the_caller_gives_is_untouched(analysis: Analysis) -> None:
         assert all(np.array_equal(table[name], column) for name, column in measured_grid().items())
         return
     model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
+    if analysis.needs == "dropout":
+        model.append(nn.Dropout(0.5))
     model.append(nn.Linear(3 * 64, 3)).train()
     if analysis.needs == "attention":
         model = vit(dim=8, depth=1, heads=2, patch=2, classes=3, image=8).train()
@@ -249,7 +252,7 @@ def test_cost_is_finite_and_positive_unless_no_model_is_asked(analysis: Analysis
 def test_a_subject_without_what_is_needed_is_refused(analysis: Analysis) -> None:
     if analysis.needs:
         with pytest.raises(landscape.LandscapeError, match=analysis.name):
-            analysis.run(image_problem(), analysis.validate({}))
+            analysis.run(WITHOUT[analysis.needs](), analysis.validate({}))
 
 
 @each

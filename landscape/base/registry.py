@@ -119,10 +119,8 @@ def find_recorded(name: str, given: Mapping[str, Analysis] | None = None) -> Ana
         InputError: If it is not installed here.
 
     Example:
-        >>> find_recorded("json.tool:main")
-        Traceback (most recent call last):
-        landscape.errors.InputError: analysis 'json.tool:main' is not installed here, and a file alone cannot \
-have it imported: install the package that provides it, or name it yourself.
+        >>> find_recorded("spectrum").scope
+        'checkpoint'
     """
     if given and name in given:
         return given[name]

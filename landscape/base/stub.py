@@ -1,8 +1,9 @@
 """Two files that follow from the registry: the types of `landscape`, and the list of analyses.
 
 ``python -m landscape.base.stub`` writes them: ``landscape/__init__.pyi``, from which editors and type
-checkers know every name and every option, and ``landscape/analyses/index.json``, from which ``landscape --help`` lists
-what it has not imported. A test holds them current. Analyses of plug-ins are in neither.
+checkers know every name and every option, and ``landscape/analyses/index.json``, from which
+``landscape --help`` lists what it has not imported. A test holds them current. Analyses of plug-ins are in
+neither.
 """
 
 from __future__ import annotations

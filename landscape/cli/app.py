@@ -19,6 +19,7 @@ import typer
 import landscape
 from landscape._workers import follows, launched
 from landscape.cli.group import analysis_group
+from landscape.cli.study import add_study
 from landscape.errors import InputError, LandscapeError, StoreError
 
 if TYPE_CHECKING:
@@ -394,3 +395,6 @@ def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]
             bar.say(text)
 
     return show
+
+
+add_study(app, guarded)

@@ -18,6 +18,10 @@ __all__ = ["Notice", "notices"]
 _WIDE = 0.25
 
 
+_BATCH = ("batch", "train")
+"""How results say that BatchNorm took its statistics from each batch, today and until 0.1."""
+
+
 @dataclass(frozen=True)
 class Notice:
     """One warning.
@@ -77,13 +81,14 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
             )
         )
     training = _which(
-        section, (n for n, ds in section.results.items() if ds.attrs.get("batchnorm") == "train")
+        section, (n for n, ds in section.results.items() if ds.attrs.get("batchnorm") in _BATCH)
     )
     if training:
         found.append(
             Notice(
                 "warning",
-                f"{section.label}: BatchNorm in train mode, so results depend on how the data were batched.",
+                f"{section.label}: BatchNorm used batch statistics, so results depend on how the data were"
+                " batched.",
                 training,
                 anchor,
             )

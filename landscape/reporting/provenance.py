@@ -19,7 +19,7 @@ _KNOWN = {
     "seed": ("seed", ""),
     "loss": ("loss", ""),
     "weight_decay": ("weight decay", ""),
-    "batchnorm": ("BatchNorm mode", ""),
+    "batchnorm": ("BatchNorm statistics", ""),
     "examples": ("examples", ""),
     "parameters_count": ("parameters of the model", ""),
     "checkpoint": ("checkpoint hash", ""),
@@ -36,6 +36,8 @@ _KNOWN = {
 }
 _ELSEWHERE = {"analysis", "title", "label", "model", "group", "model_seed", "tags"}
 _HASH_SHOWN = 12
+# of results of 0.1, so that equal settings read alike beside results of today
+_WORDS = {"batchnorm": {"eval": "checkpoint", "train": "batch"}}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def provenance(results: Mapping[str, xr.Dataset]) -> Provenance:
     common: list[Fact] = []
     varying: list[str] = []
     for name in ordered:
-        values = [ds.attrs.get(name) for ds in results.values()]
+        values = [_said(name, ds) for ds in results.values()]
         if all(str(v) == str(values[0]) for v in values):
             label, unit = _KNOWN.get(name, (name.replace("_", " "), ""))
             common.append(Fact(f"{label} ({unit})" if unit else label, _value(name, values[0])))
@@ -76,9 +78,14 @@ def provenance(results: Mapping[str, xr.Dataset]) -> Provenance:
 def _table(results: Mapping[str, xr.Dataset], names: list[str]) -> Table:
     columns = tuple(Column(*_KNOWN.get(n, (n.replace("_", " "), ""))) for n in names)
     rows = tuple(
-        Row(subject, tuple(_value(n, ds.attrs.get(n)) for n in names)) for subject, ds in results.items()
+        Row(subject, tuple(_value(n, _said(n, ds)) for n in names)) for subject, ds in results.items()
     )
     return Table("What differs between results.", "result", columns, rows)
+
+
+def _said(name: str, ds: xr.Dataset) -> Any:
+    value = ds.attrs.get(name)
+    return _WORDS.get(name, {}).get(value, value) if isinstance(value, str) else value
 
 
 def _value(name: str, value: Any) -> Cell:

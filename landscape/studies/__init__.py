@@ -1,1 +1,12 @@
-"""What a published claim is tested with: studies, findings, effects, their pictures."""
+"""What a published claim is tested with: studies, findings, effects, their pictures.
+
+A study is a declaration, see `Study`; the scripts in ``analysis_scripts/`` are examples.
+"""
+
+from landscape.studies.data import Data
+from landscape.studies.figures import Figure
+from landscape.studies.findings import Finding
+from landscape.studies.measure import On, spectra
+from landscape.studies.study import Cohort, Size, Study
+
+__all__ = ["Cohort", "Data", "Figure", "Finding", "On", "Size", "Study", "spectra"]

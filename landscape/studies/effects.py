@@ -1,22 +1,64 @@
-"""Numbers that claims about networks of attention and convolution need, read off results."""
+"""Effects: the numbers that claims are about, read off results.
+
+An effect is a function of one result. That of a group of models takes the names of the models it is asked
+about as well. Functions here that take something else return an effect: ``gain_after("mlp")``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import xarray as xr
 
+from landscape.reference.training.loop import TrainResult
+
 __all__ = [
-    "end_of_stage",
+    "between",
+    "corrupted_accuracy",
     "gain_after",
     "growth_after",
+    "head_gain",
     "high_frequency_harm",
-    "likeness",
+    "last_attention_effect",
+    "log_feature_variance",
     "log_mean_positive",
+    "mc_score",
+    "mean_cka",
     "mean_gain",
-    "middle",
+    "middle_attention_effect",
+    "mode_connectivity",
+    "negative_proportion",
+    "test_accuracy",
+    "test_loss",
+    "top_eigenvalue",
+    "trace",
+    "train_loss",
 ]
+
+
+def train_loss(result: TrainResult) -> float:
+    """Training loss, nats/example."""
+    return result.train_loss
+
+
+def test_loss(result: TrainResult) -> float:
+    """Negative log-likelihood on held-out examples, nats/example."""
+    return result.test_loss
+
+
+def test_accuracy(result: TrainResult) -> float:
+    """Share of right answers on held-out examples."""
+    return result.test_accuracy
+
+
+test_loss.__test__ = test_accuracy.__test__ = False  # type: ignore[attr-defined] # names that pytest collects
+
+
+def negative_proportion(ds: xr.Dataset) -> float:
+    """Share of negative ones among the eigenvalues of mini-batch Hessians."""
+    return float(ds["negative_proportion"])
 
 
 def log_mean_positive(ds: xr.Dataset) -> float:
@@ -24,12 +66,47 @@ def log_mean_positive(ds: xr.Dataset) -> float:
     return float(np.log(ds["mean_positive"]))
 
 
+def top_eigenvalue(ds: xr.Dataset) -> float:
+    """Largest eigenvalue of the Hessian."""
+    return float(ds["eigenvalues"].values.max())
+
+
+def trace(ds: xr.Dataset) -> float:
+    """Trace of the Hessian."""
+    return float(ds["trace"].values.max())
+
+
+def mode_connectivity(ds: xr.Dataset) -> float:
+    """Mode connectivity of a trained curve between two models, on the training error in percent."""
+    return float(ds["mode_connectivity"].sel(path="bezier", split="train", quantity="error"))
+
+
+def between(name: str) -> Callable[[xr.Dataset, str, str], float]:
+    """A number of the result of a group on two of its models."""
+    return lambda ds, a, b: float(ds[name].sel(model=a, other=b))
+
+
 def high_frequency_harm(ds: xr.Dataset) -> float:
     """Accuracy lost to noise in the three highest bands, 0.7 to 0.9 π, in percentage points."""
     return float(-100 * ds["accuracy_change"].values[-3:].mean())
 
 
-def _sums(ds: xr.Dataset) -> list[tuple[int, str]]:
+def corrupted_accuracy(ds: xr.Dataset) -> float:
+    """Accuracy on corrupted images in percent, mean over corruptions and severities above zero."""
+    return float(100 * ds["mean_accuracy"].values[1:].mean())
+
+
+def mc_score(name: str, samples: int = 1) -> Callable[[xr.Dataset], float]:
+    """A score of Monte Carlo dropout, such as ``nll``, at a number of dropout masks."""
+    return lambda ds: float(ds[name].sel(samples=samples))
+
+
+def log_feature_variance(ds: xr.Dataset) -> float:
+    """Logarithm of the variance of features over dropout masks, relative to their mean square."""
+    return float(np.log(ds["feature_variance"]))
+
+
+def _residual_sums(ds: xr.Dataset) -> list[tuple[int, str]]:
     """Residual sums of a network in firing order, each with the kind of unit it adds."""
     found, last = [], ""
     for index, kind in enumerate(ds["kind"].values.tolist()):
@@ -41,49 +118,69 @@ def _sums(ds: xr.Dataset) -> list[tuple[int, str]]:
     return found
 
 
-def gain_after(ds: xr.Dataset, kind: str) -> float:
+def gain_after(kind: str) -> Callable[[xr.Dataset], float]:
     """Mean ln of the gain, high over low frequencies, of the residual sums that add a kind of unit."""
-    values = [float(ds["gain_high_low"].values[i]) for i, added in _sums(ds) if added == kind]
-    return float(np.mean(values)) if values else float("nan")
+
+    def effect(ds: xr.Dataset) -> float:
+        values = [float(ds["gain_high_low"].values[i]) for i, added in _residual_sums(ds) if added == kind]
+        return float(np.mean(values)) if values else float("nan")
+
+    return effect
 
 
-def mean_gain(ds: xr.Dataset, kind: str) -> float:
+def growth_after(kind: str) -> Callable[[xr.Dataset], float]:
+    """Mean ln of the spatial variance after a residual sum that adds a kind of unit over the sum before."""
+
+    def effect(ds: xr.Dataset) -> float:
+        variance = ds["spatial_variance"].values
+        steps = [
+            np.log(variance[i] / variance[before])
+            for (before, _), (i, added) in pairwise(_residual_sums(ds))
+            if added == kind
+        ]
+        return float(np.mean(steps)) if steps else float("nan")
+
+    return effect
+
+
+def mean_gain(kind: str) -> Callable[[xr.Dataset], float]:
     """Mean ln of the gain, high over low frequencies, of the units of a kind."""
-    values = ds["gain_high_low"].values[ds["kind"].values == kind]
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+    def effect(ds: xr.Dataset) -> float:
+        values = ds["gain_high_low"].values[ds["kind"].values == kind]
+        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+    return effect
 
 
-def growth_after(ds: xr.Dataset, kind: str) -> float:
-    """Mean ln of the spatial variance after a residual sum over that after the sum before."""
-    variance, sums = ds["spatial_variance"].values, _sums(ds)
-    steps = [
-        np.log(variance[i] / variance[before]) for (before, _), (i, added) in pairwise(sums) if added == kind
-    ]
-    return float(np.mean(steps)) if steps else float("nan")
+def head_gain(ds: xr.Dataset) -> float:
+    """Mean ln of the gain, high over low frequencies, of attention heads."""
+    return float(ds["gain_high_low"].mean())
 
 
-def end_of_stage(ds: xr.Dataset) -> float:
+def last_attention_effect(ds: xr.Dataset) -> float:
     """Loss by the removal of the last attention of a stage less that of the first, mean over stages."""
-    names, harm = ds["unit"].values.tolist(), ds["delta_loss"].values[:, 0]
     stages: dict[str, list[float]] = {}
-    for name, value in zip(names, harm, strict=True):
-        if name.endswith(".attn"):
-            stages.setdefault(name.split(".")[1], []).append(float(value))
+    for name, harm in _attention_lesions(ds):
+        stages.setdefault(name.split(".")[1], []).append(harm)
     return float(np.mean([values[-1] - values[0] for values in stages.values()]))
 
 
-def middle(ds: xr.Dataset) -> float:
+def middle_attention_effect(ds: xr.Dataset) -> float:
     """Loss by the removal of an attention inside, mean, less that at the two ends of the network, mean."""
-    names, harm = ds["unit"].values.tolist(), ds["delta_loss"].values[:, 0]
-    found = [float(v) for name, v in zip(names, harm, strict=True) if name.endswith(".attn")]
+    found = [harm for _, harm in _attention_lesions(ds)]
     inside = found[1:-1]
     return float(np.mean(inside) - (found[0] + found[-1]) / 2) if inside else float("nan")
 
 
-def likeness(ds: xr.Dataset | None, model: str) -> float:
-    """Mean CKA over the pairs of layers of one model."""
-    if ds is None:
-        return float("nan")
+def _attention_lesions(ds: xr.Dataset) -> list[tuple[str, float]]:
+    """Loss by the removal of each attention, in firing order, with its name."""
+    names, harm = ds["unit"].values.tolist(), ds["delta_loss"].values[:, 0]
+    return [(n, float(h)) for n, h in zip(names, harm, strict=True) if n.endswith(".attn")]
+
+
+def mean_cka(ds: xr.Dataset, model: str) -> float:
+    """Mean CKA over the pairs of layers of one model of a group."""
     rows = ds["model_a"].values == model
     block = ds["cka"].values[np.ix_(rows, rows)]
     return float(block[np.triu_indices(len(block), 1)].mean())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,14 +14,15 @@ from landscape.base.figure import Axis, FigureSpec, Line, Points, Series
 from landscape.core.behaviour.calibration import Predictions
 from landscape.reference.training.checkpoints import load_weights
 from landscape.studies.claims import jackknife
-from landscape.studies.study import Trained, load
+from landscape.studies.data import load
+from landscape.studies.training import Trained
 from landscape.zoo.spec import Builder
 
 __all__ = ["Ensemble", "figure"]
 
 Array = NDArray[np.float64]
 
-AT_ONCE = 500  # examples
+BATCH = 500  # examples predicted at a time
 
 
 class Ensemble:
@@ -48,9 +49,10 @@ class Ensemble:
         alone = np.mean([self._mean([m]).correct.mean() for m in members])
         return float(self._mean(members).correct.mean() - alone)
 
-    def by_seed(self, score: Any) -> Array:
+    def by_seed(self, score: Callable[[Sequence[int]], float]) -> Array:
         """A score of the whole ensemble as one number per seed, by leaving each seed out."""
         without = [score([m for m in self.members if m != left]) for left in self.members]
+        # members share networks between the leave-one-out scores, so intervals must be those of the jackknife
         return jackknife(score(list(self.members)), without)
 
     def _mean(self, members: Sequence[int]) -> Predictions:
@@ -62,7 +64,7 @@ def _log_probabilities(model: Trained, inputs: torch.Tensor, device: str) -> Arr
     network = model.recipe.build(model.seed).eval()
     load_weights(network, model.path)
     network.to(device)
-    parts = [network(x.to(device)).double().log_softmax(-1).cpu() for x in torch.split(inputs, AT_ONCE)]
+    parts = [network(x.to(device)).double().log_softmax(-1).cpu() for x in torch.split(inputs, BATCH)]
     return np.asarray(torch.cat(parts).numpy())
 
 

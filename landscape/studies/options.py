@@ -1,16 +1,47 @@
-"""The command line of the studies."""
+"""How a study is run: its size, folders, seeds and processes."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from landscape.errors import LandscapeError
+from landscape.errors import InputError, suggest
+from landscape.studies.data import Data
 
-__all__ = ["Options", "options", "run"]
+__all__ = ["Options", "Size"]
+
+QUICK_SEEDS = 3
+
+
+class Size(SimpleNamespace):
+    """How large a run of a study is: numbers and settings by name, read as attributes.
+
+    All sizes of a study have the same names. During a run, ``seeds`` is the number of training seeds, and
+    ``data`` is read from the folder that the command line names.
+
+    Args:
+        data: The examples.
+        **fields: Whatever else the cohorts, findings and figures of the study ask for.
+
+    Example:
+        >>> size = Size(data=Data.digits(train=2000, test=1000), epochs=12)
+        >>> size.epochs, size.data.examples
+        (12, 2000)
+    """
+
+    data: Data
+    seeds: int
+
+    def __init__(self, *, data: Data, **fields: Any) -> None:
+        super().__init__(data=data, **fields)
+
+    def at(self, options: Options) -> Size:
+        """The size as a run sees it."""
+        fields = {**vars(self), "data": self.data.at(options.data), "seeds": len(options.seeds)}
+        return Size(**fields)
 
 
 @dataclass(frozen=True)
@@ -18,14 +49,14 @@ class Options:
     """What the command line says.
 
     Attributes:
-        size: ``quick``, ``default`` or ``full``.
+        size: Name of a size, such as ``quick``, ``default`` or ``full``.
         out: Folder of results; a run that was stopped goes on from there.
         checkpoints: Folder of the trained weights; those that fit are used, the others are trained.
         figures: Folder of the pictures.
         seeds: Training seeds.
         jobs: Processes.
         device: Where to train and analyse; None for the CPU.
-        data: Folder of CIFAR, for ``full``.
+        data: Folder of CIFAR, for sizes that use it.
     """
 
     size: str
@@ -37,47 +68,63 @@ class Options:
     device: str | None
     data: Path
 
+    @classmethod
+    def read(
+        cls,
+        name: str,
+        sizes: Mapping[str, Size],
+        *,
+        default_seeds: int,
+        least_seeds: int = 2,
+        size: str = "default",
+        out: Path | None = None,
+        checkpoints: Path | None = None,
+        figures: Path | None = None,
+        seeds: int | None = None,
+        jobs: int = 2,
+        device: str | None = None,
+        data: Path | None = None,
+    ) -> Options:
+        """Fill in what is not given.
 
-def options(name: str, summary: str, seeds: int = 3, least: int = 2) -> Options:
-    """Read the command line of a study, whose default is so many seeds; a quick run takes three.
+        Args:
+            name: Of the script: results go to ``landscape-studies/<name>-<size>``.
+            sizes: Those of the study.
+            default_seeds: Number of seeds unless it is given; a quick run takes three.
+            least_seeds: Fewer tell nothing and are refused.
+            size: Name of the size.
+            out: Folder of results.
+            checkpoints: Folder of weights; default: ``OUT/checkpoints``.
+            figures: Folder of pictures; default: ``OUT/figures``.
+            seeds: Number of seeds.
+            jobs: Processes.
+            device: Such as ``cuda:0``.
+            data: Folder of CIFAR; default: ``data``.
 
-    Fewer than ``least`` seeds tell nothing and are refused.
-    """
-    parser = argparse.ArgumentParser(description=summary)
-    sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument("--quick", action="store_true", help="a few minutes; for tests, not for findings")
-    sizes.add_argument("--full", action="store_true", help="the paper's setting on CIFAR; needs a GPU")
-    parser.add_argument("--out", type=Path, help=f"default: landscape-studies/{name}-SIZE")
-    parser.add_argument("--checkpoints", type=Path, help="default: OUT/checkpoints")
-    parser.add_argument("--figures", type=Path, help="default: OUT/figures")
-    parser.add_argument("--seeds", type=int, help=f"number of training seeds; default: {seeds}, quick: 3")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--device", help="such as cuda:0")
-    parser.add_argument("--data", type=Path, help="folder of CIFAR, for --full; default: data")
-    given = parser.parse_args()
-    if given.seeds is not None and given.seeds < least:
-        parser.error(f"--seeds must be at least {least}, so that seeds can be compared, not {given.seeds}")
-    if given.jobs < 1:
-        parser.error(f"--jobs must be at least 1, not {given.jobs}")
-    if given.data is not None and not given.full:
-        parser.error("--data is the folder of CIFAR, which only --full uses")
-    size = "quick" if given.quick else "full" if given.full else "default"
-    out = given.out or Path("landscape-studies") / f"{name}-{size}"
-    return Options(
-        size,
-        out,
-        given.checkpoints or out / "checkpoints",
-        given.figures or out / "figures",
-        tuple(range(given.seeds or (3 if given.quick else seeds))),
-        given.jobs,
-        given.device,
-        given.data or Path("data"),
-    )
-
-
-def run(main: Callable[[], None]) -> None:
-    """Run a study; an error of ours is one sentence."""
-    try:
-        main()
-    except LandscapeError as error:
-        sys.exit(f"error: {error}")
+        Raises:
+            InputError: If there is no such size, or something given cannot be used.
+        """
+        if size not in sizes:
+            raise InputError(f"this study has no size '{size}'; {suggest(size, sizes)}")
+        if seeds is not None and seeds < least_seeds:
+            raise InputError(
+                f"--seeds must be at least {least_seeds}, so that seeds can be compared, not {seeds}."
+            )
+        if jobs < 1:
+            raise InputError(f"--jobs must be at least 1, not {jobs}.")
+        if data is not None and not sizes[size].data.in_folder:
+            using = [f"--size {n}" for n, s in sizes.items() if s.data.in_folder]
+            raise InputError(
+                f"--data is the folder of CIFAR, which only {' or '.join(using) or 'no size'} uses."
+            )
+        out = out or Path("landscape-studies") / f"{name}-{size}"
+        return cls(
+            size,
+            out,
+            checkpoints or out / "checkpoints",
+            figures or out / "figures",
+            tuple(range(seeds or (QUICK_SEEDS if size == "quick" else default_seeds))),
+            jobs,
+            device,
+            data or Path("data"),
+        )

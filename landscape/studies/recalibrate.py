@@ -1,4 +1,4 @@
-"""Networks with dropout, made ready for use without it."""
+"""Networks with dropout, made ready for use without it: BatchNorm statistics taken anew."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ from landscape.core.problem.problem import Problem
 from landscape.reference.training.augment import augmentation
 from landscape.reference.training.checkpoints import load_weights, read_notes, save_weights
 from landscape.reference.training.loop import TrainResult, evaluate
-from landscape.studies.study import Data, Study, Trained, load
+from landscape.studies.data import Data, load
+from landscape.studies.training import Trained
 from landscape.zoo.checkpoint import file_sha256
 
-__all__ = ["without_dropout"]
+__all__ = ["recalibrate_batchnorm"]
 
-FOLDER = "without-dropout"
+IDENTITY = "without-dropout"  # in the notes of each file: what its statistics are
 
 
-def without_dropout(study: Study, models: Sequence[Trained], data: Data) -> list[Trained]:
+def recalibrate_batchnorm(
+    models: Sequence[Trained], data: Data, folder: Path, device: str | None = None
+) -> list[Trained]:
     """The same weights with BatchNorm statistics of the network without dropout.
 
     Dropout changes the variance of what the layers behind it see, so statistics gathered under it do not
     fit the network without it (Li et al., CVPR 2019). They are taken anew over the training images, changed
-    at random as in training. Losses and accuracies of the result are those of the new statistics. Files go
-    to the folder ``without-dropout`` of the checkpoints.
+    at random as in training.
+
+    Args:
+        models: Networks trained with dropout.
+        data: What they were trained on.
+        folder: Where the new weights go; those that are there and fit are used.
+        device: Where to compute; None for the CPU.
+
+    Returns:
+        The models with new weights; losses and accuracies are those of the new statistics.
     """
-    home = study.options.checkpoints / FOLDER
-    device = study.options.device or "cpu"
     train, test = load(data.train), load(data.test)
-    study.say(f"statistics of BatchNorm without dropout, for {len(models)} models")
-    return [_settled(m, home / m.path.name, train, test, device) for m in models]
+    return [_recalibrated(m, folder / m.path.name, train, test, device or "cpu") for m in models]
 
 
-def _settled(model: Trained, path: Path, train: Any, test: Any, device: str) -> Trained:
-    identity = {"weights": file_sha256(model.path), "statistics": FOLDER}
+def _recalibrated(model: Trained, path: Path, train: Any, test: Any, device: str) -> Trained:
+    identity = {"weights": file_sha256(model.path), "statistics": IDENTITY}
     notes = read_notes(path)
     if notes is not None and notes["identity"] == identity:
         result = TrainResult(**notes["metrics"], epochs=model.result.epochs, seconds=0.0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from landscape.base.analysis import Params
+from landscape.core.problem.batchnorm_policy import ProblemPolicy, key_word, normalise
 from landscape.errors import InputError, suggest
 from landscape.imports import REFERENCE
 
@@ -28,8 +29,9 @@ class ProblemOptions(Params):
     loss: str = Field("cross_entropy", description="cross_entropy, mse or package.module:function.")
     weight_decay: float = Field(0.0, ge=0.0, description="λ of the term (λ/2)‖θ‖².")
     batch_size: int = Field(256, ge=1, description="Micro-batch size.")
-    batchnorm: Literal["eval", "train"] = Field(
-        "eval", description="Statistics of BatchNorm: eval takes the running ones, train those of each batch."
+    batchnorm: Annotated[ProblemPolicy, BeforeValidator(normalise)] = Field(
+        "checkpoint",
+        description="Statistics of BatchNorm: the checkpoint's running ones, or those of each batch.",
     )
     parameters: tuple[str, ...] | None = Field(
         None, description="Globs over the names of the parameters that form θ; none takes all trainable ones."
@@ -75,5 +77,5 @@ class ProblemOptions(Params):
 
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key; a new option may only enter it where it is not at its default."""
-        facts = {name: getattr(self, name) for name in _IN_KEYS}
+        facts = {name: getattr(self, name) for name in _IN_KEYS} | {"batchnorm": key_word(self.batchnorm)}
         return facts | ({"prefix": self.prefix} if self.prefix else {})

@@ -24,7 +24,7 @@ def test_warnings_come_first_and_name_their_subjects(contents: Contents) -> None
     texts = {n.text.split(":")[0]: n for n in found}
     assert texts["spectrum"].subjects == ("vit-s0",)
     assert "not converged" in texts["spectrum"].text
-    assert "train mode" in texts["line in train mode"].text
+    assert "batch statistics" in texts["line with batch statistics"].text
     assert "not installed" in texts["plugin"].text
     assert texts["line"].subjects == ("vit-s0",) and "infinite" in texts["line"].text
     assert found[1].text.startswith("2 tasks not computed")

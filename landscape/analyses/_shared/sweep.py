@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from landscape.base.ledger import Ledger, Piece
-    from landscape.core.surfaces.evaluator import Evaluator
+    from landscape.core.problem.evaluator import Evaluator
     from landscape.core.surfaces.plane import Marker
 
 __all__ = ["Sweep", "join", "stack"]
@@ -33,7 +33,7 @@ class Sweep:
     """
 
     def __init__(
-        self, evaluator: Evaluator, ledger: Ledger, progress: Callable[[float], None], total: int
+        self, evaluator: Evaluator[Any], ledger: Ledger, progress: Callable[[float], None], total: int
     ) -> None:
         self._evaluator = evaluator
         self._ledger = ledger
@@ -91,7 +91,8 @@ class Sweep:
     def checkpoints(self, markers: Sequence[Marker]) -> dict[str, Array]:
         """Measures of marked checkpoints themselves, arrays (m, ...) by name."""
         parts = [markers[i : i + CHUNK] for i in range(0, len(markers), CHUNK)]
-        return join(self._collect("checkpoint", parts, self._evaluator.values_of))
+        measure = self._evaluator.values_of
+        return join(self._collect("checkpoint", parts, lambda marker: measure(marker.state)))
 
     def _collect(self, name: str, pieces: Sequence[Any], measure: Callable[[Any], Any]) -> list[Piece]:
         start = self._done

@@ -110,19 +110,20 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         Bins,
         adaptive_edges,
         bin_index,
-        bootstrap,
         calibration_error,
         equal_edges,
         optimal_temperature,
         predict,
+        resampled_scores,
     )
+    from landscape.core.stats.bootstrap import percentile_interval
     from landscape.core.stats.hypothesis import wilson
 
     predictions = predict(problem)
     context.progress(0.5)
     confidence, correct = predictions.confidence, predictions.correct
     edges = [equal_edges(params.bins), adaptive_edges(confidence, params.bins)]
-    draws, draw_errors = bootstrap(predictions, edges, params.bootstrap, params.seed)
+    draws, draw_errors = resampled_scores(predictions, edges, params.bootstrap, params.seed)
     draws |= {"ece": draw_errors[0], "ece_adaptive": draw_errors[1]}
     binned = [Bins.of(confidence, correct, bin_index(confidence, e), params.bins) for e in edges]
     data: dict[str, Any] = {
@@ -134,7 +135,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "ece_adaptive": binned[1].error,
     }
     for name, values in draws.items():
-        data[f"{name}_interval"] = np.quantile(values, [0.025, 0.975])
+        data[f"{name}_interval"] = percentile_interval(values)
     for prefix, part in zip(("bin", "mass_bin"), binned, strict=True):
         data[f"{prefix}_count"] = part.count.astype(np.int64)
         data[f"{prefix}_confidence"] = part.confidence

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-__all__ = ["HeldOutArguments", "HeldOutBuilder", "Resamples", "Rounds"]
+from landscape.core.problem.batchnorm_policy import BatchNormPolicy, normalise
+
+__all__ = ["BetweenModels", "HeldOutArguments", "HeldOutBuilder", "Resamples", "Rounds"]
+
+BetweenModels = Annotated[
+    BatchNormPolicy | None,
+    BeforeValidator(normalise),  # words of former versions
+    Field(
+        description="BatchNorm statistics between the models: the nearer checkpoint's, the batch's, pooled"
+        " anew over the data (recalibrate), interpolated, or recalibrated with all layers' outputs rescaled"
+        " (repair); none = recalibrate"
+    ),
+]
 
 Rounds = Annotated[int, Field(ge=0, le=30, description="rounds of two more points beside the largest gap")]
 

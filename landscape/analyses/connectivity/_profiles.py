@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.base.schema import Variable
-from landscape.core.connectivity.barriers import BARRIERS, Profile, bootstrap, refined_points
+from landscape.core.connectivity.barriers import BARRIERS, Profile, barrier_errors, refined_points
 from landscape.core.connectivity.barriers import barriers as all_barriers
 from landscape.errors import InputError
 from landscape.imports import call
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from landscape.base.analysis import Context
     from landscape.base.ledger import Ledger
-    from landscape.core.connectivity.path_evaluator import PathEvaluator
+    from landscape.core.connectivity.curve import Curve
+    from landscape.core.problem.evaluator import Evaluator
     from landscape.core.problem.problem import Problem
 
 __all__ = [
@@ -47,6 +48,9 @@ QUANTITIES = ("loss", "data_loss", "error")
 
 CHUNK = 4
 """Points in one piece of a profile."""
+
+_SPLITS = ("", "test_")
+"""How the names of an evaluator's measures on training and on held-out data begin."""
 
 
 class Meter:
@@ -103,12 +107,21 @@ class Measured:
         return Profile(self.t, self.arc, None, mean + penalty)
 
 
-def profile(name: str, run: PathEvaluator, steps: int, rounds: int, ledger: Ledger, meter: Meter) -> Measured:
+def profile(
+    name: str,
+    curve: Curve,
+    run: Evaluator[float],
+    steps: int,
+    rounds: int,
+    ledger: Ledger,
+    meter: Meter,
+) -> Measured:
     """Measure a path at evenly spaced t, and in rounds beside the largest gap of the training loss.
 
     Args:
         name: Of its pieces in the ledger.
-        run: Measures a point.
+        curve: The path.
+        run: Measures its points.
         steps: Evenly spaced points, the ends among them.
         rounds: Of refinement, of two points each.
         ledger: Keeps finished pieces.
@@ -120,8 +133,8 @@ def profile(name: str, run: PathEvaluator, steps: int, rounds: int, ledger: Ledg
         rows = []
         for t in ts:
             values = run.values(t)
-            rows.append({"t": np.array(t)} | values)
-            meter.advance(float(len(values["data_loss"])))
+            rows.append({"t": t, **values})
+            meter.advance(float(sum(f"{split}data_loss" in values for split in _SPLITS)))
         return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
     grid = np.linspace(0.0, 1.0, steps)
@@ -129,21 +142,23 @@ def profile(name: str, run: PathEvaluator, steps: int, rounds: int, ledger: Ledg
     pieces = ledger.collect([f"{name}-{i:03d}" for i in range(len(parts))], lambda i: measured(parts[i]))
     found = _sorted([*pieces])
     for turn in range(rounds):
-        more = refined_points(found["t"], found["data_loss"][:, 0] + found["penalty"][:, 0])
+        more = refined_points(found["t"], found["data_loss"] + found["penalty"])
         (piece,) = ledger.collect([f"{name}-round-{turn}"], lambda _, more=more: measured(more))  # type: ignore[misc]
         found = _sorted([found, piece])
-    splits = range(found["data_loss"].shape[1])
-    meter.reach(before + found["data_loss"].size)
-    correct = [found.get(f"correct_{s}") for s in splits]
+    splits = [split for split in _SPLITS if f"{split}data_loss" in found]
+    meter.reach(before + len(splits) * len(found["t"]))
+    names = ("data_loss", "penalty", "accuracy")
+    values = {key: np.stack([found[split + key] for split in splits]) for key in names}
+    correct = [found.get(f"{split}correct") for split in splits]
     return Measured(
         t=found["t"],
-        arc=run.path.arc(found["t"]),
+        arc=curve.arc(found["t"]),
         values={
-            "data_loss": found["data_loss"].T,
-            "penalty": found["penalty"].T,
-            "error": 100.0 * (1.0 - found["accuracy"].T),
+            "data_loss": values["data_loss"],
+            "penalty": values["penalty"],
+            "error": 100.0 * (1.0 - values["accuracy"]),
         },
-        losses=[found.get(f"losses_{s}") for s in splits],
+        losses=[found.get(f"{split}losses") for split in splits],
         errors=[None if c is None else 100.0 * (1.0 - c) for c in correct],
     )
 
@@ -174,7 +189,7 @@ def barrier_values(
     for s in range(splits):
         for q, quantity in enumerate(QUANTITIES):
             curve = measured.profile(quantity, s)
-            drawn = bootstrap(curve, resamples=resamples, seed=seed, eps=eps)
+            drawn = barrier_errors(curve, resamples=resamples, seed=seed, eps=eps)
             values: dict[str, Any] = dict(all_barriers(curve.t, curve.arc, curve.values))
             values |= {f"{name}_low": value for name, value in drawn.low.items()}
             values |= {f"{name}_high": value for name, value in drawn.high.items()}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape.base.ledger import Ledger
+    from landscape.core.problem.batchnorm_policy import BatchNormPolicy
     from landscape.core.problem.problem import Problem
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ class SimplexParams(Params):
 _SAMPLES, _VERTICES = ("split", "region", "sample"), ("split", "vertex")
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("split", ("split",), "data it was measured on", "", "str"),
         Variable("region", ("region",), "simplex: the models, or a model and all points", "", "str"),
@@ -86,13 +87,13 @@ def compute(problems: Mapping[str, Problem], params: SimplexParams, context: Con
     """Points that join the models, and the loss inside every simplex."""
     import torch
 
-    from landscape.core.connectivity.path_evaluator import path_policy
     from landscape.core.connectivity.simplex import log_volume, random_shares
+    from landscape.core.problem.batchnorm import policy_in_force
 
     names, first = list(problems), next(iter(problems.values()))
     check_alike(problems)
     test = held_out(first, params.test, params.test_kwargs, context)
-    ledger, policy = context.ledger, path_policy(first, None)
+    ledger, policy = context.ledger, policy_in_force(first, None)
     models = _models(problems, params)
     passes = (params.samples + 1) * (len(names) + 1) + params.points
     meter = Meter(context.progress, params.points * _training(params) + passes)
@@ -136,11 +137,11 @@ def _connected(
     """The connecting points (n, P), and their losses in training (n, epochs)."""
     import torch
 
-    from landscape.core.connectivity.simplex import SimplexSettings, connecting_point
+    from landscape.core.connectivity.simplex import SimplexTraining, connecting_point
 
     chosen = ("epochs", "lr", "momentum", "batch_size", "draws", "volume", "seed")
     decay = problem.weight_decay if params.weight_decay is None else params.weight_decay
-    settings = SimplexSettings(**{name: getattr(params, name) for name in chosen}, weight_decay=decay)
+    settings = SimplexTraining(**{name: getattr(params, name) for name in chosen}, weight_decay=decay)
     points, losses = models[:0], []
 
     def train(_: int) -> dict[str, Array]:
@@ -190,23 +191,16 @@ def _models(problems: Mapping[str, Problem], params: SimplexParams) -> Tensor:
 class _Places:
     """Points (n, P) at which the problem is measured, with the statistics of the policy."""
 
-    def __init__(self, problem: Problem, places: Tensor, policy: str, test: Any) -> None:
-        self._problem, self._places, self._policy, self._test = problem, places, policy, test
+    def __init__(self, problem: Problem, places: Tensor, policy: BatchNormPolicy, test: Any) -> None:
+        from landscape.core.problem.evaluator import Evaluator, PointSet
+
+        self._count = len(places)
+        self._evaluator = Evaluator(problem, PointSet(places), statistics=policy, test=test)
 
     def measure(self, _: int) -> dict[str, Array]:
         """Loss and error in percent, each (splits, n)."""
-        from contextlib import nullcontext
-
-        from landscape.core.problem.batchnorm import recalibrated
-
-        problem, rows = self._problem, []
-        for place in self._places:
-            statistics = recalibrated(problem) if self._policy == "recalibrate" else nullcontext()
-            with problem.at(place), statistics:
-                found = [problem.measure()]
-                if self._test is not None:
-                    found.append(problem.measure(batches=self._test))
-            rows.append([(m.loss, 100.0 * (1.0 - m.accuracy)) for m in found])
+        found = [self._evaluator.measure(place) for place in range(self._count)]
+        rows = [[(m.loss, 100.0 * (1.0 - m.accuracy)) for m in splits] for splits in found]
         loss, error = np.array(rows).transpose(2, 1, 0)
         return {"loss": loss, "error": error}
 

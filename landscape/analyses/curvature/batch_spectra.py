@@ -15,6 +15,7 @@ from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Violin
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 from landscape.core.stats.density import gaussian_density
 
 if TYPE_CHECKING:
@@ -176,9 +177,7 @@ def _seed(seed: int, number: int) -> int:
 def _pooled(values: Any, params: BatchSpectraParams) -> dict[str, Any]:
     """NEP, APE and their like over all eigenvalues, with intervals from resampled mini-batches."""
     count = len(values)
-    draws = np.random.default_rng(params.seed).multinomial(
-        count, np.full(count, 1.0 / count), size=params.bootstrap
-    )
+    draws = draw_counts(count, params.bootstrap, params.seed)
     negative, positive = values < 0, values > 0
     parts = {
         "negative_proportion": (negative.sum(1), np.full(count, values.shape[1])),
@@ -190,9 +189,8 @@ def _pooled(values: Any, params: BatchSpectraParams) -> dict[str, Any]:
         for name, (above, below) in parts.items():
             pooled[name] = float(above.sum() / np.float64(below.sum()))
             ratios = (draws @ above) / (draws @ below)
-            ratios = ratios[np.isfinite(ratios)]
-            known = count > 1 and len(ratios) > 0
-            pooled[f"{name}_interval"] = np.quantile(ratios, [0.025, 0.975]) if known else np.full(2, np.nan)
+            ratios = ratios if count > 1 else ratios[:0]  # one mini-batch says nothing of the spread
+            pooled[f"{name}_interval"] = percentile_interval(ratios, finite=True)
     return pooled
 
 
@@ -247,7 +245,7 @@ def _densities(label: str, ds: xr.Dataset, low: float, high: float) -> list[Line
     values = ds["eigenvalues"].values
     options = BatchSpectraParams.model_validate_json(ds.attrs["parameters"])
     count = len(values)
-    draws = np.random.default_rng(options.seed).multinomial(count, np.full(count, 1.0 / count), size=200)
+    draws = draw_counts(count, 200, options.seed)
     with np.errstate(divide="ignore"):
         logs = np.log10(np.abs(values))
     grid = np.linspace(np.log10(low) - 0.3, np.log10(high) + 0.3, 200)
@@ -263,7 +261,7 @@ def _densities(label: str, ds: xr.Dataset, low: float, high: float) -> list[Line
             [gaussian_density(x[h], np.ones(h.sum()), grid, width) for x, h in zip(logs, half, strict=True)]
         )
         rows /= values.shape[1]
-        low_end, high_end = np.quantile(draws @ rows / count, [0.025, 0.975], axis=0)
+        low_end, high_end = percentile_interval(draws @ rows / count)
         band = (low_end, high_end) if count > 1 else (None, None)
         who = replace(series(label, ds), label=f"{label}, {name}")
         lines.append(Line(10**grid, rows.mean(0), who, band[0], band[1], style=style))
@@ -308,7 +306,7 @@ batch_spectra = Analysis(
         " and `augment`. The examples are dealt to the mini-batches at random, as in training. NEP is the"
         " share of negative eigenvalues, APE the mean of the positive ones; both with bootstrap intervals"
         " over mini-batches. Lanczos with residuals; power iteration does not settle where λ ≈ −λ′. With"
-        " `batchnorm='train'` the problem uses each mini-batch's own statistics."
+        " `batchnorm='batch'` the problem uses each mini-batch's own statistics."
     ),
     scope="checkpoint",
     params=BatchSpectraParams,

@@ -139,11 +139,11 @@ def _assemble(
     params: FourierParams,
 ) -> dict[str, Any]:
     """The rows per image of all layers as the variables of the schema."""
-    from landscape.core.stats.hypothesis import resample_counts
+    from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 
     layers = list(joined)
     modes = max(kept["diagonal"].shape[1] for kept in joined.values())
-    draws = resample_counts(len(image), params.bootstrap, params.seed)
+    draws = draw_counts(len(image), params.bootstrap, params.seed)
     log_power = np.full((len(layers), len(radius)), np.nan)
     power_interval = np.full((2, *log_power.shape), np.nan)
     high_low = np.full(len(layers), np.nan)
@@ -159,9 +159,11 @@ def _assemble(
             power = kept["power"][:, filled]
             log_power[i, filled] = np.log(power.mean(0) / kept["ac"].mean())
             draw_power = np.log(draws @ power / (draws @ kept["ac"])[:, None])
-            power_interval[:, i, filled] = _interval(draw_power)
+            power_interval[:, i, filled] = percentile_interval(draw_power)
             high_low[i] = np.log(kept["high"].mean() / kept["low"].mean())
-            high_low_interval[:, i] = _interval(np.log(draws @ kept["high"] / (draws @ kept["low"])))
+            high_low_interval[:, i] = percentile_interval(
+                np.log(draws @ kept["high"] / (draws @ kept["low"]))
+            )
             if min(height, width) >= SMALLEST_MAP:
                 x = radii[i][filled] - radii[i][filled].mean()
                 slope[i] = log_power[i, filled] @ x / (x @ x)
@@ -200,11 +202,6 @@ def _assemble(
         "delta_log_amplitude": delta,
         "delta_log_amplitude_se": delta_se,
     }
-
-
-def _interval(draws: Any) -> Any:
-    """2.5 % and 97.5 % quantiles over resamples (axis 0); NaN wherever a resample is NaN."""
-    return np.quantile(draws, [0.025, 0.975], axis=0)
 
 
 def _mean_and_error(values: Any) -> tuple[float, float]:

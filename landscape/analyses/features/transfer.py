@@ -97,7 +97,8 @@ def collect(params: TransferParams) -> TransferCollector:
 
 def finish(collector: TransferCollector, params: TransferParams) -> dict[str, Any]:
     """The rows per image as the variables of the schema."""
-    from landscape.core.stats.hypothesis import holm, resample_counts
+    from landscape.core.stats.bootstrap import draw_counts
+    from landscape.core.stats.hypothesis import holm
 
     layers = collector.layers()
     if not layers:
@@ -105,7 +106,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
             f"no unit of {collector.model_class} matching {', '.join(params.layers)} takes and gives maps"
             " (B, C, H, W) or square grids of tokens; transfer needs an image model."
         )
-    draws = resample_counts(collector.examples, params.bootstrap, params.seed)
+    draws = draw_counts(collector.examples, params.bootstrap, params.seed)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead units are NaN, as they should
         found = [_measure(layer, collector, params, draws) for layer in layers.values()]
     data: dict[str, Any] = {key: np.stack([f[key] for f in found]) for key in found[0]}
@@ -135,6 +136,7 @@ def _measure(
     layer: TransferRows, collector: TransferCollector, params: TransferParams, draws: Any
 ) -> dict[str, Any]:
     """All variables of one unit."""
+    from landscape.core.stats.bootstrap import percentile_interval
     from landscape.core.stats.hypothesis import mean_test, row_slopes
 
     rows, bins = layer.rows(), len(layer.counts)
@@ -142,7 +144,7 @@ def _measure(
     inputs, outputs = rows["inputs"][:, filled], rows["outputs"][:, filled]
     transfer, interval = np.full(bins, np.nan), np.full((2, bins), np.nan)
     transfer[filled] = np.sqrt(outputs.mean(0) / inputs.mean(0))
-    interval[:, filled] = _interval(np.sqrt(draws @ outputs / (draws @ inputs)))
+    interval[:, filled] = percentile_interval(np.sqrt(draws @ outputs / (draws @ inputs)))
     bands = [rows[key] for key in ("out_high", "in_high", "out_low", "in_low")]
     slope, slope_se, p_value = np.nan, np.nan, np.nan
     if min(layer.shape[1:]) >= SMALLEST_MAP:
@@ -151,14 +153,14 @@ def _measure(
     aliasing, aliasing_interval, share = np.nan, np.full(2, np.nan), np.full(bins, np.nan)
     if "alias" in rows:
         aliasing = rows["alias_energy"].mean() / rows["energy"].mean()
-        aliasing_interval = _interval(draws @ rows["alias_energy"] / (draws @ rows["energy"]))
+        aliasing_interval = percentile_interval(draws @ rows["alias_energy"] / (draws @ rows["energy"]))
         share[filled] = rows["alias"][:, filled].mean(0) / outputs.mean(0)
     return {
         "transfer": transfer,
         "transfer_interval": interval,
         "coherence": layer.coherent_share(collector.bins),
         "gain_high_low": np.array(_log_gain(*(b.mean() for b in bands))),
-        "gain_high_low_interval": _interval(_log_gain(*(draws @ b for b in bands))),
+        "gain_high_low_interval": percentile_interval(_log_gain(*(draws @ b for b in bands))),
         "slope": np.array(slope),
         "slope_se": np.array(slope_se),
         "p_value": np.array(p_value),
@@ -170,11 +172,6 @@ def _measure(
 
 def _log_gain(out_high: Any, in_high: Any, out_low: Any, in_low: Any) -> Any:
     return 0.5 * np.log(out_high / in_high / (out_low / in_low))
-
-
-def _interval(draws: Any) -> Any:
-    """2.5 % and 97.5 % quantiles over resamples (axis 0); NaN wherever a resample is NaN."""
-    return np.quantile(draws, [0.025, 0.975], axis=0)
 
 
 def _verdict(slope: float, p: float, params: TransferParams) -> str:

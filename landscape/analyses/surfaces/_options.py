@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+
+from landscape.core.problem.batchnorm_policy import SurfacePolicy, normalise
 
 __all__ = ["DirectionSeed", "PointStatistics"]
 
 PointStatistics = Annotated[
-    Literal["frozen", "recalibrate", "batch"] | None,
+    SurfacePolicy | None,
+    BeforeValidator(normalise),  # words of former versions
     Field(
-        description="BatchNorm statistics at each point: the checkpoint's, pooled anew over the data, or the"
-        " batch's; none = frozen near one model, recalibrate between models"
+        description="BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew over"
+        " the data (recalibrate); none = checkpoint near one model, recalibrate between models"
     ),
 ]
 

@@ -57,7 +57,7 @@ class LineParams(Params):
 _SPREAD = "standard deviation over directions"
 
 SCHEMA = Schema(
-    version=2,
+    version=3,
     coords=(Variable("alpha", ("alpha",), "step along the direction", "direction norms"),),
     variables=(
         Variable("loss", ("alpha",), "loss, weight-decay term included; mean over directions", LOSS_UNIT),
@@ -95,15 +95,16 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[str, Any]:
     """Evaluate the loss at evenly spaced steps, each computed from α = 0 itself."""
     from landscape.analyses._shared.sweep import Sweep
-    from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
+    from landscape.core.problem.batchnorm import policy_in_force
+    from landscape.core.problem.evaluator import Evaluator
 
     plane = _line(problem, params, context.inputs)
     count = len(plane.directions)
     alphas = np.linspace(params.low, params.high, params.steps)
     alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
-    mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
+    mode = policy_in_force(problem, params.batchnorm, between_models=bool(plane.markers))
     context.ledger.require("directions", plane.fingerprint())
-    evaluator = Evaluator(problem, plane, batchnorm=mode, per_example=count > 1)
+    evaluator = Evaluator(problem, plane, statistics=mode, per_example=count > 1)
     sweep = Sweep(evaluator, context.ledger, context.progress, count * len(alphas) + len(plane.markers))
     lines = sweep.pieces("direction", [alphas[:, None] * row for row in np.eye(count)])
     by_direction = {name: np.stack([line[name] for line in lines]) for name in ("loss", "accuracy")}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.core.stats.bootstrap import draw_rows, percentile_interval
+
 __all__ = [
     "PHASES",
     "SPLITS",
@@ -148,7 +150,7 @@ def resampled_spearman(
     x, y = x[both], y[both]
     if x.size < 3:
         return float("nan"), float("nan"), float("nan"), int(x.size)
-    rows = rng.integers(0, x.size, (resamples, x.size))
+    rows = draw_rows(x.size, resamples, rng)
     low, high = _interval(spearman(x[rows], y[rows]), level)
     return float(spearman(x, y)), low, high, int(x.size)
 
@@ -160,13 +162,10 @@ def resampled_mean(
     values = values[np.isfinite(values)]
     if values.size < 2:
         return (float(values[0]) if values.size else float("nan")), float("nan"), float("nan")
-    rows = rng.integers(0, values.size, (resamples, values.size))
+    rows = draw_rows(values.size, resamples, rng)
     return float(values.mean()), *_interval(values[rows].mean(axis=1), level)
 
 
 def _interval(draws: Array, level: float) -> tuple[float, float]:
-    draws = draws[np.isfinite(draws)]
-    if not draws.size:
-        return float("nan"), float("nan")
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentile_interval(draws, ((1 - level) / 2, (1 + level) / 2), finite=True)
     return float(low), float(high)

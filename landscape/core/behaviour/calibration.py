@@ -14,6 +14,7 @@ from scipy.special import log_softmax, xlogy
 from landscape.core.problem.batches import Batch
 from landscape.core.problem.losses import IGNORE_INDEX
 from landscape.core.problem.problem import Problem
+from landscape.core.stats.bootstrap import each_draw
 from landscape.errors import InputError
 
 __all__ = [
@@ -21,11 +22,11 @@ __all__ = [
     "Predictions",
     "adaptive_edges",
     "bin_index",
-    "bootstrap",
     "calibration_error",
     "equal_edges",
     "optimal_temperature",
     "predict",
+    "resampled_scores",
 ]
 
 Array = NDArray[np.float64]
@@ -210,7 +211,7 @@ def optimal_temperature(predictions: Predictions) -> float:
     return float(1.0 / brentq(slope, 0.0, high, xtol=1e-12, rtol=1e-12))
 
 
-def bootstrap(
+def resampled_scores(
     predictions: Predictions, edges: Sequence[Array], resamples: int, seed: int
 ) -> tuple[dict[str, Array], list[Array]]:
     """Scores of resampled examples, one resample in memory at a time.
@@ -225,7 +226,6 @@ def bootstrap(
         Mean NLL, accuracy, Brier score and entropy by name (resamples,), and the calibration error for
         each set of edges (resamples,).
     """
-    rng = np.random.default_rng(seed)
     values = {
         "nll": predictions.nll,
         "accuracy": predictions.correct,
@@ -237,9 +237,8 @@ def bootstrap(
     n = len(confidence)
     scores = {name: np.empty(resamples) for name in values}
     errors = [np.empty(resamples) for _ in edges]
-    for draw in range(resamples):
-        # How often each example was drawn: every score is a weighted mean, and nothing is copied.
-        weights = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+    # Every score is a mean weighted by how often each example was drawn, and nothing is copied.
+    for draw, weights in enumerate(each_draw(n, resamples, seed)):
         for name, value in values.items():
             scores[name][draw] = weights @ value / n
         for error, index, e in zip(errors, indices, edges, strict=True):

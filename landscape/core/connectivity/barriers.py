@@ -8,9 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from landscape.core.stats.bootstrap import percentile_interval, resampled_means
 from landscape.errors import InputError
 
-__all__ = ["BARRIERS", "Bootstrap", "Profile", "barriers", "bootstrap", "chord_gap", "refined_points"]
+__all__ = [
+    "BARRIERS",
+    "BarrierErrors",
+    "Profile",
+    "barrier_errors",
+    "barriers",
+    "chord_gap",
+    "refined_points",
+]
 
 Array = NDArray[np.float64]
 
@@ -24,9 +33,6 @@ BARRIERS = {
     " 2021): negative = barrier, near 0 = connected, positive = ends not converged",
 }
 """What each barrier is, for a quantity E along t in [0, 1]."""
-
-CHUNK = 2**22
-"""Numbers in one block of resampling weights."""
 
 ROUNDING = 8.0
 """Gaps below this many roundings of the values are no gaps."""
@@ -117,7 +123,7 @@ def barriers(t: ArrayLike, arc: ArrayLike, values: ArrayLike) -> dict[str, Array
 
 
 @dataclass(frozen=True)
-class Bootstrap:
+class BarrierErrors:
     """Sampling errors of barriers.
 
     Attributes:
@@ -131,7 +137,9 @@ class Bootstrap:
     p_value: float
 
 
-def bootstrap(profile: Profile, *, resamples: int = 1000, seed: int = 0, eps: float = 0.0) -> Bootstrap:
+def barrier_errors(
+    profile: Profile, *, resamples: int = 1000, seed: int = 0, eps: float = 0.0
+) -> BarrierErrors:
     """Intervals and a test by drawing examples anew, the same ones at every t.
 
     The test is of the largest studentised gap to the chord: its null distribution is that of the largest
@@ -148,12 +156,12 @@ def bootstrap(profile: Profile, *, resamples: int = 1000, seed: int = 0, eps: fl
     """
     nothing = dict.fromkeys(BARRIERS, float("nan"))
     if profile.examples is None or profile.examples.shape[1] < 2 or not np.isfinite(profile.examples).all():
-        return Bootstrap(nothing, nothing, float("nan"))
-    curves = _resampled(profile.examples, resamples, seed) + profile.offset
+        return BarrierErrors(nothing, nothing, float("nan"))
+    curves = resampled_means(profile.examples, resamples, seed) + profile.offset
     low, high = {}, {}
     for name, values in barriers(profile.t, profile.arc, curves).items():
-        low[name], high[name] = (float(q) for q in np.quantile(values, [0.025, 0.975]))
-    return Bootstrap(low, high, _p_value(profile, curves, eps))
+        low[name], high[name] = (float(q) for q in percentile_interval(values))
+    return BarrierErrors(low, high, _p_value(profile, curves, eps))
 
 
 def _p_value(profile: Profile, curves: Array, eps: float) -> float:
@@ -166,17 +174,6 @@ def _p_value(profile: Profile, curves: Array, eps: float) -> float:
     observed = ((gap[inner] - rounding) / error).max()
     drawn = ((chord_gap(profile.t, curves) - gap)[:, inner] / error).max(-1)
     return float((1 + (drawn >= observed).sum()) / (1 + len(drawn)))
-
-
-def _resampled(examples: Array, resamples: int, seed: int) -> Array:
-    """Means over examples drawn anew, (resamples, T)."""
-    n = examples.shape[1]
-    rng, rows = np.random.default_rng(seed), max(CHUNK // n, 1)
-    parts = []
-    for start in range(0, resamples, rows):
-        counts = rng.multinomial(n, np.full(n, 1.0 / n), size=min(rows, resamples - start))
-        parts.append(counts @ examples.T / n)
-    return np.concatenate(parts)
 
 
 def refined_points(t: Array, values: Array) -> tuple[float, float]:

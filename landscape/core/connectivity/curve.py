@@ -1,4 +1,4 @@
-"""Paths through parameter space: lines, Bézier curves and polygonal chains between two models."""
+"""Curves through parameter space: lines, Bézier curves and polygonal chains between two models."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from torch import Tensor
 from landscape.core.problem.states import inner_product
 from landscape.errors import InputError
 
-__all__ = ["Path", "PathKind", "bent", "straight"]
+__all__ = ["Curve", "CurveKind", "bent", "straight"]
 
 Array = NDArray[np.float64]
 
-PathKind = Literal["bezier", "polychain"]
+CurveKind = Literal["bezier", "polychain"]
 
 PANELS = 32
 """Pieces of [0, 1] on which the speed of a Bézier curve is integrated."""
@@ -30,8 +30,8 @@ NODES = 8
 
 
 @dataclass(frozen=True)
-class Path:
-    """A path θ(t), t in [0, 1], made from m control points, the first and the last of which are its ends.
+class Curve:
+    """A curve θ(t), t in [0, 1], made from m control points, the first and the last of which are its ends.
 
     ``bezier``: θ(t) = Σᵢ B(i, m−1)(t) pᵢ with the Bernstein polynomials B. ``polychain``: straight segments
     from each point to the next. Two points give the straight line in either case (Garipov et al. 2018,
@@ -46,14 +46,14 @@ class Path:
         InputError: If there are fewer than two points, or the knots do not fit.
 
     Example:
-        >>> path = Path("bezier", torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 0.0]]))
-        >>> path.point(0.5).tolist(), path.tangent(0.5).tolist()
+        >>> curve = Curve("bezier", torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 0.0]]))
+        >>> curve.point(0.5).tolist(), curve.tangent(0.5).tolist()
         ([1.0, 1.0], [2.0, 0.0])
-        >>> float(path.ratio.round(4))
+        >>> float(curve.ratio.round(4))
         1.4789
     """
 
-    kind: PathKind
+    kind: CurveKind
     points: Tensor = field(repr=False)
     knots: tuple[float, ...] = ()
 
@@ -69,11 +69,13 @@ class Path:
 
     # Points
 
+    center = None  # a curve has two ends and no centre to measure changes from
+
     def write(self, t: float, out: Tensor) -> Tensor:
         """Write θ(t) into ``out`` (P,).
 
         By de Casteljau's algorithm, every step of which lies between two points: the ends are those given,
-        bit for bit, and a path between equal points does not move at all.
+        bit for bit, and a curve between equal points does not move at all.
         """
         if t in (0.0, 1.0):
             return out.copy_(self.points[0 if t == 0.0 else -1])
@@ -166,13 +168,13 @@ class Path:
         return segment, (t - low) / (high - low)
 
 
-def straight(a: Tensor, b: Tensor) -> Path:
+def straight(a: Tensor, b: Tensor) -> Curve:
     """The straight line from ``a`` (P,) to ``b`` (P,)."""
-    return Path("bezier", torch.stack([a, b]))
+    return Curve("bezier", torch.stack([a, b]))
 
 
-def bent(a: Tensor, b: Tensor, bends: int, kind: PathKind = "bezier") -> Path:
-    """A path with ``bends`` free control points, which start evenly spaced on the chord.
+def bent(a: Tensor, b: Tensor, bends: int, kind: CurveKind = "bezier") -> Curve:
+    """A curve with ``bends`` free control points, which start evenly spaced on the chord.
 
     Raises:
         InputError: If there is no bend.
@@ -180,7 +182,7 @@ def bent(a: Tensor, b: Tensor, bends: int, kind: PathKind = "bezier") -> Path:
     if bends < 1:
         raise InputError(f"a curve needs at least one bend; got {bends}.")
     shares: Sequence[float] = [i / (bends + 1) for i in range(1, bends + 1)]
-    return Path(kind, torch.stack([a, *(torch.lerp(a, b, share) for share in shares), b]))
+    return Curve(kind, torch.stack([a, *(torch.lerp(a, b, share) for share in shares), b]))
 
 
 def _bernstein(degree: int, t: float) -> Array:

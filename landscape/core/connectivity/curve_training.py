@@ -10,13 +10,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from landscape.core.connectivity.curve import Path
+from landscape.core.connectivity.curve import Curve
 from landscape.core.problem.batches import Batch, batches_joinable, gather
 from landscape.core.problem.batchnorm import batch_statistics, running_layers
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
-__all__ = ["Settings", "TrainingState", "epoch_batches", "learning_rate", "statistics", "train_bends"]
+__all__ = [
+    "CurveTraining",
+    "TrainingState",
+    "batchwise_batchnorm",
+    "check_loss",
+    "epoch_batches",
+    "learning_rate",
+    "loss_and_gradient",
+    "train_bends",
+]
 
 FLAT, LOW, FLOOR = 0.5, 0.9, 0.01
 """The learning rate stays until `FLAT` of the training and falls linearly to `FLOOR` of it at `LOW`."""
@@ -25,7 +34,7 @@ MIX = 1_000_003
 
 
 @dataclass(frozen=True)
-class Settings:
+class CurveTraining:
     """How control points are trained; the defaults are those of Yang et al. (2021).
 
     Attributes:
@@ -60,19 +69,19 @@ class TrainingState:
     losses: list[float] = field(default_factory=list)
 
     @classmethod
-    def start(cls, path: Path) -> TrainingState:
+    def start(cls, path: Curve) -> TrainingState:
         """The state before the first epoch; the path's points are copied."""
         return cls(path.points.clone(), torch.zeros_like(path.points[1:-1]))
 
 
 def train_bends(
     problem: Problem,
-    path: Path,
-    settings: Settings,
+    path: Curve,
+    settings: CurveTraining,
     *,
     state: TrainingState | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
-) -> Path:
+) -> Curve:
     """Lower the mean loss along a path by moving its inner control points (Garipov et al. 2018).
 
     Each step draws t ~ U(0, 1) and a batch, takes the gradient g of the loss at θ(t), weight-decay term
@@ -97,9 +106,9 @@ def train_bends(
     if len(path.points) < 3:
         raise InputError("a line has no inner points to train; give a path with bends.")
     state = TrainingState.start(path) if state is None else state
-    curve = Path(path.kind, state.points, path.knots)
+    curve = Curve(path.kind, state.points, path.knots)
     scratch = torch.empty_like(problem.theta)
-    with statistics(problem):
+    with batchwise_batchnorm(problem):
         for epoch in range(len(state.losses), settings.epochs):
             draws = torch.Generator().manual_seed(settings.seed * MIX + 2 * epoch + 1)
             total, steps = 0.0, _steps(problem, settings)
@@ -112,9 +121,9 @@ def train_bends(
                 state.velocity.mul_(settings.momentum).add_(torch.outer(shares, gradient))
                 rate = learning_rate((epoch + step / steps) / settings.epochs, settings.lr)
                 state.points[1:-1].sub_(state.velocity, alpha=rate)
-            state.losses.append(check_finite(total / problem.examples, epoch))
+            state.losses.append(check_loss(total / problem.examples, epoch))
             on_epoch(state)
-    return Path(path.kind, state.points, path.knots)
+    return Curve(path.kind, state.points, path.knots)
 
 
 def loss_and_gradient(
@@ -143,7 +152,7 @@ def learning_rate(fraction: float, lr: float) -> float:
     return lr * (1.0 - (1.0 - FLOOR) * fallen)
 
 
-def epoch_batches(problem: Problem, settings: Settings, epoch: int) -> Iterator[Batch]:
+def epoch_batches(problem: Problem, settings: CurveTraining, epoch: int) -> Iterator[Batch]:
     """The examples of an epoch in an order of its own, in even batches.
 
     Batches that cannot be mixed, since they differ in form, come as they are in an order of their own.
@@ -158,12 +167,12 @@ def epoch_batches(problem: Problem, settings: Settings, epoch: int) -> Iterator[
         yield gather(problem.batches, part)
 
 
-def statistics(problem: Problem) -> AbstractContextManager[None]:
+def batchwise_batchnorm(problem: Problem) -> AbstractContextManager[None]:
     """Within it, BatchNorm layers normalise by the batch at hand."""
     return batch_statistics(problem) if running_layers(problem.module) else nullcontext()
 
 
-def check_finite(loss: float, epoch: int) -> float:
+def check_loss(loss: float, epoch: int) -> float:
     """The loss.
 
     Raises:
@@ -176,7 +185,7 @@ def check_finite(loss: float, epoch: int) -> float:
     return loss
 
 
-def _steps(problem: Problem, settings: Settings) -> int:
+def _steps(problem: Problem, settings: CurveTraining) -> int:
     if not batches_joinable(problem.batches):
         return len(problem.batches)
     return math.ceil(problem.examples / settings.batch_size)

@@ -10,21 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landscape.core.connectivity.curve import Path
+from landscape.core.connectivity.curve import Curve
 from landscape.core.connectivity.curve_training import (
-    Settings,
+    CurveTraining,
     TrainingState,
-    check_finite,
+    batchwise_batchnorm,
+    check_loss,
     epoch_batches,
     learning_rate,
     loss_and_gradient,
-    statistics,
 )
 from landscape.core.problem.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
-__all__ = ["NebSettings", "inserted", "nudged", "relax_band", "tangents"]
+__all__ = ["BandTraining", "inserted", "nudged", "relax_band", "tangents"]
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ EXCESS = 0.2
 
 
 @dataclass(frozen=True)
-class NebSettings(Settings):
+class BandTraining(CurveTraining):
     """How a band is relaxed.
 
     Attributes:
@@ -49,12 +49,12 @@ class NebSettings(Settings):
 
 def relax_band(
     problem: Problem,
-    path: Path,
-    settings: NebSettings,
+    path: Curve,
+    settings: BandTraining,
     *,
     state: TrainingState | None = None,
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
-) -> Path:
+) -> Curve:
     """AutoNEB (Draxler et al. 2018, section 3): relax, insert pivots where the loss bulges, relax again.
 
     At each step every pivot feels the loss gradient across the band and springs along it, see `nudged`, on
@@ -72,7 +72,7 @@ def relax_band(
         raise InputError("a band needs at least one pivot between its ends.")
     state = TrainingState.start(path) if state is None else state
     ends_of_cycles = {settings.epochs * c // settings.cycles for c in range(1, settings.cycles)}
-    with statistics(problem):
+    with batchwise_batchnorm(problem):
         for epoch in range(len(state.losses), settings.epochs):
             if epoch in ends_of_cycles:
                 insert_pivots(problem, state, settings)
@@ -84,7 +84,7 @@ def relax_band(
                 state.velocity.mul_(settings.momentum).sub_(force)
                 rate = learning_rate((epoch + step / len(batches)) / settings.epochs, settings.lr)
                 state.points[1:-1].sub_(state.velocity, alpha=rate)
-            state.losses.append(check_finite(total / problem.examples, epoch))
+            state.losses.append(check_loss(total / problem.examples, epoch))
             on_epoch(state)
     return spaced(state.points)
 
@@ -127,7 +127,7 @@ def tangents(points: Tensor, energies: Array) -> Tensor:
     return unit
 
 
-def insert_pivots(problem: Problem, state: TrainingState, settings: NebSettings) -> None:
+def insert_pivots(problem: Problem, state: TrainingState, settings: BandTraining) -> None:
     """Insert a pivot wherever the loss between two neighbours exceeds linear interpolation too far."""
     inner = torch.linspace(0, 1, PROBES + 2, dtype=torch.float64)[1:-1].tolist()
     at_points = np.array([_loss(problem, p, settings) for p in state.points])
@@ -174,17 +174,17 @@ def inserted(at_points: Array, between: Array) -> list[float | None]:
     return [float(shares[row.argmax()]) if row.max() > limit else None for row in excess]
 
 
-def spaced(points: Tensor) -> Path:
+def spaced(points: Tensor) -> Curve:
     """The polychain through ``points`` (m, P) at constant speed; even knots where neighbours are equal."""
     lengths = (points[1:] - points[:-1]).double().norm(dim=1).cpu().numpy()
     knots = np.concatenate([[0.0], np.cumsum(lengths) / max(lengths.sum(), np.finfo(float).tiny)])
     knots[-1] = 1.0
     if not (np.diff(knots) > 0).all():  # also where a length is lost in the rounding of the sum
-        return Path("polychain", points)
-    return Path("polychain", points, tuple(knots.tolist()))
+        return Curve("polychain", points)
+    return Curve("polychain", points, tuple(knots.tolist()))
 
 
-def _forces(problem: Problem, points: Tensor, batch: Batch, settings: NebSettings) -> tuple[Array, Tensor]:
+def _forces(problem: Problem, points: Tensor, batch: Batch, settings: BandTraining) -> tuple[Array, Tensor]:
     """Losses at all points (m,) and forces on the pivots (m − 2, P) on one batch."""
     one = problem.on([batch])
     found = [loss_and_gradient(problem, p, batch, settings.weight_decay) for p in points[1:-1]]
@@ -193,7 +193,7 @@ def _forces(problem: Problem, points: Tensor, batch: Batch, settings: NebSetting
     return energies, nudged(points, energies, torch.stack([g for _, g in found]), settings.spring)
 
 
-def _loss(problem: Problem, theta: Tensor, settings: NebSettings) -> float:
+def _loss(problem: Problem, theta: Tensor, settings: BandTraining) -> float:
     """The loss at a point, with the weight-decay term of the training."""
     square = float(theta.double().square().sum()) if settings.weight_decay else 0.0
     return problem.measure(theta).data_loss + 0.5 * settings.weight_decay * square

@@ -9,24 +9,24 @@ import torch
 from torch import Tensor
 
 from landscape.core.connectivity.curve_training import (
-    Settings,
-    check_finite,
+    CurveTraining,
+    batchwise_batchnorm,
+    check_loss,
     epoch_batches,
     learning_rate,
     loss_and_gradient,
-    statistics,
 )
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.states import direction_seed
 
-__all__ = ["SimplexSettings", "connecting_point", "log_volume", "random_shares", "volume_gradient"]
+__all__ = ["SimplexTraining", "connecting_point", "log_volume", "random_shares", "volume_gradient"]
 
 START = 0.01
 """How far from the mean of all vertices a point starts, as a share of their distance from it (rms)."""
 
 
 @dataclass(frozen=True)
-class SimplexSettings(Settings):
+class SimplexTraining(CurveTraining):
     """How a connecting point is trained.
 
     Rate, momentum, epochs, draws and the volume's weight are by default those of the CIFAR-100 experiments
@@ -67,7 +67,7 @@ def random_shares(count: int, vertices: int, generator: torch.Generator) -> Tens
 
 
 def connecting_point(
-    problem: Problem, models: Tensor, points: Tensor, settings: SimplexSettings
+    problem: Problem, models: Tensor, points: Tensor, settings: SimplexTraining
 ) -> tuple[Tensor, list[float]]:
     """One more point θ that joins k models at low loss (Benton et al. 2021, section 4).
 
@@ -90,7 +90,7 @@ def connecting_point(
     generator = torch.Generator().manual_seed(direction_seed(settings.seed, len(points)))
     theta = _start(models, points, generator)
     velocity, losses = torch.zeros_like(theta), []
-    with statistics(problem):
+    with batchwise_batchnorm(problem):
         for epoch in range(settings.epochs):
             batches, total = list(epoch_batches(problem, settings, epoch)), 0.0
             for step, batch in enumerate(batches):
@@ -105,7 +105,7 @@ def connecting_point(
                 velocity.mul_(settings.momentum).add_(force)
                 rate = learning_rate((epoch + step / len(batches)) / settings.epochs, settings.lr)
                 theta.sub_(velocity, alpha=rate)
-            losses.append(check_finite(total / problem.examples, epoch))
+            losses.append(check_loss(total / problem.examples, epoch))
     return theta, losses
 
 

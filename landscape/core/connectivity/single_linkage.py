@@ -52,6 +52,9 @@ def saddle_tree(saddles: Array) -> Tree:
     paths has to climb (Draxler et al. 2018, section 3.4), which is also where single linkage joins them.
     Pairs whose saddle is not finite are not joined. Ties go to the pair that comes first.
 
+    By hand, since `scipy.cluster.hierarchy.linkage` refuses saddles that are not finite and does not tell
+    which two models an edge of the tree lies between, and scipy's spanning tree takes a saddle of 0 for none.
+
     Args:
         saddles: Highest loss between two models; symmetric, its diagonal is not looked at.
 

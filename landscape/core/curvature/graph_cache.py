@@ -140,7 +140,7 @@ class GraphCache(Generic[G]):
 def _is_divisible(problem: Problem) -> bool:
     """Whether the first batch can be cut in two with the same loss for every example."""
     batch = problem.shard[0]
-    if problem.batchnorm == "train":
+    if problem.batchnorm == "batch":
         return False
     parts = batch.split(ceil(batch.size / 2))
     whole = problem.batch_losses(batch)

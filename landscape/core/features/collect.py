@@ -43,7 +43,7 @@ def collect(
     Raises:
         Exception: Whatever the model itself raises.
     """
-    whole = problem.batchnorm != "eval"  # the statistics of a batch are those of all its examples
+    whole = problem.batchnorm == "batch"  # the statistics of a batch are those of all its examples
     plan = plan_pass(problem.batches, [c.images for c in collectors], whole=whole)
     for collector, order in zip(collectors, plan.orders, strict=True):
         collector.model_class = type(problem.module).__name__

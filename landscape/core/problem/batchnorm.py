@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from landscape.core.problem.batchnorm_policy import BatchNormPolicy, normalise
 from landscape.core.problem.problem import Problem
+from landscape.core.stats.moments import merged
 from landscape.errors import InputError
 
-__all__ = ["ChannelMoments", "batch_statistics", "channel_moments", "recalibrated", "running_layers"]
+__all__ = [
+    "ChannelMoments",
+    "batch_statistics",
+    "channel_moments",
+    "policy_in_force",
+    "recalibrated",
+    "running_layers",
+]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -20,6 +30,33 @@ _BatchNorm = nn.modules.batchnorm._BatchNorm
 def running_layers(module: nn.Module) -> list[_BatchNorm]:
     """The BatchNorm layers that keep running statistics."""
     return [p for p in module.modules() if isinstance(p, _BatchNorm) and p.running_mean is not None]
+
+
+def policy_in_force(
+    problem: Problem, asked: BatchNormPolicy | None, *, between_models: bool = True
+) -> BatchNormPolicy:
+    """Where statistics come from: as asked, or the default for this problem.
+
+    The default is ``batch`` for a problem with ``batchnorm="batch"``, ``recalibrate`` between models, else
+    ``checkpoint``. A model without running statistics has nothing to recalibrate or take from a batch, so
+    that these are ``checkpoint`` for it.
+
+    Raises:
+        InputError: If running statistics are asked for and the problem does not use them.
+    """
+    asked = normalise(asked)
+    if problem.batchnorm == "batch":
+        if asked not in (None, "batch"):
+            raise InputError(
+                f"batchnorm='{asked}' contradicts the problem, which uses batch statistics; make the Problem"
+                " with batchnorm='checkpoint'."
+            )
+        return "batch"
+    if asked in ("interpolate", "repair"):  # these change other buffers, or all layers
+        return cast(BatchNormPolicy, asked)
+    if not running_layers(problem.module):
+        return "checkpoint"
+    return asked or ("recalibrate" if between_models else "checkpoint")
 
 
 @contextmanager
@@ -71,12 +108,10 @@ class ChannelMoments:
     squares: Tensor
 
     def add(self, other: ChannelMoments) -> None:
-        """Merge those of another batch (Chan, Golub & LeVeque 1983)."""
-        total = self.count + other.count
-        shift = other.mean - self.mean
-        self.mean = self.mean + shift * (other.count / total)
-        self.squares = self.squares + other.squares + shift.square() * (self.count * other.count / total)
-        self.count = total
+        """Merge those of another batch."""
+        self.count, self.mean, self.squares = merged(
+            (self.count, self.mean, self.squares), (other.count, other.mean, other.squares)
+        )
 
     @property
     def variance(self) -> Tensor:

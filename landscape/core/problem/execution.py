@@ -53,7 +53,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     sample.shard = _first_batches(problem, PROBED_EXAMPLES)
     known = sum(b.size for b in sample.shard)
     sizes = [0]
-    keep_batches |= problem.batchnorm == "train" or not batches_joinable(problem.shard)
+    keep_batches |= problem.batchnorm == "batch" or not batches_joinable(problem.shard)
     # Without a loss per example the loss is a mean over each batch, which depends on the cut.
     if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]

@@ -74,9 +74,9 @@ def private_copy(
 
 
 def set_mode(module: nn.Module, batchnorm: str) -> None:
-    """Evaluation mode; with ``batchnorm="train"``, BatchNorm by batch statistics, its buffers unwritten."""
+    """Evaluation mode; with ``batchnorm="batch"``, BatchNorm by batch statistics, its buffers unwritten."""
     module.eval()
-    if batchnorm == "train":
+    if batchnorm == "batch":
         for part in module.modules():
             if isinstance(part, _BatchNorm):
                 part.train()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.problem.batches import Batch, read_batches, tensors_in
+from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
@@ -50,8 +51,8 @@ class Problem:
             whole batch; if it cannot take that, with the batch's inputs. It may return
             ``(output, target)``.
         device: Where to compute; default: where the model is.
-        batchnorm: ``"eval"`` uses running statistics; ``"train"`` uses those of each batch (then the
-            result depends on how data is cut into batches).
+        batchnorm: ``"checkpoint"`` uses running statistics; ``"batch"`` uses those of each batch (then the
+            result depends on how data is cut into batches). ``"eval"`` and ``"train"`` mean the same.
         batch_size: Micro-batch size for data that does not come in batches.
         dtype: For example ``torch.float64``; default: the model's.
         sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
@@ -64,6 +65,7 @@ class Problem:
         shard: The micro-batches of this process.
         start: How many examples come before them.
         first: The first micro-batch of all.
+        batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
 
     Raises:
@@ -88,21 +90,22 @@ class Problem:
         parameters: str | Iterable[str] | None = None,
         forward: Callable[..., Any] | None = None,
         device: torch.device | str | None = None,
-        batchnorm: Literal["eval", "train"] = "eval",
+        batchnorm: ProblemPolicy | Literal["eval", "train"] = "checkpoint",
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
         sharding: Sharding | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
-        if batchnorm not in ("eval", "train"):
-            raise InputError(f"batchnorm must be 'eval' or 'train'; got {batchnorm!r}.")
+        policy = normalise(batchnorm)
+        if policy not in ("checkpoint", "batch"):
+            raise InputError(f"batchnorm must be 'checkpoint' or 'batch'; got {batchnorm!r}.")
         if not 0.0 <= weight_decay < float("inf"):
             raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
         self.loss_name, self._loss = resolve_loss(loss)
         self.weight_decay = float(weight_decay)
-        self.batchnorm = batchnorm
+        self.batchnorm: ProblemPolicy = policy
         self._forward = forward
         self._forward_takes_batch = True
         check_weights(model)
@@ -111,7 +114,7 @@ class Problem:
         self.device = torch.device(device) if device is not None else named[names[0]].device
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
         self.module = private_copy(model, names, self.device, dtype)
-        set_mode(self.module, batchnorm)
+        set_mode(self.module, policy)
         chosen = dict(self.module.named_parameters())
         self._parameters = [chosen[n] for n in names]
         self.space = ParameterSpace.of({n: chosen[n] for n in names})

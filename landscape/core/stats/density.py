@@ -1,4 +1,4 @@
-"""Weighted points on a line: Gaussian smoothing, grids that resolve it, and distances. NumPy only."""
+"""Weighted points on a line: Gaussian smoothing, and grids that resolve it. NumPy only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landscape.errors import InputError
 
-__all__ = ["count_beyond", "gaussian_density", "resolving_grid", "wasserstein"]
+__all__ = ["count_beyond", "gaussian_density", "resolving_grid"]
 
 Array = NDArray[np.float64]
 
@@ -77,21 +77,3 @@ def count_beyond(points: ArrayLike, weights: ArrayLike, thresholds: ArrayLike) -
     order = np.argsort(x)
     above = np.concatenate([np.cumsum(w[order][::-1])[::-1], [0.0]])
     return above[np.searchsorted(x[order], np.asarray(thresholds), side="right")]
-
-
-def wasserstein(x: ArrayLike, v: ArrayLike, y: ArrayLike, w: ArrayLike) -> float:
-    """The Wasserstein-1 distance between the points x with weights v and y with weights w.
-
-    Both weights are scaled to sum 1. The distance is the area between the two distribution functions,
-    in the unit of the points.
-
-    Example:
-        >>> wasserstein([0.0, 1.0], [1.0, 1.0], [2.0], [1.0])
-        1.5
-    """
-    x, v, y, w = (np.asarray(a, dtype=np.float64) for a in (x, v, y, w))
-    points = np.concatenate([x, y])
-    jumps = np.concatenate([v / v.sum(), -w / w.sum()])
-    order = np.argsort(points)
-    gaps = np.diff(points[order])
-    return float(np.abs(np.cumsum(jumps[order])[:-1]) @ gaps)

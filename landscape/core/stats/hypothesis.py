@@ -1,17 +1,18 @@
-"""Verdicts on slopes: which layers raise or lower high frequencies, corrected for many layers."""
+"""Tests and errors of means and shares, and Holm's correction for many tests."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from landscape.core.stats.bootstrap import draw_counts, resampled_error
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["holm", "mean_test", "resample_counts", "row_slopes", "standard_error", "wilson"]
+__all__ = ["holm", "mean_test", "row_slopes", "standard_error", "wilson"]
 
 Array = NDArray[np.float64]
 
@@ -22,12 +23,6 @@ def row_slopes(x: ArrayLike, rows: ArrayLike) -> Array:
     at = at - at.mean()
     slopes: Array = np.asarray(rows, dtype=np.float64) @ at / (at @ at)
     return slopes
-
-
-@lru_cache(maxsize=4)
-def resample_counts(n: int, resamples: int, seed: int) -> Array:
-    """How often each of n rows is drawn in each bootstrap resample, (resamples, n)."""
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
 
 
 def mean_test(values: ArrayLike, resamples: int, seed: int) -> tuple[float, float, float]:
@@ -42,8 +37,7 @@ def mean_test(values: ArrayLike, resamples: int, seed: int) -> tuple[float, floa
     mean = float(sample.mean())
     if n < 2 or not np.isfinite(mean):
         return mean, float("nan"), float("nan")
-    means = resample_counts(n, resamples, seed) @ sample / n
-    error = float(means.std(ddof=1) * np.sqrt(n / (n - 1)))
+    error = resampled_error(draw_counts(n, resamples, seed) @ sample / n, n)
     if mean == 0.0:
         return mean, error, 1.0
     t = abs(mean) / error if error > 0 else np.inf
@@ -69,7 +63,11 @@ def holm(p_values: ArrayLike) -> Array:
 
 
 def wilson(share: Array, count: Array, z: float = 1.959964) -> tuple[Array, Array]:
-    """95 % interval of a binomial share (Wilson 1927); NaN where nothing was counted."""
+    """95 % interval of a binomial share (Wilson 1927); NaN where nothing was counted.
+
+    By hand, since `scipy.stats.binomtest` takes one whole number of successes at a time, and shares of
+    weighted or averaged answers are no such numbers.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
         half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))

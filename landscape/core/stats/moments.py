@@ -6,7 +6,22 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Moments"]
+__all__ = ["Moments", "merged"]
+
+
+def merged(a: tuple[int, Any, Any], b: tuple[int, Any, Any]) -> tuple[int, Any, Any]:
+    """Count, mean and sum of squared deviations of two parts together (Chan, Golub & LeVeque 1983).
+
+    No difference of large squares is taken, so that a spread far smaller than the mean survives. Means and
+    sums may be arrays or tensors.
+
+    Example:
+        >>> merged((2, 1.5, 0.5), (1, 6.0, 0.0))
+        (3, 3.0, 14.0)
+    """
+    (n, mean, squares), (more, other, their) = a, b
+    total, shift = n + more, other - mean
+    return total, mean + shift * (more / total), squares + their + shift**2 * (n * more / total)
 
 
 class Moments:
@@ -37,11 +52,8 @@ class Moments:
         if self.count == 0:
             self.count, self.mean, self._squares = n, mean, squares
             return
-        total = self.count + n
-        step = mean - self.mean
-        self._squares = self._squares + squares + step**2 * (self.count * n / total)
-        self.mean = self.mean + step * (n / total)
-        self.count = total
+        own = self.count, self.mean, self._squares
+        self.count, self.mean, self._squares = merged(own, (n, mean, squares))
 
     @property
     def variance(self) -> Any:

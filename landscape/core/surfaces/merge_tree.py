@@ -41,7 +41,8 @@ def merge_tree(z: Array) -> MergeTree:
 
     Grid points are taken in order of value and joined with their eight neighbours by union and find
     (Edelsbrunner & Harer 2010, section VII.1); ties go to the lower index. A point that is not finite
-    belongs to no sublevel set. A minimum is a grid point, or a plateau, below all its neighbours; those
+    belongs to no sublevel set. By hand, since libraries of persistent homology, such as gudhi, are heavy for
+    these forty lines. A minimum is a grid point, or a plateau, below all its neighbours; those
     at the edge of the grid count.
     """
     ny, nx = z.shape

@@ -81,6 +81,11 @@ class Plane:
                     " gradient or the weights vanish, or two models are equal."
                 )
 
+    @property
+    def center(self) -> tuple[float, ...]:
+        """The steps (k,) of the origin, from which changes of the loss are measured."""
+        return (0.0,) * len(self.directions)
+
     def write(self, steps: Sequence[float], out: Tensor) -> Tensor:
         """Write the point at ``steps`` (k,) into ``out`` (P,), computed from the origin itself."""
         known = self.exact.get(tuple(steps))

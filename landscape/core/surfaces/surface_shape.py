@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 __all__ = [
     "QuadraticFit",
     "flatness_radius",
+    "largest_rise",
     "nonconvex_share",
     "quadratic_fit",
     "roughness",
-    "sharpness",
 ]
 
 Array = NDArray[np.float64]
@@ -25,7 +25,7 @@ ROUNDING = 8.0
 """Second differences below this many roundings of the values count as zero."""
 
 
-def sharpness(z: Array, x: Array, y: Array, center: float, radius: float) -> float:
+def largest_rise(z: Array, x: Array, y: Array, center: float, radius: float) -> float:
     """Largest rise max z − ``center`` over the grid points within ``radius`` steps of the origin.
 
     As the worst-case sharpness of Keskar et al. (2017), but within the plane. NaN if there is no

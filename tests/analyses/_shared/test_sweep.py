@@ -28,8 +28,8 @@ class Formula:
         self.calls += 1
         return {"loss": loss(*step), "both": np.array(step)}
 
-    def values_of(self, marker):
-        return {"loss": marker.loss}
+    def values_of(self, state):
+        return {"loss": state}
 
 
 def test_a_grid_is_the_formula_at_each_point_and_progress_rises_to_one():
@@ -63,7 +63,7 @@ def test_a_second_sweep_takes_over_what_the_first_has_kept(tmp_path):
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_checkpoints_are_measured_in_order(count):
     """Oracle: each marker's own loss, whatever the pieces they come in."""
-    markers = [SimpleNamespace(loss=float(i)) for i in range(count)]
+    markers = [SimpleNamespace(state=float(i)) for i in range(count)]
     found = Sweep(Formula(), MemoryLedger(), lambda f: None, count).checkpoints(markers)
     np.testing.assert_array_equal(found["loss"], np.arange(count))
 

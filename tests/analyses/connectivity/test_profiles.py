@@ -84,22 +84,21 @@ def test_the_loss_of_a_group_is_in_nats_only_if_all_are():
 class Hill:
     """Stands for the evaluator of a path: a loss with a narrow hill at t = 0.6."""
 
-    path = SimpleNamespace(arc=lambda t: 2.0 * np.asarray(t))
-
     def values(self, t):
         loss = np.exp(-(((t - 0.6) / 0.05) ** 2))
         return {
-            "data_loss": np.array([loss]),
-            "penalty": np.array([0.5]),
-            "accuracy": np.array([1.0 - loss]),
-            "losses_0": np.array([loss, loss]),
-            "correct_0": np.array([1.0 - loss, 1.0 - loss]),
+            "data_loss": loss,
+            "penalty": 0.5,
+            "accuracy": 1.0 - loss,
+            "losses": np.array([loss, loss]),
+            "correct": np.array([1.0 - loss, 1.0 - loss]),
         }
 
 
 def test_a_profile_is_refined_beside_the_largest_gap():
     """Oracle: the formula at each point; the points that were added lie about the hill."""
-    found = profile("line", Hill(), 6, 3, MemoryLedger(), Meter(lambda f: None, 12))
+    curve = SimpleNamespace(arc=lambda t: 2.0 * np.asarray(t))
+    found = profile("line", curve, Hill(), 6, 3, MemoryLedger(), Meter(lambda f: None, 12))
     assert isinstance(found, Measured)
     assert len(found.t) == 12 and (np.diff(found.t) > 0).all()
     np.testing.assert_array_equal(found.arc, 2 * found.t)

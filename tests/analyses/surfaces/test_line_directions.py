@@ -96,14 +96,14 @@ def test_between_two_models_both_ends_are_exact():
 
 
 def test_between_models_statistics_are_recalibrated():
-    """Oracle: the mode recorded; with `frozen`, true losses come from each model's own statistics."""
+    """Oracle: the mode recorded; with `checkpoint`, true losses come from each model's own statistics."""
     other = ConvNet().double()
     problem = CASES["conv_batchnorm"].problem(batch_size=5)
     before = snapshot(problem.module)
     assert (
         landscape.line(problem, models=other.state_dict(), steps=3)["batchnorm_mode"].item() == "recalibrate"
     )
-    ds = landscape.line(problem, models=other.state_dict(), steps=3, batchnorm="frozen")
+    ds = landscape.line(problem, models=other.state_dict(), steps=3, batchnorm="checkpoint")
     assert float(ds["marker_loss"][1]) == Problem(other, "cross_entropy", images(), batch_size=5).loss()
     assert snapshot(problem.module) == before
 

@@ -16,11 +16,11 @@ from landscape.core.behaviour.calibration import (
     Predictions,
     adaptive_edges,
     bin_index,
-    bootstrap,
     calibration_error,
     equal_edges,
     optimal_temperature,
     predict,
+    resampled_scores,
 )
 from landscape.core.stats.hypothesis import wilson
 
@@ -128,7 +128,7 @@ def test_bootstrap_error_is_that_of_the_mean():
     """Oracle: s/√n, the standard error of a mean."""
     logits, labels = calibrated(500)
     made = Predictions.of_logits(logits, labels)
-    scores, errors = bootstrap(made, [equal_edges(15)], 400, 0)
+    scores, errors = resampled_scores(made, [equal_edges(15)], 400, 0)
     for name in ("nll", "brier", "entropy"):
         assert scores[name].std() == pytest.approx(getattr(made, name).std() / 500**0.5, rel=0.15)
     assert errors[0].mean() > calibration_error(made)  # resampling adds noise to every bin

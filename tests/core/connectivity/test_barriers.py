@@ -8,8 +8,8 @@ import pytest
 from landscape.core.connectivity.barriers import (
     BARRIERS,
     Profile,
+    barrier_errors,
     barriers,
-    bootstrap,
     chord_gap,
     refined_points,
 )
@@ -88,7 +88,7 @@ def test_interval_of_the_saddle_of_a_clear_peak():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(6, 2000)) * 0.5
     rows[2] += 50
-    found = bootstrap(profile(rows, offset=2.0), resamples=4000)
+    found = barrier_errors(profile(rows, offset=2.0), resamples=4000)
     middle, se = rows[2].mean() + 2.0, rows[2].std(ddof=1) / np.sqrt(2000)
     assert found.low["saddle"] == pytest.approx(middle - 1.96 * se, abs=0.15 * se)
     assert found.high["saddle"] == pytest.approx(middle + 1.96 * se, abs=0.15 * se)
@@ -102,9 +102,9 @@ def test_the_test_keeps_its_level_and_finds_a_barrier():
     below, found = [], []
     for _ in range(200):
         rows = rng.normal(size=(21, 60)) + 5 * rng.normal(size=60)
-        below.append(bootstrap(profile(rows, t=t), resamples=200).p_value < 0.05)
+        below.append(barrier_errors(profile(rows, t=t), resamples=200).p_value < 0.05)
         rows[10] += 0.8
-        found.append(bootstrap(profile(rows, t=t), resamples=200).p_value < 0.05)
+        found.append(barrier_errors(profile(rows, t=t), resamples=200).p_value < 0.05)
     assert np.mean(below) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
     assert np.mean(found) > 0.9
 
@@ -113,11 +113,11 @@ def test_a_flat_path_has_no_barrier():
     """Oracle: equal losses at every t; rounding alone is no barrier."""
     rng = np.random.default_rng(3)
     level = rng.random(50)
-    assert bootstrap(profile(np.tile(level, (6, 1)))).p_value == 1.0
+    assert barrier_errors(profile(np.tile(level, (6, 1)))).p_value == 1.0
     noise = 1e-9 * rng.random((6, 50))
     noise[2] += 3e-9
-    assert bootstrap(profile(level + noise), eps=1e-7).p_value == 1.0
-    assert bootstrap(profile(level + noise)).p_value < 0.01
+    assert barrier_errors(profile(level + noise), eps=1e-7).p_value == 1.0
+    assert barrier_errors(profile(level + noise)).p_value < 0.01
 
 
 def test_what_cannot_be_had_is_nan():
@@ -127,15 +127,15 @@ def test_what_cannot_be_had_is_nan():
     broken = np.ones((6, 3))
     broken[1, 1] = np.nan
     for p in (bare, profile(np.ones((6, 1))), profile(broken)):
-        found = bootstrap(p)
+        found = barrier_errors(p)
         assert np.isnan([found.p_value, *found.low.values(), *found.high.values()]).all()
 
 
 def test_same_seed_same_bits():
     """Oracle: a second call."""
     rows = np.random.default_rng(4).normal(size=(6, 30))
-    assert bootstrap(profile(rows), seed=3) == bootstrap(profile(rows), seed=3)
-    assert bootstrap(profile(rows), seed=3) != bootstrap(profile(rows), seed=4)
+    assert barrier_errors(profile(rows), seed=3) == barrier_errors(profile(rows), seed=3)
+    assert barrier_errors(profile(rows), seed=3) != barrier_errors(profile(rows), seed=4)
 
 
 def test_refinement_closes_in_on_the_top():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.interpolate import BPoly
 
-from landscape.core.connectivity.curve import Path, bent, straight
+from landscape.core.connectivity.curve import Curve, bent, straight
 from landscape.errors import InputError
 
 
@@ -22,7 +22,7 @@ def points(count, size=7, dtype=torch.float64, seed=0):
 def test_bezier_points_and_tangents(count):
     """Oracle: scipy's polynomials in the Bernstein basis and their derivatives."""
     p = points(count)
-    path = Path("bezier", p)
+    path = Curve("bezier", p)
     curve = BPoly(p.numpy()[:, None, :], [0.0, 1.0])
     for t in np.linspace(0, 1, 9):
         np.testing.assert_allclose(path.point(float(t)), curve(t), atol=1e-13)
@@ -44,7 +44,7 @@ def test_polychain_points_and_knots():
     """Oracle: numpy's linear interpolation, entry by entry."""
     p = points(4)
     for knots in ((), (0.0, 0.2, 0.9, 1.0)):
-        path = Path("polychain", p, knots)
+        path = Curve("polychain", p, knots)
         at = knots or np.linspace(0, 1, 4)
         for t in np.linspace(0, 1, 23):
             expected = [np.interp(t, at, column) for column in p.numpy().T]
@@ -59,10 +59,10 @@ def test_polychain_points_and_knots():
 def test_ends_are_the_checkpoints_bit_for_bit(kind, dtype):
     """Oracle: the given vectors themselves; also a path between equal points does not move."""
     p = points(5, dtype=dtype)
-    path = Path(kind, p)
+    path = Curve(kind, p)
     assert torch.equal(path.point(0.0), p[0])
     assert torch.equal(path.point(1.0), p[-1])
-    still = Path(kind, p[:1].repeat(4, 1))
+    still = Curve(kind, p[:1].repeat(4, 1))
     assert all(torch.equal(still.point(t), p[0]) for t in (0.0, 0.1, 1 / 3, 0.77, 1.0))
     assert still.length == 0.0
     assert np.isnan(still.ratio)
@@ -72,7 +72,7 @@ def test_ends_are_the_checkpoints_bit_for_bit(kind, dtype):
 def test_arc_length_of_a_bezier(count):
     """Oracle: scipy's adaptive quadrature of the norm of the derivative of scipy's polynomial."""
     p = points(count)
-    path, slope = Path("bezier", p), BPoly(p.numpy()[:, None, :], [0.0, 1.0]).derivative()
+    path, slope = Curve("bezier", p), BPoly(p.numpy()[:, None, :], [0.0, 1.0]).derivative()
     ts = [1.0, 0.25, 0.0, 0.6]
     expected = [quad(lambda t: np.linalg.norm(slope(t)), 0, end, epsabs=1e-13, epsrel=1e-13)[0] for end in ts]
     np.testing.assert_allclose(path.arc(ts), expected, rtol=1e-11)
@@ -82,7 +82,7 @@ def test_arc_length_of_a_bezier(count):
 
 def test_arc_length_of_a_parabola():
     """Oracle: closed form. The points (0,0), (1,2), (2,0) give y = 2x − x²."""
-    path = Path("bezier", torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 0.0]], dtype=torch.float64))
+    path = Curve("bezier", torch.tensor([[0.0, 0.0], [1.0, 2.0], [2.0, 0.0]], dtype=torch.float64))
     exact = np.sqrt(5) + np.arcsinh(2) / 2
     assert path.length == pytest.approx(exact, rel=1e-12)
 
@@ -92,7 +92,7 @@ def test_arc_length_of_a_polychain():
     p = points(4)
     lengths = np.linalg.norm(np.diff(p.numpy(), axis=0), axis=1)
     for knots in ((), (0.0, 0.15, 0.5, 1.0)):
-        path = Path("polychain", p, knots)
+        path = Curve("polychain", p, knots)
         np.testing.assert_allclose(path.arc(path.knots), [0, *np.cumsum(lengths)], rtol=1e-13)
         middle = (path.knots[1] + path.knots[2]) / 2
         assert path.arc([middle])[0] == pytest.approx(lengths[0] + lengths[1] / 2, rel=1e-13)
@@ -112,7 +112,7 @@ def test_bends_start_on_the_chord(kind):
 @given(st.floats(0, 1), st.integers(2, 7), st.sampled_from(["bezier", "polychain"]))
 def test_weights_are_shares(t, count, kind):
     """Oracle: shares are not negative and sum to 1 at every t."""
-    weights = Path(kind, points(count)).weights(t)
+    weights = Curve(kind, points(count)).weights(t)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1.0, abs=1e-12)
 
@@ -120,8 +120,8 @@ def test_weights_are_shares(t, count, kind):
 def test_unusable_paths_are_refused():
     """Oracle: the sentence names what does not fit."""
     with pytest.raises(InputError, match="two or more points"):
-        Path("bezier", points(1))
+        Curve("bezier", points(1))
     with pytest.raises(InputError, match="knots rising from 0 to 1"):
-        Path("polychain", points(3), (0.0, 0.7, 0.6))
+        Curve("polychain", points(3), (0.0, 0.7, 0.6))
     with pytest.raises(InputError, match="at least one bend"):
         bent(*points(2), 0)

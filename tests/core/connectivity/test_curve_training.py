@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 from torch import nn
 
 from landscape import Problem
-from landscape.core.connectivity.curve import Path, bent, straight
+from landscape.core.connectivity.curve import Curve, bent, straight
 from landscape.core.connectivity.curve_training import (
-    Settings,
+    CurveTraining,
     TrainingState,
     epoch_batches,
     learning_rate,
@@ -48,7 +48,7 @@ def ring(w):
 
 
 A, B = torch.tensor([1.0, 0.0], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
-QUICK = Settings(epochs=150, lr=0.05, batch_size=8)
+QUICK = CurveTraining(epochs=150, lr=0.05, batch_size=8)
 
 
 def mean_loss(path):
@@ -62,7 +62,7 @@ def test_a_bezier_bends_along_a_ring(bends):
 
     def objective(flat):
         inner = torch.as_tensor(flat).reshape(bends, 2)
-        return mean_loss(Path("bezier", torch.cat([A[None], inner, B[None]])))
+        return mean_loss(Curve("bezier", torch.cat([A[None], inner, B[None]])))
 
     best = minimize(objective, bent(A, B, bends).points[1:-1].reshape(-1).numpy(), tol=1e-12)
     assert mean_loss(straight(A, B)) > 0.1
@@ -77,7 +77,7 @@ def test_a_polychain_bends_along_a_ring():
     """Oracle: by symmetry the bend lies on the diagonal, where scipy finds the least mean loss."""
     trained = train_bends(landscape_of(ring), bent(A, B, 1, "polychain"), QUICK)
     best = minimize(
-        lambda r: mean_loss(Path("polychain", torch.stack([A, torch.full_like(A, float(r[0])), B]))), [0.5]
+        lambda r: mean_loss(Curve("polychain", torch.stack([A, torch.full_like(A, float(r[0])), B]))), [0.5]
     )
     np.testing.assert_allclose(trained.points[1], [best.x[0]] * 2, atol=0.02)
 
@@ -89,7 +89,7 @@ def test_weight_decay_pulls_the_bend():
     """
     ends = []
     for seed in range(12):
-        settings = Settings(epochs=60, lr=0.02, batch_size=8, weight_decay=2.0, seed=seed)
+        settings = CurveTraining(epochs=60, lr=0.02, batch_size=8, weight_decay=2.0, seed=seed)
         ends.append(train_bends(landscape_of(lambda w: 0 * w.sum(1)), bent(A, B, 1), settings).points[1])
     mean, spread = torch.stack(ends).mean(0), torch.stack(ends).std(0)
     assert spread.max() < 0.15
@@ -117,7 +117,7 @@ def test_schedule():
 def test_an_epoch_sees_every_example_once():
     """Oracle: the multiset of the inputs; another order in another epoch; even batches, none of one."""
     problem = Problem(CASES["mlp"].model(), "cross_entropy", CASES["mlp"].data(), batch_size=4)
-    settings = Settings(batch_size=6)
+    settings = CurveTraining(batch_size=6)
     orders = [[b.inputs for b in epoch_batches(problem, settings, e)] for e in (0, 1, 0)]
     everything = torch.cat([b.inputs for b in problem.batches])
     for order in orders:
@@ -133,7 +133,7 @@ def test_a_training_that_goes_on_gives_the_same_bits():
     problem = CASES["conv_batchnorm"].problem(batch_size=5)
     g = torch.Generator().manual_seed(0)
     end = problem.theta + torch.randn(problem.size, generator=g, dtype=torch.float64)
-    path, settings = bent(problem.theta, end, 2), Settings(epochs=6, batch_size=4, seed=5)
+    path, settings = bent(problem.theta, end, 2), CurveTraining(epochs=6, batch_size=4, seed=5)
     whole = train_bends(problem, path, settings)
     kept = []
 
@@ -146,14 +146,14 @@ def test_a_training_that_goes_on_gives_the_same_bits():
         train_bends(problem, path, settings, on_epoch=stop)
     resumed = train_bends(problem, path, settings, state=kept[-1])
     assert torch.equal(resumed.points, whole.points)
-    assert not torch.equal(train_bends(problem, path, Settings(epochs=6, seed=6)).points, whole.points)
+    assert not torch.equal(train_bends(problem, path, CurveTraining(epochs=6, seed=6)).points, whole.points)
 
 
 def test_the_model_is_untouched():
     """Oracle: everything of the private model, with BatchNorm in it, before and after; gradients too."""
     problem = CASES["conv_batchnorm"].problem(batch_size=5)
     before = snapshot(problem.module)
-    train_bends(problem, bent(problem.theta, problem.theta + 1, 1), Settings(epochs=2, batch_size=4))
+    train_bends(problem, bent(problem.theta, problem.theta + 1, 1), CurveTraining(epochs=2, batch_size=4))
     after = snapshot(problem.module)
     assert all(after[k] == before[k] for k in before)
 
@@ -164,7 +164,7 @@ def test_any_kind_of_model_and_batches():
         problem = CASES[name].problem(batch_size=5)
         end = problem.theta.flip(0) * 2
         path = bent(problem.theta, end, 1)
-        trained = train_bends(problem, path, Settings(epochs=20, lr=0.05, batch_size=5))
+        trained = train_bends(problem, path, CurveTraining(epochs=20, lr=0.05, batch_size=5))
         before, after = (
             np.mean([problem.measure(p.point(t)).loss for t in (0.3, 0.5, 0.7)]) for p in (path, trained)
         )
@@ -179,7 +179,7 @@ def test_batches_that_cannot_be_mixed():
         "cross_entropy",
         [(x, y), (x[:5, :, :2], y[:5])],
     )
-    sizes = {tuple(b.size for b in epoch_batches(problem, Settings(), e)) for e in range(8)}
+    sizes = {tuple(b.size for b in epoch_batches(problem, CurveTraining(), e)) for e in range(8)}
     assert sizes == {(13, 5), (5, 13)}
 
 
@@ -189,12 +189,12 @@ def test_what_cannot_be_trained():
     with pytest.raises(InputError, match="path with bends"):
         train_bends(problem, straight(A, B), QUICK)
     with pytest.raises(InputError, match="diverged in epoch"):
-        train_bends(problem, bent(A, 50 * B, 1), Settings(epochs=50, lr=1e3))
+        train_bends(problem, bent(A, 50 * B, 1), CurveTraining(epochs=50, lr=1e3))
 
 
 def test_the_start_is_a_copy():
     """Oracle: the path that was given stays as it was."""
     path = bent(A, B, 1)
     kept = path.points.clone()
-    train_bends(landscape_of(ring), path, Settings(epochs=2), state=TrainingState.start(path))
+    train_bends(landscape_of(ring), path, CurveTraining(epochs=2), state=TrainingState.start(path))
     assert torch.equal(path.points, kept)

@@ -12,7 +12,7 @@ from torch import nn
 from landscape import Problem
 from landscape.core.connectivity.curve import bent, straight
 from landscape.core.connectivity.elastic_band import (
-    NebSettings,
+    BandTraining,
     inserted,
     nudged,
     relax_band,
@@ -56,7 +56,7 @@ def highest(path):
 @pytest.mark.parametrize("bends", [1, 3, 6])
 def test_the_band_finds_the_pass(bends):
     """Oracle: closed form: pivots lie on the unit circle, the highest of the way is 1; the line is higher."""
-    settings = NebSettings(epochs=120, lr=0.01, batch_size=8)
+    settings = BandTraining(epochs=120, lr=0.01, batch_size=8)
     path = relax_band(problem(), bent(LEFT, RIGHT, bends, "polychain"), settings)
     assert highest(straight(LEFT, RIGHT)) == pytest.approx(1 + 10 * (1 - 0.5**0.5) ** 2)
     np.testing.assert_allclose(path.points.norm(dim=1), 1.0, atol=0.02)
@@ -110,7 +110,7 @@ def test_knots_follow_the_lengths():
 
 def test_a_band_that_goes_on_gives_the_same_bits():
     """Oracle: the uninterrupted run, stopped just before pivots are inserted and after."""
-    settings = NebSettings(epochs=8, cycles=4, batch_size=16)
+    settings = BandTraining(epochs=8, cycles=4, batch_size=16)
     start = bent(LEFT, RIGHT, 2, "polychain")
     kept = []
     whole = relax_band(problem(), start, settings, on_epoch=lambda s: kept.append(copy.deepcopy(s)))
@@ -123,4 +123,4 @@ def test_a_band_that_goes_on_gives_the_same_bits():
 def test_a_line_is_no_band():
     """Oracle: the sentence."""
     with pytest.raises(InputError, match="at least one pivot"):
-        relax_band(problem(), straight(LEFT, RIGHT), NebSettings())
+        relax_band(problem(), straight(LEFT, RIGHT), BandTraining())

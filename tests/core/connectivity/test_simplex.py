@@ -12,7 +12,7 @@ from torch import nn
 
 from landscape import Problem
 from landscape.core.connectivity.simplex import (
-    SimplexSettings,
+    SimplexTraining,
     connecting_point,
     log_volume,
     random_shares,
@@ -42,7 +42,7 @@ def valley(curvatures, weight_decay=0.0, examples=16):
 
 NONE = torch.zeros(0, 2, dtype=torch.float64)
 ENDS = torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
-QUICK = SimplexSettings(epochs=100, lr=0.03, batch_size=8, draws=30)  # little noise at the end
+QUICK = SimplexTraining(epochs=100, lr=0.03, batch_size=8, draws=30)  # little noise at the end
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6])

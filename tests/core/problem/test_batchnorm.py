@@ -9,7 +9,7 @@ from cases import CASES, ConvNet, images, snapshot, uneven
 from torch import nn
 
 from landscape import Problem
-from landscape.core.problem.batchnorm import batch_statistics, recalibrated, running_layers
+from landscape.core.problem.batchnorm import batch_statistics, policy_in_force, recalibrated, running_layers
 from landscape.errors import InputError
 
 
@@ -125,3 +125,21 @@ def test_single_examples_are_refused_and_unused_layers_left():
         pass
     assert len(running_layers(idle)) == 2
     assert running_layers(CASES["mlp"].model()) == []
+
+
+def test_the_policy_in_force():
+    """Oracle: the rule in the docstring, for a model with and one without BatchNorm."""
+    norm, plain = CASES["conv_batchnorm"].problem(), CASES["mlp"].problem()
+    batchwise = CASES["conv_batchnorm"].problem(batchnorm="batch")
+    assert policy_in_force(norm, None) == "recalibrate"
+    assert policy_in_force(norm, None, between_models=False) == "checkpoint"
+    for asked in ("checkpoint", "batch", "recalibrate", "interpolate", "repair"):
+        assert policy_in_force(norm, asked) == asked
+    for asked in (None, "checkpoint", "batch", "recalibrate"):
+        assert policy_in_force(plain, asked) == "checkpoint"
+    assert policy_in_force(plain, "repair") == "repair"
+    assert policy_in_force(norm, "frozen") == policy_in_force(norm, "keep") == "checkpoint"
+    assert policy_in_force(batchwise, None) == policy_in_force(batchwise, "batch") == "batch"
+    for asked in ("checkpoint", "frozen", "repair"):
+        with pytest.raises(InputError, match=r"batchnorm='\w+' contradicts .* batch statistics"):
+            policy_in_force(batchwise, asked, between_models=False)

@@ -268,7 +268,7 @@ def test_batchnorm_uses_running_or_batch_statistics(mode):
         out = (xb - mean) / np.sqrt(var + norm.eps) @ w
         total += ((out - yb[:, 0]) ** 2).sum()
     assert problem.loss() == pytest.approx(total / 13, rel=1e-12)
-    assert problem.provenance()["batchnorm"] == mode
+    assert problem.provenance()["batchnorm"] == {"eval": "checkpoint", "train": "batch"}[mode]
 
 
 def test_train_mode_batchnorm_is_differentiated_through_its_statistics():
@@ -608,7 +608,7 @@ WIDE = (torch.zeros(2, 5), torch.tensor([0, 1]))
     [
         ((mlp, "cross_entropy", VECTORS), {}, "must be a torch.nn.Module; got function"),
         ((mlp(), "cross_entropi", VECTORS), {}, "no loss 'cross_entropi'; did you mean"),
-        ((mlp(), "cross_entropy", VECTORS), {"batchnorm": "of"}, "'eval' or 'train'; got 'of'"),
+        ((mlp(), "cross_entropy", VECTORS), {"batchnorm": "of"}, "'checkpoint' or 'batch'; got 'of'"),
         ((mlp(), "cross_entropy", VECTORS), {"weight_decay": -1.0}, "finite and not negative; got -1.0"),
         ((mlp(), "cross_entropy", VECTORS), {"weight_decay": math.nan}, "finite and not negative"),
         ((mlp(), "cross_entropy", VECTORS), {"parameters": "head.*"}, "matches 'head.*'"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from landscape.core.stats.density import count_beyond, gaussian_density, resolving_grid, wasserstein
+from landscape.core.stats.density import count_beyond, gaussian_density, resolving_grid
 from landscape.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -40,14 +40,6 @@ def test_count_beyond_is_the_weight_above():
     at = np.append(np.linspace(-3, 3, 17), POINTS[3])
     expected = [WEIGHTS[t < POINTS].sum() for t in at]
     np.testing.assert_allclose(count_beyond(POINTS, WEIGHTS, at), expected, atol=1e-12)
-
-
-def test_wasserstein_agrees_with_scipy():
-    """Independent: scipy.stats.wasserstein_distance."""
-    other, mass = RNG.normal(size=50) + 0.3, RNG.random(50)
-    expected = stats.wasserstein_distance(POINTS, other, WEIGHTS, mass)
-    assert wasserstein(POINTS, WEIGHTS, other, mass) == pytest.approx(expected, rel=1e-12)
-    assert wasserstein(POINTS, WEIGHTS, POINTS + 3.0, WEIGHTS) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landscape.core.stats.moments import Moments
+from landscape.core.stats.moments import Moments, merged
 
 
 @pytest.mark.parametrize("sizes", [[50], [1] * 50, [20, 1, 29]])
@@ -26,3 +26,13 @@ def test_one_row_has_no_spread():
     moments = Moments()
     moments.add(np.ones((1, 2)))
     assert np.isnan(moments.variance).all()
+
+
+def test_two_parts_together():
+    """Oracle: NumPy on all rows; a spread far below the mean is not lost."""
+    x = 1e8 + np.random.default_rng(0).normal(size=30)
+    parts = [(len(p), p.mean(), np.square(p - p.mean()).sum()) for p in (x[:7], x[7:])]
+    count, mean, squares = merged(*parts)
+    assert count == 30
+    assert mean == pytest.approx(x.mean(), rel=1e-15)
+    assert squares == pytest.approx(np.square(x - x.mean()).sum(), rel=1e-6)

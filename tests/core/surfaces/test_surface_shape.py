@@ -9,10 +9,10 @@ import pytest
 
 from landscape.core.surfaces.surface_shape import (
     flatness_radius,
+    largest_rise,
     nonconvex_share,
     quadratic_fit,
     roughness,
-    sharpness,
 )
 
 EPS = np.finfo(np.float64).eps
@@ -24,11 +24,11 @@ QUADRATIC = 0.7 + 0.2 * GX - 0.1 * GY + 1.5 * GX**2 + 0.8 * GX * GY + 2.0 * GY**
 def test_sharpness_is_the_worst_rise_in_the_disc():
     """Oracle: a paraboloid rises by r² at distance r; the grid holds the points (±0.5, 0), (0, ±0.5)."""
     z = 3.0 + GX**2 + GY**2
-    assert sharpness(z, X, Y, 3.0, 0.5) == pytest.approx(0.25, rel=1e-12)
-    assert sharpness(z, X, Y, 3.0, 0.5 - 1e-9) < 0.25
-    assert math.isnan(sharpness(z, X + 5, Y, 3.0, 0.5))
+    assert largest_rise(z, X, Y, 3.0, 0.5) == pytest.approx(0.25, rel=1e-12)
+    assert largest_rise(z, X, Y, 3.0, 0.5 - 1e-9) < 0.25
+    assert math.isnan(largest_rise(z, X + 5, Y, 3.0, 0.5))
     z[np.hypot(GX, GY) < 0.15] = np.nan
-    assert sharpness(z, X, Y, 3.0, 0.5) == math.inf
+    assert largest_rise(z, X, Y, 3.0, 0.5) == math.inf
 
 
 def test_flatness_is_the_distance_to_the_level_line():

@@ -51,7 +51,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
 
 
 def _cost(params: ConnectParams) -> Cost:
-    per_point = 1.0 if params.batchnorm in ("keep", "interpolate") else 2.0
+    per_point = 1.0 if params.batchnorm in ("checkpoint", "batch", "interpolate") else 2.0
     paths = 1 + (params.align is not None) + (params.method != "linear")
     points = paths * (params.steps + 2 * params.refine)
     training = params.epochs * epoch_passes(params) / 3.0 if params.method != "linear" else 0.0

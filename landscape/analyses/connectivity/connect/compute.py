@@ -24,7 +24,7 @@ from landscape.errors import InputError
 
 if TYPE_CHECKING:
     from landscape.base.ledger import Ledger
-    from landscape.core.connectivity.curve import Path
+    from landscape.core.connectivity.curve import Curve
     from landscape.core.problem.problem import Problem
 
 __all__ = ["compute"]
@@ -40,11 +40,12 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
     import torch
 
     from landscape.core.connectivity.curve import straight
-    from landscape.core.connectivity.path_evaluator import PathEvaluator, path_policy
+    from landscape.core.connectivity.end_states import curve_evaluator
+    from landscape.core.problem.batchnorm import policy_in_force
     from landscape.core.problem.states import as_vector, rest_of_state
 
     problem, a, b = pair.problem, pair.a, pair.b
-    policy = path_policy(problem, params.batchnorm)
+    policy = policy_in_force(problem, params.batchnorm)
     test = held_out(problem, params.test, params.test_kwargs, context)
     ledger = context.ledger
     meter = Meter(context.progress, _passes(params, 1 if test is None else 2))
@@ -65,15 +66,15 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
             data["points"] = curve.points.cpu().numpy()
     measured = {}
     for name, (path, end) in paths.items():
-        run = PathEvaluator(problem, path, a, end, policy=policy, test=test)
-        measured[name] = profile(name, run, params.steps, params.refine, ledger, meter)
+        run = curve_evaluator(problem, path, a, end, policy=policy, test=test)
+        measured[name] = profile(name, path, run, params.steps, params.refine, ledger, meter)
     splits = ["train"] if test is None else ["train", "test"]
     eps = torch.finfo(problem.dtype).eps
     found = [
         barrier_values(m, len(splits), resamples=params.resamples, seed=params.seed, eps=eps)
         for m in measured.values()
     ]
-    kept = PathEvaluator(problem, paths["line"][0], a, b, policy="keep", test=test)
+    kept = curve_evaluator(problem, paths["line"][0], a, b, policy="checkpoint", test=test)
     return data | {
         "path": np.array(list(paths)),
         "split": np.array(splits),
@@ -128,13 +129,13 @@ def _check_trainable(problem: Problem, a: Any, b: Any) -> None:
 
 
 def _trained(
-    problem: Problem, line: Path, params: ConnectParams, context: Context, ledger: Ledger, meter: Meter
-) -> tuple[Path, Array]:
+    problem: Problem, line: Curve, params: ConnectParams, context: Context, ledger: Ledger, meter: Meter
+) -> tuple[Curve, Array]:
     """The trained curve and its losses by epoch; the state of every epoch is kept beside the pieces."""
     from landscape.analyses.connectivity.connect.resume import CurveFile
-    from landscape.core.connectivity.curve import Path, bent
-    from landscape.core.connectivity.curve_training import Settings, TrainingState, train_bends
-    from landscape.core.connectivity.elastic_band import NebSettings, relax_band
+    from landscape.core.connectivity.curve import Curve, bent
+    from landscape.core.connectivity.curve_training import CurveTraining, TrainingState, train_bends
+    from landscape.core.connectivity.elastic_band import BandTraining, relax_band
 
     file, before = CurveFile(ledger, problem.theta), meter.done
     decay = problem.weight_decay if params.weight_decay is None else params.weight_decay
@@ -152,10 +153,10 @@ def _trained(
     def compute(index: int) -> dict[str, Array]:
         state = file.read() or TrainingState.start(start)
         if params.method == "neb":
-            settings = NebSettings(**common, cycles=params.cycles, spring=params.spring)
+            settings = BandTraining(**common, cycles=params.cycles, spring=params.spring)
             path = relax_band(problem, start, settings, state=state, on_epoch=on_epoch)
         else:
-            path = train_bends(problem, start, Settings(**common), state=state, on_epoch=on_epoch)
+            path = train_bends(problem, start, CurveTraining(**common), state=state, on_epoch=on_epoch)
         points = path.points.cpu().numpy()
         return {"points": points, "knots": np.array(path.knots), "losses": np.array(state.losses)}
 
@@ -163,15 +164,16 @@ def _trained(
     file.remove()
     meter.reach(before + params.epochs * epoch_passes(params))
     points = problem.theta.new_tensor(piece["points"])
-    return Path(start.kind, points, tuple(piece["knots"].tolist())), piece["losses"]
+    return Curve(start.kind, points, tuple(piece["knots"].tolist())), piece["losses"]
 
 
 def _plane(
-    problem: Problem, curve: Path, policy: str, params: ConnectParams, ledger: Ledger, meter: Meter
+    problem: Problem, curve: Curve, policy: str, params: ConnectParams, ledger: Ledger, meter: Meter
 ) -> dict[str, Any]:
     """The loss over the plane through the ends and the bend farthest from the chord, the curve on it."""
     from landscape.analyses._shared.sweep import Sweep
-    from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
+    from landscape.core.problem.batchnorm import policy_in_force
+    from landscape.core.problem.evaluator import Evaluator
     from landscape.core.surfaces.plane import model_plane
 
     if not params.plane or not curve.ratio > 1.0 + 1e-9:
@@ -185,12 +187,12 @@ def _plane(
     outside = p - p[0] - places @ plane.directions.double()
     shares = np.stack([curve.weights(float(t)) for t in np.linspace(0, 1, ALONG)])
     line = shares @ places.cpu().numpy()
-    mode = batchnorm_mode(
-        problem, "recalibrate" if policy in ("recalibrate", "repair") else None, between_models=False
-    )
+    # a plane has no two ends whose statistics or outputs could be interpolated
+    asked: Any = {"repair": "recalibrate", "interpolate": "checkpoint"}.get(policy, policy)
+    mode = policy_in_force(problem, asked)
     corners = np.concatenate([line, places.cpu().numpy()])
     x, y = (_around(corners[:, axis], params.plane) for axis in (0, 1))
-    evaluator = Evaluator(problem, plane, batchnorm=mode)
+    evaluator = Evaluator(problem, plane, statistics=mode)
     sweep = Sweep(evaluator, ledger, lambda fraction: None, params.plane**2)
     fields = sweep.grid(x, y)
     meter.advance(params.plane**2)

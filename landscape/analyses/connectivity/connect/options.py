@@ -6,7 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder, Resamples, Rounds
+from landscape.analyses.connectivity._options import (
+    BetweenModels,
+    HeldOutArguments,
+    HeldOutBuilder,
+    Resamples,
+    Rounds,
+)
 from landscape.base.analysis import Params
 
 __all__ = ["ConnectParams", "epoch_passes"]
@@ -23,11 +29,7 @@ class ConnectParams(Params):
     )
     steps: int = Field(21, ge=3, description="evenly spaced points on each path")
     refine: Rounds = 3
-    batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
-        None,
-        description="BatchNorm statistics between the models: of the nearer one, interpolated, pooled anew"
-        " over the data, or that and all layers' outputs rescaled; none = recalibrate",
-    )
+    batchnorm: BetweenModels = None
     test: HeldOutBuilder = None
     test_kwargs: HeldOutArguments = Field({})
     resamples: Resamples = 1000

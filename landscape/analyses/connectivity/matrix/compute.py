@@ -40,7 +40,7 @@ def compute(
     problems: Mapping[str, Problem], params: ConnectivityParams, context: Context
 ) -> Mapping[str, Any]:
     """The line between every two models of one architecture, before and after alignment; then soups."""
-    from landscape.core.connectivity.path_evaluator import path_policy
+    from landscape.core.problem.batchnorm import policy_in_force
 
     names, every = list(problems), list(problems.values())
     check_alike(problems)
@@ -52,7 +52,7 @@ def compute(
     points = params.steps + 2 * params.refine
     count = sum(len(f) * (len(f) - 1) // 2 for f in families) * len(kinds)
     meter = Meter(context.progress, (count * points + 4 * len(every)) * splits)
-    lines = _Lines(every, [path_policy(p, params.batchnorm) for p in every], params, test, ledger, meter)
+    lines = _Lines(every, [policy_in_force(p, params.batchnorm) for p in every], params, test, ledger, meter)
     data = _matrices(lines, kinds, families, splits)
     soups = [soup for family in families if len(family) > 1 for soup in _soups(lines, family, kinds, names)]
     alone = [lines.alone(i, lines.states[i]) for i in range(len(every))]
@@ -117,10 +117,11 @@ class _Lines:
 
         run = self._run(i, self.states[i], self.states[j] if kind == AS_TRAINED else self.moved(i, j)[0])
         name = f"{kind.replace(' ', '-')}-{i:03d}-{j:03d}"
-        measured = profile(name, run, self.params.steps, self.params.refine, self._ledger, self._meter)
+        points = self.params.steps, self.params.refine
+        measured = profile(name, run.subset, run, *points, self._ledger, self._meter)
         eps = torch.finfo(self.problems[i].dtype).eps
         options = {"resamples": self.params.resamples, "seed": self.params.seed}
-        return barrier_values(measured, splits, **options, eps=eps), run.path.chord
+        return barrier_values(measured, splits, **options, eps=eps), run.subset.chord
 
     def alone(self, i: int, state: Mapping[str, Any]) -> Array:
         """One state in the place of model i, (quantities, splits); not corrected by REPAIR."""
@@ -129,12 +130,12 @@ class _Lines:
 
     def _run(self, i: int, a: Any, b: Any) -> Any:
         from landscape.core.connectivity.curve import straight
-        from landscape.core.connectivity.path_evaluator import PathEvaluator
+        from landscape.core.connectivity.end_states import curve_evaluator
         from landscape.core.problem.states import as_vector
 
         problem = self.problems[i]
         path = straight(as_vector(problem, a), as_vector(problem, b))
-        return PathEvaluator(problem, path, a, b, policy=self.policies[i], test=self._test)
+        return curve_evaluator(problem, path, a, b, policy=self.policies[i], test=self._test)
 
 
 def _matrices(

@@ -6,7 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder, Resamples, Rounds
+from landscape.analyses.connectivity._options import (
+    BetweenModels,
+    HeldOutArguments,
+    HeldOutBuilder,
+    Resamples,
+    Rounds,
+)
 from landscape.base.analysis import Params
 
 __all__ = ["ConnectivityParams"]
@@ -21,9 +27,7 @@ class ConnectivityParams(Params):
     )
     steps: int = Field(11, ge=3, description="evenly spaced points on each line")
     refine: Rounds = 2
-    batchnorm: Literal["keep", "interpolate", "recalibrate", "repair"] | None = Field(
-        None, description="BatchNorm statistics between the models, as in connect; none = recalibrate"
-    )
+    batchnorm: BetweenModels = None
     test: HeldOutBuilder = None
     test_kwargs: HeldOutArguments = Field({})
     resamples: Resamples = 1000

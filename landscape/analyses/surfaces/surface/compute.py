@@ -35,13 +35,14 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     import torch
 
     from landscape.analyses._shared.sweep import Sweep
+    from landscape.core.problem.batchnorm import policy_in_force
+    from landscape.core.problem.evaluator import Evaluator
     from landscape.core.problem.execution import in_bfloat16, recut
     from landscape.core.surfaces.adaptive_grid import fill
-    from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
 
     plane = _plane(problem, params, context.inputs)
     x, y = _axis(plane, 0, params.x_range, params.steps[0]), _axis(plane, 1, params.y_range, params.steps[1])
-    mode = batchnorm_mode(problem, params.batchnorm, between_models=bool(plane.markers))
+    mode = policy_in_force(problem, params.batchnorm, between_models=bool(plane.markers))
     ledger = context.ledger
     ledger.require("directions", plane.fingerprint())
     cut = _cut(problem, params, ledger, mode)
@@ -49,7 +50,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     if params.precision == "bfloat16":
         run = in_bfloat16(run)
     evaluator = Evaluator(
-        run, plane, batchnorm=mode, per_class=params.per_class, gradient_norm=params.gradient_norm
+        run, plane, statistics=mode, per_class=params.per_class, gradient_norm=params.gradient_norm
     )
     count = min(params.evaluations or x.size * y.size, x.size * y.size)
     sweep = Sweep(evaluator, ledger, context.progress, count + 2 * len(plane.markers))
@@ -65,7 +66,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     center = evaluator.center
     plain = center.loss
     if run is not problem:
-        plain = Evaluator(problem, plane, batchnorm=mode).center.loss
+        plain = Evaluator(problem, plane, statistics=mode).center.loss
     data |= fields | {
         "evaluated": known,
         "evaluations": int(known.sum()),
@@ -141,7 +142,7 @@ def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> 
         return BatchLayout()
     # statistics of batches depend on how data is cut
     return BatchLayout(
-        **ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "frozen")))
+        **ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "checkpoint")))
     )
 
 
@@ -198,7 +199,7 @@ def _numbers(
     rows, columns = np.unravel_index(tree.minimum[top], z.shape)
     return {
         "radius": radius,
-        "sharpness": shape.sharpness(z, x, y, center, radius),
+        "sharpness": shape.largest_rise(z, x, y, center, radius),
         "threshold": params.threshold,
         "flatness_radius": shape.flatness_radius(z, x, y, center, params.threshold),
         "curvature": fit.hessian,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import loss_unit, series, weight_decays
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series
+from landscape.core.problem.batchnorm_policy import normalise
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -196,8 +197,9 @@ def _how(ds: xr.Dataset) -> str:
     missing = int((~np.isfinite(ds["loss"].values) & ds["evaluated"].values).sum())
     if missing:
         parts.append(f"{missing} points not finite, left blank")
-    if ds["batchnorm_mode"].item() != "frozen":
-        parts.append(f"BatchNorm: {ds['batchnorm_mode'].item()}")
+    policy = normalise(ds["batchnorm_mode"].item())
+    if policy != "checkpoint":
+        parts.append(f"BatchNorm: {policy}")
     marked = "checkpoints are marked at their projections, with their true loss and distance"
     parts.append(marked if "marker_x" in ds else "the checkpoint is at (0, 0)")
     return "; ".join(parts) + "."

@@ -22,7 +22,7 @@ def _schema() -> Schema:
         return Variable(name, ("marker",), meaning, STEPS, optional=True)
 
     return Schema(
-        version=1,
+        version=2,
         coords=(
             Variable("x", ("x",), "step along the first direction", STEPS),
             Variable("y", ("y",), "step along the second direction", STEPS),

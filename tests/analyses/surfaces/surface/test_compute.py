@@ -218,19 +218,19 @@ def test_three_models_lie_in_their_plane_with_their_own_loss():
 
 
 def test_between_models_batchnorm_is_recalibrated_unless_told_otherwise():
-    """Oracle: the mode recorded; one model near its own checkpoint stays frozen."""
+    """Oracle: the mode recorded; one model near its own checkpoint stays with its statistics."""
     problem = CASES["conv_batchnorm"].problem(batch_size=5)
     models = states(2, make=ConvNet)
     ds = landscape.surface(problem, models=models, steps=(2, 2))
     assert ds["batchnorm_mode"].item() == "recalibrate"
-    frozen = landscape.surface(problem, models=models, steps=(2, 2), batchnorm="frozen")
-    assert frozen["batchnorm_mode"].item() == "frozen"
+    own = landscape.surface(problem, models=models, steps=(2, 2), batchnorm="checkpoint")
+    assert own["batchnorm_mode"].item() == "checkpoint"
     for i, state in enumerate(models):
         other = ConvNet().double()
         other.load_state_dict(state)
         true = Problem(other, "cross_entropy", images(), batch_size=5).loss()
-        assert float(frozen["marker_loss"][i + 1]) == true
-    assert landscape.surface(problem, steps=(2, 2))["batchnorm_mode"].item() == "frozen"
+        assert float(own["marker_loss"][i + 1]) == true
+    assert landscape.surface(problem, steps=(2, 2))["batchnorm_mode"].item() == "checkpoint"
 
 
 def test_a_trajectory_carries_true_losses_and_distances():

@@ -11,8 +11,8 @@ from cases import CASES, ConvNet, images, mlp, regression, snapshot, vectors
 from torch import nn
 
 from landscape import Problem
-from landscape.core.stats.hypothesis import standard_error
-from landscape.core.surfaces.evaluator import Evaluator, batchnorm_mode
+from landscape.core.problem.batches import read_batches
+from landscape.core.problem.evaluator import Evaluator, PointSet
 from landscape.core.surfaces.plane import given_plane, model_plane, random_plane
 from landscape.errors import InputError
 
@@ -117,7 +117,7 @@ def test_running_variances_are_not_perturbed():
     assert snapshot(problem.module) == before
 
 
-@pytest.mark.parametrize("mode", ["frozen", "recalibrate", "batch"])
+@pytest.mark.parametrize("mode", ["checkpoint", "recalibrate", "batch"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_point_that_raises_leaves_no_trace(mode, error):
     """Oracle: snapshots of the caller's and of the private model; the loss afterwards."""
@@ -133,7 +133,7 @@ def test_a_point_that_raises_leaves_no_trace(mode, error):
     callers = snapshot(model)
     problem = Problem(model, loss, images(), batch_size=5)
     private, value = snapshot(problem.module), problem.loss()
-    evaluator = Evaluator(problem, random_plane(problem), batchnorm=mode)
+    evaluator = Evaluator(problem, random_plane(problem), statistics=mode)
     fuse["left"] = 2
     with pytest.raises(error):
         evaluator.values((0.5, 0.5))
@@ -147,25 +147,12 @@ def test_modes_of_batchnorm():
     """Oracle: a problem with batch statistics for `batch`; a single batch for `recalibrate`."""
     problem = CASES["conv_batchnorm"].problem()
     plane = random_plane(problem)
-    batch = Evaluator(problem, plane, batchnorm="batch").values((0.1, 0.2))["loss"]
-    train = CASES["conv_batchnorm"].problem(batchnorm="train")
+    batch = Evaluator(problem, plane, statistics="batch").values((0.1, 0.2))["loss"]
+    train = CASES["conv_batchnorm"].problem(batchnorm="batch")
     assert batch == Evaluator(train, random_plane(train)).values((0.1, 0.2))["loss"]
-    pooled = Evaluator(problem, plane, batchnorm="recalibrate").values((0.1, 0.2))["loss"]
+    pooled = Evaluator(problem, plane, statistics="recalibrate").values((0.1, 0.2))["loss"]
     assert pooled == pytest.approx(batch, rel=1e-12)
     assert Evaluator(problem, plane).values((0.1, 0.2))["loss"] != pytest.approx(pooled, rel=1e-6)
-
-
-def test_default_modes_of_batchnorm():
-    """Oracle: the table of the documentation."""
-    norm, plain = CASES["conv_batchnorm"].problem(), CASES["mlp"].problem()
-    train = CASES["conv_batchnorm"].problem(batchnorm="train")
-    assert batchnorm_mode(norm, None, between_models=False) == "frozen"
-    assert batchnorm_mode(norm, None, between_models=True) == "recalibrate"
-    assert batchnorm_mode(norm, "batch", between_models=True) == "batch"
-    assert batchnorm_mode(plain, "recalibrate", between_models=True) == "frozen"
-    assert batchnorm_mode(train, None, between_models=False) == "batch"
-    with pytest.raises(InputError, match="batchnorm='frozen' contradicts"):
-        batchnorm_mode(train, "frozen", between_models=False)
 
 
 def test_a_marked_checkpoint_has_its_true_loss():
@@ -178,15 +165,15 @@ def test_a_marked_checkpoint_has_its_true_loss():
     evaluator = Evaluator(problem, plane)
     before = snapshot(problem.module)
     true = Problem(other, "cross_entropy", images(), weight_decay=0.1).loss()
-    assert evaluator.values_of(plane.markers[1])["loss"] == true
-    assert evaluator.values_of(plane.markers[0])["loss"] == problem.loss()
+    assert evaluator.values_of(plane.markers[1].state)["loss"] == true
+    assert evaluator.values_of(plane.markers[0].state)["loss"] == problem.loss()
     assert evaluator.values((1.0,))["loss"] != pytest.approx(true, rel=1e-9), "other statistics, other loss"
     assert snapshot(problem.module) == before
     wrong = dict(other.state_dict())
     wrong["body.1.running_mean"] = torch.zeros(7)
     (marker,) = plane.marked(problem, [wrong])
     with pytest.raises(InputError, match=r"'body.1.running_mean' of a checkpoint has shape \(7,\)"):
-        evaluator.values_of(marker)
+        evaluator.values_of(marker.state)
     assert snapshot(problem.module) == before
 
 
@@ -197,15 +184,38 @@ def test_a_marked_checkpoint_brings_its_unchosen_parameters():
         other = mlp().double()
     problem = CASES["mlp"].problem(parameters="2.*")
     evaluator = Evaluator(problem, random_plane(problem))
-    (marker,) = evaluator.plane.marked(problem, [other.state_dict()])
+    (marker,) = evaluator.subset.marked(problem, [other.state_dict()])
     before = snapshot(problem.module)
-    assert evaluator.values_of(marker)["loss"] == Problem(other, "cross_entropy", vectors()).loss()
+    assert evaluator.values_of(marker.state)["loss"] == Problem(other, "cross_entropy", vectors()).loss()
     assert snapshot(problem.module) == before
 
 
-def test_standard_errors():
-    """Oracle: NumPy; nothing to say of one example."""
-    values = torch.tensor([1.0, 4.0, 7.0, 9.0])
-    assert standard_error(values) == pytest.approx(values.numpy().std(ddof=1) / 2)
-    assert math.isnan(standard_error(values[:1]))
-    assert math.isnan(standard_error(None))
+def test_held_out_data_are_measured_beside_the_problems_own():
+    """Oracle: ``problem.measure`` on those batches at the point; statistics are never of them."""
+    problem = CASES["conv_batchnorm"].problem(batch_size=5)
+    test = read_batches(images(7), batch_size=4, device=problem.device, dtype=None)
+    plane = random_plane(problem)
+    values = Evaluator(problem, plane, test=test).values((0.1, 0.2))
+    point = plane.write((0.1, 0.2), torch.empty_like(problem.theta))
+    expected = problem.measure(point, test)
+    assert (values["test_loss"], values["test_accuracy"]) == (expected.loss, expected.accuracy)
+    assert values["loss"] == problem.measure(point).loss
+    pooled = Evaluator(problem, plane, statistics="recalibrate", test=test)
+    alone = Evaluator(problem, plane, statistics="recalibrate")
+    assert pooled.values((0.1, 0.2))["loss"] == alone.values((0.1, 0.2))["loss"]
+
+
+def test_points_given_one_by_one():
+    """Oracle: ``problem.measure`` at each; a set without a centre has no change of the loss."""
+    problem = CASES["mlp"].problem()
+    points = torch.stack([problem.theta, 2 * problem.theta])
+    evaluator = Evaluator(problem, PointSet(points), per_example=True)
+    for index, point in enumerate(points):
+        expected, values = problem.measure(point), evaluator.values(index)
+        assert values["loss"] == expected.loss
+        assert np.array_equal(values["losses"], expected.losses)
+        assert "loss_change_se" not in values
+    with pytest.raises(InputError, match="PointSet has no centre"):
+        _ = evaluator.center
+    with pytest.raises(InputError, match="batchnorm='repair' needs two checkpoints"):
+        Evaluator(problem, PointSet(points), statistics="repair")

@@ -10,8 +10,8 @@ from torch import nn
 
 from landscape import Problem, hessian
 from landscape.core.connectivity.barriers import chord_gap
-from landscape.core.connectivity.curve import Path, straight
-from landscape.core.connectivity.path_evaluator import PathEvaluator, path_policy
+from landscape.core.connectivity.curve import Curve, straight
+from landscape.core.connectivity.end_states import curve_evaluator
 from landscape.core.problem.batches import read_batches
 from landscape.core.problem.states import full_state
 from landscape.errors import InputError
@@ -32,7 +32,7 @@ def conv_pair():
 
 def line_of(problem, a, b, **options):
     space = problem.space
-    return PathEvaluator(problem, straight(space.flatten(a), space.flatten(b)), a, b, **options)
+    return curve_evaluator(problem, straight(space.flatten(a), space.flatten(b)), a, b, **options)
 
 
 def losses(measure):
@@ -48,7 +48,7 @@ def test_chord_gap_of_a_quadratic():
     problem = Problem(model, "half_squared_error", (x, y), weight_decay=0.2)
     g = torch.Generator().manual_seed(3)
     a, b = (torch.randn(problem.size, generator=g, dtype=torch.float64) for _ in range(2))
-    run = PathEvaluator(problem, straight(a, b), a, b)
+    run = curve_evaluator(problem, straight(a, b), a, b)
     t = np.linspace(0, 1, 11)
     E = [run.measure(float(s))[0].loss for s in t]
     step = b - a
@@ -62,7 +62,7 @@ def test_ends_are_the_checkpoints_bit_for_bit_under_keep(name):
     case = CASES[name]
     models = [seeded(case.model, seed) for seed in (1, 2)]
     own = [Problem(m, case.loss, case.data(), batch_size=5, weight_decay=0.1) for m in models]
-    run = line_of(own[0], *(m.state_dict() for m in models), policy="keep")
+    run = line_of(own[0], *(m.state_dict() for m in models), policy="checkpoint")
     for t, problem in zip((0.0, 1.0), own, strict=True):
         (found,) = run.measure(t)
         expected = problem.measure()
@@ -161,8 +161,8 @@ def test_any_path_is_measured_at_its_points():
     problem, a, b = conv_pair()
     space = problem.space
     middle = torch.randn(problem.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    path = Path("bezier", torch.stack([space.flatten(a), middle, space.flatten(b)]))
-    run = PathEvaluator(problem, path, a, space.flatten(b))
+    path = Curve("bezier", torch.stack([space.flatten(a), middle, space.flatten(b)]))
+    run = curve_evaluator(problem, path, a, space.flatten(b))
     before = problem.loss()
     assert run.measure(0.25)[0].loss == problem.measure(path.point(0.25)).loss
     assert problem.loss() == before
@@ -174,25 +174,11 @@ def test_the_models_are_untouched():
     before = snapshot(a), snapshot(b)
     problem = Problem(a, "cross_entropy", images(24), batch_size=10)
     own = snapshot(problem.module)
-    for policy in ("keep", "interpolate", "recalibrate", "repair"):
+    for policy in ("checkpoint", "interpolate", "recalibrate", "repair"):
         line_of(problem, a.state_dict(), b.state_dict(), policy=policy).measure(0.5)
     assert (snapshot(a), snapshot(b)) == before
     assert snapshot(problem.module)["bits"] == own["bits"]
     assert snapshot(problem.module)["hooks"] == own["hooks"]
-
-
-def test_policies():
-    """Oracle: the rule in the docstring."""
-    problem, _, _ = conv_pair()
-    plain = CASES["mlp"].problem()
-    batchwise = CASES["conv_batchnorm"].problem(batchnorm="train")
-    assert path_policy(problem, None) == "recalibrate"
-    assert path_policy(problem, "keep") == "keep"
-    assert path_policy(plain, None) == path_policy(plain, "recalibrate") == "keep"
-    assert path_policy(plain, "repair") == "repair"
-    assert path_policy(batchwise, None) == "keep"
-    with pytest.raises(InputError, match="batch statistics"):
-        path_policy(batchwise, "repair")
 
 
 def test_full_state():
@@ -229,7 +215,7 @@ def test_a_tied_weight_has_one_value_in_a_full_state():
         assert all(torch.equal(whole[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("policy", ["keep", "interpolate", "recalibrate"])
+@pytest.mark.parametrize("policy", ["checkpoint", "interpolate", "recalibrate"])
 def test_parameters_that_are_not_chosen_are_interpolated(policy):
     """Oracle: the same line with all parameters chosen."""
     a, b = (seeded(CASES["mlp"].model, seed) for seed in (1, 2))
@@ -237,3 +223,12 @@ def test_parameters_that_are_not_chosen_are_interpolated(policy):
     runs = [line_of(p, a.state_dict(), b.state_dict(), policy=policy) for p in (whole, part)]
     for t in (0.0, 0.3, 0.5, 1.0):
         assert runs[0].measure(t)[0].loss == pytest.approx(runs[1].measure(t)[0].loss, rel=1e-12)
+
+
+def test_batch_statistics_along_a_curve():
+    """Oracle: a problem with batch statistics, at the same point."""
+    problem, a, b = conv_pair()
+    batchwise = Problem(seeded(ConvNet, 1), "cross_entropy", images(24), batch_size=10, batchnorm="batch")
+    run = line_of(problem, a, b, policy="batch")
+    point = run.subset.point(0.3)
+    assert run.measure(0.3)[0].loss == batchwise.measure(point).loss

@@ -1,0 +1,101 @@
+"""The bootstrap: examples drawn anew with replacement, and what their spread says (Efron & Tibshirani 1993).
+
+A statistic that is a ratio or function of means needs only how often each example is drawn, its counts: all
+resamples are then one matrix product. The same n, number and seed give the same draws everywhere, so that
+statistics of the same examples are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "TAILS",
+    "draw_counts",
+    "draw_rows",
+    "each_draw",
+    "percentile_interval",
+    "resampled_error",
+    "resampled_means",
+]
+
+Array = NDArray[np.float64]
+
+TAILS = (0.025, 0.975)
+"""Of the 95 % percentile interval; (1 − 0.95)/2 would be another number in its last bit."""
+
+CHUNK = 2**22
+"""Counts held at once."""
+
+
+@lru_cache(maxsize=4)  # every layer of a network asks for the same ones
+def draw_counts(n: int, resamples: int, seed: int) -> Array:
+    """How often each of n examples is drawn in each resample, (resamples, n).
+
+    Example:
+        >>> counts = draw_counts(5, 3, 0)
+        >>> counts.shape, counts.sum(1).tolist()
+        ((3, 5), [5.0, 5.0, 5.0])
+    """
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+
+
+def draw_rows(n: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Which of n examples are drawn, (resamples, n): for statistics of ranks, which counts do not give."""
+    return generator.integers(0, n, (resamples, n))
+
+
+def each_draw(n: int, resamples: int, seed: int) -> Iterator[Array]:
+    """The counts (n,) of one resample after another, for n too large to hold all."""
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.bincount(generator.integers(n, size=n), minlength=n).astype(np.float64)
+
+
+def resampled_means(examples: Array, resamples: int, seed: int) -> Array:
+    """Means over the last axis of ``examples`` (k, n), drawn alike for all k: (resamples, k).
+
+    The draws are those of `draw_counts`, made in blocks.
+    """
+    n = examples.shape[1]
+    generator, rows = np.random.default_rng(seed), max(CHUNK // n, 1)
+    parts = []
+    for start in range(0, resamples, rows):
+        counts = generator.multinomial(n, np.full(n, 1.0 / n), size=min(rows, resamples - start))
+        parts.append(counts @ examples.T / n)
+    return np.concatenate(parts)
+
+
+def percentile_interval(draws: ArrayLike, tails: tuple[float, float] = TAILS, *, finite: bool = False) -> Any:
+    """Quantiles of a statistic over its resamples (axis 0): the lower end, then the upper one.
+
+    Args:
+        draws: The statistic in each resample, (resamples, ...).
+        tails: Which quantiles.
+        finite: Whether to leave out resamples in which the statistic (resamples,) is undefined, and to
+            return NaN if that is all of them. Otherwise NaN in a resample makes the interval NaN.
+
+    Example:
+        >>> percentile_interval([0.0, 1.0, 2.0, np.nan], (0.0, 1.0), finite=True).tolist()
+        [0.0, 2.0]
+    """
+    values: Any = np.asarray(draws)
+    if finite:
+        values = values[np.isfinite(values)]
+        if not values.size:
+            return np.full(2, np.nan)
+    return np.quantile(values, tails, axis=0)
+
+
+def resampled_error(means: Array, n: int) -> float:
+    """Standard error of a mean of n examples from its resamples, by n/(n − 1) unbiased in the variance.
+
+    The variance among resamples is on average (n − 1)/n of that of the mean (Efron & Tibshirani 1993,
+    section 5.3): with 5 examples the error would be 11 % too small.
+    """
+    return float(means.std(ddof=1) * np.sqrt(n / (n - 1)))

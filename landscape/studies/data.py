@@ -1,0 +1,124 @@
+"""Where the examples of a study come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from landscape import imports
+from landscape.errors import InputError
+from landscape.reference.training.recipe import address
+from landscape.zoo.spec import Builder
+
+__all__ = ["Data", "load", "mixup"]
+
+DIGITS = "landscape.reference.data:digits"
+CIFAR_EXAMPLES = 50_000
+
+
+@dataclass(frozen=True)
+class Data:
+    """Examples for training and for testing.
+
+    Attributes:
+        train: Builder of the training examples.
+        test: Builder of the held-out examples.
+        examples: Number of training examples.
+        channels: Channels of an image.
+        side: Pixels along an edge of an image.
+    """
+
+    train: Builder
+    test: Builder
+    examples: int
+    channels: int
+    side: int
+
+    @classmethod
+    def digits(cls, train: int, test: int, side: int = 28) -> Data:
+        """Real digits that an installed package ships: so many for training and for testing."""
+        return cls(
+            Builder(DIGITS, {"split": "train", "count": train, "size": side}),
+            Builder(DIGITS, {"split": "test", "count": test, "size": side}),
+            examples=train,
+            channels=1,
+            side=side,
+        )
+
+    @classmethod
+    def cifar(cls, classes: int) -> Data:
+        """CIFAR-10 or CIFAR-100 in a folder of the user's, ``data`` unless another is named, see `at`."""
+        name = f"landscape.reference.data:cifar{classes}"
+        return cls(
+            Builder(name, {"root": "data", "split": "train"}),
+            Builder(name, {"root": "data", "split": "test"}),
+            examples=CIFAR_EXAMPLES,
+            channels=3,
+            side=32,
+        )
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether they are read from a folder of the user's."""
+        return "root" in self.train.kwargs
+
+    def at(self, root: Path) -> Data:
+        """The same, read from this folder, if they are read from one."""
+        if not self.in_folder:
+            return self
+        return replace(self, train=_with(self.train, root=str(root)), test=_with(self.test, root=str(root)))
+
+    def subset(self, count: int) -> Data:
+        """So many of the training examples alone; all of the held-out ones."""
+        return replace(self, train=_with(self.train, count=count), examples=count)
+
+    def noisy(self, share: float) -> Data:
+        """A share of the labels of the training examples made random; none of the held-out ones."""
+        return replace(self, train=_with(self.train, label_noise=share)) if share else self
+
+    def builder(self, name: str) -> Builder:
+        """The builder of ``train``, ``test`` or ``mixup`` (blends of the training examples, see `mixup`).
+
+        Raises:
+            InputError: If it is none of these.
+        """
+        if name == "mixup":
+            facts = {"reference": self.train.reference, "kwargs": dict(self.train.kwargs)}
+            return Builder(address(mixup), facts)
+        if name not in ("train", "test"):
+            raise InputError(f"a study measures on 'train', 'test' or 'mixup', not on '{name}'.")
+        return self.train if name == "train" else self.test
+
+
+def _with(builder: Builder, **kwargs: Any) -> Builder:
+    return replace(builder, kwargs={**builder.kwargs, **kwargs})
+
+
+def load(data: Builder) -> Any:
+    """The examples of a builder."""
+    return imports.call(data.reference, data.kwargs, "data builder")
+
+
+def mixup(reference: str, kwargs: Mapping[str, Any], alpha: float = 16.0, seed: int = 0) -> Any:
+    """Data builder: inputs λx + (1−λ)x′ of random pairs of examples, λ ~ Beta(alpha, alpha).
+
+    Labels are those of x; similarity of outputs does not look at them.
+
+    Args:
+        reference: Builder of the examples.
+        kwargs: Its arguments.
+        alpha: Both parameters of the Beta distribution.
+        seed: Seed of the pairs and of λ.
+
+    Reference:
+        Zhang et al. (2018), mixup: Beyond empirical risk minimization, equation 1.
+    """
+    x, y = load(Builder(reference, kwargs))
+    rng = np.random.default_rng(seed)
+    share = torch.from_numpy(rng.beta(alpha, alpha, len(x))).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
+    return share * x + (1 - share) * x[torch.from_numpy(rng.permutation(len(x)))], y

@@ -1,0 +1,78 @@
+"""What a study measures: analyses of its models, run through a zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from landscape.reference.training import augment
+from landscape.studies.data import Data
+from landscape.zoo.spec import SectionSpec
+
+__all__ = ["On", "augmentation_options", "sections", "spectra"]
+
+
+@dataclass(frozen=True)
+class On:
+    """One analysis on the data of a study.
+
+    Attributes:
+        data: ``train``, ``test`` or ``mixup``, see `landscape.studies.data.Data.builder`.
+        analysis: Its name.
+        options: Options other than the defaults.
+        kinds: Globs over kinds of models: whom it looks at.
+        seeds: Models of ``all`` seeds; of the ``first`` alone; or, for ``each``, models of all seeds with
+            the option ``seed`` of the analysis that of the model.
+        examples: How many examples it uses; ``None`` for all.
+        label: What findings and figures call its results; default: the name of the analysis. Results of
+            one label are put together.
+        with_dropout: Whether it looks at models as they were trained, in a cohort whose models are otherwise
+            looked at without dropout.
+    """
+
+    data: str
+    analysis: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ("*",)
+    seeds: Literal["all", "each", "first"] = "all"
+    examples: int | None = None
+    label: str = ""
+    with_dropout: bool = False
+
+    @property
+    def of(self) -> str:
+        """What findings and figures call its results."""
+        return self.label or self.analysis
+
+
+def sections(measures: Sequence[On], seeds: Sequence[int]) -> dict[str, list[SectionSpec]]:
+    """The sections of a zoo that measures make, by what findings and figures call their results."""
+    found: dict[str, list[SectionSpec]] = {}
+    for on in measures:
+        made = found.setdefault(on.of, [])
+        for seed in {"all": ("*",), "first": seeds[:1], "each": seeds}[on.seeds]:
+            own = {"seed": seed} if on.seeds == "each" else {}
+            label = f"{on.of}_{seed}" if own else on.of
+            if any(label == section.label for section in made):
+                label = f"{label}-{len(made) + 1}"
+            models = tuple(f"{kind}-s{seed}" for kind in on.kinds)
+            made.append(SectionSpec(label, on.analysis, {**on.options, **own}, models, on.examples))
+    return found
+
+
+def spectra(data: Data, training: Mapping[str, Any], batches: int) -> On:
+    """``batch_spectra`` of so many mini-batches of 16 training examples, changed as in training.
+
+    Seeds have mini-batches of their own, which models of one seed share: intervals over seeds then speak of
+    mini-batches as well, and means over seeds rest on more of them.
+    """
+    options = {**augmentation_options(training), "fraction": min(1.0, batches / (data.examples // 16))}
+    return On("train", "batch_spectra", options, seeds="each")
+
+
+def augmentation_options(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of ``batch_spectra`` that change images as the training did, RandAugment and mixing apart."""
+    if training["augment"] == "shift":
+        return {"augment": "shift", "margin": augment.SHIFT}
+    return {"augment": "shift+flip", "margin": augment.CROP}

@@ -1,0 +1,73 @@
+"""The bootstrap's primitives against scipy, exact variances and each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from landscape.core.stats import bootstrap
+from landscape.core.stats.bootstrap import (
+    draw_counts,
+    draw_rows,
+    each_draw,
+    percentile_interval,
+    resampled_error,
+    resampled_means,
+)
+
+
+def test_counts_are_those_of_draws_with_replacement():
+    """Oracle: each row sums to n, and a count is binomial with mean 1 and variance 1 − 1/n."""
+    counts = draw_counts(20, 20000, 0)
+    assert (counts.sum(1) == 20).all()
+    assert counts.mean() == pytest.approx(1.0)
+    assert counts.var(0) == pytest.approx(np.full(20, 0.95), rel=0.05)
+    alone = np.stack(list(each_draw(20, 20000, 0)))
+    assert (alone.sum(1) == 20).all()
+    assert alone.var(0) == pytest.approx(np.full(20, 0.95), rel=0.05)
+    rows = draw_rows(20, 20000, np.random.default_rng(0))
+    assert np.bincount(rows.ravel(), minlength=20) == pytest.approx(np.full(20, 20000), rel=0.03)
+
+
+def test_the_same_seed_draws_the_same():
+    """Oracle: bits, also where the counts are made in blocks."""
+    examples = np.random.default_rng(1).normal(size=(3, 11))
+    whole = draw_counts(11, 50, 7) @ examples.T / 11
+    np.testing.assert_array_equal(resampled_means(examples, 50, 7), whole)
+    assert not np.array_equal(draw_counts(11, 50, 8), draw_counts(11, 50, 7))
+
+
+def test_blocks_are_one_stream(monkeypatch):
+    """Oracle: the same means from counts that are all held at once."""
+    examples = np.random.default_rng(1).normal(size=(3, 11))
+    whole = draw_counts(11, 50, 7) @ examples.T / 11
+    monkeypatch.setattr(bootstrap, "CHUNK", 33)
+    np.testing.assert_allclose(resampled_means(examples, 50, 7), whole, rtol=1e-14)
+
+
+def test_an_interval_is_scipys():
+    """Oracle: `scipy.stats.bootstrap`, with draws of its own: equal in distribution."""
+    sample = np.random.default_rng(2).exponential(size=60)
+    means = resampled_means(sample[None], 20000, 0)[:, 0]
+    low, high = percentile_interval(means)
+    theirs = stats.bootstrap((sample,), np.mean, n_resamples=20000, method="percentile", rng=3)
+    assert low == pytest.approx(theirs.confidence_interval.low, rel=0.01)
+    assert high == pytest.approx(theirs.confidence_interval.high, rel=0.01)
+    assert means.std(ddof=1) == pytest.approx(theirs.standard_error, rel=0.02)
+
+
+def test_the_error_of_a_mean_is_unbiased():
+    """Oracle: s/√n, which is what infinitely many resamples give once corrected."""
+    sample = np.random.default_rng(4).normal(size=5)
+    means = resampled_means(sample[None], 200000, 0)[:, 0]
+    assert resampled_error(means, 5) == pytest.approx(sample.std(ddof=1) / np.sqrt(5), rel=0.01)
+
+
+def test_undefined_resamples():
+    """Oracle: by hand: NaN spoils an interval unless undefined resamples are left out."""
+    draws = np.array([np.nan, 1.0, 2.0, 3.0])
+    assert np.isnan(percentile_interval(draws)).all()
+    assert percentile_interval(draws, (0.0, 1.0), finite=True).tolist() == [1.0, 3.0]
+    assert np.isnan(percentile_interval(np.full(3, np.nan), finite=True)).all()
+    assert percentile_interval(np.ones((4, 2, 3))).shape == (2, 2, 3)

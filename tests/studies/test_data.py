@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from landscape.errors import InputError
+from landscape.reference.data import digits
+from landscape.studies.data import Data, load, mixup
+
+
+def test_mixed_inputs_are_blends_of_two_examples():
+    """Oracle: blends near one half, as Beta(16, 16) gives: mean 1/2, variance 1/132; labels stay."""
+    kwargs = {"split": "test", "count": 300}
+    x, y = digits(**kwargs)
+    blend, labels = mixup("landscape.reference.data:digits", kwargs)
+    again, _ = mixup("landscape.reference.data:digits", kwargs)
+    assert torch.equal(blend, again)
+    assert torch.equal(labels, y)
+    rng = np.random.default_rng(0)
+    share, partner = rng.beta(16, 16, 300), rng.permutation(300)
+    assert abs(share.mean() - 0.5) < 4 * (1 / 132 / 300) ** 0.5
+    want = share[7] * x[7] + (1 - share[7]) * x[partner[7]]
+    torch.testing.assert_close(blend[7], want.float())
+
+
+def test_data_as_declared():
+    """Oracle: the builder of digits, called by hand; held-out examples are never changed."""
+    data = Data.digits(train=40, test=30, side=14)
+    x, y = load(data.train)
+    assert x.shape == (40, 1, 14, 14)
+    assert (data.examples, data.channels, data.side) == (40, 1, 14)
+    few = data.subset(10)
+    assert few.examples == len(load(few.train)[1]) == 10
+    assert few.test == data.test
+    noisy = data.noisy(0.5)
+    want = digits("train", 40, size=14, label_noise=0.5)[1]
+    assert torch.equal(load(noisy.train)[1], want)
+    assert not torch.equal(want, y)
+    assert noisy.test == data.test
+    assert data.noisy(0.0) == data
+    blend, _ = load(data.builder("mixup"))
+    assert torch.equal(blend, mixup(data.train.reference, data.train.kwargs)[0])
+    with pytest.raises(InputError, match="not on 'validation'"):
+        data.builder("validation")
+
+
+def test_only_data_in_a_folder_take_another():
+    """Oracle: the arguments of the builders."""
+    cifar = Data.cifar(100).at(Path("here"))
+    assert cifar.train.kwargs == {"root": "here", "split": "train"}
+    assert cifar.test.kwargs == {"root": "here", "split": "test"}
+    assert cifar.in_folder
+    assert Data.digits(4, 2).at(Path("here")) == Data.digits(4, 2)

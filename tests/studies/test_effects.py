@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from landscape.studies import effects
+
+
+def test_effects_of_units_are_read_off_residual_sums():
+    """Oracle: numbers put in by hand for two blocks of attention and MLP."""
+    kinds = ["attention", "residual_sum", "mlp", "residual_sum"] * 2
+    variance = [9.0, 1.0, 9.0, 2.0, 9.0, 1.0, 9.0, 4.0]
+    ds = xr.Dataset(
+        {"spatial_variance": ("layer", variance), "gain_high_low": ("layer", [0, -1, 0, 2, 0, -3, 0, 4.0])},
+        coords={"kind": ("layer", kinds)},
+    )
+    assert effects.growth_after("attention")(ds) == pytest.approx(np.log(0.5))
+    assert effects.growth_after("mlp")(ds) == pytest.approx((np.log(2) + np.log(4)) / 2)
+    assert effects.gain_after("attention")(ds) == pytest.approx(-2)
+    assert effects.gain_after("mlp")(ds) == pytest.approx(3)
+    assert np.isnan(effects.gain_after("convolution")(ds))
+    assert effects.mean_gain("residual_sum")(ds) == pytest.approx(0.5)
+    assert np.isnan(effects.mean_gain("convolution")(ds))
+    assert effects.head_gain(ds) == pytest.approx(0.25)
+
+
+def test_the_middle_of_a_network_against_its_ends():
+    """Oracle: means by hand; NaN where nothing lies between the ends."""
+    names = ["blocks.0.attn", "blocks.0.mlp", "blocks.1.attn", "blocks.2.attn", "blocks.3.attn"]
+    ds = xr.Dataset(
+        {"delta_loss": (("unit", "replacement"), [[1.0], [9.0], [4.0], [6.0], [2.0]])},
+        coords={"unit": names},
+    )
+    assert effects.middle_attention_effect(ds) == pytest.approx(5 - 1.5)
+    assert np.isnan(effects.middle_attention_effect(ds.isel(unit=[0, 4])))
+
+
+def test_the_last_attention_of_stages_against_the_first():
+    """Oracle: differences by hand in two stages, and their mean."""
+    names = ["stages.0.0.attn", "stages.0.1.attn", "stages.0.1.mlp", "stages.1.0.attn", "stages.1.1.attn"]
+    ds = xr.Dataset(
+        {"delta_loss": (("unit", "replacement"), [[1.0], [3.0], [9.0], [2.0], [8.0]])},
+        coords={"unit": names},
+    )
+    assert effects.last_attention_effect(ds) == pytest.approx((2 + 6) / 2)
+
+
+def test_mean_cka_is_over_pairs_of_layers_of_one_model():
+    """Oracle: the mean of three entries above the diagonal; other models' are left out."""
+    cka = np.full((4, 4), 99.0)
+    cka[:3, :3] = [[1.0, 0.1, 0.2], [0.1, 1.0, 0.6], [0.2, 0.6, 1.0]]
+    ds = xr.Dataset({"cka": (("row", "column"), cka)}, coords={"model_a": ("row", ["a", "a", "a", "b"])})
+    assert effects.mean_cka(ds, "a") == pytest.approx(0.3)
+
+
+def test_numbers_of_robustness_and_averaging():
+    """Oracle: means by hand: the three highest bands, severities above zero, a number of masks."""
+    ds = xr.Dataset(
+        {
+            "accuracy_change": ("band", [-0.9, -0.1, -0.2, -0.3]),
+            "mean_accuracy": ("severity", [0.9, 0.5, 0.3]),
+            "nll": ("samples", [3.0, 2.0, 1.0]),
+            "feature_variance": np.exp(2.0),
+            "mean_positive": np.exp(-1.5),
+        },
+        coords={"samples": [1, 2, 10]},
+    )
+    assert effects.high_frequency_harm(ds) == pytest.approx(20.0)
+    assert effects.corrupted_accuracy(ds) == pytest.approx(40.0)
+    assert [effects.mc_score("nll", n)(ds) for n in (1, 2, 10)] == [3.0, 2.0, 1.0]
+    assert effects.log_feature_variance(ds) == pytest.approx(2.0)
+    assert effects.log_mean_positive(ds) == pytest.approx(-1.5)

@@ -1,0 +1,159 @@
+"""Studies as declarations: the framework on a tiny one, and the scripts of the repository."""
+
+from __future__ import annotations
+
+import ast
+import io
+import subprocess
+import sys
+import tokenize
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from study_models import linear
+
+import landscape
+from landscape.errors import InputError
+from landscape.imports import resolve
+from landscape.reference.training.recipe import Recipe
+from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, effects
+from landscape.studies.options import Options
+
+SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
+STUDIES = ("taxonomy", "how_do_vits_work", "spatial_smoothing")
+LINES = 155
+"""Most lines of code of a script; blank lines, comments and docstrings are not counted."""
+
+
+def _study(name: str) -> Study:
+    return resolve(f"{name}:STUDY", "study", SCRIPTS)
+
+
+def _tiny(tmp_path: Path, **changes: object) -> Study:
+    def cohorts(size: Size) -> list[Cohort]:
+        training = {"epochs": size.epochs, "lr": 0.1, "batch_size": 20, "optimizer": "sgd"}
+        recipes = [Recipe(kind, linear, {}, training, {"kind": kind}) for kind in ("a", "b")]
+        return [Cohort(recipes, size.data, [On("test", "calibration", {"bootstrap": 2})])]
+
+    given = {
+        "findings": [Finding("a has more", effects.test_loss, "training", more="a", than="b")],
+        "figures": [Figure("calibration", "ece", tag="c")],
+        **changes,
+    }
+    return Study(
+        name="tiny",
+        script=str(tmp_path / "tiny.py"),
+        paper="A (2020)",
+        sizes={"default": Size(data=Data.digits(40, 20), epochs=1)},
+        cohorts=cohorts,
+        **given,
+    )
+
+
+def test_a_run_trains_measures_judges_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Oracle: equal recipes: effect 0 and no verdict; files by name; a second run computes nothing."""
+    study = _tiny(tmp_path)
+    run = study.run(out=tmp_path / "out", seeds=2, jobs=1)
+    (claim,) = run.claims
+    assert (claim.effect, claim.verdict, claim.paper) == (0.0, "not at this scale", "A (2020)")
+    assert landscape.open(tmp_path / "out" / "claims.h5")["claim"].values.tolist() == ["a has more"]
+    table = (tmp_path / "out" / "claims.md").read_text("utf-8")
+    assert "| a has more | A (2020) | +0 |" in table
+    names = sorted(p.name for p in (tmp_path / "out" / "figures").iterdir())
+    assert names == ["tiny_c_ece.png", "tiny_captions.md", "tiny_claims.png"]
+    captions = (tmp_path / "out" / "figures" / "tiny_captions.md").read_text("utf-8")
+    assert captions.startswith("- `tiny_c_ece.png`: Expected calibration error by model. ")
+    assert sorted(p.name for p in (tmp_path / "out" / "checkpoints").glob("*.safetensors")) == [
+        f"{kind}-s{seed}.safetensors" for kind in "ab" for seed in (0, 1)
+    ]
+    capsys.readouterr()
+    stale = tmp_path / "out" / "figures" / "tiny_old.png"
+    stale.touch()
+    study.run(out=tmp_path / "out", seeds=2, jobs=1)
+    assert "test: 0 tasks done, 4 done before, 0 failed" in capsys.readouterr().out
+    assert not stale.exists()
+
+
+def test_a_declaration_that_names_what_is_not_there_is_refused(tmp_path: Path):
+    """Oracle: the sentences, before anything is trained."""
+    size = Size(data=Data.digits(40, 20), epochs=1, seeds=2)
+    cases = {
+        "there are no results 'calibrations'": {"figures": [Figure("calibrations")]},
+        "there are no models 'c'": {
+            "findings": [Finding("x", effects.test_loss, "training", above_zero="c")]
+        },
+    }
+    for sentence, change in cases.items():
+        with pytest.raises(InputError, match=sentence):
+            _tiny(tmp_path, **change).check(size)
+    study = _tiny(tmp_path)
+    (cohort,) = study.cohorts(size)
+    twice = replace(cohort, measure=[*cohort.measure, On("train", "calibration")])
+    with pytest.raises(InputError, match="'calibration' are measured on different data"):
+        replace(study, cohorts=lambda size: [twice]).check(size)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_size_builds_models_that_take_its_images(name: str):
+    """Oracle: a forward pass of the smallest batch; the full setting is built without memory."""
+    study = _study(name)
+    for label, size in study.sizes.items():
+        options = Options.read(name, study.sizes, default_seeds=study.seeds, size=label)
+        at = size.at(options)
+        study.check(at)
+        groups: set[str] = set()
+        for cohort in study.cohorts(at):
+            for recipe in cohort.recipes:
+                if recipe.group in groups or (name == "taxonomy" and len(groups) == 3):
+                    continue
+                groups.add(recipe.group)
+                with torch.device("meta" if label == "full" else "cpu"):
+                    model = recipe.builder(**recipe.kwargs).eval()
+                    images = torch.zeros(2, at.data.channels, at.data.side, at.data.side)
+                assert len(model(images)) == 2, (label, recipe.group)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_all_sizes_have_the_same_names(name: str):
+    """Oracle: a finding or cohort that reads a name in one size must find it in all."""
+    first, *others = (set(vars(size)) for size in _study(name).sizes.values())
+    assert all(names == first for names in others)
+
+
+def test_scripts_are_declarations():
+    """Oracle: lines of code as the tokenizer sees them; no private module beside a script."""
+    paths = sorted(SCRIPTS.glob("*.py"))
+    assert {*STUDIES, "store_figures"} == {p.stem for p in paths}
+    for path in paths:
+        assert _lines_of_code(path.read_text("utf-8")) <= LINES, path.name
+
+
+def _lines_of_code(text: str) -> int:
+    layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    lines = {
+        line for t in tokens if t.type not in layout and t.string for line in range(t.start[0], t.end[0] + 1)
+    }
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            lines -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", STUDIES)
+def test_quick_run_from_end_to_end(name: str, tmp_path: Path):
+    """Oracle: the table of claims. That a second run computes nothing is tested above, on a tiny study."""
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    table = (tmp_path / "claims.md").read_text("utf-8")
+    assert table.count("not at this scale") >= 5
+    assert "failed" not in table
+    assert " 0 failed" in done.stdout
+    claims = landscape.open(tmp_path / "claims.h5")
+    assert len(claims["claim"]) == table.count("\n| ")  # all lines but the two of the header
+    assert list((tmp_path / "figures").glob("*.png"))
