@@ -16,7 +16,12 @@ from landscape.errors import (
 
 @pytest.mark.parametrize(
     ("kind", "builtin"),
-    [(InputError, ValueError), (CheckpointError, ValueError), (SchemaError, ValueError), (StoreError, OSError)],
+    [
+        (InputError, ValueError),
+        (CheckpointError, ValueError),
+        (SchemaError, ValueError),
+        (StoreError, OSError),
+    ],
 )
 def test_every_error_is_landscapes_and_pythons(kind, builtin):
     """Oracle: Python's own ``except``: who catches either kind catches it."""

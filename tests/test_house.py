@@ -20,10 +20,9 @@ LINES_IN_A_MODULE = 420
 TESTED_ELSEWHERE = {
     "__init__.py": "names that load on first use: tests of what they name, tests/test_moved.py",
     "__main__.py": "one call of the command line: tests/cli/test_app.py runs it",
-    "_callable.py": "`landscape.spectrum(...)`: tests/test_contract.py calls every analysis so",
-    "analyses/*/_options.py": "fields of options: tests of the analyses that have them, tests/test_contract.py",
+    "analyses/*/_options.py": "fields of options: tests of the analyses that have them",
     "analyses/*/*/options.py": "fields of options: test_compute.py of the package",
-    "analyses/*/*/schema.py": "a declaration: test_compute.py and tests/test_contract.py hold results against it",
+    "analyses/*/*/schema.py": "a declaration: tests/test_contract.py holds results against it",
     "analyses/*/*/figures.py": "pictures of results: test_compute.py of the package, which makes them",
     "analyses/*/figures.py": "pictures of results: test_compute.py of the package, which makes them",
     "analyses/*/*/__init__.py": "a declaration: test_compute.py of the package, tests/test_contract.py",
@@ -64,7 +63,7 @@ def modules() -> list[str]:
     ]
 
 
-def test_file(module: str) -> str:
+def expected_test(module: str) -> str:
     """Where the test of a module stands within tests/.
 
     A leading underscore goes: core/linalg/_x.py has core/linalg/test_x.py. A package's own code is tested
@@ -75,10 +74,7 @@ def test_file(module: str) -> str:
     return (path.parent / f"test_{name.strip('_')}.py").as_posix()
 
 
-test_file.__test__ = False  # type: ignore[attr-defined]  # its name is no accident, but it is no test
-
-
-def tests() -> list[str]:
+def present_tests() -> list[str]:
     """Test files, as paths within tests/."""
     home = ROOT / "tests"
     return sorted(path.relative_to(home).as_posix() for path in home.rglob("test_*.py"))
@@ -95,20 +91,20 @@ def listed(path: str, patterns: dict[str, str]) -> bool:
 
 def untested() -> list[str]:
     """Modules that have neither a test file nor a reason to have none."""
-    there = set(tests())
-    return [m for m in modules() if test_file(m) not in there and not listed(m, TESTED_ELSEWHERE)]
+    there = set(present_tests())
+    return [m for m in modules() if expected_test(m) not in there and not listed(m, TESTED_ELSEWHERE)]
 
 
 def homeless() -> list[str]:
     """Test files of which there is no module, nor a reason why."""
-    known = {test_file(module) for module in modules()}
-    return [test for test in tests() if test not in known and not listed(test, TESTS_OF_MORE)]
+    known = {expected_test(module) for module in modules()}
+    return [test for test in present_tests() if test not in known and not listed(test, TESTS_OF_MORE)]
 
 
 def outdated() -> list[str]:
     """Entries of the two lists that stand for nothing, or for something that has its test."""
-    there, known = set(tests()), {test_file(module) for module in modules()}
-    needed = [m for m in modules() if test_file(m) not in there]
+    there, known = set(present_tests()), {expected_test(module) for module in modules()}
+    needed = [m for m in modules() if expected_test(m) not in there]
     spare = [test for test in there if test not in known]
     return [
         *(p for p in TESTED_ELSEWHERE if not any(listed(m, {p: ""}) for m in needed)),
@@ -148,10 +144,10 @@ def test_nothing_is_out_of_place(rule):
 
 def test_where_a_test_belongs():
     """Oracle: by inspection."""
-    assert test_file("core/linalg/krylov.py") == "core/linalg/test_krylov.py"
-    assert test_file("analyses/connectivity/_profiles.py") == "analyses/connectivity/test_profiles.py"
-    assert test_file("plotting/__init__.py") == "plotting/test_plotting.py"
-    assert test_file("errors.py") == "test_errors.py"
+    assert expected_test("core/linalg/krylov.py") == "core/linalg/test_krylov.py"
+    assert expected_test("analyses/connectivity/_profiles.py") == "analyses/connectivity/test_profiles.py"
+    assert expected_test("plotting/__init__.py") == "plotting/test_plotting.py"
+    assert expected_test("errors.py") == "test_errors.py"
     assert listed("analyses/a/b/schema.py", {"analyses/*/*/schema.py": ""})
     assert not listed("analyses/a/schema.py", {"analyses/*/*/schema.py": ""})
     assert not listed("analyses/a/b/c/schema.py", {"analyses/*/*/schema.py": ""})
