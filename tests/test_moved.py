@@ -12,6 +12,8 @@ import pytest
 import landscape
 from landscape._moved import _FUNCTIONS, MOVED, RENAMED
 
+NAMES = [(module, old, new) for module, names in RENAMED.items() for old, new in names.items()]
+
 
 def names_of(module):
     """What a module holds for others."""

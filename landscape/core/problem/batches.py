@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from landscape.core.problem.memory_layout import plain
 from landscape.errors import InputError
 
 __all__ = [
@@ -63,10 +64,14 @@ class Batch:
         """The same numbers, those of images (B, C, H, W) with the channels next to each other in memory."""
 
         def arrange(tensor: Tensor) -> Tensor:
-            image = tensor.ndim == 4 and tensor.is_floating_point()
-            return tensor.contiguous(memory_format=torch.channels_last) if image else tensor
+            return tensor.contiguous(memory_format=torch.channels_last) if _is_image(tensor) else tensor
 
         raw = _map(self.raw, arrange)
+        return Batch(raw, *_split(raw), self.size)
+
+    def channels_first(self) -> Batch:
+        """The same numbers, those of images (B, C, H, W) in memory in the order of their indices."""
+        raw = _map(self.raw, lambda tensor: plain(tensor) if _is_image(tensor) else tensor)
         return Batch(raw, *_split(raw), self.size)
 
     def first(self, count: int) -> Batch:
@@ -97,6 +102,10 @@ def tensors_in(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
     elif isinstance(tree, Sequence) and not isinstance(tree, str):
         for index, value in enumerate(tree):
             yield from tensors_in(value, f"{name}.{index}")
+
+
+def _is_image(tensor: Tensor) -> bool:
+    return tensor.ndim == 4 and tensor.is_floating_point() and tensor.layout is torch.strided
 
 
 def _map(tree: Any, function: Any) -> Any:

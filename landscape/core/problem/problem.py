@@ -15,6 +15,7 @@ from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
+from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -57,6 +58,9 @@ class Problem:
         dtype: For example ``torch.float64``; default: the model's.
         sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
             here and keeps its share of the batches on its device. Default: this process alone.
+        channels_last: Whether images may lie in memory with their channels last where that is faster:
+            ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
+            (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -67,6 +71,7 @@ class Problem:
         first: The first micro-batch of all.
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
+        may_lay_channels_last: Whether images may lie in memory with their channels last.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
@@ -94,6 +99,7 @@ class Problem:
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
         sharding: Sharding | None = None,
+        channels_last: bool | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
@@ -120,6 +126,8 @@ class Problem:
         self.space = ParameterSpace.of({n: chosen[n] for n in names})
         self.theta = self.space.flatten(self._parameters)
         self._point = bind(self._parameters, self.theta)
+        self._unsound = has_unsound_convolution(self.module)
+        self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
         self.sharding = sharding or Sharding()
         self._take_share(
             read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
@@ -128,6 +136,8 @@ class Problem:
 
     def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
+        if not self.may_lay_channels_last:
+            batches = [batch.channels_first() for batch in batches]
         self._all = batches
         share = self.sharding.take_share(batches, self.device)
         self.shard, self.start, self.first = share.batches, share.start, share.first
@@ -249,7 +259,7 @@ class Problem:
         """
         batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
-        with plain_encoder():
+        with plain_encoder(), sound_convolutions(self._unsound):
             if self._forward is not None:
                 result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
                 if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:

@@ -216,7 +216,7 @@ def zoo_hsic(
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
-        # Batches are dealt to the blocks in turn, so that all have about as many.
+        # Batches go to the blocks in turn, so that all have about as many.
         blocks[index % len(blocks)] += hsic(grams, estimator)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
@@ -280,6 +280,8 @@ def zoo_sample(
 
 def _takes_channels_last(problem: Problem) -> bool:
     """Whether images may lie in memory with their channels last, which processors convolve faster."""
+    if not problem.may_lay_channels_last:
+        return False
     batch = gather(problem.batches, torch.arange(1))
     if problem.device.type != "cpu" or not any(t.ndim == 4 for _, t in tensors_in(batch.inputs)):
         return False
