@@ -111,6 +111,13 @@ class TestAnalysisCommands:
         np.testing.assert_array_equal(ds["eigenvalues"], direct["eigenvalues"])
         assert json.loads(ds.attrs["parameters"])["k"] == 2
 
+    def test_a_switch_that_is_off_is_not_left_at_its_default(self, invoke, folder):
+        """Oracle: the options that the result says it was made with; a search is the default."""
+        folder.add("m0")
+        arguments = ("--model", "toy_models:mlp", "--data", "toy_data:blobs", "--k", 1, "--no-search")
+        assert invoke("spectrum", "m0.pt", *arguments).exit_code == 0
+        assert json.loads(landscape.open("spectrum-m0.h5").attrs["parameters"])["search"] is False
+
     def test_every_option_of_a_problem_is_a_flag(self, invoke, folder):
         """Oracle: the library call, with the same function and the keys renamed by hand.
 

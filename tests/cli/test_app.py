@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 import landscape
+from landscape.cli.display import RunDisplay
 from landscape.store import read_contents, save
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
