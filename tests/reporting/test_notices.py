@@ -13,7 +13,7 @@ from landscape.store.contents import Contents
 
 TROUBLES = {
     "not converged": xr.Dataset({"converged": ((), False)}),
-    "train mode": xr.Dataset(attrs={"batchnorm": "train"}),
+    "batch statistics": xr.Dataset(attrs={"batchnorm": "batch"}),
     "standard errors above 25%": xr.Dataset({"trace": ((), 1.0), "trace_se": ((), 0.3)}),
     "infinite values": xr.Dataset({"loss": ("t", [1.0, np.inf])}),
 }

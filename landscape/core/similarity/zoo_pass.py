@@ -216,7 +216,7 @@ def zoo_hsic(
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
-        # Batches are dealt to the blocks in turn, so that all have about as many.
+        # Batches go to the blocks in turn, so that all have about as many.
         blocks[index % len(blocks)] += hsic(grams, estimator)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
