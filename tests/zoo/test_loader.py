@@ -46,7 +46,7 @@ def test_options_reach_the_problem(folder):
     )
     (model,), loader, _ = planned(folder.write(problem=options))
     problem = loader.problem(model)
-    assert (problem.weight_decay, problem.batchnorm, problem.size) == (0.5, "train", 9)
+    assert (problem.weight_decay, problem.batchnorm, problem.size) == (0.5, "batch", 9)
     assert loader.sizes() == [5, 5, 2]
     assert np.isnan(problem.loss())
 
