@@ -130,6 +130,9 @@ def find_recorded(name: str, given: Mapping[str, Analysis] | None = None) -> Ana
     loaded = getattr(sys.modules.get(module), "__dict__", {})  # no `getattr`: a module may import on demand
     if _is_analysis(loaded.get(attribute)):
         return loaded[attribute]  # type: ignore[no-any-return]
+    hint = suggest(name, discover())
+    if hint.startswith("did you mean"):
+        raise InputError(f"analysis '{name}' is not installed here; {hint}")
     raise InputError(
         f"analysis '{name}' is not installed here, and a file alone cannot have it imported: install the"
         " package that provides it, or name it yourself."

@@ -100,7 +100,7 @@ def _flag(name: str, shared: Any) -> str:
 
 def _given(fields: dict[str, FieldInfo], flags: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
     """The options that the command line names, by name; ``flags`` are their flags."""
-    texts = {name: given[flag] for name, flag in flags.items() if given[flag]}
+    texts = {name: given[flag] for name, flag in flags.items() if given[flag] not in (None, "", [])}
     texts = {name: ",".join(text) if isinstance(text, list) else text for name, text in texts.items()}
     return {name: parse_option(fields[name], text) for name, text in texts.items()}
 

@@ -160,6 +160,7 @@ class Loader:
             batchnorm=options.batchnorm,
             batch_size=options.batch_size,
             sharding=self._ranks,
+            channels_last=options.channels_last,
         )
 
 

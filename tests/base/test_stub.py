@@ -22,7 +22,7 @@ WRONG = {
     "landscape.Problem(model, 'mse', data, nonsense=4)": "nonsense",
     "landscape.Problem(1, 2, 3, nonsense=4)": "nonsense",
     "landscape.spectrum(problem, kk=5)": "kk",
-    "landscape.spectrum(problem, k='five')": "str",
+    "landscape.spectrum(problem, k='five')": '"k"',
     "landscape.spectrum(problem, which='XX')": "XX",
     "landscape.connect(problem)": "arguments",
     "landscape.cka(problem)": "Problem",

@@ -111,6 +111,25 @@ class TestAnalysisCommands:
         np.testing.assert_array_equal(ds["eigenvalues"], direct["eigenvalues"])
         assert json.loads(ds.attrs["parameters"])["k"] == 2
 
+    def test_a_switch_turned_off_is_off(self, invoke, folder):
+        """Oracle: the options that the result records, and the library call."""
+        folder.add("m0")
+        arguments = (
+            "--model",
+            "toy_models:mlp",
+            "--data",
+            "toy_data:blobs",
+            "--model-kwargs",
+            '{"width": 3}',
+        )
+        result = invoke(
+            "spectrum", folder.root / "m0.pt", *arguments, "--k", 2, "--no-search", "--no-channels-last"
+        )
+        assert result.exit_code == 0, result.output
+        ds = landscape.open("spectrum-m0.h5")
+        assert json.loads(ds.attrs["parameters"])["search"] is False
+        assert not bool(ds["complete"])
+
     def test_every_option_of_a_problem_is_a_flag(self, invoke, folder):
         """Oracle: the library call, with the same function and the keys renamed by hand.
 
