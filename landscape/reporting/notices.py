@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -69,7 +70,11 @@ def notices(
 
 
 def _of_section(section: Section, anchor: str) -> list[Notice]:
-    found: list[Notice] = []
+    found = [
+        Notice("warning", f"{section.label}: '{member}' is left out: {reason}", (name,), anchor)
+        for name, ds in section.results.items()
+        for member, reason in json.loads(ds.attrs.get("left_out", "{}")).items()
+    ]
     loose = _which(section, (n for n, ds in section.results.items() if not _converged(ds)))
     if loose:
         found.append(

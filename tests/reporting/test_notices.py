@@ -52,3 +52,14 @@ def test_the_gravest_come_first(contents: Contents) -> None:
     assert [n.level for n in found] == ["error", "warning", "note"]
     assert found[0].text.startswith("3 tasks not computed")
     assert found[1].text == f"{section.label}: It could not be drawn." and found[1].anchor == "s1"
+
+
+def test_a_group_without_a_member_says_so(contents: Contents) -> None:
+    """Oracle: the attribute that a run writes, one sentence for each member."""
+    reasons = '{"m3": "training diverged.", "m4": "checkpoint \'m4.pt\' does not exist."}'
+    ds = xr.Dataset(attrs={"members_asked": 5, "left_out": reasons})
+    found = told(contents, {"all": ds, "others": FINE})
+    assert [n.level for n in found] == ["warning", "warning"]
+    assert "'m3' is left out: training diverged." in found[0].text
+    assert "'m4' is left out: checkpoint 'm4.pt' does not exist." in found[1].text
+    assert found[0].subjects == ("all",)
