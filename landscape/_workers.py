@@ -1,14 +1,12 @@
-"""What every worker process does first."""
+"""What every worker process does first, and how it knows that it is one of several."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
-from multiprocessing.connection import wait
 
-__all__ = ["live_with_parent"]
+__all__ = ["follows", "launched", "live_with_parent"]
 
 
 def live_with_parent() -> None:
@@ -22,7 +20,21 @@ def live_with_parent() -> None:
 
 
 def _leave_with_parent() -> None:
+    import multiprocessing  # here, since the command line asks the questions below before it does anything
+    from multiprocessing.connection import wait
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+def launched() -> bool:
+    """Whether this process was started as one of several, as by torchrun."""
+    several = os.environ.get("WORLD_SIZE", "") not in ("", "0", "1")
+    return several and "RANK" in os.environ and "MASTER_ADDR" in os.environ
+
+
+def follows() -> bool:
+    """Whether it is one of several, and not the first: it has nothing to tell."""
+    return launched() and os.environ["RANK"] != "0"

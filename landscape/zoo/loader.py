@@ -162,6 +162,7 @@ class Loader:
             batch_size=options.batch_size,
             sharding=self._ranks,
             size=self._size(),
+            channels_last=options.channels_last,
         )
 
     def _size(self) -> Any:

@@ -145,6 +145,12 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
             be built. A checkpoint that cannot be read makes its own tasks fail, no others.
     """
     analyses = {s.label: find_analysis(s.analysis, spec.folder) for s in spec.sections}
+    for label, analysis in analyses.items():
+        if analysis.scope == "table":
+            raise InputError(
+                f"[analyses.{label}]: '{analysis.name}' looks at a table of measurements, and a zoo holds"
+                f" checkpoints; call landscape.{analysis.name}(table) on what was measured."
+            )
     options = {s.label: analyses[s.label].validate(s.options).model_dump_json() for s in spec.sections}
     _check_builders(spec)
     _, fingerprint = loader.data()

@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 from landscape.cli import app as cli
-from landscape.cli.analyses import add_analyses
 
 
 @pytest.fixture
@@ -14,7 +13,6 @@ def invoke(tmp_path, monkeypatch):
     """Run the command line in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LANDSCAPE_DEBUG", raising=False)
-    add_analyses(cli.app, cli.guarded)
 
     def invoke(*arguments):
         return CliRunner().invoke(cli.app, [str(a) for a in arguments], env={"COLUMNS": "200"})

@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 
 import landscape
-from landscape.cli import app as cli
+from landscape.cli.display import RunDisplay
 from landscape.store import read_contents, save
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
@@ -120,14 +120,14 @@ class TestRun:
         folder.add("m0")
         folder.add("m1", seed=1)
         path = folder.write()
-        real = cli.RunDisplay.__call__
+        real = RunDisplay.__call__
 
         def press_ctrl_c(self, event):
             real(self, event)
             if type(event).__name__ == "Done":
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli.RunDisplay, "__call__", press_ctrl_c)
+        monkeypatch.setattr(RunDisplay, "__call__", press_ctrl_c)
         result = invoke("run", path, "--no-report")
         assert result.exit_code == 130
         assert "the same command goes on from there" in result.stderr

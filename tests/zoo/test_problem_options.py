@@ -28,6 +28,7 @@ def test_facts_are_in_keys_as_they_always_were():
     )
     assert json.dumps(ProblemOptions().facts(), sort_keys=True) == plain
     assert ProblemOptions(allow=("argparse.Namespace",)).facts() == ProblemOptions().facts()
+    assert ProblemOptions(channels_last=False).facts() == ProblemOptions().facts() | {"channels_last": False}
     every = ProblemOptions(weight_decay=1, parameters="0.*", prefix="net.", forward="a:b", device="cpu")
     assert json.dumps(every.facts(), sort_keys=True) == (
         '{"batch_size": 256, "batchnorm": "eval", "device": "cpu", "forward": "a:b", "loss": "cross_entropy",'
@@ -39,7 +40,7 @@ def test_facts_are_in_keys_as_they_always_were():
     ("given", "message"),
     [
         ({"weight_deacy": 1}, "a problem has no option 'weight_deacy'; did you mean 'weight_decay'"),
-        ({"batchnorm": "x"}, "option 'batchnorm' of the problem cannot be 'x': .*'eval' or 'train'"),
+        ({"batchnorm": "x"}, "option 'batchnorm' of the problem cannot be 'x': .*'checkpoint' or 'batch'"),
         ({"weight_decay": -1}, "option 'weight_decay' of the problem cannot be -1"),
         ({"weight_decay": float("inf")}, "option 'weight_decay' of the problem cannot be inf"),
         ({"batch_size": 0}, "option 'batch_size' of the problem cannot be 0"),

@@ -142,6 +142,7 @@ class TestBadInput:
         ("analyses", "message"),
         [
             ("[analyses.spectrm]", r"there is no analysis 'spectrm'; did you mean 'spectrum'"),
+            ("[analyses.taxonomy]", r"\[analyses.taxonomy\]: 'taxonomy' looks at a table of measurements"),
             ("[analyses.x]\nanalysis = 'toys:nope'", r"analysis 'toys:nope': 'toys' has no 'nope'"),
             ("[analyses.x]\nanalysis = 'toys:not_one'", "is a int, not a landscape Analysis"),
             ("[analyses.x]\nanalysis = 'nowhere:x'", "there is no module 'nowhere'"),

@@ -68,10 +68,9 @@ class Problem:
             graphs; default: what the targets, or else the losses, show.
         sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
             here and keeps its share of the batches on its device. Default: this process alone.
-        channels_last: Whether images may be laid out with their channels last in memory, which processors
-            convolve faster: ``None`` where it helps and the model has no convolution whose gradients torch
-            then gets wrong (`landscape.core.problem.memory_layout`), ``True`` wherever it helps, ``False``
-            nowhere, not even data that is given so. Results agree up to rounding.
+        channels_last: Whether images may lie in memory with their channels last where that is faster:
+            ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
+            (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -82,7 +81,7 @@ class Problem:
         first: The first micro-batch of all.
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
-        may_lay_channels_last: Whether images may be laid out with their channels last.
+        may_lay_channels_last: Whether images may lie in memory with their channels last.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
