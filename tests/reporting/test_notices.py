@@ -15,6 +15,11 @@ TROUBLES = {
     "not converged": xr.Dataset({"converged": ((), False)}),
     "batch statistics": xr.Dataset(attrs={"batchnorm": "batch"}),
     "standard errors above 25%": xr.Dataset({"trace": ((), 1.0), "trace_se": ((), 0.3)}),
+    "scores describe the outputs": xr.Dataset(
+        {"nll": 1.0}, {}, {"scores_notice": "scores describe the outputs"}
+    ),
+    "values are sums over all examples": xr.Dataset(attrs={"loss_reduction": "sum"}),
+    "return one loss per example": xr.Dataset(attrs={"loss_reduction": "batch mean"}),
     "infinite values": xr.Dataset({"loss": ("t", [1.0, np.inf])}),
 }
 FINE = xr.Dataset({"converged": ((), True), "trace": ((), 1.0), "trace_se": ((), 0.2)})
@@ -39,6 +44,7 @@ def test_no_trouble_is_made_up(contents: Contents) -> None:
     fine = {
         "a": FINE,
         "b": xr.Dataset({"trace": ((), 0.0), "trace_se": ((), 0.3)}),
+        "no scores": xr.Dataset({"eigenvalues": 1.0}, {}, {"scores_notice": "of scores alone"}),
         "c": xr.Dataset({"limit": ((), np.inf, {"unbounded": 1})}),
     }
     assert told(contents, fine) == []

@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batches import Batch, read_batches, tensors_in
+from landscape.core.problem.batches import Batch, batches_joinable, read_batches, rebatch, tensors_in
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
+from landscape.core.problem.criterion import Criterion, cut
+from landscape.core.problem.example_count import recount
 from landscape.core.problem.fingerprint import fingerprint
-from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
+from landscape.core.problem.losses import LossFunction, check_labels
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
+from landscape.core.problem.outputs import Reading, read_outputs, settle_axis
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -31,6 +35,8 @@ from landscape.errors import InputError, reason
 
 __all__ = ["Measure", "Problem"]
 
+PROBED = 64  # examples on which a scalar loss shows whether it is a mean, a sum or neither
+
 
 class Problem:
     """The risk L(θ) = (1/N) Σ ℓ(f_θ(x_n), y_n) + (λ/2)‖θ‖² of a model on fixed data.
@@ -42,7 +48,9 @@ class Problem:
     Args:
         model: Any module.
         loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``, or a
-            callable ``(output, target) -> losses (B,)``; a scalar is taken as the mean over the batch.
+            callable ``(output, target) -> losses (B,)``. torch's own losses are taken per example, with
+            torch's value on all the data as their mean; of another scalar it is found out whether it is the
+            mean over examples or their sum, and if neither, all the data must come in one batch.
         data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
             is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
             ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords.
@@ -56,6 +64,8 @@ class Problem:
             result depends on how data is cut into batches). ``"eval"`` and ``"train"`` mean the same.
         batch_size: Micro-batch size for data that does not come in batches.
         dtype: For example ``torch.float64``; default: the model's.
+        size: ``batch -> number of examples``, for batches whose tensors differ in their leading axes, such as
+            graphs; default: what the targets, or else the losses, show.
         sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
             here and keeps its share of the batches on its device. Default: this process alone.
         channels_last: Whether images may lie in memory with their channels last where that is faster:
@@ -100,6 +110,7 @@ class Problem:
         dtype: torch.dtype | None = None,
         sharding: Sharding | None = None,
         channels_last: bool | None = None,
+        size: Callable[[Any], int] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
@@ -109,7 +120,6 @@ class Problem:
         if not 0.0 <= weight_decay < float("inf"):
             raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
-        self.loss_name, self._loss = resolve_loss(loss)
         self.weight_decay = float(weight_decay)
         self.batchnorm: ProblemPolicy = policy
         self._forward = forward
@@ -123,16 +133,50 @@ class Problem:
         set_mode(self.module, policy)
         chosen = dict(self.module.named_parameters())
         self._parameters = [chosen[n] for n in names]
+        self._loss = Criterion(loss, self.device, self.dtype)
+        self.loss_name = self._loss.name
+        self.reading = Reading(ignore_index=self._loss.ignore_index)
         self.space = ParameterSpace.of({n: chosen[n] for n in names})
         self.theta = self.space.flatten(self._parameters)
         self._point = bind(self._parameters, self.theta)
         self._unsound = has_unsound_convolution(self.module)
         self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
         self.sharding = sharding or Sharding()
-        self._take_share(
-            read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
-        )
+        home = self.sharding.home(self.device)
+        batches = read_batches(data, batch_size=batch_size, device=home, dtype=dtype, size=size)
+        self._take_share(batches)
+        if size is None:
+            self._recount()
         self._probe()
+        self._fit_scale()
+
+    @torch.no_grad()
+    def _recount(self) -> None:
+        """Count the examples anew where the outputs show that leading axes misled."""
+        if self._forward is None and all(batch.counted for batch in self._all):
+            return  # targets come from the batches, and so does their number
+        batches = recount(self._all, self.device, self._first_output, self.output, self._loss)
+        if batches is not self._all:
+            self._take_share(batches)
+
+    @torch.no_grad()
+    def _fit_scale(self) -> None:
+        """Make the mean over the data that of torch on all of it, where examples weigh differently."""
+        if self._loss.total_of_torch or self._loss.reduction == "sum":
+            self._loss = self._loss.scaled(float(self.examples))
+            return
+        if not self._loss.weighs:
+            return
+        total = torch.zeros(1, dtype=torch.float64)
+        with self.sharding.summing(total):
+            for batch in self.shard:
+                # without a forward of the user's, targets are known without running the model
+                given = (None, batch.target) if self._forward is None else self.output(batch)
+                weights = self._loss.weights(*given)
+                total += batch.size if weights is None else weights.sum().cpu()
+        if not bool(total):
+            raise InputError(f"the loss {self.loss_name} leaves out every label of the data.")
+        self._loss = self._loss.scaled(self.examples / float(total))
 
     def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
@@ -191,15 +235,24 @@ class Problem:
         """
         with self.at(theta):
             found = self._measure_all() if batches is None else self._measure_batches(batches)
+            if batches is not None:
+                found = self._weighed(found)
             penalty = 0.0
             if self.weight_decay:  # else the square would only cost memory
                 penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
         total = found.total if found.losses is None else float(found.losses.sum())
-        return Measure(total / found.examples, penalty, found.losses, found.correct)
+        return Measure(total / found.examples, penalty, found.losses, *found.answers)
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        return measure(((b.size, *self.output(b)) for b in batches), self._loss)
+        return measure(((b.size, *self.output(b)) for b in batches), self._loss, self.reading)
+
+    def _weighed(self, found: PartialMeasure) -> PartialMeasure:
+        """What was measured on other data, in the weighted mean of its own examples."""
+        if found.losses is None or not self._loss.weighs:
+            return found
+        factor = found.examples / found.weight / self._loss.scale if found.weight else float("nan")
+        return found if factor == 1.0 else replace(found, losses=found.losses * factor)
 
     def _measure_all(self) -> PartialMeasure:
         """What there is to measure on all the data, whoever holds it."""
@@ -231,6 +284,11 @@ class Problem:
         """The same model and loss on other batches; the private model is shared, not copied."""
         other = copy.copy(self)
         other._take_share(list(batches))
+        if other.examples != self.examples or len(other._all) > 1:
+            self._loss.refuse_cuts()
+        if self._loss.weighs:
+            other._loss = self._loss.scaled(1.0)
+            other._fit_scale()
         return other
 
     def on_sample(self, examples: int) -> Problem:
@@ -302,8 +360,7 @@ class Problem:
 
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
         """Sum of the losses for given outputs; ``size`` examples."""
-        values = self._loss(output, target)
-        return values * size if values.ndim == 0 else values.sum()
+        return self._loss.total(self._loss(output, target), size)
 
     def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
         """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""
@@ -339,6 +396,12 @@ class Problem:
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
         }
+        if self._loss.is_sum:
+            facts["loss_reduction"] = "sum"
+        elif self._loss.reduction != "example":
+            facts["loss_reduction"] = "batch mean"
+        if self.reading.doubt:
+            facts["scores_notice"] = self.reading.doubt
         return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
 
     # Checks
@@ -355,8 +418,16 @@ class Problem:
                 )
             if not torch.is_tensor(target):
                 raise InputError("cross_entropy needs targets; the batches hold none.")
-            check_labels(self._all, output.shape[1])
+            axis = settle_axis(output, target, self._all, self._run_anywhere)
+            self._loss.read_along(axis)
+            self.reading = replace(self.reading, axis=axis)
+            check_labels(self._all, output.shape[axis])
         values = self._first_loss(output, target, batch)
+        if values.ndim == 0:
+            self._loss.judge(self._whole_and_parts())
+            if len(self._all) > 1:
+                self._loss.refuse_cuts()
+        self.reading = read_outputs(output, target, values, self._loss, self.reading)
         if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
             again = self._loss(*self.output(batch))
             if not torch.equal(values.nan_to_num(), again.nan_to_num()):
@@ -369,6 +440,23 @@ class Problem:
             f"the loss {self.loss_name} returned shape {tuple(values.shape)} for {batch.size} examples;"
             " return one loss per example, shape (B,), or a scalar mean."
         )
+
+    def _run_anywhere(self, batch: Batch) -> tuple[Any, Any]:
+        """Output and target of any of all batches, wherever they are kept."""
+        return self.output(batch.to(self.device))
+
+    def _whole_and_parts(self) -> list[tuple[Any, Any, int]]:
+        """Output, target and size of some examples and of two parts of them; none if there is no way."""
+        drawn = sample(self._all, PROBED)  # of all batches: one alone may hold one class
+        batch = (rebatch(drawn, PROBED) if batches_joinable(drawn) else drawn)[0].to(self.device)
+        output, target = self.output(batch)
+        found = cut(output, target, batch.size)
+        if found or self.batchnorm == "batch":
+            return found
+        parts = batch.split(-(-batch.size // 2))
+        if len(parts) != 2:
+            return []
+        return [(output, target, batch.size), *((*self.output(part), part.size) for part in parts)]
 
     def _first_output(self, batch: Batch) -> tuple[Any, Any]:
         try:
