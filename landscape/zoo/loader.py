@@ -60,7 +60,7 @@ class Loader:
         if self._data is None:
             import torch
 
-            from landscape.core.problem.batches import read_batches, tensors_in
+            from landscape.core.data.batches import read_batches, tensors_in
             from landscape.core.problem.fingerprint import fingerprint
 
             options = self.setup.problem

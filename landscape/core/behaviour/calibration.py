@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import log_softmax, xlogy
 
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import each_draw
 from landscape.errors import InputError

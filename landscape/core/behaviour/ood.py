@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from landscape.core.behaviour.calibration import Predictions
-from landscape.core.problem.batches import read_batches
+from landscape.core.data.batches import read_batches
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 from landscape.imports import call

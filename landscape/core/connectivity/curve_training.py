@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.connectivity.curve import Curve
-from landscape.core.problem.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, batches_joinable, gather
 from landscape.core.problem.batchnorm import batch_statistics, running_layers
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError

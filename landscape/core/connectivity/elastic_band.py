@@ -20,7 +20,7 @@ from landscape.core.connectivity.curve_training import (
     learning_rate,
     loss_and_gradient,
 )
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 

@@ -18,7 +18,8 @@ from torch.autograd import Function
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from landscape.core.problem.memory_layout import is_unsound, plain
+from landscape.core.data.trees import plain
+from landscape.core.problem.memory_layout import is_unsound
 
 __all__ = ["twice_differentiable"]
 

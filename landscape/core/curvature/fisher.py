@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.operator import GaussNewton, Graph, Sandwich
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.losses import IGNORE_INDEX
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError

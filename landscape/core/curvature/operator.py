@@ -13,8 +13,8 @@ from torch import Tensor
 
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.graph_cache import GraphCache
+from landscape.core.data.batches import Batch
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.problem.batches import Batch
 from landscape.core.problem.parameters import Grouping
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from landscape.core.data.subsample import plan_pass
 from landscape.core.features.collector import Collector, Feature, SharedValues
 from landscape.core.features.function_hooks import FunctionTap
 from landscape.core.features.hooks import first_tensor
 from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.features.units import Unit, find_units, inside_attention
 from landscape.core.problem.private_model import plain_encoder
-from landscape.core.problem.subsample import plan_pass
 
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from landscape.core.problem.batches import tensors_in
+from landscape.core.data.batches import tensors_in
 
 __all__ = ["MapLayout", "MapLayouts", "are_pictures"]
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
+from landscape.core.data.trees import map_tensors, tensors_in
 from landscape.core.problem.losses import IGNORE_INDEX, LossFunction, cross_entropy, resolve_loss
-from landscape.core.problem.trees import map_tensors, tensors_in
 from landscape.errors import InputError
 
 __all__ = ["Criterion", "Reduction", "cut"]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.batchnorm_policy import BatchNormPolicy
 from landscape.core.problem.problem import Measure, Problem

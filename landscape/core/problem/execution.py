@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch, batches_joinable, rebatch, tensors_in
+from landscape.core.data.batches import Batch, batches_joinable, rebatch, tensors_in
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.sharding import Sharding
 from landscape.errors import InputError

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.errors import InputError, suggest
 
 __all__ = ["LOSSES", "LossFunction", "accuracy_per_example", "check_labels", "resolve_loss"]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.losses import IGNORE_INDEX, accuracy_per_example
 from landscape.errors import InputError

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batches import Batch, batches_joinable, read_batches, rebatch, tensors_in
+from landscape.core.data.batches import Batch, batches_joinable, read_batches, rebatch, tensors_in
+from landscape.core.data.example_count import recount
+from landscape.core.data.subsample import sample
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.criterion import Criterion, cut
-from landscape.core.problem.example_count import recount
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
@@ -30,7 +31,6 @@ from landscape.core.problem.private_model import (
     set_mode,
 )
 from landscape.core.problem.sharding import Sharding
-from landscape.core.problem.subsample import sample
 from landscape.errors import InputError, reason
 
 __all__ = ["Measure", "Problem"]

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.data.batches import Batch, gather, tensors_in
 from landscape.core.features.hooks import tap
 from landscape.core.features.map_layout import MapLayouts, are_pictures
-from landscape.core.problem.batches import Batch, gather, tensors_in
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic
 from landscape.errors import InputError

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from landscape.core.problem.batches import tensors_in
+from landscape.core.data.batches import tensors_in
 from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import (
     Forward,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batches import tensors_in
+from landscape.core.data.batches import tensors_in
 from landscape.core.problem.private_model import private_copy
 from landscape.core.symmetry.axis_terms import fix, size
 from landscape.core.symmetry.groups import Group, TensorBlock, blocks_of, equate_members, find_groups

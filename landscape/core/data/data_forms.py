@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
-from landscape.core.problem.trees import as_tensors, map_tensors, tensors_in
+from landscape.core.data.trees import as_tensors, map_tensors, tensors_in
 from landscape.errors import InputError
 
 __all__ = ["ENDLESS", "has_end", "raw_batches"]
@@ -22,7 +22,7 @@ def raw_batches(data: Any, batch_size: int) -> Iterator[Any]:
     """The batches that data of any form holds, NumPy arrays as tensors.
 
     Args:
-        data: See `landscape.core.problem.batches.read_batches`.
+        data: See `landscape.core.data.batches.read_batches`.
         batch_size: Size of batches for data that does not come in batches.
 
     Raises:

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.core.problem.data_forms import ENDLESS, has_end, raw_batches
-from landscape.core.problem.memory_layout import plain
-from landscape.core.problem.trees import attributes, map_tensors, rebuild, tensors_in
+from landscape.core.data.data_forms import ENDLESS, has_end, raw_batches
+from landscape.core.data.trees import attributes, map_tensors, plain, rebuild, tensors_in
 from landscape.errors import InputError, reason
 
 __all__ = [

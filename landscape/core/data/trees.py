@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_tensors", "map_tensors", "rebuild", "tensors_in"]
+__all__ = ["as_tensors", "map_tensors", "plain", "rebuild", "tensors_in"]
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), np.ndarray, np.generic, type)
 
@@ -85,3 +86,18 @@ def _arrays(tree: Any) -> dict[str, np.ndarray[Any, Any]]:
     if callable(tree) or isinstance(tree, np.generic | Sequence | Mapping):
         return {}
     return {k: v for k, v in getattr(tree, "__dict__", {}).items() if isinstance(v, np.ndarray)}
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """The same numbers, channels first: in the order of the indices; the tensor itself if they lie so.
+
+    Torch's own ``contiguous`` leaves tensors with an axis of length 1 as they are, where the strides, which
+    then mean nothing, may still tell oneDNN that the channels come last.
+
+    Example:
+        >>> x = torch.zeros(2, 1, 3, 3).as_strided((2, 1, 3, 3), (9, 1, 3, 1))
+        >>> x.contiguous().stride(), plain(x).stride()
+        ((9, 1, 3, 1), (9, 9, 3, 1))
+    """
+    strides = tuple(prod(tensor.shape[axis + 1 :]) for axis in range(tensor.ndim))
+    return tensor if tensor.stride() == strides else tensor.clone(memory_format=torch.contiguous_format)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from landscape.core.problem.trees import as_tensors, map_tensors, tensors_in
+from landscape.core.data.trees import as_tensors, map_tensors, tensors_in
 
 Pair = namedtuple("Pair", "x y")
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 
 from landscape import Problem
-from landscape.core.problem import batches as room
+from landscape.core.data import batches as room
 from landscape.errors import InputError
 
 torch.manual_seed(0)
