@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import pytest
@@ -43,7 +44,7 @@ TARGETS = [
 ]
 
 
-@pytest.mark.parametrize("loss", TARGETS, ids=lambda loss: str(loss)[:60])
+@pytest.mark.parametrize("loss", TARGETS, ids=lambda loss: re.sub(" at 0x\\w+", "", str(loss))[:60])
 @pytest.mark.parametrize("batch_size", [6, N])
 def test_losses_of_torch_have_its_value_on_all_the_data(loss, batch_size):
     """Oracle: torch's loss and gradient of all examples at once, however they are cut into batches."""
