@@ -151,7 +151,7 @@ MOVED: dict[str, str] = {
     "reference.vgg": "reference.models.vgg",
     "reference.windowed": "reference.models.swin",
     "reference.zoo": "reference.demo reference.training.recipe",
-    "registry": "base.analysis analyses._shared.captions",
+    "registry": "base.analysis base.figure analyses._shared.captions",
     "report": "reporting",
     "report.choice": "store.select",
     "report.csv_data": "reporting.csv_data",

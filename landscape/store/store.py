@@ -36,6 +36,7 @@ def task_key(analysis: str, schema_version: int, parameters: str, facts: Mapping
     Returns:
         32 hexadecimal digits.
     """
+    # Parsed and sorted, so that neither spacing nor the order of options makes another task of it.
     content = json.dumps(
         [analysis, schema_version, json.loads(parameters), facts], sort_keys=True, default=str
     )
@@ -107,6 +108,8 @@ class Store:
         path = self.path(analysis, key)
         with self.writing() as within:
             save(ds, path, within=within)
+        # Only now: until the result is on disk, pieces and former failure are all that there is. Whoever is
+        # killed in between leaves files that no run heeds once the result is there.
         self.clear_failure(analysis, key)
         partial = self.partial(analysis, key)
         with contextlib.suppress(OSError):
@@ -206,6 +209,8 @@ class Store:
         """
         from filelock import FileLock
 
+        # A lock can be had on a disk that is full or has become read-only: writing is tried first, so that a
+        # run ends here with one sentence and not after its first task.
         with self.writing() as within:
             try:
                 make_folder(self.directory, within)
@@ -260,6 +265,7 @@ def _acquire(lock: BaseFileLock, path: Path, within: Path | None) -> None:
     from filelock import Timeout
 
     try:
+        # First, since the lock makes its folder with all above it, also where the store is gone.
         make_folder(path.parent, within)
         lock.acquire(timeout=0)
     except (Timeout, NotImplementedError):

@@ -1,4 +1,4 @@
-"""Plan: subjects x analyses - store."""
+"""Plan: which tasks a zoo asks for and its store lacks (subjects x analyses - store); computes none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zoo: many checkpoints, analysed together, with nothing lost when something goes wrong."""
+"""Zoo, the public face: makes a plan of a manifest or folder, chooses an executor, and has it run."""
 
 from __future__ import annotations
 

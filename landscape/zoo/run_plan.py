@@ -1,4 +1,4 @@
-"""One run of a plan: what is remembered before it, what is counted meanwhile, what is left to do after it."""
+"""One run of a plan: store prepared before it, outcomes counted meanwhile, results consolidated after it."""
 
 from __future__ import annotations
 

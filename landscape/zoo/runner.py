@@ -1,4 +1,4 @@
-"""Runner: one process carries out tasks one after the other: claim, compute, write, tell."""
+"""Runner: within one process, serial or a worker, the tasks it is given: claim, compute, write, tell."""
 
 from __future__ import annotations
 

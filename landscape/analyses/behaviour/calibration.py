@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import series
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series
+from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
 

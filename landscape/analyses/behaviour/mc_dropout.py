@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from landscape.analyses._shared.captions import series
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Line
+from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError, suggest
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Line, Violin
+from landscape.base.figure import Axis, FigureSpec, Line, Violin, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 from landscape.core.stats.density import gaussian_density

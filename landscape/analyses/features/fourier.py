@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import series
 from landscape.analyses._shared.options import PrefixTokens
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError

@@ -1,7 +1,9 @@
 """Several trainings at once, each in a process of its own; they end when the caller does.
 
 `concurrent.futures.ProcessPoolExecutor` would not do: it passes no messages before the end, does not tell
-with which status a worker died, and on Ctrl-C waits for the trainings under way.
+with which status a worker died, and on Ctrl-C waits for the trainings under way. Nor would
+`landscape.zoo.executors.pool`: its workers load models of a manifest and write results into a store, where a
+training has neither; and the reference zoo, which serves as an example, builds on core at most.
 """
 
 from __future__ import annotations
