@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.problem.losses import LossFunction, accuracy_per_example
 
-__all__ = ["ExampleTable", "Measure", "PartialMeasure", "measure"]
+__all__ = ["ExampleTable", "Measure", "PartialMeasure", "cut_off", "measure"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Par
     total, examples = 0.0, 0
     for size, output, target in outcomes:
         examples += size
-        values = loss(output, target)
+        values = loss(output, target).detach()
         if values.ndim == 0:
             total += float(values.double()) * size
         else:
@@ -84,6 +84,17 @@ def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Par
         torch.cat(losses).cpu() if losses else None,
         torch.cat(correct).cpu() if correct else None,
     )
+
+
+def cut_off(tree: Any) -> Any:
+    """An output, or tuple, list or mapping of them, without its graph."""
+    if isinstance(tree, Tensor):
+        return tree.detach() if tree.requires_grad else tree
+    if isinstance(tree, tuple | list) and type(tree) in (tuple, list):
+        return type(tree)(cut_off(part) for part in tree)
+    if type(tree) is dict:
+        return {key: cut_off(part) for key, part in tree.items()}
+    return tree
 
 
 class ExampleTable:

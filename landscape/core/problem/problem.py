@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from landscape.core.ambient import constants_of, precision, under_own_context
 from landscape.core.problem.batches import Batch, read_batches, tensors_in
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
+from landscape.core.problem.checks import unwritten
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
-from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
+from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -80,6 +82,7 @@ class Problem:
         (5.0, [-1.0, -3.0])
     """
 
+    @under_own_context
     def __init__(
         self,
         model: nn.Module,
@@ -108,6 +111,7 @@ class Problem:
         self.batchnorm: ProblemPolicy = policy
         self._forward = forward
         self._forward_takes_batch = True
+        self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
         named = dict(model.named_parameters())
@@ -115,16 +119,20 @@ class Problem:
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
         self.module = private_copy(model, names, self.device, dtype)
         set_mode(self.module, policy)
-        chosen = dict(self.module.named_parameters())
-        self._parameters = [chosen[n] for n in names]
-        self.space = ParameterSpace.of({n: chosen[n] for n in names})
-        self.theta = self.space.flatten(self._parameters)
-        self._point = bind(self._parameters, self.theta)
+        self._hold(names)
         self.sharding = sharding or Sharding()
         self._take_share(
             read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
         )
         self._probe()
+
+    def _hold(self, names: Sequence[str]) -> None:
+        """Make the parameters of these names of the private model θ."""
+        chosen = dict(self.module.named_parameters())
+        self._parameters = [chosen[n] for n in names]
+        self.space = ParameterSpace.of({n: chosen[n] for n in names})
+        self.theta = self.space.flatten(self._parameters)
+        self._point = bind(self._parameters, self.theta)
 
     def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
@@ -158,6 +166,7 @@ class Problem:
         """L(θ) at the checkpoint, weight-decay term included; NaN or infinity if it is."""
         return self.measure().loss
 
+    @under_own_context
     def gradient(self, theta: Tensor | None = None) -> Tensor:
         """∇L, shape (P,), at the checkpoint or at ``theta``."""
         total = torch.zeros_like(self.theta)
@@ -170,7 +179,7 @@ class Problem:
                 total.add_(self._point, alpha=self.weight_decay)
         return total
 
-    @torch.no_grad()
+    @under_own_context
     def measure(self, theta: Tensor | None = None, batches: Iterable[Batch] | None = None) -> Measure:
         """Loss, weight-decay term and accuracy at the checkpoint or at ``theta`` (P,).
 
@@ -179,7 +188,7 @@ class Problem:
             batches: Data to measure on, such as changed inputs, made while they are used; default: the
                 problem's own.
         """
-        with self.at(theta):
+        with torch.set_grad_enabled(self._derives), self.at(theta):
             found = self._measure_all() if batches is None else self._measure_batches(batches)
             penalty = 0.0
             if self.weight_decay:  # else the square would only cost memory
@@ -189,7 +198,7 @@ class Problem:
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        return measure(((b.size, *self.output(b)) for b in batches), self._loss)
+        return measure(((b.size, *self.output(b)) for b in batches), self._losses)
 
     def _measure_all(self) -> PartialMeasure:
         """What there is to measure on all the data, whoever holds it."""
@@ -236,10 +245,16 @@ class Problem:
         return sum(tensor._version for tensor in tensors)
 
     @property
+    def precision(self) -> str:
+        """What its products are rounded to where that is less than its dtype says; empty if it is not."""
+        return precision(self.dtype, self.device)
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         """The private model's chosen parameters: leaves to differentiate by."""
         return self._parameters
 
+    @under_own_context
     def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
         """Model output and target of a batch.
 
@@ -249,18 +264,40 @@ class Problem:
         """
         batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
-        with plain_encoder():
-            if self._forward is not None:
-                result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
-                if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
-                    return result
-            elif isinstance(batch.inputs, Mapping):
-                result = model(**batch.inputs)
-            elif isinstance(batch.inputs, tuple):
-                result = model(*batch.inputs)
-            else:
-                result = model(batch.inputs)
+        recorded = torch.is_grad_enabled()
+        with plain_encoder(), self._evaluating():
+            try:
+                output, target = self._call(model, batch)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise InputError(
+                    f"BatchNorm cannot take statistics of a batch of {batch.size}: choose batch_size= so that"
+                    " no batch of one example is left over, drop the last batch, or take"
+                    " batchnorm='checkpoint'."
+                ) from error
+        return output if recorded else cut_off(output), target
+
+    def _call(self, model: Any, batch: Batch) -> tuple[Any, Any]:
+        """The model's output and the target."""
+        if self._forward is not None:
+            result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
+            if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
+                return result
+        elif isinstance(batch.inputs, Mapping):
+            result = model(**batch.inputs)
+        elif isinstance(batch.inputs, tuple):
+            result = model(*batch.inputs)
+        else:
+            result = model(batch.inputs)
         return getattr(result, "logits", result), batch.target
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """What model and loss run under: constants as they expect, and gradients if they take any."""
+        graph = torch.enable_grad() if self._derives else nullcontext()
+        with constants_of(self.dtype, self.device), graph:
+            yield
 
     def calls(self) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
         """What the model is called with, by batch, and how, if it has a ``forward`` of its own."""
@@ -274,14 +311,17 @@ class Problem:
 
         return [batch.raw for batch in self.batches], call
 
+    @under_own_context
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """Sum of the losses over a batch, a scalar that carries a graph."""
         return self.loss_sum(*self.output(batch, state), batch.size)
 
+    @under_own_context
     def batch_losses(self, batch: Batch) -> Tensor:
         """Losses per example (B,) that carry a graph; a scalar if the loss only gives batch means."""
-        return self._loss(*self.output(batch))
+        return self._losses(*self.output(batch))
 
+    @under_own_context
     def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
         """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
         with torch.enable_grad():
@@ -290,16 +330,21 @@ class Problem:
                 return [None] * len(self._parameters)
             return torch.autograd.grad(loss, self._parameters, create_graph=create_graph, allow_unused=True)
 
+    @under_own_context
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
         """Sum of the losses for given outputs; ``size`` examples."""
-        values = self._loss(output, target)
+        values = self._losses(output, target)
         return values * size if values.ndim == 0 else values.sum()
+
+    def _losses(self, output: Any, target: Any) -> Tensor:
+        with self._evaluating():
+            return self._loss(output, target)
 
     def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
         """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""
         return torch.cat(
             [
-                torch.zeros_like(p).reshape(-1) if g is None else g.detach().reshape(-1)
+                torch.zeros_like(p).reshape(-1) if g is None else g.detach().to_dense().reshape(-1)
                 for g, p in zip(grads, self._parameters, strict=True)
             ]
         )
@@ -329,15 +374,35 @@ class Problem:
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
         }
+        if rounded := self.precision:
+            facts["precision"] = rounded
         return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
 
     # Checks
 
-    @torch.no_grad()
     def _probe(self) -> None:
-        """Run the first batch, twice: does everything fit, and is it deterministic?"""
+        """Run the first batch, twice: does everything fit, and is it deterministic?
+
+        A model or loss that takes derivatives itself, such as by its inputs, fails without a graph and is run
+        with one.
+        """
+        try:
+            with torch.no_grad():
+                self._try_first()
+        except InputError:
+            self._derives, self._forward_takes_batch = True, True
+            try:
+                self._try_first()
+            except InputError:
+                self._derives, self._forward_takes_batch = False, True
+            else:
+                return
+            raise
+
+    def _try_first(self) -> None:
         batch = self.first
-        output, target = self._first_output(batch)
+        with unwritten(self.module):
+            output, target = self._first_output(batch)
         if self.loss_name == "cross_entropy":
             if not torch.is_tensor(output) or output.ndim < 2:
                 raise InputError(
@@ -348,7 +413,7 @@ class Problem:
             check_labels(self._all, output.shape[1])
         values = self._first_loss(output, target, batch)
         if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
-            again = self._loss(*self.output(batch))
+            again = self._losses(*self.output(batch))
             if not torch.equal(values.nan_to_num(), again.nan_to_num()):
                 raise InputError(
                     f"{type(self.module).__name__} gives two different losses on the same batch in"
@@ -378,7 +443,7 @@ class Problem:
 
     def _first_loss(self, output: Any, target: Any, batch: Batch) -> Tensor:
         try:
-            values = self._loss(output, target)
+            values = self._losses(output, target)
         except InputError:
             raise
         except Exception as error:
