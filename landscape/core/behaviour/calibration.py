@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import log_softmax, xlogy
 
+from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import each_draw
@@ -89,6 +90,7 @@ class Predictions:
         return values
 
 
+@under_own_context
 @torch.no_grad()
 def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predictions:
     """Predictions of a classifier on its batches, or on given ones.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
 from landscape.core.data.batches import read_batches
 from landscape.core.problem.problem import Problem
@@ -57,6 +58,7 @@ def load_data(reference: str) -> Any:
     return call(reference, {}, "ood_data")
 
 
+@under_own_context
 @torch.no_grad()
 def predict_other(problem: Problem, data: Any) -> Predictions:
     """Predictions of a classifier on data of another distribution, whose labels do not count.

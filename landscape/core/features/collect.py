@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from landscape.core.ambient import under_own_context
 from landscape.core.data.subsample import plan_pass
 from landscape.core.features.collector import Collector, Feature, SharedValues
 from landscape.core.features.function_hooks import FunctionTap
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["collect"]
 
 
+@under_own_context
 def collect(
     problem: Problem,
     collectors: Sequence[Collector],

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.batchnorm_policy import BatchNormPolicy
@@ -81,6 +82,7 @@ class Evaluator(Generic[U]):
             statistics need two checkpoints.
     """
 
+    @under_own_context
     def __init__(
         self,
         problem: Problem,
@@ -129,11 +131,13 @@ class Evaluator(Generic[U]):
             raise InputError(f"a {type(self.subset).__name__} has no centre to measure changes from.")
         return self._center
 
+    @under_own_context
     def measure(self, u: U) -> tuple[Measure, ...]:
         """The problem at ``u``: on its own data and, if there are any, on the held-out data."""
         with self.at(u):
             return self._measures()
 
+    @under_own_context
     def values(self, u: U) -> dict[str, float | Array]:
         """Measures at one point by name.
 
@@ -145,6 +149,7 @@ class Evaluator(Generic[U]):
         with self.at(u):
             return self._values()
 
+    @under_own_context
     def values_of(self, state: State) -> dict[str, float | Array]:
         """Measures of a checkpoint itself, with what else its state_dict holds for the model."""
         self._scratch.copy_(as_vector(self.problem, state, "a checkpoint"))

@@ -12,7 +12,7 @@ from torch import Tensor
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.outputs import Reading
 
-__all__ = ["ExampleTable", "Measure", "PartialMeasure", "measure"]
+__all__ = ["ExampleTable", "Measure", "PartialMeasure", "cut_off", "measure"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: Criterion, reading: 
     total, examples, weight = 0.0, 0, 0.0
     for size, output, target in outcomes:
         examples += size
-        values = loss(output, target)
+        values = loss(output, target).detach()
         if values.ndim == 0:
             total += float(loss.total(values.double(), size))
         else:
@@ -103,6 +103,17 @@ def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: Criterion, reading: 
         torch.cat(correct).cpu() if correct else None,
         weight,
     )
+
+
+def cut_off(tree: Any) -> Any:
+    """An output, or tuple, list or mapping of them, without its graph."""
+    if isinstance(tree, Tensor):
+        return tree.detach() if tree.requires_grad else tree
+    if isinstance(tree, tuple | list) and type(tree) in (tuple, list):
+        return type(tree)(cut_off(part) for part in tree)
+    if type(tree) is dict:
+        return {key: cut_off(part) for key, part in tree.items()}
+    return tree
 
 
 class ExampleTable:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from landscape.core.ambient import constants_of, precision, under_own_context
 from landscape.core.data.batches import Batch, batches_joinable, read_batches, rebatch, tensors_in
 from landscape.core.data.example_count import recount
 from landscape.core.data.subsample import sample
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
+from landscape.core.problem.checks import unwritten
 from landscape.core.problem.criterion import Criterion, cut
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.losses import LossFunction, check_labels
-from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
+from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.outputs import Reading, read_outputs, settle_axis
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
@@ -95,6 +97,7 @@ class Problem:
         (5.0, [-1.0, -3.0])
     """
 
+    @under_own_context
     def __init__(
         self,
         model: nn.Module,
@@ -124,6 +127,7 @@ class Problem:
         self.batchnorm: ProblemPolicy = policy
         self._forward = forward
         self._forward_takes_batch = True
+        self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
         named = dict(model.named_parameters())
@@ -131,14 +135,10 @@ class Problem:
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
         self.module = private_copy(model, names, self.device, dtype)
         set_mode(self.module, policy)
-        chosen = dict(self.module.named_parameters())
-        self._parameters = [chosen[n] for n in names]
         self._loss = Criterion(loss, self.device, self.dtype)
         self.loss_name = self._loss.name
         self.reading = Reading(ignore_index=self._loss.ignore_index)
-        self.space = ParameterSpace.of({n: chosen[n] for n in names})
-        self.theta = self.space.flatten(self._parameters)
-        self._point = bind(self._parameters, self.theta)
+        self._hold(names)
         self._unsound = has_unsound_convolution(self.module)
         self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
         self.sharding = sharding or Sharding()
@@ -178,6 +178,14 @@ class Problem:
             raise InputError(f"the loss {self.loss_name} leaves out every label of the data.")
         self._loss = self._loss.scaled(self.examples / float(total))
 
+    def _hold(self, names: Sequence[str]) -> None:
+        """Make the parameters of these names of the private model θ."""
+        chosen = dict(self.module.named_parameters())
+        self._parameters = [chosen[n] for n in names]
+        self.space = ParameterSpace.of({n: chosen[n] for n in names})
+        self.theta = self.space.flatten(self._parameters)
+        self._point = bind(self._parameters, self.theta)
+
     def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
         if not self.may_lay_channels_last:
@@ -212,6 +220,7 @@ class Problem:
         """L(θ) at the checkpoint, weight-decay term included; NaN or infinity if it is."""
         return self.measure().loss
 
+    @under_own_context
     def gradient(self, theta: Tensor | None = None) -> Tensor:
         """∇L, shape (P,), at the checkpoint or at ``theta``."""
         total = torch.zeros_like(self.theta)
@@ -224,7 +233,7 @@ class Problem:
                 total.add_(self._point, alpha=self.weight_decay)
         return total
 
-    @torch.no_grad()
+    @under_own_context
     def measure(self, theta: Tensor | None = None, batches: Iterable[Batch] | None = None) -> Measure:
         """Loss, weight-decay term and accuracy at the checkpoint or at ``theta`` (P,).
 
@@ -233,7 +242,7 @@ class Problem:
             batches: Data to measure on, such as changed inputs, made while they are used; default: the
                 problem's own.
         """
-        with self.at(theta):
+        with torch.set_grad_enabled(self._derives), self.at(theta):
             found = self._measure_all() if batches is None else self._measure_batches(batches)
             if batches is not None:
                 found = self._weighed(found)
@@ -245,7 +254,8 @@ class Problem:
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        return measure(((b.size, *self.output(b)) for b in batches), self._loss, self.reading)
+        with self._evaluating():
+            return measure(((b.size, *self.output(b)) for b in batches), self._loss, self.reading)
 
     def _weighed(self, found: PartialMeasure) -> PartialMeasure:
         """What was measured on other data, in the weighted mean of its own examples."""
@@ -304,10 +314,16 @@ class Problem:
         return sum(tensor._version for tensor in tensors)
 
     @property
+    def precision(self) -> str:
+        """What its products are rounded to where that is less than its dtype says; empty if it is not."""
+        return precision(self.dtype, self.device)
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         """The private model's chosen parameters: leaves to differentiate by."""
         return self._parameters
 
+    @under_own_context
     def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
         """Model output and target of a batch.
 
@@ -317,18 +333,40 @@ class Problem:
         """
         batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
-        with plain_encoder(), sound_convolutions(self._unsound):
-            if self._forward is not None:
-                result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
-                if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
-                    return result
-            elif isinstance(batch.inputs, Mapping):
-                result = model(**batch.inputs)
-            elif isinstance(batch.inputs, tuple):
-                result = model(*batch.inputs)
-            else:
-                result = model(batch.inputs)
+        recorded = torch.is_grad_enabled()
+        with plain_encoder(), sound_convolutions(self._unsound), self._evaluating():
+            try:
+                output, target = self._call(model, batch)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise InputError(
+                    f"BatchNorm cannot take statistics of a batch of {batch.size}: choose batch_size= so that"
+                    " no batch of one example is left over, drop the last batch, or take"
+                    " batchnorm='checkpoint'."
+                ) from error
+        return output if recorded else cut_off(output), target
+
+    def _call(self, model: Any, batch: Batch) -> tuple[Any, Any]:
+        """The model's output and the target."""
+        if self._forward is not None:
+            result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
+            if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
+                return result
+        elif isinstance(batch.inputs, Mapping):
+            result = model(**batch.inputs)
+        elif isinstance(batch.inputs, tuple):
+            result = model(*batch.inputs)
+        else:
+            result = model(batch.inputs)
         return getattr(result, "logits", result), batch.target
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """What model and loss run under: constants as they expect, and gradients if they take any."""
+        graph = torch.enable_grad() if self._derives else nullcontext()
+        with constants_of(self.dtype, self.device), graph:
+            yield
 
     def calls(self) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
         """What the model is called with, by batch, and how, if it has a ``forward`` of its own."""
@@ -342,14 +380,17 @@ class Problem:
 
         return [batch.raw for batch in self.batches], call
 
+    @under_own_context
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """Sum of the losses over a batch, a scalar that carries a graph."""
         return self.loss_sum(*self.output(batch, state), batch.size)
 
+    @under_own_context
     def batch_losses(self, batch: Batch) -> Tensor:
         """Losses per example (B,) that carry a graph; a scalar if the loss only gives batch means."""
-        return self._loss(*self.output(batch))
+        return self._losses(*self.output(batch))
 
+    @under_own_context
     def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
         """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
         with torch.enable_grad():
@@ -358,15 +399,20 @@ class Problem:
                 return [None] * len(self._parameters)
             return torch.autograd.grad(loss, self._parameters, create_graph=create_graph, allow_unused=True)
 
+    @under_own_context
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
         """Sum of the losses for given outputs; ``size`` examples."""
-        return self._loss.total(self._loss(output, target), size)
+        return self._loss.total(self._losses(output, target), size)
+
+    def _losses(self, output: Any, target: Any) -> Tensor:
+        with self._evaluating():
+            return self._loss(output, target)
 
     def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
         """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""
         return torch.cat(
             [
-                torch.zeros_like(p).reshape(-1) if g is None else g.detach().reshape(-1)
+                torch.zeros_like(p).reshape(-1) if g is None else g.detach().to_dense().reshape(-1)
                 for g, p in zip(grads, self._parameters, strict=True)
             ]
         )
@@ -402,15 +448,35 @@ class Problem:
             facts["loss_reduction"] = "batch mean"
         if self.reading.doubt:
             facts["scores_notice"] = self.reading.doubt
+        if rounded := self.precision:
+            facts["precision"] = rounded
         return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
 
     # Checks
 
-    @torch.no_grad()
     def _probe(self) -> None:
-        """Run the first batch, twice: does everything fit, and is it deterministic?"""
+        """Run the first batch, twice: does everything fit, and is it deterministic?
+
+        A model or loss that takes derivatives itself, such as by its inputs, fails without a graph and is run
+        with one.
+        """
+        try:
+            with torch.no_grad():
+                self._try_first()
+        except InputError:
+            self._derives, self._forward_takes_batch = True, True
+            try:
+                self._try_first()
+            except InputError:
+                self._derives, self._forward_takes_batch = False, True
+            else:
+                return
+            raise
+
+    def _try_first(self) -> None:
         batch = self.first
-        output, target = self._first_output(batch)
+        with unwritten(self.module):
+            output, target = self._first_output(batch)
         if self.loss_name == "cross_entropy":
             if not torch.is_tensor(output) or output.ndim < 2:
                 raise InputError(
@@ -429,7 +495,7 @@ class Problem:
                 self._loss.refuse_cuts()
         self.reading = read_outputs(output, target, values, self._loss, self.reading)
         if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
-            again = self._loss(*self.output(batch))
+            again = self._losses(*self.output(batch))
             if not torch.equal(values.nan_to_num(), again.nan_to_num()):
                 raise InputError(
                     f"{type(self.module).__name__} gives two different losses on the same batch in"
@@ -476,7 +542,7 @@ class Problem:
 
     def _first_loss(self, output: Any, target: Any, batch: Batch) -> Tensor:
         try:
-            values = self._loss(output, target)
+            values = self._losses(output, target)
         except InputError:
             raise
         except Exception as error:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch, gather, tensors_in
 from landscape.core.features.hooks import tap
 from landscape.core.features.map_layout import MapLayouts, are_pictures
@@ -185,6 +186,7 @@ def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> list[
     return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
 
 
+@under_own_context
 @torch.no_grad()
 def zoo_hsic(
     problems: Mapping[str, Problem],
@@ -250,6 +252,7 @@ def zoo_hsic(
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
 
+@under_own_context
 @torch.no_grad()
 def zoo_sample(
     problems: Mapping[str, Problem],

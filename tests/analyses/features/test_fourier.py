@@ -393,7 +393,9 @@ def test_useless_options_are_refused(options, words):
 
 def test_a_model_without_maps_is_refused():
     """Oracle: the sentence says what is needed."""
-    with pytest.raises(InputError, match=r"no output of Sequential .* \(B, C, H, W\).*needs images \(B, C, H, W\) as inputs"):
+    with pytest.raises(
+        InputError, match=r"no output of Sequential .* \(B, C, H, W\).*needs images \(B, C, H, W\) as inputs"
+    ):
         landscape.fourier(CASES["mlp"].problem())
 
 
