@@ -2,12 +2,12 @@
 
     python benchmarks/features.py [--examples 512] [--repeats 7]
 
-`landscape.base.analysis.run_together` carries out fourier, transfer, feature_variance and, for the transformer,
-attention_response in one pass over the data, as the zoo runner does. By default they look at a random sample
-of 128 images (option `images`); the last line of a table looks at all. A bare forward pass is the same model
-on all images in the same batches without a loss. Rounds in which each side has its turn are repeated; a ratio
-is the median of its values by round. Processor time is taken, which a busy machine disturbs less than the
-clock.
+`landscape.base.analysis.run_together` carries out fourier, transfer, feature_variance and, for the
+transformer, attention_response in one pass over the data, as the zoo runner does. By default they look at a
+random sample of 128 images (option `images`); the last line of a table looks at all. A bare forward pass is
+the same model on all images in the same batches without a loss. Rounds in which each side has its turn are
+repeated; a ratio is the median of its values by round. Processor time is taken, which a busy machine
+disturbs less than the clock.
 
 Memory is the peak of a process of its own, with glibc told to give large blocks back when they are freed
 (MALLOC_MMAP_THRESHOLD_): left alone it keeps some 60 to 170 MiB of freed feature maps, more or less by

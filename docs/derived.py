@@ -30,7 +30,12 @@ def write_analyses(folder: Path) -> None:
 
 def analysis_page(analysis: Analysis) -> str:
     """What an analysis measures, takes and gives."""
-    subject = {"checkpoint": "problem", "pair": "problem, a, b", "group": "{name: problem, ...}"}
+    subject = {
+        "checkpoint": "problem",
+        "pair": "problem, a, b",
+        "group": "{name: problem, ...}",
+        "table": "table",
+    }
     parts = [f"# {_plain(analysis.title)}", f"`landscape.{analysis.name}({subject[analysis.scope]}, ...)`"]
     parts += [" ".join(_plain(p).split()) for p in analysis.description.split("\n\n")]
     options = [

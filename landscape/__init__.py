@@ -14,6 +14,7 @@ import importlib
 from typing import Any
 
 from landscape._moved import install as _keep_old_paths
+from landscape.errors import LandscapeError
 
 __version__ = "0.1.0"
 
@@ -37,8 +38,6 @@ _HOMES = {
     "Schema": "landscape.base.schema",
     "Variable": "landscape.base.schema",
     "LandscapeError": "landscape.errors",
-    # tables of measurements
-    "taxonomy": "landscape.analyses.taxonomy",
     # zoos and results
     "Zoo": "landscape.zoo",
     "scan": "landscape.zoo",
@@ -64,11 +63,12 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if not name.startswith("_"):
-        found = importlib.import_module("landscape.base.registry").discover()
-        if name in found:
-            return found[name]
+        try:
+            return importlib.import_module("landscape.base.registry").find(name)
+        except LandscapeError:
+            pass
     raise AttributeError(f"module 'landscape' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *importlib.import_module("landscape.base.registry").discover()})
+    return sorted({*__all__, *importlib.import_module("landscape.base.registry").listed()})

@@ -10,7 +10,6 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -173,7 +172,7 @@ MOVED: dict[str, str] = {
     "store.quick": "store.fast_read",
     "tables": "analyses.taxonomy",
     "tables.base": "base.table",
-    "tables.taxonomy": "analyses.taxonomy.compute",
+    "tables.taxonomy": "analyses.taxonomy analyses.taxonomy.compute",
     "zoo.cluster": "zoo.executors.dask",
     "zoo.executors": "zoo.executors.base",
     "zoo.layouts.facts": "zoo.layouts.run_metadata",
@@ -269,11 +268,12 @@ def old_names(module: str) -> Callable[[str], Any]:
 
 
 def _warn(old: str, new: str) -> None:
-    # 4: past this function, `find` and the import system, to the line that imports
-    warnings.warn(f"{old} is now {new}; the old path goes with the next release.", DeprecationWarning, 4)
+    # 3: past this function and the one that calls it, to the line that imports; frames of the import system
+    # do not count
+    warnings.warn(f"{old} is now {new}; the old path goes with the next release.", DeprecationWarning, 3)
 
 
-class _Finder(MetaPathFinder, Loader):
+class _Finder:  # not of `importlib.abc`, whose import takes longer than that of `landscape`
     """Finds modules of old, last of all."""
 
     def find_spec(
@@ -283,7 +283,7 @@ class _Finder(MetaPathFinder, Loader):
         if name == fullname or name not in MOVED:
             return None
         package = any(old.startswith(f"{name}.") for old in MOVED)
-        return ModuleSpec(fullname, self, is_package=package)
+        return ModuleSpec(fullname, self, is_package=package)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> Any:
         name = spec.name.removeprefix("landscape.")

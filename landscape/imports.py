@@ -61,7 +61,8 @@ def call(reference: str, keywords: Mapping[str, Any], kind: str, folder: Path | 
     except (Exception, SystemExit) as error:
         arguments = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
         raise InputError(
-            f"{kind} '{reference}' called with ({arguments}) raised {type(error).__name__}: {one_line(error)}."
+            f"{kind} '{reference}' called with ({arguments}) raised {type(error).__name__}:"
+            f" {one_line(error)}."
         ) from error
 
 
@@ -106,7 +107,7 @@ def importing_from(folder: Path | None) -> Iterator[None]:
 
 
 def _forget_namesake(top: str, folder: Path) -> None:
-    """Drop a loaded module if the folder holds another of its name: two manifests may each have a ``models``."""
+    """Drop a loaded module if the folder holds another of its name: manifests may each have ``models``."""
     loaded = sys.modules.get(top)
     own = [folder / f"{top}.py", folder / top / "__init__.py"]
     origin = getattr(loaded, "__file__", None)

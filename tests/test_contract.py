@@ -21,8 +21,11 @@ from torch import nn
 import landscape
 from landscape.base.analysis import Analysis, Context, Metric, Pair
 from landscape.base.figure import FigureSpec, has_errors
+from landscape.base.table import read_columns
 from landscape.plotting.groups import by_group, models_of
 from landscape.reference.models import vit
+from landscape.reporting import page_of
+from landscape.store import Store, read_contents
 
 ANALYSES = sorted(landscape.analyses().items())
 each = pytest.mark.parametrize("analysis", [a for _, a in ANALYSES], ids=[n for n, _ in ANALYSES])
@@ -57,12 +60,31 @@ def attention_problem(seed: int = 0) -> landscape.Problem:
     return landscape.Problem(model, "cross_entropy", [b.raw for b in images.batches], weight_decay=1e-3)
 
 
+def measured_grid() -> dict[str, np.ndarray]:
+    """A table: what was measured on 30 trainings, over six widths and five batch sizes."""
+    load, temperature = (a.ravel() for a in np.meshgrid(2.0 ** np.arange(6), 2.0 ** np.arange(4, 9)))
+    rng = np.random.default_rng(0)
+    return {
+        "width": load,
+        "batch_size": temperature,
+        "train_loss": 1 / load + 0.01 * rng.random(load.size),
+        "test_accuracy": 60 + 5 * np.log2(load) + rng.normal(0, 0.5, load.size),
+        "top_eigenvalue": np.where(load < 4, 150.0, 3.0) * (1 + 0.1 * rng.random(load.size)),
+        "trace": 1000 / load,
+        "mode_connectivity": np.where(temperature < 64, -15.0, 0.0) + rng.normal(0, 0.1, load.size),
+        "cka": np.where(load < 16, 0.5, 0.9) + 0.01 * rng.random(load.size),
+        "l2_distance": load,
+    }
+
+
 PROBLEMS = {"": image_problem, "attention": attention_problem, "dropout": image_problem}
 WITHOUT = {"attention": image_problem, "dropout": attention_problem}
 
 
 def subject_for(analysis: Analysis) -> object:
     """What an analysis of this scope and these needs looks at."""
+    if analysis.scope == "table":
+        return read_columns(measured_grid())
     make = PROBLEMS[analysis.needs]
     if analysis.scope == "checkpoint":
         return make()
@@ -110,7 +132,13 @@ def test_same_seed_gives_the_same_bits(analysis: Analysis) -> None:
 
 
 @each
-def test_caller_model_is_untouched(analysis: Analysis) -> None:
+def test_what_the_caller_gives_is_untouched(analysis: Analysis) -> None:
+    if analysis.scope == "table":
+        table = measured_grid()
+        analysis(table)
+        assert list(table) == list(measured_grid())
+        assert all(np.array_equal(table[name], column) for name, column in measured_grid().items())
+        return
     model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
     if analysis.needs == "dropout":
         model.append(nn.Dropout(0.5))
@@ -212,10 +240,11 @@ def test_progress_rises_to_one(analysis: Analysis) -> None:
 
 
 @each
-def test_cost_is_positive_and_finite(analysis: Analysis) -> None:
+def test_cost_is_finite_and_positive_unless_no_model_is_asked(analysis: Analysis) -> None:
     cost = analysis.cost(analysis.validate({}))
     passes = cost.forwards + cost.gradients
-    assert passes > 0
+    assert passes >= 0
+    assert (passes == 0) == (analysis.scope == "table")
     assert math.isfinite(passes)
 
 
@@ -235,3 +264,20 @@ def test_options_are_documented_and_refused_when_unknown(analysis: Analysis) -> 
         assert name in (analysis.__doc__ or "")
     with pytest.raises(landscape.LandscapeError, match="no option 'nonsense'"):
         analysis.validate({"nonsense": 1})
+
+
+def test_results_of_every_analysis_are_reported(tmp_path: Path) -> None:
+    """Oracle: the registry; each result of a store is drawn, summed up and defined, whatever its scope."""
+    store = Store(tmp_path / "store")
+    found = landscape.analyses()
+    for analysis in found.values():
+        store.write(result_of(analysis), "0" * 32)
+    page = page_of(read_contents(store.directory))
+    assert [s.label for s in page.sections] == sorted(found)
+    for section in page.sections:
+        assert section.problems == (), (section.label, section.problems)
+        assert section.figures and section.numbers is not None and section.definitions is not None
+        assert section.title.startswith(found[section.label].title)
+    text = landscape.report(store.directory).read_text("utf-8")
+    assert "not installed here" not in text
+    assert landscape.taxonomy.title in text

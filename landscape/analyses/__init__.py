@@ -5,15 +5,26 @@
 
 from __future__ import annotations
 
-from landscape._callable import make_callable
-from landscape.base.analysis import Analysis
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from landscape.base.analysis import Analysis
 
 
-def __call__() -> dict[str, Analysis]:  # noqa: N807 - answers `landscape.analyses()`
-    """All analyses by name."""
-    from landscape.base.registry import discover
+class _Analyses(ModuleType):
+    """This package, which can be called."""
 
-    return dict(discover())
+    def __call__(self) -> dict[str, Analysis]:
+        """All analyses by name."""
+        from landscape.base.registry import discover
+
+        return dict(discover())
 
 
-make_callable(__name__)
+# After it imports a submodule, Python sets its name in the parent to what stands in `sys.modules`: so whoever
+# imports from here first, `landscape.analyses` is this object. A function of that name in `landscape` would
+# give way to the package.
+sys.modules[__name__] = _Analyses(__name__, __doc__)
+sys.modules[__name__].__dict__.update(globals())

@@ -1,7 +1,7 @@
 """Analysis: the one declaration from which everything else derives.
 
-An analysis says what it is called, what it looks at (a checkpoint, a pair, a group), which options it
-takes, what its result holds, how to compute it, how to draw it and which numbers sum it up. Command-line
+An analysis says what it is called, what it looks at (a checkpoint, a pair, a group, a table), which options
+it takes, what its result holds, how to compute it, how to draw it and which numbers sum it up. Command-line
 flags, manifest options, planning, storage, report sections and the contract test are read off this
 declaration; adding an analysis is adding one file that makes one `Analysis`.
 """
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from landscape.base.figure import FigureSpec
 from landscape.base.ledger import Ledger, MemoryLedger, identity, in_folder
 from landscape.base.schema import Schema
+from landscape.base.table import read_columns, table_sha256
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -31,10 +32,31 @@ if TYPE_CHECKING:
     from landscape.core.features.collector import Collector
     from landscape.core.problem.problem import Problem
 
-__all__ = ["Analysis", "Context", "Cost", "Metric", "Pair", "Params", "Scope", "run_together"]
-
+__all__ = [
+    "SECTION_KEYS",
+    "SUBJECTS",
+    "Analysis",
+    "Context",
+    "Cost",
+    "Metric",
+    "Pair",
+    "Params",
+    "Scope",
+    "run_together",
+]
 
 Scope = Literal["checkpoint", "pair", "group", "table"]
+
+SUBJECTS: dict[str, tuple[str, ...]] = {
+    "checkpoint": ("problem",),
+    "pair": ("problem", "a", "b"),
+    "group": ("problems",),
+    "table": ("table",),
+}
+"""Names of the positional arguments of a call, by scope."""
+
+SECTION_KEYS = ("analysis", "models", "examples", "together")
+"""What a manifest's ``[analyses.NAME]`` says beside options: an option of such a name could not be set."""
 
 
 class Params(BaseModel):
@@ -126,7 +148,8 @@ class Analysis:
         title: Heading in reports.
         description: What is measured and how, with the papers; shown in help and in reports.
         scope: What one result is about. The subject given to ``compute`` is a `Problem` for
-            ``checkpoint``, a `Pair` for ``pair`` and a ``{name: Problem}`` mapping for ``group``.
+            ``checkpoint``, a `Pair` for ``pair``, a ``{name: Problem}`` mapping for ``group`` and
+            `Columns` for ``table``; zoos have no tables, so that they do not plan these.
         params: The options.
         schema: The contents of a result.
         plots: ``({label: dataset}) -> figures``: one or several models on shared axes.
@@ -166,6 +189,10 @@ class Analysis:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise InputError(f"an analysis needs an identifier as its name; got {self.name!r}.")
+        if self.scope not in SUBJECTS:
+            raise InputError(
+                f"analysis '{self.name}' has no scope '{self.scope}'; {suggest(self.scope, SUBJECTS)}"
+            )
         by_pass = self.collect is not None and self.finish is not None and self.scope == "checkpoint"
         if by_pass == (self.compute is not None):
             raise InputError(
@@ -176,8 +203,14 @@ class Analysis:
             raise InputError(
                 f"option {', '.join(bare)} of analysis '{self.name}' needs a default and a description."
             )
+        taken = [n for n in self.params.model_fields if n in SECTION_KEYS]
+        if taken:
+            raise InputError(
+                f"option {', '.join(taken)} of analysis '{self.name}' needs another name: in a manifest,"
+                f" {', '.join(SECTION_KEYS)} are entries of every section."
+            )
+        object.__setattr__(self, "__signature__", self._signature())  # for completion
         object.__setattr__(self, "__doc__", self._document())
-        object.__setattr__(self, "__signature__", self._signature())
 
     def validate(self, options: Mapping[str, Any]) -> Params:
         """Check options and fill in defaults.
@@ -200,7 +233,12 @@ class Analysis:
             ) from error
 
     def __call__(self, *subject: Any, **keywords: Any) -> xr.Dataset:
-        """Run the analysis on a problem (``pair``: problem, a, b; ``group``: a mapping of problems).
+        """Run the analysis on a subject of its scope.
+
+        Args:
+            subject: A problem; for ``pair`` a problem and two states of its model; for ``group`` a mapping of
+                problems by name; for ``table`` a data frame, a mapping of columns, or a list of records.
+            keywords: Options, and inputs that are no options.
 
         Returns:
             The dataset that the schema declares, with provenance in its attributes.
@@ -278,7 +316,9 @@ class Analysis:
             attrs["inputs"] = json.dumps(given)
         if hasattr(params, "seed"):
             attrs["seed"] = int(params.seed)
-        if self.scope == "group":
+        if self.scope == "table":
+            attrs["table_sha256"] = table_sha256(subject)
+        elif self.scope == "group":
             facts = {name: problem.provenance() for name, problem in subject.items()}
             attrs["problems"] = json.dumps(facts)
         else:
@@ -290,6 +330,8 @@ class Analysis:
         return attrs
 
     def _subject(self, given: tuple[Any, ...]) -> Any:
+        if self.scope == "table" and len(given) == 1:
+            return read_columns(given[0])
         from landscape.core.problem.problem import Problem
 
         if self.scope == "checkpoint" and len(given) == 1 and isinstance(given[0], Problem):
@@ -303,12 +345,19 @@ class Analysis:
             "checkpoint": "one Problem",
             "pair": "a Problem and two states of its model",
             "group": "a mapping {name: Problem}",
+            "table": "one table",
         }[self.scope]
         got = ", ".join(type(g).__name__ for g in given) or "nothing"
         raise InputError(f"landscape.{self.name} takes {wants}; got {got}.")
 
+    def __repr__(self) -> str:
+        return f"Analysis({self.name!r}, scope={self.scope!r})"
+
     def _document(self) -> str:
-        lines = [f"{self.title}.", "", self.description.strip(), "", "Args:"]
+        options = inspect.signature(self)  # which `help` does not show of an object
+        bare = [p.replace(annotation=inspect.Parameter.empty) for p in options.parameters.values()]
+        call = f"{self.name}{options.replace(parameters=bare)}"
+        lines = [f"{self.title}.", "", f"    {call}", "", self.description.strip(), "", "Args:"]
         lines += [
             f"    {name}: {info.description} Default: {info.default!r}."
             for name, info in self.params.model_fields.items()
@@ -321,11 +370,7 @@ class Analysis:
         return "\n".join(lines)
 
     def _signature(self) -> inspect.Signature:
-        subject = {
-            "checkpoint": ["problem"],
-            "pair": ["problem", "a", "b"],
-            "group": ["problems"],
-        }[self.scope]
+        subject = SUBJECTS[self.scope]
         parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in subject]
         parameters += [
             inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.annotation)

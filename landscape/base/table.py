@@ -1,21 +1,17 @@
-"""TableAnalysis: an `Analysis` whose subject is a table, one row for each cell of an experiment."""
+"""Tables: the subject of an analysis of scope ``table``, one row for each cell of an experiment."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from landscape.base.analysis import Analysis, Params
 from landscape.errors import InputError
 
-__all__ = ["Columns", "TableAnalysis", "read_columns"]
+__all__ = ["Columns", "read_columns", "table_sha256"]
 
 Columns = dict[str, Any]
 """Columns of a table: one-dimensional arrays of one length, by name."""
@@ -55,38 +51,15 @@ def _of_records(table: Any) -> Columns:
     return {name: np.array([record.get(name, np.nan) for record in records]) for name in names}
 
 
-@dataclass(frozen=True)
-class TableAnalysis(Analysis):
-    """An analysis that is called as ``landscape.NAME(table, ...)``; its ``compute`` takes `Columns`."""
+def table_sha256(table: Columns) -> str:
+    """Content hash of a table; the order of its columns does not matter, that of its rows does.
 
-    def provenance(
-        self, subject: Columns, params: Params, inputs: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """The attributes that say where a result comes from: options, and a content hash of the table."""
-        from landscape.core.problem.fingerprint import library_versions
-
-        digest = hashlib.sha256()
-        for name in sorted(subject):
-            digest.update(json.dumps([name, subject[name].tolist()], default=str).encode())
-        attrs: dict[str, Any] = {
-            "analysis": self.name,
-            "title": self.title,
-            "schema_version": self.schema.version,
-            "parameters": params.model_dump_json(),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": json.dumps(library_versions()),
-            "table_sha256": digest.hexdigest(),
-        }
-        if hasattr(params, "seed"):
-            attrs["seed"] = int(params.seed)
-        return attrs
-
-    def _subject(self, given: tuple[Any, ...]) -> Columns:
-        if len(given) != 1:
-            raise InputError(f"landscape.{self.name} takes one table; got {len(given)} arguments.")
-        return read_columns(given[0])
-
-    def _signature(self) -> inspect.Signature:
-        table = inspect.Parameter("table", inspect.Parameter.POSITIONAL_ONLY)
-        options = list(super()._signature().parameters.values())[1:]
-        return inspect.Signature([table, *options])
+    Example:
+        >>> one = read_columns({"load": [1, 2], "cka": [0.5, 0.9]})
+        >>> table_sha256(one) == table_sha256(dict(reversed(one.items())))
+        True
+    """
+    digest = hashlib.sha256()
+    for name in sorted(table):
+        digest.update(json.dumps([name, table[name].tolist()], default=str).encode())
+    return digest.hexdigest()

@@ -1,11 +1,11 @@
-"""Commands derived from the registry: one per analysis, with a flag for each of its options."""
+"""Commands of analyses, with a flag for each option; and what `landscape show` says of a result."""
 
 from __future__ import annotations
 
 import inspect
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -19,6 +19,7 @@ from rich.table import Table
 
 import landscape
 from landscape.cli.display import ProgressBar, metric_table, number
+from landscape.cli.group import Guard, headline
 from landscape.errors import InputError, LandscapeError
 
 if TYPE_CHECKING:
@@ -27,31 +28,25 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.zoo.spec import ZooSpec
 
-__all__ = ["add_analyses", "describe", "groups_in", "parse_option"]
-
-Guard = Callable[[], AbstractContextManager[None]]
+__all__ = ["command_of", "describe", "groups_in", "parse_option"]
 
 _FEW = 6
 
 
-def add_analyses(app: typer.Typer, guard: Guard) -> None:
-    """Add a command for each registered analysis.
+def command_of(analysis: Analysis, guard: Guard) -> Any:
+    """The command of an analysis, with a flag for each of its options.
 
     Args:
-        app: The command line.
+        analysis: Of any scope but ``table``.
         guard: Turns errors into sentences and exit statuses.
+
+    Returns:
+        A click command, as ``typer.main.get_command`` makes it.
     """
-    from landscape.base.registry import discover
-
-    taken = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    for name, analysis in discover().items():
-        if name not in taken:
-            app.command(name, help=_help(analysis))(_command(analysis, guard))
-
-
-def _help(analysis: Analysis) -> str:
-    subject = {"checkpoint": "a checkpoint", "pair": "two checkpoints", "group": "some checkpoints"}
-    return f"{analysis.title} of {subject[analysis.scope]}.\n\n{analysis.description}"
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    text = f"{headline(analysis.title, analysis.scope)}\n\n{analysis.description}"
+    single.command(analysis.name, help=text)(_command(analysis, guard))
+    return typer.main.get_command(single)
 
 
 def _common(
@@ -105,7 +100,7 @@ def _flag(name: str, shared: Any) -> str:
 
 def _given(fields: dict[str, FieldInfo], flags: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
     """The options that the command line names, by name; ``flags`` are their flags."""
-    texts = {name: given[flag] for name, flag in flags.items() if given[flag]}
+    texts = {name: given[flag] for name, flag in flags.items() if given[flag] not in (None, "", [])}
     texts = {name: ",".join(text) if isinstance(text, list) else text for name, text in texts.items()}
     return {name: parse_option(fields[name], text) for name, text in texts.items()}
 
@@ -247,7 +242,7 @@ def _json(flag: str, text: str) -> dict[str, Any]:
 
 def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
     """What a dataset holds: where it comes from, its variables, and the numbers that sum it up."""
-    from landscape.base.registry import find
+    from landscape.base.registry import find_recorded
 
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column()
@@ -266,7 +261,7 @@ def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
         variables.add_row(escape(str(name)), sizes, escape(unit), some + more, escape(meaning))
     yield variables
     try:
-        metrics = find(str(ds.attrs.get("analysis", ""))).summary(ds)
+        metrics = find_recorded(str(ds.attrs.get("analysis", ""))).summary(ds)
     except LandscapeError:  # a plug-in that is not installed here
         return
     yield ""
@@ -283,6 +278,6 @@ def groups_in(file: Path) -> list[str]:
         if isinstance(item, h5py.Group) and any(isinstance(v, h5py.Dataset) for v in item.values()):
             found.append(name)
 
-    with h5py.File(file, "r") as handle:
+    with h5py.File(file, "r", locking=False) as handle:
         handle.visititems(visit)
     return found

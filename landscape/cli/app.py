@@ -15,55 +15,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 import landscape
-from landscape.cli.display import (
-    ProgressBar,
-    RunDisplay,
-    estimate_table,
-    failure_lines,
-    number,
-)
+from landscape._workers import follows, launched
+from landscape.cli.group import analysis_group
 from landscape.cli.study import add_study
 from landscape.errors import InputError, LandscapeError, StoreError
-from landscape.zoo.executors.torchrun import follows, launched
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from landscape.base.analysis import Analysis
+    from landscape.cli.display import ProgressBar
     from landscape.zoo import RunResult, Zoo
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    name="landscape",
-    help="Loss landscapes, similarity and frequency response of whole zoos of trained networks.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-_DEMO = Path("landscape-demo")
 _state = {"debug": False}
-
-
-def main() -> None:
-    """Run the command line."""
-    from landscape.cli.analyses import add_analyses
-
-    add_analyses(app, guarded)
-    app()
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
     """Turn errors into one sentence on stderr and an exit status."""
-    errors = Console(stderr=True)
 
     def say(text: str) -> None:
-        errors.print(escape(text), style="red", highlight=False, soft_wrap=True)
+        _line(_console(stderr=True), text, "red")
 
     try:
         yield
@@ -91,6 +67,22 @@ def guarded() -> Iterator[None]:
             " (LANDSCAPE_DEBUG=1 shows where)"
         )
         raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    name="landscape",
+    cls=analysis_group(guarded),
+    help="Loss landscapes, similarity and frequency response of whole zoos of trained networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
 
 
 def _version(show: bool) -> None:
@@ -149,7 +141,9 @@ def run(
     Under torchrun its processes share the data of each model: for one large model.
     """
     with guarded():
-        console = Console(quiet=follows())
+        from landscape.cli.display import ProgressBar, RunDisplay, estimate_table
+
+        console = _console(quiet=follows())
         zoo = landscape.Zoo.from_manifest(manifest)
         analyses = only.split(",") if only is not None else None
         if dry_run:
@@ -179,6 +173,8 @@ def _finish(
     console: Console, result: RunResult, report: Path | None, plugins: Iterable[Analysis | str] = ()
 ) -> None:
     """Sum up, list what failed, write the report, and exit."""
+    from landscape.cli.display import failure_lines
+
     _line(
         console,
         f"{result.done} done, {result.skipped} done before, {len(result.failed)} failed;"
@@ -213,8 +209,14 @@ def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
     return [find_analysis(name, zoo.spec.folder) for name in names if ":" in name]
 
 
+def _console(**options: bool) -> Console:
+    from rich.console import Console  # here, as all of rich: `landscape --help` has no use for it
+
+    return Console(**options)  # type: ignore[arg-type]
+
+
 def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -230,7 +232,7 @@ def scan(
 ) -> None:
     """Tell what checkpoints a directory holds, without running anything in them."""
     with guarded():
-        console = Console()
+        console = _console()
         zoo = landscape.scan(directory, allow=allow or ())
         _print_models(console, zoo)
         for path, reason in zoo.skipped.items():
@@ -243,6 +245,11 @@ def scan(
 
 
 def _print_models(console: Console, zoo: Zoo) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from landscape.cli.display import number
+
     if not zoo.models:
         return
     table = Table(box=None, pad_edge=False)
@@ -267,7 +274,7 @@ def show(
     with guarded():
         from landscape.cli.analyses import describe, groups_in
 
-        console = Console()
+        console = _console()
         for file in files:
             if len(files) > 1:
                 _line(console, f"\n{file}")
@@ -296,7 +303,7 @@ def report(
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
-        _line(Console(), f"report: {_write_report(store, output, analysis or (), models or ())}")
+        _line(_console(), f"report: {_write_report(store, output, analysis or (), models or ())}")
 
 
 @app.command()
@@ -325,7 +332,7 @@ def figure(
 ) -> None:
     """Draw figures of a store for a paper: vector graphics with embedded fonts; or surfaces for ParaView."""
     with guarded():
-        console = Console()
+        console = _console()
         if output is not None and output.suffix.lower() == ".vtk":
             from landscape.export.surfaces import save_fields
 
@@ -356,7 +363,8 @@ def demo(
 ) -> None:
     """Train four small networks on real digits, analyse them and write report.html."""
     with guarded():
-        console = Console()
+        console = _console()
+        from landscape.cli.display import ProgressBar, RunDisplay
         from landscape.reference.demo import build_zoo
         from landscape.zoo.executors.base import usable_cores
 

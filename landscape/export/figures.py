@@ -37,7 +37,8 @@ def figures_of_store(
 
     Args:
         store: Folder of the results.
-        analysis: A section of the store, by label or by name of the analysis.
+        analysis: A section of the store, by label or by name of the analysis. One of your own is named in
+            full, ``package.module:attribute``: what only the store names is not imported.
         figure: Only the figure of this name.
         models: Patterns such as ``"vit-*"``; only matching models are drawn.
         by: Draw medians and bands over the models of each ``group``, ``seed``, or value of a tag.
@@ -46,11 +47,12 @@ def figures_of_store(
         StoreError: If the store cannot be read.
         InputError: If the analysis, the figure, the models or the grouping is not there.
     """
-    from landscape.base.registry import find
+    from landscape.base.registry import find_recorded, named
 
     contents = read_contents(store)
     section, results = results_of(contents, analysis, models)
-    specs = find(section.analysis).figures(results)
+    own = named([analysis]) if ":" in analysis else {}  # these words are the user's
+    specs = find_recorded(section.analysis, own).figures(results)
     if figure is not None:
         known = [s.name for s in specs]
         specs = [s for s in specs if s.name == figure]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.base.registry import discover
+from landscape.base.registry import find_recorded
+from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +38,11 @@ def table(store: str | Path) -> pd.DataFrame:
         rows[model.name] = {("model", name): value for name, value in facts.items()}
         rows[model.name] |= {("training", name): value for name, value in model.metrics.items()}
     for section in contents.sections:
-        analysis = discover().get(section.analysis)
-        if analysis is None or analysis.scope != "checkpoint":
+        try:
+            analysis = find_recorded(section.analysis)
+        except InputError:  # not installed here
+            continue
+        if analysis.scope != "checkpoint":
             continue
         for subject, ds in section.results.items():
             row = rows.setdefault(subject, {("model", "group"): ds.attrs.get("group", "")})

@@ -80,7 +80,7 @@ def figures_of(
         return figures_of({str(results.attrs.get("model") or "model"): results})
     if not isinstance(results, Mapping):
         return _specs(results)
-    from landscape.base.registry import find
+    from landscape.base.registry import find_recorded
 
     datasets: dict[str, Any] = {str(label): ds for label, ds in results.items()}
     names = sorted({_analysis(label, ds) for label, ds in datasets.items()})
@@ -88,7 +88,7 @@ def figures_of(
         raise InputError("there is nothing to plot: the mapping of datasets is empty.")
     if len(names) > 1:
         raise InputError(f"no figure compares results of {' and '.join(names)}; plot them apart.")
-    return find(names[0]).figures(datasets)
+    return find_recorded(names[0]).figures(datasets)
 
 
 def _specs(results: Any) -> list[FigureSpec]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from landscape.base.figure import Series
+from landscape.base.registry import find_recorded, named
+from landscape.errors import InputError
 from landscape.plotting.groupings import MOST_MODELS, Grouping, groupings
 from landscape.plotting.palette import Palette
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
@@ -105,10 +105,10 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
     """
     from landscape import __version__
 
-    trusted = _trusted(analyses)
+    given = named(analyses)
     anchors = _anchors([s.label for s in contents.sections])
     palette = _palette(contents)
-    known = [_find(s.analysis, trusted) for s in contents.sections]
+    known = [_known(s.analysis, given) for s in contents.sections]
     subjects = [subject for s in contents.sections for subject in s.results]
     ways = groupings(contents, subjects)
     sections = [
@@ -144,29 +144,12 @@ def _first(names: Sequence[str], found: Sequence[Notice]) -> list[str]:
     return [n for n in names if n in warned] + even + [n for n in rest if n not in set(even)]
 
 
-def _trusted(analyses: Iterable[Analysis | str]) -> dict[str, Analysis]:
-    from landscape.base.registry import discover, find
-
-    found = dict(discover())
-    for given in analyses:
-        analysis = find(given) if isinstance(given, str) else given
-        found[analysis.name] = analysis
-        if isinstance(given, str):
-            found[given] = analysis
-    return found
-
-
-def _find(name: str, trusted: Mapping[str, Analysis]) -> Analysis | None:
-    """The analysis of a section. A store is data: naming a module in it must not import that module."""
-    if name in trusted:
-        return trusted[name]
-    module, _, attribute = name.partition(":")
-    if attribute and module in sys.modules:
-        from landscape.base.analysis import Analysis
-
-        found = getattr(importlib.import_module(module), attribute, None)
-        return found if isinstance(found, Analysis) else None
-    return None
+def _known(name: str, given: Mapping[str, Analysis]) -> Analysis | None:
+    """The analysis of a section; ``None`` if it is not installed here."""
+    try:
+        return find_recorded(name, given)
+    except InputError:
+        return None
 
 
 def _anchors(labels: Sequence[str]) -> dict[str, str]:
@@ -271,7 +254,7 @@ def _numbers(analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Pal
         Row(subject, tuple(_cells(columns, metrics)), _color(palette, subject, results[subject]))
         for subject, metrics in summaries.items()
     )
-    head = {"checkpoint": "model", "pair": "pair", "group": "group"}[analysis.scope]
+    head = {"checkpoint": "model", "pair": "pair", "group": "group", "table": "table"}[analysis.scope]
     return Table("Summary of every result.", head, tuple(columns), rows)
 
 

@@ -21,7 +21,7 @@ class Figure:
     Attributes:
         of: Whose results: a label of `landscape.studies.On`, ``ensemble`` or a table.
         names: The figure of the analysis, or several; all if none is named.
-        kinds: Kinds of models, in the order of the legend; all if none is named.
+        kinds: Kinds of models; all if none is named.
         tag: How names of files begin, after that of the study; default: ``of``.
     """
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import CheckpointError, InputError, StoreError
-from landscape.store import Failure, Store, consolidate
+from landscape.errors import CheckpointError, InputError
+from landscape.store import Store
 from landscape.zoo.checkpoint import TRUST_WARNING
-from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
+from landscape.zoo.events import Event, Listener, Message
 from landscape.zoo.executors.base import Executor, SerialExecutor
 from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
 from landscape.zoo.executors.torchrun import launched, over_ranks
@@ -20,9 +19,10 @@ from landscape.zoo.loader import Loader
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.plan import Plan, Shard, choose_sections, make_plan
 from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.run_plan import RunResult, run_plan
 from landscape.zoo.runner import Runner
 from landscape.zoo.spec import Builder, ZooSpec
-from landscape.zoo.task import Setup, Task, bundle
+from landscape.zoo.task import Setup
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,27 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunResult", "Zoo", "analyse", "scan"]
 
-_PATIENCE_S = 2.0
-
 Chosen = Iterable[str] | Mapping[str, Mapping[str, Any]] | None
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended.
-
-    Attributes:
-        done: Tasks done in this run.
-        skipped: Tasks done before, or meanwhile by another run.
-        failed: Tasks that failed, in the manifest's order, each with one sentence; they are tried again in
-            the next run.
-        store: Where the results are.
-    """
-
-    done: int
-    skipped: int
-    failed: tuple[Failure, ...]
-    store: Path
 
 
 class Zoo:
@@ -227,7 +207,7 @@ class Zoo:
         plan = replace(plan, setup=replace(plan.setup, overwrite=overwrite))
         executor = executor or _executor(loader, jobs, cluster)
         del loader  # a pool's workers have their own data; ours need not stay in memory
-        return _carry_out(plan, home, executor, part, emit)
+        return run_plan(plan, home, executor, part, emit)
 
     def _plan(self, analyses: Chosen, home: Store, trust_pickle: bool) -> tuple[Plan, Loader]:
         chosen = [analyses] if isinstance(analyses, str) else analyses
@@ -279,7 +259,7 @@ def analyse(
     task = plan.tasks[0]
     if task.error is not None:
         raise CheckpointError(task.error)
-    return Runner(loader).compute(task, on_progress)
+    return Runner(loader).compute(task, on_progress, whole=True)
 
 
 def _executor(loader: Loader, jobs: int, cluster: str | None) -> Executor:
@@ -304,104 +284,6 @@ def _setup(spec: ZooSpec, home: Store, trust_pickle: bool) -> Setup:
             " Zoo.with_builders."
         )
     return Setup(spec.folder, spec.data, spec.problem, home.directory, trust_pickle, split=spec.split)
-
-
-def _carry_out(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
-    with _holding(home, emit):
-        home.sweep()
-        former = home.read_snapshot()
-        if former != plan.snapshot:
-            home.write_snapshot(plan.snapshot)
-        if home.read_hashes() != plan.hashes:
-            home.write_hashes(plan.hashes)
-        _forget_former_failures(plan, home)
-    tasks = plan.part(shard)
-    todo = plan.todo(home, plan.setup.overwrite, shard)
-    emit(Planned(len(todo), len(tasks) - len(todo)))
-    tally = _Tally(home, emit)
-    try:
-        executor.run(plan.setup, bundle(todo), tally.listen)
-    finally:
-        home.sweep()  # of workers that were killed
-    changed = tally.done > 0 or former != plan.snapshot or not home.consolidated.exists()
-    if changed and (shard is None or _all_settled(plan, home)):
-        try:
-            with _holding(home, emit):
-                consolidate(home)
-        except StoreError as error:  # it is disposable: every result is in its own file
-            tally.tell(str(error))
-    skipped = len(tasks) - len(todo) + tally.elsewhere
-    place = {(task.label, task.subject): index for index, task in enumerate(tasks)}
-    failed = sorted(tally.failures, key=lambda failure: place[failure.label, failure.model])
-    return RunResult(tally.done, skipped, tuple(failed), home.directory)
-
-
-class _Tally:
-    """Counts how tasks end, and remembers failures in the store."""
-
-    def __init__(self, home: Store, emit: Listener) -> None:
-        self.done = self.elsewhere = 0
-        self.failures: list[Failure] = []
-        self._home = home
-        self._emit = emit
-        self._told: set[str] = set()
-
-    def listen(self, event: Event) -> None:
-        """Take an event, and pass it on."""
-        if isinstance(event, Done):
-            self.done += 1
-        elif isinstance(event, DoneElsewhere):
-            self.elsewhere += 1
-        elif isinstance(event, Failed):
-            self._remember(event.task, event)
-        self._emit(event)
-
-    def _remember(self, task: Task, event: Failed) -> None:
-        failure = Failure(task.label, task.folder, task.subject, task.key, event.error, event.kind)
-        self.failures.append(failure)
-        try:
-            self._home.fail(failure)
-        except StoreError as error:  # a full disk must not stop the listing
-            self._told.add(event.error)
-            self.tell(str(error))
-
-    def tell(self, text: str) -> None:
-        """Say something that was not said before."""
-        if text not in self._told:
-            self._told.add(text)
-            self._emit(Message(text))
-
-
-def _all_settled(plan: Plan, home: Store) -> bool:
-    """Whether every task, of whatever shard, is done or has failed."""
-    failed = {(f.analysis, f.key) for f in home.failures()}
-    return all((t.folder, t.key) in failed for t in plan.todo(home))
-
-
-def _forget_former_failures(plan: Plan, home: Store) -> None:
-    """Drop failures of this zoo's tasks under keys of the past: the file was mended since, say."""
-    now = {(t.label, t.folder, t.subject) for t in plan.tasks}
-    keys = {t.key for t in plan.tasks}
-    for failure in home.failures():
-        if failure.key not in keys and (failure.label, failure.analysis, failure.model) in now:
-            home.clear_failure(failure.analysis, failure.key)
-
-
-@contextmanager
-def _holding(home: Store, emit: Listener) -> Iterator[None]:
-    """Hold the store's lock for a moment; say so if another run keeps it long."""
-    from filelock import Timeout
-
-    lock = home.lock()
-    try:
-        lock.acquire(timeout=_PATIENCE_S)
-    except Timeout:
-        emit(Message(f"another run is at work on '{home.directory}'; waiting for it."))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _ignore(event: Event) -> None:

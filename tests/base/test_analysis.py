@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
-import types
 from typing import Literal
 
 import numpy as np
@@ -17,10 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 
 import landscape
 from landscape import Analysis, Context, Cost, Metric, Params, Problem, Schema, Variable
-from landscape.base import registry
 from landscape.base.analysis import Pair
 from landscape.base.figure import Axis, FigureSpec
-from landscape.base.registry import discover, find
 from landscape.errors import InputError, SchemaError, suggest
 
 
@@ -51,7 +46,7 @@ def compute(subject, params, context):
     if isinstance(subject, Pair):
         values = [float(sum(abs(t).sum() for t in state.values())) for state in (subject.a, subject.b)]
     elif isinstance(subject, dict):
-        values = [p.loss() for p in subject.values()]
+        values = [p.loss() if isinstance(p, Problem) else float(p.sum()) for p in subject.values()]
     else:
         values = [subject.loss() ** params.power]
     values += [float(np.asarray(v).sum()) for v in context.inputs.values() if v is not None]
@@ -109,6 +104,14 @@ def test_a_group_analysis_is_called_with_named_problems():
     assert "checkpoint" not in ds.attrs
 
 
+def test_a_table_analysis_is_called_with_a_table():
+    """Oracle: the sums by hand; another table is another hash, and no model is spoken of."""
+    one, two = (toy(scope="table")({"load": [1, 2, last], "cka": [0, 0, 1]}) for last in (3, 4))
+    assert one["v"].values.tolist() == [6.0, 1.0]
+    assert len(one.attrs["table_sha256"]) == 64 and one.attrs["table_sha256"] != two.attrs["table_sha256"]
+    assert not {"checkpoint", "data", "problems"} & set(one.attrs)
+
+
 def test_inputs_that_are_no_options_reach_the_computation_and_the_provenance():
     """Oracle: the computation by hand; the content hash tells inputs apart."""
     one, two, none = (toy()(problem(), extra=e) for e in (np.ones(3), torch.ones(4), None))
@@ -137,6 +140,7 @@ def test_run_lends_the_context():
         ("pair", (1, 2, 3), "got int, int, int"),
         ("group", ({},), "a mapping {name: Problem}; got dict"),
         ("group", ({"a": mlp()},), "a mapping {name: Problem}; got dict"),
+        ("table", ([], []), "landscape.toy takes one table; got list, list"),
         ("group", (problem(),), "a mapping {name: Problem}; got Problem"),
     ],
 )
@@ -167,7 +171,7 @@ def test_options_get_defaults_and_are_frozen():
 @pytest.mark.parametrize("name", ["fourier", "transfer", "feature_variance", "lesion", "cka", "similarity"])
 def test_one_glob_is_as_good_as_a_list_of_one(name):
     """Oracle: the list written out; commas part several."""
-    analysis = find(name)
+    analysis = landscape.analyses()[name]
     for given, meant in (("conv*", ["conv*"]), ("a.*, head", ["a.*", "head"]), (["x", "y"], ["x", "y"])):
         assert analysis.validate({"layers": given}) == analysis.validate({"layers": meant})
     with pytest.raises(InputError, match=r"option 'layers' .* cannot be ''"):
@@ -194,6 +198,13 @@ def test_useless_options_are_refused(options, words):
     assert "\n" not in str(caught.value)
 
 
+class Taken(Params):
+    """Options of which two are entries of every section of a manifest."""
+
+    examples: int = Field(5, description="arrives as its default, whatever a manifest says")
+    together: bool = Field(False, description="likewise")
+
+
 class Bare(Params):
     """Options without defaults or descriptions."""
 
@@ -205,6 +216,8 @@ class Bare(Params):
     ("changes", "words"),
     [
         ({"name": "two words"}, "needs an identifier as its name; got 'two words'"),
+        ({"scope": "chekpoint"}, "'toy' has no scope 'chekpoint'; did you mean 'checkpoint'"),
+        ({"params": Taken}, "option examples, together of analysis 'toy' needs another name: in a manifest"),
         ({"params": Bare}, "option needed, silent of analysis 'toy' needs a default and a description"),
     ],
 )
@@ -217,13 +230,14 @@ def test_an_incomplete_declaration_is_refused(changes, words):
 # Provenance
 
 
-@pytest.mark.parametrize("scope", ["checkpoint", "pair", "group"])
+@pytest.mark.parametrize("scope", ["checkpoint", "pair", "group", "table"])
 def test_attributes_are_strings_and_numbers_that_a_file_keeps(scope, tmp_path):
     """Oracle: types, and identity after writing and reading."""
     subject = {
         "checkpoint": (problem(),),
         "pair": (problem(), {}, {}),
         "group": ({"one": problem()},),
+        "table": ({"load": [1, 2]},),
     }[scope]
     ds = toy(scope=scope)(*subject, power=3, extra=np.ones(2))
     assert {type(v) for v in ds.attrs.values()} <= {str, int, float}
@@ -263,7 +277,12 @@ def test_the_states_of_a_pair_are_told_apart():
 
 @pytest.mark.parametrize(
     ("scope", "names"),
-    [("checkpoint", ["problem"]), ("pair", ["problem", "a", "b"]), ("group", ["problems"])],
+    [
+        ("checkpoint", ["problem"]),
+        ("pair", ["problem", "a", "b"]),
+        ("group", ["problems"]),
+        ("table", ["table"]),
+    ],
 )
 def test_the_signature_lists_subject_options_and_inputs(scope, names):
     """Oracle: the declaration."""
@@ -278,7 +297,8 @@ def test_the_signature_lists_subject_options_and_inputs(scope, names):
 def test_the_docstring_lists_options_and_variables_with_units():
     """Oracle: the declaration."""
     doc = inspect.getdoc(toy())
-    for part in ("Toy.", "Something simple.", "power: the power Default: 2.", "v(i): value [J]"):
+    call = "toy(problem, /, *, power=2, mode='sum', pair=(0.0, 1.0), seed=0, extra=None)"
+    for part in ("Toy.", call, "Something simple.", "power: the power Default: 2.", "v(i): value [J]"):
         assert part in doc
 
 
@@ -296,91 +316,9 @@ def test_suggestions():
     assert suggest("qqq", ["spectrum", "line"]) == "known: line, spectrum."
 
 
-# Discovery
-
-
-class Point:
-    """A stand-in for an installed entry point."""
-
-    def __init__(self, value, load):
-        self.value, self.load = value, load
-
-
-def discovered(monkeypatch, *points):
-    monkeypatch.setattr(registry, "entry_points", lambda group: list(points))
-    discover.cache_clear()
-    try:
-        return discover()
-    finally:
-        discover.cache_clear()
-
-
-def test_plugins_join_the_registry(monkeypatch):
-    """Oracle: the plug-in itself, besides all of ours."""
-    plugin = toy()
-    found = discovered(monkeypatch, Point("pack:toy", lambda: plugin))
-    assert found["toy"] is plugin
-    assert {"spectrum", "line", "fourier"} <= set(found)
-    assert list(found) == sorted(found)
-
-
-@pytest.mark.parametrize(
-    ("load", "words"),
-    [
-        (lambda: 1 / 0, "'pack:toy' left out: division by zero"),
-        (lambda: "text", "'pack:toy' left out: not an Analysis"),
-        (lambda: toy(name="line"), "'pack:toy' left out: its name is taken"),
-    ],
-)
-def test_a_broken_plugin_is_left_out_with_a_warning(monkeypatch, load, words):
-    """Oracle: the warning; the other analyses are found as ever."""
-    line = landscape.line
-    with pytest.warns(UserWarning, match=words):
-        found = discovered(monkeypatch, Point("pack:toy", load))
-    assert found["line"] is line
-    assert "toy" not in found
-
-
-def test_find_takes_names_and_paths(monkeypatch):
-    """Oracle: the objects."""
-    module = types.ModuleType("toymodule")
-    module.toy, module.text = toy(), "text"
-    monkeypatch.setitem(sys.modules, "toymodule", module)
-    assert find("line") is landscape.line
-    assert find("toymodule:toy") is module.toy
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("spectrm", "no analysis 'spectrm'; did you mean 'spectrum'"),
-        ("nowhere.toys:toy", "'nowhere.toys:toy': there is no module 'nowhere' installed"),
-        ("json:toy", "'json:toy': 'json' has no 'toy'"),
-        ("json:dumps", "'json:dumps' is a function, not a landscape Analysis"),
-        (":toy", "':toy' must have the form 'package.module:function'"),
-        ("json:", "'json:' must have the form 'package.module:function'"),
-    ],
-)
-def test_find_refuses_what_is_no_analysis(name, words):
-    """Oracle: the sentence names it."""
-    with pytest.raises(InputError, match=words):
-        find(name)
-
-
-def test_the_package_lends_its_analyses_and_nothing_else():
-    """Oracle: attributes and ``dir``."""
-    assert landscape.analyses() == discover()
-    assert landscape.spectrum is discover()["spectrum"]
-    assert {"spectrum", "Problem", "hessian"} <= set(dir(landscape))
-    with pytest.raises(AttributeError, match="no attribute 'spectrm'"):
-        _ = landscape.spectrm
-    assert Problem is landscape.core.problem.problem.Problem
-
-
-def test_importing_and_listing_need_no_torch():
-    """Oracle: ``sys.modules`` of a fresh interpreter."""
-    code = (
-        "import sys, landscape; landscape.analyses(); landscape.spectrum.validate({'k': 3});"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+def test_help_shows_the_signature_and_the_name(capsys):
+    """Oracle: what Python's own ``help`` prints."""
+    help(landscape.surface)
+    printed = capsys.readouterr().out
+    assert "surface(problem, /, *, directions='filter'" in printed
+    assert "Analysis('surface', scope='checkpoint')" in printed

@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import os
-import pickle
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 import xarray as xr
-from rich.console import Console
-from typer.testing import CliRunner
 
 import landscape
-from landscape.base.registry import discover
-from landscape.cli import app as cli
-from landscape.cli.analyses import add_analyses, parse_option
-from landscape.cli.display import ProgressBar, RunDisplay, failure_lines
-from landscape.store import Failure, read_contents, save
+from landscape.cli.display import RunDisplay
+from landscape.store import read_contents, save
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
-
-
-@pytest.fixture
-def invoke(tmp_path, monkeypatch):
-    """Run the command line in this process, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LANDSCAPE_DEBUG", raising=False)
-    add_analyses(cli.app, cli.guarded)
-
-    def invoke(*arguments):
-        return CliRunner().invoke(cli.app, [str(a) for a in arguments], env={"COLUMNS": "200"})
-
-    return invoke
 
 
 def shell(*arguments, cwd=None, **environment):
@@ -142,14 +120,14 @@ class TestRun:
         folder.add("m0")
         folder.add("m1", seed=1)
         path = folder.write()
-        real = cli.RunDisplay.__call__
+        real = RunDisplay.__call__
 
         def press_ctrl_c(self, event):
             real(self, event)
             if type(event).__name__ == "Done":
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli.RunDisplay, "__call__", press_ctrl_c)
+        monkeypatch.setattr(RunDisplay, "__call__", press_ctrl_c)
         result = invoke("run", path, "--no-report")
         assert result.exit_code == 130
         assert "the same command goes on from there" in result.stderr
@@ -225,111 +203,6 @@ class TestScan:
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
-class TestAnalysisCommands:
-    @pytest.mark.parametrize("name", list(discover()))
-    def test_help_lists_every_option(self, name, invoke):
-        """Oracle: the declaration."""
-        result = invoke(name, "--help")
-        assert result.exit_code == 0
-        for option, field in discover()[name].params.model_fields.items():
-            assert f"--{option.replace('_', '-')}" in result.output
-            words = " ".join(result.output.split())
-            assert field.description.split()[0] in words
-
-    def test_switches_that_may_be_none_are_switches(self, invoke):
-        """Oracle: the words of the help."""
-        assert "--shuffle / --no-shuffle" in " ".join(invoke("batch_spectra", "--help").output.split())
-
-    def test_help_lists_the_choices_of_options_that_may_be_none(self, invoke):
-        """Oracle: the declaration of ``align``."""
-        assert "--align weights|activations" in " ".join(invoke("connect", "--help").output.split())
-
-    def test_spectrum_of_a_checkpoint(self, invoke, folder):
-        """Oracle: the library call."""
-        folder.add("m0")
-        arguments = ("--model", "toy_models:mlp", "--data", "toy_data:blobs")
-        more = ("--model-kwargs", '{"width": 3}', "--weight-decay", 0.1, "--k", 2, "--which", "LA")
-        result = invoke("spectrum", folder.root / "m0.pt", *arguments, *more)
-        assert result.exit_code == 0, result.output
-        assert "saved to spectrum-m0.h5" in result.output
-        ds = landscape.open("spectrum-m0.h5")
-        model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
-        model.load_state_dict(torch.load(folder.root / "m0.pt"))
-        x = torch.randn(12, 2, generator=torch.Generator().manual_seed(0))
-        problem = landscape.Problem(model, "cross_entropy", (x, (x.sum(1) > 0).long()), weight_decay=0.1)
-        direct = landscape.spectrum(problem, k=2, which="LA")
-        np.testing.assert_array_equal(ds["eigenvalues"], direct["eigenvalues"])
-        assert json.loads(ds.attrs["parameters"])["k"] == 2
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (("none.pt",), "checkpoint '"),
-            (("m0.pt", "--k", "many"), "option 'k' of analysis 'spectrum' cannot be 'many'"),
-            (("m0.pt", "--which", "XX"), "option 'which' of analysis 'spectrum' cannot be 'XX'"),
-            (("m0.pt", "m0.pt"), "takes 1 checkpoint(s); got 2"),
-            (("m0.pt", "--model-kwargs", "{"), "--model-kwargs is not JSON"),
-            (("m0.pt", "--data-kwargs", "[]"), "--data-kwargs must be a JSON object"),
-            (
-                ("m0.pt", "--batchnorm", "x"),
-                "option 'batchnorm' of the problem cannot be 'x': Input should be 'checkpoint' or 'batch'",
-            ),
-            (("m0.pt", "--loss", "mes"), "there is no loss 'mes'"),
-        ],
-    )
-    def test_mistakes(self, arguments, message, invoke, folder):
-        folder.add("m0")
-        result = invoke("spectrum", *arguments, "--model", "toy_models:mlp", "--data", "toy_data:blobs")
-        assert result.exit_code == 2
-        assert message in result.stderr
-        assert len(result.stderr.splitlines()) == 1
-
-    def test_a_malicious_pickle_is_refused(self, invoke, folder, tmp_path):
-        """Oracle: the folder that its code would make."""
-
-        class Malicious:
-            def __reduce__(self):
-                return (os.mkdir, (str(tmp_path / "mark"),))
-
-        (folder.root / "evil.pt").write_bytes(pickle.dumps({"x": Malicious()}, protocol=2))
-        result = invoke("spectrum", "evil.pt", "--model", "toy_models:mlp", "--data", "toy_data:blobs")
-        assert result.exit_code == 2
-        assert "mkdir" in result.stderr
-        assert not (tmp_path / "mark").exists()
-
-    def test_trusting_pickles_is_explicit_and_loud(self, invoke, folder):
-        """Oracle: a whole module in a pickle loads only when trusted, and then with a warning."""
-        torch.save(torch.nn.Linear(2, 2), "whole.pt")
-        arguments = ("whole.pt", "--model", "torch.nn:Linear", "--data", "toy_data:blobs", "--k", 1)
-        arguments += ("--model-kwargs", '{"in_features": 2, "out_features": 2}')
-        result = invoke("spectrum", *arguments)
-        assert (result.exit_code, "Linear" in result.stderr) == (2, True)
-        result = invoke("spectrum", *arguments, "--trust-pickle")
-        assert result.exit_code == 0
-        assert result.stderr.startswith("WARNING: pickles are trusted")
-
-    @pytest.mark.parametrize(
-        ("kind", "text", "value"),
-        [
-            (int, "5", "5"),
-            (int | None, "none", None),
-            (bool | None, False, False),
-            (bool, True, True),
-            (str, "5", "5"),
-            (tuple[int, int], "51,51", ["51", "51"]),
-            (tuple[int, int], "[51, 51]", [51, 51]),
-            (tuple[str, ...], "bias, norm", ["bias", "norm"]),
-            (tuple[str, ...], "none", ()),
-            (dict[str, int], '{"a": 1}', {"a": 1}),
-            (int, "many", "many"),
-        ],
-    )
-    def test_options_are_read_from_text(self, kind, text, value):
-        from pydantic.fields import FieldInfo
-
-        assert parse_option(FieldInfo(annotation=kind), text) == value
-
-
 class TestShow:
     def test_a_result(self, invoke, folder):
         folder.add("m0", 'group = "g"')
@@ -350,41 +223,6 @@ class TestShow:
         result = invoke("show", tmp_path / "none.h5")
         assert result.exit_code == 2
         assert "there is no file" in result.stderr
-
-
-class TestDisplay:
-    @pytest.mark.parametrize("terminal", [False, True])
-    def test_events_become_lines(self, terminal, folder):
-        """Oracle: the events of a run with one failure; a terminal gets a bar as well."""
-        folder.add("m[0]")  # not markup
-        folder.add("gone", save=False)
-        text = io.StringIO()
-        console = Console(file=text, force_terminal=terminal, width=200, color_system=None)
-        with ProgressBar(console) as meter:
-            landscape.Zoo.from_manifest(folder.write()).run(on_event=RunDisplay(meter))
-        shown = text.getvalue()
-        assert "2 tasks to do, 0 done before" in shown
-        assert "[1/2, about" in shown
-        assert "total of m[0]: " in shown
-        assert "[2/2] total of gone failed: checkpoint" in shown
-        assert ("━" in shown) == terminal
-
-    def test_plain_lines_tell_the_time_left(self, monkeypatch):
-        """Oracle: a clock turned by hand: a quarter done in 10 s leaves 30 s."""
-        now = [0.0]
-        monkeypatch.setattr("landscape.cli.display.time.monotonic", lambda: now[0])
-        text = io.StringIO()
-        meter = ProgressBar(Console(file=text, width=200))
-        meter.begin(4, "tasks")
-        now[0] = 1.0
-        meter.update(0.1, "too soon for a line")
-        now[0] = 10.0
-        meter.update(1.0, "line of vit")
-        assert text.getvalue() == "1.0 of 4 tasks, about 30.0 s left: line of vit\n"
-
-    def test_one_failure_line_for_each_model_and_error(self):
-        failures = [Failure(label, "a", model, "k", "bad.", "input") for model in "xy" for label in "ab"]
-        assert failure_lines(failures) == ["x (a, b): bad.", "y (a, b): bad."]
 
 
 class TestProcess:

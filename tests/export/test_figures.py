@@ -1,4 +1,4 @@
-"""Paper figures and tables of a store: sizes, fonts, formats, choices."""
+"""Paper figures of a store: sizes, fonts, formats, choices."""
 
 from __future__ import annotations
 
@@ -6,35 +6,12 @@ import re
 import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
-from vtk_text import parse
 
-import landscape
 from landscape.cli.app import app
 from landscape.errors import InputError
 from landscape.export.figures import figures_of_store, save_figures
-from landscape.store import Store
-from landscape.store.contents import Contents
-from landscape.store.records import SectionRecord, Snapshot
-
-
-@pytest.fixture(scope="module")
-def store(contents: Contents, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    made = Store(folder)
-    records = []
-    for number, section in enumerate(s for s in contents.sections if s.analysis != "not_there"):
-        tasks = {}
-        for k, (subject, ds) in enumerate(section.results.items()):
-            tasks[subject] = f"{number:016d}{k:016d}"
-            made.write(ds, tasks[subject])
-        records.append(
-            SectionRecord(section.label, section.analysis, section.analysis, section.parameters, tasks)
-        )
-    made.write_snapshot(Snapshot(contents.name, tuple(contents.models), tuple(records)))
-    return folder
 
 
 def unpacked(pdf: bytes) -> bytes:
@@ -103,75 +80,3 @@ def test_the_command_lists_and_draws(store: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke(app, ["figure", str(store), "-a", "spectrum", "-o", str(out)])
     assert run.exit_code == 0 and out.read_bytes().startswith(b"%PDF")
     assert CliRunner().invoke(app, ["figure", str(store), "-a", "nothing"]).exit_code == 2
-
-
-LOSSES = {"resnet-s0": np.arange(6.0).reshape(2, 3) / 7, "vit-s0": np.arange(12.0).reshape(4, 3) / 3}
-
-
-@pytest.fixture(scope="module")
-def surfaces(make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the surfaces of two models and one line."""
-    made = Store(tmp_path_factory.mktemp("surfaces"))
-    for key, (model, loss) in enumerate(LOSSES.items()):
-        made.write(make["surface"](model, loss), f"{key:032d}")
-    made.write(make["line"]("vit-s0"), f"{9:032d}")
-    return made.directory
-
-
-def test_the_command_writes_surfaces_for_paraview(surfaces: Path, tmp_path: Path) -> None:
-    """Oracle: the numbers that went into the store, read back by a parser of the format."""
-    command = ["figure", str(surfaces), "-a", "surface", "-o", str(tmp_path / "s.vtk")]
-    run = CliRunner().invoke(app, [*command, "--models", "vit-*"])
-    assert run.exit_code == 0, run.output
-    points, fields = parse((tmp_path / "s.vtk").read_text("ascii"))
-    np.testing.assert_array_equal(fields["loss"], LOSSES["vit-s0"])
-    X, Y = np.meshgrid(np.linspace(-1, 1, 3), np.linspace(-1, 1, 4))
-    np.testing.assert_array_equal(points, np.dstack([X, Y, LOSSES["vit-s0"]]))
-    assert CliRunner().invoke(app, [*command, "-f", "accuracy"]).exit_code == 0
-    for model, loss in LOSSES.items():
-        points, _ = parse((tmp_path / f"s-{model}.vtk").read_text("ascii"))
-        np.testing.assert_array_equal(points[..., 2], np.exp(-loss))
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["-a", "line"], "a result of 'line' has no field over x and y"),
-        (["-a", "surface", "-f", "los"], "no field 'los' over x and y; did you mean 'loss'"),
-        (["-a", "surface", "--by", "group"], "leave --by out"),
-        (["-a", "surfaces"], "did you mean 'surface'"),
-        (["-a", "surface", "--models", "x*"], "no results of models like x"),
-    ],
-)
-def test_surfaces_that_are_not_there_are_named(
-    surfaces: Path, tmp_path: Path, options: list[str], words: str
-) -> None:
-    """Oracle: the words of the sentence, and no file."""
-    run = CliRunner().invoke(app, ["figure", str(surfaces), *options, "-o", str(tmp_path / "s.vtk")])
-    assert run.exit_code == 2 and words in " ".join(run.stderr.split())
-    assert not list(tmp_path.iterdir())
-
-
-def test_table_holds_what_is_known_of_each_model(store: Path, contents: Contents) -> None:
-    """Oracle: the values of the fixture; a failed task is missing."""
-    frame = landscape.table(store)
-    assert list(frame.index) == [m.name for m in contents.models]
-    assert frame.loc["vit-s0", ("model", "width")] == 24
-    assert frame.loc["resnet-s1", ("spectrum", "λ max")] == pytest.approx(240.0)
-    assert frame["fourier"].iloc[3].isna().all()
-
-
-def test_compare_draws_results_on_the_same_axes(make: dict) -> None:
-    """Oracle: one curve per result, called by its model or numbered where that is not enough."""
-    results = [make["line"]("resnet-s0"), make["line"]("vit-s0")]
-    figure = landscape.compare(results, figure="loss")
-    assert {t.name for t in figure.data if t.showlegend} == {"resnet-s0", "vit-s0"}
-    twice = landscape.compare([results[0], results[0]], figure="loss")
-    assert {t.name for t in twice.data if t.showlegend} == {"resnet-s0 (1)", "resnet-s0 (2)"}
-    with pytest.raises(InputError, match="nothing to compare"):
-        landscape.compare([])
-    with pytest.raises(InputError, match="no figure compares"):
-        landscape.compare({"a": results[0], "b": make["spectrum"]("vit-s0")})
-    assert (
-        np.asarray(landscape.compare({"mine": results[0]}, "matplotlib", "loss").get_size_inches()).min() > 1
-    )

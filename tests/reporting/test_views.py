@@ -133,7 +133,7 @@ def test_what_an_imported_module_calls_an_analysis_must_be_one(contents: Content
         assert "not installed" in page_of(store).sections[0].problems[0]
     finally:
         del sys.modules["odd_plug"]
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="there is no module 'no_such_module' installed"):
         page_of(contents, analyses=["no_such_module:x"])
 
 

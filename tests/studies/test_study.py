@@ -72,7 +72,8 @@ def test_a_run_trains_measures_judges_and_draws(tmp_path: Path, capsys: pytest.C
     stale = tmp_path / "out" / "figures" / "tiny_old.png"
     stale.touch()
     study.run(out=tmp_path / "out", seeds=2, jobs=1)
-    assert "test: 0 tasks done, 4 done before, 0 failed" in capsys.readouterr().out
+    # two: models of equal bits share a result
+    assert "test: 0 tasks done, 2 done before, 0 failed" in capsys.readouterr().out
     assert not stale.exists()
 
 

@@ -1,7 +1,8 @@
 """What goes wrong around a run: full disks, stores that vanish, runs that collide, clocks that lie.
 
-Killed workers and killed runs are in ``test_run.py`` and ``tests/test_crash.py``; workers and schedulers of
-clusters in ``test_cluster.py``; claims and shards in ``test_sharing.py``.
+Killed workers are in ``executors/test_pool.py``, killed runs in ``tests/test_crash.py``; workers and
+schedulers of clusters in ``executors/test_dask.py``; claims in ``executors/test_base.py``, shards in
+``test_plan.py``.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 from landscape.errors import InputError
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.problem_options import ProblemOptions
-from landscape.zoo.spec import Builder, parse_seed, unique_names
+from landscape.zoo.spec import Builder
 
 FULL = """
 name = "my zoo"
@@ -172,29 +172,3 @@ def test_globs_name_models_by_their_files(read, tmp_path):
 def test_own_builder_takes_the_default_arguments_only_if_it_is_the_same(read):
     spec = read(FULL.replace('"my_models:vit"', '"my_models:resnet"\nkwargs = { depth = 9 }'))
     assert spec.models[1].builder == Builder("my_models:resnet", {"width": 8, "depth": 9})
-
-
-def test_names_are_unique():
-    assert unique_names(["a/x.pt", "b/x.pt", "b/y.pt"]) == ["a-x", "b-x", "b-y"]
-    assert unique_names(["x.pt", "x.pth"]) == ["x.pt", "x.pth"]
-    assert unique_names(["a-x.pt", "a/x.pt"]) == ["a-x", "x"]
-    assert len(set(unique_names(["a-x.pt", "a/x.pt", "x.pt"]))) == 3
-    assert unique_names([]) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "seed"),
-    [
-        ("resnet-s0", 0),
-        ("seed3", 3),
-        ("x_seed_12", 12),
-        ("x.seed=4.best", 4),
-        ("runs/s7/last", 7),
-        ("resnet18", None),
-        ("steps100", None),
-        ("vits8", None),
-        ("x", None),
-    ],
-)
-def test_seeds_in_names(name, seed):
-    assert parse_seed(name) == seed

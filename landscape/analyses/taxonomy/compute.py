@@ -1,4 +1,4 @@
-"""``taxonomy``: phases of a load-temperature grid, after Yang et al. (2021)."""
+"""What a taxonomy computes from a table: cells, thresholds, phases and correlations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses.taxonomy.figures import plots
 from landscape.analyses.taxonomy.phases import (
     PHASES,
     SPLITS,
@@ -17,9 +16,9 @@ from landscape.analyses.taxonomy.phases import (
     resampled_mean,
     resampled_spearman,
 )
-from landscape.base.analysis import Context, Cost, Metric, Params
+from landscape.base.analysis import Context, Metric, Params
 from landscape.base.schema import Schema, Variable
-from landscape.base.table import Columns, TableAnalysis
+from landscape.base.table import Columns
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ NAMES = {
 }
 RAW = {"log_top_eigenvalue": "top_eigenvalue", "log_trace": "trace"}  # taken to the logarithm
 REQUIRED = ("load", "temperature", "test_accuracy", "log_top_eigenvalue", "mode_connectivity", "cka")
+UNITS = {"sharpness": "1", "connectivity": "percentage points", "similarity": "1"}  # of thresholds
 METRICS = tuple(name for name in NAMES if name not in ("load", "temperature", "test_accuracy"))
 
 
@@ -113,11 +113,12 @@ def compute(table: Columns, params: TaxonomyParams, context: Context) -> Mapping
     phase = phases(*deciding, at)
 
     draws, same = [], np.zeros(phase.shape)
-    for _ in range(params.resamples):
+    for n in range(params.resamples):
         rows = rng.integers(0, phase.size, phase.size)
         drawn, _ = find_thresholds(deciding[0][rows], deciding[1][rows], deciding[2][rows], given)
         draws.append(drawn.values())
         same += phases(*deciding, drawn) == phase
+        context.progress((n + 1) / params.resamples)
     tails = [(1 - params.confidence) / 2, (1 + params.confidence) / 2]
     low, high = (_quantile(np.array(draws), tail) for tail in tails)
 
@@ -221,10 +222,10 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     strongest = int(np.nanargmax(np.abs(rho))) if np.isfinite(rho).any() else None
     metrics = [
         Metric("cells", ds.sizes["cell"], "1", "cells of the grid"),
-        Metric("best phase", best, "", "phase of the highest mean test accuracy"),
+        Metric("best phase", best, "1", "phase of the highest mean test accuracy"),
     ]
     metrics += [
-        Metric(f"threshold, {name}", float(value), "", "where phases part")
+        Metric(f"threshold, {name}", float(value), UNITS[str(name)], "where phases part")
         for name, value in zip(ds["split"].values, ds["threshold"].values, strict=True)
     ]
     if strongest is not None:
@@ -233,29 +234,3 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             Metric(f"Spearman, {name}", float(rho[strongest]), "1", "strongest correlation with accuracy")
         )
     return metrics
-
-
-taxonomy = TableAnalysis(
-    name="taxonomy",
-    title="Taxonomy of a load-temperature grid",
-    description=(
-        "Phases of a grid of trainings over a load-like parameter (width, data fraction, label noise) and a"
-        " temperature-like one (batch size, learning rate), after Yang et al. (2021): I sharp and poorly"
-        " connected, II sharp and connected, III flat and poorly connected, IV-A flat, connected and"
-        " dissimilar, IV-B flat, connected and similar. Sharp: ln λ_max above its threshold. Connected: mode"
-        " connectivity at or above its own. Similar: CKA at or above its own. The paper gives no thresholds."
-        " By default each is the border between two groups of cells with the least sum of distances to the"
-        " groups' medians: no tuning, blind to test accuracy, and one long tail does not move it. The mode"
-        " connectivity is split on the scale −ln(1 + gap/1 point), at least one point from zero; CKA among"
-        " flat, connected cells. Intervals: percentile bootstrap over cells. Rows of one cell (seeds) are"
-        " averaged. `top_eigenvalue` and `trace` are taken to the logarithm where a table has no"
-        " `log_top_eigenvalue` and `log_trace`."
-    ),
-    scope="group",
-    params=TaxonomyParams,
-    schema=SCHEMA,
-    compute=compute,
-    plots=plots,
-    summary=summary,
-    cost=lambda params: Cost(),
-)

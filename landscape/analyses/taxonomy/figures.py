@@ -175,7 +175,8 @@ def _correlations(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
         _categories("metric", names),
         Axis("Spearman's ρ", limits=(-1.05, 1.05)),
         (*marks, Guide(y=0.0)),
-        f"Over cells; bars: {level:.0%} bootstrap intervals over cells.",
+        "Rank correlations over cells.",
+        errors=f"Bars: {level:.0%} bootstrap intervals over cells.",
     )
 
 
@@ -190,7 +191,8 @@ def _means(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
         _categories("phase (number of cells)", kinds),
         Axis("mean test accuracy"),
         tuple(_intervals(*(ds[n].values for n in names))),
-        f"Means over the cells of a phase; bars: {level:.0%} bootstrap intervals over cells.",
+        "Means over the cells of a phase.",
+        errors=f"Bars: {level:.0%} bootstrap intervals over cells.",
     )
 
 
@@ -200,4 +202,5 @@ def _intervals(value: Array, low: Array, high: Array) -> list[Mark]:
     gap = np.full_like(places, np.nan)
     x = np.stack([places, places, gap], axis=1).ravel()
     y = np.stack([low, high, gap], axis=1).ravel()
-    return [Line(x, y, style="solid"), Points(places, value)]
+    lower, upper = (np.stack([end, end, gap], axis=1).ravel() for end in (low, high))
+    return [Line(x, y, low=lower, high=upper, style="solid"), Points(places, value)]

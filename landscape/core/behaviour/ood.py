@@ -84,6 +84,6 @@ def predict_other(problem: Problem, data: Any) -> Predictions:
             ) from error
         if not isinstance(output, Tensor) or output.ndim != 2:
             raise InputError("out-of-distribution scores need logits (B, C); this model gives none.")
-        logits.append(output.double().cpu())
+        logits.append(problem.reading.log_p(output.double()).cpu())
     joined = torch.cat(logits).numpy()
     return Predictions.of_logits(joined, np.zeros(len(joined), dtype=np.int64))

@@ -18,6 +18,8 @@ from torch.autograd import Function
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from landscape.core.problem.memory_layout import is_unsound, plain
+
 __all__ = ["twice_differentiable"]
 
 Geometry = tuple[list[int], list[int], list[int], int]
@@ -104,7 +106,7 @@ def _saved(ctx: Any) -> tuple[Tensor, ...]:
 # Convolution
 
 
-def _convolution(plain: Callable[..., Tensor], adjoint: bool) -> Callable[..., Tensor]:
+def _convolution(original: Callable[..., Tensor], adjoint: bool) -> Callable[..., Tensor]:
     """A replacement of torch.conv1d, conv2d or conv3d."""
 
     def convolution(
@@ -119,7 +121,7 @@ def _convolution(plain: Callable[..., Tensor], adjoint: bool) -> Callable[..., T
         # Left to torch: "same" padding, which may be uneven; unbatched inputs; and autocast, which would
         # have to choose the dtype of what is saved.
         if isinstance(padding, str) or x.ndim != weight.ndim or torch.is_autocast_enabled(x.device.type):
-            return plain(x, weight, bias, stride, padding, dilation, groups)
+            return original(x, weight, bias, stride, padding, dilation, groups)
         axes = x.ndim - 2
         geometry = (_each(stride, axes), _each(padding, axes), _each(dilation, axes), groups)
         return _Convolution.apply(x, weight, bias, geometry, adjoint)  # type: ignore[no-any-return, no-untyped-call]
@@ -146,6 +148,8 @@ def _backward(
     """Gradients by input, weight and bias of a convolution whose output has gradient ``g``."""
     stride, padding, dilation, groups = geometry
     zeros, channels = [0] * len(stride), [weight.shape[0]]
+    if is_unsound(weight, stride, groups):  # tangents come in whatever layout they were computed in
+        x, weight = plain(x), plain(weight)
     return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
         g, x, weight, channels, stride, padding, dilation, False, zeros, groups, output_mask
     )
@@ -322,7 +326,7 @@ class _BatchNormBackward(Function):
 
 _RULES: dict[bool, dict[Any, Callable[..., Tensor]]] = {
     adjoint: {
-        **{plain: _convolution(plain, adjoint) for plain in (torch.conv1d, torch.conv2d, torch.conv3d)},
+        **{f: _convolution(f, adjoint) for f in (torch.conv1d, torch.conv2d, torch.conv3d)},
         F.batch_norm: _batch_norm(adjoint),
         F.embedding_bag: _embedding_bag,
         torch._weight_norm: _weight_norm,

@@ -51,7 +51,7 @@ class GraphCache(Generic[G]):
 
     On the CPU, batches whose graph would take more than 64 MiB are cut into smaller ones where that leaves
     the loss of every example as it is, and in float32 images go through convolutions in the channels-last
-    layout if the model takes it.
+    layout if the model takes it and the problem allows it.
 
     Args:
         problem: The problem.
@@ -155,6 +155,8 @@ def _is_divisible(problem: Problem) -> bool:
 @torch.no_grad()
 def _takes_channels_last(problem: Problem) -> bool:
     """Whether the channels-last layout helps and gives the same loss; a model that uses views may refuse."""
+    if not problem.may_lay_channels_last:
+        return False
     batch = problem.shard[0]
     images = any(t.ndim == 4 for _, t in tensors_in(batch.inputs))
     convolutions = any(isinstance(module, nn.Conv2d) for module in problem.module.modules())

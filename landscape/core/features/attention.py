@@ -56,10 +56,10 @@ class Grid:
         The size of a grid in windows is that of the latest 4-D feature that they tile once it is padded to
         whole windows, and as many windows along both axes else.
         """
-        found = layouts.grid(tokens)
-        if found is None:
+        placed = layouts.grid(tokens)
+        if placed is None:
             return None
-        prefix, height, width = found
+        prefix, height, width = placed
         if windows == 1:
             return cls(height, width, prefix)
         if prefix:  # a class token belongs to an image, not to each of its windows

@@ -55,9 +55,11 @@ def symbol_key(kinds: Iterable[str]) -> tuple[tuple[str, str], ...]:
         >>> symbol_key(["norm", "mlp", "attention", "mlp"])
         (('diamond', 'attention'), ('square', 'MLP'), ('cross', 'norm'))
     """
-    found = dict.fromkeys(str(kind) for kind in kinds)
-    told = [(symbol, _WORDS.get(kind, kind)) for kind, symbol in _SYMBOL_OF_KIND.items() if kind in found]
-    rest = [kind.replace("_", " ") for kind in found if kind not in _SYMBOL_OF_KIND]
+    present = dict.fromkeys(str(kind) for kind in kinds)
+    entries = [
+        (symbol, _WORDS.get(kind, kind)) for kind, symbol in _SYMBOL_OF_KIND.items() if kind in present
+    ]
+    rest = [kind.replace("_", " ") for kind in present if kind not in _SYMBOL_OF_KIND]
     if rest:
-        told.append(("cross", rest[0] if len(rest) == 1 else "other"))
-    return tuple(told) if len(told) > 1 else ()
+        entries.append(("cross", rest[0] if len(rest) == 1 else "other"))
+    return tuple(entries) if len(entries) > 1 else ()

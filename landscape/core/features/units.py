@@ -93,8 +93,8 @@ def _kinds(name: str, part: nn.Module) -> tuple[UnitKind, ...]:
     has_children = next(part.children(), None) is not None
     if isinstance(part, _ConvNd):
         return ("downsampling", "convolution") if max(part.stride) > 1 else ("convolution",)
-    # By class name, so that units of any library are told; most telling kinds first. A block named after its
-    # norm is a block.
+    # By class name, so that units of any library are recognised; the most telling kind first. A block named
+    # after its norm is a block.
     if _NORM.search(cls) and not _BLOCK.search(cls):
         return ("norm",)
     if isinstance(part, nn.MultiheadAttention) or _ATTENTION.search(cls):

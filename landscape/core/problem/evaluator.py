@@ -199,7 +199,12 @@ class Evaluator(Generic[U]):
             "accuracy_se": standard_error(measure.correct),
         }
         if self._per_example:
-            examples = {"losses": measure.losses, "correct": measure.correct}
+            correct = measure.correct
+            if correct is not None and measure.void is not None:
+                correct = correct.new_full(measure.void.shape, torch.nan).masked_scatter(
+                    ~measure.void, correct
+                )
+            examples = {"losses": measure.losses, "correct": correct}
             values |= {name: each.numpy() for name, each in examples.items() if each is not None}
         return values
 
@@ -208,5 +213,8 @@ class Evaluator(Generic[U]):
         correct = self.problem.measure(batches=[self.problem.first]).correct
         if correct is None or not all(isinstance(t, Tensor) and t.ndim == 1 for t in targets):
             raise InputError("per_class needs one class label per example; this problem has none.")
-        classes, labels = np.unique(torch.cat(targets).cpu().numpy(), return_inverse=True)
+        found = torch.cat(targets).cpu()
+        output, _ = self.problem.output(self.problem.first)
+        found = found[self.problem.reading.counts(found, output.shape[1])]
+        classes, labels = np.unique(found.numpy(), return_inverse=True)
         return classes, labels

@@ -59,6 +59,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     if not keep_batches and sample.measure().losses is not None:
         sizes += [size for size in SIZES if size <= known]
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))
+    images &= problem.may_lay_channels_last
     cuts = [BatchLayout(size, last) for size in sizes for last in ((False, True) if images else (False,))]
     trials = {cut: recut(sample, cut) for cut in cuts}
     best = dict.fromkeys(cuts, float("inf"))

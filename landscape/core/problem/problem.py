@@ -5,18 +5,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from landscape.core.ambient import constants_of, precision, under_own_context
-from landscape.core.problem.batches import Batch, read_batches, tensors_in
+from landscape.core.problem.batches import Batch, batches_joinable, read_batches, rebatch, tensors_in
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.checks import unwritten
+from landscape.core.problem.criterion import Criterion, cut
+from landscape.core.problem.example_count import recount
 from landscape.core.problem.fingerprint import fingerprint
-from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
+from landscape.core.problem.losses import LossFunction, check_labels
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
+from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
+from landscape.core.problem.outputs import Reading, read_outputs, settle_axis
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -32,6 +37,8 @@ from landscape.errors import InputError, reason
 
 __all__ = ["Measure", "Problem"]
 
+PROBED = 64  # examples on which a scalar loss shows whether it is a mean, a sum or neither
+
 
 class Problem:
     """The risk L(θ) = (1/N) Σ ℓ(f_θ(x_n), y_n) + (λ/2)‖θ‖² of a model on fixed data.
@@ -43,7 +50,9 @@ class Problem:
     Args:
         model: Any module.
         loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``, or a
-            callable ``(output, target) -> losses (B,)``; a scalar is taken as the mean over the batch.
+            callable ``(output, target) -> losses (B,)``. torch's own losses are taken per example, with
+            torch's value on all the data as their mean; of another scalar it is found out whether it is the
+            mean over examples or their sum, and if neither, all the data must come in one batch.
         data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
             is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
             ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords.
@@ -57,8 +66,13 @@ class Problem:
             result depends on how data is cut into batches). ``"eval"`` and ``"train"`` mean the same.
         batch_size: Micro-batch size for data that does not come in batches.
         dtype: For example ``torch.float64``; default: the model's.
+        size: ``batch -> number of examples``, for batches whose tensors differ in their leading axes, such as
+            graphs; default: what the targets, or else the losses, show.
         sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
             here and keeps its share of the batches on its device. Default: this process alone.
+        channels_last: Whether images may lie in memory with their channels last where that is faster:
+            ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
+            (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -69,6 +83,7 @@ class Problem:
         first: The first micro-batch of all.
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
+        may_lay_channels_last: Whether images may lie in memory with their channels last.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
@@ -97,6 +112,8 @@ class Problem:
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
         sharding: Sharding | None = None,
+        channels_last: bool | None = None,
+        size: Callable[[Any], int] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
@@ -106,7 +123,6 @@ class Problem:
         if not 0.0 <= weight_decay < float("inf"):
             raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
-        self.loss_name, self._loss = resolve_loss(loss)
         self.weight_decay = float(weight_decay)
         self.batchnorm: ProblemPolicy = policy
         self._forward = forward
@@ -120,11 +136,46 @@ class Problem:
         self.module = private_copy(model, names, self.device, dtype)
         set_mode(self.module, policy)
         self._hold(names)
+        self._loss = Criterion(loss, self.device, self.dtype)
+        self.loss_name = self._loss.name
+        self.reading = Reading(ignore_index=self._loss.ignore_index)
+        self._unsound = has_unsound_convolution(self.module)
+        self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
         self.sharding = sharding or Sharding()
-        self._take_share(
-            read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
-        )
-        self._probe()
+        home = self.sharding.home(self.device)
+        batches = read_batches(data, batch_size=batch_size, device=home, dtype=dtype, size=size)
+        self._take_share(batches)
+        if size is None:
+            self._settle(self._recount)
+        self._settle(self._try_first)
+        self._fit_scale()
+
+    def _recount(self) -> None:
+        """Count the examples anew where the outputs show that leading axes misled."""
+        if self._forward is None and all(batch.counted for batch in self._all):
+            return  # targets come from the batches, and so does their number
+        batches = recount(self._all, self.device, self._first_output, self.output, self._loss)
+        if batches is not self._all:
+            self._take_share(batches)
+
+    @torch.no_grad()
+    def _fit_scale(self) -> None:
+        """Make the mean over the data that of torch on all of it, where examples weigh differently."""
+        if self._loss.total_of_torch or self._loss.reduction == "sum":
+            self._loss = self._loss.scaled(float(self.examples))
+            return
+        if not self._loss.weighs:
+            return
+        total = torch.zeros(1, dtype=torch.float64)
+        with self.sharding.summing(total):
+            for batch in self.shard:
+                # without a forward of the user's, targets are known without running the model
+                given = (None, batch.target) if self._forward is None else self.output(batch)
+                weights = self._loss.weights(*given)
+                total += batch.size if weights is None else weights.sum().cpu()
+        if not bool(total):
+            raise InputError(f"the loss {self.loss_name} leaves out every label of the data.")
+        self._loss = self._loss.scaled(self.examples / float(total))
 
     def _hold(self, names: Sequence[str]) -> None:
         """Make the parameters of these names of the private model θ."""
@@ -136,6 +187,8 @@ class Problem:
 
     def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
+        if not self.may_lay_channels_last:
+            batches = [batch.channels_first() for batch in batches]
         self._all = batches
         share = self.sharding.take_share(batches, self.device)
         self.shard, self.start, self.first = share.batches, share.start, share.first
@@ -190,15 +243,25 @@ class Problem:
         """
         with torch.set_grad_enabled(self._derives), self.at(theta):
             found = self._measure_all() if batches is None else self._measure_batches(batches)
+            if batches is not None:
+                found = self._weighed(found)
             penalty = 0.0
             if self.weight_decay:  # else the square would only cost memory
                 penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
         total = found.total if found.losses is None else float(found.losses.sum())
-        return Measure(total / found.examples, penalty, found.losses, found.correct)
+        return Measure(total / found.examples, penalty, found.losses, *found.answers)
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        return measure(((b.size, *self.output(b)) for b in batches), self._losses)
+        with self._evaluating():
+            return measure(((b.size, *self.output(b)) for b in batches), self._loss, self.reading)
+
+    def _weighed(self, found: PartialMeasure) -> PartialMeasure:
+        """What was measured on other data, in the weighted mean of its own examples."""
+        if found.losses is None or not self._loss.weighs:
+            return found
+        factor = found.examples / found.weight / self._loss.scale if found.weight else float("nan")
+        return found if factor == 1.0 else replace(found, losses=found.losses * factor)
 
     def _measure_all(self) -> PartialMeasure:
         """What there is to measure on all the data, whoever holds it."""
@@ -230,6 +293,11 @@ class Problem:
         """The same model and loss on other batches; the private model is shared, not copied."""
         other = copy.copy(self)
         other._take_share(list(batches))
+        if other.examples != self.examples or len(other._all) > 1:
+            self._loss.refuse_cuts()
+        if self._loss.weighs:
+            other._loss = self._loss.scaled(1.0)
+            other._fit_scale()
         return other
 
     def on_sample(self, examples: int) -> Problem:
@@ -265,7 +333,7 @@ class Problem:
         batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
         recorded = torch.is_grad_enabled()
-        with plain_encoder(), self._evaluating():
+        with plain_encoder(), sound_convolutions(self._unsound), self._evaluating():
             try:
                 output, target = self._call(model, batch)
             except ValueError as error:
@@ -333,8 +401,7 @@ class Problem:
     @under_own_context
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
         """Sum of the losses for given outputs; ``size`` examples."""
-        values = self._losses(output, target)
-        return values * size if values.ndim == 0 else values.sum()
+        return self._loss.total(self._losses(output, target), size)
 
     def _losses(self, output: Any, target: Any) -> Tensor:
         with self._evaluating():
@@ -376,30 +443,37 @@ class Problem:
         }
         if rounded := self.precision:
             facts["precision"] = rounded
+        if self._loss.is_sum:
+            facts["loss_reduction"] = "sum"
+        elif self._loss.reduction != "example":
+            facts["loss_reduction"] = "batch mean"
+        if self.reading.doubt:
+            facts["scores_notice"] = self.reading.doubt
         return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
 
     # Checks
 
-    def _probe(self) -> None:
-        """Run the first batch, twice: does everything fit, and is it deterministic?
+    def _settle(self, run: Callable[[], None]) -> None:
+        """Run something of the first evaluations without a graph, and with one if that fails.
 
-        A model or loss that takes derivatives itself, such as by its inputs, fails without a graph and is run
-        with one.
+        A model or loss that takes derivatives itself, such as by its inputs, needs one.
         """
         try:
-            with torch.no_grad():
-                self._try_first()
+            with torch.set_grad_enabled(self._derives):
+                run()
         except InputError:
+            if self._derives:
+                raise
             self._derives, self._forward_takes_batch = True, True
             try:
-                self._try_first()
+                run()
             except InputError:
-                self._derives, self._forward_takes_batch = False, True
-            else:
-                return
-            raise
+                self._derives = False
+            if not self._derives:
+                raise
 
     def _try_first(self) -> None:
+        """Run the first batch, twice: does everything fit, and is it deterministic?"""
         batch = self.first
         with unwritten(self.module):
             output, target = self._first_output(batch)
@@ -410,8 +484,16 @@ class Problem:
                 )
             if not torch.is_tensor(target):
                 raise InputError("cross_entropy needs targets; the batches hold none.")
-            check_labels(self._all, output.shape[1])
+            axis = settle_axis(output, target, self._all, self._run_anywhere)
+            self._loss.read_along(axis)
+            self.reading = replace(self.reading, axis=axis)
+            check_labels(self._all, output.shape[axis])
         values = self._first_loss(output, target, batch)
+        if values.ndim == 0:
+            self._loss.judge(self._whole_and_parts())
+            if len(self._all) > 1:
+                self._loss.refuse_cuts()
+        self.reading = read_outputs(output, target, values, self._loss, self.reading)
         if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
             again = self._losses(*self.output(batch))
             if not torch.equal(values.nan_to_num(), again.nan_to_num()):
@@ -424,6 +506,23 @@ class Problem:
             f"the loss {self.loss_name} returned shape {tuple(values.shape)} for {batch.size} examples;"
             " return one loss per example, shape (B,), or a scalar mean."
         )
+
+    def _run_anywhere(self, batch: Batch) -> tuple[Any, Any]:
+        """Output and target of any of all batches, wherever they are kept."""
+        return self.output(batch.to(self.device))
+
+    def _whole_and_parts(self) -> list[tuple[Any, Any, int]]:
+        """Output, target and size of some examples and of two parts of them; none if there is no way."""
+        drawn = sample(self._all, PROBED)  # of all batches: one alone may hold one class
+        batch = (rebatch(drawn, PROBED) if batches_joinable(drawn) else drawn)[0].to(self.device)
+        output, target = self.output(batch)
+        found = cut(output, target, batch.size)
+        if found or self.batchnorm == "batch":
+            return found
+        parts = batch.split(-(-batch.size // 2))
+        if len(parts) != 2:
+            return []
+        return [(output, target, batch.size), *((*self.output(part), part.size) for part in parts)]
 
     def _first_output(self, batch: Batch) -> tuple[Any, Any]:
         try:

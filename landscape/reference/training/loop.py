@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.errors import InputError, suggest
 from landscape.reference.data.digits import noisy_labels
 from landscape.reference.training import checkpoints as files
@@ -186,7 +187,8 @@ def train(
 
     with _own_random_numbers(device):
         for epoch in range(done, epochs):
-            loss = _epoch(model, solver, objective, data, change, settings, epoch)
+            with sound_convolutions(has_unsound_convolution(model)):
+                loss = _epoch(model, solver, objective, data, change, settings, epoch)
             if not math.isfinite(loss):
                 raise InputError(
                     f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "

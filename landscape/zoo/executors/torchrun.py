@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from landscape._workers import follows, launched
 from landscape.errors import LandscapeError, reason
 from landscape.zoo.events import Event, Listener, Message
 from landscape.zoo.executors.base import Executor, SerialExecutor
@@ -149,14 +149,3 @@ def _follow(ranks: Ranks) -> object | None:
             raise LandscapeError(message.sentence)
         elif isinstance(message, _End):
             return message.outcome
-
-
-def launched() -> bool:
-    """Whether this process was started as one of several, as by torchrun."""
-    several = os.environ.get("WORLD_SIZE", "") not in ("", "0", "1")
-    return several and "RANK" in os.environ and "MASTER_ADDR" in os.environ
-
-
-def follows() -> bool:
-    """Whether it is one of several, and not the first: it has nothing to tell."""
-    return launched() and os.environ["RANK"] != "0"

@@ -130,11 +130,15 @@ def test_a_budget_that_ends_is_told():
 
 
 def test_single_precision_keeps_its_digits():
-    """Independent: the same seed in float64."""
+    """Independent: the same seed in float64, with as many products: none are left to a stop."""
     A = matrix_with_spectrum(outliers_and_bulk(500))
-    one, two = (estimate_trace(DenseOperator(A.to(d))) for d in (torch.float32, torch.float64))
+    one, two = (
+        estimate_trace(DenseOperator(A.to(d)), rel_se=1e-9, max_products=200)
+        for d in (torch.float32, torch.float64)
+    )
     assert one.trace == pytest.approx(two.trace, rel=1e-4)
-    assert one.products == two.products
+    assert one.products == two.products == 200
+    assert one.sketch == two.sketch
 
 
 def test_the_same_seed_gives_the_same_bits_and_progress_ends_at_one():

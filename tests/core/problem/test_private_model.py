@@ -66,7 +66,7 @@ def test_batch_statistics_are_used_and_not_written():
     """Oracle: the mean and variance of the batch, by hand; the buffers before."""
     model = nn.BatchNorm1d(2, affine=False)
     x = torch.randn(50, 2) * 3 + 1
-    set_mode(model, "train")
+    set_mode(model, "batch")
     before = model.running_mean.clone()
     torch.testing.assert_close(model(x), (x - x.mean(0)) / (x.var(0, unbiased=False) + model.eps).sqrt())
     assert torch.equal(model.running_mean, before) and model.num_batches_tracked == 0

@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 
@@ -6,6 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from torch import nn
+from torch.nn import functional
 
 from landscape.errors import CheckpointError, InputError
 from landscape.reference.data import noisy_labels
@@ -80,6 +82,20 @@ def test_killed_at_any_step_gives_the_same_bits(tmp_path, name, optimizer):
     assert same(weights(model), expected)
     assert path.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.safetensors", "whole.safetensors"]
+
+
+def test_narrow_strided_convolutions_are_trained_by_right_gradients(tmp_path):
+    """Oracle: a step of plain SGD by float64 gradients; torch gets them wrong where channels lie last."""
+    model = fresh("resnet")  # channels last, with a strided 1 x 1 convolution of two channels
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.clone(memory_format=torch.channels_last)
+    exact = copy.deepcopy(model).double().to(memory_format=torch.contiguous_format)
+    settings = {"epochs": 1, "batch_size": len(DATA[0]), "lr": 0.1, "schedule": "constant"}
+    train(model, DATA, TEST, path=tmp_path / "a.safetensors", optimizer="sgd", **settings)
+    functional.cross_entropy(exact.train()(DATA[0].double()), DATA[1]).backward()
+    for found, start in zip(model.parameters(), exact.parameters(), strict=True):
+        torch.testing.assert_close(found.double(), start - 0.1 * start.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_killed_in_the_callback_continues_with_the_next_epoch(tmp_path):

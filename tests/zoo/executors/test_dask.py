@@ -256,28 +256,3 @@ def test_no_scheduler_at_the_address(folder, monkeypatch):
         zoo.run(cluster="nonsense://")
     with pytest.raises(InputError, match="leave out jobs"):
         zoo.run(cluster="tcp://127.0.0.1:9", jobs=2)
-
-
-def test_devices_are_picked_once_each():
-    """Oracle: two processes on a machine with two devices, and a third."""
-    script = (
-        "import sys; from landscape.zoo.executors.dask_worker import pick_device;"
-        " print(pick_device(2), flush=True); sys.stdin.read()"
-    )
-    env = os.environ | {"CUDA_VISIBLE_DEVICES": f"test{os.getpid()}a,test{os.getpid()}b"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=env,
-        )
-        for _ in range(3)
-    ]
-    picked = [int(p.stdout.readline()) for p in processes[:2]]
-    third = int(processes[2].stdout.readline())
-    for process in processes:
-        process.communicate()
-    assert third in (0, 1)
-    assert len({*picked, third}) == 2

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from landscape.core.features import collect as one_pass
 from landscape.store import read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.task import bundle
+from landscape.zoo.spec import Model
+from landscape.zoo.task import Task, bundle
 
 BUILDERS = '''
     """An image model, its data, and an analysis that fails in its own part of the pass."""
@@ -138,6 +140,23 @@ def test_a_pool_gives_the_same(zoo, tmp_path):
     assert all(found[key].identical(expected[key]) for key in expected)
 
 
-def test_bundles_keep_the_order():
-    """Oracle: no tasks, no bundles."""
+def task(key, model, collects=True, error=None):
+    """A task of one model."""
+    members = (Model(model, Path(f"{model}.pt")),)
+    facts = {"label": "x", "analysis": "x", "folder": "x", "options": "{}", "scope": "checkpoint"}
+    return Task(key=key, subject=model, members=members, collects=collects, error=error, **facts)
+
+
+def test_the_first_of_those_that_can_share_knows_the_others():
+    """Oracle: the tasks, sorted out by eye; their order stays."""
+    tasks = [
+        task("a", "m"),
+        task("b", "m", collects=False),
+        task("c", "n"),
+        task("d", "m"),
+        task("e", "m", error="!"),
+    ]
+    bundled = bundle(tasks)
+    assert [t.key for t in bundled] == ["a", "b", "c", "d", "e"]
+    assert {t.key: [c.key for c in t.companions] for t in bundled if t.companions} == {"a": ["d"]}
     assert bundle([]) == []

@@ -1,8 +1,7 @@
-"""Several runs on one store at once: every task is done by one of them, and nothing is lost."""
+"""Executors: several runs on one store at once; each task is done by one of them, and nothing is lost."""
 
 from __future__ import annotations
 
-import collections
 import json
 import os
 import signal
@@ -14,12 +13,10 @@ import time
 
 import pytest
 
-from landscape.errors import InputError
 from landscape.store import Store, read_contents
 from landscape.zoo import Zoo
 from landscape.zoo.events import Done, DoneElsewhere, Started
 from landscape.zoo.executors.base import SerialExecutor
-from landscape.zoo.plan import Shard
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 PAIRS = '[analyses.distance]\nanalysis = "toys:distance"'
@@ -105,44 +102,6 @@ def test_a_claim_ends_with_its_process(folder):
 def plan(path):
     zoo = Zoo.from_manifest(path)
     return zoo._plan(None, Store(zoo.store), False)[0]
-
-
-def test_shards_are_the_whole(folder):
-    """Oracle: the plan; a model's own tasks are in one shard, and pairs are dealt out evenly."""
-    path = make(folder, 6, f"{TOTAL}\n[analyses.twice]\nanalysis = 'toys:total'\nscale = 2\n{PAIRS}")
-    whole = plan(path)
-    parts = [whole.part(Shard(i, 4)) for i in (1, 2, 3, 4)]
-    rows = [Zoo.from_manifest(path).estimate(shard=f"{i}/4") for i in (1, 2, 3, 4)]
-    assert [sum(row.todo for row in part) for part in rows] == [len(part) for part in parts]
-    keys = [t.key for part in parts for t in part]
-    assert sorted(keys) == sorted(t.key for t in whole.tasks)
-    homes = collections.defaultdict(set)
-    for number, part in enumerate(parts):
-        for task in part:
-            if task.scope == "checkpoint":
-                homes[task.subject].add(number)
-    assert all(len(home) == 1 for home in homes.values())
-    assert {sum(t.scope == "pair" for t in part) for part in parts} <= {3, 4}
-
-
-def test_shards_at_once(folder, tmp_path):
-    """Oracle: an undivided run; the last shard to end consolidates, and only it."""
-    path = make(folder, 5, f"{SLOW}\n{PAIRS}")
-    store = folder.root / "results"
-    first = Zoo.from_manifest(path).run(shard="1/3")
-    assert first.done < 15
-    assert not (store / "zoo.h5").exists()
-    ends = [end(p) for p in [start(path, shard="2/3"), start(path, shard="3/3")]]
-    assert first.done + sum(len(e["Done"]) for e in ends) == 15
-    assert (store / "zoo.h5").exists()
-    assert values(store) == values(Zoo.from_manifest(path).run(store=tmp_path / "alone").store)
-
-
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", ""])
-def test_shards_that_are_none(text, folder):
-    folder.add("m0")
-    with pytest.raises(InputError, match=rf"shard '{text}' must be i/n"):
-        Zoo.from_manifest(folder.write()).run(shard=text)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -1,0 +1,828 @@
+"""The public names of landscape, with their types. Written by ``python -m landscape.base.stub``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import xarray as xr
+from torch import Tensor
+
+from landscape.base.analysis import Analysis as Analysis
+from landscape.base.analysis import Context as Context
+from landscape.base.analysis import Cost as Cost
+from landscape.base.analysis import Metric as Metric
+from landscape.base.analysis import Params as Params
+from landscape.base.schema import Schema as Schema
+from landscape.base.schema import Variable as Variable
+from landscape.core.curvature.fisher import empirical_fisher as empirical_fisher
+from landscape.core.curvature.fisher import fisher as fisher
+from landscape.core.curvature.operator import ggn as ggn
+from landscape.core.curvature.operator import hessian as hessian
+from landscape.core.linalg.operators import SymmetricOperator as SymmetricOperator
+from landscape.core.problem.problem import Problem as Problem
+from landscape.core.problem.sharding import Ranks as Ranks
+from landscape.core.symmetry.alignment import align as align
+from landscape.core.symmetry.symmetry import find_symmetry as find_symmetry
+from landscape.errors import LandscapeError as LandscapeError
+from landscape.export.frame import table as table
+from landscape.plotting import plot as plot
+from landscape.plotting.comparison import compare as compare
+from landscape.reporting import report as report
+from landscape.store import open as open
+from landscape.store import save as save
+from landscape.zoo import Zoo as Zoo
+from landscape.zoo import scan as scan
+
+__version__: str
+__all__ = [
+    "Analysis",
+    "Context",
+    "Cost",
+    "LandscapeError",
+    "Metric",
+    "Params",
+    "Problem",
+    "Ranks",
+    "Schema",
+    "SymmetricOperator",
+    "Variable",
+    "Zoo",
+    "__version__",
+    "align",
+    "analyses",
+    "attention_response",
+    "batch_spectra",
+    "calibration",
+    "cka",
+    "compare",
+    "connect",
+    "connectivity",
+    "corruptions",
+    "density",
+    "empirical_fisher",
+    "feature_variance",
+    "find_symmetry",
+    "fisher",
+    "fourier",
+    "frequency_noise",
+    "ggn",
+    "hessian",
+    "lesion",
+    "line",
+    "mc_dropout",
+    "open",
+    "plot",
+    "report",
+    "save",
+    "scan",
+    "similarity",
+    "simplex",
+    "spectrum",
+    "structure",
+    "surface",
+    "table",
+    "taxonomy",
+    "trace",
+    "transfer",
+]
+
+def analyses() -> dict[str, Analysis]:
+    """All analyses by name."""
+
+class _AttentionResponse(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        bins: int = 14,
+        prefix_tokens: int | None = None,
+        images: int = 128,
+        worst_images: int = 8,
+    ) -> xr.Dataset:
+        """Frequency response of attention heads.
+
+        Args:
+            bins: number of radial frequency bins up to 1/√2.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            worst_images: images of the sample for which the worst gain is worked out.
+        """
+
+attention_response: _AttentionResponse
+
+class _BatchSpectra(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        batch_size: int = 16,
+        k: int = 5,
+        fraction: float = 1.0,
+        shuffle: bool | None = None,
+        augment: Literal['none', 'shift', 'flip', 'shift+flip'] = 'none',
+        margin: int | None = None,
+        tol: float = 0.001,
+        max_products: int | None = None,
+        search: bool = True,
+        bootstrap: int = 1000,
+        seed: int = 0,
+        transform: Any = None,
+    ) -> xr.Dataset:
+        """Mini-batch Hessian spectra.
+
+        Args:
+            batch_size: examples per mini-batch.
+            k: eigenvalues of largest magnitude per mini-batch.
+            fraction: share of the mini-batches, chosen by the seed; at least two.
+            shuffle: whether to deal the examples to the mini-batches at random, as in training; none:
+                yes, unless the data's batches differ in form, so that each is cut by itself, in its
+                order; false: the data's order, which must then not be sorted by class.
+            augment: random change of the images; the input `transform` takes its place.
+            margin: most pixels of a shift, as in training; none = an eighth of the side of the images.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most matrix-vector products per mini-batch; none = 500 + 20 k.
+            search: whether to search for missed eigenvalues, for about 10 more products each.
+            bootstrap: bootstrap resamples over mini-batches.
+            seed: seed of the order, the choice, the augmentation, the starts, the bootstrap.
+        """
+
+batch_spectra: _BatchSpectra
+
+class _Calibration(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        bins: int = 15,
+        thresholds: int = 20,
+        bootstrap: int = 200,
+        seed: int = 0,
+        ood_data: str = '',
+        ood: Any = None,
+    ) -> xr.Dataset:
+        """Calibration of predicted probabilities.
+
+        Args:
+            bins: number of confidence bins.
+            thresholds: number of confidence thresholds, evenly from 0.
+            bootstrap: bootstrap resamples over examples for the intervals.
+            seed: seed of the bootstrap.
+            ood_data: package.module:function that returns data of another distribution, to be told
+                apart; none = no such scores, unless data are given as the input ood.
+        """
+
+calibration: _Calibration
+
+class _Cka(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        most_layers: int = 32,
+        batch_size: int = 64,
+        estimator: Literal['unbiased', 'biased'] = 'unbiased',
+        kernel: Literal['linear', 'rbf'] = 'linear',
+        bandwidth: float = 1.0,
+        tokens: Literal['flatten', 'cls', 'patch_mean'] = 'flatten',
+        spatial: Literal['flatten', 'pooled'] = 'flatten',
+        prefix_tokens: int | None = None,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Similarity of layers: centred kernel alignment.
+
+        Args:
+            layers: globs over module names; outputs without one row per example are passed over.
+            most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
+                both ends.
+            batch_size: largest number of examples in a Gram matrix.
+            estimator: HSIC₁ (does not depend on the batch size) or HSIC₀ (grows as batches shrink).
+            kernel: similarity of two examples in a layer.
+            bandwidth: σ of the RBF kernel as a multiple of the median distance in the batch.
+            tokens: of token sequences: all entries, the first token, or the mean over the grid.
+            spatial: of feature maps: all entries, or the mean over space.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            seed: seed of the order in which examples form batches.
+        """
+
+cka: _Cka
+
+class _Connect(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        a: Tensor | Mapping[str, Tensor],
+        b: Tensor | Mapping[str, Tensor],
+        /,
+        *,
+        method: Literal['linear', 'bezier', 'polychain', 'neb'] = 'linear',
+        align: Literal['weights', 'activations'] | None = None,
+        steps: int = 21,
+        refine: int = 3,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
+        test: str | None = None,
+        test_kwargs: Mapping[str, Any] = {},
+        resamples: int = 1000,
+        bends: int | None = None,
+        epochs: int = 50,
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        batch_size: int = 64,
+        weight_decay: float | None = None,
+        cycles: int = 4,
+        spring: float = 1.0,
+        plane: int = 0,
+        keep_points: bool = False,
+        seed: int = 0,
+        test_data: Any = None,
+    ) -> xr.Dataset:
+        """Paths between two models.
+
+        Args:
+            method: the straight line alone, or a trained curve beside it.
+            align: whether to put b's units in the order of a's first, and by what; both are shown.
+            steps: evenly spaced points on each path.
+            refine: rounds of two more points beside the largest gap.
+            batchnorm: BatchNorm statistics between the models: the nearer checkpoint's, the batch's,
+                pooled anew over the data (recalibrate), interpolated, or recalibrated with all layers'
+                outputs rescaled (repair); none = recalibrate.
+            test: builder of held-out data, package.module:function.
+            test_kwargs: its arguments.
+            resamples: bootstrap resamples of the examples.
+            bends: inner control points of the curve; none = 1, or 3 to start a band from.
+            epochs: passes over the data to train the curve.
+            lr: learning rate of the curve.
+            momentum: momentum of the curve's training.
+            batch_size: examples in a step of the curve's training.
+            weight_decay: λ in the curve's training; none = that of the problem.
+            cycles: of a band: pivots are inserted between them.
+            spring: stiffness of a band's springs.
+            plane: points per side of the plane through a, the bend and b; 0 = none.
+            keep_points: whether to store the curve's control points.
+            seed: seed of alignment, training and resampling.
+        """
+
+connect: _Connect
+
+class _Connectivity(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        align: Literal['weights', 'activations'] | None = 'weights',
+        steps: int = 11,
+        refine: int = 2,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
+        test: str | None = None,
+        test_kwargs: Mapping[str, Any] = {},
+        resamples: int = 1000,
+        level: float = 0.05,
+        seed: int = 0,
+        test_data: Any = None,
+    ) -> xr.Dataset:
+        """Connectivity of a group.
+
+        Args:
+            align: how the second model of a pair is put in the order of the first; both are shown.
+            steps: evenly spaced points on each line.
+            refine: rounds of two more points beside the largest gap.
+            batchnorm: BatchNorm statistics between the models: the nearer checkpoint's, the batch's,
+                pooled anew over the data (recalibrate), interpolated, or recalibrated with all layers'
+                outputs rescaled (repair); none = recalibrate.
+            test: builder of held-out data, package.module:function.
+            test_kwargs: its arguments.
+            resamples: bootstrap resamples of the examples.
+            level: level of the test of no barrier, over all pairs (Holm).
+            seed: seed of alignment and resampling.
+        """
+
+connectivity: _Connectivity
+
+class _Corruptions(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        kinds: Sequence[Literal['rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate']] | str = ('rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate'),
+        bins: int = 15,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Robustness to common corruptions.
+
+        Args:
+            kinds: kinds of corruption.
+            bins: confidence bins of the calibration error.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of noise and of directions.
+        """
+
+corruptions: _Corruptions
+
+class _Density(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        engine: Literal['landscape'] = 'landscape',
+        operator: Literal['hessian', 'ggn'] = 'hessian',
+        outliers: int = 10,
+        probes: int = 5,
+        steps: int = 40,
+        kernel_width: float = 0.005,
+        tol: float = 0.003,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Spectral density.
+
+        Args:
+            engine: our own; that of PyHessian fails on current torch.
+            operator: Hessian or generalised Gauss-Newton matrix.
+            outliers: most eigenvalues of largest magnitude computed apart and added back exactly.
+            probes: random probes; their spread is the error band.
+            steps: Lanczos steps (products) per probe.
+            kernel_width: standard deviation of the Gaussian kernel over the range of the bulk.
+            tol: residual allowed for outliers, relative to max |λ|.
+            seed: seed of the probes.
+        """
+
+density: _Density
+
+class _FeatureVariance(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum'),
+        prefix_tokens: int | None = None,
+        images: int = 128,
+    ) -> xr.Dataset:
+        """Variance of features.
+
+        Args:
+            layers: globs over module names.
+            kinds: kinds of units to look at; none = every module.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            images: at most so many images, a random sample: the errors show what more would bring.
+        """
+
+feature_variance: _FeatureVariance
+
+class _Fourier(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = (),
+        bins: int = 14,
+        prefix_tokens: int | None = None,
+        images: int = 128,
+        bootstrap: int = 200,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Fourier analysis of feature maps.
+
+        Args:
+            layers: globs over module names; outputs without spatial axes are passed over.
+            kinds: kinds of units to look at; none = every module, but no residual sums.
+            bins: number of radial frequency bins up to 1/√2.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            bootstrap: bootstrap resamples over images for the bands.
+            seed: seed of the bootstrap.
+        """
+
+fourier: _Fourier
+
+class _FrequencyNoise(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        frequencies: Sequence[float] | str = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        width: float = 0.1,
+        sigma: float = 0.3,
+        energy: Literal['noise', 'equal'] = 'noise',
+        draws: int = 1,
+        heat_steps: int = 7,
+        heat_rms: float = 0.125,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        clip: bool = False,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Robustness to noise by frequency.
+
+        Args:
+            frequencies: centres of the bands, in π rad/pixel.
+            width: width of a band, in π rad/pixel.
+            sigma: standard deviation of the noise before a band is cut out.
+            energy: noise = as cut out, so wider rings hold more; equal = every band scaled to rms
+                sigma.
+            draws: draws of the noise per example and band.
+            heat_steps: Fourier modes along each axis of the heat map.
+            heat_rms: root mean square of the single modes' noise.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            clip: cut changed pixels to 0...1.
+            seed: seed of the noise, the same for every band.
+        """
+
+frequency_noise: _FrequencyNoise
+
+class _Lesion(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('block', 'attention', 'mlp', 'convolution'),
+        heads: bool = False,
+        replacements: Sequence[Literal['remove', 'identity', 'mean', 'dc', 'lowpass']] | str = ('remove', 'dc'),
+        cutoff: float = 0.25,
+        prefix_tokens: int | None = None,
+    ) -> xr.Dataset:
+        """Lesions.
+
+        Args:
+            layers: globs over module names.
+            kinds: kinds of units; none = every module.
+            heads: whether to remove single attention heads too, one by one.
+            replacements: what takes a unit's place: remove (blocks and norm layers pass their input on,
+                others give zero), identity, mean (over the data), dc (mean over space), lowpass.
+            cutoff: radial frequency that lowpass keeps, in cycles/pixel.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+        """
+
+lesion: _Lesion
+
+class _Line(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        direction: Literal['random', 'gradient', 'eigenvectors'] = 'random',
+        count: int = 1,
+        normalization: Literal['filter', 'layer', 'parameter', 'none'] = 'filter',
+        ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
+        low: float = -1.0,
+        high: float = 1.0,
+        steps: int = 21,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate'] | None = None,
+        seed: int = 0,
+        vector: Any = None,
+        models: Any = None,
+    ) -> xr.Dataset:
+        """Loss along a direction.
+
+        Args:
+            direction: Gaussian draws, the gradient at the checkpoint, or top Hessian eigenvectors; the
+                inputs `vector` and `models` take their place.
+            count: number of directions, for a mean and a spread.
+            normalization: how draws and gradient are scaled to the weights (Li et al. 2018).
+            ignore: parameters that do not move.
+            low: lowest step along the direction.
+            high: highest step along the direction.
+            steps: number of points.
+            batchnorm: BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew
+                over the data (recalibrate); none = checkpoint near one model, recalibrate between
+                models.
+            seed: seed of the directions.
+        """
+
+line: _Line
+
+class _McDropout(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        counts: Sequence[int] | str = (1, 2, 5, 10, 20, 50),
+        features: str = '',
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Monte Carlo dropout.
+
+        Args:
+            counts: numbers of dropout masks averaged.
+            features: module whose output's variance over masks is measured; empty: the whole model.
+            seed: seed of the masks.
+        """
+
+mc_dropout: _McDropout
+
+class _Similarity(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        most_layers: int = 8,
+        sample: int = 256,
+        neighbours: int = 10,
+        variance: float = 0.99,
+        tokens: Literal['flatten', 'cls', 'patch_mean'] = 'flatten',
+        spatial: Literal['flatten', 'pooled'] = 'flatten',
+        prefix_tokens: int | None = None,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Similarity by other measures.
+
+        Args:
+            layers: globs over module names; outputs without one row per example are passed over.
+            most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
+                both ends.
+            sample: largest number of examples, shared by all.
+            neighbours: nearest neighbours of each example (at most a half).
+            variance: share of variance that SVCCA and PWCCA keep.
+            tokens: of token sequences: all entries, the first token, or the mean over the grid.
+            spatial: of feature maps: all entries, or the mean over space.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            seed: seed of the sample.
+        """
+
+similarity: _Similarity
+
+class _Simplex(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        points: int = 2,
+        epochs: int = 20,
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        batch_size: int = 64,
+        draws: int = 5,
+        volume: float = 1e-10,
+        weight_decay: float | None = None,
+        samples: int = 25,
+        align: Literal['weights', 'activations'] | None = None,
+        test: str | None = None,
+        test_kwargs: Mapping[str, Any] = {},
+        seed: int = 0,
+        test_data: Any = None,
+    ) -> xr.Dataset:
+        """Simplices between models.
+
+        Args:
+            points: connecting points to train, one after another.
+            epochs: passes over the data to train each point.
+            lr: learning rate.
+            momentum: momentum.
+            batch_size: examples in a step.
+            draws: random points of the complex in a step.
+            volume: weight of minus the logarithm of the volume.
+            weight_decay: λ in training; none = that of the problem.
+            samples: random points at which each region is measured.
+            align: whether to put the units of all models in the order of the first, and by what.
+            test: builder of held-out data, package.module:function.
+            test_kwargs: its arguments.
+            seed: seed of alignment, training and random points.
+        """
+
+simplex: _Simplex
+
+class _Spectrum(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 10,
+        engine: Literal['landscape', 'pyhessian'] = 'landscape',
+        which: Literal['LM', 'LA', 'SA', 'BE'] = 'LM',
+        operator: Literal['hessian', 'ggn'] = 'hessian',
+        tol: float = 0.001,
+        max_products: int | None = None,
+        search: bool = True,
+        vectors: bool = False,
+        seed: int = 0,
+        start: Any = None,
+    ) -> xr.Dataset:
+        """Hessian spectrum.
+
+        Args:
+            k: number of eigenpairs.
+            engine: landscape: Lanczos; pyhessian: power iteration as in PyHessian 0.1, to reproduce
+                papers.
+            which: LM largest magnitude, LA largest, SA smallest, BE both ends.
+            operator: Hessian or generalised Gauss-Newton matrix.
+            tol: residual at which a pair counts as converged, relative to max |λ|; for pyhessian also
+                the change of λ that ends its iteration.
+            max_products: most matrix-vector products; none = 500 + 20 k, or 100 k for pyhessian.
+            search: whether to search for missed copies of eigenvalues, for about 10 more products;
+                without, or with pyhessian, which never searches, copies may be missing and `complete`
+                is false.
+            vectors: whether to keep the eigenvectors.
+            seed: seed of the starting vectors.
+        """
+
+spectrum: _Spectrum
+
+class _Structure(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 20,
+        tol: float = 0.0001,
+        max_products: int | None = None,
+        by: Literal['module', 'parameter'] = 'module',
+        samples: int = 16,
+        alphas: Sequence[float] | str = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+        probes: int = 4,
+        steps: int = 30,
+        radii: Sequence[float] | str = (0.05, 0.1, 0.2, 0.5, 1.0),
+        ascent_steps: int = 5,
+        eta: float = 0.0,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Structure of the Hessian.
+
+        Args:
+            k: eigenpairs of largest magnitude.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most products for the eigenpairs of each matrix; none = 500 + 20 k.
+            by: what a layer is: the parameters of one module, or each parameter tensor.
+            samples: random signs for traces and Frobenius norms.
+            alphas: values of α in the effective dimension Σ λ/(λ+α).
+            probes: random probes of the effective dimension.
+            steps: Lanczos steps (products) per probe.
+            radii: radii ρ of adaptive sharpness.
+            ascent_steps: gradient steps to the worst point of each radius.
+            eta: added to |θ| in the scales of adaptive sharpness.
+            seed: seed of starting vectors and probes.
+        """
+
+structure: _Structure
+
+class _Surface(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        directions: Literal['filter', 'layer', 'parameter', 'raw', 'eigenvectors', 'models', 'trajectory', 'given'] = 'filter',
+        ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
+        which: Literal['LA', 'SA', 'LM', 'BE'] = 'LA',
+        steps: tuple[int, int] = (51, 51),
+        x_range: tuple[float, float] | None = None,
+        y_range: tuple[float, float] | None = None,
+        evaluations: int | None = None,
+        refine_by: Literal['loss', 'log_loss'] = 'loss',
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate'] | None = None,
+        per_class: bool = False,
+        gradient_norm: bool = False,
+        hessian: bool = False,
+        keep_directions: bool = False,
+        tune: bool = False,
+        precision: Literal['full', 'bfloat16'] = 'full',
+        radius: float | None = None,
+        threshold: float = 0.1,
+        seed: int = 0,
+        vectors: Any = None,
+        models: Any = None,
+        trajectory: Any = None,
+    ) -> xr.Dataset:
+        """Loss surface.
+
+        Args:
+            directions: random, normalised by filter, layer or parameter, or raw; Hessian eigenvectors;
+                or those of the input `models`, `trajectory` or `vectors` (given).
+            ignore: parameters that do not move along random directions.
+            which: which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each
+                end.
+            steps: number of points along x and y.
+            x_range: lowest and highest step along x; none = -1 to 1, or around the checkpoints shown.
+            y_range: likewise along y.
+            evaluations: most points to evaluate, where the surface bends most; none = all points.
+            refine_by: what is to be resolved if not all points are evaluated; log_loss suits pictures
+                whose colours span decades.
+            batchnorm: BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew
+                over the data (recalibrate); none = checkpoint near one model, recalibrate between
+                models.
+            per_class: whether to measure the accuracy of each class.
+            gradient_norm: whether to measure the gradient norm, at four times the cost.
+            hessian: whether to compute the exact curvature at the checkpoint too.
+            keep_directions: whether to store the directions themselves.
+            tune: whether to time micro-batches and memory layouts first and use the fastest; equal up
+                to rounding.
+            precision: forward passes as the model is, or in bfloat16 with the error recorded.
+            radius: steps around the centre for the sharpness; none = a quarter of the way to the edge.
+            threshold: rise of the loss that ends the flat region.
+            seed: seed of the directions.
+        """
+
+surface: _Surface
+
+class _Taxonomy(Analysis):
+    def __call__(
+        self,
+        table: Any,
+        /,
+        *,
+        sharp: float | None = None,
+        connected: float | None = None,
+        similar: float | None = None,
+        columns: Mapping[str, str] = {},
+        resamples: int = 1000,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Taxonomy of a load-temperature grid.
+
+        Args:
+            sharp: ln λ_max above which a cell is sharp; none = found from the data.
+            connected: mode connectivity, in points of training error, from which a cell is connected;
+                none = found from the data, at most -1.
+            similar: CKA from which a flat and connected cell is similar; none = found from the data.
+            columns: names of the table's columns where they differ from ours, such as load = 'width'.
+            resamples: bootstrap resamples of the cells.
+            confidence: level of the intervals.
+            seed: seed of the bootstrap.
+        """
+
+taxonomy: _Taxonomy
+
+class _Trace(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        operator: Literal['hessian', 'ggn'] = 'hessian',
+        method: Literal['hutch++', 'hutchinson'] = 'hutch++',
+        engine: Literal['landscape', 'pyhessian'] = 'landscape',
+        rel_se: float = 0.02,
+        max_products: int = 1000,
+        diagonal: bool = False,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Trace.
+
+        Args:
+            operator: Hessian or generalised Gauss-Newton matrix.
+            method: hutch++ takes the large eigenvalues exactly; hutchinson samples all.
+            engine: pyhessian: Hutchinson's estimator with the stopping rule of PyHessian 0.1, to
+                reproduce papers; method is then left out of account.
+            rel_se: standard error wanted, relative to the trace.
+            max_products: most matrix-vector products.
+            diagonal: whether to keep the diagonal.
+            seed: seed of the probes.
+        """
+
+trace: _Trace
+
+class _Transfer(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum'),
+        bins: int = 14,
+        prefix_tokens: int | None = None,
+        coherence_channels: int = 8,
+        flat_slope: float = 0.05,
+        level: float = 0.05,
+        images: int = 128,
+        bootstrap: int = 200,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Transfer functions of units.
+
+        Args:
+            layers: globs over module names.
+            kinds: kinds of units to look at; none = every module.
+            bins: number of radial frequency bins up to 1/√2.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            coherence_channels: at most so many channels, evenly spaced, enter the coherence.
+            flat_slope: slopes of ln T of no more than this, in pixels/cycle, count as flat.
+            level: level of significance after correction for all layers.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            bootstrap: bootstrap resamples over images.
+            seed: seed of the bootstrap.
+        """
+
+transfer: _Transfer

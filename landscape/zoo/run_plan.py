@@ -1,0 +1,150 @@
+"""One run of a plan: what is remembered before it, what is counted meanwhile, what is left to do after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape.errors import StoreError
+from landscape.store import Failure, Store, consolidate
+from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
+from landscape.zoo.executors.base import Executor
+from landscape.zoo.plan import Plan, Shard
+from landscape.zoo.task import Task, bundle
+
+__all__ = ["RunResult", "run_plan"]
+
+_PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        done: Tasks done in this run.
+        skipped: Tasks done before, or meanwhile by another run.
+        failed: Tasks that failed, in the manifest's order, each with one sentence; they are tried again in
+            the next run.
+        store: Where the results are.
+    """
+
+    done: int
+    skipped: int
+    failed: tuple[Failure, ...]
+    store: Path
+
+
+def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
+    """Carry out what of a plan is not done yet.
+
+    Args:
+        plan: The plan.
+        home: Where results go.
+        executor: Carries out the tasks.
+        shard: The part to do; ``None`` for the whole.
+        emit: Takes the events.
+
+    Raises:
+        StoreError: If the store cannot be written to.
+    """
+    # What all runs share is written under one lock, and only where it changes; results need none, since each
+    # task has its own file and its own claim.
+    with _holding(home, emit):
+        home.sweep()
+        former = home.read_snapshot()
+        if former != plan.snapshot:
+            home.write_snapshot(plan.snapshot)
+        if home.read_hashes() != plan.hashes:
+            home.write_hashes(plan.hashes)
+        _forget_former_failures(plan, home)
+    tasks = plan.part(shard)
+    todo = plan.todo(home, plan.setup.overwrite, shard)
+    emit(Planned(len(todo), len(tasks) - len(todo)))
+    outcomes = _Outcomes(home, emit)
+    try:
+        executor.run(plan.setup, bundle(todo), outcomes.listen)
+    finally:
+        home.sweep()  # of workers that were killed
+    # The consolidated file is made of all results, so that of several shards the last to end makes it.
+    changed = outcomes.done > 0 or former != plan.snapshot or not home.consolidated.exists()
+    if changed and (shard is None or _all_ended(plan, home)):
+        try:
+            with _holding(home, emit):
+                consolidate(home)
+        except StoreError as error:  # it is disposable: every result is in its own file
+            outcomes.tell(str(error))
+    skipped = len(tasks) - len(todo) + outcomes.elsewhere
+    place = {(task.label, task.subject): index for index, task in enumerate(tasks)}
+    failed = sorted(outcomes.failures, key=lambda failure: place[failure.label, failure.model])
+    return RunResult(outcomes.done, skipped, tuple(failed), home.directory)
+
+
+class _Outcomes:
+    """Counts how tasks end, and remembers failures in the store."""
+
+    def __init__(self, home: Store, emit: Listener) -> None:
+        self.done = self.elsewhere = 0
+        self.failures: list[Failure] = []
+        self._home = home
+        self._emit = emit
+        self._said: set[str] = set()
+
+    def listen(self, event: Event) -> None:
+        """Take an event, and pass it on."""
+        if isinstance(event, Done):
+            self.done += 1
+        elif isinstance(event, DoneElsewhere):
+            self.elsewhere += 1
+        elif isinstance(event, Failed):
+            self._remember(event.task, event)
+        self._emit(event)
+
+    def _remember(self, task: Task, event: Failed) -> None:
+        failure = Failure(task.label, task.folder, task.subject, task.key, event.error, event.kind)
+        self.failures.append(failure)
+        try:
+            self._home.fail(failure)
+        except StoreError as error:  # a full disk must not stop the listing
+            self._said.add(event.error)
+            self.tell(str(error))
+
+    def tell(self, text: str) -> None:
+        """Say something that was not said before."""
+        if text not in self._said:
+            self._said.add(text)
+            self._emit(Message(text))
+
+
+def _all_ended(plan: Plan, home: Store) -> bool:
+    """Whether every task, of whatever shard, is done or has failed."""
+    failed = {(f.analysis, f.key) for f in home.failures()}
+    return all(home.has(t.folder, t.key) or (t.folder, t.key) in failed for t in plan.part())
+
+
+def _forget_former_failures(plan: Plan, home: Store) -> None:
+    """Drop failures of this zoo's tasks under keys of the past: the file was mended since, say."""
+    now = {(t.label, t.folder, t.subject) for t in plan.tasks}
+    keys = {t.key for t in plan.tasks}
+    for failure in home.failures():
+        if failure.key not in keys and (failure.label, failure.analysis, failure.model) in now:
+            home.clear_failure(failure.analysis, failure.key)
+
+
+@contextmanager
+def _holding(home: Store, emit: Listener) -> Iterator[None]:
+    """Hold the store's lock for a moment; say so if another run keeps it long."""
+    from filelock import Timeout
+
+    lock = home.lock()
+    try:
+        lock.acquire(timeout=_PATIENCE_S)
+    except Timeout:
+        emit(Message(f"another run is at work on '{home.directory}'; waiting for it."))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,90 @@
+"""The resolver of ``package.module:attribute``: what it finds, and what it says where it finds nothing."""
+
+import collections
+import re
+import sys
+
+import pytest
+
+from landscape.errors import InputError
+from landscape.imports import REFERENCE, call, import_module, importing_from, resolve
+
+
+@pytest.fixture
+def module(tmp_path):
+    """Writes a module into a folder; what it left among the loaded ones is taken away again."""
+    before, path = set(sys.modules), list(sys.path)
+
+    def write(name, text, folder="a"):
+        home = tmp_path / folder
+        home.mkdir(exist_ok=True)
+        (home / f"{name}.py").write_text(text)
+        return home
+
+    yield write
+    assert sys.path == path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_what_is_installed_is_found():
+    """Oracle: Python's own import."""
+    assert resolve("collections:OrderedDict.fromkeys", "function") == collections.OrderedDict.fromkeys
+    assert call("collections:Counter", {"a": 2}, "function") == {"a": 2}
+    assert import_module("collections", "test") is collections
+
+
+def test_modules_beside_the_manifest_come_first_and_do_not_mix(module):
+    """Oracle: what each file says; two manifests may each have a module of one name."""
+    first = module("resolved_models", "def name(): return 'first'", "a")
+    second = module("resolved_models", "def name(): return 'second'", "b")
+    for folder, word in ((first, "first"), (second, "second"), (first, "first")):
+        assert call("resolved_models:name", {}, "model builder", folder) == word
+    again = resolve("resolved_models:name", "model builder", first)
+    assert again is resolve("resolved_models:name", "model builder", first), "loaded once"
+
+
+def test_a_folder_is_importable_within_the_block_alone(module):
+    """Oracle: Python's list of folders, also after an error."""
+    folder = module("resolved_once", "")
+    with pytest.raises(KeyError), importing_from(folder):
+        assert sys.path[0] == str(folder)
+        raise KeyError
+    assert str(folder) not in sys.path
+    with importing_from(None):
+        assert str(folder) not in sys.path
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("resolved_bad", "must have the form 'package.module:function'"),
+        (":f", "must have the form"),
+        ("no_such_module_at_all:f", "there is no module 'no_such_module_at_all' beside the manifest"),
+        ("resolved_bad:builder", "'resolved_bad' has no 'builder'; did you mean 'build'?"),
+        ("resolved_bad:number", "is a int, not a function"),
+        ("resolved_bad:build", r"called with \(x=1\) raised NameError: name 'undefined' is not defined\.$"),
+        ("resolved_bad:leave", r"raised SystemExit: 3\.$"),
+        ("resolved_broken:f", "importing 'resolved_broken' raised ZeroDivisionError: division by zero"),
+        ("resolved_needs:f", "there is no module 'no_such_library' beside the manifest"),
+    ],
+)
+def test_what_cannot_be_called_is_said_in_one_sentence(module, reference, words):
+    """Oracle: the words; no error of the user's code comes through as it is."""
+    folder = module(
+        "resolved_bad",
+        "import sys\nnumber = 1\ndef build(x): return undefined\ndef leave(x): sys.exit(3)\n",
+    )
+    module("resolved_broken", "1 / 0")
+    module("resolved_needs", "import no_such_library")
+    with pytest.raises(InputError, match=words) as caught:
+        call(reference, {"x": 1}, "model builder", folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_pattern_takes_what_can_be_resolved():
+    """Oracle: by inspection."""
+    for reference in ("a:b", "package.module:Class.method", "_a1:_b"):
+        assert re.match(REFERENCE, reference)
+    for reference in ("a", "a:", ":b", "a b:c", "a:b c", "1a:b", "a.py"):
+        assert not re.match(REFERENCE, reference)

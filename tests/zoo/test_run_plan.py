@@ -1,0 +1,181 @@
+"""Runs of a plan: done once, resumed, told of, and nothing lost."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+
+import pytest
+import torch
+
+from landscape.store import Store, open, read_contents
+from landscape.zoo import Zoo
+from landscape.zoo.events import Done, Failed, Message, Planned, Progress, Started
+
+TOTAL = '[analyses.total]\nanalysis = "toys:total"'
+
+
+PAIRS = '[analyses.distance]\nanalysis = "toys:distance"'
+
+
+GROUPS = '[analyses.losses]\nanalysis = "toys:losses"'
+
+
+def run(path, *args, **keywords):
+    return Zoo.from_manifest(path).run(*args, **keywords)
+
+
+def failures(result):
+    return {f.model: f.error for f in result.failed}
+
+
+def values(directory):
+    """The bytes of all data variables in a store, by section and subject."""
+    return {
+        (s.label, subject): {name: ds[name].values.tobytes() for name in ds.variables}
+        for s in read_contents(directory).sections
+        for subject, ds in s.results.items()
+    }
+
+
+class TestResume:
+    def test_a_second_run_does_nothing(self, folder):
+        """Oracle: times of change of the files."""
+        folder.add("m0")
+        folder.add("m1", seed=1)
+        path = folder.write()
+        first = run(path)
+        before = {f: f.stat().st_mtime_ns for f in first.store.rglob("*.h5")}
+        again = run(path)
+        assert (again.done, again.skipped) == (0, 2)
+        assert {f: f.stat().st_mtime_ns for f in first.store.rglob("*.h5")} == before
+
+    def test_only_what_changed_is_done_again(self, folder):
+        folder.add("m0")
+        folder.add("m1", seed=1)
+        run(folder.write())
+        folder.add("m2", seed=2)
+        result = run(folder.write())
+        assert (result.done, result.skipped) == (1, 2)
+        shutil.copy(folder.root / "m2.pt", folder.root / "m1.pt")
+        result = run(folder.write())
+        assert (result.done, result.skipped) == (0, 2)  # m1 is m2 now: one content, one task
+        assert len(read_contents(result.store).sections[0].results) == 3
+        result = run(folder.write(problem="weight_decay = 0.5"))
+        assert result.done == 2
+        result = run(folder.write(f"{TOTAL}\nscale = 3.0"))
+        assert result.done == 2
+
+    def test_a_renamed_model_keeps_its_results(self, folder):
+        folder.add("m0", 'group = "g"')
+        run(folder.write())
+        folder.entries = [e.replace('"m0"', '"new name"').replace('"g"', '"h"') for e in folder.entries]
+        result = run(folder.write())
+        assert (result.done, result.skipped) == (0, 1)
+        ds = read_contents(result.store).sections[0].results["new name"]
+        assert (ds.attrs["model"], ds.attrs["group"]) == ("new name", "h")
+        merged = open(result.store / "zoo.h5", group="total/new name")
+        assert (merged.attrs["model"], merged.attrs["group"]) == ("new name", "h")
+
+    def test_overwrite(self, folder):
+        folder.add("m0")
+        run(folder.write())
+        result = run(folder.write(), overwrite=True)
+        assert (result.done, result.skipped) == (1, 0)
+
+    def test_a_mended_failure_is_forgotten(self, folder):
+        folder.add("m0", save=False)
+        result = run(folder.write())
+        assert "does not exist" in failures(result)["m0"]
+        assert len(Store(result.store).failures()) == 1
+        folder.entries.clear()
+        folder.add("m0")
+        result = run(folder.write())
+        assert result.done == 1
+        assert Store(result.store).failures() == []
+        assert read_contents(result.store).failures == []
+
+    def test_order_and_cache_change_no_bits(self, folder, tmp_path):
+        """Oracle: each task alone in a store of its own."""
+        for i in range(2):
+            folder.add(f"m{i}", seed=i)
+        path = folder.write(f"{TOTAL}\n[analyses.scaled]\nanalysis = 'toys:total'\nscale = 2.0\n{PAIRS}")
+        together = values(run(path).store)
+        for label in ("distance", "scaled", "total"):
+            run(path, [label], store=tmp_path / "alone")
+        assert values(tmp_path / "alone") == together
+
+    def test_the_callers_random_numbers_stay(self, folder):
+        """Oracle: the next draw of each global generator, with and without a run in between."""
+        folder.add("m0")
+        path = folder.write()
+        torch.manual_seed(5)
+        random.seed(5)
+        expected = torch.rand(1), random.random()
+        torch.manual_seed(5)
+        random.seed(5)
+        run(path)
+        assert (torch.rand(1), random.random()) == expected
+
+
+class TestEvents:
+    def test_events_come_in_order(self, folder):
+        folder.add("m0")
+        folder.add("m1", save=False)
+        seen = []
+        run(folder.write(f"{TOTAL}\nsleep_s = 1.0"), on_event=seen.append)
+        kinds = [type(e) for e in seen]
+        assert seen[0] == Planned(todo=2, done=0)
+        assert kinds[1] is Started
+        assert Progress in kinds
+        assert kinds.index(Done) > kinds.index(Progress)
+        assert kinds[-1] is Failed
+
+    def test_trusting_pickles_is_told(self, folder):
+        folder.add("m0")
+        seen = []
+        run(folder.write(), trust_pickle=True, on_event=seen.append)
+        assert any(isinstance(e, Message) and "pickles are trusted" in e.text for e in seen)
+
+    def test_a_second_run_waits_for_the_first(self, folder):
+        """Oracle: while this process holds the lock nothing is written; then the run goes on."""
+        folder.add("m0")
+        path = folder.write()
+        waiting = threading.Event()
+        seen = []
+
+        def listen(event):
+            seen.append(event)
+            if isinstance(event, Message):
+                waiting.set()
+
+        store = Store(folder.root / "results")
+        with store.lock():
+            thread = threading.Thread(target=run, args=(path,), kwargs={"on_event": listen})
+            thread.start()
+            assert waiting.wait(60)
+            assert not list(store.directory.glob("*/*.h5"))
+        thread.join(60)
+        assert "another run is at work" in seen[0].text
+        assert list(store.directory.glob("*/*.h5"))
+
+    def test_ctrl_c_keeps_what_is_done(self, folder):
+        """Oracle: the store after an interruption at the start of the second task."""
+        for i in range(3):
+            folder.add(f"m{i}", seed=i)
+        path = folder.write()
+        started = []
+
+        def interrupt(event):
+            started.append(isinstance(event, Started))
+            if sum(started) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(path, on_event=interrupt)
+        store = folder.root / "results"
+        assert len(list(store.glob("total/*.h5"))) == 1
+        assert read_contents(store).missing == 2
+        result = run(path)
+        assert (result.done, result.skipped) == (2, 1)
