@@ -12,16 +12,15 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
+from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
-from landscape.base.ledger import Ledger, MemoryLedger, identity, in_folder
+from landscape.base.ledger import identity, in_folder
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
 from landscape.errors import InputError, suggest
@@ -100,34 +99,6 @@ class Cost:
 
     forwards: float = 0.0
     gradients: float = 0.0
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the caller lends to a computation.
-
-    Attributes:
-        progress: Called with the finished fraction in [0, 1], as often as is convenient.
-        partial: For library use, a folder in which a long computation keeps its partial results; one of
-            the same subject, options and inputs goes on from there.
-        inputs: The analysis' non-option inputs (directions, starting vectors) by name.
-        open_ledger: Makes `ledger`, if there is no ``partial``.
-    """
-
-    progress: Callable[[float], None] = lambda fraction: None
-    partial: Path | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    open_ledger: Callable[[], Ledger] = MemoryLedger
-
-    @cached_property
-    def ledger(self) -> Ledger:
-        """Keeps the pieces of the computation; opened at its first use, since most analyses keep none.
-
-        Raises:
-            InputError: If the pieces there are of another computation.
-            StoreError: If they cannot be kept.
-        """
-        return self.open_ledger()
 
 
 @dataclass(frozen=True)

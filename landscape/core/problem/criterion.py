@@ -156,7 +156,7 @@ class Criterion:
             return
         if not all(torch.is_tensor(v) and v.ndim == 0 and bool(v.isfinite()) for v in values):
             return
-        whole, a, b = (float(v) for v in values)
+        whole, a, b = (float(v.detach()) for v in values)
         n, na, nb = (size for *_, size in pieces)
         size = max(abs(whole), abs(a), abs(b))
         tolerance = min(1000 * torch.finfo(values[0].dtype).eps, 0.05) * size

@@ -12,17 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.ambient import constants_of, precision, under_own_context
-from landscape.core.data.batches import Batch, batches_joinable, read_batches, rebatch, tensors_in
-from landscape.core.data.example_count import recount
+from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
-from landscape.core.problem.checks import unwritten
-from landscape.core.problem.criterion import Criterion, cut
+from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.fingerprint import fingerprint
-from landscape.core.problem.losses import LossFunction, check_labels
+from landscape.core.problem.first_run import fit_scale, settle
+from landscape.core.problem.losses import LossFunction
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
-from landscape.core.problem.outputs import Reading, read_outputs, settle_axis
+from landscape.core.problem.outputs import Reading
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -33,11 +32,9 @@ from landscape.core.problem.private_model import (
     set_mode,
 )
 from landscape.core.problem.sharding import Sharding
-from landscape.errors import InputError, reason
+from landscape.errors import InputError
 
 __all__ = ["Measure", "Problem"]
-
-PROBED = 64  # examples on which a scalar loss shows whether it is a mean, a sum or neither
 
 
 class Problem:
@@ -145,38 +142,7 @@ class Problem:
         home = self.sharding.home(self.device)
         batches = read_batches(data, batch_size=batch_size, device=home, dtype=dtype, size=size)
         self._take_share(batches)
-        if size is None:
-            self._recount()
-        self._probe()
-        self._fit_scale()
-
-    @torch.no_grad()
-    def _recount(self) -> None:
-        """Count the examples anew where the outputs show that leading axes misled."""
-        if self._forward is None and all(batch.counted for batch in self._all):
-            return  # targets come from the batches, and so does their number
-        batches = recount(self._all, self.device, self._first_output, self.output, self._loss)
-        if batches is not self._all:
-            self._take_share(batches)
-
-    @torch.no_grad()
-    def _fit_scale(self) -> None:
-        """Make the mean over the data that of torch on all of it, where examples weigh differently."""
-        if self._loss.total_of_torch or self._loss.reduction == "sum":
-            self._loss = self._loss.scaled(float(self.examples))
-            return
-        if not self._loss.weighs:
-            return
-        total = torch.zeros(1, dtype=torch.float64)
-        with self.sharding.summing(total):
-            for batch in self.shard:
-                # without a forward of the user's, targets are known without running the model
-                given = (None, batch.target) if self._forward is None else self.output(batch)
-                weights = self._loss.weights(*given)
-                total += batch.size if weights is None else weights.sum().cpu()
-        if not bool(total):
-            raise InputError(f"the loss {self.loss_name} leaves out every label of the data.")
-        self._loss = self._loss.scaled(self.examples / float(total))
+        settle(self, count=size is None)
 
     def _hold(self, names: Sequence[str]) -> None:
         """Make the parameters of these names of the private model θ."""
@@ -298,7 +264,7 @@ class Problem:
             self._loss.refuse_cuts()
         if self._loss.weighs:
             other._loss = self._loss.scaled(1.0)
-            other._fit_scale()
+            fit_scale(other)
         return other
 
     def on_sample(self, examples: int) -> Problem:
@@ -451,113 +417,3 @@ class Problem:
         if rounded := self.precision:
             facts["precision"] = rounded
         return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
-
-    # Checks
-
-    def _probe(self) -> None:
-        """Run the first batch, twice: does everything fit, and is it deterministic?
-
-        A model or loss that takes derivatives itself, such as by its inputs, fails without a graph and is run
-        with one.
-        """
-        try:
-            with torch.no_grad():
-                self._try_first()
-        except InputError:
-            self._derives, self._forward_takes_batch = True, True
-            try:
-                self._try_first()
-            except InputError:
-                self._derives, self._forward_takes_batch = False, True
-            else:
-                return
-            raise
-
-    def _try_first(self) -> None:
-        batch = self.first
-        with unwritten(self.module):
-            output, target = self._first_output(batch)
-        if self.loss_name == "cross_entropy":
-            if not torch.is_tensor(output) or output.ndim < 2:
-                raise InputError(
-                    f"cross_entropy needs logits (B, C); the model returned {_describe(output)}."
-                )
-            if not torch.is_tensor(target):
-                raise InputError("cross_entropy needs targets; the batches hold none.")
-            axis = settle_axis(output, target, self._all, self._run_anywhere)
-            self._loss.read_along(axis)
-            self.reading = replace(self.reading, axis=axis)
-            check_labels(self._all, output.shape[axis])
-        values = self._first_loss(output, target, batch)
-        if values.ndim == 0:
-            self._loss.judge(self._whole_and_parts())
-            if len(self._all) > 1:
-                self._loss.refuse_cuts()
-        self.reading = read_outputs(output, target, values, self._loss, self.reading)
-        if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
-            again = self._losses(*self.output(batch))
-            if not torch.equal(values.nan_to_num(), again.nan_to_num()):
-                raise InputError(
-                    f"{type(self.module).__name__} gives two different losses on the same batch in"
-                    " evaluation mode; remove its randomness (or seed it inside forward)."
-                )
-            return
-        raise InputError(
-            f"the loss {self.loss_name} returned shape {tuple(values.shape)} for {batch.size} examples;"
-            " return one loss per example, shape (B,), or a scalar mean."
-        )
-
-    def _run_anywhere(self, batch: Batch) -> tuple[Any, Any]:
-        """Output and target of any of all batches, wherever they are kept."""
-        return self.output(batch.to(self.device))
-
-    def _whole_and_parts(self) -> list[tuple[Any, Any, int]]:
-        """Output, target and size of some examples and of two parts of them; none if there is no way."""
-        drawn = sample(self._all, PROBED)  # of all batches: one alone may hold one class
-        batch = (rebatch(drawn, PROBED) if batches_joinable(drawn) else drawn)[0].to(self.device)
-        output, target = self.output(batch)
-        found = cut(output, target, batch.size)
-        if found or self.batchnorm == "batch":
-            return found
-        parts = batch.split(-(-batch.size // 2))
-        if len(parts) != 2:
-            return []
-        return [(output, target, batch.size), *((*self.output(part), part.size) for part in parts)]
-
-    def _first_output(self, batch: Batch) -> tuple[Any, Any]:
-        try:
-            return self.output(batch)
-        except Exception as error:
-            failure, reasons = error, reason(error)
-        if self._forward is not None:  # perhaps it wants the inputs alone
-            self._forward_takes_batch = False
-            try:
-                return self.output(batch)
-            except Exception as error:
-                reasons = f"given the batch, {reasons}; given its inputs, {reason(error)}"
-        shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
-        raise InputError(
-            f"{type(self.module).__name__} cannot take the first batch (inputs {shapes}): {reasons}"
-        ) from failure
-
-    def _first_loss(self, output: Any, target: Any, batch: Batch) -> Tensor:
-        try:
-            values = self._losses(output, target)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"the loss {self.loss_name} failed on the first batch (output {_describe(output)},"
-                f" target {_describe(target)}): {reason(error)}"
-            ) from error
-        if not torch.is_tensor(values):
-            raise InputError(
-                f"the loss {self.loss_name} returned a {type(values).__name__}; return a tensor."
-            )
-        return values
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
-    return type(value).__name__
