@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape import imports
-from landscape.errors import InputError, one_line
+from landscape.errors import InputError
 from landscape.zoo.libraries import library_builder
 from landscape.zoo.spec import Builder
 
@@ -85,11 +85,4 @@ def find_analysis(name: str, folder: Path) -> Analysis:
 
 def _call(builder: Builder, folder: Path, kind: str) -> Any:
     function = resolve(builder.reference, folder, kind)
-    try:
-        return function(**builder.kwargs)
-    except (Exception, SystemExit) as error:
-        arguments = ", ".join(f"{k}={v!r}" for k, v in builder.kwargs.items())
-        raise InputError(
-            f"{kind} '{builder.reference}' called with ({arguments}) raised"
-            f" {type(error).__name__}: {one_line(error)}."
-        ) from error
+    return imports.invoke(function, builder.kwargs, f"{kind} '{builder.reference}'")
