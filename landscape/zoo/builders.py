@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape import imports
+from landscape._moved import old_names
 from landscape.errors import InputError
 from landscape.zoo.libraries import library_builder
 from landscape.zoo.spec import Builder
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
 
 __all__ = ["build_data", "build_model", "find_analysis", "resolve"]
+
+__getattr__ = old_names(__name__)
 
 
 def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
