@@ -17,6 +17,7 @@ from typing import Any
 __all__ = ["install", "old_names"]
 
 MOVED: dict[str, str] = {
+    "analyses": "base.registry",
     "analyses.attention_response": "analyses.features.attention_response",
     "analyses.batch_spectra": "analyses.curvature.batch_spectra",
     "analyses.calibration": "analyses.behaviour.calibration",
@@ -103,7 +104,8 @@ MOVED: dict[str, str] = {
     "core.smoothing": "core.stats.density",
     "core.soups": "core.connectivity.soups",
     "core.structure": "core.linalg.decomposition",
-    "core.surface": "core.problem.evaluator core.problem.batchnorm core.problem.states core.stats.hypothesis",
+    "core.surface": "core.problem.evaluator core.problem.batchnorm core.problem.batchnorm_policy"
+    " core.problem.states core.stats.hypothesis",
     "core.symmetry": "core.symmetry.symmetry",
     "core.symmetry_groups": "core.symmetry.groups",
     "core.symmetry_rules": "core.symmetry.rules",
@@ -173,6 +175,7 @@ MOVED: dict[str, str] = {
     "tables": "analyses.taxonomy",
     "tables.base": "base.table",
     "tables.taxonomy": "analyses.taxonomy analyses.taxonomy.compute",
+    "zoo.builders": "imports",
     "zoo.cluster": "zoo.executors.dask",
     "zoo.executors": "zoo.executors.base",
     "zoo.layouts.facts": "zoo.layouts.run_metadata",
@@ -215,7 +218,7 @@ RENAMED: dict[str, dict[str, str]] = {
     "core.shape": {"sharpness": "largest_rise"},
     "core.similarity": {"Policy": "FeatureRows"},
     "core.simplex": {"SimplexSettings": "SimplexTraining"},
-    "core.surface": {"batchnorm_mode": "policy_in_force"},
+    "core.surface": {"BatchNormMode": "SurfacePolicy", "batchnorm_mode": "policy_in_force"},
     "core.symmetry": {"Feature": "TracedTensor"},
     "core.symmetry_groups": {"Block": "TensorBlock", "settle": "equate_members"},
     "core.tally": {"Tally": "PartialMeasure", "TallySheet": "ExampleTable", "tally": "measure"},
@@ -225,6 +228,7 @@ RENAMED: dict[str, dict[str, str]] = {
     "core.wanted": {"order": "rank_requested"},
     "reference.blocks": {"positive": "check_positive"},
     "report.choice": {"wanted": "matches"},
+    "store.partial": {"Ledger": "FolderLedger"},
     "store.select": {"wanted": "matches"},
     "zoo.events": {"Found": "DoneElsewhere", "Notice": "Message"},
     "zoo.spec": {"ModelSpec": "Model", "Settings": "ProblemOptions"},

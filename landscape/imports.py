@@ -11,7 +11,7 @@ from typing import Any
 
 from landscape.errors import InputError, one_line, suggest
 
-__all__ = ["REFERENCE", "call", "import_module", "importing_from", "resolve"]
+__all__ = ["REFERENCE", "call", "import_module", "importing_from", "invoke", "resolve"]
 
 REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 """Pattern of a reference, for options that hold one."""
@@ -53,16 +53,32 @@ def call(reference: str, keywords: Mapping[str, Any], kind: str, folder: Path | 
     Raises:
         InputError: If it cannot be found, is no function, or raises.
     """
-    function = resolve(reference, kind, folder)
+    return invoke(resolve(reference, kind, folder), keywords, f"{kind} '{reference}'")
+
+
+def invoke(function: Any, keywords: Mapping[str, Any], what: str) -> Any:
+    """What a user's function returns.
+
+    Args:
+        function: As it was found.
+        keywords: Its arguments.
+        what: Which function it is, at the head of error messages.
+
+    Raises:
+        InputError: If it is no function, or raises.
+
+    Example:
+        >>> invoke(round, {"number": 2.6}, "function 'builtins:round'")
+        3
+    """
     if not callable(function):
-        raise InputError(f"{kind} '{reference}' is a {type(function).__name__}, not a function.")
+        raise InputError(f"{what} is a {type(function).__name__}, not a function.")
     try:
         return function(**keywords)
     except (Exception, SystemExit) as error:
         arguments = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
         raise InputError(
-            f"{kind} '{reference}' called with ({arguments}) raised {type(error).__name__}:"
-            f" {one_line(error)}."
+            f"{what} called with ({arguments}) raised {type(error).__name__}: {one_line(error)}."
         ) from error
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from landscape.errors import InputError
-from landscape.imports import REFERENCE, call, import_module, importing_from, resolve
+from landscape.imports import REFERENCE, call, import_module, importing_from, invoke, resolve
 
 
 @pytest.fixture
@@ -32,6 +32,15 @@ def test_what_is_installed_is_found():
     assert resolve("collections:OrderedDict.fromkeys", "function") == collections.OrderedDict.fromkeys
     assert call("collections:Counter", {"a": 2}, "function") == {"a": 2}
     assert import_module("collections", "test") is collections
+
+
+def test_a_function_is_called_and_its_errors_are_sentences():
+    """Oracle: Python's own call, and the words of its error."""
+    assert invoke(dict, {"a": 2}, "function 'dict'") == {"a": 2}
+    with pytest.raises(InputError, match=r"^loss 'a:b' is a int, not a function\.$"):
+        invoke(3, {}, "loss 'a:b'")
+    with pytest.raises(InputError, match=r"^loss 'a:b' called with \(base=1\) raised TypeError: .*\.$"):
+        invoke(len, {"base": 1}, "loss 'a:b'")
 
 
 def test_modules_beside_the_manifest_come_first_and_do_not_mix(module):

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
 import landscape
 from landscape._moved import _FUNCTIONS, MOVED, RENAMED
+
+OLD_NAMES = json.loads(Path(__file__).with_name("old_names.json").read_text("utf-8"))
+"""Public names of each public module before modules moved into rooms, as its text had them."""
+
+REMOVED = {  # announced in CHANGELOG.md
+    "landscape.commands.add_analyses",
+    "landscape.core.smoothing.wasserstein",
+    "landscape.tables.TABLES",
+    "landscape.tables.TableAnalysis",
+    "landscape.tables.base.TableAnalysis",
+}
 
 NAMES = [(module, old, new) for module, names in RENAMED.items() for old, new in names.items()]
 
@@ -38,6 +51,21 @@ def test_every_old_path_is_imported_with_a_warning_and_has_its_names(old):
         first = next(other for other in homes if names[0] in vars(other))
         with pytest.warns(DeprecationWarning, match=f"{full}.{names[0]} is now {first.__name__}"):
             assert getattr(module, names[0]) is getattr(first, names[0])
+
+
+@pytest.mark.parametrize("module", sorted(OLD_NAMES))
+@pytest.mark.filterwarnings("ignore:.* the old path goes with the next release:DeprecationWarning")
+def test_no_name_of_before_is_lost_unannounced(module):
+    """Oracle: the names in the texts of the modules as they were, frozen in a file."""
+    held = importlib.import_module(module)
+    lost = {f"{module}.{name}" for name in OLD_NAMES[module] if not hasattr(held, name)}
+    assert lost == {name for name in REMOVED if name.rpartition(".")[0] == module}
+
+
+def test_removed_names_are_announced():
+    """Oracle: the changelog's text."""
+    told = Path(__file__).parents[1].joinpath("CHANGELOG.md").read_text("utf-8")
+    assert [name for name in REMOVED if name.rpartition(".")[2] not in told] == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from landscape._moved import old_names
+
 if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
 
@@ -22,6 +24,8 @@ class _Analyses(ModuleType):
 
         return dict(discover())
 
+
+__getattr__ = old_names(__name__)
 
 # After it imports a submodule, Python sets its name in the parent to what stands in `sys.modules`: so whoever
 # imports from here first, `landscape.analyses` is this object. A function of that name in `landscape` would

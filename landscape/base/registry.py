@@ -64,21 +64,27 @@ def declared() -> Iterator[tuple[str, Analysis]]:
     """Each analysis of our own once, after the first public module that holds it; imports them all.
 
     Raises:
-        InputError: If two have one name.
+        InputError: If two have one name, or one is not the attribute of its name, where `find` looks.
     """
     seen: dict[str, Analysis] = {}
+    misnamed: list[str] = []
     home = importlib.import_module(_HOME)
     for info in pkgutil.walk_packages(home.__path__, prefix=f"{_HOME}."):
         if any(part.startswith("_") for part in info.name.split(".")):
             continue
-        for value in list(vars(importlib.import_module(info.name)).values()):
+        held = dict(vars(importlib.import_module(info.name)))
+        for attribute, value in held.items():
             if not _is_analysis(value):
                 continue
             if value.name not in seen:
+                if held.get(value.name) is not value:
+                    misnamed.append(f"analysis '{value.name}' is the attribute '{attribute}' of {info.name}")
                 seen[value.name] = value
                 yield info.name, value
             elif seen[value.name] is not value:
                 raise InputError(f"two analyses are named '{value.name}'; one of them is in {info.name}.")
+    if misnamed:  # after the walk: that two have one name is the better reason
+        raise InputError(f"{misnamed[0]}; give both one name.")
 
 
 def find(name: str) -> Analysis:

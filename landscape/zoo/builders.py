@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape import imports
-from landscape.errors import InputError, one_line
+from landscape._moved import old_names
+from landscape.errors import InputError
 from landscape.zoo.libraries import library_builder
 from landscape.zoo.spec import Builder
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
 
 __all__ = ["build_data", "build_model", "find_analysis", "resolve"]
+
+__getattr__ = old_names(__name__)
 
 
 def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
@@ -85,11 +88,4 @@ def find_analysis(name: str, folder: Path) -> Analysis:
 
 def _call(builder: Builder, folder: Path, kind: str) -> Any:
     function = resolve(builder.reference, folder, kind)
-    try:
-        return function(**builder.kwargs)
-    except (Exception, SystemExit) as error:
-        arguments = ", ".join(f"{k}={v!r}" for k, v in builder.kwargs.items())
-        raise InputError(
-            f"{kind} '{builder.reference}' called with ({arguments}) raised"
-            f" {type(error).__name__}: {one_line(error)}."
-        ) from error
+    return imports.invoke(function, builder.kwargs, f"{kind} '{builder.reference}'")

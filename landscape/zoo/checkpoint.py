@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import CheckpointError, one_line
+from landscape import imports
+from landscape.errors import CheckpointError, InputError, one_line
 from landscape.zoo.pickle_globals import unsafe_globals
 
 if TYPE_CHECKING:
@@ -282,11 +282,15 @@ def _read_pickle(path: Path, allow: list[str], trust: bool, mmap: bool) -> Any:
 def _import(name: str, path: Path) -> Callable[..., Any]:
     """The object that an allowed name stands for."""
     module, _, attribute = name.rpartition(".")
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    if not module or not attribute:
         raise CheckpointError(
-            f"'{name}', allowed for checkpoint '{path}', cannot be imported: {one_line(error)}."
+            f"'{name}', allowed for checkpoint '{path}', must have the form 'package.module.name'."
+        )
+    try:
+        found: Callable[..., Any] = imports.resolve(f"{module}:{attribute}", "name")
+    except InputError as error:
+        raise CheckpointError(
+            f"'{name}', allowed for checkpoint '{path}', cannot be imported: {error}"
         ) from error
     return found
 

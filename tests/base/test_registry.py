@@ -142,6 +142,16 @@ def test_the_keys_of_a_section_are_those_of_the_manifest():
     assert set(SECTION_KEYS) == set(manifest._Section.model_fields)
 
 
+def test_an_analysis_under_another_attribute_is_refused(monkeypatch):
+    """Oracle: an analysis that no module holds under its name, so that the index could not lead to it."""
+    from landscape.analyses.curvature import trace
+
+    monkeypatch.setattr(trace, "norm", toy("weight_norm"), raising=False)
+    words = r"'weight_norm' is the attribute 'norm' of landscape\.analyses\.curvature\.trace; give both"
+    with pytest.raises(InputError, match=words):
+        list(registry.declared())
+
+
 def test_two_analyses_of_one_name_are_refused(monkeypatch):
     """Oracle: a second object under a name of ours, in a module that the walk comes to."""
     from landscape.analyses.curvature import trace

@@ -129,6 +129,28 @@ def test_names_are_allowed_one_by_one(state, tmp_path):
         load_checkpoint(path, allow=["no.such.Name"])
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("broken_names.x", "cannot be imported: .* raised NameError: name 'undefined' is not defined"),
+        ("leaving_names.x", "cannot be imported: .* raised SystemExit: bye"),
+        ("argparse.Namespac", "cannot be imported: .* did you mean 'Namespace'"),
+        ("Namespace", r"must have the form 'package\.module\.name'"),
+        (".Namespace", r"must have the form 'package\.module\.name'"),
+    ],
+)
+def test_an_allowed_name_that_cannot_be_imported_is_one_sentence(name, words, state, tmp_path, monkeypatch):
+    """Oracle: the modules' text, and Python's own errors."""
+    (tmp_path / "broken_names.py").write_text("undefined\n")
+    (tmp_path / "leaving_names.py").write_text("raise SystemExit('bye')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "a.pt"
+    torch.save({"model": state, "args": argparse.Namespace(lr=0.1)}, path)
+    with pytest.raises(CheckpointError, match=rf"'{re.escape(name)}', allowed for .*, {words}") as caught:
+        load_checkpoint(path, allow=[name])
+    assert "\n" not in str(caught.value)
+
+
 def test_a_whole_module_is_refused_and_loads_if_trusted(tmp_path):
     model = nn.Linear(2, 2)
     torch.save(model, tmp_path / "x.pt")

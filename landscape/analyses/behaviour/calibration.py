@@ -12,6 +12,7 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
+from landscape.imports import REFERENCE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,7 @@ class CalibrationParams(Params):
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
     ood_data: str = Field(
         "",
-        pattern=r"^$|^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        pattern=f"^$|{REFERENCE}",
         description="package.module:function that returns data of another distribution, to be told apart;"
         " none = no such scores, unless data are given as the input ood",
     )

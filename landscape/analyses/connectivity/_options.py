@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from landscape.core.problem.batchnorm_policy import BatchNormPolicy, normalise
+from landscape.imports import REFERENCE
 
 __all__ = ["BetweenModels", "HeldOutArguments", "HeldOutBuilder", "Resamples", "Rounds"]
 
@@ -24,7 +25,7 @@ Rounds = Annotated[int, Field(ge=0, le=30, description="rounds of two more point
 
 HeldOutBuilder = Annotated[
     str | None,
-    Field(pattern=r"^[\w.]+:[\w.]+$", description="builder of held-out data, package.module:function"),
+    Field(pattern=REFERENCE, description="builder of held-out data, package.module:function"),
 ]
 
 HeldOutArguments = Annotated[dict[str, Any], Field(description="its arguments")]
