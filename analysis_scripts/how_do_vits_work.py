@@ -10,52 +10,47 @@ of the paper's findings hold. Run it again to go on where it was stopped.
 from functools import partial
 
 from landscape.reference import models
-from landscape.reference.training.recipe import Recipe
-from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, effects, spectra
+from landscape.studies import Cohort, Data, Figure, On, Size, Study, kind
+from landscape.studies import quantities as q
+from landscape.studies.measure import frequency_noise, spectra
+from landscape.studies.settings import ADAMW, CIFAR100, DEIT
 
-ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "warmup_cosine"}
 DIGITS = {**ADAMW, "batch_size": 64, "lr": 3e-3, "augment": "shift"}
-STRONG = {"augment": "rand_crop_flip", "mixup": 0.8, "cutmix": 1.0, "label_smoothing": 0.1}
-CIFAR = {"in_channels": 3, "classes": 100}
-TOKENS = {**CIFAR, "image": 32, "mlp_ratio": 4, "drop_path": 0.1}
+TOKENS = {**CIFAR100, "image": 32, "mlp_ratio": 4, "drop_path": 0.1}
 WINDOWED = {"depths": [2, 2], "heads": [2, 4], "window": 7, "patch": 2}
 SWIN = {"depths": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "window": 4, "patch": 1}
-ALTERNET = {"attentions": [0, 1, 1], "heads": [1, 2, 4], "window": 7}
+small = partial(Size, training=DIGITS, alternet={"attentions": [0, 1, 1], "heads": [1, 2, 4], "window": 7})
 SIZES = {
-    "quick": Size(
+    "quick": small(
         data=Data.digits(train=160, test=100),
         few=80,  # examples of the small training set
         epochs={"cnn": 2, "vit": 2},  # transformers learn more slowly
-        training=DIGITS,
         hessian_batches=2,
         images=24,  # for features; twice as many for lesions and noise
         cnn={"width": 4, "blocks": [2, 2, 2]},
         vit={"dim": 12, "depth": 2, "heads": 1, "patch": 4},
         many_heads=4,
         windowed={"dim": 8, **WINDOWED},
-        alternet=ALTERNET,
     ),
-    "default": Size(
+    "default": small(
         data=Data.digits(train=2000, test=1000),
         few=400,
         epochs={"cnn": 12, "vit": 32},
-        training=DIGITS,
         hessian_batches=16,
         images=128,
         cnn={"width": 8, "blocks": [2, 2, 2]},
         vit={"dim": 48, "depth": 4, "heads": 2, "patch": 4},
         many_heads=12,
         windowed={"dim": 24, **WINDOWED},
-        alternet=ALTERNET,
     ),
     "full": Size(
         data=Data.cifar(100),
         few=5000,
         epochs={"cnn": 300, "vit": 300},
-        training={**ADAMW, "batch_size": 96, "lr": 1.25e-4, **STRONG},
+        training={**ADAMW, "batch_size": 96, "lr": 1.25e-4, **DEIT},
         hessian_batches=312,
         images=256,
-        cnn={**CIFAR, "width": 64, "blocks": [3, 4, 6, 3]},
+        cnn={**CIFAR100, "width": 64, "blocks": [3, 4, 6, 3]},
         vit={**TOKENS, "dim": 192, "depth": 12, "heads": 3, "patch": 2},
         many_heads=12,
         windowed={**TOKENS, "dim": 96, **SWIN},
@@ -66,20 +61,17 @@ SIZES = {
 
 def cohorts(size: Size) -> list[Cohort]:
     """Six kinds of model on all examples; the transformer on few, for about as many steps."""
-    kinds = {
-        "resnet": (models.resnet, {**size.cnn, "preact": True}, "cnn"),
-        "vit": (models.vit, size.vit, "vit"),
-        "vit-gap": (models.vit, {**size.vit, "pool": "gap"}, "vit"),
-        "vit-heads": (models.vit, {**size.vit, "heads": size.many_heads}, "vit"),
-        "windowed": (models.windowed, size.windowed, "vit"),
-        "alternet": (models.alternet, {**size.cnn, **size.alternet}, "cnn"),
-    }
+    cnn, vit = ({**size.training, "epochs": size.epochs[name]} for name in ("cnn", "vit"))
+    longer = {**vit, "epochs": vit["epochs"] * size.data.examples // size.few}
     recipes = [
-        Recipe(name, make, kwargs, {**size.training, "epochs": size.epochs[epochs]}, {"kind": name})
-        for name, (make, kwargs, epochs) in kinds.items()
+        kind("resnet", models.resnet, {**size.cnn, "preact": True}, cnn),
+        kind("vit", models.vit, size.vit, vit),
+        kind("vit-gap", models.vit, {**size.vit, "pool": "gap"}, vit),
+        kind("vit-heads", models.vit, {**size.vit, "heads": size.many_heads}, vit),
+        kind("windowed", models.windowed, size.windowed, vit),
+        kind("alternet", models.alternet, {**size.cnn, **size.alternet}, cnn),
     ]
-    longer = {**size.training, "epochs": size.epochs["vit"] * size.data.examples // size.few}
-    few = Recipe("vit-few", models.vit, size.vit, longer, {"kind": "vit-few"})
+    few = kind("vit-few", models.vit, size.vit, longer)
     part, batches, n = size.data.subset(size.few), size.hessian_batches, size.images
     units = {"kinds": ("residual_sum", "attention", "mlp", "convolution"), "images": n}
     blocks = {"layers": tuple(f"blocks.{index}" for index in range(size.vit["depth"]))}
@@ -89,37 +81,22 @@ def cohorts(size: Size) -> list[Cohort]:
         On("test", "transfer", units, examples=n),
         On("test", "feature_variance", units, examples=n, label="variance"),
         On("test", "lesion", {"replacements": ("remove",)}, examples=2 * n),
-        On("test", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=2 * n, label="noise"),
+        frequency_noise(examples=2 * n),
         On("test", "cka", {"layers": ("stages.?.?",)}, ("resnet",), examples=n),
         On("test", "cka", blocks, ("vit-gap",), examples=n),
         On("test", "calibration"),
         On("test", "attention_response", {"images": n}, ("vit*", "alternet"), examples=n, label="attention"),
     ]
-    return [
-        Cohort(recipes, size.data, measure),
-        Cohort([few], part, [spectra(part, size.training, batches)], name="few"),
-    ]
+    on_few = Cohort([few], part, [spectra(part, size.training, batches)], name="few")
+    return [Cohort(recipes, size.data, measure), on_few]
 
 
-SPECTRA = {"of": "batch_spectra", "sizes": True}
-negative = partial(Finding, effect=effects.negative_proportion, unit="of eigenvalues", **SPECTRA)
-positive = partial(Finding, effect=effects.log_mean_positive, unit="ln of the mean", **SPECTRA)
-POINTS = {"unit": "points of accuracy", "scale": 100, "sizes": True}
-accuracy = partial(Finding, effect=effects.test_accuracy, of="training", **POINTS)
-# Of gain and variance, the transformer with average pooling: with a class token, the patches of the last
-# block reach no output.
-gain = partial(Finding, of="transfer", unit="ln high over low")
-variance = partial(Finding, of="variance", unit="ln of variance")
-lesion = partial(Finding, of="lesion", unit="nats of loss when removed")
-gain_after, growth_after = effects.gain_after, effects.growth_after
-HEADS = {"of": "attention", "unit": "ln high over low", "note": "mean over heads"}
-BANDS = {"of": "noise", "unit": "points of accuracy", "note": "bands at 0.7 to 0.9 π"}
-PAIRS = {"of": "cka", "unit": "CKA", "note": "mean over pairs of outputs of blocks"}
+negative = partial(q.negative_proportion, sizes=True)
+positive = partial(q.positive_eigenvalues, sizes=True)
 KEPT = {"above_zero": "resnet", "note": "blocks that keep the shape"}
 SECOND, SHIFTED = "from the second block on", "the last of two; it is also the one with shifted windows"
 MAPS = "the variance of feature maps in ViT"
 WINDOWS = "windows and two stages, patch 2, lower the share of negative eigenvalues of ViT with pooling"
-HARM = "high-frequency noise harms ResNet more than ViT"
 LAST = "attention at the end of a stage matters more than at its beginning (windowed transformer)"
 MIDDLE = "attention in the middle of ViT matters more than at its ends"
 ALIKE = "layers of ViT are more alike than those of ResNet, which has blocks"
@@ -131,22 +108,23 @@ FINDINGS = [
     negative(WINDOWS, more="vit-gap", than="windowed"),
     positive("ResNet has larger positive eigenvalues than ViT", more="resnet", than="vit"),
     positive("more heads lower ViT's positive eigenvalues", more="vit", than="vit-heads"),
-    Finding("attention heads of ViT are low-pass", effects.head_gain, below_zero="vit-gap", **HEADS),
-    gain("attention branches of ViT are low-pass", effects.mean_gain("attention"), below_zero="vit-gap"),
-    gain("adding attention lowers high frequencies in ViT", gain_after("attention"), below_zero="vit-gap"),
-    gain("adding MLPs raises high frequencies in ViT", gain_after("mlp"), above_zero="vit-gap"),
-    gain("adding convolutions raises high frequencies in ResNet", gain_after("convolution"), **KEPT),
-    variance(f"adding attention lowers {MAPS}", growth_after("attention"), below_zero="vit-gap", note=SECOND),
-    variance(f"adding MLPs raises {MAPS}", growth_after("mlp"), above_zero="vit-gap"),
-    Finding(HARM, effects.high_frequency_harm, more="resnet", than="vit", **BANDS),
-    lesion(LAST, effects.last_attention_effect, above_zero="windowed", note=SHIFTED),
-    lesion(MIDDLE, effects.middle_attention_effect, above_zero="vit", note="the paper says so of deep ones"),
-    Finding(ALIKE, effects.mean_cka, more="vit-gap", than="resnet", **PAIRS),
-    accuracy("AlterNet is more accurate than ResNet", more="alternet", than="resnet"),
-    accuracy("AlterNet is more accurate than ViT", more="alternet", than="vit"),
+    # of gain and variance, the transformer with average pooling: with a class token, the patches of the last
+    # block reach no output
+    q.head_gain("attention heads of ViT are low-pass", below_zero="vit-gap"),
+    q.mean_gain("attention branches of ViT are low-pass", "attention", below_zero="vit-gap"),
+    q.gain_after("adding attention lowers high frequencies in ViT", "attention", below_zero="vit-gap"),
+    q.gain_after("adding MLPs raises high frequencies in ViT", "mlp", above_zero="vit-gap"),
+    q.gain_after("adding convolutions raises high frequencies in ResNet", "convolution", **KEPT),
+    q.growth_after(f"adding attention lowers {MAPS}", "attention", below_zero="vit-gap", note=SECOND),
+    q.growth_after(f"adding MLPs raises {MAPS}", "mlp", above_zero="vit-gap"),
+    q.noise_harm("high-frequency noise harms ResNet more than ViT", more="resnet", than="vit"),
+    q.last_attention(LAST, above_zero="windowed", note=SHIFTED),
+    q.middle_attention(MIDDLE, above_zero="vit", note="the paper says so of deep ones"),
+    q.cka(ALIKE, more="vit-gap", than="resnet", note="mean over pairs of outputs of blocks"),
+    q.accuracy("AlterNet is more accurate than ResNet", more="alternet", than="resnet"),
+    q.accuracy("AlterNet is more accurate than ViT", more="alternet", than="vit"),
     positive("AlterNet has smaller positive eigenvalues than ResNet", more="resnet", than="alternet"),
 ]
-THREE = ("resnet", "vit-gap", "alternet")
 STUDY = Study(
     name="vits",
     script=__file__,
@@ -157,8 +135,8 @@ STUDY = Study(
     figures=[
         Figure("batch_spectra", "density", ("resnet", "vit", "vit-few"), tag="spectra"),
         Figure("batch_spectra", "violins", tag="spectra"),
-        Figure("fourier", ("high_low", "delta_log_amplitude"), THREE),
-        Figure("variance", "spatial_variance", THREE),
+        Figure("fourier", ("high_low", "delta_log_amplitude"), ("resnet", "vit-gap", "alternet")),
+        Figure("variance", "spatial_variance", ("resnet", "vit-gap", "alternet")),
         Figure("transfer", "gain_high_low", ("resnet", "vit-gap")),
         Figure("lesion", "delta_loss_remove", ("resnet", "vit")),
         Figure("lesion", "delta_accuracy_remove", ("resnet", "vit")),

@@ -7,21 +7,20 @@ calls special cases of smoothing: average pooling in the head, pre-activation, R
 and says which of the paper's findings hold. Run it again to go on where it was stopped.
 """
 
-from functools import partial
-
 from landscape.reference import models
-from landscape.reference.training.recipe import Recipe
-from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, effects, spectra
-from landscape.studies.ensembles import Ensemble
+from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
+from landscape.studies import quantities as q
+from landscape.studies.measure import frequency_noise, spectra
+from landscape.studies.settings import CIFAR100, SGD
 
 PAIR = ("plain", "smooth")
-SGD = {"optimizer": "sgd", "weight_decay": 5e-4, "schedule": "step"}
-SMALL_SGD = {**SGD, "lr": 0.05, "batch_size": 32, "augment": "shift"}
-CIFAR = {"in_channels": 3, "classes": 100, "dropout": 0.3}
+STEPS = {**SGD, "schedule": "step"}
+SMALL = {**STEPS, "lr": 0.05, "batch_size": 32, "augment": "shift"}
+CIFAR = {**CIFAR100, "dropout": 0.3}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=160, test=100),
-        training={**SMALL_SGD, "epochs": 6},
+        training={**SMALL, "epochs": 6},
         hessian_batches=2,
         images=32,  # for features and corruptions
         samples=(1, 2, 10),  # dropout masks averaged
@@ -31,7 +30,7 @@ SIZES = {
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000),
-        training={**SMALL_SGD, "epochs": 30},
+        training={**SMALL, "epochs": 30},
         hessian_batches=10,
         images=250,
         samples=(1, 2, 5, 10, 20, 50),
@@ -41,7 +40,7 @@ SIZES = {
     ),
     "full": Size(
         data=Data.cifar(100),
-        training={**SGD, "lr": 0.1, "epochs": 200, "batch_size": 128, "augment": "crop_flip"},
+        training={**STEPS, "lr": 0.1, "epochs": 200, "batch_size": 128, "augment": "crop_flip"},
         hessian_batches=312,
         images=1000,
         samples=(1, 2, 5, 10, 20, 50),
@@ -54,16 +53,15 @@ SIZES = {
 
 def cohorts(size: Size) -> list[Cohort]:
     """Seven kinds of model, looked at without dropout but for Monte Carlo dropout itself."""
-    kinds = {
-        "plain": (models.resnet, size.resnet),
-        "smooth": (models.resnet, {**size.resnet, "smooth": "same"}),
-        "preact": (models.resnet, {**size.resnet, "preact": True}),
-        "relu6": (models.resnet, {**size.resnet, "activation": "relu6"}),
-        "vgg-mlp": (models.vgg, {**size.vgg, "head": "mlp"}),
-        "vgg-gap": (models.vgg, {**size.vgg, "head": "gap"}),
-        "vgg-smooth": (models.vgg, {**size.vgg, "head": "mlp", "smooth": "same"}),
-    }
-    recipes = [Recipe(n, make, kwargs, size.training, {"kind": n}) for n, (make, kwargs) in kinds.items()]
+    recipes = [
+        kind("plain", models.resnet, size.resnet, size.training),
+        kind("smooth", models.resnet, {**size.resnet, "smooth": "same"}, size.training),
+        kind("preact", models.resnet, {**size.resnet, "preact": True}, size.training),
+        kind("relu6", models.resnet, {**size.resnet, "activation": "relu6"}, size.training),
+        kind("vgg-mlp", models.vgg, {**size.vgg, "head": "mlp"}, size.training),
+        kind("vgg-gap", models.vgg, {**size.vgg, "head": "gap"}, size.training),
+        kind("vgg-smooth", models.vgg, {**size.vgg, "head": "mlp", "smooth": "same"}, size.training),
+    ]
     n, surface, units = size.images, size.surface_evaluations, ("convolution", "residual_sum")
     masks = {"counts": size.samples, "features": "stages"}
     measure = [
@@ -71,7 +69,7 @@ def cohorts(size: Size) -> list[Cohort]:
         On("train", "surface", {"evaluations": surface}, PAIR, seeds="first", examples=128),
         On("test", "mc_dropout", masks, with_dropout=True),
         On("test", "corruptions", examples=n),
-        On("test", "frequency_noise", {"heat_steps": 1, "sigma": 0.5}, examples=n, label="noise"),
+        frequency_noise(examples=n),
         On("test", "feature_variance", {"kinds": units}, examples=n, label="variance"),
     ]
     return [Cohort(recipes, size.data, measure, without_dropout=True)]
@@ -79,77 +77,45 @@ def cohorts(size: Size) -> list[Cohort]:
 
 LESS, MORE = {"more": "plain", "than": "smooth"}, {"more": "smooth", "than": "plain"}
 VGG = {"more": "vgg-mlp", "than": "vgg-smooth"}
-mc = partial(Finding, of="mc_dropout")
-spectrum = partial(Finding, effect=effects.log_mean_positive, of="batch_spectra", unit="ln of the mean")
-loss = partial(Finding, effect=effects.test_loss, of="training", unit="nats", sizes=True)
-ensemble = partial(Finding, of="ensemble", note="no dropout; jackknife over seeds")
 
 
 def special_case(what: str, without: str, with_it: str) -> list[Finding]:
     """Something does what smoothing does."""
     kinds = {"more": without, "than": with_it}
     return [
-        mc(
-            f"{what} lowers the NLL with dropout, 1 sample",
-            effects.mc_score("nll"),
-            unit="nats",
-            sizes=True,
-            **kinds,
-        ),
-        loss(f"{what} lowers the NLL without dropout", **kinds),
-        spectrum(f"{what} lowers the positive Hessian eigenvalues", **kinds),
+        q.mc_dropout(f"{what} lowers the NLL with dropout, 1 sample", "nll", sizes=True, **kinds),
+        q.loss(f"{what} lowers the NLL without dropout", **kinds),
+        q.positive_eigenvalues(f"{what} lowers the positive Hessian eigenvalues", **kinds),
     ]
 
 
 def findings(size: Size) -> list[Finding]:
     """Averaging, landscape and robustness, special cases, ensembles."""
-    most, n, score = size.samples[-1], size.seeds, effects.mc_score
+    most, n = size.samples[-1], size.seeds
     lower, accuracy = "smoothing lowers the", "smoothing raises the accuracy of ResNet"
     variance = f"{lower} variance of features over dropout masks (ResNet)"
+    maps = "feature maps after the last stage, relative to their mean square"
     two = f"2 samples with smoothing are no worse than {most} without (ResNet)"
-    decided = {"than_effect": score("nll", 2), "note": "decided only if they are better, or worse"}
-    maps = {
-        "unit": "ln of variance",
-        "note": "feature maps after the last stage, relative to their mean square",
-    }
-    points = {"unit": "points", "scale": 100}
+    decided = {"than_effect": effects.mc_score("nll", 2), "note": "decided only if they are better, or worse"}
+    images = "mean over nine corruptions and five severities, no dropout"
+    together = f"an ensemble of {n} is more accurate than its members (ResNet)"
     return [
-        mc(f"{lower} NLL of ResNet with dropout, 1 sample", score("nll"), unit="nats", **LESS),
-        mc(f"{lower} NLL of ResNet with dropout, {most} samples", score("nll", most), unit="nats", **LESS),
-        mc(f"{lower} NLL of VGG with dropout, 1 sample", score("nll"), unit="nats", **VGG),
-        mc(f"{lower} NLL of VGG with dropout, {most} samples", score("nll", most), unit="nats", **VGG),
-        mc(f"{accuracy} with dropout, 1 sample", score("accuracy"), **points, **MORE),
-        mc(f"{lower} calibration error of ResNet with dropout, 1 sample", score("ece"), **LESS),
-        mc(two, score("nll", most), unit="nats", **decided, **LESS),
-        mc(variance, effects.log_feature_variance, **maps, **LESS),
-        spectrum(f"{lower} positive Hessian eigenvalues of ResNet", **LESS),
-        Finding(
-            f"{accuracy} on corrupted images",
-            effects.corrupted_accuracy,
-            of="corruptions",
-            unit="points",
-            note="mean over nine corruptions and five severities, no dropout",
-            **MORE,
-        ),
-        Finding(
-            "smoothing protects ResNet from high-frequency noise",
-            effects.high_frequency_harm,
-            of="noise",
-            unit="points",
-            note="bands at 0.7 to 0.9 π",
-            **LESS,
-        ),
+        q.mc_dropout(f"{lower} NLL of ResNet with dropout, 1 sample", "nll", **LESS),
+        q.mc_dropout(f"{lower} NLL of ResNet with dropout, {most} samples", "nll", most, **LESS),
+        q.mc_dropout(f"{lower} NLL of VGG with dropout, 1 sample", "nll", **VGG),
+        q.mc_dropout(f"{lower} NLL of VGG with dropout, {most} samples", "nll", most, **VGG),
+        q.mc_dropout(f"{accuracy} with dropout, 1 sample", "accuracy", **MORE),
+        q.mc_dropout(f"{lower} calibration error of ResNet with dropout, 1 sample", "ece", **LESS),
+        q.mc_dropout(two, "nll", most, **decided, **LESS),
+        q.mask_variance(variance, note=maps, **LESS),
+        q.positive_eigenvalues(f"{lower} positive Hessian eigenvalues of ResNet", **LESS),
+        q.corrupted_accuracy(f"{accuracy} on corrupted images", note=images, **MORE),
+        q.noise_harm("smoothing protects ResNet from high-frequency noise", unit="points", **LESS),
         *special_case("average pooling in place of an MLP head", "vgg-mlp", "vgg-gap"),
         *special_case("pre-activation", "plain", "preact"),
         *special_case("ReLU6 in place of ReLU", "plain", "relu6"),
-        ensemble(
-            f"an ensemble of {n} is more accurate than its members (ResNet)",
-            Ensemble.gain,
-            above_zero="plain",
-            paper="Lakshminarayanan et al. 2017",
-            **points,
-        ),
-        ensemble(f"{lower} NLL of an ensemble of {n} (ResNet)", Ensemble.nll, unit="nats", **LESS),
+        q.ensemble_gain(together, above_zero="plain", paper="Lakshminarayanan et al. 2017"),
+        q.ensemble_nll(f"{lower} NLL of an ensemble of {n} (ResNet)", **LESS),
     ]
 
 

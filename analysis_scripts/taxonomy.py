@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from landscape.reference import models
 from landscape.reference.training.recipe import Recipe
-from landscape.studies import Cohort, Data, Figure, On, Size, Study, effects
-from landscape.studies.phases import BestPhase, Column, Correlation, Grid
+from landscape.studies import Cohort, Data, Figure, On, Size, Study
+from landscape.studies.phases import COLUMNS, PICTURES, BestPhase, Correlation, Grid
+from landscape.studies.settings import SGD
 
 # at a constant rate, so that the batch size acts as a temperature to the end
-SGD = {"optimizer": "sgd", "weight_decay": 5e-4, "schedule": "constant"}
+CONSTANT = {**SGD, "schedule": "constant"}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=200, test=200, side=14),
@@ -24,7 +25,7 @@ SIZES = {
         noise_widths=(2, 6),  # load of the second grid
         noises=(0.0, 0.5),  # shares of random labels: temperature of the second grid
         noise_batch=16,
-        training={**SGD, "epochs": 8, "lr": 0.05},
+        training={**CONSTANT, "epochs": 8, "lr": 0.05},
         curve_epochs=5,
         network={"blocks": [1, 1]},
     ),
@@ -35,7 +36,7 @@ SIZES = {
         noise_widths=(2, 4, 8, 16),
         noises=(0.0, 0.25, 0.5),
         noise_batch=32,
-        training={**SGD, "epochs": 60, "lr": 0.1},
+        training={**CONSTANT, "epochs": 60, "lr": 0.1},
         curve_epochs=50,
         network={"blocks": [1, 1]},
     ),
@@ -46,7 +47,7 @@ SIZES = {
         noise_widths=(1, 2, 4, 8, 16, 32, 64, 128),
         noises=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
         noise_batch=128,
-        training={**SGD, "epochs": 150, "lr": 0.05},
+        training={**CONSTANT, "epochs": 150, "lr": 0.05},
         curve_epochs=50,
         network={"blocks": [2, 2, 2, 2], "in_channels": 3},
     ),
@@ -104,17 +105,6 @@ def measure(size: Size) -> Sequence[On]:
     ]
 
 
-COLUMNS = {
-    "training_loss": Column("training", effects.train_loss),
-    "test_accuracy": Column("training", effects.test_accuracy, scale=100),
-    "top_eigenvalue": Column("spectrum", effects.top_eigenvalue),
-    "trace": Column("trace", effects.trace),
-    "mode_connectivity": Column("connect", effects.mode_connectivity, pair=True),
-    "cka": Column("cka", effects.between("output_cka"), pair=True),
-    "l2_distance": Column("similarity", effects.between("weight_distance"), pair=True),
-}
-
-
 def grids(size: Size) -> list[Grid]:
     """Both grids, as tables."""
     noisy = tuple(noise_cohort(noise) for noise in size.noises)
@@ -124,15 +114,6 @@ def grids(size: Size) -> list[Grid]:
     ]
 
 
-PICTURES = (
-    "phases",
-    "plane",
-    "correlations",
-    "phase_accuracy",
-    "log_top_eigenvalue",
-    "mode_connectivity",
-    "cka",
-)
 STUDY = Study(
     name="taxonomy",
     script=__file__,

@@ -73,12 +73,18 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
         raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
     try:
         if group is not None:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 if not isinstance(file.get(group), h5py.Group):
                     raise StoreError(f"'{path}' has no group '{group}'.")
-        return xr.load_dataset(path, engine="h5netcdf", group=group, decode_times=False)
+        # Without a lock: results are put in place whole and never written to, so that another program that
+        # holds the file open, even for writing, is no reason not to read it.
+        return xr.load_dataset(
+            path, engine="h5netcdf", group=group, decode_times=False, driver_kwds={"locking": False}
+        )
     except StoreError:
         raise
+    except BlockingIOError as error:
+        raise StoreError(f"'{path}' is held by another program: {error.strerror or error}.") from error
     except Exception as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
         raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
 

@@ -88,6 +88,16 @@ class Store:
         """Whether the task is done."""
         return self.path(analysis, key).is_file()
 
+    def left_out(self, analysis: str, key: str) -> dict[str, str]:
+        """Members that the result of a group is without, and why; empty if there are none or no result."""
+        import h5py
+
+        try:
+            with h5py.File(self.path(analysis, key), "r", locking=False) as file:
+                return dict(json.loads(str(file.attrs.get("left_out", "{}"))))
+        except (OSError, ValueError, TypeError):  # what cannot be read is dealt with where it is needed
+            return {}
+
     def read(self, analysis: str, key: str) -> xr.Dataset:
         """The result of a task; `StoreError` if there is none."""
         return open_file(self.path(analysis, key))

@@ -8,5 +8,6 @@ from landscape.studies.figures import Figure
 from landscape.studies.findings import Finding
 from landscape.studies.measure import On, spectra
 from landscape.studies.study import Cohort, Size, Study
+from landscape.studies.training import kind
 
-__all__ = ["Cohort", "Data", "Figure", "Finding", "On", "Size", "Study", "spectra"]
+__all__ = ["Cohort", "Data", "Figure", "Finding", "On", "Size", "Study", "kind", "spectra"]

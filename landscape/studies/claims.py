@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from landscape.core.stats.bootstrap import draw_rows, percentile_interval
 from landscape.errors import InputError
 
 __all__ = ["Claim", "Verdict", "above", "contrast", "jackknife", "markdown", "rows"]
@@ -21,6 +22,8 @@ Verdict = Literal["reproduced", "not reproduced", "not at this scale"]
 MOST_COMBINATIONS = 5000
 RESAMPLES = 4000
 LEVEL = 0.95
+TAILS = ((1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2)
+"""Not the rounded ones of `landscape.core.stats.bootstrap`: published intervals keep their last bit."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def _resampled_means(sample: Array) -> Array:
     if n**n <= MOST_COMBINATIONS:
         return np.array([np.mean(draw) for draw in itertools.product(sample, repeat=n)])
     rng = np.random.default_rng(0)
-    return np.asarray(sample[rng.integers(0, n, (RESAMPLES, n))].mean(axis=1))
+    return np.asarray(sample[draw_rows(n, RESAMPLES, rng)].mean(axis=1))
 
 
 def _spread(sample: Array) -> tuple[float, float]:
@@ -169,10 +172,10 @@ def _spread(sample: Array) -> tuple[float, float]:
 
 def _interval(draws: Array, seeds: int) -> tuple[float, float]:
     """Percentile interval of resampled effects; NaN for a single seed."""
-    tail = (1 - LEVEL) / 2
     if seeds < 2:
         return math.nan, math.nan
-    return float(np.quantile(draws, tail)), float(np.quantile(draws, 1 - tail))
+    low, high = percentile_interval(draws, TAILS)
+    return float(low), float(high)
 
 
 def _judge(

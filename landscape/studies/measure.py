@@ -10,7 +10,7 @@ from landscape.reference.training import augment
 from landscape.studies.data import Data
 from landscape.zoo.spec import SectionSpec
 
-__all__ = ["On", "augmentation_options", "sections", "spectra"]
+__all__ = ["On", "augmentation_options", "frequency_noise", "sections", "spectra"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ def spectra(data: Data, training: Mapping[str, Any], batches: int) -> On:
     """
     options = {**augmentation_options(training), "fraction": min(1.0, batches / (data.examples // 16))}
     return On("train", "batch_spectra", options, seeds="each")
+
+
+def frequency_noise(examples: int) -> On:
+    """Accuracy on held-out images with noise of standard deviation 0.5 in one frequency band at a time.
+
+    Its results are called ``noise``, see `landscape.studies.quantities.noise_harm`.
+    """
+    options = {"heat_steps": 1, "sigma": 0.5}
+    return On("test", "frequency_noise", options, examples=examples, label="noise")
 
 
 def augmentation_options(training: Mapping[str, Any]) -> dict[str, Any]:

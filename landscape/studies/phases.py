@@ -15,10 +15,23 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import landscape
+from landscape.core.stats.bootstrap import draw_rows, percentile_interval
+from landscape.studies import effects
 from landscape.studies.claims import Claim, above, jackknife
 from landscape.studies.measured import Effect, Measured, Part
 
-__all__ = ["BestPhase", "Column", "Correlation", "Grid", "Phases", "lead", "lead_interval", "without_seed"]
+__all__ = [
+    "COLUMNS",
+    "PICTURES",
+    "BestPhase",
+    "Column",
+    "Correlation",
+    "Grid",
+    "Phases",
+    "lead",
+    "lead_interval",
+    "without_seed",
+]
 
 Array = NDArray[np.float64]
 Places = Mapping[tuple[float, float], str]
@@ -43,6 +56,29 @@ class Column:
     effect: Effect
     pair: bool = False
     scale: float = 1.0
+
+
+COLUMNS: Mapping[str, Column] = {
+    "training_loss": Column("training", effects.train_loss),
+    "test_accuracy": Column("training", effects.test_accuracy, scale=100),
+    "top_eigenvalue": Column("spectrum", effects.top_eigenvalue),
+    "trace": Column("trace", effects.trace),
+    "mode_connectivity": Column("connect", effects.mode_connectivity, pair=True),
+    "cka": Column("cka", effects.between("output_cka"), pair=True),
+    "l2_distance": Column("similarity", effects.between("weight_distance"), pair=True),
+}
+"""What `landscape.taxonomy` asks of a cell, read off the analyses of these names."""
+
+PICTURES = (
+    "phases",
+    "plane",
+    "correlations",
+    "phase_accuracy",
+    "log_top_eigenvalue",
+    "mode_connectivity",
+    "cka",
+)
+"""The figures of `landscape.taxonomy` that show a grid measured by `COLUMNS`."""
 
 
 @dataclass(frozen=True)
@@ -213,8 +249,8 @@ def lead_interval(ds: xr.Dataset, phase: Places) -> tuple[float, float]:
     rng = np.random.default_rng(0)
 
     def means(values: Array) -> Array:
-        return np.asarray(values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1))
+        return np.asarray(values[draw_rows(len(values), RESAMPLES, rng)].mean(axis=1))
 
     draws = means(best) - np.max([means(values) for values in accuracy.values()], axis=0)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = percentile_interval(draws)
     return float(low), float(high)

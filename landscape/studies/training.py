@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from landscape.reference.training.loop import TrainResult, train
 from landscape.reference.training.pool import run_all
@@ -15,7 +17,7 @@ from landscape.reference.training.recipe import Recipe
 from landscape.studies.data import Data, load
 from landscape.zoo.spec import Builder, Model
 
-__all__ = ["Trained", "describe", "train_models"]
+__all__ = ["Trained", "describe", "kind", "train_models"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,20 @@ class Trained:
             dict(self.recipe.tags),
             self.result.metrics(),
         )
+
+
+def kind(
+    name: str, builder: Callable[..., nn.Module], kwargs: Mapping[str, Any], training: Mapping[str, Any]
+) -> Recipe:
+    """The recipe of a kind of model that findings and figures call by its name.
+
+    Args:
+        name: Of the kind; it is a tag of its models as well.
+        builder: Function of `landscape.reference.models` that makes a model.
+        kwargs: Its arguments.
+        training: Arguments of `landscape.reference.training.loop.train`.
+    """
+    return Recipe(name, builder, kwargs, training, {"kind": name})
 
 
 def train_models(

@@ -121,7 +121,7 @@ class _Outcomes:
 def _all_ended(plan: Plan, home: Store) -> bool:
     """Whether every task, of whatever shard, is done or has failed."""
     failed = {(f.analysis, f.key) for f in home.failures()}
-    return all((t.folder, t.key) in failed for t in plan.todo(home))
+    return all(home.has(t.folder, t.key) or (t.folder, t.key) in failed for t in plan.part())
 
 
 def _forget_former_failures(plan: Plan, home: Store) -> None:

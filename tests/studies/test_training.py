@@ -7,7 +7,7 @@ from study_models import RESULT, linear, trained
 from landscape.reference.training import checkpoints
 from landscape.reference.training.recipe import Recipe
 from landscape.studies.data import Data
-from landscape.studies.training import describe, train_models
+from landscape.studies.training import describe, kind, train_models
 
 
 def test_models_by_recipe_and_seed_and_not_trained_again(tmp_path: Path):
@@ -38,3 +38,10 @@ def test_description_of_a_kind(tmp_path: Path):
     """Oracle: 784 · 10 + 10 parameters; epochs and loss as put in."""
     models = [trained("a", seed, tmp_path) for seed in (0, 1)]
     assert describe(models) == f"a: 7.85k parameters, {RESULT.epochs} epochs, training loss 0.25"
+
+
+def test_a_kind_is_called_and_tagged_by_its_name():
+    """Oracle: the recipe written out."""
+    assert kind("a", linear, {"x": 1}, {"epochs": 2}) == Recipe(
+        "a", linear, {"x": 1}, {"epochs": 2}, {"kind": "a"}
+    )

@@ -159,7 +159,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "threshold_accuracy": above,
         "threshold_accuracy_interval": np.array(wilson(above, count)),
         "threshold_kept": count / len(confidence),
-        "example": np.arange(len(confidence)),
+        "example": np.arange(len(confidence)) if predictions.numbers is None else predictions.numbers,
         "bound": np.array(["low", "high"]),
         "temperature": temperature,
         "nll_at_temperature": scaled.nll.mean(),

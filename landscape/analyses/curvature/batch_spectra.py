@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from landscape.base.ledger import Piece
-    from landscape.core.problem.batches import Batch
+    from landscape.core.data.batches import Batch
     from landscape.core.problem.problem import Problem
 
 
@@ -105,11 +105,11 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> Mapping[str, Any]:
     """Lanczos on the Hessian of each mini-batch; a run that is killed keeps the finished ones."""
     from landscape.core.curvature.operator import hessian
+    from landscape.core.data.augment import augment_batch
+    from landscape.core.data.batches import tensors_in
+    from landscape.core.data.minibatches import split_into_minibatches
     from landscape.core.linalg.eigenpairs import eigenpairs
-    from landscape.core.problem.augment import augment_batch
-    from landscape.core.problem.batches import tensors_in
     from landscape.core.problem.fingerprint import fingerprint
-    from landscape.core.problem.minibatches import split_into_minibatches
 
     transform = context.inputs.get("transform")
     how = transform if transform is not None else params.augment

@@ -81,7 +81,8 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
     if not layers:
         raise InputError(
             f"{collector.model_class} has no self-attention over a grid of patches;"
-            " attention_response needs a vision transformer."
+            " attention_response needs a vision transformer, with images (B, C, H, W) as inputs or a 2-D"
+            " convolution that cuts the patches."
         )
     table = collector.table
     with np.errstate(divide="ignore", invalid="ignore"):  # a gain of zero has no relative error

@@ -113,7 +113,8 @@ def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]
     if not layers:
         raise InputError(
             f"no output of {collector.model_class} matching {', '.join(params.layers)} is a map (B, C, H, W)"
-            " or a square grid of tokens (B, T, C) with one row per example; fourier needs an image model."
+            " or a grid of tokens made of one, with one row per example; fourier needs images (B, C, H, W) as"
+            " inputs, or a 2-D convolution."
         )
     return _assemble(
         {name: layer.rows() for name, layer in layers.items()},

@@ -103,7 +103,8 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
     if not layers:
         raise InputError(
             f"no unit of {collector.model_class} matching {', '.join(params.layers)} takes and gives maps"
-            " (B, C, H, W) or square grids of tokens; transfer needs an image model."
+            " (B, C, H, W) or grids of tokens made of them; transfer needs images (B, C, H, W) as inputs, or"
+            " a 2-D convolution."
         )
     draws = draw_counts(collector.examples, params.bootstrap, params.seed)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead units are NaN, as they should

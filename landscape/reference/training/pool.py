@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
-from landscape._workers import live_with_parent
+from landscape._workers import live_with_parent, spawning
 from landscape.errors import LandscapeError
 
 __all__ = ["run_all"]
@@ -82,7 +82,8 @@ def _start(function: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connect
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, function, call))
-    process.start()
+    with spawning():
+        process.start()
     theirs.close()  # so that the pipe ends when the process does
     return ours, process
 

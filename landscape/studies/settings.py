@@ -1,0 +1,23 @@
+"""Settings of training and of networks that several studies share.
+
+A study adds what is its own: ``{**SGD, "schedule": "step", "lr": 0.1}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["ADAMW", "CIFAR100", "DEIT", "SGD"]
+
+ADAMW: Mapping[str, Any] = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "warmup_cosine"}
+"""Training of vision transformers, and of what is compared with them."""
+
+DEIT: Mapping[str, Any] = {"augment": "rand_crop_flip", "mixup": 0.8, "cutmix": 1.0, "label_smoothing": 0.1}
+"""Strong augmentation of images for vision transformers (Touvron et al. 2021, DeiT, table 9)."""
+
+SGD: Mapping[str, Any] = {"optimizer": "sgd", "weight_decay": 5e-4}
+"""Stochastic gradient descent for convolutional networks; studies differ in its schedule."""
+
+CIFAR100: Mapping[str, Any] = {"in_channels": 3, "classes": 100}
+"""Arguments of every builder of `landscape.reference.models` for CIFAR-100."""
