@@ -142,8 +142,8 @@ class FolderLedger:
 
     def save_state(self, name: str, state: Piece) -> None:
         """Keep the state of an unfinished piece, in place of what was kept under that name."""
-        # No lock: each state is a whole file of a computation whose bits are given, so that it does not matter
-        # whose is written last.
+        # No lock: each state is a whole file of a computation whose bits are given, so that it does not
+        # matter whose is written last.
         self._write(self._folder / f"{name}.npz", _image(state))
 
     def load_state(self, name: str) -> Piece | None:
