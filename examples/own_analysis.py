@@ -23,8 +23,7 @@ from torch import nn
 
 import landscape
 from landscape import Analysis, Metric, Params, Schema, Variable
-from landscape.analyses._shared.captions import series
-from landscape.base.figure import Axis, Bars, FigureSpec
+from landscape.base.figure import Axis, Bars, FigureSpec, series
 from landscape.reference.data import digits
 
 # %% [markdown]

@@ -4,9 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-__all__ = ["follows", "launched", "live_with_parent"]
+__all__ = ["follows", "launched", "live_with_parent", "spawning"]
+
+
+@contextmanager
+def spawning() -> Iterator[None]:
+    """Within it, processes can be spawned from a program that is no file, as one read from standard input.
+
+    Python has a spawned process run the file of the main program first, and says of standard input that it is
+    the file ``<stdin>``. Workers need nothing of the main program.
+    """
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    nameless = file is not None and getattr(main, "__spec__", None) is None and not Path(file).exists()
+    if nameless:
+        del main.__file__
+    try:
+        yield
+    finally:
+        if nameless:
+            main.__file__ = file
 
 
 def live_with_parent() -> None:

@@ -264,7 +264,12 @@ class Analysis:
             context = replace(
                 context, open_ledger=lambda: in_folder(folder, identity(self, subject, params, inputs))
             )
-        return self.label(self.compute(subject, params, context), subject, params, context, start)
+        if self.scope == "table":  # measured already, without torch
+            return self.label(self.compute(subject, params, context), subject, params, context, start)
+        from landscape.core.ambient import own_context
+
+        with own_context():
+            return self.label(self.compute(subject, params, context), subject, params, context, start)
 
     def figures(self, results: Mapping[str, xr.Dataset]) -> list[FigureSpec]:
         """The figures of results, by label.
@@ -394,10 +399,17 @@ def run_together(
     Raises:
         Exception: Whatever the model itself raises.
     """
+    from landscape.core.ambient import under_own_context
+
+    return under_own_context(_run_together)(problem, analyses, context or Context())
+
+
+def _run_together(
+    problem: Problem, analyses: Sequence[tuple[Analysis, Params]], context: Context
+) -> list[xr.Dataset | Exception]:
     from landscape.core.features.collect import collect
 
     start = time.perf_counter()
-    context = context or Context()
     collectors = [analysis.collect(params) for analysis, params in analyses if analysis.collect is not None]
     errors = collect(problem, collectors, context.progress)
     results: list[xr.Dataset | Exception] = []

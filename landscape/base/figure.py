@@ -8,12 +8,15 @@ values.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from landscape.errors import InputError, suggest
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "Axis",
@@ -29,6 +32,7 @@ __all__ = [
     "Stems",
     "Violin",
     "has_errors",
+    "series",
 ]
 
 Array = NDArray[np.float64]
@@ -128,6 +132,19 @@ class Series:
     def name(self) -> str:
         """The text of the legend entry."""
         return self.model if self.label is None else self.label
+
+
+def series(label: str, ds: xr.Dataset) -> Series:
+    """Whom the marks of a result belong to.
+
+    Args:
+        label: The result's label among the ``datasets`` of an analysis's ``plots``.
+        ds: The result; the zoo put its group into the attributes.
+
+    Returns:
+        The series of that label and group.
+    """
+    return Series(model=label, group=str(ds.attrs.get("group", "")))
 
 
 def _same_length(kind: str, **arrays: Array | None) -> None:

@@ -278,6 +278,6 @@ def groups_in(file: Path) -> list[str]:
         if isinstance(item, h5py.Group) and any(isinstance(v, h5py.Dataset) for v in item.values()):
             found.append(name)
 
-    with h5py.File(file, "r") as handle:
+    with h5py.File(file, "r", locking=False) as handle:
         handle.visititems(visit)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -69,7 +70,11 @@ def notices(
 
 
 def _of_section(section: Section, anchor: str) -> list[Notice]:
-    found: list[Notice] = []
+    found = [
+        Notice("warning", f"{section.label}: '{member}' is left out: {reason}", (name,), anchor)
+        for name, ds in section.results.items()
+        for member, reason in json.loads(ds.attrs.get("left_out", "{}")).items()
+    ]
     loose = _which(section, (n for n, ds in section.results.items() if not _converged(ds)))
     if loose:
         found.append(
@@ -93,6 +98,11 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
                 anchor,
             )
         )
+    doubts = {n: str(ds.attrs["scores_notice"]) for n, ds in section.results.items() if _doubted(ds)}
+    for text in dict.fromkeys(doubts.values()):
+        names = _which(section, (n for n, doubt in doubts.items() if doubt == text))
+        found.append(Notice("warning", f"{section.label}: {text}.", names, anchor))
+    found += _of_reductions(section, anchor)
     wide = _which(section, (n for n, ds in section.results.items() if _wide(ds)))
     if wide:
         found.append(
@@ -108,6 +118,30 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
     if holes:
         found.append(Notice("note", f"{section.label}: infinite values, drawn as gaps.", holes, anchor))
     return found
+
+
+_REDUCTIONS = {
+    "sum": "the loss is a sum, so values are sums over all examples",
+    "batch mean": "the loss gives only means over batches, so standard errors over examples are unknown;"
+    " return one loss per example",
+}
+"""What it means for a result that its loss does not give one number per example."""
+
+
+def _of_reductions(section: Section, anchor: str) -> list[Notice]:
+    found = []
+    for word, text in _REDUCTIONS.items():
+        names = _which(
+            section, (n for n, ds in section.results.items() if ds.attrs.get("loss_reduction") == word)
+        )
+        if names:
+            found.append(Notice("note", f"{section.label}: {text}.", names, anchor))
+    return found
+
+
+def _doubted(ds: xr.Dataset) -> bool:
+    """Whether a result holds scores of probabilities that do not agree with the problem's loss."""
+    return bool(ds.attrs.get("scores_notice")) and any(name in ds for name in ("nll", "mean_nll", "ece"))
 
 
 def _which(section: Section, names: Iterable[str]) -> tuple[str, ...]:

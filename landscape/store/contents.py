@@ -26,7 +26,7 @@ class Section:
 
     Attributes:
         label: Heading.
-        analysis: What `landscape.analyses.find` takes.
+        analysis: What `landscape.base.registry.find` takes.
         parameters: All options.
         results: Datasets by subject (model, pair ``"a ~ b"`` or group), in manifest order.
     """

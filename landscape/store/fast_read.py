@@ -60,7 +60,7 @@ def read(path: Path, known: Known | None = None) -> xr.Dataset:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             if _text(file.attrs.get("_NCProperties", "")) == WRITTEN_HERE:
                 return _dataset(file, {} if known is None else known)
     except Exception:  # what is wrong with a file is told by the slower way

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["open", "replacing", "save", "sweep", "write_bytes"]
 
+# The name of a temporary file says whose it is, so that what a killed process left can be told from what a
+# living one is writing.
 _HOST = re.sub(r"[^A-Za-z0-9]", "_", platform.node()) or "host"
 _TEMPORARY = re.compile(r"\.landscape-(?P<host>\w+)-(?P<pid>\d+)-[0-9a-f]+\.tmp")
-_OLD_S = 24 * 3600.0
+_OLD_S = 24 * 3600.0  # no write takes that long
 
 
 def save(ds: xr.Dataset, path: str | Path, *, within: Path | None = None) -> None:
@@ -71,12 +73,18 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
         raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
     try:
         if group is not None:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 if not isinstance(file.get(group), h5py.Group):
                     raise StoreError(f"'{path}' has no group '{group}'.")
-        return xr.load_dataset(path, engine="h5netcdf", group=group, decode_times=False)
+        # Without a lock: results are put in place whole and never written to, so that another program that
+        # holds the file open, even for writing, is no reason not to read it.
+        return xr.load_dataset(
+            path, engine="h5netcdf", group=group, decode_times=False, driver_kwds={"locking": False}
+        )
     except StoreError:
         raise
+    except BlockingIOError as error:
+        raise StoreError(f"'{path}' is held by another program: {error.strerror or error}.") from error
     except Exception as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
         raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
 
@@ -100,7 +108,7 @@ def make_folder(folder: Path, within: Path | None) -> None:
     if within is None:
         folder.mkdir(parents=True, exist_ok=True)
     elif folder != within:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)  # fails if `within` is gone, as it is meant to
 
 
 @contextmanager
@@ -112,10 +120,14 @@ def replacing(path: Path, *, within: Path | None = None) -> Iterator[Path]:
     Raises:
         StoreError: For every `OSError` within.
     """
+    # Beside its place, since a rename is atomic only within one file system; hidden and without the ending of
+    # a result, so that nobody who lists results sees it; random, since two threads may write one file.
     temporary = path.with_name(f".landscape-{_HOST}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
         make_folder(path.parent, within)
         yield temporary
+        # Contents before the name, then the name: else a power cut can leave a file of the right name that is
+        # empty, and a file that exists counts as done.
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
@@ -138,6 +150,8 @@ def sweep(folder: Path) -> int:
         if match is None:
             continue
         with contextlib.suppress(OSError):
+            # A process number says nothing on another machine, and here it may be that of a new process by
+            # now; a day's age settles both.
             ours = match["host"] == _HOST
             if (ours and not _alive(int(match["pid"]))) or _age_s(file) > _OLD_S:
                 file.unlink()
@@ -158,7 +172,7 @@ def _sync(path: Path) -> None:
 
 def _alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
+        os.kill(pid, 0)  # sends nothing, only asks
     except ProcessLookupError:
         return False
     except OSError:  # it lives and belongs to somebody else

@@ -54,14 +54,15 @@ class FolderLedger:
     def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
         self._folder = folder
         self._result = folder.with_suffix(".h5")
-        self._anew = self._result.exists()  # an old result, to be replaced
+        # A result that is there already is one to be replaced, and does not say that this work is finished.
+        self._anew = self._result.exists()
         try:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=True)  # without parents: a store that is gone must not come back empty
         except OSError as error:
             raise StoreError(f"'{folder}' cannot be made: {error.strerror or error}.") from error
         if identity is None:
             return
-        ours = json.loads(json.dumps(identity))
+        ours = json.loads(json.dumps(identity))  # as it reads back from disk: tuples are lists there
         theirs = self.remember("identity", lambda: ours)
         for name in sorted({*ours, *theirs}):
             self._compare(name, theirs.get(name), ours.get(name))
@@ -93,6 +94,8 @@ class FolderLedger:
             return dict(decide())
         file = self._folder / f"{name}.json"
         made: Mapping[str, Any] | None = None
+        # Unlike for pieces, a worker waits for this lock: it can do nothing before it knows the decision. Who
+        # decides takes what reads back from the file as well, so that all go on from the same values.
         try:
             with self._locked(name):
                 if not file.exists():
@@ -102,7 +105,8 @@ class FolderLedger:
         except (OSError, StoreError):
             if self._folder.exists():
                 raise
-            return dict(decide() if made is None else made)  # the folder was removed meanwhile
+            # The folder was removed meanwhile. Deciding twice might decide otherwise, hence `made`.
+            return dict(decide() if made is None else made)
 
     def collect(
         self,
@@ -120,6 +124,8 @@ class FolderLedger:
         Raises:
             Finished: If another process has written the result meanwhile.
         """
+        # Pieces that others hold are passed over and asked for again in the next round, so that nobody waits
+        # while there is work, and the piece of a worker that died meanwhile is found unlocked.
         pieces: dict[int, Piece] = {}
         while len(pieces) < len(names):
             before = len(pieces)
@@ -136,6 +142,8 @@ class FolderLedger:
 
     def save_state(self, name: str, state: Piece) -> None:
         """Keep the state of an unfinished piece, in place of what was kept under that name."""
+        # No lock: each state is a whole file of a computation whose bits are given, so that it does not matter
+        # whose is written last.
         self._write(self._folder / f"{name}.npz", _image(state))
 
     def load_state(self, name: str) -> Piece | None:
@@ -155,6 +163,7 @@ class FolderLedger:
         if not self._folder.exists():  # removed: another worker has finished, or the whole store is gone
             return compute()
         file = self._folder / f"{name}.npz"
+        # Read without the lock first: a file that exists is complete, and after a restart most exist.
         piece = _read(file)
         if piece is not None:
             return piece
@@ -171,11 +180,13 @@ class FolderLedger:
     def _locked(self, name: str, timeout: float = -1) -> Any:
         from filelock import FileLock
 
+        # Lock files stay until the folder goes: were one removed, two workers could hold locks of one name,
+        # on the old file and on a new one, and compute the same piece.
         return FileLock(self._folder / f"{name}.lock", timeout=timeout)
 
     def _write(self, file: Path, content: bytes) -> None:
         """Write a file of the folder; nothing once the folder was removed."""
-        if file.parent.exists():
+        if file.parent.exists():  # gone once the result is written: the piece serves its worker alone
             write_bytes(file, content, within=file.parent)
 
 
@@ -192,4 +203,4 @@ def _read(file: Path) -> Piece | None:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
+        return None  # computed again, which costs less than the whole task

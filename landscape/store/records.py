@@ -67,7 +67,7 @@ class SectionRecord:
 
     Attributes:
         label: Heading, unique within the zoo.
-        analysis: What `landscape.analyses.find` takes: a name, or ``module:attribute``.
+        analysis: What `landscape.base.registry.find` takes: a name, or ``module:attribute``.
         folder: Name of the analysis: its folder in the store.
         parameters: All options, defaults included.
         tasks: Key of the task of each subject, in manifest order.

@@ -36,6 +36,7 @@ def task_key(analysis: str, schema_version: int, parameters: str, facts: Mapping
     Returns:
         32 hexadecimal digits.
     """
+    # Parsed and sorted, so that neither spacing nor the order of options makes another task of it.
     content = json.dumps(
         [analysis, schema_version, json.loads(parameters), facts], sort_keys=True, default=str
     )
@@ -87,6 +88,16 @@ class Store:
         """Whether the task is done."""
         return self.path(analysis, key).is_file()
 
+    def left_out(self, analysis: str, key: str) -> dict[str, str]:
+        """Members that the result of a group is without, and why; empty if there are none or no result."""
+        import h5py
+
+        try:
+            with h5py.File(self.path(analysis, key), "r", locking=False) as file:
+                return dict(json.loads(str(file.attrs.get("left_out", "{}"))))
+        except (OSError, ValueError, TypeError):  # what cannot be read is dealt with where it is needed
+            return {}
+
     def read(self, analysis: str, key: str) -> xr.Dataset:
         """The result of a task; `StoreError` if there is none."""
         return open_file(self.path(analysis, key))
@@ -97,6 +108,8 @@ class Store:
         path = self.path(analysis, key)
         with self.writing() as within:
             save(ds, path, within=within)
+        # Only now: until the result is on disk, pieces and former failure are all that there is. Whoever is
+        # killed in between leaves files that no run heeds once the result is there.
         self.clear_failure(analysis, key)
         partial = self.partial(analysis, key)
         with contextlib.suppress(OSError):
@@ -196,6 +209,8 @@ class Store:
         """
         from filelock import FileLock
 
+        # A lock can be had on a disk that is full or has become read-only: writing is tried first, so that a
+        # run ends here with one sentence and not after its first task.
         with self.writing() as within:
             try:
                 make_folder(self.directory, within)
@@ -250,6 +265,7 @@ def _acquire(lock: BaseFileLock, path: Path, within: Path | None) -> None:
     from filelock import Timeout
 
     try:
+        # First, since the lock makes its folder with all above it, also where the store is gone.
         make_folder(path.parent, within)
         lock.acquire(timeout=0)
     except (Timeout, NotImplementedError):

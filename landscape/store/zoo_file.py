@@ -62,7 +62,7 @@ def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             if label not in file:
                 raise StoreError(f"'{path}' has no section '{label}'; {suggest(label, file)}")
             section = file[label]
@@ -98,7 +98,7 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
     import h5py
 
     try:
-        source = h5py.File(path, "r")
+        source = h5py.File(path, "r", locking=False)
     except OSError:
         return
     with source:

@@ -1,4 +1,4 @@
-"""What a study measures: analyses of its models, run through a zoo."""
+"""What a study declares to be measured, before a run: `On` names an analysis, its data and options."""
 
 from __future__ import annotations
 

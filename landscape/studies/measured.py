@@ -1,4 +1,4 @@
-"""What was measured in a run of a study, for findings and figures to read."""
+"""What a run of a study has measured: `Measured` holds the results, for findings and figures to read."""
 
 from __future__ import annotations
 

@@ -76,14 +76,14 @@ class Run:
             Results by what findings call them and by the name of the subject.
         """
         o = self.options
-        wanted = sections(measures, o.seeds)
+        requested = sections(measures, o.seeds)
         spec = ZooSpec(
             f"{self.name}: {label}",
             self.folder,
             tuple(m.spec() for m in models),
             data,
             ProblemOptions(device=o.device),
-            tuple(section for made in wanted.values() for section in made),
+            tuple(section for made in requested.values() for section in made),
         )
         store = o.out / "results" / label
         self.say(f"analysing {len(models)} models: {', '.join(s.label for s in spec.sections)}")
@@ -96,7 +96,7 @@ class Run:
         found = {section.label: section.results for section in read_contents(store).sections}
         return {
             of: {name: ds for section in made for name, ds in found[section.label].items()}
-            for of, made in wanted.items()
+            for of, made in requested.items()
         }
 
     def save(self, ds: xr.Dataset, name: str) -> None:

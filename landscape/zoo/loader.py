@@ -60,7 +60,7 @@ class Loader:
         if self._data is None:
             import torch
 
-            from landscape.core.problem.batches import read_batches, tensors_in
+            from landscape.core.data.batches import read_batches, tensors_in
             from landscape.core.problem.fingerprint import fingerprint
 
             options = self.setup.problem
@@ -72,6 +72,7 @@ class Loader:
                     # each rank keeps only its share of all batches on its device
                     device=torch.device("cpu" if self._ranks else options.device or "cpu"),
                     dtype=None,
+                    size=self._size(),
                 )
             raw = [b.raw for b in batches]
             content = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
@@ -160,8 +161,14 @@ class Loader:
             batchnorm=options.batchnorm,
             batch_size=options.batch_size,
             sharding=self._ranks,
+            size=self._size(),
             channels_last=options.channels_last,
         )
+
+    def _size(self) -> Any:
+        """The user's function that counts the examples of a batch, if there is one."""
+        reference = self.setup.problem.size
+        return resolve(reference, self.setup.folder, "size") if reference else None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Plan: subjects x analyses - store."""
+"""Plan: which tasks a zoo asks for and its store lacks (subjects x analyses - store); computes none."""
 
 from __future__ import annotations
 
@@ -66,8 +66,17 @@ class Plan:
         return [t for t in tasks if numbers[units[t.key]] % shard.count == shard.number - 1]
 
     def todo(self, store: Store, overwrite: bool = False, shard: Shard | None = None) -> list[Task]:
-        """Those tasks that have no result yet."""
-        return [t for t in self.part(shard) if overwrite or not store.has(t.folder, t.key)]
+        """Those tasks that have no result yet, and groups whose result leaves members out.
+
+        Whoever carries out such a group keeps its result if the members still cannot be used.
+        """
+        return [
+            t
+            for t in self.part(shard)
+            if overwrite
+            or not store.has(t.folder, t.key)
+            or (t.scope == "group" and store.left_out(t.folder, t.key))
+        ]
 
 
 @dataclass(frozen=True)
@@ -275,6 +284,7 @@ def _task(
         subject=subject,
         members=tuple(members),
         examples=section.examples,
-        error=next((m.error for m in members if m.error is not None), None),
+        # a group goes on without the members that cannot be read
+        error=next((m.error for m in members if m.error is not None and analysis.scope != "group"), None),
         collects=analysis.collect is not None,
     )

@@ -41,6 +41,12 @@ class ProblemOptions(Params):
         pattern=REFERENCE,
         description="Function (model, batch) -> output for unusual models, package.module:function.",
     )
+    size: str | None = Field(
+        None,
+        pattern=REFERENCE,
+        description="Function batch -> number of examples, for batches such as graphs,"
+        " package.module:function.",
+    )
     device: str | None = Field(None, description="Where to compute, such as cuda:0.")
     channels_last: bool | None = Field(
         None,
@@ -82,5 +88,5 @@ class ProblemOptions(Params):
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key; a new option may only enter it where it is not at its default."""
         facts = {name: getattr(self, name) for name in _IN_KEYS} | {"batchnorm": key_word(self.batchnorm)}
-        given = {"prefix": self.prefix or None, "channels_last": self.channels_last}
+        given = {"prefix": self.prefix or None, "channels_last": self.channels_last, "size": self.size}
         return facts | {name: value for name, value in given.items() if value is not None}

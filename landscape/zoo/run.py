@@ -1,4 +1,4 @@
-"""Zoo: many checkpoints, analysed together, with nothing lost when something goes wrong."""
+"""Zoo, the public face: makes a plan of a manifest or folder, chooses an executor, and has it run."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def analyse(
     task = plan.tasks[0]
     if task.error is not None:
         raise CheckpointError(task.error)
-    return Runner(loader).compute(task, on_progress)
+    return Runner(loader).compute(task, on_progress, whole=True)
 
 
 def _executor(loader: Loader, jobs: int, cluster: str | None) -> Executor:

@@ -1,4 +1,4 @@
-"""One run of a plan: what is remembered before it, what is counted meanwhile, what is left to do after it."""
+"""One run of a plan: store prepared before it, outcomes counted meanwhile, results consolidated after it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class _Outcomes:
 def _all_ended(plan: Plan, home: Store) -> bool:
     """Whether every task, of whatever shard, is done or has failed."""
     failed = {(f.analysis, f.key) for f in home.failures()}
-    return all((t.folder, t.key) in failed for t in plan.todo(home))
+    return all(home.has(t.folder, t.key) or (t.folder, t.key) in failed for t in plan.part())
 
 
 def _forget_former_failures(plan: Plan, home: Store) -> None:

@@ -1,4 +1,4 @@
-"""Runner: one process carries out tasks one after the other: claim, compute, write, tell."""
+"""Runner: within one process, serial or a worker, the tasks it is given: claim, compute, write, tell."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from landscape.base.analysis import Analysis, Params
     from landscape.core.problem.problem import Problem
+    from landscape.zoo.spec import Model
 
 __all__ = ["Runner"]
 
@@ -81,8 +82,7 @@ class Runner:
         try:
             with self.store.claim(task.folder, task.key) as ours:
                 # Asked only now that the task is ours: it may have been done between plan and claim.
-                done = self.store.has(task.folder, task.key) and not self.setup.overwrite
-                if done:
+                if self._is_done(task):
                     emit(DoneElsewhere(task))
                 elif ours or (join and self.store.partial(task.folder, task.key).is_dir()):
                     self._do(task, emit)
@@ -110,8 +110,9 @@ class Runner:
             result = self.compute(task, progress, self.store.partial(task.folder, task.key))
             self._tell_mismatches(task, emit)
             # Runs that helped one another all have the whole result; the first to arrive writes it.
-            if self.store.has(task.folder, task.key) and not self.setup.overwrite:
+            if self._is_done(task):
                 raise Finished
+            self._tell_left_out(task, result, emit)
             self.store.write(result, task.key)
         except Finished:
             emit(DoneElsewhere(task))
@@ -123,18 +124,29 @@ class Runner:
             emit(Done(task, time.perf_counter() - start))
 
     def compute(
-        self, task: Task, progress: Callable[[float], None], partial: Path | None = None
+        self,
+        task: Task,
+        progress: Callable[[float], None],
+        partial: Path | None = None,
+        *,
+        whole: bool = False,
     ) -> xr.Dataset:
         """The result of a task, with the model's name, group and tags among its attributes.
+
+        A member of a group that cannot be used is left out: the attribute ``left_out`` says which and why (a
+        JSON mapping), and ``members_asked`` how many the group has.
 
         Args:
             task: What to compute.
             progress: Called with the finished fraction.
             partial: Where a long computation may keep partial results.
+            whole: Whether a group without one of its members is an error.
 
         Raises:
-            LandscapeError: If the task's builder, checkpoint, data or options cannot be used.
+            LandscapeError: If the task's builder, checkpoint, data or options cannot be used, or fewer than
+                two members of a group are left.
         """
+        left_out: dict[str, str] = {}
         if task.companions:
             self._share(task, progress)
         result = self._shared.pop(task.key, None)
@@ -143,12 +155,44 @@ class Runner:
         if result is None:
             analysis, params = self._analysis(task)
             context = Context(progress)
-            if partial is not None:  # named by the task's key, which says all that decides its numbers
-                context = replace(context, open_ledger=lambda: FolderLedger(partial))
             with importing_from(self.setup.folder), seeded():
-                result = analysis.run(self._subject(task), params, context)
+                subject = self._group(task, left_out, whole) if task.scope == "group" else self._subject(task)
+                if partial is not None:  # named by the task's key, which says all that decides its numbers,
+                    # but for the members that are left out
+                    members = {"members": list(subject)} if left_out else None
+                    context = replace(context, open_ledger=lambda: FolderLedger(partial, members))
+                result = analysis.run(subject, params, context)
+        attrs = _identity(task)
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)
-        return result.assign_attrs(_identity(task) | ({"recorded_metrics": mismatch} if mismatch else {}))
+        if mismatch:
+            attrs["recorded_metrics"] = mismatch
+        if left_out:
+            attrs |= {"members_asked": len(task.members), "left_out": json.dumps(left_out)}
+        return result.assign_attrs(attrs)
+
+    def _is_done(self, task: Task) -> bool:
+        """Whether there is a result to keep: not if a member that it leaves out can be used by now."""
+        if self.setup.overwrite or not self.store.has(task.folder, task.key):
+            return False
+        if task.scope != "group":
+            return True
+        left_out = self.store.left_out(task.folder, task.key)
+        return not any(m.name in left_out and self._is_usable(m) for m in task.members)
+
+    def _is_usable(self, model: Model) -> bool:
+        if model.error is not None:
+            return False
+        try:
+            with importing_from(self.setup.folder), seeded():
+                self.loader.passing_problem(model)
+        except LandscapeError:
+            return False
+        return True
+
+    def _tell_left_out(self, task: Task, result: xr.Dataset, emit: Listener) -> None:
+        """Say which members of a group a result is without."""
+        for name, reason in json.loads(result.attrs.get("left_out", "{}")).items():
+            emit(Message(f"{task.label}: '{name}' is left out of '{task.subject}': {reason}"))
 
     def _tell_mismatches(self, task: Task, emit: Listener) -> None:
         """Say once of each model that its recorded metrics do not fit."""
@@ -182,14 +226,35 @@ class Runner:
         self._shared = {t.key: result for t, result in zip(tasks, results, strict=True)}
 
     def _subject(self, task: Task) -> Any:
-        """What the analysis is called with."""
-        if task.scope == "group":
-            return {m.name: _sampled(self.loader.passing_problem(m), task) for m in task.members}
+        """What the analysis of a model or pair is called with."""
         problem = _sampled(self.loader.problem(task.members[0]), task)
         if task.scope == "checkpoint":
             return problem
         a, b = (_state(self.loader.module(m)) for m in task.members)
         return Pair(problem, a, b)
+
+    def _group(self, task: Task, left_out: dict[str, str], whole: bool) -> dict[str, Problem]:
+        """The members of a group that can be used; the others and why go to ``left_out``."""
+        self.loader.data()  # an error of the data is no member's
+        problems: dict[str, Problem] = {}
+        first: LandscapeError | None = None
+        for model in task.members:
+            try:
+                if model.error is not None:
+                    raise CheckpointError(model.error)
+                problems[model.name] = _sampled(self.loader.passing_problem(model), task)
+            except LandscapeError as error:
+                first = first or error
+                left_out[model.name] = _sentence(error)
+        if first is not None and (whole or not problems):
+            raise first
+        if left_out and len(problems) < 2:
+            reasons = " ".join(f"'{name}': {reason}" for name, reason in left_out.items())
+            raise CheckpointError(
+                f"of the {len(task.members)} members of '{task.subject}' only '{next(iter(problems))}' can be"
+                f" used, and a comparison takes two; {reasons}"
+            )
+        return problems
 
 
 def _sampled(problem: Problem, task: Task) -> Problem:

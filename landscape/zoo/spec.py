@@ -108,7 +108,7 @@ class SectionSpec:
 
     Attributes:
         label: Unique within the zoo.
-        analysis: What `landscape.analyses.find` takes.
+        analysis: What `landscape.base.registry.find` takes.
         options: Options other than the defaults.
         models: Globs over model names: whom it looks at.
         examples: How many examples it uses, the first of a fixed random order; ``None`` for all.

@@ -50,7 +50,7 @@ class Task:
     Attributes:
         key: Content hash; names the result file.
         label: The section.
-        analysis: What `landscape.analyses.find` takes.
+        analysis: What `landscape.base.registry.find` takes.
         folder: Name of the analysis: folder in the store.
         options: Validated options as JSON.
         scope: What the subject is.

@@ -6,8 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems, has_errors
+from landscape.base.figure import (
+    Axis,
+    ColorAxis,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Points,
+    Stems,
+    has_errors,
+    series,
+)
 from landscape.errors import InputError
 
 
@@ -46,6 +58,13 @@ def test_titles_carry_units() -> None:
     """Oracle: written out by hand; a pure number has no unit."""
     assert Axis("loss", "nat").title == ColorAxis("loss", "nat").title == "loss (nat)"
     assert Axis("t", "1").title == Axis("t").title == "t"
+
+
+def test_a_series_has_the_label_and_the_group_of_the_zoo() -> None:
+    """Oracle: the attributes, written by hand."""
+    wide, alone = xr.Dataset(attrs={"group": "wide"}), xr.Dataset()
+    assert series("m", wide).group == "wide"
+    assert (series("m", alone).model, series("m", alone).group) == ("m", "")
 
 
 def test_marks_hold_float_arrays() -> None:

@@ -15,6 +15,11 @@ TROUBLES = {
     "not converged": xr.Dataset({"converged": ((), False)}),
     "batch statistics": xr.Dataset(attrs={"batchnorm": "batch"}),
     "standard errors above 25%": xr.Dataset({"trace": ((), 1.0), "trace_se": ((), 0.3)}),
+    "scores describe the outputs": xr.Dataset(
+        {"nll": 1.0}, {}, {"scores_notice": "scores describe the outputs"}
+    ),
+    "values are sums over all examples": xr.Dataset(attrs={"loss_reduction": "sum"}),
+    "return one loss per example": xr.Dataset(attrs={"loss_reduction": "batch mean"}),
     "infinite values": xr.Dataset({"loss": ("t", [1.0, np.inf])}),
 }
 FINE = xr.Dataset({"converged": ((), True), "trace": ((), 1.0), "trace_se": ((), 0.2)})
@@ -39,6 +44,7 @@ def test_no_trouble_is_made_up(contents: Contents) -> None:
     fine = {
         "a": FINE,
         "b": xr.Dataset({"trace": ((), 0.0), "trace_se": ((), 0.3)}),
+        "no scores": xr.Dataset({"eigenvalues": 1.0}, {}, {"scores_notice": "of scores alone"}),
         "c": xr.Dataset({"limit": ((), np.inf, {"unbounded": 1})}),
     }
     assert told(contents, fine) == []
@@ -52,3 +58,14 @@ def test_the_gravest_come_first(contents: Contents) -> None:
     assert [n.level for n in found] == ["error", "warning", "note"]
     assert found[0].text.startswith("3 tasks not computed")
     assert found[1].text == f"{section.label}: It could not be drawn." and found[1].anchor == "s1"
+
+
+def test_a_group_without_a_member_says_so(contents: Contents) -> None:
+    """Oracle: the attribute that a run writes, one sentence for each member."""
+    reasons = '{"m3": "training diverged.", "m4": "checkpoint \'m4.pt\' does not exist."}'
+    ds = xr.Dataset(attrs={"members_asked": 5, "left_out": reasons})
+    found = told(contents, {"all": ds, "others": FINE})
+    assert [n.level for n in found] == ["warning", "warning"]
+    assert "'m3' is left out: training diverged." in found[0].text
+    assert "'m4' is left out: checkpoint 'm4.pt' does not exist." in found[1].text
+    assert found[0].subjects == ("all",)

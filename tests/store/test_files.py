@@ -167,3 +167,18 @@ def test_write_bytes_replaces(tmp_path):
     write_bytes(tmp_path / "a", b"1")
     write_bytes(tmp_path / "a", b"2")
     assert (tmp_path / "a").read_bytes() == b"2"
+
+
+def test_a_file_that_another_program_holds_is_read(ds, tmp_path):
+    """Oracle: the values written; the holder has it open for writing, with HDF5's own lock."""
+    path = tmp_path / "held.h5"
+    save(ds, path)
+    code = f"import h5py\nheld = h5py.File({str(path)!r}, 'r+')\nprint('held', flush=True)\ninput()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        xr.testing.assert_identical(open_file(path), ds)
+    finally:
+        holder.communicate("\n", timeout=60)

@@ -46,9 +46,28 @@ def test_options_reach_the_problem(folder):
     )
     (model,), loader, _ = planned(folder.write(problem=options))
     problem = loader.problem(model)
-    assert (problem.weight_decay, problem.batchnorm, problem.size) == (0.5, "train", 9)
+    assert (problem.weight_decay, problem.batchnorm, problem.size) == (0.5, "batch", 9)
     assert loader.sizes() == [5, 5, 2]
     assert np.isnan(problem.loss())
+
+
+@pytest.mark.parametrize("loss", ["torch.nn:CrossEntropyLoss", "torch.nn.functional:cross_entropy"])
+def test_torchs_losses_may_be_named(folder, loss):
+    """Oracle: the cross-entropy by name, which is the same function; losses per example are there."""
+    folder.add("m0")
+    (model,), loader, _ = planned(folder.write(problem=f'loss = "{loss}"'))
+    found = loader.problem(model).measure()
+    (model,), loader, _ = planned(folder.write())
+    own = loader.problem(model).measure()
+    assert found.loss == pytest.approx(own.loss, rel=1e-6) and torch.allclose(found.losses, own.losses)
+
+
+def test_the_function_that_counts_examples_is_asked(folder):
+    """Oracle: a function that returns no number is found out, so it was asked."""
+    folder.add("m0")
+    options = 'size = "operator:itemgetter"'
+    with pytest.raises(InputError, match="size= failed on batch 0"):
+        planned(folder.write(problem=options))
 
 
 def test_a_file_that_changed_since_the_plan_is_refused(folder):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -91,3 +94,74 @@ class TestScopes:
         result = run(folder.write("\n".join([TOTAL, PAIRS, GROUPS])))
         for group in ("total/m0", "total/m1", "distance/m0 ~ m1", "losses/all"):
             assert open(result.store / "zoo.h5", group=group).sizes["x"] > 0
+
+
+class TestMembersThatCannotBeUsed:
+    """One checkpoint of a group diverged, was cut short, or is gone."""
+
+    @staticmethod
+    def spoil(folder, how):
+        file = folder.root / "m2.pt"
+        if how == "gone":
+            file.unlink()
+        elif how == "cut":
+            file.write_bytes(file.read_bytes()[:900])
+        else:
+            torch.save({k: v * float("nan") for k, v in torch.load(file).items()}, file)
+
+    @pytest.mark.parametrize("how", ["gone", "cut", "diverged"])
+    def test_the_others_are_compared_without_it(self, folder, how):
+        """Oracle: the same analysis of a zoo that never had the member; once it is mended, of all three."""
+        for i in range(2):
+            folder.add(f"m{i}", seed=i)
+        alone = run(folder.write(GROUPS), store=folder.root / "two")
+        folder.add("m2", seed=2)
+        whole = run(folder.write(GROUPS), store=folder.root / "three")
+        sound = (folder.root / "m2.pt").read_bytes()
+        self.spoil(folder, how)
+        said = []
+        zoo = Zoo.from_manifest(folder.root / "zoo.toml")
+        result = zoo.run(store=folder.root / "s", on_event=said.append)
+        assert (result.done, result.failed) == (1, ())
+        assert any("'m2' is left out of 'all'" in getattr(event, "text", "") for event in said)
+        assert values(result.store) == values(alone.store)
+        ds = read_contents(result.store).sections[0].results["all"]
+        assert ds.attrs["members_asked"] == 3
+        assert list(json.loads(ds.attrs["left_out"])) == ["m2"]
+        again = zoo.run(store=folder.root / "s")
+        assert (again.done, again.skipped) == (0, 1)
+        (folder.root / "m2.pt").write_bytes(sound)
+        mended = zoo.run(store=folder.root / "s")
+        assert mended.done == 1
+        assert values(mended.store) == values(whole.store)
+        assert "left_out" not in read_contents(mended.store).sections[0].results["all"].attrs
+
+    def test_a_member_that_is_mended_without_a_new_file_is_taken_in(self, folder):
+        """A builder is no part of the key. Oracle: the zoo whose builder was right from the start."""
+        for i in range(3):
+            folder.add(f"m{i}", seed=i)
+        whole = run(folder.write(GROUPS), store=folder.root / "right")
+        text = (folder.root / "zoo.toml").read_text()
+        late = "import late\n\ndef build():\n    import toy_models\n    return toy_models.mlp()\n"
+        (folder.root / "slow.py").write_text(late)
+        entry = 'path = "m2.pt"'
+        assert entry in text
+        (folder.root / "zoo.toml").write_text(text.replace(entry, f'{entry}\nbuilder = "slow:build"'))
+        zoo = Zoo.from_manifest(folder.root / "zoo.toml")
+        first = zoo.run(store=folder.root / "s")
+        (ds,) = read_contents(first.store).sections[0].results.values()
+        assert list(json.loads(ds.attrs["left_out"])) == ["m2"]
+        (folder.root / "late.py").write_text("")
+        second = zoo.run(store=folder.root / "s")
+        assert (second.done, second.failed) == (1, ())
+        assert values(second.store) == values(whole.store)
+
+    def test_fewer_than_two_are_no_group(self, folder):
+        """One member is left of two: one sentence that names both."""
+        for i in (1, 2):
+            folder.add(f"m{i}", seed=i)
+        self.spoil(folder, "gone")
+        (failure,) = run(folder.write(GROUPS)).failed
+        assert failure.kind == "checkpoint"
+        assert "of the 2 members of 'all' only 'm1' can be used" in failure.error
+        assert "m2.pt' does not exist" in failure.error

@@ -1,25 +1,17 @@
-"""What captions, axes and legends of several analyses say in common."""
+"""What captions and axes of several analyses say in common."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from landscape.base.figure import Series
-
 if TYPE_CHECKING:
     import xarray as xr
 
-
-__all__ = ["LOSS_UNIT", "loss_unit", "series", "weight_decays"]
+__all__ = ["LOSS_UNIT", "loss_unit", "weight_decays"]
 
 LOSS_UNIT = "loss/example"
 """Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
-
-
-def series(label: str, ds: xr.Dataset) -> Series:
-    """The figure series of a dataset: its label, and the group that the zoo gave it."""
-    return Series(model=label, group=str(ds.attrs.get("group", "")))
 
 
 def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import series
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series
+from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
 
@@ -160,7 +159,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "threshold_accuracy": above,
         "threshold_accuracy_interval": np.array(wilson(above, count)),
         "threshold_kept": count / len(confidence),
-        "example": np.arange(len(confidence)),
+        "example": np.arange(len(confidence)) if predictions.numbers is None else predictions.numbers,
         "bound": np.array(["low", "high"]),
         "temperature": temperature,
         "nll_at_temperature": scaled.nll.mean(),

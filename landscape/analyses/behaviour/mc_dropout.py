@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from landscape.analyses._shared.captions import series
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Line
+from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError, suggest
 
@@ -65,7 +64,8 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
 
     _check(problem)
     module = _feature_module(problem.module, params.features)
-    labels = predict(problem).labels  # refuses whatever is no classification
+    clean = predict(problem)  # refuses whatever is no classification
+    labels = clean.labels
     most = max(params.counts)
     drawn: list[torch.Tensor] = []
     spread: list[list[float]] = []
@@ -74,12 +74,14 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
         with _outputs_of(module) as seen:
             # masks of its own for each batch, the same whatever batches come before
             seed = int(np.random.SeedSequence((params.seed, len(drawn))).generate_state(1)[0])
-            drawn.append(mc_samples(problem.module, x, most, seed, batch=len(x)))
+            drawn.append(mc_samples(problem.module, x, most, seed, len(x), problem.reading.log_p))
         features = torch.stack(seen).double().flatten(2)
         between = features.var(0).sum().item() if most > 1 else np.nan
         spread.append([between, features.square().mean(0).sum().item()])
         context.progress(len(drawn) / len(problem.batches))
     log_p = torch.cat(drawn, dim=1).double().cpu().numpy()
+    if clean.numbers is not None:
+        log_p = log_p[:, clean.numbers]
     scores = [_scores(log_p, labels, n) for n in params.counts]
     between, power = np.sum(spread, axis=0)
     return {

@@ -205,7 +205,7 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
         InputError: If both are given, the builder cannot be used, or an earlier run that left partial
             results had other held-out data.
     """
-    from landscape.core.problem.batches import read_batches, tensors_in
+    from landscape.core.data.batches import read_batches, tensors_in
     from landscape.core.problem.fingerprint import fingerprint
 
     data = context.inputs.get("test_data")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Line, Violin
+from landscape.base.figure import Axis, FigureSpec, Line, Violin, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 from landscape.core.stats.density import gaussian_density
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from landscape.base.ledger import Piece
-    from landscape.core.problem.batches import Batch
+    from landscape.core.data.batches import Batch
     from landscape.core.problem.problem import Problem
 
 
@@ -105,11 +105,11 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> Mapping[str, Any]:
     """Lanczos on the Hessian of each mini-batch; a run that is killed keeps the finished ones."""
     from landscape.core.curvature.operator import hessian
+    from landscape.core.data.augment import augment_batch
+    from landscape.core.data.batches import tensors_in
+    from landscape.core.data.minibatches import split_into_minibatches
     from landscape.core.linalg.eigenpairs import eigenpairs
-    from landscape.core.problem.augment import augment_batch
-    from landscape.core.problem.batches import tensors_in
     from landscape.core.problem.fingerprint import fingerprint
-    from landscape.core.problem.minibatches import split_into_minibatches
 
     transform = context.inputs.get("transform")
     how = transform if transform is not None else params.augment

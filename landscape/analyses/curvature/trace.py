@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
 from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Points
+from landscape.base.figure import Axis, FigureSpec, Points, series
 from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import series
 from landscape.analyses._shared.options import PrefixTokens
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
 
@@ -82,7 +81,8 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
     if not layers:
         raise InputError(
             f"{collector.model_class} has no self-attention over a grid of patches;"
-            " attention_response needs a vision transformer."
+            " attention_response needs a vision transformer, with images (B, C, H, W) as inputs or a 2-D"
+            " convolution that cuts the patches."
         )
     table = collector.table
     with np.errstate(divide="ignore", invalid="ignore"):  # a gain of zero has no relative error

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analyses._shared.captions import series
 from landscape.analyses._shared.options import PrefixTokens
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import UNITS, Images, Layers, MeasuredKinds
 from landscape.base.analysis import Analysis, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Line, Points
+from landscape.base.figure import Axis, FigureSpec, Line, Points, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, symbol_key, symbols_of
 from landscape.errors import InputError

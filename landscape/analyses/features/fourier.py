@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import series
 from landscape.analyses._shared.options import PrefixTokens
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError
@@ -114,7 +113,8 @@ def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]
     if not layers:
         raise InputError(
             f"no output of {collector.model_class} matching {', '.join(params.layers)} is a map (B, C, H, W)"
-            " or a square grid of tokens (B, T, C) with one row per example; fourier needs an image model."
+            " or a grid of tokens made of one, with one row per example; fourier needs images (B, C, H, W) as"
+            " inputs, or a 2-D convolution."
         )
     return _assemble(
         {name: layer.rows() for name, layer in layers.items()},

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
 from landscape.analyses._shared.options import PrefixTokens
 from landscape.analyses.features._options import Layers
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series
+from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InputError

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import series
 from landscape.analyses._shared.options import PrefixTokens
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import UNITS, FrequencyBins, Images, Layers, MeasuredKinds
 from landscape.base.analysis import Analysis, Cost, Metric, Params
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, symbol_key, symbols_of
 from landscape.errors import InputError
@@ -104,7 +103,8 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
     if not layers:
         raise InputError(
             f"no unit of {collector.model_class} matching {', '.join(params.layers)} takes and gives maps"
-            " (B, C, H, W) or square grids of tokens; transfer needs an image model."
+            " (B, C, H, W) or grids of tokens made of them; transfer needs images (B, C, H, W) as inputs, or"
+            " a 2-D convolution."
         )
     draws = draw_counts(collector.examples, params.bootstrap, params.seed)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead units are NaN, as they should

@@ -72,6 +72,7 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context) -> Mapping[str, Any]:
     """One pass over the examples for all models; then the ratio and its jackknife."""
     from landscape.core.similarity.cka import Kernel, jackknife
+    from landscape.core.similarity.layer_names import without_wrappers
     from landscape.core.similarity.zoo_pass import FeatureRows, zoo_hsic
 
     sums = zoo_hsic(
@@ -89,11 +90,14 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
     count, names = len(sums.units), list(problems)
     models = np.array([model for model, _ in sums.units])
     layers = np.array([layer for _, layer in sums.units])
+    plain = layers.astype(object)  # a model within DataParallel has the layers of the model
+    for name in names:
+        plain[models == name] = without_wrappers(list(layers[models == name]))
     outputs = np.ix_(sums.outputs, sums.outputs)
     matched, shared = np.full((len(names), len(names)), np.nan), np.zeros((len(names), len(names)), int)
     for i, one in enumerate(names):
         for j, two in enumerate(names):
-            pairs = (models[:, None] == one) & (models == two) & (layers[:, None] == layers)
+            pairs = (models[:, None] == one) & (models == two) & (plain[:, None] == plain)
             shared[i, j] = pairs.sum()
             if shared[i, j]:
                 matched[i, j] = cka[:count, :count][pairs].mean()

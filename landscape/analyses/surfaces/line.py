@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, series, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
 from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, FigureSpec, Line
+from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
 

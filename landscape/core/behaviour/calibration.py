@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import log_softmax, xlogy
 
-from landscape.core.problem.batches import Batch
-from landscape.core.problem.losses import IGNORE_INDEX
+from landscape.core.ambient import under_own_context
+from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import each_draw
 from landscape.errors import InputError
@@ -40,10 +40,12 @@ class Predictions:
     Attributes:
         log_p: Natural logarithm of the probabilities (N, C), float64.
         labels: True classes (N,).
+        numbers: Numbers in the data of the examples, those with a label that counts (N,); ``None`` for all.
     """
 
     log_p: Array
     labels: Integers
+    numbers: Integers | None = None
 
     @classmethod
     def of_logits(cls, logits: Array, labels: Integers) -> Predictions:
@@ -88,14 +90,18 @@ class Predictions:
         return values
 
 
+@under_own_context
 @torch.no_grad()
 def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predictions:
     """Predictions of a classifier on its batches, or on given ones.
 
+    Outputs are read as `landscape.core.problem.outputs.Reading` says: logits or probabilities. Examples whose
+    label lies outside [0, C) or is the ignore index are left out.
+
     Raises:
-        InputError: If the outputs are not logits (B, C) with one class index per example.
+        InputError: If the outputs are not logits (B, C) with one class index per example, or no label counts.
     """
-    logits, labels = [], []
+    logits, labels, numbers, start = [], [], [], 0
     for batch in problem.batches if batches is None else batches:
         output, target = problem.output(batch)
         fits = (
@@ -111,14 +117,16 @@ def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predict
                 "scores of probabilities need logits (B, C) with one class index per example; this is no such"
                 " classification."
             )
-        if ((target < 0) | (target >= output.shape[1])).any():
-            raise InputError(
-                f"a label lies outside 0...{output.shape[1] - 1} (the ignore index is {IGNORE_INDEX});"
-                " leave such examples out."
-            )
-        logits.append(output.double().cpu())
-        labels.append(target.cpu())
-    return Predictions.of_logits(torch.cat(logits).numpy(), torch.cat(labels).long().numpy())
+        counted = problem.reading.counts(target, output.shape[1])
+        logits.append(problem.reading.log_p(output.double())[counted].cpu())
+        labels.append(target[counted].cpu())
+        numbers.append(start + counted.nonzero()[:, 0].cpu())
+        start += batch.size
+    if not sum(map(len, labels)):
+        raise InputError("no label of the data counts: each is the ignore index or outside the classes.")
+    found = Predictions.of_logits(torch.cat(logits).numpy(), torch.cat(labels).long().numpy())
+    left_out = len(found.labels) < start
+    return replace(found, numbers=torch.cat(numbers).numpy()) if left_out else found
 
 
 def equal_edges(bins: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -60,7 +60,14 @@ class MCDropout(Predictive):
 
 
 @torch.no_grad()
-def mc_samples(model: nn.Module, inputs: Tensor, samples: int, seed: int = 0, batch: int = 500) -> Tensor:
+def mc_samples(
+    model: nn.Module,
+    inputs: Tensor,
+    samples: int,
+    seed: int = 0,
+    batch: int = 500,
+    log_p: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Log probabilities of single dropout masks, for curves over the number of samples.
 
     Args:
@@ -69,6 +76,8 @@ def mc_samples(model: nn.Module, inputs: Tensor, samples: int, seed: int = 0, ba
         samples: Masks per example.
         seed: Seed of the masks.
         batch: Examples at a time.
+        log_p: Logits of the model's outputs, such as the logarithm where they are probabilities; default:
+            the outputs themselves.
 
     Returns:
         Shape (samples, N, classes). The mean of the first n probabilities is the prediction of n samples.
@@ -79,13 +88,16 @@ def mc_samples(model: nn.Module, inputs: Tensor, samples: int, seed: int = 0, ba
     _check(model, samples)
     model.eval()
     with _dropping(model, seed, inputs.device):
-        parts = [_passes(model, x, samples) for x in torch.split(inputs, batch)]
+        parts = [_passes(model, x, samples, log_p) for x in torch.split(inputs, batch)]
     return torch.cat(parts, dim=1)
 
 
-def _passes(model: nn.Module, x: Tensor, samples: int) -> Tensor:
+def _passes(
+    model: nn.Module, x: Tensor, samples: int, log_p: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
     """Log probabilities of one pass after another, (samples, N, classes)."""
-    return torch.stack([model(x).log_softmax(-1) for _ in range(samples)])
+    outputs = (model(x) for _ in range(samples))
+    return torch.stack([(z if log_p is None else log_p(z)).log_softmax(-1) for z in outputs])
 
 
 def _check(model: nn.Module, samples: int) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
-from landscape.core.problem.batches import read_batches
+from landscape.core.data.batches import read_batches
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 from landscape.imports import call
@@ -57,6 +58,7 @@ def load_data(reference: str) -> Any:
     return call(reference, {}, "ood_data")
 
 
+@under_own_context
 @torch.no_grad()
 def predict_other(problem: Problem, data: Any) -> Predictions:
     """Predictions of a classifier on data of another distribution, whose labels do not count.
@@ -82,6 +84,6 @@ def predict_other(problem: Problem, data: Any) -> Predictions:
             ) from error
         if not isinstance(output, Tensor) or output.ndim != 2:
             raise InputError("out-of-distribution scores need logits (B, C); this model gives none.")
-        logits.append(output.double().cpu())
+        logits.append(problem.reading.log_p(output.double()).cpu())
     joined = torch.cat(logits).numpy()
     return Predictions.of_logits(joined, np.zeros(len(joined), dtype=np.int64))

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.data.batches import Batch, tensors_in
 from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
-from landscape.core.problem.batches import Batch, tensors_in
 from landscape.core.problem.problem import Measure, Problem
 from landscape.errors import InputError
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.connectivity.curve import Curve
-from landscape.core.problem.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, batches_joinable, gather
 from landscape.core.problem.batchnorm import batch_statistics, running_layers
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -74,6 +75,7 @@ class TrainingState:
         return cls(path.points.clone(), torch.zeros_like(path.points[1:-1]))
 
 
+@under_own_context
 def train_bends(
     problem: Problem,
     path: Curve,
@@ -126,6 +128,7 @@ def train_bends(
     return Curve(path.kind, state.points, path.knots)
 
 
+@under_own_context
 def loss_and_gradient(
     problem: Problem, theta: Tensor, batch: Batch, weight_decay: float
 ) -> tuple[float, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.connectivity.curve import Curve
 from landscape.core.connectivity.curve_training import (
     CurveTraining,
@@ -20,7 +21,7 @@ from landscape.core.connectivity.curve_training import (
     learning_rate,
     loss_and_gradient,
 )
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -47,6 +48,7 @@ class BandTraining(CurveTraining):
     spring: float = 1.0
 
 
+@under_own_context
 def relax_band(
     problem: Problem,
     path: Curve,
@@ -127,6 +129,7 @@ def tangents(points: Tensor, energies: Array) -> Tensor:
     return unit
 
 
+@under_own_context
 def insert_pivots(problem: Problem, state: TrainingState, settings: BandTraining) -> None:
     """Insert a pivot wherever the loss between two neighbours exceeds linear interpolation too far."""
     inner = torch.linspace(0, 1, PROBES + 2, dtype=torch.float64)[1:-1].tolist()

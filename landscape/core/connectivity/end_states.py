@@ -10,7 +10,7 @@ from torch import Tensor
 
 from landscape.core.connectivity.curve import Curve
 from landscape.core.connectivity.repair import Goals, goals_between, output_goals, repaired
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.batchnorm_policy import BatchNormPolicy
 from landscape.core.problem.evaluator import Evaluator
 from landscape.core.problem.problem import Problem

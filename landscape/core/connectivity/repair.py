@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landscape.core.ambient import under_own_context
 from landscape.core.problem.batchnorm import ChannelMoments, channel_moments, recalibrated
 from landscape.core.problem.problem import Problem
 
@@ -33,6 +34,7 @@ Goals = Mapping[str, Goal]
 """Goals by the name of the layer."""
 
 
+@under_own_context
 @torch.no_grad()
 def output_goals(problem: Problem) -> dict[str, Goal]:
     """Means and standard deviations of each linear or convolution layer's outputs over the data.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.connectivity.curve_training import (
     CurveTraining,
     batchwise_batchnorm,
@@ -66,6 +67,7 @@ def random_shares(count: int, vertices: int, generator: torch.Generator) -> Tens
     return exponential / exponential.sum(1, keepdim=True)
 
 
+@under_own_context
 def connecting_point(
     problem: Problem, models: Tensor, points: Tensor, settings: SimplexTraining
 ) -> tuple[Tensor, list[float]]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -40,6 +41,7 @@ def parameter_scales(problem: Problem, eta: float = 0.0) -> Tensor:
     return problem.theta.abs() + eta
 
 
+@under_own_context
 def adaptive_sharpness(
     problem: Problem,
     radii: Sequence[float],

@@ -18,7 +18,8 @@ from torch.autograd import Function
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from landscape.core.problem.memory_layout import is_unsound, plain
+from landscape.core.data.trees import plain
+from landscape.core.problem.memory_layout import is_unsound
 
 __all__ = ["twice_differentiable"]
 
@@ -30,8 +31,8 @@ Geometry = tuple[list[int], list[int], list[int], int]
 def twice_differentiable(*, adjoint: bool = False) -> Iterator[None]:
     """Within it, gradients are on and layers have right second derivatives.
 
-    Fused attention has none, so the maths kernel is used; torch's kernel for weight normalisation has a
-    wrong one, so its formula is used.
+    Fused attention and bags of embeddings have none, so the maths kernel and the sum over the rows are used;
+    torch's kernel for weight normalisation has a wrong one, so its formula is used.
 
     Args:
         adjoint: Whether a gradient taken within it is only differentiated by the vector it starts from, in
@@ -55,6 +56,46 @@ class _Replace(TorchFunctionMode):
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     """The formula w = g v/‖v‖, whose derivatives autograd takes step by step."""
     return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
+def _embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Sums, means or maxima over the rows (D,) of each bag, (B, D); the padding token is in none."""
+    if input.ndim == 2:
+        bags = torch.arange(len(input), device=input.device).repeat_interleave(input.shape[1])
+        count, input = len(input), input.reshape(-1)
+    else:
+        assert offsets is not None
+        starts = offsets[:-1] if include_last_offset else offsets
+        count = len(starts)
+        places = torch.arange(len(input), device=input.device)
+        bags = torch.searchsorted(starts.contiguous(), places, right=True) - 1
+    shares = torch.ones_like(input, dtype=weight.dtype)
+    if per_sample_weights is not None:
+        shares = per_sample_weights.reshape(-1)
+    if padding_idx is not None:
+        counted = input != padding_idx % len(weight)
+        input, bags, shares = input[counted], bags[counted], shares[counted]
+    rows = F.embedding(input, weight)
+    sums = weight.new_zeros(count, weight.shape[1])
+    if mode == "max":
+        index = bags[:, None].expand_as(rows)
+        return sums.scatter_reduce(0, index, rows, "amax", include_self=False)
+    sums = sums.index_add(0, bags, rows * shares[:, None])
+    if mode == "sum":
+        return sums
+    return sums / torch.bincount(bags, minlength=count).clamp(min=1)[:, None].to(sums.dtype)
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:
@@ -288,6 +329,7 @@ _RULES: dict[bool, dict[Any, Callable[..., Tensor]]] = {
     adjoint: {
         **{f: _convolution(f, adjoint) for f in (torch.conv1d, torch.conv2d, torch.conv3d)},
         F.batch_norm: _batch_norm(adjoint),
+        F.embedding_bag: _embedding_bag,
         torch._weight_norm: _weight_norm,
     }
     for adjoint in (False, True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.operator import GaussNewton, Graph, Sandwich
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.losses import IGNORE_INDEX
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -67,12 +67,11 @@ class Fisher(GaussNewton):
     ) -> Callable[[Tensor], Tensor] | None:
         if self.problem.loss_name == "cross_entropy":
             # Per observation the Fisher matrix of the logits is diag(p) − ppᵀ, whatever the target.
-            weight = _observation_weights(output, target)
-            p = output.softmax(1)
-            if not self._samples:
-                return lambda t: weight * (p * t - p * (p * t).sum(1, keepdim=True))
-            scores = p - self._drawn_classes(p, start)
-            return lambda t: weight * (scores * (scores * t).sum(2, keepdim=True)).mean(0)
+            axis = self.problem.reading.axis
+            if axis == -1 and output.ndim > 2:  # the classes come last: the same of the outputs turned
+                turned = self._of_logits(output.movedim(-1, 1), target, start)
+                return lambda t: turned(t.movedim(-1, 1)).movedim(1, -1)
+            return self._of_logits(output, target, start)
         outputs = prod(output.shape[1:])
         # The mean over K outputs of (z − y)² is −ln of a Gaussian of variance K/2: precision 2/K.
         precision = 2.0 / outputs if self.problem.loss_name == "mse" else 1.0
@@ -86,6 +85,15 @@ class Fisher(GaussNewton):
             return precision * (scores * along).mean(0).reshape(t.shape)
 
         return inner
+
+    def _of_logits(self, output: Tensor, target: Tensor, start: int) -> Callable[[Tensor], Tensor]:
+        """The Fisher matrix of logits (B, C, ...)."""
+        weight = _observation_weights(output, target)
+        p = output.softmax(1)
+        if not self._samples:
+            return lambda t: weight * (p * t - p * (p * t).sum(1, keepdim=True))
+        scores = p - self._drawn_classes(p, start)
+        return lambda t: weight * (scores * (scores * t).sum(2, keepdim=True)).mean(0)
 
     def _generator(self, start: int) -> torch.Generator:
         """The draws of one micro-batch: the same in every product, whatever was drawn before."""

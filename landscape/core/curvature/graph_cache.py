@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.curvature.memory import count_saved_bytes, fair_share
-from landscape.core.problem.batches import Batch, tensors_in
+from landscape.core.data.batches import Batch, tensors_in
 from landscape.core.problem.problem import Problem
 
 __all__ = ["GraphCache"]

@@ -23,7 +23,7 @@ class SavedBytes:
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
-        self._known = {tensor.untyped_storage().data_ptr() for tensor in known}
+        self._known = {t.untyped_storage().data_ptr() for t in known if t.layout is torch.strided}
         self._storages: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
 
     @property

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol, Self
 import torch
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.graph_cache import GraphCache
+from landscape.core.data.batches import Batch
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.problem.batches import Batch
 from landscape.core.problem.parameters import Grouping
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -96,6 +97,7 @@ class CurvatureOperator(SymmetricOperator):
         everything = range(len(self.problem.parameters))
         return self.multiply(V, everything, [everything])
 
+    @under_own_context
     def multiply(self, V: Tensor, members: Sequence[int], groups: Sequence[Sequence[int]]) -> Tensor:
         """The product of the matrix's diagonal blocks with a block of vectors.
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from landscape.core.ambient import under_own_context
+from landscape.core.data.subsample import plan_pass
 from landscape.core.features.collector import Collector, Feature, SharedValues
 from landscape.core.features.function_hooks import FunctionTap
 from landscape.core.features.hooks import first_tensor
-from landscape.core.features.map_layout import MapLayouts
+from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.features.units import Unit, find_units, inside_attention
 from landscape.core.problem.private_model import plain_encoder
-from landscape.core.problem.subsample import plan_pass
 
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["collect"]
 
 
+@under_own_context
 def collect(
     problem: Problem,
     collectors: Sequence[Collector],
@@ -51,7 +53,7 @@ def collect(
     hooks = _PassHooks(problem.module, collectors)
     with torch.no_grad():
         for index, (batch, shares) in enumerate(zip(plan.batches(), plan.shares, strict=True)):
-            with hooks.on(batch.size, shares):
+            with hooks.on(batch.size, shares, are_pictures(batch.inputs)):
                 problem.output(batch)
             progress((index + 1) / len(plan.shares))
             if all(error is not None for error in hooks.errors):
@@ -78,11 +80,11 @@ class _PassHooks:
                 self.guard(index, collector.selection.check, self.units, model)
         self._begin(0, [0] * len(collectors))
 
-    def _begin(self, examples: int, shares: list[int]) -> None:
+    def _begin(self, examples: int, shares: list[int], pictures: bool = False) -> None:
         """Forget the last batch."""
         self.examples = examples
         self.shares = shares
-        self.layouts = {c.prefix_tokens: MapLayouts(c.prefix_tokens) for c in self.collectors}
+        self.layouts = {c.prefix_tokens: MapLayouts(c.prefix_tokens, pictures) for c in self.collectors}
         self.calls: dict[str, int] = {}
         self.stack: list[_Frame] = []
         self.known: dict[int, _Known] = {}
@@ -90,9 +92,9 @@ class _PassHooks:
         self.last_sum: Tensor | None = None
 
     @contextmanager
-    def on(self, examples: int, shares: list[int]) -> Iterator[None]:
+    def on(self, examples: int, shares: list[int], pictures: bool) -> Iterator[None]:
         """Within it, firing units are handed to the collectors, to each its share of the first examples."""
-        self._begin(examples, shares)
+        self._begin(examples, shares, pictures)
         chosen = [c.selection for c in self.collectors if c.selection is not None]
         sums = any("residual_sum" in s.kinds for s in chosen)
         attention = any(c.attention for c in self.collectors)
@@ -163,8 +165,9 @@ class _PassHooks:
     def _learn_images(self, _: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         """4-D inputs of the model are images (B, C, H, W)."""
         for value in (*args, *keywords.values()):
-            if isinstance(value, Tensor) and value.ndim == 4:
+            if isinstance(value, Tensor) and are_pictures(value):
                 for layouts in self.layouts.values():
+                    layouts.pictures = True
                     layouts.learn(value, "first")
 
     def _before(self, name: str) -> Callable[..., None]:
@@ -209,7 +212,8 @@ class _PassHooks:
         # A module may fire several times in one pass; later calls are told apart as name#1, name#2, ...
         count = self.calls[unit.name] = self.calls.get(unit.name, -1) + 1
         called = unit.name if count == 0 else f"{unit.name}#{count}"
-        learner = output.ndim == 4 and not inside_attention(unit.name, self.units)
+        learner = isinstance(module, nn.Embedding) or output.ndim == 4
+        learner = learner and not inside_attention(unit.name, self.units)
         for layouts in self.layouts.values() if learner else ():
             layouts.find(output, self.examples, module)  # later shapes are read by it
         for i, collector in self._interested(unit):

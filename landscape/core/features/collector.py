@@ -85,7 +85,7 @@ class Collector:
         inputs: Whether it asks for inputs too.
         attention: Whether it asks for attention weights.
         images: How many examples it is shown at most, a fair sample; ``None`` for all. See
-            `landscape.core.problem.subsample.plan_pass`.
+            `landscape.core.data.subsample.plan_pass`.
         model_class: Class of the model, once a pass has begun.
         order: Numbers in the data of the examples that it is shown, as they come, once a pass has begun.
     """

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-__all__ = ["MapLayout", "MapLayouts"]
+from landscape.core.data.batches import tensors_in
+
+__all__ = ["MapLayout", "MapLayouts", "are_pictures"]
 
 _MOST_PREFIX_TOKENS = 8
 
@@ -64,18 +66,35 @@ class MapLayout:
         return split.reshape(-1, h * w, channels)
 
 
+def are_pictures(inputs: object) -> bool:
+    """Whether inputs (a tensor, or nested tuples, lists and mappings of tensors) hold images (B, C, H, W).
+
+    Example:
+        >>> are_pictures(torch.zeros(2, 3, 8, 8)), are_pictures(torch.zeros(2, 16, dtype=torch.long))
+        (True, False)
+    """
+    return any(
+        t.ndim == 4 and (t.is_floating_point() or t.dtype == torch.uint8) for _, t in tensors_in(inputs)
+    )
+
+
 class MapLayouts:
     """Finds layouts during a forward pass. Modules that know their axes teach it the rest.
+
+    Only what comes of a picture has maps: of an image input (B, C, H, W), or of a 2-D convolution's output.
+    Sixteen tokens of text are no 4 × 4 picture, though nothing in their shape tells them from one.
 
     Args:
         prefix_tokens: How many tokens come before the grid; ``None`` takes the smallest number that leaves a
             grid. A grid is that of 4-D maps met before if they are not square, as of a convolution that
-            cuts patches, and a square else. A sequence of such a length passes for a grid: nothing tells it
-            apart.
+            cuts patches, and a square else.
+        pictures: Whether the features come of pictures; if not, none has maps until a 2-D convolution fires.
     """
 
-    def __init__(self, prefix_tokens: int | None = None) -> None:
+    def __init__(self, prefix_tokens: int | None = None, pictures: bool = True) -> None:
         self.prefix_tokens = prefix_tokens
+        self.pictures = pictures
+        self._words: set[int] = set()
         self._forms: dict[tuple[int, ...], Literal["first", "last"]] = {}
 
     def find(self, feature: Tensor, examples: int, module: nn.Module | None = None) -> MapLayout | None:
@@ -87,6 +106,12 @@ class MapLayouts:
             module: The module that put it out; ``None`` for an input.
         """
         if not feature.is_floating_point() or feature.ndim not in (3, 4):
+            return None
+        if feature.ndim == 4 and isinstance(module, nn.Conv2d):
+            self.pictures = True
+        if feature.ndim == 3 and isinstance(module, nn.Embedding) and len(feature) == examples:
+            self._words.add(feature.shape[1])  # a sequence of words beside the pictures, and all made of it
+        if not self.pictures or (feature.ndim == 3 and isinstance(module, nn.Conv1d)):
             return None
         if feature.ndim == 3:
             return self._sequence(feature, examples)
@@ -110,6 +135,8 @@ class MapLayouts:
 
     def grid(self, tokens: int) -> tuple[int, int, int] | None:
         """Prefix, height and width of a sequence of so many tokens; ``None`` if they are no grid."""
+        if not self.pictures or tokens in self._words:
+            return None
         given = self.prefix_tokens
         prefixes = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given,)
         for prefix in prefixes:
@@ -129,7 +156,14 @@ class MapLayouts:
             # both axes.
             windows, rest = divmod(len(feature), examples)
             side, n = isqrt(tokens), isqrt(windows)
-            square = rest == 0 and n > 1 and n * n == windows and side > 1 and side * side == tokens
+            square = (
+                tokens not in self._words
+                and rest == 0
+                and n > 1
+                and n * n == windows
+                and side > 1
+                and side * side == tokens
+            )
             return MapLayout("windows", n * side, n * side, windows=n) if square else None
         grid = self.grid(tokens)
         return None if grid is None else MapLayout("tokens", grid[1], grid[2], grid[0])

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
@@ -107,6 +108,7 @@ class Split:
     quotients: Tensor
 
 
+@under_own_context
 def split(
     whole: SymmetricOperator,
     part: SymmetricOperator,

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.linalg.krylov import working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.quadrature import gauss_quadrature
@@ -44,6 +45,7 @@ class EffectiveDimension:
     products: int
 
 
+@under_own_context
 def effective_dimension(
     operator: SymmetricOperator,
     values: Tensor,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import torch
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.linalg.krylov import (
     BREAKDOWN,
     KrylovBasis,
@@ -38,6 +39,7 @@ BASIS_BYTES = 256 * 2**20  # what basis vectors take unless told otherwise
 DENSE_BLOCK = 64  # unit vectors multiplied at a time where the whole matrix is formed
 
 
+@under_own_context
 def eigenpairs(
     operator: SymmetricOperator,
     k: int,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class SymmetricOperator(ABC):
         """(n, n)."""
         return (self.size, self.size)
 
+    @under_own_context
     def __matmul__(self, v: Tensor) -> Tensor:
         """The product with a vector (n,) or a block of vectors (n, k), of the same shape.
 
@@ -66,6 +68,7 @@ class SymmetricOperator(ABC):
                 f" ({self.size}, k); got {tuple(v.shape)}."
             )
         block = v.detach().to(self.device, self.dtype)
+        block = block.clone() if block.is_inference() else block  # else autograd could not save it
         block = block if v.ndim == 2 else block[:, None]
         if block.shape[1] == 0:
             return block.clone()

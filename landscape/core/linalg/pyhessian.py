@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from landscape.core.ambient import under_own_context
 from landscape.core.linalg.eigenpairs import Eigenpairs
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate
 from landscape.core.linalg.krylov import finite_product
@@ -26,6 +27,7 @@ MOST = 100
 OnProduct = Callable[[Tensor, Tensor], None]
 
 
+@under_own_context
 def power_iteration(
     operator: SymmetricOperator,
     shapes: Sequence[torch.Size],
@@ -88,6 +90,7 @@ def power_iteration(
     )
 
 
+@under_own_context
 def pyhessian_trace(
     operator: SymmetricOperator,
     shapes: Sequence[torch.Size],

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
 from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
@@ -98,6 +99,7 @@ def gauss_quadrature(run: Tridiagonal) -> tuple[Tensor, Tensor]:
     return nodes, vectors[..., 0, :].square()
 
 
+@under_own_context
 def spectral_measure(
     operator: SymmetricOperator,
     *,

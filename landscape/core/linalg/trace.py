@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
@@ -23,6 +24,7 @@ LEAST = 12  # samples before their standard error is believed
 SKETCH_BYTES = 2**30  # Q and AQ together
 
 
+@under_own_context
 def estimate_trace(
     operator: SymmetricOperator,
     *,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.linalg.krylov import BREAKDOWN, finite_product, start_rows
 from landscape.errors import InputError
 
@@ -35,6 +36,7 @@ class Tridiagonal:
     basis: Tensor | None
 
 
+@under_own_context
 def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: bool = False) -> Tridiagonal:
     """Run the Lanczos recurrence with full reorthogonalisation from one or several vectors.
 

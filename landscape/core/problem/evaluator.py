@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch
+from landscape.core.ambient import under_own_context
+from landscape.core.data.batches import Batch
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.batchnorm_policy import BatchNormPolicy
 from landscape.core.problem.problem import Measure, Problem
@@ -81,6 +82,7 @@ class Evaluator(Generic[U]):
             statistics need two checkpoints.
     """
 
+    @under_own_context
     def __init__(
         self,
         problem: Problem,
@@ -129,11 +131,13 @@ class Evaluator(Generic[U]):
             raise InputError(f"a {type(self.subset).__name__} has no centre to measure changes from.")
         return self._center
 
+    @under_own_context
     def measure(self, u: U) -> tuple[Measure, ...]:
         """The problem at ``u``: on its own data and, if there are any, on the held-out data."""
         with self.at(u):
             return self._measures()
 
+    @under_own_context
     def values(self, u: U) -> dict[str, float | Array]:
         """Measures at one point by name.
 
@@ -145,6 +149,7 @@ class Evaluator(Generic[U]):
         with self.at(u):
             return self._values()
 
+    @under_own_context
     def values_of(self, state: State) -> dict[str, float | Array]:
         """Measures of a checkpoint itself, with what else its state_dict holds for the model."""
         self._scratch.copy_(as_vector(self.problem, state, "a checkpoint"))
@@ -194,7 +199,12 @@ class Evaluator(Generic[U]):
             "accuracy_se": standard_error(measure.correct),
         }
         if self._per_example:
-            examples = {"losses": measure.losses, "correct": measure.correct}
+            correct = measure.correct
+            if correct is not None and measure.void is not None:
+                correct = correct.new_full(measure.void.shape, torch.nan).masked_scatter(
+                    ~measure.void, correct
+                )
+            examples = {"losses": measure.losses, "correct": correct}
             values |= {name: each.numpy() for name, each in examples.items() if each is not None}
         return values
 
@@ -203,5 +213,8 @@ class Evaluator(Generic[U]):
         correct = self.problem.measure(batches=[self.problem.first]).correct
         if correct is None or not all(isinstance(t, Tensor) and t.ndim == 1 for t in targets):
             raise InputError("per_class needs one class label per example; this problem has none.")
-        classes, labels = np.unique(torch.cat(targets).cpu().numpy(), return_inverse=True)
+        found = torch.cat(targets).cpu()
+        output, _ = self.problem.output(self.problem.first)
+        found = found[self.problem.reading.counts(found, output.shape[1])]
+        classes, labels = np.unique(found.numpy(), return_inverse=True)
         return classes, labels

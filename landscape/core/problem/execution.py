@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch, batches_joinable, rebatch, tensors_in
+from landscape.core.ambient import under_own_context
+from landscape.core.data.batches import Batch, batches_joinable, rebatch, tensors_in
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.sharding import Sharding
 from landscape.errors import InputError
@@ -100,6 +101,12 @@ def in_bfloat16(problem: Problem) -> Problem:
 class _InBfloat16(Problem):
     """A problem whose forward passes run under autocast."""
 
+    @property
+    def precision(self) -> str:
+        """What its products are rounded to."""
+        return "bfloat16"
+
+    @under_own_context
     def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
         # no cache of cast weights: they change from point to point
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):

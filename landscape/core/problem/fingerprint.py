@@ -18,10 +18,22 @@ def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of tensors, in order (32 hexadecimal digits)."""
     digest = hashlib.sha256()
     for name, tensor in tensors:
-        host = tensor.detach().to("cpu").contiguous()
-        digest.update(f"{name}|{host.dtype}|{tuple(host.shape)}|".encode())
-        digest.update(host.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        for part in _strided_parts(tensor.detach()):
+            digest.update(part.to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
+
+
+def _strided_parts(tensor: Tensor) -> list[Tensor]:
+    """The tensor itself; of a sparse one its indices and values."""
+    if tensor.layout is torch.sparse_coo:
+        tensor = tensor.coalesce()
+        return [tensor.indices(), tensor.values()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
+    return [tensor]
 
 
 def describe(value: object) -> str:

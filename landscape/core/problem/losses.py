@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.errors import InputError, suggest
 
 __all__ = ["LOSSES", "LossFunction", "accuracy_per_example", "check_labels", "resolve_loss"]
@@ -22,14 +22,17 @@ def _per_example(values: Tensor) -> Tensor:
     return values if values.ndim <= 1 else values.flatten(1).mean(1)
 
 
-def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+def cross_entropy(output: Tensor, target: Tensor, *, axis: int = 1) -> Tensor:
     """Cross-entropy in nats per example, shape (B,).
 
     Args:
         output: Logits (B, C) or (B, C, ...); dense outputs are averaged over the positions of each example
             whose target is not the ignore index -100.
         target: Class indices (B, ...) or class probabilities shaped as the logits.
+        axis: The axis of the classes, if not the second.
     """
+    if axis != 1:
+        output = output.movedim(axis, 1)
     values = F.cross_entropy(output, target, reduction="none", ignore_index=IGNORE_INDEX)
     if values.ndim == 1 or target.is_floating_point():
         return _per_example(values)
@@ -83,6 +86,15 @@ def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
         if loss not in LOSSES:
             raise InputError(f"there is no loss '{loss}'; {suggest(loss, LOSSES)}")
         return loss, LOSSES[loss]
+    if isinstance(loss, type):
+        given = loss
+        try:
+            loss = given()
+        except TypeError as error:
+            raise InputError(
+                f"the loss {given.__name__} is a class that cannot be made without arguments ({error}); give"
+                " an instance, or a function that is one loss per example."
+            ) from error
     if not callable(loss):
         raise InputError(f"a loss must be a name or callable; got {type(loss).__name__}.")
     module = getattr(loss, "__module__", type(loss).__module__)
@@ -115,10 +127,12 @@ def check_labels(batches: list[Batch], classes: int) -> None:
             )
 
 
-def accuracy_per_example(output: Tensor, target: Tensor) -> Tensor | None:
+def accuracy_per_example(output: Tensor, target: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor | None:
     """Share of right answers per example, shape (B,); ``None`` unless logits meet class indices.
 
-    An answer whose logits hold NaN is neither right nor wrong: it is NaN.
+    An answer whose logits hold NaN is neither right nor wrong: it is NaN. Labels outside [0, C) and the
+    ignore index are void: they count neither as right nor as wrong, and the share of an example without any
+    other is −1.
     """
     if output.ndim < 2 or output.shape[1] < 2 or not isinstance(target, Tensor) or target.is_floating_point():
         return None
@@ -126,7 +140,9 @@ def accuracy_per_example(output: Tensor, target: Tensor) -> Tensor | None:
         return None
     right = (output.argmax(1) == target).to(torch.float64)
     right = right.masked_fill(output.isnan().any(1), torch.nan)
+    counted = (target >= 0) & (target < output.shape[1]) & (target != ignore_index)
     if right.ndim == 1:
-        return right
-    counted = target != IGNORE_INDEX
-    return right.masked_fill(~counted, 0.0).flatten(1).sum(1) / counted.flatten(1).sum(1)
+        return right.masked_fill(~counted, -1.0)
+    numbers = counted.flatten(1).sum(1)
+    shares = right.masked_fill(~counted, 0.0).flatten(1).sum(1) / numbers
+    return shares.masked_fill(numbers == 0, -1.0)

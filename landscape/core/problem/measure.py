@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape.core.problem.losses import LossFunction, accuracy_per_example
+from landscape.core.problem.criterion import Criterion
+from landscape.core.problem.outputs import Reading
 
-__all__ = ["ExampleTable", "Measure", "PartialMeasure", "measure"]
+__all__ = ["ExampleTable", "Measure", "PartialMeasure", "cut_off", "measure"]
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,16 @@ class Measure:
         data_loss: Mean loss over the examples, without weight decay.
         penalty: The weight-decay term (λ/2)‖θ‖².
         losses: Loss per example (N,), float64 on the CPU; ``None`` if the loss only gives batch means.
-        correct: Share of right answers per example (N,), likewise; ``None`` if not a classification.
+        correct: Share of right answers per example that has a label that counts (N,), likewise; ``None`` if
+            not a classification.
+        void: Which examples have no label that counts (N,); ``None`` if each has one.
     """
 
     data_loss: float
     penalty: float
     losses: Tensor | None
     correct: Tensor | None
+    void: Tensor | None = None
 
     @property
     def loss(self) -> float:
@@ -49,33 +53,47 @@ class PartialMeasure:
         examples: Their number n.
         total: Sum of the losses that came as batch means.
         losses: Loss per example (n,), float64 on the CPU; ``None`` if the loss only gives batch means.
-        correct: Share of right answers per example (n,), likewise; ``None`` if not a classification.
+        correct: Share of right answers per example (n,), likewise, −1 where no label counts; ``None`` if not
+            a classification.
+        weight: Sum of what the examples weigh in the loss; n if all weigh the same.
     """
 
     examples: int
     total: float
     losses: Tensor | None
     correct: Tensor | None
+    weight: float
+
+    @property
+    def answers(self) -> tuple[Tensor | None, Tensor | None]:
+        """Share of right answers of the examples that have a label that counts, and which have none."""
+        if self.correct is None or not bool((self.correct < 0).any()):
+            return self.correct, None
+        void = self.correct < 0
+        return self.correct[~void], void
 
 
-def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> PartialMeasure:
+def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: Criterion, reading: Reading) -> PartialMeasure:
     """Losses and right answers of the examples of some batches.
 
     Args:
         outcomes: Size, output and target of each batch, made while they are used.
-        loss: ``(output, target) -> losses (B,)``, or a scalar, their mean.
+        loss: The loss.
+        reading: How outputs are read.
     """
     losses: list[Tensor] = []
     correct: list[Tensor] | None = []
-    total, examples = 0.0, 0
+    total, examples, weight = 0.0, 0, 0.0
     for size, output, target in outcomes:
         examples += size
-        values = loss(output, target)
+        values = loss(output, target).detach()
         if values.ndim == 0:
-            total += float(values.double()) * size
+            total += float(loss.total(values.double(), size))
         else:
             losses.append(values.double())
-        right = accuracy_per_example(output, target) if torch.is_tensor(output) else None
+        weights = loss.weights(output, target)
+        weight += size if weights is None else float(weights.sum())
+        right = reading.correct(output, target)
         # One batch that is no classification, and there is no accuracy of the whole.
         correct = None if right is None or correct is None else [*correct, right]
     return PartialMeasure(
@@ -83,7 +101,19 @@ def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: LossFunction) -> Par
         total,
         torch.cat(losses).cpu() if losses else None,
         torch.cat(correct).cpu() if correct else None,
+        weight,
     )
+
+
+def cut_off(tree: Any) -> Any:
+    """An output, or tuple, list or mapping of them, without its graph."""
+    if isinstance(tree, Tensor):
+        return tree.detach() if tree.requires_grad else tree
+    if isinstance(tree, tuple | list) and type(tree) in (tuple, list):
+        return type(tree)(cut_off(part) for part in tree)
+    if type(tree) is dict:
+        return {key: cut_off(part) for key, part in tree.items()}
+    return tree
 
 
 class ExampleTable:
@@ -121,4 +151,5 @@ class ExampleTable:
             total,
             None if without_losses else self._losses,
             None if without_answers else self._correct,
+            float(self._examples),
         )

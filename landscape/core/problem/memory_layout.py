@@ -14,14 +14,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["has_unsound_convolution", "is_unsound", "plain", "sound_convolutions"]
+from landscape.core.data.trees import plain
+
+__all__ = ["has_unsound_convolution", "is_unsound", "sound_convolutions"]
 
 _Modules = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -65,21 +66,6 @@ def has_unsound_convolution(model: nn.Module) -> bool:
         elif any(_is_narrow(weight) and len(weight) > 1 for weight in module.parameters(recurse=False)):
             return True
     return False
-
-
-def plain(tensor: Tensor) -> Tensor:
-    """The same numbers, channels first: in the order of the indices; the tensor itself if they lie so.
-
-    Torch's own ``contiguous`` leaves tensors with an axis of length 1 as they are, where the strides, which
-    then mean nothing, may still tell oneDNN that the channels come last.
-
-    Example:
-        >>> x = torch.zeros(2, 1, 3, 3).as_strided((2, 1, 3, 3), (9, 1, 3, 1))
-        >>> x.contiguous().stride(), plain(x).stride()
-        ((9, 1, 3, 1), (9, 9, 3, 1))
-    """
-    strides = tuple(prod(tensor.shape[axis + 1 :]) for axis in range(tensor.ndim))
-    return tensor if tensor.stride() == strides else tensor.clone(memory_format=torch.contiguous_format)
 
 
 @contextmanager

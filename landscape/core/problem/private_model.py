@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
+from landscape.core.problem.plain_layers import make_plain
 from landscape.errors import InputError
 
 __all__ = ["Substituted", "bind", "check_weights", "plain_encoder", "private_copy", "set_mode"]
@@ -31,6 +32,12 @@ def check_weights(model: nn.Module) -> None:
         for name, tensor in items:
             if is_lazy(tensor):
                 raise InputError(f"{kind} '{name}' has no values yet; call the lazy model on data once.")
+            if tensor.is_meta:
+                raise InputError(
+                    f"{kind} '{name}' is on the meta device and has no values; make the model on a real one"
+                    " (model.to_empty(device='cpu')) and load its checkpoint."
+                )
+            tensor = tensor.detach()
             masks = kind == "buffer" and "running" not in name  # attention masks hold −∞ for good reason
             damaged = tensor.isnan() if masks else ~tensor.isfinite()
             bad = int(damaged.sum())
@@ -62,15 +69,18 @@ def private_copy(
         memo[id(buffer)] = convert(buffer)
     for module in model.modules():  # cached activations and the like cannot be deep-copied
         for value in vars(module).values():
-            if isinstance(value, Tensor) and not value.is_leaf and id(value) not in memo:
+            stuck = isinstance(value, Tensor) and (not value.is_leaf or value.is_inference())
+            if stuck and id(value) not in memo:
                 memo[id(value)] = convert(value)
     try:
-        return copy.deepcopy(model, memo)
+        private = copy.deepcopy(model, memo)
     except Exception as error:
         raise InputError(
             f"{type(model).__name__} cannot be copied ({type(error).__name__}: {error}); remove what"
             " cannot be deep-copied, such as locks, open files or generators."
         ) from error
+    make_plain(private)
+    return private
 
 
 def set_mode(module: nn.Module, batchnorm: str) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batches import Batch, read_batches, tensors_in
+from landscape.core.ambient import constants_of, precision, under_own_context
+from landscape.core.data.batches import Batch, batches_joinable, read_batches, rebatch, tensors_in
+from landscape.core.data.example_count import recount
+from landscape.core.data.subsample import sample
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
+from landscape.core.problem.checks import unwritten
+from landscape.core.problem.criterion import Criterion, cut
 from landscape.core.problem.fingerprint import fingerprint
-from landscape.core.problem.losses import LossFunction, check_labels, resolve_loss
-from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, measure
+from landscape.core.problem.losses import LossFunction, check_labels
+from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
+from landscape.core.problem.outputs import Reading, read_outputs, settle_axis
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -26,10 +33,11 @@ from landscape.core.problem.private_model import (
     set_mode,
 )
 from landscape.core.problem.sharding import Sharding
-from landscape.core.problem.subsample import sample
 from landscape.errors import InputError, reason
 
 __all__ = ["Measure", "Problem"]
+
+PROBED = 64  # examples on which a scalar loss shows whether it is a mean, a sum or neither
 
 
 class Problem:
@@ -42,7 +50,9 @@ class Problem:
     Args:
         model: Any module.
         loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``, or a
-            callable ``(output, target) -> losses (B,)``; a scalar is taken as the mean over the batch.
+            callable ``(output, target) -> losses (B,)``. torch's own losses are taken per example, with
+            torch's value on all the data as their mean; of another scalar it is found out whether it is the
+            mean over examples or their sum, and if neither, all the data must come in one batch.
         data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
             is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
             ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords.
@@ -56,6 +66,8 @@ class Problem:
             result depends on how data is cut into batches). ``"eval"`` and ``"train"`` mean the same.
         batch_size: Micro-batch size for data that does not come in batches.
         dtype: For example ``torch.float64``; default: the model's.
+        size: ``batch -> number of examples``, for batches whose tensors differ in their leading axes, such as
+            graphs; default: what the targets, or else the losses, show.
         sharding: The processes that share the data, such as `landscape.Ranks`; each gives all of the data
             here and keeps its share of the batches on its device. Default: this process alone.
         channels_last: Whether images may lie in memory with their channels last where that is faster:
@@ -85,6 +97,7 @@ class Problem:
         (5.0, [-1.0, -3.0])
     """
 
+    @under_own_context
     def __init__(
         self,
         model: nn.Module,
@@ -100,6 +113,7 @@ class Problem:
         dtype: torch.dtype | None = None,
         sharding: Sharding | None = None,
         channels_last: bool | None = None,
+        size: Callable[[Any], int] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
@@ -109,11 +123,11 @@ class Problem:
         if not 0.0 <= weight_decay < float("inf"):
             raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
-        self.loss_name, self._loss = resolve_loss(loss)
         self.weight_decay = float(weight_decay)
         self.batchnorm: ProblemPolicy = policy
         self._forward = forward
         self._forward_takes_batch = True
+        self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
         named = dict(model.named_parameters())
@@ -121,18 +135,56 @@ class Problem:
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
         self.module = private_copy(model, names, self.device, dtype)
         set_mode(self.module, policy)
+        self._loss = Criterion(loss, self.device, self.dtype)
+        self.loss_name = self._loss.name
+        self.reading = Reading(ignore_index=self._loss.ignore_index)
+        self._hold(names)
+        self._unsound = has_unsound_convolution(self.module)
+        self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
+        self.sharding = sharding or Sharding()
+        home = self.sharding.home(self.device)
+        batches = read_batches(data, batch_size=batch_size, device=home, dtype=dtype, size=size)
+        self._take_share(batches)
+        if size is None:
+            self._recount()
+        self._probe()
+        self._fit_scale()
+
+    @torch.no_grad()
+    def _recount(self) -> None:
+        """Count the examples anew where the outputs show that leading axes misled."""
+        if self._forward is None and all(batch.counted for batch in self._all):
+            return  # targets come from the batches, and so does their number
+        batches = recount(self._all, self.device, self._first_output, self.output, self._loss)
+        if batches is not self._all:
+            self._take_share(batches)
+
+    @torch.no_grad()
+    def _fit_scale(self) -> None:
+        """Make the mean over the data that of torch on all of it, where examples weigh differently."""
+        if self._loss.total_of_torch or self._loss.reduction == "sum":
+            self._loss = self._loss.scaled(float(self.examples))
+            return
+        if not self._loss.weighs:
+            return
+        total = torch.zeros(1, dtype=torch.float64)
+        with self.sharding.summing(total):
+            for batch in self.shard:
+                # without a forward of the user's, targets are known without running the model
+                given = (None, batch.target) if self._forward is None else self.output(batch)
+                weights = self._loss.weights(*given)
+                total += batch.size if weights is None else weights.sum().cpu()
+        if not bool(total):
+            raise InputError(f"the loss {self.loss_name} leaves out every label of the data.")
+        self._loss = self._loss.scaled(self.examples / float(total))
+
+    def _hold(self, names: Sequence[str]) -> None:
+        """Make the parameters of these names of the private model θ."""
         chosen = dict(self.module.named_parameters())
         self._parameters = [chosen[n] for n in names]
         self.space = ParameterSpace.of({n: chosen[n] for n in names})
         self.theta = self.space.flatten(self._parameters)
         self._point = bind(self._parameters, self.theta)
-        self._unsound = has_unsound_convolution(self.module)
-        self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
-        self.sharding = sharding or Sharding()
-        self._take_share(
-            read_batches(data, batch_size=batch_size, device=self.sharding.home(self.device), dtype=dtype)
-        )
-        self._probe()
 
     def _take_share(self, batches: list[Batch]) -> None:
         """Take this process's share of all batches."""
@@ -168,6 +220,7 @@ class Problem:
         """L(θ) at the checkpoint, weight-decay term included; NaN or infinity if it is."""
         return self.measure().loss
 
+    @under_own_context
     def gradient(self, theta: Tensor | None = None) -> Tensor:
         """∇L, shape (P,), at the checkpoint or at ``theta``."""
         total = torch.zeros_like(self.theta)
@@ -180,7 +233,7 @@ class Problem:
                 total.add_(self._point, alpha=self.weight_decay)
         return total
 
-    @torch.no_grad()
+    @under_own_context
     def measure(self, theta: Tensor | None = None, batches: Iterable[Batch] | None = None) -> Measure:
         """Loss, weight-decay term and accuracy at the checkpoint or at ``theta`` (P,).
 
@@ -189,17 +242,27 @@ class Problem:
             batches: Data to measure on, such as changed inputs, made while they are used; default: the
                 problem's own.
         """
-        with self.at(theta):
+        with torch.set_grad_enabled(self._derives), self.at(theta):
             found = self._measure_all() if batches is None else self._measure_batches(batches)
+            if batches is not None:
+                found = self._weighed(found)
             penalty = 0.0
             if self.weight_decay:  # else the square would only cost memory
                 penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
         total = found.total if found.losses is None else float(found.losses.sum())
-        return Measure(total / found.examples, penalty, found.losses, found.correct)
+        return Measure(total / found.examples, penalty, found.losses, *found.answers)
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        return measure(((b.size, *self.output(b)) for b in batches), self._loss)
+        with self._evaluating():
+            return measure(((b.size, *self.output(b)) for b in batches), self._loss, self.reading)
+
+    def _weighed(self, found: PartialMeasure) -> PartialMeasure:
+        """What was measured on other data, in the weighted mean of its own examples."""
+        if found.losses is None or not self._loss.weighs:
+            return found
+        factor = found.examples / found.weight / self._loss.scale if found.weight else float("nan")
+        return found if factor == 1.0 else replace(found, losses=found.losses * factor)
 
     def _measure_all(self) -> PartialMeasure:
         """What there is to measure on all the data, whoever holds it."""
@@ -231,6 +294,11 @@ class Problem:
         """The same model and loss on other batches; the private model is shared, not copied."""
         other = copy.copy(self)
         other._take_share(list(batches))
+        if other.examples != self.examples or len(other._all) > 1:
+            self._loss.refuse_cuts()
+        if self._loss.weighs:
+            other._loss = self._loss.scaled(1.0)
+            other._fit_scale()
         return other
 
     def on_sample(self, examples: int) -> Problem:
@@ -246,10 +314,16 @@ class Problem:
         return sum(tensor._version for tensor in tensors)
 
     @property
+    def precision(self) -> str:
+        """What its products are rounded to where that is less than its dtype says; empty if it is not."""
+        return precision(self.dtype, self.device)
+
+    @property
     def parameters(self) -> list[nn.Parameter]:
         """The private model's chosen parameters: leaves to differentiate by."""
         return self._parameters
 
+    @under_own_context
     def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
         """Model output and target of a batch.
 
@@ -259,18 +333,40 @@ class Problem:
         """
         batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
-        with plain_encoder(), sound_convolutions(self._unsound):
-            if self._forward is not None:
-                result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
-                if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
-                    return result
-            elif isinstance(batch.inputs, Mapping):
-                result = model(**batch.inputs)
-            elif isinstance(batch.inputs, tuple):
-                result = model(*batch.inputs)
-            else:
-                result = model(batch.inputs)
+        recorded = torch.is_grad_enabled()
+        with plain_encoder(), sound_convolutions(self._unsound), self._evaluating():
+            try:
+                output, target = self._call(model, batch)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise InputError(
+                    f"BatchNorm cannot take statistics of a batch of {batch.size}: choose batch_size= so that"
+                    " no batch of one example is left over, drop the last batch, or take"
+                    " batchnorm='checkpoint'."
+                ) from error
+        return output if recorded else cut_off(output), target
+
+    def _call(self, model: Any, batch: Batch) -> tuple[Any, Any]:
+        """The model's output and the target."""
+        if self._forward is not None:
+            result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
+            if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
+                return result
+        elif isinstance(batch.inputs, Mapping):
+            result = model(**batch.inputs)
+        elif isinstance(batch.inputs, tuple):
+            result = model(*batch.inputs)
+        else:
+            result = model(batch.inputs)
         return getattr(result, "logits", result), batch.target
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """What model and loss run under: constants as they expect, and gradients if they take any."""
+        graph = torch.enable_grad() if self._derives else nullcontext()
+        with constants_of(self.dtype, self.device), graph:
+            yield
 
     def calls(self) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
         """What the model is called with, by batch, and how, if it has a ``forward`` of its own."""
@@ -284,14 +380,17 @@ class Problem:
 
         return [batch.raw for batch in self.batches], call
 
+    @under_own_context
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
         """Sum of the losses over a batch, a scalar that carries a graph."""
         return self.loss_sum(*self.output(batch, state), batch.size)
 
+    @under_own_context
     def batch_losses(self, batch: Batch) -> Tensor:
         """Losses per example (B,) that carry a graph; a scalar if the loss only gives batch means."""
-        return self._loss(*self.output(batch))
+        return self._losses(*self.output(batch))
 
+    @under_own_context
     def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
         """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
         with torch.enable_grad():
@@ -300,16 +399,20 @@ class Problem:
                 return [None] * len(self._parameters)
             return torch.autograd.grad(loss, self._parameters, create_graph=create_graph, allow_unused=True)
 
+    @under_own_context
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
         """Sum of the losses for given outputs; ``size`` examples."""
-        values = self._loss(output, target)
-        return values * size if values.ndim == 0 else values.sum()
+        return self._loss.total(self._losses(output, target), size)
+
+    def _losses(self, output: Any, target: Any) -> Tensor:
+        with self._evaluating():
+            return self._loss(output, target)
 
     def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
         """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""
         return torch.cat(
             [
-                torch.zeros_like(p).reshape(-1) if g is None else g.detach().reshape(-1)
+                torch.zeros_like(p).reshape(-1) if g is None else g.detach().to_dense().reshape(-1)
                 for g, p in zip(grads, self._parameters, strict=True)
             ]
         )
@@ -339,15 +442,41 @@ class Problem:
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
         }
+        if self._loss.is_sum:
+            facts["loss_reduction"] = "sum"
+        elif self._loss.reduction != "example":
+            facts["loss_reduction"] = "batch mean"
+        if self.reading.doubt:
+            facts["scores_notice"] = self.reading.doubt
+        if rounded := self.precision:
+            facts["precision"] = rounded
         return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
 
     # Checks
 
-    @torch.no_grad()
     def _probe(self) -> None:
-        """Run the first batch, twice: does everything fit, and is it deterministic?"""
+        """Run the first batch, twice: does everything fit, and is it deterministic?
+
+        A model or loss that takes derivatives itself, such as by its inputs, fails without a graph and is run
+        with one.
+        """
+        try:
+            with torch.no_grad():
+                self._try_first()
+        except InputError:
+            self._derives, self._forward_takes_batch = True, True
+            try:
+                self._try_first()
+            except InputError:
+                self._derives, self._forward_takes_batch = False, True
+            else:
+                return
+            raise
+
+    def _try_first(self) -> None:
         batch = self.first
-        output, target = self._first_output(batch)
+        with unwritten(self.module):
+            output, target = self._first_output(batch)
         if self.loss_name == "cross_entropy":
             if not torch.is_tensor(output) or output.ndim < 2:
                 raise InputError(
@@ -355,10 +484,18 @@ class Problem:
                 )
             if not torch.is_tensor(target):
                 raise InputError("cross_entropy needs targets; the batches hold none.")
-            check_labels(self._all, output.shape[1])
+            axis = settle_axis(output, target, self._all, self._run_anywhere)
+            self._loss.read_along(axis)
+            self.reading = replace(self.reading, axis=axis)
+            check_labels(self._all, output.shape[axis])
         values = self._first_loss(output, target, batch)
+        if values.ndim == 0:
+            self._loss.judge(self._whole_and_parts())
+            if len(self._all) > 1:
+                self._loss.refuse_cuts()
+        self.reading = read_outputs(output, target, values, self._loss, self.reading)
         if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
-            again = self._loss(*self.output(batch))
+            again = self._losses(*self.output(batch))
             if not torch.equal(values.nan_to_num(), again.nan_to_num()):
                 raise InputError(
                     f"{type(self.module).__name__} gives two different losses on the same batch in"
@@ -369,6 +506,23 @@ class Problem:
             f"the loss {self.loss_name} returned shape {tuple(values.shape)} for {batch.size} examples;"
             " return one loss per example, shape (B,), or a scalar mean."
         )
+
+    def _run_anywhere(self, batch: Batch) -> tuple[Any, Any]:
+        """Output and target of any of all batches, wherever they are kept."""
+        return self.output(batch.to(self.device))
+
+    def _whole_and_parts(self) -> list[tuple[Any, Any, int]]:
+        """Output, target and size of some examples and of two parts of them; none if there is no way."""
+        drawn = sample(self._all, PROBED)  # of all batches: one alone may hold one class
+        batch = (rebatch(drawn, PROBED) if batches_joinable(drawn) else drawn)[0].to(self.device)
+        output, target = self.output(batch)
+        found = cut(output, target, batch.size)
+        if found or self.batchnorm == "batch":
+            return found
+        parts = batch.split(-(-batch.size // 2))
+        if len(parts) != 2:
+            return []
+        return [(output, target, batch.size), *((*self.output(part), part.size) for part in parts)]
 
     def _first_output(self, batch: Batch) -> tuple[Any, Any]:
         try:
@@ -388,7 +542,7 @@ class Problem:
 
     def _first_loss(self, output: Any, target: Any, batch: Batch) -> Tensor:
         try:
-            values = self._loss(output, target)
+            values = self._losses(output, target)
         except InputError:
             raise
         except Exception as error:

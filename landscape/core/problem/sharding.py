@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.errors import InputError, LandscapeError, reason
 
 __all__ = ["RankLostError", "Ranks", "Sharding", "Share"]

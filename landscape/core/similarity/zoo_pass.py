@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
+from landscape.core.data.batches import Batch, gather, tensors_in
 from landscape.core.features.hooks import tap
-from landscape.core.features.map_layout import MapLayouts
-from landscape.core.problem.batches import Batch, gather, tensors_in
+from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic
 from landscape.errors import InputError
@@ -90,15 +91,44 @@ def check_same_inputs(problems: Mapping[str, Problem]) -> None:
     """Raise unless all problems hold the same inputs in the same order, however cut into batches.
 
     Raises:
-        InputError: Naming the two that differ.
+        InputError: Naming the two that differ, or an example that holds NaN.
     """
     (first, reference), *others = problems.items()
+    _check_numbers(first, reference)
     for name, problem in others:
         if not _same_inputs(reference, problem):
+            one, two = _shapes(reference), _shapes(problem)
+            if one != two and reference.examples == problem.examples:
+                raise InputError(
+                    f"'{first}' takes inputs of shape {one} and '{name}' of shape {two}; models are compared"
+                    " on one set of inputs: give all problems the same, and let a model that needs another"
+                    " size resize them itself, as nn.Sequential(nn.Upsample(size), model) does."
+                )
             raise InputError(
                 f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) do not hold"
                 " the same inputs in the same order; models are compared on one set of examples."
             )
+
+
+def _shapes(problem: Problem) -> str:
+    """Shapes of the first example's inputs."""
+    return ", ".join(str(tuple(t.shape[1:])) for _, t in tensors_in(problem.batches[0].inputs))
+
+
+def _check_numbers(name: str, problem: Problem) -> None:
+    """Raise if an input is NaN: every layer that it goes through would be NaN, and all similarities."""
+    first = 0
+    for batch in problem.batches:
+        for _, tensor in tensors_in(batch.inputs):
+            if not tensor.is_floating_point() or len(tensor) != batch.size:
+                continue
+            bad = tensor.isnan().flatten(1).any(1) if tensor.ndim > 1 else tensor.isnan()
+            if bad.any():
+                raise InputError(
+                    f"example {first + int(bad.nonzero()[0])} of the data of '{name}' holds NaN, which would"
+                    " make all similarities NaN; leave it out."
+                )
+        first += batch.size
 
 
 def _same_inputs(a: Problem, b: Problem) -> bool:
@@ -156,6 +186,7 @@ def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> list[
     return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
 
 
+@under_own_context
 @torch.no_grad()
 def zoo_hsic(
     problems: Mapping[str, Problem],
@@ -200,7 +231,7 @@ def zoo_hsic(
     plan = plan_batches(next(iter(problems.values())).examples, batch_size, seed)
     total = len(units) + len(problems)
     blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
-    layouts = {name: MapLayouts(policy.prefix_tokens) for name in problems}
+    layouts = {name: _layouts(problem, policy) for name, problem in problems.items()}
     for index, examples in enumerate(plan):
         # NaN where a model puts out no matrix of numbers: its similarities are NaN, not zero.
         grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
@@ -221,6 +252,7 @@ def zoo_hsic(
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
 
+@under_own_context
 @torch.no_grad()
 def zoo_sample(
     problems: Mapping[str, Problem],
@@ -270,12 +302,19 @@ def zoo_sample(
             found[row] = reduce(features - features.mean(0))
 
         batch = gather(problem.batches, examples)
-        output = _run(problem, batch, model, names, rows, policy, MapLayouts(policy.prefix_tokens), keep)
+        output = _run(problem, batch, model, names, rows, policy, _layouts(problem, policy), keep)
         kept += [found[row] for row in sorted(found)]
         fits = isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2
         outputs.append(output.double().cpu().numpy() if fits else None)
         progress((number + 1) / len(problems))
     return units, kept, outputs
+
+
+def _layouts(problem: Problem, policy: FeatureRows) -> MapLayouts:
+    """What finds the maps of a model's outputs, if it looks at pictures."""
+    # Told beforehand: only the chosen layers are seen, and the one that cuts patches may not be chosen.
+    convolves = any(isinstance(part, torch.nn.Conv2d) for part in problem.module.modules())
+    return MapLayouts(policy.prefix_tokens, convolves or are_pictures(problem.batches[0].inputs))
 
 
 def _takes_channels_last(problem: Problem) -> bool:

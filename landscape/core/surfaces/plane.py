@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.curvature.operator import hessian
 from landscape.core.linalg.eigenpairs import Which, eigenpairs
 from landscape.core.problem.fingerprint import fingerprint
@@ -139,6 +140,7 @@ class Plane:
         return Marker(tuple(float(s) for s in steps), float(np.sqrt(inner_product(rest, rest))), state)
 
 
+@under_own_context
 def random_plane(
     problem: Problem,
     normalization: Normalization = "filter",
@@ -162,6 +164,7 @@ def random_plane(
     return Plane(f"{name} random directions", problem.theta, torch.stack(directions))
 
 
+@under_own_context
 def eigenvector_plane(
     problem: Problem, which: Which = "LA", *, count: int = 2, seed: int = 0, tol: float = 1e-3
 ) -> Plane:
@@ -188,6 +191,7 @@ def eigenvector_plane(
     )
 
 
+@under_own_context
 def given_plane(problem: Problem, vectors: Sequence[State], *, count: int = 2) -> Plane:
     """Directions as the user gave them.
 
@@ -200,6 +204,7 @@ def given_plane(problem: Problem, vectors: Sequence[State], *, count: int = 2) -
     return Plane("given directions", problem.theta, torch.stack(directions))
 
 
+@under_own_context
 def model_plane(problem: Problem, models: Sequence[State]) -> Plane:
     """The line through two models or the plane through three.
 
@@ -238,6 +243,7 @@ def _orthonormal(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
     return torch.stack([u, v / v.norm()]).to(first.dtype)
 
 
+@under_own_context
 def trajectory_plane(problem: Problem, checkpoints: Sequence[State], *, count: int = 2) -> Plane:
     """The plane through the problem's checkpoint along the principal directions of a training run.
 

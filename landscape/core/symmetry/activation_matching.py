@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from landscape.core.problem.batches import tensors_in
+from landscape.core.ambient import under_own_context
+from landscape.core.data.batches import tensors_in
 from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import (
     Forward,
@@ -94,6 +95,7 @@ class _Moments:
 _Place = tuple[int, int, int]  # feature, block, innermost group
 
 
+@under_own_context
 def match_activations(
     module: nn.Module,
     symmetry: Symmetry,

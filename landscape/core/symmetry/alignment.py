@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batches import Batch, tensors_in
+from landscape.core.ambient import under_own_context
+from landscape.core.data.batches import Batch, tensors_in
 from landscape.core.problem.private_model import private_copy
 from landscape.core.symmetry.activation_matching import match_activations
 from landscape.core.symmetry.symmetry import Forward, Motion, Symmetry, call_model, find_symmetry, fresh
@@ -53,6 +54,7 @@ class Alignment:
     symmetry: Symmetry
 
 
+@under_own_context
 def align(
     model: nn.Module,
     a: Mapping[str, Tensor],

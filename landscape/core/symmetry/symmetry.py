@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batches import tensors_in
+from landscape.core.ambient import under_own_context
+from landscape.core.data.batches import tensors_in
 from landscape.core.problem.private_model import private_copy
 from landscape.core.symmetry.axis_terms import fix, size
 from landscape.core.symmetry.groups import Group, TensorBlock, blocks_of, equate_members, find_groups
@@ -120,6 +121,7 @@ class Symmetry:
         return "\n".join(lines)
 
 
+@under_own_context
 def find_symmetry(model: nn.Module, inputs: Any, *, forward: Forward | None = None) -> Symmetry:
     """Find the groups of units of a model that may be permuted.
 
@@ -146,10 +148,11 @@ def find_symmetry(model: nn.Module, inputs: Any, *, forward: Forward | None = No
     module = private_copy(model, (), torch.device("cpu"), None).eval()
     tracer, named = _trace(module, fresh(inputs, torch.device("cpu")), forward)
     equate_members(tracer.seen, tracer.mixed)
-    groups, numbers = find_groups(named, tracer.seen, tracer.mixed, tracer.bent)
+    filled = {name: axes for name, axes in named.items() if all(size(term) for term in axes)}
+    groups, numbers = find_groups(filled, tracer.seen, tracer.mixed, tracer.bent)
     symmetry = Symmetry(
         groups=groups,
-        blocks={name: _blocks(axes, numbers) for name, axes in named.items()},
+        blocks={name: _blocks(named[name], numbers) if name in filled else () for name in named},
         features=tuple(
             TracedTensor(read.call, read.argument, blocks)
             for read in tracer.reads

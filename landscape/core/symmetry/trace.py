@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from landscape.core.problem.batches import tensors_in
+from landscape.core.data.batches import tensors_in
 from landscape.core.symmetry.axis_terms import Symbol, Term, fix, size, unify
 
 __all__ = ["Axes", "Call", "Read", "Rule", "Tracer", "arguments", "plain_operations"]

@@ -16,6 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from landscape.core.ambient import under_own_context
 from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
 
@@ -58,7 +59,8 @@ def accumulate(
     """Add the inner products of a block's slices, those of a with those of b, to the gains of a tree."""
     for chain in innermost(symmetry, tree, block):
         shape = tuple(block.shape[k] for k in chain)
-        rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(math.prod(shape), -1) for t in (a, b)]
+        columns = a.numel() // max(math.prod(shape), 1)  # a parameter may be empty
+        rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(math.prod(shape), columns) for t in (a, b)]
         products = (rows[0].double() @ rows[1].double().T).reshape(*shape, *shape)
         # From (m, n, ..., m', n', ...) to (m, m', n, n', ...): `assign` reads a pair of positions at a time.
         order = [k + side * len(chain) for k in range(len(chain)) for side in (0, 1)]
@@ -139,6 +141,7 @@ def compose(symmetry: Symmetry, first: Motion, then: Motion) -> dict[int, Tensor
     return result
 
 
+@under_own_context
 def match_weights(
     symmetry: Symmetry,
     a: Mapping[str, Tensor],
@@ -213,7 +216,7 @@ def _known_blocks(
     mine = [(n, block) for n in a for block in symmetry.blocks[n] if set(tree) & set(block.dims)]
     known = [(n, block) for n, block in mine if not unknown & set(block.dims)]
     entries = [sum(math.prod(block.shape) for _, block in part) for part in (known, mine)]
-    return known, entries[0] / entries[1]
+    return known, entries[0] / entries[1] if entries[1] else 1.0  # parameters without entries
 
 
 def _best_step(

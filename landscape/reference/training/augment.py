@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from landscape.core.problem import augment
+from landscape.core.data import augment
 from landscape.errors import InputError
 
 __all__ = ["Augment", "AugmentName", "augmentation", "crop_flip", "mix", "shift"]

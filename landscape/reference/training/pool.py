@@ -1,7 +1,9 @@
 """Several trainings at once, each in a process of its own; they end when the caller does.
 
 `concurrent.futures.ProcessPoolExecutor` would not do: it passes no messages before the end, does not tell
-with which status a worker died, and on Ctrl-C waits for the trainings under way.
+with which status a worker died, and on Ctrl-C waits for the trainings under way. Nor would
+`landscape.zoo.executors.pool`: its workers load models of a manifest and write results into a store, where a
+training has neither; and the reference zoo, which serves as an example, builds on core at most.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
-from landscape._workers import live_with_parent
+from landscape._workers import live_with_parent, spawning
 from landscape.errors import LandscapeError
 
 __all__ = ["run_all"]
@@ -80,7 +82,8 @@ def _start(function: Callable[..., Any], call: tuple[Any, ...]) -> tuple[Connect
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, function, call))
-    process.start()
+    with spawning():
+        process.start()
     theirs.close()  # so that the pipe ends when the process does
     return ours, process
 

@@ -299,12 +299,12 @@ class Table {
   }
 
   filter(text) {
-    const wanted = text.trim().toLowerCase();
-    const has = (row) => [row.head, ...row.cells.map(shownText)].some((t) => String(t).toLowerCase().includes(wanted));
-    this.rows = wanted ? this.data.rows.filter(has) : this.data.rows;
+    const requested = text.trim().toLowerCase();
+    const has = (row) => [row.head, ...row.cells.map(shownText)].some((t) => String(t).toLowerCase().includes(requested));
+    this.rows = requested ? this.data.rows.filter(has) : this.data.rows;
     this.page = 0;
     this.order();
-    this.status.textContent = wanted ? `${this.rows.length} of ${this.data.rows.length} rows` : "";
+    this.status.textContent = requested ? `${this.rows.length} of ${this.data.rows.length} rows` : "";
     this.fill();
   }
 
@@ -328,14 +328,14 @@ class Table {
 
   // As many columns as there is room for; a button shows the rest.
   fit() {
-    const wanted = this.candidates();
-    this.room = wanted.length;
+    const requested = this.candidates();
+    this.room = requested.length;
     this.fill();
     while (!this.all && !printing && this.room > 1 && this.scroll.scrollWidth > this.scroll.clientWidth) {
       this.room -= 1;
       this.fill();
     }
-    const whole = this.family ? wanted.length : this.data.columns.length;
+    const whole = this.family ? requested.length : this.data.columns.length;
     this.more.hidden = !this.all && this.room === whole;
     this.more.textContent = this.all ? "Show what fits" : `Show all ${whole} columns`;
   }

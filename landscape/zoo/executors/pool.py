@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Literal
 
-from landscape._workers import live_with_parent
+from landscape._workers import live_with_parent, spawning
 from landscape.errors import InputError
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener
 from landscape.zoo.executors.base import POLL_S, chains, usable_cores
@@ -116,7 +116,8 @@ class PoolExecutor:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, setup, self.threads), name=WORKER)
-        process.start()
+        with spawning():
+            process.start()
         theirs.close()  # so that the pipe ends when the worker does
         return _Worker(process, ours)
 

@@ -93,14 +93,19 @@ class _LeadingRunner(Runner):
         self.lost: LandscapeError | None = None
 
     def compute(
-        self, task: Task, progress: Callable[[float], None], partial: Path | None = None
+        self,
+        task: Task,
+        progress: Callable[[float], None],
+        partial: Path | None = None,
+        *,
+        whole: bool = False,
     ) -> xr.Dataset:
         """See `Runner.compute`. Partial results are not kept, since all ranks must go the same way."""
         from landscape.core.problem.sharding import RankLostError
 
         try:
             with self._others.together():
-                return super().compute(self._others.share(task), progress)
+                return super().compute(self._others.share(task), progress, whole=whole)
         except RankLostError as error:
             self.lost = error
             raise

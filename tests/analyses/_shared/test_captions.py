@@ -1,20 +1,14 @@
-"""What captions and legends read off the attributes of results."""
+"""What captions read off the attributes of results."""
 
 from __future__ import annotations
 
 import xarray as xr
 
-from landscape.analyses._shared.captions import loss_unit, series, weight_decays
+from landscape.analyses._shared.captions import loss_unit, weight_decays
 
 
 def result(**attrs):
     return xr.Dataset(attrs=attrs)
-
-
-def test_a_series_has_the_label_and_the_group_of_the_zoo():
-    """Oracle: the attributes."""
-    assert series("m", result(group="wide")).group == "wide"
-    assert (series("m", result()).model, series("m", result()).group) == ("m", "")
 
 
 def test_losses_are_in_nats_only_where_all_are_cross_entropies():

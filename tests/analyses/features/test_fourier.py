@@ -365,12 +365,13 @@ def test_a_token_count_that_is_square_only_without_a_prefix_can_be_forced():
             self.gain = Gain()
 
         def forward(self, x):
-            return self.gain(x)
+            tokens = x.flatten(2).transpose(1, 2)
+            return self.gain(torch.cat([tokens[:, :1], tokens], dim=1))
 
-    x = noise(5, 17, 3)
+    x = noise(5, 3, 4, 4)  # tokens are a picture only where they were made of one
     problem = Problem(Tokens().double(), energy, (x, torch.zeros(5)))
     assert landscape.fourier(problem)["height"].values.tolist() == [4]
-    with pytest.raises(InputError, match="needs an image model"):
+    with pytest.raises(InputError, match=r"no output of Tokens .* is a map"):
         landscape.fourier(problem, prefix_tokens=0)
 
 
@@ -392,7 +393,9 @@ def test_useless_options_are_refused(options, words):
 
 def test_a_model_without_maps_is_refused():
     """Oracle: the sentence says what is needed."""
-    with pytest.raises(InputError, match=r"no output of Sequential .* \(B, C, H, W\).*needs an image model"):
+    with pytest.raises(
+        InputError, match=r"no output of Sequential .* \(B, C, H, W\).*needs images \(B, C, H, W\) as inputs"
+    ):
         landscape.fourier(CASES["mlp"].problem())
 
 

@@ -239,5 +239,5 @@ def test_batches_do_not_matter():
 
 def test_a_model_without_maps_is_refused():
     """Oracle: the sentence says what is needed."""
-    with pytest.raises(InputError, match=r"no unit of Sequential .* needs an image model"):
+    with pytest.raises(InputError, match=r"no unit of Sequential .* needs images \(B, C, H, W\) as inputs"):
         landscape.transfer(CASES["mlp"].problem())

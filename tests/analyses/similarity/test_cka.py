@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 from cases import CASES
@@ -38,3 +40,35 @@ def test_matrices_are_those_of_the_pass_over_the_data():
     pairs = [(i, i + n // 2) for i in range(n // 2)]
     mean = np.mean([expected[pair] for pair in pairs])
     assert float(ds["matched_cka"].sel(model="a", other="b")) == pytest.approx(mean)
+
+
+def test_a_wrapped_model_matches_itself():
+    """Oracle: a module called "module", as DataParallel has, changes names and nothing else."""
+    import torch
+
+    problem = CASES["mlp"].problem()
+    model, pair = problem.module, problem.batches[0].raw
+    problems = {
+        "bare": landscape.Problem(model, "cross_entropy", pair),
+        "wrapped": landscape.Problem(torch.nn.Sequential(OrderedDict(module=model)), "cross_entropy", pair),
+    }
+    ds = landscape.cka(problems, batch_size=8).sel(model="bare", other="wrapped")
+    assert int(ds["matched_layers"]) >= 3
+    assert float(ds["matched_cka"]) == pytest.approx(1.0)
+
+
+def test_one_nan_among_the_images_is_named():
+    """Oracle: the example made NaN here; and images of another size, whose sentence says what to do."""
+    import torch
+
+    x, y = torch.randn(12, 1, 4, 4), torch.arange(12) % 3
+    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    spoilt = x.clone()
+    spoilt[7, 0, 1, 2] = float("nan")
+    bad = landscape.Problem(model, "cross_entropy", (spoilt, y), batch_size=5)
+    with pytest.raises(InputError, match="example 7 of the data of 'a' holds NaN"):
+        landscape.cka({"a": bad, "b": bad})
+    good = landscape.Problem(model, "cross_entropy", (x, y))
+    small = landscape.Problem(model, "cross_entropy", (x[..., :3], y))
+    with pytest.raises(InputError, match=r"\(1, 4, 4\) and 'b' of shape \(1, 4, 3\).*resize"):
+        landscape.cka({"a": good, "b": small})

@@ -12,7 +12,7 @@ from landscape import Problem, hessian
 from landscape.core.connectivity.barriers import chord_gap
 from landscape.core.connectivity.curve import Curve, straight
 from landscape.core.connectivity.end_states import curve_evaluator
-from landscape.core.problem.batches import read_batches
+from landscape.core.data.batches import read_batches
 from landscape.core.problem.states import full_state
 from landscape.errors import InputError
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+import landscape
 from landscape.core.features.map_layout import MapLayout, MapLayouts
+from landscape.errors import InputError
 
 
 def to_maps(feature, prefix=None):
@@ -94,3 +96,78 @@ def test_maps_go_back_to_where_they_came_from(layout, shape):
         doubled = layout.from_maps(2 * maps, feature)
         assert torch.equal(doubled[:, :2], feature[:, :2])
         assert torch.equal(doubled[:, 2:], 2 * feature[:, 2:])
+
+
+class Words(torch.nn.Module):
+    """A transformer of text."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Embedding(7, 8)
+        self.block = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.head = torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.block(self.embed(x)).mean(1))
+
+
+class Signal(torch.nn.Module):
+    """1-D convolutions over a series."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(2, 16, 3, padding=1)
+        self.norm = torch.nn.BatchNorm1d(16)
+        self.head = torch.nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.norm(self.conv(x)).mean(2))
+
+
+class Cut(torch.nn.Module):
+    """Patches by reshaping, and a linear map: no convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = torch.nn.Linear(16, 8)
+        self.norm = torch.nn.LayerNorm(8)
+        self.head = torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        patches = x.unfold(2, 4, 4).unfold(3, 4, 4).reshape(len(x), -1, 16)
+        return self.head(self.norm(self.patch(patches)).mean(1))
+
+
+@pytest.mark.parametrize("tokens", [16, 17, 25])
+def test_words_are_no_pictures(tokens):
+    """Text of as many tokens as a square with and without a class token is refused, by one sentence each."""
+    data = torch.arange(6 * tokens).reshape(6, tokens) % 7, torch.arange(6) % 3
+    problem = landscape.Problem(Words(), "cross_entropy", data)
+    for analysis in (landscape.fourier, landscape.transfer, landscape.attention_response):
+        with pytest.raises(InputError, match=r"images \(B, C, H, W\) as inputs"):
+            analysis(problem)
+
+
+def test_a_series_is_no_picture():
+    """1-D convolutions of 16 channels, whose number is a square: no maps."""
+    data = torch.randn(6, 2, 25), torch.arange(6) % 3
+    with pytest.raises(InputError, match="2-D convolution"):
+        landscape.fourier(landscape.Problem(Signal(), "cross_entropy", data))
+
+
+def test_patches_cut_by_reshaping_are_a_picture():
+    """Oracle: a 16 × 16 image holds 4 × 4 patches of 4 × 4 pixels."""
+    data = torch.randn(6, 1, 16, 16), torch.arange(6) % 3
+    ds = landscape.fourier(landscape.Problem(Cut(), "cross_entropy", data), bootstrap=2)
+    assert set(zip(ds["height"].values.tolist(), ds["width"].values.tolist(), strict=True)) == {(4, 4)}
+
+
+def test_words_beside_pictures_stay_words():
+    """Oracle: a model of images and captions; 9 words are no 3 × 3 map, 16 patches are a 4 × 4 one."""
+    layouts = MapLayouts(pictures=False)
+    words, patches = torch.randn(2, 9, 5), torch.randn(2, 16, 5)
+    assert layouts.find(patches, 2) is None
+    layouts.find(torch.randn(2, 5, 4, 4), 2, torch.nn.Conv2d(1, 5, 4, 4))
+    assert layouts.find(words, 2, torch.nn.Embedding(3, 5)) is None
+    assert layouts.find(words, 2) is None
+    assert layouts.find(patches, 2) == MapLayout("tokens", 4, 4)

@@ -11,7 +11,7 @@ from cases import CASES, ConvNet, images, mlp, regression, snapshot, vectors
 from torch import nn
 
 from landscape import Problem
-from landscape.core.problem.batches import read_batches
+from landscape.core.data.batches import read_batches
 from landscape.core.problem.evaluator import Evaluator, PointSet
 from landscape.core.surfaces.plane import given_plane, model_plane, random_plane
 from landscape.errors import InputError

@@ -9,14 +9,10 @@ from torch.nn import functional
 
 import landscape
 from landscape import Problem
-from landscape.core.problem.batches import read_batches
+from landscape.core.data.batches import read_batches
+from landscape.core.data.trees import plain
 from landscape.core.problem.execution import probe
-from landscape.core.problem.memory_layout import (
-    has_unsound_convolution,
-    is_unsound,
-    plain,
-    sound_convolutions,
-)
+from landscape.core.problem.memory_layout import has_unsound_convolution, is_unsound, sound_convolutions
 from landscape.core.similarity.zoo_pass import zoo_hsic
 from landscape.reference.models import resnet
 from landscape.reference.training.recipe import Recipe

@@ -112,7 +112,7 @@ def test_a_scalar_loss_gives_the_values_of_a_loss_per_example():
     """Oracle: torch's mean loss and its losses per example are the same function."""
     data, model = vectors(), mlp().double()
     each = Problem(model, lambda o, t: F.cross_entropy(o, t, reduction="none"), data, batch_size=5)
-    mean = Problem(model, F.cross_entropy, data, batch_size=5)
+    mean = Problem(model, lambda o, t: F.cross_entropy(o, t), data, batch_size=5)
     assert mean.loss() == pytest.approx(each.loss(), rel=1e-14)
     torch.testing.assert_close(mean.gradient(), each.gradient(), rtol=1e-12, atol=1e-15)
     v = torch.linspace(-1, 1, mean.size, dtype=torch.float64)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape.core.problem.batches import Batch
+from landscape.core.data.batches import Batch
 from landscape.core.problem.sharding import Ranks
 from landscape.errors import InputError
 

@@ -164,7 +164,7 @@ def test_gather_is_indexing():
     data = sentences(13)
     problem = CASES["transformer_dict"].problem()
     index = torch.tensor([12, 0, 7, 7, 3])
-    from landscape.core.problem.batches import gather, rebatch
+    from landscape.core.data.batches import gather, rebatch
 
     batch = gather(rebatch(problem.batches, 5), index)
     assert torch.equal(batch.inputs["ids"], data["ids"][index])

@@ -41,11 +41,11 @@ def test_seeds_decide_the_weights_and_the_callers_numbers_stay():
 
 def test_convolutions_are_laid_out_channels_last():
     """Oracle: torch's own word for the layout; the numbers are those of the builder."""
-    model = recipe(builder=models.resnet, kwargs={"width": 4}).build(0)
+    model = recipe(builder=models.resnet, kwargs={"width": 16}).build(0)
     kernel = model.stages[0][0].conv1.weight
     assert kernel.is_contiguous(memory_format=torch.channels_last)
     torch.manual_seed(0)
-    assert torch.equal(models.resnet(width=4).stages[0][0].conv1.weight, kernel)
+    assert torch.equal(models.resnet(width=16).stages[0][0].conv1.weight, kernel)
 
 
 def test_a_recipe_survives_the_way_to_another_process():

@@ -141,3 +141,16 @@ def running(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_program_from_standard_input_may_have_workers(folder):
+    """Oracle: the count of tasks. Python tells workers to run the file ``<stdin>`` first, which is none."""
+    for i in range(2):
+        folder.add(f"m{i}", seed=i)
+    path = folder.write(TOTAL)
+    code = f"from landscape.zoo import Zoo\nresult = Zoo.from_manifest({str(path)!r}).run(jobs=2)\n"
+    code += "print(result.done, len(result.failed), __file__)\n"
+    ran = subprocess.run(
+        [sys.executable, "-"], input=code, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert ran.stdout.split()[:2] == ["2", "0"], ran.stderr

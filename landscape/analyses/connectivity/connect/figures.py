@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import loss_unit, series, weight_decays
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Series
+from landscape.analyses._shared.captions import loss_unit, weight_decays
+from landscape.base.figure import (
+    Axis,
+    ColorAxis,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Mark,
+    Points,
+    Series,
+    series,
+)
 
 if TYPE_CHECKING:
     import xarray as xr

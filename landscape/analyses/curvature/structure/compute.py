@@ -259,4 +259,4 @@ def _classes(problem: Problem) -> dict[str, int]:
     if problem.loss_name != "cross_entropy":
         return {}
     output, _ = problem.output(problem.first)
-    return {"classes": int(output.shape[1])}
+    return {"classes": int(output.shape[problem.reading.axis or 1])}

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analyses._shared.captions import loss_unit, series, weight_decays
-from landscape.base.figure import Axis, Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points
+from landscape.analyses._shared.captions import loss_unit, weight_decays
+from landscape.base.figure import (
+    Axis,
+    Bars,
+    ColorAxis,
+    FigureSpec,
+    Guide,
+    Heatmap,
+    Line,
+    Mark,
+    Points,
+    series,
+)
 
 if TYPE_CHECKING:
     import xarray as xr

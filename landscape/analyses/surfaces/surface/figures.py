@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import loss_unit, series, weight_decays
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series
+from landscape.analyses._shared.captions import loss_unit, weight_decays
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
 from landscape.core.problem.batchnorm_policy import normalise
 
 if TYPE_CHECKING:

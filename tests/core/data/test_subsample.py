@@ -11,8 +11,8 @@ from torch import nn
 import landscape
 from landscape import Problem
 from landscape.base.analysis import run_together
-from landscape.core.problem.batches import read_batches
-from landscape.core.problem.subsample import plan_pass, sample
+from landscape.core.data.batches import read_batches
+from landscape.core.data.subsample import plan_pass, sample
 
 
 def batches_of(n: int, size: int):

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from landscape.core.problem.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, batches_joinable, gather
 
 __all__ = ["Pass", "plan_pass", "sample"]
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from landscape import Problem
-from landscape.core.problem.batches import Batch, read_batches, tensors_in
+from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.errors import InputError
 
 CPU = torch.device("cpu")

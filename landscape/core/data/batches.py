@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
 
-from landscape.core.problem.memory_layout import plain
-from landscape.errors import InputError
+from landscape.core.data.data_forms import ENDLESS, has_end, raw_batches
+from landscape.core.data.trees import attributes, map_tensors, plain, rebuild, tensors_in
+from landscape.errors import InputError, reason
 
 __all__ = [
     "TARGET_KEYS",
@@ -36,28 +36,30 @@ class Batch:
         inputs: What the model gets.
         target: What the loss gets.
         size: Number of examples B.
+        counted: Whether their number is known; else leading axes disagree, and it is a guess.
     """
 
     raw: Any
     inputs: Any
     target: Any
     size: int
+    counted: bool = True
 
     def fresh(self) -> Batch:
         """A copy whose tensors a model may write to (in-place layers, normalisation in place)."""
-        raw = _map(self.raw, torch.clone)
+        raw = map_tensors(self.raw, torch.clone)
         return Batch(raw, *_split(raw), self.size)
 
     def replace(self, old: Tensor, new: Tensor) -> Batch:
         """A copy with the tensor ``new`` wherever the batch holds the tensor ``old`` itself."""
-        raw = _map(self.raw, lambda tensor: new if tensor is old else tensor)
+        raw = map_tensors(self.raw, lambda tensor: new if tensor is old else tensor)
         return Batch(raw, *_split(raw), self.size)
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device; itself if it is there."""
         if all(tensor.device == device for _, tensor in tensors_in(self.raw)):
             return self
-        raw = _map(self.raw, lambda tensor: tensor.to(device))
+        raw = map_tensors(self.raw, lambda tensor: tensor.to(device))
         return Batch(raw, *_split(raw), self.size)
 
     def channels_last(self) -> Batch:
@@ -66,19 +68,19 @@ class Batch:
         def arrange(tensor: Tensor) -> Tensor:
             return tensor.contiguous(memory_format=torch.channels_last) if _is_image(tensor) else tensor
 
-        raw = _map(self.raw, arrange)
+        raw = map_tensors(self.raw, arrange)
         return Batch(raw, *_split(raw), self.size)
 
     def channels_first(self) -> Batch:
         """The same numbers, those of images (B, C, H, W) in memory in the order of their indices."""
-        raw = _map(self.raw, lambda tensor: plain(tensor) if _is_image(tensor) else tensor)
+        raw = map_tensors(self.raw, lambda tensor: plain(tensor) if _is_image(tensor) else tensor)
         return Batch(raw, *_split(raw), self.size)
 
     def first(self, count: int) -> Batch:
         """The first ``count`` examples; the batch itself if there are no more."""
         if count >= self.size:
             return self
-        raw = _map(self.raw, lambda t: t[:count] if t.ndim and len(t) == self.size else t)
+        raw = map_tensors(self.raw, lambda t: t[:count] if t.ndim and len(t) == self.size else t)
         return Batch(raw, *_split(raw), count)
 
     def split(self, size: int) -> list[Batch]:
@@ -87,35 +89,13 @@ class Batch:
             return [self]
         pieces = []
         for start in range(0, self.size, size):
-            raw = _map(self.raw, lambda t, s=slice(start, start + size): t[s])
+            raw = map_tensors(self.raw, lambda t, s=slice(start, start + size): t[s])
             pieces.append(Batch(raw, *_split(raw), min(size, self.size - start)))
         return pieces
 
 
-def tensors_in(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """All tensors in nested tuples, lists and mappings, with their paths."""
-    if isinstance(tree, Tensor):
-        yield name, tree
-    elif isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from tensors_in(value, f"{name}.{key}")
-    elif isinstance(tree, Sequence) and not isinstance(tree, str):
-        for index, value in enumerate(tree):
-            yield from tensors_in(value, f"{name}.{index}")
-
-
 def _is_image(tensor: Tensor) -> bool:
     return tensor.ndim == 4 and tensor.is_floating_point() and tensor.layout is torch.strided
-
-
-def _map(tree: Any, function: Any) -> Any:
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, Mapping):
-        return {key: _map(value, function) for key, value in tree.items()}
-    if isinstance(tree, tuple | list):
-        return tuple(_map(value, function) for value in tree)
-    return tree
 
 
 def _split(raw: Any) -> tuple[Any, Any]:
@@ -132,40 +112,6 @@ def _split(raw: Any) -> tuple[Any, Any]:
     return raw, None
 
 
-def _raw_batches(data: Any, batch_size: int) -> Iterator[Any]:
-    if isinstance(data, Tensor):
-        raise InputError("the data is a single tensor; give (inputs, targets).")
-    if isinstance(data, DataLoader):
-        yield from data
-    elif isinstance(data, Dataset):
-        size = getattr(data, "__len__", None)
-        if size is None:
-            yield from DataLoader(data, batch_size=batch_size)
-            return
-        for start in range(0, size(), batch_size):
-            yield default_collate([data[i] for i in range(start, min(start + batch_size, size()))])
-    elif _is_one_set(data):
-        tensors = dict(tensors_in(data))
-        flat = [name.lstrip(".") for name, t in tensors.items() if t.ndim == 0]
-        if flat:
-            raise InputError(f"the data's tensor '{flat[0]}' is a single number and has no batch axis.")
-        sizes = sorted({len(t) for t in tensors.values()})
-        if not sizes:
-            raise InputError("the data holds no tensor; give (inputs, targets).")
-        if len(sizes) > 1:
-            raise InputError(f"inputs and targets differ in length: {sizes}.")
-        total = sizes[0]
-        for start in range(0, total, batch_size):
-            yield _map(data, lambda t, s=start: t[s : s + batch_size])
-    elif isinstance(data, Iterable):
-        yield from data
-    else:
-        raise InputError(
-            f"data of type {type(data).__name__} cannot be read; give (inputs, targets),"
-            " an iterable of batches, a Dataset or a DataLoader."
-        )
-
-
 def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
     """The same examples in the same order, cut into micro-batches of ``size``.
 
@@ -180,7 +126,7 @@ def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
     cut = []
     for start in range(0, total, size):
         stop = min(start + size, total)
-        piece = _map(raw, lambda t, s=slice(start, stop): t[s])
+        piece = map_tensors(raw, lambda t, s=slice(start, stop): t[s])
         cut.append(Batch(piece, *_split(piece), stop - start))
     return cut
 
@@ -201,13 +147,13 @@ def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
     for batch in batches:
         here = index[(index >= start) & (index < start + batch.size)]
         if len(here):
-            pieces.append(_map(batch.raw, lambda t, i=here - start: t[i.to(t.device)]))
+            pieces.append(map_tensors(batch.raw, lambda t, i=here - start: t[i.to(t.device)]))
             numbers.append(here)
         start += batch.size
     found = torch.cat(numbers)
     order = torch.empty_like(index)
     order[index.argsort(stable=True)] = found.argsort(stable=True)
-    raw = _map(_join(pieces), lambda t: t[order.to(t.device)])
+    raw = map_tensors(_join(pieces), lambda t: t[order.to(t.device)])
     return Batch(raw, *_split(raw), len(index))
 
 
@@ -234,38 +180,36 @@ def _join(trees: Sequence[Any]) -> Any:
         return torch.cat(list(trees))
     if isinstance(first, Mapping):
         return {key: _join([tree[key] for tree in trees]) for key in first}
-    return tuple(_join(parts) for parts in zip(*trees, strict=True))
-
-
-def _is_one_set(data: Any) -> bool:
-    """Whether data is one (inputs, targets) set rather than a list of batches."""
-    if isinstance(data, Mapping):
-        return True
-    return (
-        isinstance(data, tuple)
-        and len(data) >= 2
-        and isinstance(data[-1], Tensor)
-        and all(isinstance(part, Tensor | Mapping | tuple) for part in data)
-    )
+    return rebuild(first, [_join(parts) for parts in zip(*trees, strict=True)])
 
 
 def read_batches(
-    data: Any, *, batch_size: int, device: torch.device, dtype: torch.dtype | None
+    data: Any,
+    *,
+    batch_size: int,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    size: Callable[[Any], int] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> list[Batch]:
     """Read data once into micro-batches on the device.
 
     Args:
-        data: ``(inputs, targets)`` tensors (inputs may be a mapping or tuple of tensors), a mapping with
-            a target key, an iterable of batches, a map-style or iterable Dataset, or a DataLoader.
+        data: ``(inputs, targets)`` tensors or NumPy arrays (inputs may be a mapping or tuple of them), a
+            mapping with a target key, an iterable of batches, a map-style or iterable Dataset, or a
+            DataLoader. A batch may also be an object that holds tensors, such as a dataclass or a graph.
         batch_size: Micro-batch size for data that does not come in batches.
         device: Where the batches are kept.
         dtype: Floating tensors are converted to it; ``None`` leaves them.
+        size: Number of examples of a batch as it was given; default: counted.
+        progress: Told the number of examples read so far, once per batch.
 
     Returns:
         The batches, in order, whose sizes may differ. Their tensors are copies.
 
     Raises:
-        InputError: If there is no data, inputs and targets differ in length, or a batch has no tensors.
+        InputError: If there is no data, inputs and targets differ in length, a batch has no tensors, or data
+            without a length does not end.
     """
     if batch_size < 1:
         raise InputError(f"the batch size must be at least 1; got {batch_size}.")
@@ -275,17 +219,55 @@ def read_batches(
         return tensor.detach().to(device, kind, copy=True)
 
     batches = []
-    for index, given in enumerate(_raw_batches(data, batch_size)):
-        raw = _map(given, move)
+    ends, examples = has_end(data), 0
+    for index, given in enumerate(raw_batches(data, batch_size)):
+        raw = map_tensors(given, move)
         inputs, target = _split(raw)
-        reference = target if isinstance(target, Tensor) and target.ndim else inputs
-        first = next(tensors_in(reference), None)
-        if first is None or first[1].ndim == 0:
-            raise InputError(f"batch {index} holds no tensor with a batch axis.")
-        size = len(first[1])
-        if size == 0:
+        if size is not None:
+            count, counted = _told(size, raw, index), True
+        else:
+            count, counted = _count(inputs, target, index)
+        if count == 0:
             continue
-        batches.append(Batch(raw, inputs, target, size))
+        batches.append(Batch(raw, inputs, target, count, counted))
+        examples += count
+        if not ends and examples > ENDLESS:
+            raise InputError(
+                f"the data has no length and does not end: {examples} examples were read; give a finite part"
+                " of it, such as list(itertools.islice(loader, 100))."
+            )
+        if progress is not None:
+            progress(examples)
     if not batches:
         raise InputError("the data is empty; give at least one example.")
     return batches
+
+
+def _told(size: Callable[[Any], int], raw: Any, index: int) -> int:
+    """The number of examples that the user's function gives for a batch."""
+    try:
+        count = int(size(raw))
+    except Exception as error:
+        raise InputError(f"size= failed on batch {index}: {reason(error)}") from error
+    if count < 0:
+        raise InputError(f"size= gave {count} examples for batch {index}; give their number.")
+    return count
+
+
+def _count(inputs: Any, target: Any, index: int) -> tuple[int, bool]:
+    """The number of examples of a batch, and whether it is known."""
+    if isinstance(target, Tensor) and target.ndim:
+        return len(target), True
+    if isinstance(target, tuple) and isinstance(inputs, tuple) and len(inputs) == len(target) > 0:
+        return len(target), True  # lists of examples, such as images with their boxes
+    single = isinstance(target, int | float) or (isinstance(target, Tensor) and target.ndim == 0)
+    tensors = [t for _, t in tensors_in(inputs)]
+    if tensors and single and not attributes(inputs):
+        raise InputError(
+            f"the target of batch {index} is a single number, so the data seems to be examples rather than"
+            " batches; give torch.utils.data.DataLoader(data, batch_size=...)."
+        )
+    lengths = [len(t) for t in tensors if t.ndim]
+    if not lengths:
+        raise InputError(f"batch {index} holds no tensor with a batch axis.")
+    return lengths[0], len(set(lengths)) == 1

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landscape.core.problem.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, batches_joinable, gather
 from landscape.errors import InputError
 
 __all__ = ["MiniBatches", "split_into_minibatches"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.core.problem.batches import read_batches
-from landscape.core.problem.minibatches import split_into_minibatches
+from landscape.core.data.batches import read_batches
+from landscape.core.data.minibatches import split_into_minibatches
 from landscape.errors import InputError
 
 

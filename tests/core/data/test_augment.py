@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from landscape.core.problem.augment import augment_batch, flip, shift
-from landscape.core.problem.batches import read_batches
+from landscape.core.data.augment import augment_batch, flip, shift
+from landscape.core.data.batches import read_batches
 from landscape.errors import InputError
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from landscape.core.problem.batches import Batch, tensors_in
+from landscape.core.data.batches import Batch, tensors_in
 from landscape.errors import InputError, suggest
 
 __all__ = ["Augmentation", "augment_batch", "flip", "shift"]
