@@ -14,7 +14,7 @@ ADAMW: Mapping[str, Any] = {"optimizer": "adamw", "weight_decay": 0.05, "schedul
 """Training of vision transformers, and of what is compared with them."""
 
 DEIT: Mapping[str, Any] = {"augment": "rand_crop_flip", "mixup": 0.8, "cutmix": 1.0, "label_smoothing": 0.1}
-"""Strong augmentation of images for vision transformers (Touvron et al. 2021, DeiT, table 9)."""
+"""Strong augmentation of images for vision transformers (DeiT: Touvron et al. 2021)."""
 
 SGD: Mapping[str, Any] = {"optimizer": "sgd", "weight_decay": 5e-4}
 """Stochastic gradient descent for convolutional networks; studies differ in its schedule."""
