@@ -155,3 +155,24 @@ def test_own_settings_within_are_kept() -> None:
         assert not under_own_context(torch.is_grad_enabled)()
     with torch.no_grad():
         assert under_own_context(torch.is_grad_enabled)()
+
+
+def test_a_forward_pass_that_derives_by_its_inputs() -> None:
+    """A physics-informed loss needs a graph to be measured. Oracle: u = w x², so that u' = 2 w x by hand."""
+
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor(1.5, dtype=torch.float64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.requires_grad_(True)
+            u = self.w * x.square()
+            (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+            return slope
+
+    x = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    problem = Problem(Square(), "mse", (x, torch.zeros_like(x)))
+    assert problem.loss() == pytest.approx(4 * 1.5**2 * 2.5, rel=1e-14)
+    assert problem.gradient().item() == pytest.approx(8 * 1.5 * 2.5, rel=1e-14)
+    assert landscape.line(problem, steps=3)["loss"].values[1] == problem.loss()

@@ -86,8 +86,8 @@ def _with_graph_if_needed(problem: Problem, run: Callable[[], None]) -> None:
     try:
         with torch.set_grad_enabled(problem._derives):
             run()
-    except InputError:
-        if problem._derives:
+    except InputError as error:
+        if problem._derives or "grad" not in str(error):  # what torch says of a missing graph
             raise
         problem._derives, problem._forward_takes_batch = True, True
         try:
