@@ -232,8 +232,10 @@ class Analysis:
         folder = context.partial
         if folder is not None:
             inputs = context.inputs
+            facts = {"analysis": self.name, "schema version": self.schema.version}
+            facts["options"] = params.model_dump_json()
             context = replace(
-                context, open_ledger=lambda: in_folder(folder, identity(self, subject, params, inputs))
+                context, open_ledger=lambda: in_folder(folder, identity(facts, self.scope, subject, inputs))
             )
         if self.scope == "table":  # measured already, without torch
             return self.label(self.compute(subject, params, context), subject, params, context, start)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from landscape.base.analysis import Analysis, Params
     from landscape.core.problem.problem import Problem
 
 __all__ = ["Ledger", "MemoryLedger", "Piece", "identity", "in_folder"]
@@ -132,22 +131,26 @@ def in_folder(folder: Path, identity: Mapping[str, Any]) -> Ledger:
     return FolderLedger(folder, identity)
 
 
-def identity(analysis: Analysis, subject: Any, params: Params, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def identity(
+    analysis: Mapping[str, Any], scope: str, subject: Any, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
     """What decides the numbers of a run, by name: subject, options, inputs that can be hashed, schema.
 
     The number of threads is not among it: a run may go on with another.
+
+    Args:
+        analysis: The facts of the analysis itself: name, schema, options.
+        scope: Its scope, which says what the subject is.
+        subject: A problem, two models of one, or problems by name.
+        inputs: What no option can hold, by name.
     """
     from landscape.core.problem.fingerprint import describe
 
-    facts: dict[str, Any] = {
-        "analysis": analysis.name,
-        "schema version": analysis.schema.version,
-        "options": params.model_dump_json(),
-    }
+    facts = dict(analysis)
     facts |= {f"input {name}": describe(value) for name, value in inputs.items() if value is not None}
-    if analysis.scope == "group":
+    if scope == "group":
         return facts | {f"model {name}": _of_problem(problem) for name, problem in subject.items()}
-    if analysis.scope == "pair":
+    if scope == "pair":
         facts |= {"a": describe(subject.a), "b": describe(subject.b)}
         subject = subject.problem
     return facts | _of_problem(subject)

@@ -18,8 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 
 import landscape
+from landscape.cli.common import Guard, headline
 from landscape.cli.display import ProgressBar, metric_table, number
-from landscape.cli.group import Guard, headline
 from landscape.errors import InputError, LandscapeError
 
 if TYPE_CHECKING:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
 from landscape.base.registry import discover, find, listed
+from landscape.cli.common import OF_SCOPE, Guard, headline
 
-__all__ = ["analysis_group", "headline"]
-
-Guard = Callable[[], AbstractContextManager[None]]
-
-_OF = {"checkpoint": "a checkpoint", "pair": "two checkpoints", "group": "some checkpoints"}
-"""What a command looks at, by scope; a table is no file that a command could be given."""
-
-
-def headline(title: str, scope: str) -> str:
-    """The first sentence of a command's help."""
-    return f"{title} of {_OF[scope]}."
+__all__ = ["analysis_group"]
 
 
 def analysis_group(guard: Guard) -> type[TyperGroup]:
@@ -35,14 +24,14 @@ def analysis_group(guard: Guard) -> type[TyperGroup]:
     class AnalysisGroup(TyperGroup):  # a context is Any: of click, or of the copy that newer typers hold
         def list_commands(self, ctx: Any) -> list[str]:
             own = super().list_commands(ctx)
-            return own + [n for n, e in listed().items() if e.scope in _OF and n not in own]
+            return own + [n for n, e in listed().items() if e.scope in OF_SCOPE and n not in own]
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             own = super().get_command(ctx, cmd_name)
             if own is not None:
                 return own
             entry = listed().get(cmd_name) or discover().get(cmd_name)
-            if entry is None or entry.scope not in _OF:
+            if entry is None or entry.scope not in OF_SCOPE:
                 return None
             return _LaterCommand(cmd_name, headline(entry.title, entry.scope), guard)
 
@@ -57,6 +46,7 @@ class _LaterCommand(TyperCommand):
         self._guard = guard
 
     def make_context(self, *args: Any, **keywords: Any) -> Any:
+        # Late: it takes pydantic's and rich's larger halves, which a listing has no use for.
         from landscape.cli.analyses import command_of
 
         return command_of(find(str(self.name)), self._guard).make_context(*args, **keywords)

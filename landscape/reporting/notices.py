@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from landscape.batchnorm_policy import normalise
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Notice", "notices"]
 
 _WIDE = 0.25
-
-
-_BATCH = ("batch", "train")
-"""How results say that BatchNorm took its statistics from each batch, today and until 0.1."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,8 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
             )
         )
     training = _which(
-        section, (n for n, ds in section.results.items() if ds.attrs.get("batchnorm") in _BATCH)
+        section,
+        (n for n, ds in section.results.items() if normalise(ds.attrs.get("batchnorm")) == "batch"),
     )
     if training:
         found.append(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from landscape.batchnorm_policy import normalise
 from landscape.reporting.tables import Cell, Column, Row, Table, cell
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ _KNOWN = {
 }
 _ELSEWHERE = {"analysis", "title", "label", "model", "group", "model_seed", "tags"}
 _HASH_SHOWN = 12
-# of results of 0.1, so that equal settings read alike beside results of today
-_WORDS = {"batchnorm": {"eval": "checkpoint", "train": "batch"}}
+# Results of 0.1 hold words of before; so that equal settings read alike, all are shown in today's.
+_WORDS = {"batchnorm": normalise}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _table(results: Mapping[str, xr.Dataset], names: list[str]) -> Table:
 
 def _said(name: str, ds: xr.Dataset) -> Any:
     value = ds.attrs.get(name)
-    return _WORDS.get(name, {}).get(value, value) if isinstance(value, str) else value
+    return _WORDS[name](value) if name in _WORDS else value
 
 
 def _value(name: str, value: Any) -> Cell:

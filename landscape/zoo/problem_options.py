@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from landscape.base.analysis import Params
-from landscape.core.problem.batchnorm_policy import ProblemPolicy, key_word, normalise
+from landscape.batchnorm_policy import ProblemPolicy, key_word, normalise
 from landscape.errors import InputError, suggest
 from landscape.imports import REFERENCE
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import landscape
 from landscape.base import registry
 from landscape.cli.app import app
-from landscape.cli.group import headline
+from landscape.cli.common import headline
 
 
 def invoke(*arguments):

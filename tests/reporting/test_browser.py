@@ -55,6 +55,7 @@ def visit(browser: Any) -> Iterator[Any]:
 
     def open_page(path: Path, width: int = 1280, whole: bool = True, **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
+        context.set_default_timeout(120_000)  # a browser that draws in software beside other tests is slow
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)

@@ -83,6 +83,16 @@ def test_trouble_with_the_disk_of_a_claim_is_one_sentence(error, monkeypatch, tm
         pass
 
 
+def test_a_claim_left_by_a_killed_run_goes_once_the_result_is_there(store, result):
+    """Oracle: the folder's listing; the lock of a task that is still to do may be held by another run."""
+    store.write(result("m"), "done")
+    done, todo = (store.path("toy", key).with_suffix(".lock") for key in ("done", "todo"))
+    done.touch()
+    todo.touch()
+    assert store.sweep() == 1
+    assert (done.exists(), todo.exists(), store.has("toy", "done")) == (False, True, True)
+
+
 def test_reading_a_store_needs_no_torch():
     """Oracle: the modules that a fresh interpreter has loaded."""
     code = "import sys, landscape.store; print('torch' in sys.modules, 'xarray' in sys.modules)"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from landscape.core.problem.batchnorm_policy import BatchNormPolicy, normalise
+from landscape.batchnorm_policy import BatchNormPolicy, normalise
 from landscape.imports import REFERENCE
 
 __all__ = ["BetweenModels", "HeldOutArguments", "HeldOutBuilder", "Resamples", "Rounds"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape.base.ledger import Ledger
-    from landscape.core.problem.batchnorm_policy import BatchNormPolicy
+    from landscape.batchnorm_policy import BatchNormPolicy
     from landscape.core.problem.problem import Problem
 
 Array = NDArray[np.float64]

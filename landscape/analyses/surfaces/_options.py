@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from landscape.core.problem.batchnorm_policy import SurfacePolicy, normalise
+from landscape.batchnorm_policy import SurfacePolicy, normalise
 
 __all__ = ["DirectionSeed", "PointStatistics"]
 

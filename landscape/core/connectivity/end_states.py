@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from landscape.batchnorm_policy import BatchNormPolicy
 from landscape.core.connectivity.curve import Curve
 from landscape.core.connectivity.repair import Goals, goals_between, output_goals, repaired
 from landscape.core.data.batches import Batch
-from landscape.core.problem.batchnorm_policy import BatchNormPolicy
 from landscape.core.problem.evaluator import Evaluator
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.states import State, _rest, rest_of_state

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import Tensor
 
-from landscape.core.curvature.operator import CurvatureOperator
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.problem.parameters import Grouping, group_parameters
 from landscape.errors import InputError
 
+if TYPE_CHECKING:
+    from landscape.core.problem.problem import Problem
+
 __all__ = ["BlockDiagonal", "DiagonalBlock", "block_diagonal", "diagonal_blocks"]
 
 
-def diagonal_blocks(whole: CurvatureOperator, by: Grouping = "module") -> dict[str, DiagonalBlock]:
+class _Whole(Protocol):
+    """What a block needs of its operator: a product of chosen rows and columns."""
+
+    @property
+    def problem(self) -> Problem: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def multiply(self, V: Tensor, members: Sequence[int], groups: Sequence[Sequence[int]]) -> Tensor: ...
+
+
+def diagonal_blocks(whole: _Whole, by: Grouping = "module") -> dict[str, DiagonalBlock]:
     """Diagonal blocks as operators, by name; they share the graphs of the whole.
 
     Args:
@@ -40,7 +62,7 @@ def diagonal_blocks(whole: CurvatureOperator, by: Grouping = "module") -> dict[s
     return {name: DiagonalBlock(whole, members) for name, members in groups.items()}
 
 
-def block_diagonal(whole: CurvatureOperator, by: Grouping = "module") -> BlockDiagonal:
+def block_diagonal(whole: _Whole, by: Grouping = "module") -> BlockDiagonal:
     """The operator with zeros outside its diagonal blocks, as optimisers by layer take the Hessian to be.
 
     Args:
@@ -60,7 +82,7 @@ class DiagonalBlock(SymmetricOperator):
         names: Names of the parameters, in the order of its rows.
     """
 
-    def __init__(self, whole: CurvatureOperator, members: Sequence[int]) -> None:
+    def __init__(self, whole: _Whole, members: Sequence[int]) -> None:
         sizes = whole.problem.space.sizes
         super().__init__(sum(sizes[i] for i in members), whole.dtype, whole.device)
         self.names = tuple(whole.problem.space.names[i] for i in members)
@@ -78,7 +100,7 @@ class BlockDiagonal(SymmetricOperator):
         InputError: If a parameter belongs to no group.
     """
 
-    def __init__(self, whole: CurvatureOperator, groups: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, whole: _Whole, groups: Mapping[str, Sequence[int]]) -> None:
         super().__init__(whole.size, whole.dtype, whole.device)
         names = whole.problem.space.names
         missing = sorted(set(range(len(names))) - {i for members in groups.values() for i in members})

@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
+from landscape.core.curvature.blocks import BlockDiagonal, DiagonalBlock, block_diagonal, diagonal_blocks
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.graph_cache import GraphCache
 from landscape.core.data.batches import Batch
@@ -19,9 +20,6 @@ from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.problem.parameters import Grouping
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
-
-if TYPE_CHECKING:
-    from landscape.core.curvature.blocks import BlockDiagonal, DiagonalBlock
 
 __all__ = [
     "CurvatureOperator",
@@ -143,14 +141,10 @@ class CurvatureOperator(SymmetricOperator):
 
     def blocks(self, by: Grouping = "module") -> dict[str, DiagonalBlock]:
         """Diagonal blocks as operators, by name: `landscape.core.curvature.blocks.diagonal_blocks`."""
-        from landscape.core.curvature.blocks import diagonal_blocks  # which knows operators
-
         return diagonal_blocks(self, by)
 
     def block_diagonal(self, by: Grouping = "module") -> BlockDiagonal:
         """Zeros outside the diagonal blocks: `landscape.core.curvature.blocks.block_diagonal`."""
-        from landscape.core.curvature.blocks import block_diagonal
-
         return block_diagonal(self, by)
 
 

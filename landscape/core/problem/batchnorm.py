@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from landscape.core.problem.batchnorm_policy import BatchNormPolicy, normalise
+from landscape.batchnorm_policy import BatchNormPolicy, normalise
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.moments import merged
 from landscape.errors import InputError

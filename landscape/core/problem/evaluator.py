@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.batchnorm_policy import BatchNormPolicy
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
-from landscape.core.problem.batchnorm_policy import BatchNormPolicy
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.problem.states import State, as_vector, rest_of_state
 from landscape.core.stats.hypothesis import standard_error

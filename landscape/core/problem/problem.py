@@ -11,10 +11,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from landscape.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.ambient import constants_of, precision, under_own_context
 from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
-from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.first_run import fit_scale, settle

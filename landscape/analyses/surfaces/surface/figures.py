@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import loss_unit, weight_decays
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
-from landscape.core.problem.batchnorm_policy import normalise
+from landscape.batchnorm_policy import normalise
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,7 +7,7 @@ from cases import CASES, images
 
 import landscape
 from landscape import Problem
-from landscape.core.problem.batchnorm_policy import key_word, normalise
+from landscape.batchnorm_policy import key_word, normalise
 from landscape.zoo.problem_options import ProblemOptions
 
 
