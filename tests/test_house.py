@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Iterator
 from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -127,12 +129,45 @@ def long() -> list[str]:
     ]
 
 
+def imports(tree: ast.AST) -> Iterator[str]:
+    """What a module imports, at the top or later; not what only type checkers see."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        else:
+            yield from imports(node)
+
+
+def circles() -> list[str]:
+    """Modules that import each other, over however many others; the first circle that is found."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (ROOT / "landscape").rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        found = imports(ast.parse(path.read_text(encoding="utf-8")))
+        # "from package import module" and "from module import name" look alike
+        known = {full if full in files else full.rpartition(".")[0] for full in found}
+        graph[name] = {other for other in known if other in files and other != name}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [" -> ".join(reversed(error.args[1]))]
+    return []
+
+
 CHECKS = {
     "modules without a test file": untested,
     "test files without a module": homeless,
     "entries of the lists that are no longer needed": outdated,
     f"folders of more than {MODULES_IN_A_FOLDER} modules": crowded,
     f"modules of more than {LINES_IN_A_MODULE} lines": long,
+    "import circles": circles,
 }
 
 
