@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.base.schema import Variable
-from landscape.core.connectivity.barriers import BARRIERS, Profile, barrier_errors, refined_points
+from landscape.core.connectivity.barriers import (
+    BARRIERS,
+    Profile,
+    barrier_errors,
+    refined_points,
+    within_ends,
+)
 from landscape.core.connectivity.barriers import barriers as all_barriers
 from landscape.errors import InputError
 from landscape.imports import call
@@ -178,6 +184,7 @@ def barrier_variables(dims: tuple[str, ...]) -> tuple[Variable, ...]:
         *(Variable(f"{n}_low", dims, f"{n}: lower end of the 95 % interval", unit) for n in BARRIERS),
         *(Variable(f"{n}_high", dims, f"{n}: upper end of the 95 % interval", unit) for n in BARRIERS),
         Variable("p_value", dims, "p-value of no barrier: E(t) nowhere above the chord"),
+        Variable("within_ends", dims, "1 where E stays within the range of its ends: mode connectivity is 0"),
     )
 
 
@@ -190,10 +197,12 @@ def barrier_values(
         for q, quantity in enumerate(QUANTITIES):
             curve = measured.profile(quantity, s)
             drawn = barrier_errors(curve, resamples=resamples, seed=seed, eps=eps)
-            values: dict[str, Any] = dict(all_barriers(curve.t, curve.arc, curve.values))
+            values: dict[str, Any] = dict(all_barriers(curve.t, curve.arc, curve.values, eps=eps))
             values |= {f"{name}_low": value for name, value in drawn.low.items()}
             values |= {f"{name}_high": value for name, value in drawn.high.items()}
-            for name, value in (values | {"p_value": drawn.p_value}).items():
+            within = within_ends(curve.values, eps) if np.isfinite(curve.values).all() else np.nan
+            values |= {"p_value": drawn.p_value, "within_ends": within}
+            for name, value in values.items():
                 found.setdefault(name, np.full((splits, len(QUANTITIES)), np.nan))[s, q] = float(value)
     return found
 
@@ -240,15 +249,24 @@ def joinable(problems: Sequence[Problem]) -> list[list[int]]:
 
 
 def check_alike(problems: Mapping[str, Problem]) -> None:
-    """Make sure that models which can be joined were given the same data and loss.
+    """Make sure that models which can be joined were given the same data, loss and weight decay.
 
     Raises:
         InputError: If they were not.
     """
     names = list(problems)
-    facts = [{"data": p.fingerprint()[1], "loss": p.loss_name} for p in problems.values()]
+    facts = [
+        {
+            "data": p.fingerprint()[1],
+            "loss": p.loss_name,
+            "weight decay": p.weight_decay,
+            "BatchNorm statistics": p.batchnorm,
+            "number format": str(p.dtype),
+        }
+        for p in problems.values()
+    ]
     for first, *others in joinable(list(problems.values())):
-        for other, what in product(others, ("data", "loss")):
+        for other, what in product(others, facts[first]):
             if facts[first][what] != facts[other][what]:
                 raise InputError(
                     f"models '{names[first]}' and '{names[other]}' have another {what}, so what lies between"

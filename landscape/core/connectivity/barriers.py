@@ -19,6 +19,7 @@ __all__ = [
     "barriers",
     "chord_gap",
     "refined_points",
+    "within_ends",
 ]
 
 Array = NDArray[np.float64]
@@ -30,7 +31,8 @@ BARRIERS = {
     "saddle": "max over t of E(t) (Draxler et al. 2018)",
     "arc_mean": "mean of E over the arc length of the path (Garipov et al. 2018)",
     "mode_connectivity": "(E(0) + E(1))/2 − E(t*), t* where |E(t) − (E(0) + E(1))/2| is largest (Yang et al."
-    " 2021): negative = barrier, near 0 = connected, positive = ends not converged",
+    " 2021), 0 where E stays within the range of its ends: negative = barrier, near 0 = connected, positive ="
+    " ends not converged",
 }
 """What each barrier is, for a quantity E along t in [0, 1]."""
 
@@ -90,7 +92,24 @@ def chord_gap(t: ArrayLike, values: ArrayLike) -> Array:
         return np.asarray(E - ((1.0 - t) * E[..., :1] + t * E[..., -1:]))
 
 
-def barriers(t: ArrayLike, arc: ArrayLike, values: ArrayLike) -> dict[str, Array]:
+def within_ends(values: ArrayLike, eps: float = 0.0) -> NDArray[np.bool_]:
+    """Whether curves ``values`` (..., T) stay within the range of their ends, but for rounding; (...).
+
+    A curve with a value that is not finite does not.
+
+    Args:
+        values: The quantity E at each t.
+        eps: Rounding of the values: E leaves the range by more than `ROUNDING` times that.
+    """
+    E = np.asarray(values, np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        low, high = np.minimum(E[..., 0], E[..., -1]), np.maximum(E[..., 0], E[..., -1])
+        rounding = ROUNDING * max(eps, np.finfo(np.float64).eps) * np.abs(E).max(-1)
+        within = (E.min(-1) >= low - rounding) & (E.max(-1) <= high + rounding)
+        return np.asarray(within & np.isfinite(E).all(-1))
+
+
+def barriers(t: ArrayLike, arc: ArrayLike, values: ArrayLike, *, eps: float = 0.0) -> dict[str, Array]:
     """Every barrier in `BARRIERS` by name, of curves ``values`` (..., T); each has shape (...).
 
     A value that is not finite is kept: NaN spoils every maximum it takes part in.
@@ -99,6 +118,7 @@ def barriers(t: ArrayLike, arc: ArrayLike, values: ArrayLike) -> dict[str, Array
         t: Places (T,) from 0 to 1.
         arc: Arc lengths (T,) from 0 to the length of the path; a path that does not move counts t.
         values: The quantity E at each t.
+        eps: Rounding of the values, as in `within_ends`.
 
     Example:
         >>> found = barriers([0.0, 0.5, 1.0], [0.0, 1.0, 2.0], [1.0, 5.0, 3.0])
@@ -112,13 +132,17 @@ def barriers(t: ArrayLike, arc: ArrayLike, values: ArrayLike) -> dict[str, Array
         top, mean = E.max(-1), (E[..., 0] + E[..., -1]) / 2
         deviation = E - mean[..., None]
         farthest = np.abs(deviation).argmax(-1)
+        extreme = np.take_along_axis(deviation, farthest[..., None], -1)[..., 0]
+        # Both ends are equally far from their mean, on opposite sides: were one of them the extreme, rounding
+        # and the order of the models would decide its sign, and a line downhill pass for a barrier.
+        extreme = np.where(within_ends(E, eps), 0.0, extreme)
         return {
             "barrier_chord": chord_gap(t, E).max(-1),
             "barrier_mean": top - mean,
             "barrier_max": top - np.maximum(E[..., 0], E[..., -1]),
             "saddle": top,
             "arc_mean": ((E[..., 1:] + E[..., :-1]) / 2 * np.diff(along)).sum(-1) / along[-1],
-            "mode_connectivity": -np.take_along_axis(deviation, farthest[..., None], -1)[..., 0],
+            "mode_connectivity": 0.0 - extreme,
         }
 
 
@@ -159,7 +183,7 @@ def barrier_errors(
         return BarrierErrors(nothing, nothing, float("nan"))
     curves = resampled_means(profile.examples, resamples, seed) + profile.offset
     low, high = {}, {}
-    for name, values in barriers(profile.t, profile.arc, curves).items():
+    for name, values in barriers(profile.t, profile.arc, curves, eps=eps).items():
         low[name], high[name] = (float(q) for q in percentile_interval(values))
     return BarrierErrors(low, high, _p_value(profile, curves, eps))
 

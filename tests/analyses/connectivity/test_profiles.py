@@ -55,6 +55,9 @@ def test_models_that_can_be_joined_must_share_data_and_loss():
     mse = Problem(model, lambda out, y: (out.sum(1) - y).square(), data)
     with pytest.raises(InputError, match="'a' and 'b' have another loss"):
         check_alike({"a": one, "b": mse})
+    decayed = Problem(mlp().double(), "cross_entropy", data, weight_decay=0.5)
+    with pytest.raises(InputError, match="'a' and 'b' have another weight decay"):
+        check_alike({"a": one, "b": decayed})
 
 
 def test_held_out_data_come_once(tmp_path):

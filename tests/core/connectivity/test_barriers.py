@@ -12,6 +12,7 @@ from landscape.core.connectivity.barriers import (
     barriers,
     chord_gap,
     refined_points,
+    within_ends,
 )
 from landscape.errors import InputError
 
@@ -28,14 +29,15 @@ def by_hand(t, arc, E):
     gaps = [E[i] - ((1 - t[i]) * E[0] + t[i] * E[-1]) for i in range(len(t))]
     mean = (E[0] + E[-1]) / 2
     area = sum((arc[i + 1] - arc[i]) * (E[i] + E[i + 1]) / 2 for i in range(len(t) - 1))
-    far = max(range(len(t)), key=lambda i: abs(E[i] - mean))
+    inner = max(range(1, len(t) - 1), key=lambda i: abs(E[i] - mean))
+    leaves = abs(E[inner] - mean) > abs(E[0] - mean)
     return {
         "barrier_chord": max(gaps),
         "barrier_mean": max(E) - mean,
         "barrier_max": max(E) - max(E[0], E[-1]),
         "saddle": max(E),
         "arc_mean": area / arc[-1],
-        "mode_connectivity": mean - E[far],
+        "mode_connectivity": mean - E[inner] if leaves else 0.0,
     }
 
 
@@ -57,6 +59,35 @@ def test_signs_of_mode_connectivity():
     t = [0.0, 0.5, 1.0]
     assert barriers(t, t, [1.0, 6.0, 1.0])["mode_connectivity"] == -5.0
     assert barriers(t, t, [30.0, 10.0, 30.0])["mode_connectivity"] == 20.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ends_decide_nothing_of_mode_connectivity(seed):
+    """Oracle: a convex function has no barrier; the published formula where the extreme lies inside.
+
+    Both ends are equally far from their mean, so that the formula as published takes one of them by rounding.
+    """
+    rng = np.random.default_rng(seed)
+    t = np.linspace(0.0, 1.0, 11)
+    fall = rng.uniform(0.1, 9.0) + rng.uniform(0.5, 5.0) * (1.0 - t) ** 2
+    for E in (fall, fall[::-1], fall.astype(np.float32)):
+        assert within_ends(E)
+        assert barriers(t, t, E)["mode_connectivity"] == 0.0
+    beyond = fall + 9.0 * np.exp(-(((t - 0.5) / 0.2) ** 2))
+    assert not within_ends(beyond)
+    mean = (beyond[0] + beyond[-1]) / 2
+    expected = mean - beyond[np.abs(beyond - mean).argmax()]
+    assert barriers(t, t, beyond)["mode_connectivity"] == expected
+    assert barriers(t, t, beyond[::-1])["mode_connectivity"] == expected
+
+
+def test_rounding_does_not_leave_the_range_of_the_ends():
+    """Oracle: one unit in the last place of float32, on a curve that is flat at its upper end."""
+    t, up = [0.0, 0.1, 0.6, 1.0], float(np.nextafter(np.float32(2.0), np.float32(3.0)))
+    E = [2.0, up, 1.5, 1.0]
+    assert not within_ends(E)
+    assert within_ends(E, np.finfo(np.float32).eps)
+    assert barriers(t, t, E, eps=np.finfo(np.float32).eps)["mode_connectivity"] == 0.0
 
 
 def test_values_that_are_not_finite_stay_visible():

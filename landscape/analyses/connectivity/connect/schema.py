@@ -11,7 +11,7 @@ __all__ = ["SCHEMA"]
 _POINTS = ("path", "split", "point")
 
 SCHEMA = Schema(
-    version=2,
+    version=3,
     coords=(
         Variable("path", ("path",), "path between the models", "", "str"),
         Variable("split", ("split",), "data it was measured on", "", "str"),

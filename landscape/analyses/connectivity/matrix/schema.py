@@ -12,7 +12,7 @@ PAIRS = ("alignment", "model", "other", "split")
 """Axes of what is known of each pair of models."""
 
 SCHEMA = Schema(
-    version=2,
+    version=3,
     coords=(
         Variable("alignment", ("alignment",), "whether units were put in one order", "", "str"),
         Variable("model", ("model",), "first model of the pair", "", "str"),

@@ -100,14 +100,17 @@ def test_barriers_are_those_of_the_stored_curves():
             t, E = part["t"].values, part[quantity].values
             assert (np.diff(t) > 0).all()
             mean = (E[0] + E[-1]) / 2
+            within = E[0] <= max(E) <= E[-1] or E[-1] <= max(E) <= E[0]
+            within &= min(E) == min(E[0], E[-1])
             expected = {
                 "barrier_chord": max(E - (1 - t) * E[0] - t * E[-1]),
                 "barrier_mean": max(E) - mean,
                 "barrier_max": max(E) - max(E[0], E[-1]),
                 "saddle": max(E),
                 "arc_mean": np.sum(np.diff(t) * (E[1:] + E[:-1]) / 2),
-                "mode_connectivity": mean - E[np.argmax(abs(E - mean))],
+                "mode_connectivity": 0.0 if within else mean - E[np.argmax(abs(E - mean))],
             }
+            assert bool(part["within_ends"].sel(quantity=quantity)) == within
             found = part.sel(quantity=quantity)
             for name, value in expected.items():
                 assert float(found[name]) == pytest.approx(value, abs=1e-10), (split, quantity, name)
