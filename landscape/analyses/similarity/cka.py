@@ -45,7 +45,7 @@ class CkaParams(Params):
 
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("unit_a", ("unit_a",), "model and layer: first of the pair", "", kind="str"),
         Variable("unit_b", ("unit_b",), "model and layer: second of the pair", "", kind="str"),
@@ -61,8 +61,8 @@ SCHEMA = Schema(
         Variable("cka_se", ("unit_a", "unit_b"), "standard error of cka: jackknife over batches"),
         Variable("output_cka", ("model", "other"), "centred kernel alignment of the models' outputs"),
         Variable("output_cka_se", ("model", "other"), "standard error of output_cka"),
-        Variable("matched_cka", ("model", "other"), "mean of cka over layers of the same name"),
-        Variable("matched_layers", ("model", "other"), "layers of the same name", kind="int"),
+        Variable("matched_cka", ("model", "other"), "mean of cka over layers of the same name that vary"),
+        Variable("matched_layers", ("model", "other"), "layers of the same name that vary", kind="int"),
         Variable("batches", (), "batches that HSIC was summed over", kind="int"),
         Variable("examples", (), "number of examples", kind="int"),
     ),
@@ -95,9 +95,12 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
         plain[models == name] = without_wrappers(list(layers[models == name]))
     outputs = np.ix_(sums.outputs, sums.outputs)
     matched, shared = np.full((len(names), len(names)), np.nan), np.zeros((len(names), len(names)), int)
+    # One dead layer must not take the mean of all others with it; one that is NaN has something to say.
+    dead = np.diagonal(sums.blocks.sum(0))[:count] <= 0
+    vary = ~dead[:, None] & ~dead
     for i, one in enumerate(names):
         for j, two in enumerate(names):
-            pairs = (models[:, None] == one) & (models == two) & (plain[:, None] == plain)
+            pairs = (models[:, None] == one) & (models == two) & (plain[:, None] == plain) & vary
             shared[i, j] = pairs.sum()
             if shared[i, j]:
                 matched[i, j] = cka[:count, :count][pairs].mean()

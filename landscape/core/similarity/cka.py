@@ -19,11 +19,15 @@ __all__ = [
     "hsic",
     "jackknife",
     "normalized",
+    "rounding",
     "u_center",
 ]
 
 Array = NDArray[np.float64]
 Estimator = Literal["unbiased", "biased"]
+
+ROUNDING = 16.0
+"""What is left of a difference after this many roundings of its terms is nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,36 @@ def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
     large σ lose nothing.
     """
     if kernel is None or kernel.name == "linear":
-        x = features - features.mean(0)
+        x = _spread(features)
         return x @ x.T
-    x = features.double()
-    x = x - x.mean(0)
+    x = _spread(features.double(), rounding(features))
     inner = x @ x.T
     norms = inner.diagonal()
     # ‖x − y‖² = ‖x‖² + ‖y‖² − 2⟨x, y⟩
     squares = (norms[:, None] + norms - 2.0 * inner).clamp(min=0.0)  # rounding may leave −ε
-    apart = squares[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
-    sigma2 = kernel.bandwidth**2 * apart.median()
-    return torch.expm1(squares / (-2.0 * sigma2))
+    sigma = kernel.bandwidth * _median(squares[~torch.eye(len(x), dtype=torch.bool, device=x.device)].sqrt())
+    return torch.expm1(squares / (-2.0 * sigma**2))
+
+
+def rounding(features: Tensor) -> float:
+    """What one operation on features rounds by, relative to its result."""
+    return torch.finfo(features.dtype).eps if features.is_floating_point() else 0.0
+
+
+def _spread(features: Tensor, eps: float | None = None) -> Tensor:
+    """Features without their batch mean; exactly 0 in a column that is constant but for rounding."""
+    x = features - features.mean(0)
+    eps = rounding(features) if eps is None else eps
+    # A unit that puts out one large constant would else keep the rounding of its mean, which after the ratio
+    # is a similarity like any other.
+    constant = x.abs().amax(0) <= ROUNDING * eps * features.abs().amax(0)
+    return x.masked_fill_(constant, 0.0) if constant.any() else x
+
+
+def _median(values: Tensor) -> Tensor:
+    """The median, of an even number the mean of the middle two; torch's takes the lower one."""
+    values = values.sort().values
+    return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
 
 
 def u_center(K: Tensor) -> Tensor:
@@ -83,14 +106,29 @@ def center(K: Tensor) -> Tensor:
     return K - rows[..., :, None] - rows[..., None, :] + rows.mean(-1)[..., None, None]
 
 
-def hsic(grams: Tensor, estimator: Estimator) -> Array:
-    """HSIC (L, L) between Gram matrices (L, n, n) of the same n examples, in float64."""
+def hsic(grams: Tensor, estimator: Estimator, eps: float | Tensor | None = None) -> Array:
+    """HSIC (L, L) between Gram matrices (L, n, n) of the same n examples, in float64.
+
+    A matrix of which centring leaves no more than rounding counts as 0: its ratio is 0/0, and not whatever
+    the roundings are to each other. So it is in the unbiased form with a single active example.
+
+    Args:
+        grams: The Gram matrices.
+        estimator: ``unbiased`` HSIC₁ or ``biased`` HSIC₀.
+        eps: By how much the features were rounded, one number or one per matrix (L,). Default: as the Gram
+            matrices are.
+    """
     n = grams.shape[-1]
+    eps = rounding(grams) if eps is None else eps
+    grams = grams.double()
     if estimator == "unbiased":
         # ⟨Ã, B̃⟩ of all pairs at once, as one matrix product of the flattened matrices
-        V, scale = u_center(grams.double()).flatten(1), n * (n - 3)
+        centred, scale = u_center(grams), n * (n - 3)
     else:
-        V, scale = center(grams.double()).flatten(1), (n - 1) ** 2
+        centred, scale = center(grams), (n - 1) ** 2
+    V = centred.flatten(1)
+    nothing = V.norm(dim=1) <= ROUNDING * eps * grams.flatten(1).norm(dim=1)
+    V[nothing] = 0.0
     hsic: Array = (V @ V.T / scale).cpu().numpy()
     return hsic
 
@@ -108,8 +146,9 @@ def feature_cka(
         >>> round(feature_cka(x, 3.0 * x + 10.0), 6)
         1.0
     """
-    grams = torch.stack([gram(f, kernel) for f in (x, y)])
-    return float(normalized(hsic(grams, estimator))[0, 1])
+    grams = torch.stack([gram(f, kernel).double() for f in (x, y)])
+    eps = torch.tensor([rounding(f) for f in (x, y)], dtype=torch.float64, device=grams.device)
+    return float(normalized(hsic(grams, estimator, eps))[0, 1])
 
 
 def normalized(hsic: Array) -> Array:

@@ -18,7 +18,7 @@ from landscape.core.data.batches import Batch, gather, tensors_in
 from landscape.core.features.hooks import tap
 from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.problem.problem import Problem
-from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic
+from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic, rounding
 from landscape.errors import InputError
 
 __all__ = [
@@ -235,20 +235,21 @@ def zoo_hsic(
     for index, examples in enumerate(plan):
         # NaN where a model puts out no matrix of numbers: its similarities are NaN, not zero.
         grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
+        eps = torch.zeros(total, dtype=torch.float64)
         for number, (model, problem) in enumerate(problems.items()):
             batch = gather(problem.batches, examples)
             if arranged[model]:
                 batch = batch.channels_last()
 
-            def keep(features: Tensor, row: int, grams: Tensor = grams) -> None:
-                grams[row] = gram(features, kernel)
+            def keep(features: Tensor, row: int, grams: Tensor = grams, eps: Tensor = eps) -> None:
+                grams[row], eps[row] = gram(features, kernel), rounding(features)
 
             output = _run(problem, batch, model, chosen[model], rows, policy, layouts[model], keep)
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
         # Batches go to the blocks in turn, so that all have about as many.
-        blocks[index % len(blocks)] += hsic(grams, estimator)
+        blocks[index % len(blocks)] += hsic(grams, estimator, eps)
     return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
 
 

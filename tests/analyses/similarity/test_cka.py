@@ -57,6 +57,32 @@ def test_a_wrapped_model_matches_itself():
     assert float(ds["matched_cka"]) == pytest.approx(1.0)
 
 
+def test_a_dead_layer_does_not_take_the_mean_with_it():
+    """Oracle: the mean over the other layers, by hand; a layer whose weights are 0 is constant."""
+    import torch
+
+    class Residual(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.branch, self.last = (torch.nn.Linear(4, 4) for _ in range(3))
+
+        def forward(self, x):
+            x = self.first(x)
+            return self.last(x + self.branch(x))
+
+    torch.manual_seed(0)
+    models = {"a": Residual(), "b": Residual()}
+    torch.nn.init.zeros_(models["b"].branch.weight)
+    data = torch.randn(32, 4), torch.randint(0, 4, (32,))
+    ds = landscape.cka({n: landscape.Problem(m, "cross_entropy", data) for n, m in models.items()})
+    assert list(ds["layer_a"].values[:3]) == ["first", "branch", "last"]
+    values = [float(ds["cka"].values[i, i + 3]) for i in range(3)]
+    assert np.isnan(values[1])
+    pair = ds.sel(model="a", other="b")
+    assert int(pair["matched_layers"]) == 2
+    assert float(pair["matched_cka"]) == pytest.approx((values[0] + values[2]) / 2)
+
+
 def test_one_nan_among_the_images_is_named():
     """Oracle: the example made NaN here; and images of another size, whose sentence says what to do."""
     import torch

@@ -86,6 +86,45 @@ def test_rbf_tends_to_linear():
     assert errors[2] < 1e-6
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kernel", [None, Kernel("rbf")])
+def test_features_that_do_not_vary_have_no_similarity(dtype, kernel):
+    """Oracle: by algebra HSIC of a constant is 0, and so is the unbiased one of a single active example.
+
+    Of what rounding leaves no ratio may be made.
+    """
+    for seed in range(30):
+        draw = torch.Generator().manual_seed(seed)
+        other = torch.randn(12, 4, generator=draw, dtype=dtype)
+        offset = 100.0 * torch.rand(3, generator=draw, dtype=dtype)
+        constant = offset.expand(12, 3) + torch.zeros(12, 1, dtype=dtype)
+        alone = torch.zeros(12, 3, dtype=dtype)
+        alone[5] = torch.rand(3, generator=draw, dtype=dtype)
+        assert np.isnan(feature_cka(constant, other, estimator="biased", kernel=kernel))
+        assert np.isnan(feature_cka(constant, other, kernel=kernel))
+        if kernel is None:
+            assert np.isnan(feature_cka(alone, other))
+            assert np.isnan(feature_cka(alone + offset, other))
+            assert np.isfinite(feature_cka(alone, other, estimator="biased"))
+
+
+def test_features_that_vary_little_keep_their_similarity():
+    """Oracle: CKA is the same in any unit, and beside any offset that single precision still resolves."""
+    x, y = related()
+    expected = feature_cka(x, y)
+    assert feature_cka(1e-12 * x, y) == pytest.approx(expected, rel=1e-12)
+    assert feature_cka((x + 100.0).float(), y) == pytest.approx(expected, abs=2e-4)
+
+
+def test_the_bandwidth_is_the_median_distance():
+    """Oracle: numpy's median of the distances of all pairs; four examples have an even number of pairs."""
+    x = noise(4, 3)
+    apart = [float((x[i] - x[j]).norm()) for i in range(4) for j in range(i)]
+    squares = torch.cdist(x, x) ** 2
+    expected = torch.exp(-squares / (2.0 * np.median(apart) ** 2)) - 1.0
+    torch.testing.assert_close(gram(x, Kernel("rbf")), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_biased_centring_is_hkh():
     K = gram(noise(9, 4)) + 2.0
     H = torch.eye(9, dtype=torch.float64) - 1.0 / 9
