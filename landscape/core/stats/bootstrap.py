@@ -2,7 +2,8 @@
 
 A statistic that is a ratio or function of means needs only how often each example is drawn, its counts: all
 resamples are then one matrix product. The same n, number and seed give the same draws everywhere, so that
-statistics of the same examples are paired.
+statistics of the same examples are paired. A single example says nothing of its spread: its counts are NaN,
+and so are the intervals made of them.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def draw_counts(n: int, resamples: int, seed: int) -> Array:
         >>> counts.shape, counts.sum(1).tolist()
         ((3, 5), [5.0, 5.0, 5.0])
     """
+    if n < 2:  # each draw would be the example itself, and the interval of width zero
+        return np.full((resamples, n), np.nan)
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
 
 
@@ -54,6 +57,9 @@ def each_draw(n: int, resamples: int, seed: int) -> Iterator[Array]:
     """The counts (n,) of one resample after another, for n too large to hold all."""
     generator = np.random.default_rng(seed)
     for _ in range(resamples):
+        if n < 2:
+            yield np.full(n, np.nan)
+            continue
         yield np.bincount(generator.integers(n, size=n), minlength=n).astype(np.float64)
 
 
@@ -63,6 +69,8 @@ def resampled_means(examples: Array, resamples: int, seed: int) -> Array:
     The draws are those of `draw_counts`, made in blocks.
     """
     n = examples.shape[1]
+    if n < 2:
+        return np.full((resamples, len(examples)), np.nan)
     generator, rows = np.random.default_rng(seed), max(CHUNK // n, 1)
     parts = []
     for start in range(0, resamples, rows):

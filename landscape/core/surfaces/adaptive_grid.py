@@ -121,9 +121,8 @@ def _choose(values: Array, known: Mask, most: int, turn: int) -> Index:
 
 def _disagreement(nodes: Array, values: Array, at: Array) -> Array:
     """|thin-plate spline − linear interpolant|; zeros where there is no linear one."""
-    try:
-        linear = LinearNDInterpolator(nodes, values)(at)
-    except (QhullError, ValueError):  # fewer than three nodes, or all on a line
+    linear = _linear(nodes, values, at)
+    if np.isnan(linear).all():
         return np.zeros(len(at))
     spline = _spline(nodes, values, at, "thin_plate_spline")
     return np.asarray(np.nan_to_num(np.abs(spline - linear)), np.float64)
@@ -131,7 +130,20 @@ def _disagreement(nodes: Array, values: Array, at: Array) -> Array:
 
 def _spline(nodes: Array, values: Array, at: Array, kernel: str) -> Array:
     neighbors = NEIGHBORS if len(nodes) > MOST_GLOBAL else None
-    return np.asarray(RBFInterpolator(nodes, values, neighbors, kernel=kernel)(at), np.float64)
+    if np.linalg.matrix_rank(nodes - nodes.mean(0)) < 2:  # which the spline notices of some lines only
+        return _linear(nodes, values, at)
+    try:
+        return np.asarray(RBFInterpolator(nodes, values, neighbors, kernel=kernel)(at), np.float64)
+    except np.linalg.LinAlgError:  # some neighbours lie on a line
+        return _linear(nodes, values, at)
+
+
+def _linear(nodes: Array, values: Array, at: Array) -> Array:
+    """The piecewise linear interpolant; NaN outside the nodes' hull, and where they span no plane."""
+    try:
+        return np.asarray(LinearNDInterpolator(nodes, values)(at), np.float64)
+    except (QhullError, ValueError):  # fewer than three nodes, or all on a line
+        return np.full(len(at), np.nan)
 
 
 def _beside_finite(at: Array, known: Mask, good: Mask, nodes: Array | None = None) -> Mask:

@@ -73,6 +73,19 @@ def test_the_probe_keeps_the_meaning():
     assert recut(problem, cut).loss() == pytest.approx(problem.loss(), rel=1e-13)
 
 
+def test_a_cut_that_changes_the_loss_is_not_taken(monkeypatch):
+    """Oracle: a loss about the mean of its batch, though it gives one loss per example."""
+    x, y = vectors(64)
+
+    def about_the_mean(outputs, labels):
+        return torch.nn.functional.cross_entropy(outputs - outputs.mean(0), labels, reduction="none")
+
+    problem = Problem(mlp().double(), about_the_mean, (x, y), batch_size=8)
+    assert recut(problem, BatchLayout(16)).loss() != pytest.approx(problem.loss(), rel=1e-6)
+    monkeypatch.setattr("landscape.core.problem.execution._seconds", lambda trial: -trial.batches[0].size)
+    assert probe(problem).micro_batch == 0
+
+
 def test_bfloat16_is_near_and_float32_losses_stay_exact():
     """Oracle: bfloat16 keeps 8 bits, so losses agree to about 2⁻⁸; parameters stay as they are."""
     x, y = vectors(64)

@@ -71,3 +71,12 @@ def test_undefined_resamples():
     assert percentile_interval(draws, (0.0, 1.0), finite=True).tolist() == [1.0, 3.0]
     assert np.isnan(percentile_interval(np.full(3, np.nan), finite=True)).all()
     assert percentile_interval(np.ones((4, 2, 3))).shape == (2, 2, 3)
+
+
+def test_one_example_says_nothing_of_its_spread():
+    """Oracle: the variance of a sample of one is not defined; its interval was of width zero."""
+    assert np.isnan(draw_counts(1, 5, 0)).all()
+    assert np.isnan(resampled_means(np.ones((3, 1)), 5, 0)).all()
+    assert all(np.isnan(counts).all() for counts in each_draw(1, 3, 0))
+    assert np.isnan(percentile_interval(draw_counts(1, 5, 0) @ np.ones(1))).all()
+    assert np.isnan(percentile_interval(draw_counts(1, 5, 0) @ np.ones(1), finite=True)).all()

@@ -101,3 +101,14 @@ def test_budgets():
     np.testing.assert_array_equal(values, z)
     with pytest.raises(InputError, match="at least 25 evaluations; got 24"):
         refine((9, 9), 24, evaluated(z))
+
+
+@pytest.mark.parametrize("places", [[(0, 0), (4, 4), (8, 8)], [(0, 0), (0, 4), (0, 8), (0, 6)]])
+def test_nodes_on_a_line_leave_the_rest_blank(places):
+    """Oracle: three values on one line say nothing of what lies beside it."""
+    values, known = np.full((9, 9), np.nan), np.zeros((9, 9), bool)
+    for row, column in places:
+        values[row, column], known[row, column] = 1.0 + row, True
+    filled = fill(values, known)
+    np.testing.assert_array_equal(filled[known], values[known])
+    assert np.isnan(filled[~known]).all()

@@ -127,10 +127,18 @@ def _axis(plane: Plane, axis: int, limits: tuple[float, float] | None, count: in
     return steps
 
 
-def _log(values: Array) -> Array:
-    """The natural logarithm; not finite where there is none."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs: Array = np.log(values)
+def _log(losses: Array) -> Array:
+    """The natural logarithm of losses, of which NaN and infinity are kept.
+
+    Raises:
+        InputError: If a loss is not positive.
+    """
+    if (losses <= 0).any():
+        raise InputError(
+            f"refine_by = log_loss takes a loss that is positive everywhere; on this plane it is"
+            f" {np.nanmin(losses):.4g} somewhere: use refine_by = loss."
+        )
+    logs: Array = np.log(losses)
     return logs
 
 

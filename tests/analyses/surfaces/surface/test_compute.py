@@ -462,20 +462,23 @@ def test_evaluated_points_are_kept_apart_from_interpolated_ones(by):
     assert np.isfinite(figure.marks[0].z).all()
 
 
-def test_logarithms_of_losses_that_have_none():
-    """Oracle: a loss that is zero on one side; measured points stay, others are positive or blank."""
+@pytest.mark.parametrize("shift", [0.0, -1.2])
+def test_logarithms_of_losses_that_have_none_are_refused(shift):
+    """Oracle: a loss that is zero on one side of the plane, or negative; by itself it is refined."""
     model = nn.Linear(2, 1, bias=False).double()
     nn.init.zeros_(model.weight)
     x = torch.eye(2).double()
-    problem = Problem(model, lambda o, t: o.relu().flatten(), (x, x))
-    ds = landscape.surface(
-        problem, vectors=list(torch.eye(2)), steps=(11, 11), evaluations=40, refine_by="log_loss"
-    )
+    problem = Problem(model, lambda o, t: o.relu().flatten() + shift, (x, x))
+    options = {"vectors": list(torch.eye(2)), "steps": (11, 11), "evaluations": 40}
+    with pytest.raises(
+        InputError, match=rf"positive everywhere.* it is {shift:g} somewhere: use refine_by = loss"
+    ):
+        landscape.surface(problem, refine_by="log_loss", **options)
+    ds = landscape.surface(problem, **options)
     known = ds["evaluated"].values
     X, Y = np.meshgrid(ds["x"], ds["y"])
-    np.testing.assert_allclose(ds["loss"].values[known], ((X.clip(0) + Y.clip(0)) / 2)[known])
-    between = ds["loss_filled"].values[~known]
-    assert (np.isnan(between) | (between > 0)).all()
+    np.testing.assert_allclose(ds["loss"].values[known], ((X.clip(0) + Y.clip(0)) / 2 + shift)[known])
+    assert np.isfinite(ds["loss_filled"]).all()
 
 
 def test_a_budget_beyond_the_grid_is_the_grid():
