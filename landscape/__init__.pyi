@@ -338,6 +338,7 @@ class _Density(Analysis):
         probes: int = 5,
         steps: int = 40,
         kernel_width: float = 0.005,
+        share_tol: float = 0.1,
         tol: float = 0.003,
         seed: int = 0,
     ) -> xr.Dataset:
@@ -349,7 +350,9 @@ class _Density(Analysis):
             outliers: most eigenvalues of largest magnitude computed apart and added back exactly.
             probes: random probes; their spread is the error band.
             steps: Lanczos steps (products) per probe.
-            kernel_width: standard deviation of the Gaussian kernel over the range of the bulk.
+            kernel_width: standard deviation of the Gaussian kernel over the range of the bulk; no less
+                is taken than the distance of nodes in its middle, π/2 over the steps.
+            share_tol: width of the bracket of negative_share up to which it counts as converged.
             tol: residual allowed for outliers, relative to max |λ|.
             seed: seed of the probes.
         """

@@ -104,7 +104,7 @@ MOVED: dict[str, str] = {
     "core.smoothing": "core.stats.density",
     "core.soups": "core.connectivity.soups",
     "core.structure": "core.linalg.decomposition",
-    "core.surface": "core.problem.evaluator core.problem.batchnorm core.problem.batchnorm_policy"
+    "core.surface": "core.problem.evaluator core.problem.batchnorm batchnorm_policy"
     " core.problem.states core.stats.hypothesis",
     "core.symmetry": "core.symmetry.symmetry",
     "core.symmetry_groups": "core.symmetry.groups",

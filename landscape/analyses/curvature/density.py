@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +15,8 @@ from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.stats.density import count_beyond, gaussian_density, resolving_grid
+from landscape.core.linalg.moment_bounds import Bracket, below, smoothed, standard_error
+from landscape.core.stats.density import gaussian_density, resolving_grid
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +37,13 @@ class DensityParams(Params):
     probes: int = Field(5, ge=1, description="random probes; their spread is the error band")
     steps: int = Field(40, ge=1, description="Lanczos steps (products) per probe")
     kernel_width: float = Field(
-        0.005, gt=0, description="standard deviation of the Gaussian kernel over the range of the bulk"
+        0.005,
+        gt=0,
+        description="standard deviation of the Gaussian kernel over the range of the bulk; no less is taken"
+        " than the distance of nodes in its middle, π/2 over the steps",
+    )
+    share_tol: float = Field(
+        0.1, gt=0, description="width of the bracket of negative_share up to which it counts as converged"
     )
     tol: float = Field(3e-3, gt=0, description="residual allowed for outliers, relative to max |λ|")
     seed: int = Field(0, ge=0, description="seed of the probes")
@@ -60,7 +67,7 @@ LEAST_COUNT = 0.01
 DENSITY_UNIT = f"1/({LOSS_UNIT})"
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("grid", ("grid",), "eigenvalue λ", LOSS_UNIT),
         Variable("probe", ("probe",), "index of the probe", "", kind="int"),
@@ -69,20 +76,41 @@ SCHEMA = Schema(
         Variable("density", ("grid",), "density of eigenvalues, smoothed; integrates to 1", DENSITY_UNIT),
         Variable("density_se", ("grid",), "standard error of the density over probes", DENSITY_UNIT),
         Variable(
+            "density_low",
+            ("grid",),
+            "lower end of its band: what the recurrences leave open, less two standard errors",
+            DENSITY_UNIT,
+        ),
+        Variable("density_high", ("grid",), "upper end of its band, alike", DENSITY_UNIT),
+        Variable(
             "nodes",
             ("probe", "node"),
             "quadrature nodes: those of the bulk, then the outliers",
             LOSS_UNIT,
         ),
         Variable("weights", ("probe", "node"), "weights of the nodes; they sum to 1 for each probe"),
+        Variable("alpha", ("probe", "step"), "diagonals of the bulk's Lanczos recurrences", LOSS_UNIT),
+        Variable("beta", ("probe", "coupling"), "their off-diagonals", LOSS_UNIT),
+        Variable("rounding", (), "eigenvalues nearer to 0 than this count as 0", LOSS_UNIT),
         Variable("outliers", ("outlier",), "eigenvalues computed apart, by falling |λ|", LOSS_UNIT),
         Variable("residuals", ("outlier",), "residual norms ‖Au − λu‖ of the outliers", LOSS_UNIT),
         Variable("kernel_width", (), "standard deviation σ of the Gaussian kernel", LOSS_UNIT),
         Variable("trace", (), "trace, P Σ w x", LOSS_UNIT),
         Variable("trace_se", (), "standard error of the trace over probes", LOSS_UNIT),
-        Variable("negative_share", (), "share of eigenvalues below −σ"),
-        Variable("negative_share_se", (), "standard error of negative_share over probes"),
-        Variable("converged", (), "whether all outliers asked for are within tolerance", "", kind="bool"),
+        Variable("negative_share", (), "share of negative eigenvalues: the middle of its bracket"),
+        Variable("negative_share_low", (), "lower end of its bracket, mean over probes"),
+        Variable("negative_share_high", (), "upper end of its bracket, mean over probes"),
+        Variable(
+            "negative_share_se", (), "its error: half the bracket and the error over probes, in squares"
+        ),
+        Variable(
+            "converged",
+            (),
+            "whether all outliers asked for are within tolerance, and the bracket of negative_share as"
+            " narrow as asked for",
+            "",
+            kind="bool",
+        ),
         Variable("iterations", (), "Lanczos steps per probe", kind="int"),
         Variable("products", (), "matrix-vector products used", kind="int"),
     ),
@@ -104,22 +132,32 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
             seed=params.seed,
             on_progress=context.progress,
         )
-    width = measure.kernel_width(params.kernel_width)
     trace, trace_se = measure.mean(measure.nodes)
-    negative, negative_se = measure.mean((measure.nodes < -width).astype(np.float64))
+    # An eigenvalue that is 0 is not negative, whichever way it was rounded.
+    negative = measure.share_below(-measure.rounding)
+    low, high = (float(end) for end in negative.ends)
     last = measure.nodes.shape[1] - measure.outliers
+    width = max(
+        measure.kernel_width(params.kernel_width),
+        _spacing(measure.nodes[:, :last], measure.weights[:, :last], measure.iterations),
+    )
     return {
         "probe": np.arange(len(measure.nodes)),
         "nodes": measure.nodes,
         "weights": measure.weights,
-        **_smoothed(measure.nodes, measure.weights, width),
+        "alpha": measure.alpha,
+        "beta": measure.beta,
+        "rounding": measure.rounding,
+        **_smoothed(measure.nodes, measure.weights, measure.alpha, measure.beta, width),
         "outliers": measure.nodes[0, last:],
         "residuals": measure.residuals,
         "trace": trace * measure.size,
         "trace_se": trace_se * measure.size,
-        "negative_share": negative,
-        "negative_share_se": negative_se,
-        "converged": measure.converged,
+        "negative_share": float(negative.middle),
+        "negative_share_low": low,
+        "negative_share_high": high,
+        "negative_share_se": float(np.hypot((high - low) / 2, negative.sampling_error)),
+        "converged": measure.converged and high - low <= params.share_tol,
         "iterations": measure.iterations,
         "products": measure.products,
     }
@@ -133,32 +171,45 @@ def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
         width: Standard deviation of the Gaussian kernel, in the unit of the eigenvalues.
 
     Returns:
-        The dataset with new ``grid``, ``density``, ``density_se`` and ``kernel_width``; the rest is kept.
+        The dataset with new ``grid``, ``density`` with error and band, and ``kernel_width``.
 
     Raises:
         InputError: If the width is not positive.
     """
-    kept = ds.drop_vars(["grid", "density", "density_se", "kernel_width"])
+    kept = ds.drop_vars(["grid", "density", "density_se", "density_low", "density_high", "kernel_width"])
     data = {str(n): kept.variables[n].values for n in kept.variables}
-    return SCHEMA.dataset({**data, **_smoothed(ds["nodes"].values, ds["weights"].values, width)}, ds.attrs)
+    parts = (ds[name].values for name in ("nodes", "weights", "alpha", "beta"))
+    return SCHEMA.dataset({**data, **_smoothed(*parts, width)}, ds.attrs)
 
 
-def _smoothed(nodes: Any, weights: Any, width: float) -> dict[str, Any]:
+def _smoothed(nodes: Any, weights: Any, alpha: Any, beta: Any, width: float) -> dict[str, Any]:
     grid = resolving_grid(nodes[weights > 1e-12], width)
-    rows = np.array([gaussian_density(x, w, grid, width) for x, w in zip(nodes, weights, strict=True)])
+    rows, low, high = _banded(nodes, weights, alpha, beta, grid, lambda at: np.full(np.shape(at), width))
     return {
         "grid": grid,
         "density": rows.mean(0),
-        "density_se": _standard_error(rows),
+        "density_se": standard_error(rows),
+        "density_low": low,
+        "density_high": high,
         "kernel_width": width,
     }
 
 
-def _standard_error(rows: Any) -> Any:
-    """s/√p over probes (axis 0); NaN for a single probe."""
-    if len(rows) < 2:
-        return np.full(rows.shape[1:], np.nan)
-    return rows.std(axis=0, ddof=1) / len(rows) ** 0.5
+def _banded(
+    nodes: Any, weights: Any, alpha: Any, beta: Any, grid: Any, width: Callable[[Any], Any]
+) -> tuple[Any, Any, Any]:
+    """The smoothed density of each probe (probes, grid), and the ends of a band about their mean (grid,).
+
+    The band holds what the recurrences leave open and two standard errors of the probes on either side.
+    """
+    rows = np.array([gaussian_density(x, w, grid, width(x)) for x, w in zip(nodes, weights, strict=True)])
+    outliers, bulk = nodes[0, alpha.shape[1] :], weights[0, : alpha.shape[1]].sum()
+    peaks = gaussian_density(outliers, weights[0, alpha.shape[1] :], grid, width(outliers))
+    if not alpha.shape[1]:
+        return rows, peaks, peaks
+    low, high = smoothed(alpha, beta, grid, width).scaled(bulk, peaks).ends
+    error = np.nan_to_num(2.0 * standard_error(rows))  # a single probe has none, and its bracket is all
+    return rows, (low - error).clip(min=0.0), high + error
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -196,7 +247,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f" {100 * RELATIVE:.0f} % of |λ|, and no less than the quadrature resolves ({_range(datasets)}"
             f" {unit}); the axis is linear within ±{finest:.2g}. Outliers, computed apart, stand out as"
             " high as the peak of one eigenvalue.",
-            "Bands: ±2 standard errors over probes.",
+            _BAND,
         ),
         FigureSpec(
             "counts",
@@ -206,9 +257,12 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(counts),
             f"How many eigenvalues lie above |λ| (solid) and below −|λ| (dashed), from the smallest |λ| that"
             f" the quadrature resolves. No kernel. {about}",
-            "Bands: ±2 standard errors over probes.",
+            _BAND,
         ),
     ]
+
+
+_BAND = "Bands: what the Lanczos recurrences leave open, and 2 standard errors over probes on either side."
 
 
 def _size(ds: xr.Dataset) -> int:
@@ -216,11 +270,17 @@ def _size(ds: xr.Dataset) -> int:
 
 
 def _resolution(ds: xr.Dataset) -> float:
-    """Half the distance of neighbouring nodes in the middle of the bulk, or the kernel width if larger."""
+    """The distance of neighbouring nodes in the middle of the bulk, or the kernel width if larger."""
     last = ds.sizes["node"] - ds.sizes["outlier"]
-    bulk = ds["nodes"].values[:, :last][ds["weights"].values[:, :last] > 1e-12]
-    spacing = np.pi * np.ptp(bulk) / (2.0 * int(ds["iterations"])) if bulk.size else 0.0
-    return max(float(spacing) / 2.0, float(ds["kernel_width"]))
+    nodes, weights = ds["nodes"].values[:, :last], ds["weights"].values[:, :last]
+    return max(_spacing(nodes, weights, int(ds["iterations"])), float(ds["kernel_width"]))
+
+
+def _spacing(nodes: Any, weights: Any, steps: int) -> float:
+    """The distance of neighbouring nodes in the middle of the bulk: no finer structure is resolved."""
+    bulk = nodes[weights > 1e-12]
+    # Nodes lie as the extremes of a Chebyshev polynomial do: π/2 times as far apart as evenly in the middle.
+    return float(np.pi * np.ptp(bulk) / (2.0 * steps)) if bulk.size else 0.0
 
 
 def _widths(ds: xr.Dataset, at: Any) -> Any:
@@ -237,33 +297,36 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     half = np.concatenate([np.linspace(0.0, finest, 30)[:-1], np.geomspace(finest, reach, 400)])
     grid = np.concatenate([-half[:0:-1], half])
     grid = grid[(grid >= low) & (grid <= high)]
-    rows = np.array(
-        [gaussian_density(x, w, grid, _widths(ds, x)) for x, w in zip(nodes, weights, strict=True)]
-    )
-    return Line(grid, rows.mean(0), series(label, ds), *_band(rows))
+    alpha, beta = ds["alpha"].values, ds["beta"].values
+    rows, under, over = _banded(nodes, weights, alpha, beta, grid, lambda at: _widths(ds, at))
+    return Line(grid, rows.mean(0), series(label, ds), under, over)
 
 
 def _counts(label: str, ds: xr.Dataset) -> list[Line]:
     """Positive and negative tail counts against |λ|."""
-    nodes, weights = ds["nodes"].values, ds["weights"].values
-    low, high = _resolution(ds), float(np.abs(nodes).max())
+    low, high = _resolution(ds), float(np.abs(ds["nodes"].values).max())
     at = np.geomspace(low, max(high, 2 * low), 400)
     lines = []
     for sign, style, side in ((1.0, "solid", "λ > 0"), (-1.0, "dash", "λ < 0")):
-        rows = _size(ds) * np.array(
-            [count_beyond(sign * x, w, at) for x, w in zip(nodes, weights, strict=True)]
-        )
-        there = rows.mean(0) > LEAST_COUNT  # a log axis ends before zero
+        found = _beyond(ds, sign, at)
+        middle, error = found.middle, np.nan_to_num(2.0 * found.sampling_error)
+        (under, over), there = found.ends, middle > LEAST_COUNT  # a log axis ends before zero
         if there.any():
             who = replace(series(label, ds), label=f"{label}, {side}")
-            shown = rows[:, there]
-            lines.append(Line(at[there], shown.mean(0), who, *_band(shown), style=style))  # type: ignore[arg-type]
+            band = ((under - error).clip(min=0.0)[there], (over + error)[there])
+            lines.append(Line(at[there], middle[there], who, *band, style=style))  # type: ignore[arg-type]
     return lines
 
 
-def _band(rows: Any) -> tuple[Any, Any]:
-    se = _standard_error(rows)
-    return (None, None) if np.isnan(se).any() else (rows.mean(0) - 2 * se, rows.mean(0) + 2 * se)
+def _beyond(ds: xr.Dataset, sign: float, at: Any) -> Bracket:
+    """How many eigenvalues lie beyond sign · at, as a bracket (probes, at)."""
+    alpha, beta, size = ds["alpha"].values, ds["beta"].values, _size(ds)
+    known = (sign * ds["outliers"].values[:, None] > at).sum(0)
+    if not alpha.shape[1]:
+        return Bracket(*(np.tile(np.asarray(known, np.float64), (len(alpha), 1)) for _ in range(2)))
+    # The mirror image of a recurrence has its diagonal turned round; beyond is then below.
+    found = below(-sign * alpha, beta, -at)
+    return found.scaled(size - ds.sizes["outlier"], known)
 
 
 def _range(datasets: Mapping[str, xr.Dataset]) -> str:
@@ -275,14 +338,14 @@ def _range(datasets: Mapping[str, xr.Dataset]) -> str:
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """Trace, mean eigenvalue and the share of negative eigenvalues."""
     unit = loss_unit({"": ds})
-    width = float(ds["kernel_width"])
+    low, high = float(ds["negative_share_low"]), float(ds["negative_share_high"])
     return [
         Metric("tr (SLQ)", float(ds["trace"]), unit, f"trace by quadrature, ± {float(ds['trace_se']):.2g}"),
         Metric(
-            "share λ < −σ",
+            "share λ < 0",
             float(ds["negative_share"]),
             "1",
-            f"share of eigenvalues below −σ, σ = {width:.2g} {unit}",
+            f"share of negative eigenvalues, between {low:.3g} and {high:.3g} for these probes",
         ),
     ]
 
@@ -297,7 +360,9 @@ density = Analysis(
         " several Gaussian probes. The eigenvalues of largest magnitude are computed apart and added back"
         " as point masses 1/P, so that they neither carry random weights nor blur the bulk. Nodes and"
         " weights are kept: `landscape.analyses.curvature.density.smooth(ds, width)` smooths them anew."
-        " Structure finer than the range of the bulk over the number of steps is not resolved."
+        " Structure finer than the range of the bulk over the number of steps is not resolved, and no finer"
+        " kernel is taken. Shares, counts and the curve have brackets that hold for every probe (Gauss-Radau"
+        " rules, inequalities of Chebyshev, Markov and Stieltjes), beside the error over probes."
     ),
     scope="checkpoint",
     params=DensityParams,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
+from landscape.core.linalg import moment_bounds
 from landscape.core.linalg.krylov import working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.quadrature import gauss_quadrature
@@ -130,13 +131,9 @@ def with_node(run: Tridiagonal, end: float) -> Tridiagonal:
         >>> gauss_quadrature(with_node(run, 0.0))[0].tolist()
         [0.0, 1.25]
     """
-    alpha = run.alpha.clone()
-    above = torch.zeros_like(alpha[..., 0])  # β²/pivot of the row before, in the elimination of T - end
-    for row, square in enumerate(run.beta.square().unbind(-1)):
-        pivot = run.alpha[..., row] - end - above
-        above = torch.where(square > 0, square / pivot, 0.0)
-    alpha[..., -1] = end + above
-    return replace(run, alpha=alpha)
+    return replace(
+        run, alpha=torch.from_numpy(moment_bounds.with_node(run.alpha.numpy(), run.beta.numpy(), end))
+    )
 
 
 def _recurrences(bulk: SymmetricOperator, Q: Tensor, probes: int, steps: int, seed: int) -> list[Tridiagonal]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
 from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
+from landscape.core.linalg.moment_bounds import Bracket, below, between
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
 from landscape.errors import InputError
@@ -41,6 +42,9 @@ class SpectralMeasure:
         size: n.
         products: Products with single vectors.
         iterations: Lanczos steps per probe.
+        alpha: Diagonals of the bulk's recurrences (probes, steps).
+        beta: Their off-diagonals (probes, steps - 1).
+        rounding: Values nearer than this are one and the same.
         converged: Whether all the outliers asked for were found to the tolerance.
     """
 
@@ -51,7 +55,36 @@ class SpectralMeasure:
     size: int
     products: int
     iterations: int
+    alpha: Array
+    beta: Array
+    rounding: float
     converged: bool
+
+    @property
+    def bulk_share(self) -> float:
+        """The share of the eigenvalues that are no outliers."""
+        return (self.size - self.outliers) / self.size
+
+    def share_below(self, cut: float) -> Bracket:
+        """The share of eigenvalues below a cut: a bracket of each probe's value, (probes,).
+
+        Exact for the probes (`landscape.core.linalg.moment_bounds`); their mean estimates the share.
+        """
+        return self.share_between(-np.inf, cut)
+
+    def share_between(self, low: float, high: float) -> Bracket:
+        """The share of eigenvalues between two cuts: a bracket of each probe's value, (probes,)."""
+        probes = len(self.nodes)
+        outliers = self.nodes[0, self.nodes.shape[1] - self.outliers :]
+        known = float(((outliers >= low) & (outliers < high)).sum()) / self.size
+        if not self.iterations:
+            return Bracket(np.full(probes, known), np.full(probes, known))
+        if np.isinf(low):
+            found = below(self.alpha, self.beta, [high], rounding=self.rounding)
+            found = Bracket(found.low[:, 0], found.high[:, 0])
+        else:
+            found = between(self.alpha, self.beta, low, high, rounding=self.rounding)
+        return found.scaled(self.bulk_share, known)
 
     def mean(self, values: Array) -> tuple[float, float]:
         """Σ w f over eigenvalues: the mean over probes and its standard error (NaN for one probe).
@@ -171,27 +204,38 @@ def spectral_measure(
     side = max(1, min(probes, BASIS_BYTES // (n * max(steps, 1) * dtype.itemsize)))
     nodes: list[Array] = []
     weights: list[Array] = []
+    alpha: list[Array] = []
+    beta: list[Array] = []
     for first in range(0, probes, side):
         count = min(side, probes - first)
         if steps == 0:  # every eigenvalue is an outlier
             nodes.append(np.zeros((count, 0)))
             weights.append(np.zeros((count, 0)))
+            alpha.append(np.zeros((count, 0)))
+            beta.append(np.zeros((count, 0)))
             continue
         # Drawn on the CPU in float32, so that one seed gives the same probes on every device and dtype.
         V = torch.randn(n, count, generator=generator).to(Q)
-        x, w = gauss_quadrature(lanczos(bulk, steps, V - Q @ (Q.T @ V)))
+        run = lanczos(bulk, steps, V - Q @ (Q.T @ V))
+        alpha.append(run.alpha.numpy())
+        beta.append(run.beta.numpy())
+        x, w = gauss_quadrature(run)
         nodes.append(x.numpy())
         weights.append(w.numpy() * (n - kept) / n)  # a probe stands for the n − kept that are left
         products += count * steps
         report(products / (products + (probes - first - count) * steps))
     ends = np.tile(values, (probes, 1))
+    every = np.concatenate([np.concatenate(nodes), ends], axis=1)
     return SpectralMeasure(
-        nodes=np.concatenate([np.concatenate(nodes), ends], axis=1),
+        nodes=every,
         weights=np.concatenate([np.concatenate(weights), np.full_like(ends, 1.0 / n)], axis=1),
         outliers=kept,
         residuals=residuals,
         size=n,
         products=products,
         iterations=steps,
+        alpha=np.concatenate(alpha),
+        beta=np.concatenate(beta),
+        rounding=BREAKDOWN * torch.finfo(dtype).eps * float(np.abs(every).max(initial=0.0)),
         converged=converged,
     )

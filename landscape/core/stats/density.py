@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landscape.errors import InputError
 
-__all__ = ["count_beyond", "gaussian_density", "resolving_grid"]
+__all__ = ["gaussian_density", "resolving_grid"]
 
 Array = NDArray[np.float64]
 
@@ -69,11 +69,3 @@ def resolving_grid(points: ArrayLike, width: float, *, per_width: int = 8) -> Ar
     stops = x[np.concatenate([breaks, [len(x) - 1]])] + REACH * width
     pieces = [np.linspace(a, b, int(np.ceil((b - a) / step)) + 1) for a, b in zip(starts, stops, strict=True)]
     return np.concatenate(pieces)
-
-
-def count_beyond(points: ArrayLike, weights: ArrayLike, thresholds: ArrayLike) -> Array:
-    """Total weight of the points above each threshold, shape of ``thresholds``."""
-    x, w = np.asarray(points, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    order = np.argsort(x)
-    above = np.concatenate([np.cumsum(w[order][::-1])[::-1], [0.0]])
-    return above[np.searchsorted(x[order], np.asarray(thresholds), side="right")]

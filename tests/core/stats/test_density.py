@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from landscape.core.stats.density import count_beyond, gaussian_density, resolving_grid
+from landscape.core.stats.density import gaussian_density, resolving_grid
 from landscape.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -33,13 +33,6 @@ def test_a_single_point_gets_a_grid():
     """Independent: closed form of the normal density at its peak."""
     grid = resolving_grid([2.0], 0.5)
     assert gaussian_density([2.0], [1.0], grid, 0.5).max() == pytest.approx(1 / (0.5 * np.sqrt(2 * np.pi)))
-
-
-def test_count_beyond_is_the_weight_above():
-    """Independent: sums over a mask."""
-    at = np.append(np.linspace(-3, 3, 17), POINTS[3])
-    expected = [WEIGHTS[t < POINTS].sum() for t in at]
-    np.testing.assert_allclose(count_beyond(POINTS, WEIGHTS, at), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
