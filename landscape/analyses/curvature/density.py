@@ -178,8 +178,8 @@ def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
     """
     kept = ds.drop_vars(["grid", "density", "density_se", "density_low", "density_high", "kernel_width"])
     data = {str(n): kept.variables[n].values for n in kept.variables}
-    parts = (ds[name].values for name in ("nodes", "weights", "alpha", "beta"))
-    return SCHEMA.dataset({**data, **_smoothed(*parts, width)}, ds.attrs)
+    nodes, weights, alpha, beta = (ds[name].values for name in ("nodes", "weights", "alpha", "beta"))
+    return SCHEMA.dataset({**data, **_smoothed(nodes, weights, alpha, beta, width)}, ds.attrs)
 
 
 def _smoothed(nodes: Any, weights: Any, alpha: Any, beta: Any, width: float) -> dict[str, Any]:
