@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from landscape.base.figure import FigureSpec
 from landscape.errors import InputError, suggest
-from landscape.plotting.groupings import groupings
-from landscape.plotting.groups import by_group
+from landscape.plotting.group_summary import summarize_by_group
+from landscape.plotting.model_groupings import model_groupings
 from landscape.plotting.palette import Palette
 from landscape.store.contents import read_contents
 from landscape.store.select import results_of
@@ -60,10 +60,10 @@ def figures_of_store(
             raise InputError(f"'{section.label}' has no figure '{figure}'; {suggest(figure, known)}")
     if by is None:
         return specs, Palette({m.name: m.group for m in contents.models})
-    ways = {way.name: way for way in groupings(contents, results)}
+    ways = {way.name: way for way in model_groupings(contents, results)}
     if by not in ways:
         raise InputError(f"the models cannot be grouped by '{by}'; {suggest(by, ways)}")
-    return [by_group(s, ways[by].groups, by) for s in specs], ways[by].palette
+    return [summarize_by_group(s, ways[by].groups, by) for s in specs], ways[by].palette
 
 
 def save_figures(

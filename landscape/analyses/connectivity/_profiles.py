@@ -35,9 +35,9 @@ __all__ = [
     "barrier_values",
     "barrier_variables",
     "check_alike",
+    "group_by_architecture",
     "group_loss_unit",
     "held_out",
-    "joinable",
     "profile",
 ]
 
@@ -229,7 +229,7 @@ def group_loss_unit(ds: xr.Dataset) -> str:
     return "nats/example" if known == {"cross_entropy"} else LOSS_UNIT
 
 
-def joinable(problems: Sequence[Problem]) -> list[list[int]]:
+def group_by_architecture(problems: Sequence[Problem]) -> list[list[int]]:
     """Which models have parameters and buffers of the same names and shapes, and so can be joined."""
     found: dict[Any, list[int]] = {}
     for index, problem in enumerate(problems):
@@ -247,7 +247,7 @@ def check_alike(problems: Mapping[str, Problem]) -> None:
     """
     names = list(problems)
     facts = [{"data": p.fingerprint()[1], "loss": p.loss_name} for p in problems.values()]
-    for first, *others in joinable(list(problems.values())):
+    for first, *others in group_by_architecture(list(problems.values())):
         for other, what in product(others, ("data", "loss")):
             if facts[first][what] != facts[other][what]:
                 raise InputError(

@@ -15,9 +15,9 @@ from landscape.analyses.connectivity._profiles import (
     Meter,
     aligned,
     check_alike,
+    group_by_architecture,
     group_loss_unit,
     held_out,
-    joinable,
 )
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Mark, Points, Series
@@ -168,7 +168,7 @@ def _models(problems: Mapping[str, Problem], params: SimplexParams) -> Tensor:
     from landscape.core.problem.states import differing_rest
 
     names, every = list(problems), list(problems.values())
-    apart = joinable(every)
+    apart = group_by_architecture(every)
     if len(apart) > 1:
         raise InputError(
             f"models '{names[0]}' and '{names[apart[1][0]]}' are of unlike architecture, so no simplex joins"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from landscape.base.figure import ColorAxis, FigureSpec, Heatmap
-from landscape.plotting.arrange import color_limits, color_ticks
+from landscape.plotting.axes_layout import color_limits, color_ticks
 from landscape.plotting.backends.plotly_layout import (
     GAP,
     colorscale,

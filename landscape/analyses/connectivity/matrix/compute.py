@@ -17,8 +17,8 @@ from landscape.analyses.connectivity._profiles import (
     barrier_values,
     barrier_variables,
     check_alike,
+    group_by_architecture,
     held_out,
-    joinable,
     profile,
 )
 from landscape.analyses.connectivity.matrix.options import ConnectivityParams
@@ -47,7 +47,7 @@ def compute(
     test = held_out(every[0], params.test, params.test_kwargs, context)
     ledger = context.ledger
     kinds = [AS_TRAINED] if params.align is None else [AS_TRAINED, ALIGNED]
-    families = joinable(every)
+    families = group_by_architecture(every)
     splits = 1 if test is None else 2
     points = params.steps + 2 * params.refine
     count = sum(len(f) * (len(f) - 1) // 2 for f in families) * len(kinds)

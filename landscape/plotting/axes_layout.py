@@ -1,4 +1,4 @@
-"""Arrange: what every back end must decide the same way, worked out once from a `FigureSpec`.
+"""Axes layout: what every back end must decide the same way, worked out once from a `FigureSpec`.
 
 Where bars and stems of several models stand, where a stem starts on a log axis, which marks enter
 the legend, when a colour bar takes the legend's place, and how far the axes and colours reach.
@@ -27,19 +27,19 @@ from landscape.base.figure import (
     Violin,
 )
 from landscape.plotting.scales import from_symlog, log_ticks, number, symlog, symlog_ticks
-from landscape.plotting.violins import HALF_WIDTH
+from landscape.plotting.violin_outline import HALF_WIDTH
 
 __all__ = [
-    "Arrangement",
+    "AxesLayout",
     "Slot",
-    "arrange",
+    "axes_layout",
     "color_limits",
     "color_ticks",
     "edges",
-    "gaps",
+    "finite_runs",
     "has_field",
     "padded",
-    "runs",
+    "with_gaps",
 ]
 
 Array = NDArray[np.float64]
@@ -67,7 +67,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class AxesLayout:
     """The decisions for one figure.
 
     Attributes:
@@ -116,13 +116,13 @@ def _ranks(spec: FigureSpec) -> list[float]:
     return sorted(found) if whole and len(found) <= MOST_RANKS else []
 
 
-def arrange(spec: FigureSpec) -> Arrangement:
+def axes_layout(spec: FigureSpec) -> AxesLayout:
     """Work out the shared decisions for a figure."""
-    spec = gaps(spec)
+    spec = with_gaps(spec)
     bar = _line_bar(spec)
     slots = {**_slots(spec, Bars, 0.8), **_slots(spec, Stems, 0.5)}
     extents = {name: _extent(spec, name, slots) for name in ("x", "y")}
-    return Arrangement(
+    return AxesLayout(
         slots=slots,
         named=_named(spec, bar),
         bar=bar,
@@ -134,7 +134,7 @@ def arrange(spec: FigureSpec) -> Arrangement:
     )
 
 
-def gaps(spec: FigureSpec) -> FigureSpec:
+def with_gaps(spec: FigureSpec) -> FigureSpec:
     """The figure with NaN for what has no place: infinities, and x on a logarithmic axis unless positive."""
     return replace(spec, marks=tuple(_with_gaps(mark, spec.x) for mark in spec.marks))
 
@@ -198,11 +198,11 @@ def padded(extent: tuple[float, float], axis: Axis, pad: bool) -> tuple[float, f
     return (low - margin if low else 0.0), high + margin
 
 
-def runs(*arrays: Array) -> Iterator[slice]:
+def finite_runs(*arrays: Array) -> Iterator[slice]:
     """The stretches over which all arrays are finite, so that a gap splits a band in two.
 
     Example:
-        >>> [(s.start, s.stop) for s in runs(np.array([1.0, np.nan, 2.0, 3.0]))]
+        >>> [(s.start, s.stop) for s in finite_runs(np.array([1.0, np.nan, 2.0, 3.0]))]
         [(0, 1), (2, 4)]
     """
     good = np.isfinite(np.stack(arrays)).all(axis=0)
