@@ -189,6 +189,7 @@ def spaced(points: Tensor) -> Curve:
 
 def _forces(problem: Problem, points: Tensor, batch: Batch, settings: BandTraining) -> tuple[Array, Tensor]:
     """Losses at all points (m,) and forces on the pivots (m − 2, P) on one batch."""
+    # Tangents compare losses of neighbours, so the ends are measured on the same batch as the pivots.
     one = problem.on([batch])
     found = [loss_and_gradient(problem, p, batch, settings.weight_decay) for p in points[1:-1]]
     ends = [_loss(one, points[0], settings), _loss(one, points[-1], settings)]

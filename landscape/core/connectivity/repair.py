@@ -84,6 +84,7 @@ def repaired(problem: Problem, goals: Goals) -> Iterator[None]:
             moments = found[name]
         return _corrected(output, moments, goals[name], axis)
 
+    # The hooks first: the pass that recalibrates is the one in which they gather.
     with _watching(problem, correct), recalibrated(problem):
         gathering = False
         yield
@@ -102,6 +103,7 @@ def _merge(found: dict[str, ChannelMoments], name: str, moments: ChannelMoments)
     if name in found:
         found[name].add(moments)
     else:
+        # A copy: `add` changes it, and the moments of the batch at hand are still needed to correct its outputs.
         found[name] = ChannelMoments(moments.count, moments.mean, moments.squares)
 
 

@@ -67,6 +67,7 @@ class Site:
         if how == "mean":
             if self.total is None or self.total.shape != output.shape[1:]:
                 return None
+            # Cloned, since the next layer may write to its input, and an expanded tensor has one row for all.
             return (self.total / self.examples).to(output.dtype).expand_as(output).clone()
         if self.layout is None:
             return None

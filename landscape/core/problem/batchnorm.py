@@ -66,6 +66,7 @@ def batch_statistics(problem: Problem) -> Iterator[None]:
     modes = [(part, part.training, part.track_running_stats) for part in layers]
     try:
         for part in layers:
+            # Not training alone: torch then would write the batch's moments into the running statistics.
             part.training, part.track_running_stats = True, False
         yield
     finally:
@@ -149,6 +150,7 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
         assert mean is not None
         assert variance is not None
         # a copy, since the next batch overwrites them
+        # The running variance is the unbiased one, so that n − 1 times it is the sum of squares.
         found = ChannelMoments(count, mean.double().clone(), variance.double() * (count - 1))
         if part in moments:
             moments[part].add(found)
@@ -174,6 +176,7 @@ def _last_batch(layers: list[_BatchNorm]) -> Iterator[None]:
     kept = [{name: getattr(part, name) for name in names} for part in layers]
     try:
         for part in layers:
+            # Without a counter: torch would count these batches in the buffer of the model.
             part.track_running_stats, part.momentum, part.num_batches_tracked = True, 1.0, None
             assert part.running_mean is not None
             assert part.running_var is not None

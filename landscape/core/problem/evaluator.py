@@ -161,6 +161,7 @@ class Evaluator(Generic[U]):
         """Within it, the private model is that at ``u``, with the statistics asked for."""
         theta = self.subset.write(u, self._scratch)
         rest = nullcontext() if self._rest is None else self._rest(u)
+        # In this order: statistics are those of the model at the point, the rest of its state included.
         with self.problem.at(theta), rest, self._normalised():
             yield
 

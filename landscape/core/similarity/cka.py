@@ -56,6 +56,7 @@ def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
     # ‖x − y‖² = ‖x‖² + ‖y‖² − 2⟨x, y⟩
     squares = (norms[:, None] + norms - 2.0 * inner).clamp(min=0.0)  # rounding may leave −ε
     apart = squares[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
+    # Squaring keeps the order, so that the median of the squares is the square of the median distance.
     sigma2 = kernel.bandwidth**2 * apart.median()
     return torch.expm1(squares / (-2.0 * sigma2))
 

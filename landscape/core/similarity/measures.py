@@ -55,6 +55,7 @@ class Representation:
         gram = features @ features.T
         if not np.isfinite(gram).all() or not gram.any():
             return cls._empty(len(gram))
+        # Not by an SVD of the features, which are mostly far wider than there are examples.
         values, vectors = np.linalg.eigh(gram)
         values, vectors = np.clip(values[::-1], 0.0, None), vectors[:, ::-1]
         total = values.sum()

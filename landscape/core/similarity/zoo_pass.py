@@ -154,6 +154,7 @@ def plan_batches(examples: int, batch_size: int, seed: int) -> list[Tensor]:
     if examples < 4:
         raise InputError(f"similarity needs at least 4 examples; the data holds {examples}.")
     order = torch.randperm(examples, generator=torch.Generator().manual_seed(seed))
+    # Nearly equal parts: a last one of fewer than four examples would have no unbiased HSIC.
     return list(order.tensor_split(math.ceil(examples / batch_size)))
 
 

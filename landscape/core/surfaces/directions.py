@@ -37,6 +37,7 @@ def random_direction(
             Li et al. (2018), section 4.
     """
     generator = torch.Generator().manual_seed(seed)
+    # In float64 for every problem: torch draws other numbers in another dtype.
     draw = torch.randn(problem.size, generator=generator, dtype=torch.float64)
     return normalize(problem, draw.to(problem.device, problem.dtype), normalization, ignore=ignore)
 
@@ -94,6 +95,7 @@ def ignored_names(module: nn.Module, ignore: Iterable[Ignorable]) -> set[str]:
         raise InputError(f"cannot ignore '{unknown.pop()}'; known: bias, norm.")
     names = set()
     for prefix, part in module.named_modules():
+        # By the name of the class, so that norm layers of other libraries, such as an RMSNorm, count.
         is_norm = "norm" in type(part).__name__.lower()
         for name, _ in part.named_parameters(recurse=False):
             bias = name == "bias" or name.startswith("bias_") or name.endswith("_bias")
