@@ -266,6 +266,7 @@ def _extent(spec: FigureSpec, name: str, slots: dict[int, Slot]) -> tuple[float,
 def _floor(spec: FigureSpec, extent: tuple[float, float]) -> float:
     if spec.y.scale != "log":
         return 0.0
+    # Below the smallest value, so that its bar or stem has a height.
     return extent[0] if spec.y.limits else extent[0] / 2
 
 
@@ -277,6 +278,7 @@ def _slots(spec: FigureSpec, kind: type[Bars] | type[Stems], share: float) -> di
     together = np.concatenate(list(marks.values()))
     places = np.unique(together[np.isfinite(together)])
     spacing = float(np.diff(places).min()) if places.size > 1 else 1.0
+    # On a logarithmic axis the same shift would be wider the farther left a mark stands.
     crowded = len(marks) > 1 and places.size < together.size and spec.x.scale == "linear"
     step = share * spacing / len(marks) if crowded else 0.0
     width = step if crowded else share * spacing

@@ -158,6 +158,7 @@ def _cloud(
     names = [m.series.model for m in marks for _ in range(np.asarray(m.x).size)]
     symbols = [s for m in marks for s in getattr(m, "symbols", ())]
     if places is not None:
+        # Side by side within the place of the group, so that equal values do not hide one another.
         spread = np.linspace(-0.25, 0.25, x.size) if x.size > 1 else np.zeros(x.size)
         x = order.index(group) + spread
     step = slice(None, None, max(1, -(-x.size // MOST_POINTS)))
@@ -209,6 +210,7 @@ def _on(grid: Array, x: Array, y: Array, lined: bool) -> Array:
     if not x.size:
         return np.full(grid.shape, np.nan)
     if lined:
+        # Nothing beyond a curve's own ends, where `interp` would go on with its last value.
         return np.interp(grid, x[order], y[order], left=np.nan, right=np.nan)
     out = np.full(grid.shape, np.nan)
     out[np.searchsorted(grid, x)] = y

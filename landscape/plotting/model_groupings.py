@@ -60,6 +60,7 @@ def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Groupin
         named, ordered = _named(name, known)
         distinct = list(dict.fromkeys(named.values()))
         partition = [distinct.index(named[s]) if s in named else -1 for s in models or listed]
+        # No way to group: one group for all, one for each model, or groups that another name makes too.
         whole = len(set(partition))
         if 1 < whole <= _MOST_VALUES and whole < len(partition) and partition not in partitions:
             partitions.append(partition)

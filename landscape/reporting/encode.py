@@ -29,6 +29,7 @@ def compact(value: Any) -> str:
 
 def packed(text: str) -> str:
     """Text as gzip in base64, which a browser unpacks by itself."""
+    # Without the time of packing, so that the same store gives the same page.
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 

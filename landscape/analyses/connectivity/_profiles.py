@@ -142,6 +142,7 @@ def profile(
     pieces = ledger.collect([f"{name}-{i:03d}" for i in range(len(parts))], lambda i: measured(parts[i]))
     found = _sorted([*pieces])
     for turn in range(rounds):
+        # By the training loss alone: all quantities and splits are measured at the same places.
         more = refined_points(found["t"], found["data_loss"] + found["penalty"])
         (piece,) = ledger.collect([f"{name}-round-{turn}"], lambda _, more=more: measured(more))  # type: ignore[misc]
         found = _sorted([found, piece])
@@ -217,6 +218,7 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
         data = call(reference, kwargs, "held-out data, test =")
     size = max(b.size for b in problem.batches)
     batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    # A run that goes on must not join pieces that were measured on other data.
     items = (item for i, batch in enumerate(batches) for item in tensors_in(batch.raw, str(i)))
     context.ledger.require("test_data", fingerprint(items))
     return batches
@@ -268,6 +270,7 @@ def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[d
 
     inputs, forward = problem.calls()
     states = full_state(problem, a), full_state(problem, b)
+    # Matching by weights looks at no activations: one batch is enough to trace the model and verify.
     inputs = inputs if method == "activations" else inputs[:1]
     try:
         found = align(problem.module, *states, method=method, inputs=inputs, forward=forward, seed=seed)

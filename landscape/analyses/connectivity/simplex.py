@@ -106,6 +106,7 @@ def compute(problems: Mapping[str, Problem], params: SimplexParams, context: Con
     generator = torch.Generator().manual_seed(params.seed)
     pieces = []
     for number, vertices in enumerate(simplices.values()):
+        # Drawn whether or not the piece is done: a run that goes on must draw the same places for the next.
         places = random_shares(params.samples, len(vertices), generator).to(vertices) @ vertices
         pieces += ledger.collect([f"region-{number:03d}"], _Places(first, places, policy, test).measure)
         meter.advance(params.samples)

@@ -115,6 +115,7 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     how = transform if transform is not None else params.augment
     rng = np.random.default_rng(params.seed)
     dealt = split_into_minibatches(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
+    # Two at least: the intervals come from the spread over mini-batches.
     count = max(min(2, len(dealt)), round(params.fraction * len(dealt)))
     chosen = np.sort(rng.choice(len(dealt), count, replace=False))
 

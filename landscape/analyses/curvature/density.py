@@ -144,6 +144,7 @@ def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
 
 
 def _smoothed(nodes: Any, weights: Any, width: float) -> dict[str, Any]:
+    # `WEIGHTLESS` of the quadrature, which cannot be imported here: figures are drawn without torch.
     grid = resolving_grid(nodes[weights > 1e-12], width)
     rows = np.array([gaussian_density(x, w, grid, width) for x, w in zip(nodes, weights, strict=True)])
     return {
@@ -219,6 +220,7 @@ def _resolution(ds: xr.Dataset) -> float:
     """Half the distance of neighbouring nodes in the middle of the bulk, or the kernel width if larger."""
     last = ds.sizes["node"] - ds.sizes["outlier"]
     bulk = ds["nodes"].values[:, :last][ds["weights"].values[:, :last] > 1e-12]
+    # Gauss nodes lie about as Chebyshev's do: m of them are π/m apart in the middle of [−1, 1].
     spacing = np.pi * np.ptp(bulk) / (2.0 * int(ds["iterations"])) if bulk.size else 0.0
     return max(float(spacing) / 2.0, float(ds["kernel_width"]))
 

@@ -115,6 +115,7 @@ def compute(table: Columns, params: TaxonomyParams, context: Context) -> Mapping
     draws, same = [], np.zeros(phase.shape)
     for n in range(params.resamples):
         rows = rng.integers(0, phase.size, phase.size)
+        # Thresholds of the resample, but phases of all cells: each must have a name to compare with its own.
         drawn, _ = find_thresholds(deciding[0][rows], deciding[1][rows], deciding[2][rows], given)
         draws.append(drawn.values())
         same += phases(*deciding, drawn) == phase

@@ -103,7 +103,7 @@ def _merge(found: dict[str, ChannelMoments], name: str, moments: ChannelMoments)
     if name in found:
         found[name].add(moments)
     else:
-        # A copy: `add` changes it, and the moments of the batch at hand are still needed to correct its outputs.
+        # A copy: `add` changes it, and the moments of this batch are still needed to correct its outputs.
         found[name] = ChannelMoments(moments.count, moments.mean, moments.squares)
 
 

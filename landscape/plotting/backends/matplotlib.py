@@ -144,6 +144,7 @@ class _Drawing:
         if mark.markers:
             look |= {"marker": _SYMBOLS[style.symbol], "markersize": 4}
         x = np.asarray(mark.x)
+        # A white rim, since a field may have the line's own colour anywhere.
         halo = [withStroke(linewidth=3, foreground="white")] if has_field(self.spec) else None
         self.axes.plot(x, np.asarray(mark.y), path_effects=halo, **look)
         if mark.low is not None and mark.high is not None:
@@ -218,6 +219,7 @@ class _Drawing:
         shown = np.ma.masked_invalid(np.where(z > 0, z, np.nan) if mark.color.scale == "log" else z)
         ends = np.log10(limits) if mark.color.scale == "log" else limits
         levels = np.linspace(ends[0], ends[1], 21)
+        # matplotlib raises where levels do not rise, as those of a constant field.
         drawable = bool((np.diff(levels) > 0).all())
         if mark.color.scale == "log":
             levels = 10**levels
@@ -226,6 +228,7 @@ class _Drawing:
             self.axes.contourf(x, y, shown, levels=levels, extend="both", **look)
             self.axes.contour(x, y, shown, levels=levels, colors="white", linewidths=0.3, alpha=0.5)
         else:
+            # The cells as one bitmap: as vectors, a large field makes a file of many megabytes.
             self.axes.pcolormesh(edges(x), edges(y), shown, shading="flat", rasterized=True, **look)
         self.axes.grid(False)
         if mark.color not in self.bars:
@@ -274,6 +277,7 @@ class _Drawing:
         if error is None:
             return
         good = np.isfinite(x) & np.isfinite(y) & np.isfinite(np.asarray(error))
+        # matplotlib refuses bars of negative length.
         size = np.abs(np.asarray(error)[good])
         self.axes.errorbar(x[good], y[good], yerr=size, linestyle="", color=color, elinewidth=1.0, capsize=2)
 
@@ -323,6 +327,7 @@ class _Drawing:
             if len(axis.categories) > _FEW:
                 self.axes.tick_params("x" if name == "x" else "y", labelsize=6.0)
             long = max(map(len, axis.categories)) * len(axis.categories)
+            # More characters than stand side by side below the axis.
             if name == "x" and long > 54:
                 self.axes.tick_params("x", rotation=45 if long < 200 else 90)
                 for label in self.axes.get_xticklabels():
@@ -335,6 +340,7 @@ class _Drawing:
         if len(handles) < 2:
             return
         longest = max(len(str(h.get_label())) for h in handles)
+        # About as many characters of a legend as the figure is wide.
         room = 78 * self.width / _WIDTH
         columns = int(np.clip(room // (longest + 7), 1, min(4, len(handles))))
         rows = -(-len(handles) // columns)

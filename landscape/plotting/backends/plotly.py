@@ -59,6 +59,7 @@ def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
     import plotly.graph_objects as go
 
     plain = draw_plain(spec, palette)
+    # An empty template: plotly's own would restyle the figure, unlike in the page, made from `draw_plain`.
     return go.Figure(plain["data"], {**plain["layout"], "template": go.layout.Template()})
 
 
@@ -139,6 +140,7 @@ class _Drawing:
             low = np.maximum(low, self.layout.floor)
         xs: list[Array] = []
         ys: list[Array] = []
+        # A polygon for each run, with NaN between them: one for all would be filled across the gaps.
         for run in finite_runs(x, low, high):
             xs += [x[run], x[run][::-1], np.array([np.nan])]
             ys += [high[run], low[run][::-1], np.array([np.nan])]
@@ -247,6 +249,7 @@ class _Drawing:
         style = self.palette.style(mark.series)
         slot = self.layout.slots[i]
         x, y = np.asarray(mark.x), np.asarray(mark.y)
+        # Both edges are put on the axis: on a symlog one, the middle of a bar is not where x would be.
         left = self.at("x", x + slot.offset - slot.width / 2)
         right = self.at("x", x + slot.offset + slot.width / 2)
         hover, custom = self.hover(mark.series, x, y, moved=True)
@@ -356,6 +359,7 @@ class _Drawing:
         if error is None:
             return None
         y, error = np.asarray(y), np.asarray(error)
+        # As lengths on the axis: plotly knows no symlog axis, on which even bars come out uneven.
         middle = self.at("y", y)
         return {
             "type": "data",

@@ -26,7 +26,7 @@ __all__ = ["ClusterExecutor", "ClusterLostError"]
 _CONNECT_S = 10.0
 _CLOSE_S = 5.0
 _LOOK_EVERY_S = 1.0
-_PIECES_PER_WORKER = 4
+_PIECES_PER_WORKER = 4  # few, so that a model is loaded seldom; several, so that all end at about one time
 _CHANCES = 3
 
 

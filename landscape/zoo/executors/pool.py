@@ -81,6 +81,7 @@ class PoolExecutor:
                 for worker in workers:
                     if worker.ready and worker.task is None:
                         self._assign(worker, queue, workers)
+                # Not for ever: a child of a worker may hold its pipe open after its death.
                 wait([w.pipe for w in workers], timeout=POLL_S if self._waiting else _LOOK_EVERY_S)
                 for worker in list(workers):
                     if self._listen(worker, emit):
@@ -129,6 +130,7 @@ class PoolExecutor:
             longest = max(workers, key=lambda w: len(w.chain))
             if not longest.chain:
                 return
+            # From the end of the row, since its front is what the other comes to next with its model loaded.
             worker.chain.append(longest.chain.pop())
         worker.task = worker.chain.popleft()
         try:

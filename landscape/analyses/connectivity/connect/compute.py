@@ -176,6 +176,7 @@ def _plane(
     from landscape.core.problem.evaluator import Evaluator
     from landscape.core.surfaces.plane import model_plane
 
+    # A curve that has stayed on its chord spans no plane.
     if not params.plane or not curve.ratio > 1.0 + 1e-9:
         return {}
     p, chord = curve.points.double(), (curve.points[-1] - curve.points[0]).double()

@@ -197,6 +197,7 @@ def _soups(
     made = []
     for kind in kinds:
         states = [lines.states[i] if kind == AS_TRAINED else lines.moved(first, i)[0] for i in family]
+        # On the last split: held-out data if there are any, as in the paper, which chooses by them.
         chosen = greedy(states, lambda state: float(lines.alone(first, state)[0, -1]))
         recipes = {"uniform": list(range(len(family)))}
         if 1 < len(chosen) < len(family):  # else it is a model or the uniform average
