@@ -104,6 +104,7 @@ def save_figures(
     for name, figure in drawn.items():
         target = path if len(drawn) == 1 else path.with_stem(f"{path.stem}-{name}")
         with replacing(target) as temporary:
+            # No tight box, which would change the width that was asked for.
             figure.savefig(temporary, format=kind, metadata=_DATE.get(kind), bbox_inches=None)
         written.append(target)
     return written

@@ -105,6 +105,7 @@ def _train(
     report: Callable[[str], None],
 ) -> list[Trained]:
     """Train some models, one after the other, in a process of its own."""
+    # One thread each: processes share the cores, and weights repeat only with one number of threads.
     torch.set_num_threads(1)
     examples, held_out = load(data.train), load(data.test)
     trained = []

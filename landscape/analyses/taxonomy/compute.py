@@ -206,6 +206,7 @@ def _cells(data: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
     if not np.isfinite(places).all():
         raise InputError("every row of the table needs a finite load and temperature.")
     cells, which, rows = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    # numpy 2.0, alone among its versions, gives it a second axis.
     which = which.ravel()
     out: dict[str, Any] = {"load": cells[:, 0], "temperature": cells[:, 1], "rows": rows}
     for name in (*METRICS, "test_accuracy"):

@@ -137,6 +137,7 @@ def loss_and_gradient(
     """Mean loss over a batch and its gradient (P,) at ``theta``, weight-decay term included."""
     with problem.at(theta), torch.enable_grad():
         loss = problem.batch_loss(batch)
+        # A parameter that the forward pass does not use has the gradient zero.
         gradients = torch.autograd.grad(loss, problem.parameters, allow_unused=True)
     gradient = problem.flatten_grads(gradients).div_(batch.size)
     value = float(loss.detach()) / batch.size

@@ -125,6 +125,7 @@ def tangents(points: Tensor, energies: Array) -> Tensor:
     steps = points[1:] - points[:-1]
     weights = torch.as_tensor(np.stack([other, share])[:, :, None]).to(points)
     chosen = weights[0] * steps[:-1] + weights[1] * steps[1:]
+    # Pivots that coincide have no direction: zero, then, and not NaN.
     unit: Tensor = chosen / chosen.norm(dim=1, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
     return unit
 

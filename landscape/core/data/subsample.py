@@ -13,6 +13,7 @@ from landscape.core.data.batches import Batch, batches_joinable, gather
 
 __all__ = ["Pass", "plan_pass", "sample"]
 
+# One for all, so that models are compared on the same examples.
 SEED = 0
 
 

@@ -92,6 +92,7 @@ def recalibrated(problem: Problem) -> Iterator[None]:
     kept = [(part.running_mean, part.running_var) for part in layers]
     try:
         for part, moments in _pooled_moments(problem, layers).items():
+            # In place of the buffers, not into them: they come back by themselves, bit for bit.
             part.running_mean = moments.mean.to(part.running_mean)
             part.running_var = moments.variance.to(part.running_var)
         yield

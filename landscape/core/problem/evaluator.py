@@ -111,6 +111,7 @@ class Evaluator(Generic[U]):
         self._labels: Integers | None = None
         self.classes: Integers | None = None
         self._center: Measure | None = None
+        # Measured first, since the error of every later point is paired with it.
         if subset.center is not None:
             with self.at(subset.center):
                 self._center = problem.measure()

@@ -86,6 +86,7 @@ def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
         if loss not in LOSSES:
             raise InputError(f"there is no loss '{loss}'; {suggest(loss, LOSSES)}")
         return loss, LOSSES[loss]
+    # CrossEntropyLoss for CrossEntropyLoss() is a common slip, and there is but one thing to be meant.
     if isinstance(loss, type):
         given = loss
         try:

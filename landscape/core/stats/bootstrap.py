@@ -42,6 +42,7 @@ def draw_counts(n: int, resamples: int, seed: int) -> Array:
         >>> counts.shape, counts.sum(1).tolist()
         ((3, 5), [5.0, 5.0, 5.0])
     """
+    # As floats: each product with whole numbers would make such a copy of its own.
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
 
 

@@ -109,6 +109,7 @@ def _choose(values: Array, known: Mask, most: int, turn: int) -> Index:
     gaps = cKDTree(nodes[flat]).query(nodes[open_])[0]
     scores = _disagreement(nodes[good], values.ravel()[good], nodes[open_]) * gaps
     scores[~_beside_finite(nodes[open_], flat, good, nodes)] = 0.0
+    # Where the interpolants agree, as on a plane, the largest gaps come first.
     if not scores.any():
         scores = gaps
     chosen: list[int] = []

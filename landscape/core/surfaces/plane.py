@@ -239,6 +239,7 @@ def _orthonormal(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
     if length == 0.0:
         raise InputError("models 1 and 2 are equal; a plane needs three different models.")
     u /= length
+    # Twice: of a vector nearly along u, one projection leaves rounding along u behind.
     v -= u * (u @ v)
     v -= u * (u @ v)
     if float(v.norm()) <= 1e-6 * max(length, reach):

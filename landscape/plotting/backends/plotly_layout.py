@@ -73,7 +73,7 @@ def layout(spec: FigureSpec, axes: AxesLayout, shapes: Sequence[dict[str, Any]])
         "yaxis": _axis(spec, axes, "y"),
         "shapes": list(shapes),
         "hovermode": "closest",
-        "barmode": "overlay",
+        "barmode": "overlay",  # their slots have set bars apart already
         "height": (_FIELD if tall else _HEIGHT) + _legend_rows(names) * _LEGEND_ROW + (30 if title else 0),
         "margin": {"l": 60, "r": 16, "t": 44 if title else 28, "b": 48},
         "showlegend": len(names) > 1,

@@ -74,6 +74,7 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
         barrier_values(m, len(splits), resamples=params.resamples, seed=params.seed, eps=eps)
         for m in measured.values()
     ]
+    # The models as they are, whatever the policy makes of their statistics on the paths.
     kept = curve_evaluator(problem, paths["line"][0], a, b, policy="checkpoint", test=test)
     return data | {
         "path": np.array(list(paths)),
