@@ -235,7 +235,7 @@ class Analysis:
             inputs = context.inputs
             facts = {"analysis": self.name, "schema version": self.schema.version}
             facts["options"] = params.model_dump_json()
-            # Opened when asked for: most computations keep no pieces, and an identity hashes weights and data.
+            # Opened when asked for: most computations keep no pieces, and identities hash weights and data.
             context = replace(
                 context, open_ledger=lambda: in_folder(folder, identity(facts, self.scope, subject, inputs))
             )

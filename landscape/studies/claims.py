@@ -98,6 +98,7 @@ def contrast(
     a, b = _sample(claim, larger), _sample(claim, smaller)
     means_a, means_b = _resampled_means(a), _resampled_means(b)
     rng = np.random.default_rng(0)
+    # Pairs at random: the kinds are independent, and all pairs of resamples would be too many.
     draws = rng.choice(means_a, RESAMPLES) - rng.choice(means_b, RESAMPLES)
     interval = _interval(draws, min(a.size, b.size))
     (variance_a, free_a), (variance_b, free_b) = _spread(a), _spread(b)

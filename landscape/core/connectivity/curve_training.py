@@ -169,6 +169,7 @@ def epoch_batches(problem: Problem, settings: CurveTraining, epoch: int) -> Iter
             yield problem.batches[index]
         return
     order = torch.randperm(problem.examples, generator=draws)
+    # Even parts: the statistics of a last batch of a few examples would be noise, those of one do not exist.
     for part in torch.tensor_split(order, _steps(problem, settings)):
         yield gather(problem.batches, part)
 

@@ -95,6 +95,7 @@ def _corrected(output: Tensor, moments: ChannelMoments, goal: Goal, axis: int) -
     scale = torch.where(varies, goal.deviation / moments.variance.sqrt(), 1.0)
     shape = [1] * output.ndim
     shape[axis] = -1
+    # In float64 up to here, since means may be far larger than what is left of their difference.
     shift = goal.mean - scale * moments.mean
     return output * scale.to(output.dtype).view(shape) + shift.to(output.dtype).view(shape)
 

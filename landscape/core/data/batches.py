@@ -95,6 +95,7 @@ class Batch:
 
 
 def _is_image(tensor: Tensor) -> bool:
+    # Sparse tensors have no memory format.
     return tensor.ndim == 4 and tensor.is_floating_point() and tensor.layout is torch.strided
 
 

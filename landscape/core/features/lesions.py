@@ -195,6 +195,7 @@ class _WithoutHead(TorchFunctionMode):
     def __init__(self, head: int) -> None:
         super().__init__()
         self.head = head
+        # A count and no flag, since an attention may run within itself.
         self.depth = 0
 
     def begin(self, *_: Any) -> None:

@@ -110,8 +110,8 @@ def effective_dimension(
             least = float(nodes[weights > WEIGHTLESS].min(initial=0.0))
             if least < -NEGATIVE * max(nodes.max(), eigenvalues.max(initial=0.0)):
                 return _undefined(alpha, operator.products - before)
-            # Radau's bound holds if the spectrum lies on one side of its node: at zero, or, where rounding has left
-            # nodes below zero, further out.
+            # Radau's bound holds if the spectrum lies on one side of its node: at zero, or further out
+            # where rounding has left nodes below zero.
             rows.append([_filter(nodes, weights, alpha), _filter(*_rule(with_node(run, 2 * least)), alpha)])
             on_progress((operator.products - before) / (probes * steps))
         upper, lower = (rest * np.concatenate(part) for part in zip(*rows, strict=True))

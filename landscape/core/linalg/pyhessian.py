@@ -121,6 +121,7 @@ def pyhessian_trace(
         InputError: If PyHessian is missing.
         LandscapeError: If a product is not finite.
     """
+    # No sketch: Hutchinson's plain estimator, as PyHessian has it.
     nothing = torch.zeros(operator.size, 0, dtype=operator.dtype, device=operator.device)
     sampler = HutchinsonSampler(nothing, nothing, [shape.numel() for shape in shapes])
 
@@ -145,6 +146,7 @@ def _engine(
     except ImportError as error:
         raise InputError("PyHessian is not installed: pip install pyhessian.") from error
     engine = module.hessian.__new__(module.hessian)  # its constructor would differentiate a model
+    # With a "full dataset" it asks for every product by `dataloader_hv_product`, which is replaced below.
     engine.model, engine.device, engine.full_dataset = nn.Module(), str(operator.device), True
     engine.params = [torch.empty(shape, dtype=operator.dtype, device=operator.device) for shape in shapes]
     sizes = [shape.numel() for shape in shapes]

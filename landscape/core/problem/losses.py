@@ -143,6 +143,7 @@ def accuracy_per_example(output: Tensor, target: Tensor, ignore_index: int = IGN
     right = right.masked_fill(output.isnan().any(1), torch.nan)
     counted = (target >= 0) & (target < output.shape[1]) & (target != ignore_index)
     if right.ndim == 1:
+        # Not NaN, which says that the outputs themselves are not finite.
         return right.masked_fill(~counted, -1.0)
     numbers = counted.flatten(1).sum(1)
     shares = right.masked_fill(~counted, 0.0).flatten(1).sum(1) / numbers

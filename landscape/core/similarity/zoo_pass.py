@@ -288,6 +288,7 @@ def zoo_sample(
     check_same_inputs(problems)
     patterns, policy = list(layers), policy or FeatureRows()
     total = next(iter(problems.values())).examples
+    # The first of one mixed order, so that a larger sample contains a smaller one.
     examples = torch.cat(plan_batches(total, total, seed))[:sample]
     units: list[tuple[str, str]] = []
     kept: list[T] = []

@@ -41,6 +41,7 @@ def mean_test(values: ArrayLike, resamples: int, seed: int) -> tuple[float, floa
     error = resampled_error(draw_counts(n, resamples, seed) @ sample / n, n)
     if mean == 0.0:
         return mean, error, 1.0
+    # Values without any spread, and not zero, are as sure as can be.
     t = abs(mean) / error if error > 0 else np.inf
     from scipy import stats  # slow to import, and only needed here
 

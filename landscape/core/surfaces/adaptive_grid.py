@@ -115,6 +115,7 @@ def _choose(values: Array, known: Mask, most: int, turn: int) -> Index:
     chosen: list[int] = []
     for index in np.argsort(-scores, kind="stable"):
         apart = np.linalg.norm(nodes[open_[chosen]] - nodes[open_[index]], axis=1)
+        # A node nearer to one just chosen than to a known one can wait: its error may be gone by then.
         if not chosen or apart.min() >= gaps[index]:
             chosen.append(int(index))
         if len(chosen) == most:

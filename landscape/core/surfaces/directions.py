@@ -76,6 +76,7 @@ def normalize(
         elif normalization == "layer" or (normalization == "filter" and d.ndim < 2):
             pieces.append(d * _ratio(w.norm(), d.norm()))
         elif normalization == "filter":
+            # Over all axes but the first, as in Li et al.; some published code sums over the first instead.
             ratio = _ratio(w.flatten(1).norm(dim=1), d.flatten(1).norm(dim=1))
             pieces.append(d * ratio.view(-1, *[1] * (d.ndim - 1)))
         else:

@@ -70,6 +70,7 @@ def merge_tree(z: Array) -> MergeTree:
                 if parent[j] < 0 or j == i:
                     continue
                 # The elder rule: where two basins meet, the minimum that is less deep dies.
+                # By rank, not by value, so that of equal minima one is the elder.
                 deep, shallow = sorted((root(i), root(j)), key=rank.__getitem__)
                 if deep == shallow:
                     continue

@@ -106,6 +106,7 @@ class Plane:
 
     def gram(self) -> Array:
         """Inner products of the directions (k, k), summed in float64."""
+        # Pair by pair and in slices: no copy of the directions in float64 is ever whole in memory.
         return np.array([[inner_product(a, b) for b in self.directions] for a in self.directions])
 
     def angle(self) -> float:

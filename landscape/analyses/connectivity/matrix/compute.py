@@ -56,6 +56,7 @@ def compute(
     data = _matrices(lines, kinds, families, splits)
     soups = [soup for family in families if len(family) > 1 for soup in _soups(lines, family, kinds, names)]
     alone = [lines.alone(i, lines.states[i]) for i in range(len(every))]
+    # The passes were estimated: of soups nobody knows beforehand how many are tried.
     meter.reach(np.inf)
     return data | {
         "alignment": np.array(kinds),

@@ -39,7 +39,7 @@ def compute(problem: Problem, params: StructureParams, context: Context) -> Mapp
         found: dict[str, Piece] = {}
         before = 0.0
         for name, share in SHARES.items():
-
+            # Bound as defaults: the names themselves go on with the loop.
             def inside(fraction: float, before: float = before, share: float = share) -> None:
                 context.progress(before + share * min(fraction, 1.0))
 

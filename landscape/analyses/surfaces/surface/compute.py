@@ -187,6 +187,7 @@ def _numbers(
     from landscape.core.surfaces import surface_shape as shape
     from landscape.core.surfaces.merge_tree import merge_tree
 
+    # At the finest scale an interpolated surface shows the interpolant, not the loss.
     measured = np.full_like(z, np.nan) if params.evaluations else z
 
     spacing = max(np.diff(x).max(), np.diff(y).max())
@@ -229,4 +230,5 @@ def _exact_curvature(problem: Problem, plane: Plane) -> Array:
         )
     products = hessian(problem) @ plane.directions.T
     square: Array = (plane.directions.double() @ products.double()).cpu().numpy()
+    # H is symmetric, its products are so but for rounding.
     return (square + square.T) / 2
