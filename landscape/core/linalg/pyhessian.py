@@ -19,9 +19,9 @@ from landscape.core.linalg.krylov import finite_product
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.errors import InputError
 
-__all__ = ["MOST", "power_iteration", "pyhessian_trace"]
+__all__ = ["MAX_ITERATIONS", "power_iteration", "pyhessian_trace"]
 
-MOST = 100
+MAX_ITERATIONS = 100
 """PyHessian's limit of iterations, for each eigenvalue and for the trace."""
 
 OnProduct = Callable[[Tensor, Tensor], None]
@@ -60,7 +60,7 @@ def power_iteration(
         InputError: If PyHessian is missing, or there are fewer products than eigenvalues.
         LandscapeError: If a product is not finite.
     """
-    each = MOST if max_products is None else max_products // k
+    each = MAX_ITERATIONS if max_products is None else max_products // k
     if each < 1:
         raise InputError(f"max_products={max_products} cannot find k={k} pairs: allow at least k.")
     count = 0
@@ -96,7 +96,7 @@ def pyhessian_trace(
     shapes: Sequence[torch.Size],
     *,
     rel_se: float,
-    max_products: int = MOST,
+    max_products: int = MAX_ITERATIONS,
     tol: float = 1e-3,
     diagonal: bool = False,
     seed: int = 0,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch, gather, tensors_in
-from landscape.core.features.hooks import tap
+from landscape.core.features.hooks import watch_outputs
 from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic
@@ -175,7 +175,7 @@ def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> list[
         if output.is_floating_point() and output.ndim >= 2 and len(output) == size:
             names.append(name)
 
-    with torch.no_grad(), tap(problem.module, receive, patterns):
+    with torch.no_grad(), watch_outputs(problem.module, receive, patterns):
         problem.output(batch)
     if not names:
         raise InputError(
@@ -361,7 +361,7 @@ def _run(
 
     # Names of the first call stand for all calls of a module; brackets in a name are no glob.
     patterns = sorted({glob.escape(name.split("#")[0]) for name in names})
-    with tap(problem.module, receive, patterns):
+    with watch_outputs(problem.module, receive, patterns):
         output, _ = problem.output(batch)
     if missing:
         raise InputError(f"layer '{min(missing)}' of '{model}' does not run on every batch; leave it out.")

@@ -15,7 +15,7 @@ from typing import Literal
 from landscape._workers import live_with_parent, spawning
 from landscape.errors import InputError
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener
-from landscape.zoo.executors.base import POLL_S, chains, usable_cores
+from landscape.zoo.executors.base import POLL_S, tasks_by_model, usable_cores
 from landscape.zoo.loader import Loader
 from landscape.zoo.runner import Runner
 from landscape.zoo.task import Setup, Task
@@ -68,7 +68,7 @@ class PoolExecutor:
         Raises:
             InputError: If no worker can be started.
         """
-        queue = chains(tasks)
+        queue = tasks_by_model(tasks)
         self._waiting = []
         workers: list[_Worker] = []
         failed_starts = 0

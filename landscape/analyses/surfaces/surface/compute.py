@@ -37,7 +37,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     from landscape.analyses._shared.sweep import Sweep
     from landscape.core.problem.batchnorm import policy_in_force
     from landscape.core.problem.evaluator import Evaluator
-    from landscape.core.problem.execution import in_bfloat16, recut
+    from landscape.core.problem.execution import in_bfloat16, with_batch_layout
     from landscape.core.surfaces.adaptive_grid import fill
 
     plane = _plane(problem, params, context.inputs)
@@ -46,7 +46,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     ledger = context.ledger
     ledger.require("directions", plane.fingerprint())
     cut = _cut(problem, params, ledger, mode)
-    run = recut(problem, cut)
+    run = with_batch_layout(problem, cut)
     if params.precision == "bfloat16":
         run = in_bfloat16(run)
     evaluator = Evaluator(
@@ -137,13 +137,15 @@ def _log(values: Array) -> Array:
 
 def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> BatchLayout:
     """Micro-batch and layout: as given, or the fastest, probed once for all runs that share the ledger."""
-    from landscape.core.problem.execution import BatchLayout, probe
+    from landscape.core.problem.execution import BatchLayout, fastest_batch_layout
 
     if not params.tune:
         return BatchLayout()
     # statistics of batches depend on how data is cut
     return BatchLayout(
-        **ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "checkpoint")))
+        **ledger.remember(
+            "cut", lambda: asdict(fastest_batch_layout(problem, keep_batches=mode != "checkpoint"))
+        )
     )
 
 
