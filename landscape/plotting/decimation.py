@@ -49,6 +49,7 @@ def decimate(spec: FigureSpec) -> FigureSpec:
 
 def _decimated_line(mark: _Long) -> _Long:
     size = np.asarray(mark.x).size
+    # With the last, so that a line still ends where it did.
     keep = np.unique(np.append(np.arange(0, size, -(-size // LONGEST_LINE)), size - 1))
     arrays = {n: getattr(mark, n, None) for n in ("x", "y", "low", "high", "error")}
     per_point = {n: getattr(mark, n, ()) for n in ("texts", "symbols")}

@@ -75,6 +75,7 @@ def compute(problem: Problem, params: TraceParams, context: Context) -> Mapping[
     }
     with matrix(problem, params.operator) as operator:
         if params.engine == "pyhessian":
+            # With a higher limit it would not be what papers ran.
             most = min(params.max_products, MAX_ITERATIONS)
             found = pyhessian_trace(operator, problem.space.shapes, max_products=most, **options)
         else:
