@@ -92,6 +92,7 @@ class AxesLayout:
         """Whether a guide lies so near the upper end of its axis that its label must turn back."""
         name, axis, at = ("x", spec.x, guide.x) if guide.x is not None else ("y", spec.y, guide.y)
         low, high, value = _positions(axis, [*(axis.limits or self.extents[name]), at])
+        # Labels are wide and low: they take up a fifth of the width, but a twelfth of the height.
         return bool(value > low + (0.8 if name == "x" else 0.92) * (high - low))
 
     def ticks(self, spec: FigureSpec, name: Literal["x", "y"]) -> list[float] | None:
@@ -112,6 +113,7 @@ def _ranks(spec: FigureSpec) -> list[float]:
     """The whole numbers at which bars, stems or marked lines stand; none if elsewhere, or at too many."""
     single = [m for m in spec.marks if isinstance(m, Bars | Stems) or (isinstance(m, Line) and m.markers)]
     found = {float(x) for m in single for x in np.asarray(m.x)}
+    # Left to themselves, back ends would put ticks between ranks, at 2.5.
     whole = all(np.isfinite(x) and x == round(x) for x in found)
     return sorted(found) if whole and len(found) <= MOST_RANKS else []
 
@@ -254,6 +256,7 @@ def _range(arrays: list[Array] | tuple[Array, ...], positive: bool = False) -> t
     low, high = float(values.min()), float(values.max())
     if low < high:
         return low, high
+    # An axis needs a length, also for a single value.
     return (low / 2, low * 2) if positive else (low - 0.5, low + 0.5)
 
 

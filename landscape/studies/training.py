@@ -94,6 +94,7 @@ def train_models(
     pairs = [(recipe, seed) for recipe in recipes for seed in seeds]
     shares = [pairs[i::jobs] for i in range(min(jobs, len(pairs)))]  # one process for many models
     done = run_all(_train, [(share, folder, data, device) for share in shares], jobs=jobs, on_report=on_model)
+    # In the order of the pairs again, which were dealt out to the processes in turn.
     return sorted((m for part in done for m in part), key=lambda m: pairs.index((m.recipe, m.seed)))
 
 

@@ -169,6 +169,7 @@ class _Drawing:
         entry = self.legend(i, mark.series)
         if len(set(mark.symbols)) > 1 and entry["showlegend"]:
             # they tell kinds, so the legend shows the colour alone
+            # By a trace without points: plotly has no entries of a legend but those of traces.
             bar = {"width": 5, "color": style.color}
             self.traces.append(trace("scatter", x=[None], y=[None], mode="lines", line=bar, **entry))
             entry = {**entry, "showlegend": False}
