@@ -176,7 +176,7 @@ def _told_by_module(feature: Tensor, module: nn.Module | None) -> Literal["first
     if isinstance(module, nn.Linear):
         return "last"
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
-        # LayerNorm2d, as torchvision and timm call the one that turns channels last for itself and back.
+        # LayerNorm2d of torchvision and timm takes maps with their channels first, and gives such.
         return "first" if "2d" in type(module).__name__.lower() else "last"
     order = getattr(module, "dims", None)
     # That of torchvision, by its name: the library need not be installed.

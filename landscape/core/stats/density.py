@@ -11,7 +11,7 @@ __all__ = ["count_beyond", "gaussian_density", "resolving_grid"]
 
 Array = NDArray[np.float64]
 
-REACH = 8.0  # widths beyond which a Gaussian counts as zero  # : exp(−32) ≈ 1e-14
+REACH = 8.0  # widths beyond which a Gaussian counts as zero: exp(−32) ≈ 1e-14
 CHUNK = 1 << 22  # terms of the sum held at once: 32 MiB of float64
 
 

@@ -59,7 +59,7 @@ def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
     import plotly.graph_objects as go
 
     plain = draw_plain(spec, palette)
-    # An empty template: plotly's own would restyle the figure, unlike in the page, made from `draw_plain`.
+    # An empty template: plotly's own would restyle the figure, which looks as in a report without it.
     return go.Figure(plain["data"], {**plain["layout"], "template": go.layout.Template()})
 
 

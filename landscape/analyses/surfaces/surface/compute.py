@@ -64,7 +64,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
         between = back(fill(bend(fields["loss"]), known))
         surface = data["loss_filled"] = np.where(known, fields["loss"], between)
     center = evaluator.center
-    # How far another cut or precision moves the loss is measured where the problem itself can tell.
+    # Measured in both ways at the centre: this tells how far another cut or precision moves the loss.
     plain = center.loss
     if run is not problem:
         plain = Evaluator(problem, plane, statistics=mode).center.loss
