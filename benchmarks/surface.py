@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 import landscape
 from landscape.core.problem.evaluator import Evaluator
-from landscape.core.problem.execution import in_bfloat16, probe, recut
+from landscape.core.problem.execution import fastest_batch_layout, in_bfloat16, with_batch_layout
 from landscape.core.surfaces.plane import Plane, given_plane
 from landscape.reference import models
 
@@ -174,8 +174,8 @@ def make_task(model: nn.Module, examples: int, steps: int) -> Task:
 
 def compare(name: str, task: Task, repeats: int) -> dict[str, list[float]]:
     """Time all sides in turn and print their medians; returns seconds per point by round."""
-    cut = probe(task.problem)
-    tuned = recut(task.problem, cut)
+    cut = fastest_batch_layout(task.problem)
+    tuned = with_batch_layout(task.problem, cut)
     points = task.steps**2
     sides: dict[str, Side] = {
         "bare forward passes": bare(task.problem, points),

@@ -49,6 +49,7 @@ def _leave_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        # `sys.exit` would end this thread alone, and the main one may be deep in a long computation.
         os._exit(1)
 
 

@@ -22,7 +22,7 @@ import landscape
 from landscape.base.analysis import Analysis, Context, Metric, Pair
 from landscape.base.figure import FigureSpec, has_errors
 from landscape.base.table import read_columns
-from landscape.plotting.groups import by_group, models_of
+from landscape.plotting.group_summary import models_of, summarize_by_group
 from landscape.reference.models import vit
 from landscape.reporting import page_of
 from landscape.store import Store, read_contents
@@ -209,7 +209,7 @@ def test_errors_are_told_of_single_models_and_of_no_others(analysis: Analysis) -
         assert not ABOUT_ERRORS.search(figure.caption), "what errors mean belongs in FigureSpec.errors"
         if any(has_errors(m) for m in figure.marks):
             assert ABOUT_ERRORS.search(figure.whole_caption) and figure.errors.endswith(".")
-        together = by_group(figure, {"one": "both", "two": "both"}, "kind")
+        together = summarize_by_group(figure, {"one": "both", "two": "both"}, "kind")
         if not {"one", "two"} <= set(models_of(figure)):
             assert together is figure
         else:

@@ -66,6 +66,7 @@ class Params(BaseModel):
     text, or some with commas between: ``layers="stages.*, head"``.
     """
 
+    # No NaN or infinity: JSON has neither, and a key made of NaN would never be found again.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
@@ -234,6 +235,7 @@ class Analysis:
             inputs = context.inputs
             facts = {"analysis": self.name, "schema version": self.schema.version}
             facts["options"] = params.model_dump_json()
+            # Opened when asked for: most computations keep no pieces, and identities hash weights and data.
             context = replace(
                 context, open_ledger=lambda: in_folder(folder, identity(facts, self.scope, subject, inputs))
             )
@@ -255,6 +257,7 @@ class Analysis:
         except Exception as error:
             versions = {int(ds.attrs.get("schema_version", self.schema.version)) for ds in results.values()}
             other = sorted(versions - {self.schema.version})
+            # Of today's version: then the fault is ours, and has to be seen as it is.
             if not other:
                 raise
             raise InputError(

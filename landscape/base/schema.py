@@ -110,6 +110,7 @@ class Schema:
                 )
             attrs_of: dict[str, Any] = {"units": want.unit, "long_name": want.meaning}
             if want.unbounded:
+                # No truth value, which netCDF does not know.
                 attrs_of["unbounded"] = 1
             arrays[name] = xr.Variable(want.dims, array, attrs_of)
         coords = {v.name: arrays[v.name] for v in self.coords if v.name in arrays}

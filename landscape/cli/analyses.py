@@ -152,6 +152,7 @@ def parse_option(field: FieldInfo, given: str | bool) -> Any:
     """
     annotation: Any = field.annotation
     kind: TypeAdapter[Any] = TypeAdapter(annotation)
+    # The text itself first: what an option takes as a text must not be read as JSON.
     candidates: list[Any] = [given]
     if isinstance(given, str):
         with suppress(ValueError):

@@ -55,6 +55,7 @@ def guarded() -> Iterator[None]:
         say(f"error: {error}")
         raise typer.Exit(2) from None
     except BrokenPipeError:  # `landscape show ... | head`
+        # Python flushes stdout once more as it ends, and would complain of the broken pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except (typer.Exit, typer.Abort):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from landscape.base.figure import FigureSpec
 from landscape.errors import InputError, suggest
-from landscape.plotting.groupings import groupings
-from landscape.plotting.groups import by_group
+from landscape.plotting.group_summary import summarize_by_group
+from landscape.plotting.model_groupings import model_groupings
 from landscape.plotting.palette import Palette
 from landscape.store.contents import read_contents
 from landscape.store.select import results_of
@@ -60,10 +60,10 @@ def figures_of_store(
             raise InputError(f"'{section.label}' has no figure '{figure}'; {suggest(figure, known)}")
     if by is None:
         return specs, Palette({m.name: m.group for m in contents.models})
-    ways = {way.name: way for way in groupings(contents, results)}
+    ways = {way.name: way for way in model_groupings(contents, results)}
     if by not in ways:
         raise InputError(f"the models cannot be grouped by '{by}'; {suggest(by, ways)}")
-    return [by_group(s, ways[by].groups, by) for s in specs], ways[by].palette
+    return [summarize_by_group(s, ways[by].groups, by) for s in specs], ways[by].palette
 
 
 def save_figures(
@@ -104,6 +104,7 @@ def save_figures(
     for name, figure in drawn.items():
         target = path if len(drawn) == 1 else path.with_stem(f"{path.stem}-{name}")
         with replacing(target) as temporary:
+            # No tight box, which would change the width that was asked for.
             figure.savefig(temporary, format=kind, metadata=_DATE.get(kind), bbox_inches=None)
         written.append(target)
     return written

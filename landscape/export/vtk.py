@@ -54,6 +54,7 @@ def write_vtk(
             z = np.log(z)
     X, Y = np.meshgrid(ds["x"].values, ds["y"].values)
     points = np.stack([X, Y, np.where(np.isfinite(z), z, 0.0)], axis=-1).reshape(-1, 3)
+    # The format allows one line of ASCII, of at most 256 characters.
     title = f"{ds.attrs.get('analysis', 'surface')} {ds.attrs.get('model', '')}".split("\n")[0]
     lines = [
         "# vtk DataFile Version 3.0",
@@ -62,6 +63,7 @@ def write_vtk(
         "DATASET STRUCTURED_GRID",
         f"DIMENSIONS {X.shape[1]} {X.shape[0]} 1",
         f"POINTS {len(points)} double",
+        # `repr` is the shortest text that reads back as the same number
         *(" ".join(map(repr, row)) for row in points.tolist()),
         f"POINT_DATA {len(points)}",
     ]

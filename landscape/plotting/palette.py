@@ -29,16 +29,19 @@ __all__ = [
 Dash = Literal["solid", "dash", "dot", "dashdot"]
 Symbol = Literal["circle", "square", "diamond", "triangle", "cross"]
 
+# Of Okabe & Ito, which people with any kind of colour vision tell apart.
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """One per group, in order: blue, vermilion, green, purple, orange, sky."""
 
 INK = "#5b6570"
 """The colour of marks that belong to no model."""
 
+# viridis: its lightness rises evenly, so that steps look alike, also in grey print.
 SEQUENTIAL = (
     *("#440154", "#482878", "#3e4989", "#31688e", "#26828e"),
     *("#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"),
 )
+# RdBu of ColorBrewer: the middle is the lightest, and no green stands against red.
 DIVERGING = (
     *("#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7"),
     *("#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f"),

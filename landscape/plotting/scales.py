@@ -49,6 +49,7 @@ def symlog_ticks(low: float, high: float, linthresh: float, most: int = 9) -> li
     three powers of ten, 2 and 5 times them are ticks too.
     """
     reach = max(abs(low), abs(high))
+    # With slack, or the rounding of a logarithm would drop the tick at an end of the axis.
     first = math.ceil(math.log10(linthresh) - 1e-9)
     last = math.floor(math.log10(reach) + 1e-9) if reach > 0 else first - 1
     if last <= first and reach <= 2 * linthresh:
@@ -92,6 +93,7 @@ def narrow_log_ticks(low: float, high: float) -> list[float] | None:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     if math.log10(high) - math.log10(low) >= 2 - 1e-9:
         return None
+    # Read from text: 5 * 10.0**-6 and its like are off in their last bit, which labels would show.
     ticks = [t for k in powers for f in (1, 2, 5) if low <= (t := float(f"{f}e{k}")) <= high]
     return ticks if len(ticks) > 1 else round_ticks(low, high, 6)
 

@@ -29,6 +29,7 @@ def compact(value: Any) -> str:
 
 def packed(text: str) -> str:
     """Text as gzip in base64, which a browser unpacks by itself."""
+    # Without the time of packing, so that the same store gives the same page.
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 
@@ -58,6 +59,7 @@ def _rounded(values: NDArray[Any]) -> NDArray[np.float64]:
     size = np.abs(v)
     with np.errstate(all="ignore"):
         power = DIGITS - 1 - np.floor(np.log10(np.where(size > 0, size, 1.0)))
+        # Divided where the power is negative: 10**3 is exact, 10**-3 is not, and would show as more digits.
         up, down = 10.0 ** np.clip(power, 0, 300), 10.0 ** np.clip(-power, 0, 300)
         rounded = np.round(v * up / down) / up * down
     return np.where(np.isfinite(rounded), rounded, v)

@@ -12,10 +12,10 @@ from landscape.base.figure import FigureSpec, Heatmap
 from landscape.errors import LandscapeError
 from landscape.plotting.backends import plotly as draw_plotly
 from landscape.plotting.backends import relief as draw_relief
-from landscape.plotting.groupings import MOST_MODELS, Grouping
-from landscape.plotting.groups import by_group, models_of
+from landscape.plotting.decimation import decimate
+from landscape.plotting.group_summary import models_of, summarize_by_group
+from landscape.plotting.model_groupings import MOST_MODELS, Grouping
 from landscape.plotting.palette import Palette
-from landscape.plotting.thin import thin
 from landscape.reporting.csv_data import csv_of
 from landscape.reporting.encode import compact, packed
 
@@ -131,12 +131,12 @@ def _variants(
     models = models_of(spec)
     found: dict[str, tuple[FigureSpec, Palette]] = {}
     if len(models) <= MOST_MODELS:
-        found[MODELS_WAY] = (thin(spec), palette)
+        found[MODELS_WAY] = (decimate(spec), palette)
     for way in ways:
         of = {way.groups[m] for m in models if m in way.groups}
         if len(models) > MOST_MODELS or (len(of) > 1 and len(models) > len(of)):
-            found[way.name] = (thin(by_group(spec, way.groups, way.name)), way.palette)
-    return found or {MODELS_WAY: (thin(spec), palette)}
+            found[way.name] = (decimate(summarize_by_group(spec, way.groups, way.name)), way.palette)
+    return found or {MODELS_WAY: (decimate(spec), palette)}
 
 
 def _drawing(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def details(
 
 def _single(analysis: Analysis, name: str, ds: xr.Dataset, palette: Palette) -> list[dict[str, Any]]:
     try:
-        specs = [thin(s) for s in analysis.figures({name: ds})]
+        specs = [decimate(s) for s in analysis.figures({name: ds})]
         return [{"title": s.title, **_drawing(s, palette), "csv": csv_of(s)} for s in specs]
     except Exception as error:
         return [{"title": f"The figures could not be made: {_reason(error)}"}]

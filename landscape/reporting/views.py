@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from landscape.base.figure import Series
 from landscape.base.registry import find_recorded, named
 from landscape.errors import InputError
-from landscape.plotting.groupings import MOST_MODELS, Grouping, groupings
+from landscape.plotting.model_groupings import MOST_MODELS, Grouping, model_groupings
 from landscape.plotting.palette import Palette
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
 from landscape.reporting.notices import Notice, notices
@@ -110,7 +110,7 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
     palette = _palette(contents)
     known = [_known(s.analysis, given) for s in contents.sections]
     subjects = [subject for s in contents.sections for subject in s.results]
-    ways = groupings(contents, subjects)
+    ways = model_groupings(contents, subjects)
     sections = [
         _section(section, analysis, anchors[section.label], palette, ways)
         for section, analysis in zip(contents.sections, known, strict=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITTEN_HERE", "image", "write_group"]
 
+# The words of netCDF-4 itself, by which all readers tell a bare dimension from a variable.
 _STAND_IN = "This is a netCDF dimension but not a netCDF variable.{:>10}"
 WRITTEN_HERE = "version=2,landscape=1"
 """Marks files of this layout."""
@@ -69,6 +70,7 @@ def _create(group: h5py.Group, name: str, values: NDArray[Any], attrs: Mapping[s
 
     kind = values.dtype.kind
     marks: dict[str, Any] = dict(attrs)
+    # netCDF has no truth values: bytes with a mark, as xarray writes them, which reads them back as such.
     if kind == "b":
         values, marks = values.astype(np.int8), {**marks, "dtype": "bool"}
     elif kind in "UO":
@@ -93,6 +95,7 @@ def _stand_in(group: h5py.Group, name: str, size: int) -> h5py.Dataset:
     """The scale of a dimension without coordinate; it takes no space."""
     if name in group:
         raise TypeError(f"'{name}' is both a dimension and a variable of other dimensions")
+    # The type that the netCDF library gives such a scale.
     return group.create_dataset(name, shape=(size,), dtype=">f4", track_order=True)
 
 
@@ -119,4 +122,5 @@ def _set(attributes: h5py.AttributeManager, name: str, value: Any) -> None:
     if array.dtype.kind in "UO":
         attributes.create(name, array.astype(object), dtype=h5py.string_dtype())
     else:
+        # netCDF knows no attribute without an axis.
         attributes.create(name, np.atleast_1d(array))

@@ -98,10 +98,12 @@ def contrast(
     a, b = _sample(claim, larger), _sample(claim, smaller)
     means_a, means_b = _resampled_means(a), _resampled_means(b)
     rng = np.random.default_rng(0)
+    # Pairs at random: the kinds are independent, and all pairs of resamples would be too many.
     draws = rng.choice(means_a, RESAMPLES) - rng.choice(means_b, RESAMPLES)
     interval = _interval(draws, min(a.size, b.size))
     (variance_a, free_a), (variance_b, free_b) = _spread(a), _spread(b)
     variance = variance_a + variance_b
+    # Kinds may differ in spread: Welch's test, with degrees of freedom by Satterthwaite's formula.
     parts = [v**2 / f for v, f in ((variance_a, free_a), (variance_b, free_b)) if f > 0]
     free = variance**2 / sum(parts) if len(parts) == 2 and sum(parts) > 0 else 0.0
     return _judge(claim, paper, a.mean() - b.mean(), interval, (variance, free), (a, b), unit, note)
@@ -158,6 +160,7 @@ def _sample(claim: str, values: ArrayLike) -> Array:
 def _resampled_means(sample: Array) -> Array:
     """Means of all resamples with replacement, or of many random ones."""
     n = sample.size
+    # Of up to five seeds all resamples can be listed: the interval then owes nothing to chance.
     if n**n <= MOST_COMBINATIONS:
         return np.array([np.mean(draw) for draw in itertools.product(sample, repeat=n)])
     rng = np.random.default_rng(0)

@@ -88,6 +88,7 @@ def between(name: str) -> Callable[[xr.Dataset, str, str], float]:
 
 def high_frequency_harm(ds: xr.Dataset) -> float:
     """Accuracy lost to noise in the three highest bands, 0.7 to 0.9 π, in percentage points."""
+    # The last three of the nine bands that `frequency_noise` has by default.
     return float(-100 * ds["accuracy_change"].values[-3:].mean())
 
 

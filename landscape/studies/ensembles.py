@@ -56,6 +56,7 @@ class Ensemble:
         return jackknife(score(list(self.members)), without)
 
     def _mean(self, members: Sequence[int]) -> Predictions:
+        # The sum of probabilities will do for their mean: `of_logits` divides by the total.
         return Predictions.of_logits(np.logaddexp.reduce(self.log_p[list(members)]), self.labels)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from landscape.base.figure import FigureSpec
 from landscape.plotting import figures_of
-from landscape.plotting.groups import by_group
+from landscape.plotting.group_summary import summarize_by_group
 from landscape.studies import ensembles
 from landscape.studies.measured import ENSEMBLE, Measured
 
@@ -33,13 +33,13 @@ class Figure:
     def draw(self, measured: Measured) -> dict[str, FigureSpec]:
         """The figures by the names of their files, without ending; none if there is no result.
 
-        Seeds of one kind are drawn together, see `landscape.plotting.groups.by_group`.
+        Seeds of one kind are drawn together, see `landscape.plotting.group_summary.summarize_by_group`.
         """
         kinds = {m.name: m.recipe.group for m in measured.models()}
         chosen = (self.names,) if isinstance(self.names, str) else self.names
         tag = self.of if self.tag is None else self.tag
         return {
-            f"{tag}_{spec.name}" if tag else spec.name: by_group(spec, kinds, "kind")
+            f"{tag}_{spec.name}" if tag else spec.name: summarize_by_group(spec, kinds, "kind")
             for spec in self._specs(measured)
             if not chosen or spec.name in chosen
         }

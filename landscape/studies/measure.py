@@ -67,6 +67,7 @@ def spectra(data: Data, training: Mapping[str, Any], batches: int) -> On:
     Seeds have mini-batches of their own, which models of one seed share: intervals over seeds then speak of
     mini-batches as well, and means over seeds rest on more of them.
     """
+    # Mini-batches of 16, as in Park & Kim (2022), are the default of `batch_spectra`.
     options = {**augmentation_options(training), "fraction": min(1.0, batches / (data.examples // 16))}
     return On("train", "batch_spectra", options, seeds="each")
 

@@ -149,6 +149,7 @@ class Grid:
 def without_seed(table: Mapping[str, Array], seed: int, pairs: Sequence[str]) -> dict[str, Array]:
     """The table without a seed: without its rows, and without the columns ``pairs`` of pairs it is in."""
     kept = table["replicate"] != seed
+    # Pairs form a ring (see `Column`), so that each seed is in two of them.
     other = (table["replicate"] + 1) % len(np.unique(table["replicate"]))
     left = {key: values[kept].copy() for key, values in table.items()}
     for key in pairs:

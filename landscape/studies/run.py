@@ -63,6 +63,7 @@ class Run:
             counter = _Counter(meter)
             home = o.checkpoints / folder
             found = train_models(recipes, o.seeds, data, home, jobs=o.jobs, device=o.device, on_model=counter)
+        # One training that failed would bend a comparison, and not show in a mean.
         worst = min(found, key=lambda t: t.result.train_accuracy)
         self.say(f"trained; least training accuracy {worst.result.train_accuracy:.3f} ({worst.name})")
         return found

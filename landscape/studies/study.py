@@ -97,6 +97,7 @@ class Study:
             script.stem, self.sizes, default_seeds=self.seeds, least_seeds=self.least_seeds, **given
         )
         size = self.sizes[options.size].at(options)
+        # Before hours of training, not after them.
         self.check(size)
         run = Run(self.name, options, script.parent)
         measured = Measured([_measure(run, cohort) for cohort in self.cohorts(size)], options.device)

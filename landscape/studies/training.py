@@ -94,6 +94,7 @@ def train_models(
     pairs = [(recipe, seed) for recipe in recipes for seed in seeds]
     shares = [pairs[i::jobs] for i in range(min(jobs, len(pairs)))]  # one process for many models
     done = run_all(_train, [(share, folder, data, device) for share in shares], jobs=jobs, on_report=on_model)
+    # In the order of the pairs again, which were dealt out to the processes in turn.
     return sorted((m for part in done for m in part), key=lambda m: pairs.index((m.recipe, m.seed)))
 
 
@@ -105,6 +106,7 @@ def _train(
     report: Callable[[str], None],
 ) -> list[Trained]:
     """Train some models, one after the other, in a process of its own."""
+    # One thread each: processes share the cores, and weights repeat only with one number of threads.
     torch.set_num_threads(1)
     examples, held_out = load(data.train), load(data.test)
     trained = []

@@ -161,6 +161,7 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix:
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if not state:
             raise CheckpointError(f"checkpoint '{where}' has no keys that begin with '{prefix}'.")
+    # Only where keys do not fit as they are: names of a model's own may begin like a wrapper's.
     elif set(state) != set(own):
         state = strip_prefixes(state)
         wrapper, _ = _best_prefix(own, state)
@@ -218,6 +219,7 @@ def _prefix_hint(own: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 def _with_tied(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> State:
     """Add keys that a file leaves out because they share their tensor with a key that it has."""
     filled = dict(state)
+    # Tensors without entries share the address 0, and nothing else.
     by_tensor = {(own[k].data_ptr(), own[k].shape): k for k in own if k in state and own[k].numel() > 0}
     for key, tensor in own.items():
         twin = by_tensor.get((tensor.data_ptr(), tensor.shape))
@@ -253,11 +255,14 @@ def _read_pickle(path: Path, allow: list[str], trust: bool, mmap: bool) -> Any:
 
     with path.open("rb") as file:
         start = file.read(2)
+    # A zip archive, as torch.save writes today, or a pickle, with which older files begin.
     if start != b"PK" and start[:1] != b"\x80":
         raise CheckpointError(f"'{path}' is not a checkpoint: no file of torch.save begins like this.")
+    # torch maps archives only.
     mmap = mmap and start == b"PK"
     named: list[Any] = [(_import(name, path), name) for name in allow]
     try:
+        # With the names as the pickle spells them: an object that has moved calls itself otherwise by now.
         with torch.serialization.safe_globals(named):
             return torch.load(path, map_location="cpu", weights_only=not trust, mmap=mmap)
     except OSError as error:

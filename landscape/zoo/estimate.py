@@ -73,6 +73,7 @@ def _cost(task: Task, loader: Loader) -> Cost:
 
 
 def _seconds(task: Task, cost: Cost, pace: Callable[[Builder], tuple[float, float]], loader: Loader) -> float:
+    # A pair is one problem, whose model takes on the weights of the other.
     members = task.members if task.scope == "group" else task.members[:1]
     examples = sum(loader.sizes())
     share = 1.0 if task.examples is None else min(1.0, task.examples / examples)

@@ -57,6 +57,7 @@ class Plan:
         pairs and groups are split up singly. The parts depend on the manifest and on the sections chosen,
         not on what is done.
         """
+        # Reversed, since the last entry of a dictionary wins: of equal keys the first task is done.
         first = {t.key: t for t in reversed(self.tasks) if t.label in self.chosen}
         tasks = [t for t in self.tasks if first.get(t.key) is t]
         if shard is None:

@@ -54,6 +54,7 @@ def meaning(name: str) -> tuple[str, Quantity] | None:
     words = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w]
     splits = {_SPLITS[w] for w in words if w in _SPLITS}
     quantities = {_QUANTITIES[w] for w in words if w in _QUANTITIES}
+    # With any other word the number may be another: best_acc is a maximum over epochs.
     if len(words) != 2 or len(splits) != 1 or len(quantities) != 1:
         return None
     return splits.pop(), quantities.pop()

@@ -16,7 +16,7 @@ from landscape.zoo.task import Task, bundle
 
 __all__ = ["RunResult", "run_plan"]
 
-_PATIENCE_S = 2.0
+_PATIENCE_S = 2.0  # of waiting for the lock without a word: mostly it is held for less
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Series
 from landscape.errors import InputError
-from landscape.plotting.groupings import MOST_MODELS, Grouping
+from landscape.plotting.model_groupings import MOST_MODELS, Grouping
 from landscape.plotting.palette import Palette
 from landscape.reporting import figures
 from landscape.reporting.figures import MODELS_WAY, MOST_FIGURES, details, draw_section

@@ -6,7 +6,7 @@ import numpy as np
 from study_models import trained
 
 import landscape
-from landscape.plotting.groups import models_of
+from landscape.plotting.group_summary import models_of
 from landscape.studies.data import Data, load
 from landscape.studies.figures import Figure
 from landscape.studies.measured import Measured, Part

@@ -106,6 +106,7 @@ class Sweep:
             return stack(rows)
 
         def on_done(count: int) -> None:
+            # Pieces of other workers count as well, and progress never goes back.
             self._report(max(self._done, int(ends[count - 1])))
 
         names = [f"{name}-{index:05d}" for index in range(len(pieces))]

@@ -141,6 +141,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         data[f"{prefix}_confidence"] = part.confidence
         data[f"{prefix}_accuracy"] = part.accuracy
         data[f"{prefix}_accuracy_interval"] = np.array(wilson(part.accuracy, part.count))
+    # Below 1, where hardly an answer would be left.
     thresholds = np.arange(params.thresholds) / params.thresholds
     kept = confidence >= thresholds[:, None]
     count = kept.sum(1).astype(np.float64)

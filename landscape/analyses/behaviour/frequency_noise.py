@@ -109,6 +109,7 @@ def compute(problem: Problem, params: FrequencyNoiseParams, context: Context) ->
     def measure(draw: int, noise: Any) -> Any:
         """One pass over images with noise ``noise(shape, rng)`` added."""
         nonlocal done
+        # The band is no part of the seed: all bands filter the same noise, so that they can be compared.
         rng = np.random.default_rng((params.seed, draw))
 
         def change(pixels: Any, _: int) -> Any:

@@ -137,6 +137,7 @@ def _scores(log_p: NDArray[np.float64], labels: NDArray[np.int64], n: int) -> di
     from landscape.core.behaviour.calibration import Predictions, calibration_error
 
     groups = [log_p[i * n : (i + 1) * n] for i in range(len(log_p) // n)]
+    # The sum of probabilities will do for their mean: `of_logits` divides by the total.
     means = [Predictions.of_logits(np.logaddexp.reduce(group), labels) for group in groups]
     found = [(p.nll.mean(), p.correct.mean(), calibration_error(p)) for p in means]
     return dict(zip(SCORES, np.mean(found, axis=0), strict=True))

@@ -41,9 +41,9 @@ __all__ = [
     "barrier_values",
     "barrier_variables",
     "check_alike",
+    "group_by_architecture",
     "group_loss_unit",
     "held_out",
-    "joinable",
     "profile",
 ]
 
@@ -148,6 +148,7 @@ def profile(
     pieces = ledger.collect([f"{name}-{i:03d}" for i in range(len(parts))], lambda i: measured(parts[i]))
     found = _sorted([*pieces])
     for turn in range(rounds):
+        # By the training loss alone: all quantities and splits are measured at the same places.
         more = refined_points(found["t"], found["data_loss"] + found["penalty"])
         (piece,) = ledger.collect([f"{name}-round-{turn}"], lambda _, more=more: measured(more))  # type: ignore[misc]
         found = _sorted([found, piece])
@@ -226,6 +227,7 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
         data = call(reference, kwargs, "held-out data, test =")
     size = max(b.size for b in problem.batches)
     batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    # A run that goes on must not join pieces that were measured on other data.
     items = (item for i, batch in enumerate(batches) for item in tensors_in(batch.raw, str(i)))
     context.ledger.require("test_data", fingerprint(items))
     return batches
@@ -238,7 +240,7 @@ def group_loss_unit(ds: xr.Dataset) -> str:
     return "nats/example" if known == {"cross_entropy"} else LOSS_UNIT
 
 
-def joinable(problems: Sequence[Problem]) -> list[list[int]]:
+def group_by_architecture(problems: Sequence[Problem]) -> list[list[int]]:
     """Which models have parameters and buffers of the same names and shapes, and so can be joined."""
     found: dict[Any, list[int]] = {}
     for index, problem in enumerate(problems):
@@ -265,7 +267,7 @@ def check_alike(problems: Mapping[str, Problem]) -> None:
         }
         for p in problems.values()
     ]
-    for first, *others in joinable(list(problems.values())):
+    for first, *others in group_by_architecture(list(problems.values())):
         for other, what in product(others, facts[first]):
             if facts[first][what] != facts[other][what]:
                 raise InputError(
@@ -286,6 +288,7 @@ def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[d
 
     inputs, forward = problem.calls()
     states = full_state(problem, a), full_state(problem, b)
+    # Matching by weights looks at no activations: one batch is enough to trace the model and verify.
     inputs = inputs if method == "activations" else inputs[:1]
     try:
         found = align(problem.module, *states, method=method, inputs=inputs, forward=forward, seed=seed)

@@ -15,9 +15,9 @@ from landscape.analyses.connectivity._profiles import (
     Meter,
     aligned,
     check_alike,
+    group_by_architecture,
     group_loss_unit,
     held_out,
-    joinable,
 )
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Mark, Points, Series
@@ -106,6 +106,7 @@ def compute(problems: Mapping[str, Problem], params: SimplexParams, context: Con
     generator = torch.Generator().manual_seed(params.seed)
     pieces = []
     for number, vertices in enumerate(simplices.values()):
+        # Drawn whether or not the piece is done: a run that goes on must draw the same places for the next.
         places = random_shares(params.samples, len(vertices), generator).to(vertices) @ vertices
         pieces += ledger.collect([f"region-{number:03d}"], _Places(first, places, policy, test).measure)
         meter.advance(params.samples)
@@ -168,7 +169,7 @@ def _models(problems: Mapping[str, Problem], params: SimplexParams) -> Tensor:
     from landscape.core.problem.states import differing_rest
 
     names, every = list(problems), list(problems.values())
-    apart = joinable(every)
+    apart = group_by_architecture(every)
     if len(apart) > 1:
         raise InputError(
             f"models '{names[0]}' and '{names[apart[1][0]]}' are of unlike architecture, so no simplex joins"

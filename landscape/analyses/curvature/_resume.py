@@ -81,6 +81,7 @@ def start_from(start: Any) -> Any:
 def _piece(state: LanczosState) -> Piece:
     """The state as arrays by name."""
     values = {f"basis.{f.name}": getattr(state.basis, f.name) for f in fields(state.basis)}
+    # Pieces are arrays, which know no None.
     values |= {"chain": -1 if state.chain is None else state.chain}
     values |= {"settled": state.settled, "scale": state.scale}
     return {n: v.cpu().numpy() if hasattr(v, "cpu") else np.array(v) for n, v in values.items()}

@@ -115,6 +115,7 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     how = transform if transform is not None else params.augment
     rng = np.random.default_rng(params.seed)
     dealt = split_into_minibatches(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
+    # Two at least: the intervals come from the spread over mini-batches.
     count = max(min(2, len(dealt)), round(params.fraction * len(dealt)))
     chosen = np.sort(rng.choice(len(dealt), count, replace=False))
 
@@ -201,6 +202,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     sizes = np.abs(np.concatenate(pooled))
     sizes = sizes[sizes > 0]
     low, high = (sizes.min(), sizes.max()) if sizes.size else (0.1, 1.0)
+    # The linear part of the axis ends below the smallest eigenvalue, so that all lie on the logarithmic ones.
     linear = 10.0 ** np.floor(np.log10(low))
     curves = [line for label, ds in datasets.items() for line in _densities(label, ds, low, high)]
     violins = [

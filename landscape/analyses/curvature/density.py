@@ -294,6 +294,7 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     held = nodes[weights > 1e-12]
     low, high = (v + s * 3 * float(_widths(ds, v)) for v, s in ((held.min(), -1), (held.max(), 1)))
     reach = max(abs(low), abs(high), 2 * finest)
+    # Even steps as the axis shows them: linear within ±finest, geometric beyond.
     half = np.concatenate([np.linspace(0.0, finest, 30)[:-1], np.geomspace(finest, reach, 400)])
     grid = np.concatenate([-half[:0:-1], half])
     grid = grid[(grid >= low) & (grid <= high)]

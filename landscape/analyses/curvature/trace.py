@@ -63,7 +63,7 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: TraceParams, context: Context) -> Mapping[str, Any]:
     """One set of products gives the trace, the layers' traces, the norm and the diagonal."""
-    from landscape.core.linalg.pyhessian import MOST, pyhessian_trace
+    from landscape.core.linalg.pyhessian import MAX_ITERATIONS, pyhessian_trace
     from landscape.core.linalg.trace import estimate_trace
 
     finite_loss(problem)
@@ -75,7 +75,8 @@ def compute(problem: Problem, params: TraceParams, context: Context) -> Mapping[
     }
     with matrix(problem, params.operator) as operator:
         if params.engine == "pyhessian":
-            most = min(params.max_products, MOST)
+            # With a higher limit it would not be what papers ran.
+            most = min(params.max_products, MAX_ITERATIONS)
             found = pyhessian_trace(operator, problem.space.shapes, max_products=most, **options)
         else:
             found = estimate_trace(

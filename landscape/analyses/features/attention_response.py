@@ -87,6 +87,7 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
     table = collector.table
     with np.errstate(divide="ignore", invalid="ignore"):  # a gain of zero has no relative error
         gain = np.sqrt(table("gain2"))
+        # To first order, the error of a root is that of the square over twice the root.
         gain_se = table("gain2", error=True) / (2.0 * gain)
     names = {"leakage": "leakage", "high_low": "gain_high_low", "worst": "worst_gain"}
     names |= {"entropy": "entropy", "distance": "distance"}

@@ -97,6 +97,7 @@ def compute(problem: Problem, params: LesionParams, context: Context) -> dict[st
         rows.append((name, site.unit.kind, ways))
         count = heads.get(name, 0)
         for head in range(count):
+            # A head can be silenced but not replaced: it has no input or maps of its own.
             ways = [
                 lesion_head(problem, name, head) if how == "remove" else None for how in params.replacements
             ]

@@ -104,6 +104,7 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
     alphas[np.abs(alphas) < 1e-12 * (params.high - params.low)] = 0.0  # the centre, exactly
     mode = policy_in_force(problem, params.batchnorm, between_models=bool(plane.markers))
     context.ledger.require("directions", plane.fingerprint())
+    # Each example's loss, where it is to be averaged over directions: errors are then over examples alone.
     evaluator = Evaluator(problem, plane, statistics=mode, per_example=count > 1)
     sweep = Sweep(evaluator, context.ledger, context.progress, count * len(alphas) + len(plane.markers))
     lines = sweep.pieces("direction", [alphas[:, None] * row for row in np.eye(count)])

@@ -115,6 +115,7 @@ def compute(table: Columns, params: TaxonomyParams, context: Context) -> Mapping
     draws, same = [], np.zeros(phase.shape)
     for n in range(params.resamples):
         rows = rng.integers(0, phase.size, phase.size)
+        # Thresholds of the resample, but phases of all cells: each must have a name to compare with its own.
         drawn, _ = find_thresholds(deciding[0][rows], deciding[1][rows], deciding[2][rows], given)
         draws.append(drawn.values())
         same += phases(*deciding, drawn) == phase
@@ -205,6 +206,7 @@ def _cells(data: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
     if not np.isfinite(places).all():
         raise InputError("every row of the table needs a finite load and temperature.")
     cells, which, rows = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    # numpy 2.0, alone among its versions, gives it a second axis.
     which = which.ravel()
     out: dict[str, Any] = {"load": cells[:, 0], "temperature": cells[:, 1], "rows": rows}
     for name in (*METRICS, "test_accuracy"):

@@ -199,6 +199,7 @@ def _means(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
 def _intervals(value: Array, low: Array, high: Array) -> list[Mark]:
     """Points at 0, 1, 2, ... with unequal bars."""
     places = np.arange(value.size, dtype=float)
+    # A line with gaps, since the bars of `Points` reach equally far up and down.
     gap = np.full_like(places, np.nan)
     x = np.stack([places, places, gap], axis=1).ravel()
     y = np.stack([low, high, gap], axis=1).ravel()

@@ -71,6 +71,7 @@ def two_medians(values: Array) -> tuple[float, float]:
     left = _spreads(x)
     right = _spreads(-x[::-1])[::-1]
     cost = left[1:-1] + right[1:-1]  # the first k on the left, k = 1 .. n-1
+    # Equal values must fall on one side.
     cost[x[1:] == x[:-1]] = np.inf
     k = int(np.argmin(cost)) + 1
     return float((x[k - 1] + x[k]) / 2), float(1 - cost[k - 1] / left[-1])
@@ -80,6 +81,7 @@ def _spreads(x: Array) -> Array:
     """Sum of distances to their median of the first k of sorted numbers, k = 0 .. n."""
     sums = np.concatenate([[0.0], np.cumsum(x)])
     k = np.arange(x.size + 1)
+    # The sum of the upper half less that of the lower one: the median itself drops out.
     return np.asarray(sums - sums[(k + 1) // 2] - sums[k // 2])
 
 
@@ -131,6 +133,7 @@ def spearman(x: Array, y: Array) -> Array:
     """Spearman's correlation along the last axis (..., n), ties at mean ranks; NaN if one is constant."""
     from scipy.stats import rankdata
 
+    # By hand: scipy's spearmanr correlates all columns with one another, not many pairs of rows at once.
     a, b = (rankdata(v, axis=-1) for v in (x, y))
     a, b = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
     scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))

@@ -116,6 +116,7 @@ def _dropping(model: nn.Module, seed: int, device: torch.device) -> Iterator[Non
     """Turn dropout on, with random numbers of its own."""
     parts = _dropouts(model)
     modes = [part.training for part in parts]
+    # torch's dropout takes no generator, so that the global one is seeded, and put back as it was.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         for part in parts:

@@ -41,6 +41,7 @@ def auroc(inside: Array, outside: Array) -> tuple[float, float]:
     if np.isnan(scores).any():
         return float("nan"), float("nan")
     together = rankdata(scores)
+    # A rank among all less the rank among one's own kind counts the others below, ties by half.
     below = (together[:m] - rankdata(inside)) / n  # share of the others that each one lies above
     above = 1.0 - (together[m:] - rankdata(outside)) / m
     value = float(below.mean())

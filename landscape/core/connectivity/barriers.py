@@ -190,13 +190,16 @@ def barrier_errors(
 
 def _p_value(profile: Profile, curves: Array, eps: float) -> float:
     """One-sided p-value of the largest studentised gap to the chord."""
+    # The ends lie on their own chord: gap and error are zero there, and their ratio means nothing.
     gap, inner = chord_gap(profile.t, profile.values), slice(1, -1)
     if len(gap) < 3:
         return float("nan")
     rounding = ROUNDING * max(eps, np.finfo(np.float64).eps) * np.abs(profile.values).max()
+    # Not below rounding: examples that all agree have no error, and any gap would be significant.
     error = np.maximum(profile.gap_errors, rounding + np.finfo(np.float64).tiny)[inner]
     observed = ((gap[inner] - rounding) / error).max()
     drawn = ((chord_gap(profile.t, curves) - gap)[:, inner] / error).max(-1)
+    # The measured gaps count as a draw, so that a p-value from finitely many is never zero.
     return float((1 + (drawn >= observed).sum()) / (1 + len(drawn)))
 
 

@@ -131,6 +131,7 @@ class Curve:
         """
         ts = np.asarray(ts, dtype=np.float64)
         panels = np.array(self.knots) if self.kind == "polychain" else np.linspace(0.0, 1.0, PANELS + 1)
+        # Each place asked for ends a panel, so that its length is a sum of whole panels.
         grid = np.union1d(np.clip(ts, 0.0, 1.0), panels)
         nodes, weights = np.polynomial.legendre.leggauss(NODES)
         half, middle = np.diff(grid) / 2, (grid[1:] + grid[:-1]) / 2
@@ -148,6 +149,7 @@ class Curve:
 
     def _speed(self, t: float) -> float:
         slopes = self._slopes(t)
+        # A square, but rounding may leave it below zero where the curve stands still.
         return float(np.sqrt(max(float(slopes @ self._gram @ slopes), 0.0)))
 
     def _slopes(self, t: float) -> Array:

@@ -31,7 +31,7 @@ __all__ = [
 FLAT, LOW, FLOOR = 0.5, 0.9, 0.01
 """The learning rate stays until `FLAT` of the training and falls linearly to `FLOOR` of it at `LOW`."""
 
-MIX = 1_000_003
+MIX = 1_000_003  # more than any training has epochs: no draws of two seeds are the same
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,8 @@ def train_bends(
     scratch = torch.empty_like(problem.theta)
     with batchwise_batchnorm(problem):
         for epoch in range(len(state.losses), settings.epochs):
+            # A generator for each epoch: a training that goes on needs no generator's state. Odd seeds draw
+            # t, even ones the order of the examples.
             draws = torch.Generator().manual_seed(settings.seed * MIX + 2 * epoch + 1)
             total, steps = 0.0, _steps(problem, settings)
             for step, batch in enumerate(epoch_batches(problem, settings, epoch)):
@@ -135,6 +137,7 @@ def loss_and_gradient(
     """Mean loss over a batch and its gradient (P,) at ``theta``, weight-decay term included."""
     with problem.at(theta), torch.enable_grad():
         loss = problem.batch_loss(batch)
+        # A parameter that the forward pass does not use has the gradient zero.
         gradients = torch.autograd.grad(loss, problem.parameters, allow_unused=True)
     gradient = problem.flatten_grads(gradients).div_(batch.size)
     value = float(loss.detach()) / batch.size
@@ -166,6 +169,7 @@ def epoch_batches(problem: Problem, settings: CurveTraining, epoch: int) -> Iter
             yield problem.batches[index]
         return
     order = torch.randperm(problem.examples, generator=draws)
+    # Even parts: the statistics of a last batch of a few examples would be noise, those of one do not exist.
     for part in torch.tensor_split(order, _steps(problem, settings)):
         yield gather(problem.batches, part)
 

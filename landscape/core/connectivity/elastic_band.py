@@ -25,7 +25,7 @@ from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
-__all__ = ["BandTraining", "inserted", "nudged", "relax_band", "tangents"]
+__all__ = ["BandTraining", "missing_pivots", "nudged_forces", "relax_band", "tangents"]
 
 Array = NDArray[np.float64]
 
@@ -59,8 +59,9 @@ def relax_band(
 ) -> Curve:
     """AutoNEB (Draxler et al. 2018, section 3): relax, insert pivots where the loss bulges, relax again.
 
-    At each step every pivot feels the loss gradient across the band and springs along it, see `nudged`, on
-    the same batch for all pivots; SGD with momentum moves them. BatchNorm normalises by the batch at hand.
+    At each step every pivot feels the loss gradient across the band and springs along it, see
+    `nudged_forces`, on the same batch for all pivots; SGD with momentum moves them. BatchNorm normalises by
+    the batch at hand.
 
     Args: as in `train_bends`; ``path`` is a polychain.
 
@@ -88,10 +89,10 @@ def relax_band(
                 state.points[1:-1].sub_(state.velocity, alpha=rate)
             state.losses.append(check_loss(total / problem.examples, epoch))
             on_epoch(state)
-    return spaced(state.points)
+    return at_constant_speed(state.points)
 
 
-def nudged(points: Tensor, energies: Array, gradients: Tensor, spring: float) -> Tensor:
+def nudged_forces(points: Tensor, energies: Array, gradients: Tensor, spring: float) -> Tensor:
     """Forces on the pivots (m − 2, P): −∇L across the band, spring forces along it.
 
     F = −(g − (g·τ)τ) + k(‖p₊ − p‖ − ‖p − p₋‖)τ (Draxler et al. 2018, equations 4 to 6).
@@ -125,6 +126,7 @@ def tangents(points: Tensor, energies: Array) -> Tensor:
     steps = points[1:] - points[:-1]
     weights = torch.as_tensor(np.stack([other, share])[:, :, None]).to(points)
     chosen = weights[0] * steps[:-1] + weights[1] * steps[1:]
+    # Pivots that coincide have no direction: zero, then, and not NaN.
     unit: Tensor = chosen / chosen.norm(dim=1, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
     return unit
 
@@ -140,7 +142,7 @@ def insert_pivots(problem: Problem, state: TrainingState, settings: BandTraining
             for low, high in zip(state.points[:-1], state.points[1:], strict=True)
         ]
     )
-    places = inserted(at_points, between)
+    places = missing_pivots(at_points, between)
     points, velocity = [state.points[0]], []
     ends = torch.zeros_like(state.points[0])
     speeds = [*state.velocity, ends]
@@ -155,7 +157,7 @@ def insert_pivots(problem: Problem, state: TrainingState, settings: BandTraining
     state.velocity = torch.stack(velocity[:-1])
 
 
-def inserted(at_points: Array, between: Array) -> list[float | None]:
+def missing_pivots(at_points: Array, between: Array) -> list[float | None]:
     """Where in each segment a pivot is missing, as a share of the segment; ``None`` where none is.
 
     It is where the loss exceeds the linear interpolation between the segment's ends most, if that is more
@@ -166,7 +168,7 @@ def inserted(at_points: Array, between: Array) -> list[float | None]:
         between: Losses at evenly spaced places in each segment (m − 1, k).
 
     Example:
-        >>> inserted(np.array([0.0, 1.0, 0.0]), np.array([[0.25, 0.5, 0.75], [1.5, 0.5, 0.2]]))
+        >>> missing_pivots(np.array([0.0, 1.0, 0.0]), np.array([[0.25, 0.5, 0.75], [1.5, 0.5, 0.2]]))
         [None, 0.25]
     """
     shares = np.linspace(0.0, 1.0, between.shape[1] + 2)[1:-1]
@@ -177,7 +179,7 @@ def inserted(at_points: Array, between: Array) -> list[float | None]:
     return [float(shares[row.argmax()]) if row.max() > limit else None for row in excess]
 
 
-def spaced(points: Tensor) -> Curve:
+def at_constant_speed(points: Tensor) -> Curve:
     """The polychain through ``points`` (m, P) at constant speed; even knots where neighbours are equal."""
     lengths = (points[1:] - points[:-1]).double().norm(dim=1).cpu().numpy()
     knots = np.concatenate([[0.0], np.cumsum(lengths) / max(lengths.sum(), np.finfo(float).tiny)])
@@ -189,11 +191,12 @@ def spaced(points: Tensor) -> Curve:
 
 def _forces(problem: Problem, points: Tensor, batch: Batch, settings: BandTraining) -> tuple[Array, Tensor]:
     """Losses at all points (m,) and forces on the pivots (m − 2, P) on one batch."""
+    # Tangents compare losses of neighbours, so the ends are measured on the same batch as the pivots.
     one = problem.on([batch])
     found = [loss_and_gradient(problem, p, batch, settings.weight_decay) for p in points[1:-1]]
     ends = [_loss(one, points[0], settings), _loss(one, points[-1], settings)]
     energies = np.array([ends[0], *(loss for loss, _ in found), ends[1]])
-    return energies, nudged(points, energies, torch.stack([g for _, g in found]), settings.spring)
+    return energies, nudged_forces(points, energies, torch.stack([g for _, g in found]), settings.spring)
 
 
 def _loss(problem: Problem, theta: Tensor, settings: BandTraining) -> float:

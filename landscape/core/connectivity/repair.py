@@ -84,6 +84,7 @@ def repaired(problem: Problem, goals: Goals) -> Iterator[None]:
             moments = found[name]
         return _corrected(output, moments, goals[name], axis)
 
+    # The hooks first: the pass that recalibrates is the one in which they gather.
     with _watching(problem, correct), recalibrated(problem):
         gathering = False
         yield
@@ -94,6 +95,7 @@ def _corrected(output: Tensor, moments: ChannelMoments, goal: Goal, axis: int) -
     scale = torch.where(varies, goal.deviation / moments.variance.sqrt(), 1.0)
     shape = [1] * output.ndim
     shape[axis] = -1
+    # In float64 up to here, since means may be far larger than what is left of their difference.
     shift = goal.mean - scale * moments.mean
     return output * scale.to(output.dtype).view(shape) + shift.to(output.dtype).view(shape)
 
@@ -102,6 +104,7 @@ def _merge(found: dict[str, ChannelMoments], name: str, moments: ChannelMoments)
     if name in found:
         found[name].add(moments)
     else:
+        # A copy: `add` changes it, and the moments of this batch are still needed to correct its outputs.
         found[name] = ChannelMoments(moments.count, moments.mean, moments.squares)
 
 

@@ -63,6 +63,7 @@ def random_shares(count: int, vertices: int, generator: torch.Generator) -> Tens
     Shares with the Dirichlet distribution of parameters 1, made from exponential ones.
     """
     draws = torch.rand(count, vertices, generator=generator, dtype=torch.float64)
+    # Of 1 − u, which is never 0, as u may be.
     exponential = -torch.log1p(-draws)
     return exponential / exponential.sum(1, keepdim=True)
 
@@ -102,6 +103,7 @@ def connecting_point(
                     vertices = torch.cat([models[model : model + 1], points, theta[None]])
                     place = shares.to(vertices) @ vertices
                     loss, gradient = loss_and_gradient(problem, place, batch, settings.weight_decay)
+                    # θ is the last vertex of the simplex, and ∂φ/∂θ its share in φ.
                     force.add_(gradient, alpha=float(shares[-1]) / settings.draws)
                     total += loss * batch.size / settings.draws
                 velocity.mul_(settings.momentum).add_(force)
@@ -133,7 +135,9 @@ def volume_gradient(models: Tensor, points: Tensor, theta: Tensor) -> Tensor:
         steps = (corners - model).double()
         gram = steps @ steps.T
         volumes.append(_log_volume(gram))
+        # Vertices that coincide make the Gram matrix singular; an inverse would raise.
         rows.append(torch.linalg.pinv(gram, hermitian=True)[-1])
+    # From logarithms, since a volume of that many dimensions overflows or vanishes.
     shares = torch.stack(volumes).softmax(0)
     if not torch.isfinite(shares).all():
         return torch.zeros_like(theta)

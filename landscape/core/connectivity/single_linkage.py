@@ -70,6 +70,7 @@ def saddle_tree(saddles: Array) -> Tree:
         first, second = cluster[a], cluster[b]
         if first == second:
             continue
+        # The cluster of the earlier model comes first, whichever end of the edge it stands at.
         if min(second) < min(first):
             merges.append(Merge(a, b, float(saddles[a, b]), second, first))
         else:

@@ -86,6 +86,7 @@ def adaptive_sharpness(
     def uphill(s: Tensor | None) -> Tensor:
         slope = scale * problem.gradient(None if s is None else problem.theta + scale * s)
         length = torch.linalg.vector_norm(slope)
+        # At a stationary point no way leads up: stay there, rather than make NaN of 0/0.
         return slope / length if float(length) > 0 else slope
 
     first = uphill(None)
@@ -98,6 +99,7 @@ def adaptive_sharpness(
             s = s + radius * (1 - step / steps) * uphill(s)
             s = s * (radius / max(radius, float(torch.linalg.vector_norm(s))))
             rises.append(rise(s))
+        # `max` keeps or drops a NaN by its place in the list, so that broken losses are told apart first.
         highest[index] = max(rises) if np.isfinite(rises).all() else _worst(rises)
         on_progress((index + 1) / len(radii))
     return Sharpness(np.asarray(radii, dtype=np.float64), linear, highest, 1 + len(radii) * steps)

@@ -112,4 +112,5 @@ class BlockDiagonal(SymmetricOperator):
         self._groups = [list(members) for members in groups.values()]
 
     def _apply(self, V: Tensor) -> Tensor:
+        # All blocks in one pass, since they share the graphs of the whole.
         return self._whole.multiply(V, range(len(self._whole.problem.parameters)), self._groups)

@@ -80,6 +80,7 @@ class Fisher(GaussNewton):
         shape = (self._samples, batch.size, outputs)
         scores = torch.randn(shape, generator=self._generator(start), dtype=output.dtype).to(output.device)
 
+        # The score is √precision · ε with ε ~ N(0, 1): its outer product has the factor precision once.
         def inner(t: Tensor) -> Tensor:
             along = (scores * t.reshape(1, batch.size, outputs)).sum(2, keepdim=True)
             return precision * (scores * along).mean(0).reshape(t.shape)
@@ -97,6 +98,7 @@ class Fisher(GaussNewton):
 
     def _generator(self, start: int) -> torch.Generator:
         """The draws of one micro-batch: the same in every product, whatever was drawn before."""
+        # Shifted beyond the number of examples: no two batches of neighbouring seeds share their draws.
         return torch.Generator().manual_seed((self._seed << 24) + start)
 
     def _drawn_classes(self, p: Tensor, start: int) -> Tensor:

@@ -140,6 +140,7 @@ class GraphCache(Generic[G]):
 def _is_divisible(problem: Problem) -> bool:
     """Whether the first batch can be cut in two with the same loss for every example."""
     batch = problem.shard[0]
+    # Statistics of the batch tie its examples together.
     if problem.batchnorm == "batch":
         return False
     parts = batch.split(ceil(batch.size / 2))
@@ -171,5 +172,6 @@ def _takes_channels_last(problem: Problem) -> bool:
 
 def _agree(a: Tensor, b: Tensor) -> bool:
     """Whether losses are the same up to rounding; no if they are not finite."""
+    # Other sizes and layouts take other kernels and round otherwise; a model that mixes examples is far off.
     tolerance = torch.finfo(a.dtype).eps ** 0.5
     return torch.allclose(a, b, rtol=tolerance, atol=tolerance)

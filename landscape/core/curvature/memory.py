@@ -23,6 +23,7 @@ class SavedBytes:
     """
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
+        # Other layouts, sparse ones, have no single storage to count.
         self._known = {t.untyped_storage().data_ptr() for t in known if t.layout is torch.strided}
         self._storages: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
 

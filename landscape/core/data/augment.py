@@ -35,6 +35,7 @@ def shift(
     count, channels, height, width = images.shape
     rows_moved, columns_moved = (margin or max(1, round(SHIFT * side)) for side in (height, width))
     padded = functional.pad(images, (columns_moved, columns_moved, rows_moved, rows_moved), mode=border)
+    # The numbers come from a generator on the CPU, so that one seed moves images alike on every device.
     draws = [
         torch.randint(0, 2 * most + 1, (count, 1), generator=generator)
         for most in (rows_moved, columns_moved)

@@ -95,6 +95,7 @@ class Batch:
 
 
 def _is_image(tensor: Tensor) -> bool:
+    # Sparse tensors have no memory format.
     return tensor.ndim == 4 and tensor.is_floating_point() and tensor.layout is torch.strided
 
 
@@ -150,6 +151,7 @@ def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
             pieces.append(map_tensors(batch.raw, lambda t, i=here - start: t[i.to(t.device)]))
             numbers.append(here)
         start += batch.size
+    # The examples came batch by batch: sorting both orders pairs them up, those asked for twice included.
     found = torch.cat(numbers)
     order = torch.empty_like(index)
     order[index.argsort(stable=True)] = found.argsort(stable=True)
@@ -167,6 +169,7 @@ def _form(tree: Any, size: int) -> str:
     if isinstance(tree, Tensor):
         by_example = tree.ndim > 0 and len(tree) == size
         return f"{tree.dtype}{tuple(tree.shape[1:])}" if by_example else ""
+    # `map_tensors` has made tuples of lists; other objects, such as graphs, have no common axis of examples.
     if not isinstance(tree, Mapping | tuple):
         return ""
     named = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
@@ -216,6 +219,7 @@ def read_batches(
 
     def move(tensor: Tensor) -> Tensor:
         kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+        # A copy in any case: what the caller or a loader writes to the tensor later must not change the data.
         return tensor.detach().to(device, kind, copy=True)
 
     batches = []
@@ -256,6 +260,7 @@ def _told(size: Callable[[Any], int], raw: Any, index: int) -> int:
 
 def _count(inputs: Any, target: Any, index: int) -> tuple[int, bool]:
     """The number of examples of a batch, and whether it is known."""
+    # The target first: of graphs or padded text the first axis of the inputs need not be the examples.
     if isinstance(target, Tensor) and target.ndim:
         return len(target), True
     if isinstance(target, tuple) and isinstance(inputs, tuple) and len(inputs) == len(target) > 0:

@@ -46,6 +46,7 @@ def _batches(data: Any, batch_size: int) -> Iterator[Any]:
         )
     if isinstance(data, DataLoader):
         yield from data
+    # Before Dataset, from which it inherits without having indices.
     elif isinstance(data, IterableDataset):
         yield from DataLoader(data, batch_size=batch_size)
     elif isinstance(data, Dataset):
@@ -105,6 +106,7 @@ def _is_one_set(data: Any) -> bool:
         return True
     arrays = Tensor | np.ndarray
     return (
+        # No list: [a, b] may as well be two batches without targets.
         isinstance(data, tuple)
         and len(data) >= 2
         and isinstance(data[-1], arrays)

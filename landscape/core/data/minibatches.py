@@ -62,6 +62,7 @@ def split_into_minibatches(
         size = min(size, examples)
         shuffled = shuffle is not False
         order = generator.permutation(examples) if shuffled else np.arange(examples)
+        # A smaller last one would not compare: the spectrum of a batch widens as its examples get fewer.
         return MiniBatches(batches, order[: examples // size * size].reshape(-1, size), shuffled)
     if shuffle:
         raise InputError(

@@ -13,6 +13,7 @@ from landscape.core.data.batches import Batch, batches_joinable, gather
 
 __all__ = ["Pass", "plan_pass", "sample"]
 
+# One for all, so that models are compared on the same examples.
 SEED = 0
 
 
@@ -56,6 +57,7 @@ def plan_pass(data: Sequence[Batch], requested: Sequence[int | None], *, whole: 
     counts = [total if n is None else min(n, total) for n in requested]
     if whole or all(n is None for n in requested) or not batches_joinable(data):
         starts = [0, *accumulate(sizes)]
+        # Whole numbers of a running total: each viewer's shares add up to what it is due, without rounding.
         ends = [[at * n // total for at in starts] for n in counts]
         shares = [[e[i + 1] - e[i] for e in ends] for i in range(len(sizes))]
         rows = [
@@ -64,6 +66,7 @@ def plan_pass(data: Sequence[Batch], requested: Sequence[int | None], *, whole: 
         ]
         return Pass(data, None, shares, [torch.cat(parts) for parts in rows])
     order = torch.randperm(total, generator=torch.Generator().manual_seed(SEED))[: max(counts)]
+    # No larger than the largest batch of the caller, who has seen to it that this one fits into memory.
     parts = torch.split(order, max(sizes))
     starts = [0, *accumulate(len(part) for part in parts)]
     shares = [[min(b, n) - min(a, n) for n in counts] for a, b in pairwise(starts)]

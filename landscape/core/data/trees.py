@@ -65,6 +65,8 @@ def attributes(tree: Any) -> dict[str, Any]:
 def as_tensors(tree: Any) -> Any:
     """The tree with tensors in place of NumPy arrays of numbers; its lists and mappings as they were."""
     if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
+        # torch takes no negative strides, such as those of flipped images; made contiguous, a single
+        # number would become a vector.
         return torch.from_numpy(np.ascontiguousarray(tree)) if tree.ndim else torch.tensor(tree.item())
     if isinstance(tree, dict):
         return {key: as_tensors(value) for key, value in tree.items()}

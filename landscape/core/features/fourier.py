@@ -45,6 +45,7 @@ def radial_frequency(height: int, width: int) -> Tensor:
 def mode_multiplicity(height: int, width: int) -> Tensor:
     """How many modes of the full transform each mode of `rfft2` stands for, (H, W//2 + 1)."""
     count = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
+    # The half that `rfft2` leaves out mirrors the other, but for the columns that mirror into themselves.
     count[:, 0] = 1.0
     if width % 2 == 0:
         count[:, -1] = 1.0
@@ -175,6 +176,8 @@ def log_amplitude_diagonal(modes: Tensor, totals: Tensor) -> Tensor:
     """
     height = modes.shape[-2]
     k = torch.arange(height - height // 2, device=modes.device)
+    # Times H undoes norm="ortho", which the published form does not have; its constant mode is put back,
+    # since the mean was taken off before the transform.
     amplitude: Tensor = modes[..., k, k].abs().double() * height
     amplitude[..., 0] = totals.abs().double()
     return (amplitude + 1e-6).log().mean(1)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from landscape.core.problem.private_model import plain_encoder
 from landscape.errors import InputError, suggest
 
-__all__ = ["capture", "first_tensor", "tap"]
+__all__ = ["capture", "first_tensor", "watch_outputs"]
 
 
 @contextmanager
-def tap(
+def watch_outputs(
     module: nn.Module,
     receive: Callable[[str, Tensor], None],
     patterns: str | Iterable[str] = "*",
@@ -102,7 +102,7 @@ def capture(module: nn.Module, patterns: str | Iterable[str] = "*") -> Iterator[
         features.pop(name, None)  # so that the order is that of the latest pass
         features[name] = output.detach().clone()
 
-    with tap(module, keep, patterns):
+    with watch_outputs(module, keep, patterns):
         yield features
 
 

@@ -67,6 +67,7 @@ class Site:
         if how == "mean":
             if self.total is None or self.total.shape != output.shape[1:]:
                 return None
+            # Cloned, since the next layer may write to its input, and an expanded tensor has one row for all.
             return (self.total / self.examples).to(output.dtype).expand_as(output).clone()
         if self.layout is None:
             return None
@@ -194,6 +195,7 @@ class _WithoutHead(TorchFunctionMode):
     def __init__(self, head: int) -> None:
         super().__init__()
         self.head = head
+        # A count and no flag, since an attention may run within itself.
         self.depth = 0
 
     def begin(self, *_: Any) -> None:

@@ -176,8 +176,10 @@ def _told_by_module(feature: Tensor, module: nn.Module | None) -> Literal["first
     if isinstance(module, nn.Linear):
         return "last"
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
+        # LayerNorm2d of torchvision and timm takes maps with their channels first, and gives such.
         return "first" if "2d" in type(module).__name__.lower() else "last"
     order = getattr(module, "dims", None)
+    # That of torchvision, by its name: the library need not be installed.
     if type(module).__name__ == "Permute" and isinstance(order, list | tuple):
         moves: dict[tuple[int, ...], Literal["first", "last"]] = {(0, 2, 3, 1): "last", (0, 3, 1, 2): "first"}
         return moves.get(tuple(order))

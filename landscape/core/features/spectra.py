@@ -99,6 +99,7 @@ class SpectraCollector(Collector):
             self._layers[name] = LayerRows(unit, shape, *facts, self.order)
         layer = self._layers[name]
         check_shape(name, layer.shape, shape)
+        # The published diagonal runs through square maps only.
         if shape[1] == shape[2]:
             diagonal = log_amplitude_diagonal(modes, output.means().flatten(1) * (shape[1] * shape[2]))
         else:

@@ -67,10 +67,12 @@ def count_outliers(values: Array, *, level: float = 0.05) -> Outliers:
     if len(x) < 4:  # no typical ratio to compare with
         return Outliers(0, float("nan"), float("nan"), np.full(max(len(x) - 1, 0), np.nan))
     spacings = np.arange(1, len(x)) * np.log(x[:-1] / x[1:])
+    # The median of an exponential law is ln 2 times its mean.
     typical = np.median(spacings) / np.log(2.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         scores: Array = spacings / typical
     rank = int(np.nanargmax(scores)) if np.isfinite(scores).any() else 0
+    # By way of log1p and expm1: of a large score, 1 − exp(−S) rounds to 1 and would leave no p-value.
     p_value = float(-np.expm1(len(scores) * np.log1p(-np.exp(-scores[rank]))))
     if not p_value <= level:
         return Outliers(0, float("nan"), p_value, scores)

@@ -18,7 +18,7 @@ from landscape.core.linalg.quadrature import gauss_quadrature
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
 from landscape.errors import InputError
 
-__all__ = ["EffectiveDimension", "effective_dimension", "with_node"]
+__all__ = ["EffectiveDimension", "effective_dimension", "gauss_radau"]
 
 Array = NDArray[np.float64]
 
@@ -111,7 +111,9 @@ def effective_dimension(
             least = float(nodes[weights > WEIGHTLESS].min(initial=0.0))
             if least < -NEGATIVE * max(nodes.max(), eigenvalues.max(initial=0.0)):
                 return _undefined(alpha, operator.products - before)
-            rows.append([_filter(nodes, weights, alpha), _filter(*_rule(with_node(run, 2 * least)), alpha)])
+            # Radau's bound holds if the spectrum lies on one side of its node: at zero, or further out
+            # where rounding has left nodes below zero.
+            rows.append([_filter(nodes, weights, alpha), _filter(*_rule(gauss_radau(run, 2 * least)), alpha)])
             on_progress((operator.products - before) / (probes * steps))
         upper, lower = (rest * np.concatenate(part) for part in zip(*rows, strict=True))
     middle = (upper + lower) / 2
@@ -121,14 +123,14 @@ def effective_dimension(
     )
 
 
-def with_node(run: Tridiagonal, end: float) -> Tridiagonal:
+def gauss_radau(run: Tridiagonal, end: float) -> Tridiagonal:
     """The recurrence changed in its last coefficient so that its Gauss rule has a node at ``end``.
 
     The Gauss-Radau rule (Golub 1973) for spectra on one side of ``end``.
 
     Example:
         >>> run = Tridiagonal(torch.tensor([1.0, 1.0]), torch.tensor([0.5]), torch.tensor(1.0), None)
-        >>> gauss_quadrature(with_node(run, 0.0))[0].tolist()
+        >>> gauss_quadrature(gauss_radau(run, 0.0))[0].tolist()
         [0.0, 1.25]
     """
     return replace(

@@ -124,6 +124,7 @@ def eigenpairs(
     if basis is None:
         bytes_each = n * working_dtype(operator.dtype).itemsize
         basis = min(max(least, BASIS_BYTES // bytes_each), 2 * k + 100)
+    # The pairs kept at a restart, a block to multiply, and the one that waits afterwards.
     elif basis < k + 2 * block:
         raise InputError(f"basis={basis} is too small: k + 2 block = {k + 2 * block} at least.")
     state = start if isinstance(start, LanczosState) else None

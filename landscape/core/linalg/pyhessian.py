@@ -19,9 +19,9 @@ from landscape.core.linalg.krylov import finite_product
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.errors import InputError
 
-__all__ = ["MOST", "power_iteration", "pyhessian_trace"]
+__all__ = ["MAX_ITERATIONS", "power_iteration", "pyhessian_trace"]
 
-MOST = 100
+MAX_ITERATIONS = 100
 """PyHessian's limit of iterations, for each eigenvalue and for the trace."""
 
 OnProduct = Callable[[Tensor, Tensor], None]
@@ -60,7 +60,7 @@ def power_iteration(
         InputError: If PyHessian is missing, or there are fewer products than eigenvalues.
         LandscapeError: If a product is not finite.
     """
-    each = MOST if max_products is None else max_products // k
+    each = MAX_ITERATIONS if max_products is None else max_products // k
     if each < 1:
         raise InputError(f"max_products={max_products} cannot find k={k} pairs: allow at least k.")
     count = 0
@@ -96,7 +96,7 @@ def pyhessian_trace(
     shapes: Sequence[torch.Size],
     *,
     rel_se: float,
-    max_products: int = MOST,
+    max_products: int = MAX_ITERATIONS,
     tol: float = 1e-3,
     diagonal: bool = False,
     seed: int = 0,
@@ -121,6 +121,7 @@ def pyhessian_trace(
         InputError: If PyHessian is missing.
         LandscapeError: If a product is not finite.
     """
+    # No sketch: Hutchinson's plain estimator, as PyHessian has it.
     nothing = torch.zeros(operator.size, 0, dtype=operator.dtype, device=operator.device)
     sampler = HutchinsonSampler(nothing, nothing, [shape.numel() for shape in shapes])
 
@@ -145,6 +146,7 @@ def _engine(
     except ImportError as error:
         raise InputError("PyHessian is not installed: pip install pyhessian.") from error
     engine = module.hessian.__new__(module.hessian)  # its constructor would differentiate a model
+    # With a "full dataset" it asks for every product by `dataloader_hv_product`, which is replaced below.
     engine.model, engine.device, engine.full_dataset = nn.Module(), str(operator.device), True
     engine.params = [torch.empty(shape, dtype=operator.dtype, device=operator.device) for shape in shapes]
     sizes = [shape.numel() for shape in shapes]

@@ -66,6 +66,7 @@ def batch_statistics(problem: Problem) -> Iterator[None]:
     modes = [(part, part.training, part.track_running_stats) for part in layers]
     try:
         for part in layers:
+            # Not training alone: torch then would write the batch's moments into the running statistics.
             part.training, part.track_running_stats = True, False
         yield
     finally:
@@ -91,6 +92,7 @@ def recalibrated(problem: Problem) -> Iterator[None]:
     kept = [(part.running_mean, part.running_var) for part in layers]
     try:
         for part, moments in _pooled_moments(problem, layers).items():
+            # In place of the buffers, not into them: they come back by themselves, bit for bit.
             part.running_mean = moments.mean.to(part.running_mean)
             part.running_var = moments.variance.to(part.running_var)
         yield
@@ -149,6 +151,7 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
         assert mean is not None
         assert variance is not None
         # a copy, since the next batch overwrites them
+        # The running variance is the unbiased one, so that n − 1 times it is the sum of squares.
         found = ChannelMoments(count, mean.double().clone(), variance.double() * (count - 1))
         if part in moments:
             moments[part].add(found)
@@ -174,6 +177,7 @@ def _last_batch(layers: list[_BatchNorm]) -> Iterator[None]:
     kept = [{name: getattr(part, name) for name in names} for part in layers]
     try:
         for part in layers:
+            # Without a counter: torch would count these batches in the buffer of the model.
             part.track_running_stats, part.momentum, part.num_batches_tracked = True, 1.0, None
             assert part.running_mean is not None
             assert part.running_var is not None

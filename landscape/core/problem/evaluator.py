@@ -111,6 +111,7 @@ class Evaluator(Generic[U]):
         self._labels: Integers | None = None
         self.classes: Integers | None = None
         self._center: Measure | None = None
+        # Measured first, since the error of every later point is paired with it.
         if subset.center is not None:
             with self.at(subset.center):
                 self._center = problem.measure()
@@ -161,6 +162,7 @@ class Evaluator(Generic[U]):
         """Within it, the private model is that at ``u``, with the statistics asked for."""
         theta = self.subset.write(u, self._scratch)
         rest = nullcontext() if self._rest is None else self._rest(u)
+        # In this order: statistics are those of the model at the point, the rest of its state included.
         with self.problem.at(theta), rest, self._normalised():
             yield
 

@@ -18,7 +18,7 @@ from landscape.core.problem.problem import Problem
 from landscape.core.problem.sharding import Sharding
 from landscape.errors import InputError
 
-__all__ = ["BatchLayout", "in_bfloat16", "probe", "recut"]
+__all__ = ["BatchLayout", "fastest_batch_layout", "in_bfloat16", "with_batch_layout"]
 
 SIZES = (16, 32, 64, 128, 256)  # micro-batches tried
 PROBED_EXAMPLES = 256
@@ -38,7 +38,7 @@ class BatchLayout:
     channels_last: bool = False
 
 
-def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
+def fastest_batch_layout(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     """Time forward passes over the first examples under every cut and return the fastest.
 
     Losses agree between cuts up to rounding. Batches are left as they are where another cut would change
@@ -62,7 +62,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     images = any(t.ndim == 4 and t.is_floating_point() for _, t in tensors_in(problem.shard[0].inputs))
     images &= problem.may_lay_channels_last
     cuts = [BatchLayout(size, last) for size in sizes for last in ((False, True) if images else (False,))]
-    trials = {cut: recut(sample, cut) for cut in cuts}
+    trials = {cut: with_batch_layout(sample, cut) for cut in cuts}
     # A loss may depend on how data is cut without saying so; a cut that changes it is no faster way to it.
     plain = sample.loss()
     near = math.sqrt(torch.finfo(problem.dtype).eps) * abs(plain)
@@ -74,7 +74,7 @@ def probe(problem: Problem, *, keep_batches: bool = False) -> BatchLayout:
     return min(best, key=best.__getitem__)
 
 
-def recut(problem: Problem, cut: BatchLayout) -> Problem:
+def with_batch_layout(problem: Problem, cut: BatchLayout) -> Problem:
     """The same problem with its data cut otherwise; it shares the private model with ``problem``.
 
     Raises:

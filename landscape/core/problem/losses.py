@@ -86,6 +86,7 @@ def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
         if loss not in LOSSES:
             raise InputError(f"there is no loss '{loss}'; {suggest(loss, LOSSES)}")
         return loss, LOSSES[loss]
+    # CrossEntropyLoss for CrossEntropyLoss() is a common slip, and there is but one thing to be meant.
     if isinstance(loss, type):
         given = loss
         try:
@@ -142,6 +143,7 @@ def accuracy_per_example(output: Tensor, target: Tensor, ignore_index: int = IGN
     right = right.masked_fill(output.isnan().any(1), torch.nan)
     counted = (target >= 0) & (target < output.shape[1]) & (target != ignore_index)
     if right.ndim == 1:
+        # Not NaN, which says that the outputs themselves are not finite.
         return right.masked_fill(~counted, -1.0)
     numbers = counted.flatten(1).sum(1)
     shares = right.masked_fill(~counted, 0.0).flatten(1).sum(1) / numbers

@@ -104,6 +104,7 @@ def _laid_out(convolution: Callable[..., Tensor]) -> Callable[..., Tensor]:
         *args: Any,
         **keywords: Any,
     ) -> Tensor:
+        # Groups are not looked at: a layout too many costs some time, one too few a wrong gradient.
         if is_unsound(weight, stride):
             input, weight = plain(input), plain(weight)
         return convolution(input, weight, bias, stride, *args, **keywords)

@@ -139,6 +139,7 @@ def select_parameters(model: nn.Module, patterns: str | Iterable[str] | None) ->
                 raise InputError(
                     f"no parameter of {type(model).__name__} matches '{pattern}'; {suggest(pattern, names)}"
                 )
+        # By identity: a tied weight may be meant by any of its names, and counts once.
         matched = {id(t) for n, t in names.items() if any(fnmatch.fnmatchcase(n, p) for p in patterns)}
         chosen = [n for n, parameter in named.items() if id(parameter) in matched]
     for name in chosen:

@@ -55,7 +55,7 @@ def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor
     return vector
 
 
-BLOCK_ENTRIES = 1 << 24
+BLOCK_ENTRIES = 1 << 24  # turned to float64 at a time: 128 MiB, however large the model is
 
 
 def inner_product(a: Tensor, b: Tensor) -> float:

@@ -55,9 +55,11 @@ class Representation:
         gram = features @ features.T
         if not np.isfinite(gram).all() or not gram.any():
             return cls._empty(len(gram))
+        # Not by an SVD of the features, which are mostly far wider than there are examples.
         values, vectors = np.linalg.eigh(gram)
         values, vectors = np.clip(values[::-1], 0.0, None), vectors[:, ::-1]
         total = values.sum()
+        # What lies below is rounding, and its vectors are noise: all measures would count them as components.
         keep = values > total * len(gram) * np.finfo(np.float64).eps
         scores = vectors[:, keep] * np.sqrt(values[keep] / total)
         # The fewest components that hold the share; the slack keeps rounding from asking for one more.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch, gather, tensors_in
-from landscape.core.features.hooks import tap
+from landscape.core.features.hooks import watch_outputs
 from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic, rounding
@@ -154,6 +154,7 @@ def plan_batches(examples: int, batch_size: int, seed: int) -> list[Tensor]:
     if examples < 4:
         raise InputError(f"similarity needs at least 4 examples; the data holds {examples}.")
     order = torch.randperm(examples, generator=torch.Generator().manual_seed(seed))
+    # Nearly equal parts: a last one of fewer than four examples would have no unbiased HSIC.
     return list(order.tensor_split(math.ceil(examples / batch_size)))
 
 
@@ -174,7 +175,7 @@ def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> list[
         if output.is_floating_point() and output.ndim >= 2 and len(output) == size:
             names.append(name)
 
-    with torch.no_grad(), tap(problem.module, receive, patterns):
+    with torch.no_grad(), watch_outputs(problem.module, receive, patterns):
         problem.output(batch)
     if not names:
         raise InputError(
@@ -288,6 +289,7 @@ def zoo_sample(
     check_same_inputs(problems)
     patterns, policy = list(layers), policy or FeatureRows()
     total = next(iter(problems.values())).examples
+    # The first of one mixed order, so that a larger sample contains a smaller one.
     examples = torch.cat(plan_batches(total, total, seed))[:sample]
     units: list[tuple[str, str]] = []
     kept: list[T] = []
@@ -360,7 +362,7 @@ def _run(
 
     # Names of the first call stand for all calls of a module; brackets in a name are no glob.
     patterns = sorted({glob.escape(name.split("#")[0]) for name in names})
-    with tap(problem.module, receive, patterns):
+    with watch_outputs(problem.module, receive, patterns):
         output, _ = problem.output(batch)
     if missing:
         raise InputError(f"layer '{min(missing)}' of '{model}' does not run on every batch; leave it out.")

@@ -45,6 +45,7 @@ def draw_counts(n: int, resamples: int, seed: int) -> Array:
     """
     if n < 2:  # each draw would be the example itself, and the interval of width zero
         return np.full((resamples, n), np.nan)
+    # As floats: each product with whole numbers would make such a copy of its own.
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
 
 

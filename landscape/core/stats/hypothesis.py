@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 def row_slopes(x: ArrayLike, rows: ArrayLike) -> Array:
     """Least-squares slope against ``x`` (k,) of each row of ``rows`` (n, k)."""
     at: Any = np.asarray(x, dtype=np.float64)
+    # Centred, so that no intercept has to be fitted: constants drop out of the product.
     at = at - at.mean()
     slopes: Array = np.asarray(rows, dtype=np.float64) @ at / (at @ at)
     return slopes
@@ -40,6 +41,7 @@ def mean_test(values: ArrayLike, resamples: int, seed: int) -> tuple[float, floa
     error = resampled_error(draw_counts(n, resamples, seed) @ sample / n, n)
     if mean == 0.0:
         return mean, error, 1.0
+    # Values without any spread, and not zero, are as sure as can be.
     t = abs(mean) / error if error > 0 else np.inf
     from scipy import stats  # slow to import, and only needed here
 
@@ -58,6 +60,7 @@ def holm(p_values: ArrayLike) -> Array:
     known = np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]
     steps = p[order] * np.arange(len(order), 0, -1)
+    # Holm stops at the first test that fails: no later one may get a smaller p-value.
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return corrected
 

@@ -22,6 +22,7 @@ FEWEST = 25
 """Fewest evaluations that say anything about a surface."""
 
 BASE_SHARE = 0.19
+# Nodes of a round: several, since each round fits two interpolants to all that is known.
 ROUND_LEAST, ROUND_SHARE = 16, 0.05
 MOST_CANDIDATES = 10_000
 MOST_GLOBAL, NEIGHBORS = 1_000, 64
@@ -103,15 +104,18 @@ def _choose(values: Array, known: Mask, most: int, turn: int) -> Index:
     flat, good = known.ravel(), (known & np.isfinite(values)).ravel()
     open_ = np.flatnonzero(~flat)
     stride = math.ceil(len(open_) / MOST_CANDIDATES)
+    # Other candidates in every round, so that each node comes up, however many there are.
     open_ = open_[turn % stride :: stride]
     gaps = cKDTree(nodes[flat]).query(nodes[open_])[0]
     scores = _disagreement(nodes[good], values.ravel()[good], nodes[open_]) * gaps
     scores[~_beside_finite(nodes[open_], flat, good, nodes)] = 0.0
+    # Where the interpolants agree, as on a plane, the largest gaps come first.
     if not scores.any():
         scores = gaps
     chosen: list[int] = []
     for index in np.argsort(-scores, kind="stable"):
         apart = np.linalg.norm(nodes[open_[chosen]] - nodes[open_[index]], axis=1)
+        # A node nearer to one just chosen than to a known one can wait: its error may be gone by then.
         if not chosen or apart.min() >= gaps[index]:
             chosen.append(int(index))
         if len(chosen) == most:

@@ -37,6 +37,7 @@ def random_direction(
             Li et al. (2018), section 4.
     """
     generator = torch.Generator().manual_seed(seed)
+    # In float64 for every problem: torch draws other numbers in another dtype.
     draw = torch.randn(problem.size, generator=generator, dtype=torch.float64)
     return normalize(problem, draw.to(problem.device, problem.dtype), normalization, ignore=ignore)
 
@@ -75,6 +76,7 @@ def normalize(
         elif normalization == "layer" or (normalization == "filter" and d.ndim < 2):
             pieces.append(d * _ratio(w.norm(), d.norm()))
         elif normalization == "filter":
+            # Over all axes but the first, as in Li et al.; some published code sums over the first instead.
             ratio = _ratio(w.flatten(1).norm(dim=1), d.flatten(1).norm(dim=1))
             pieces.append(d * ratio.view(-1, *[1] * (d.ndim - 1)))
         else:
@@ -94,6 +96,7 @@ def ignored_names(module: nn.Module, ignore: Iterable[Ignorable]) -> set[str]:
         raise InputError(f"cannot ignore '{unknown.pop()}'; known: bias, norm.")
     names = set()
     for prefix, part in module.named_modules():
+        # By the name of the class, so that norm layers of other libraries, such as an RMSNorm, count.
         is_norm = "norm" in type(part).__name__.lower()
         for name, _ in part.named_parameters(recurse=False):
             bias = name == "bias" or name.startswith("bias_") or name.endswith("_bias")

@@ -69,10 +69,13 @@ def merge_tree(z: Array) -> MergeTree:
                 j = r * nx + c
                 if parent[j] < 0 or j == i:
                     continue
+                # The elder rule: where two basins meet, the minimum that is less deep dies.
+                # By rank, not by value, so that of equal minima one is the elder.
                 deep, shallow = sorted((root(i), root(j)), key=rank.__getitem__)
                 if deep == shallow:
                     continue
                 parent[shallow] = deep
+                # Else the basin began at this very height: part of a slope or plateau, no minimum of its own.
                 if flat[shallow] < flat[i]:
                     found.append((shallow, float(flat[i]), deep))
     found += [(i, np.inf, -1) for i in order.tolist() if parent[i] == i]

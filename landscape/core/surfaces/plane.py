@@ -94,6 +94,7 @@ class Plane:
             return out.copy_(known)
         out.copy_(self.origin)
         for step, direction in zip(steps, self.directions, strict=True):
+            # Left out at zero, so that the centre has the checkpoint's bits.
             if step != 0.0:
                 out.add_(direction, alpha=float(step))
         return out
@@ -105,6 +106,7 @@ class Plane:
 
     def gram(self) -> Array:
         """Inner products of the directions (k, k), summed in float64."""
+        # Pair by pair and in slices: no copy of the directions in float64 is ever whole in memory.
         return np.array([[inner_product(a, b) for b in self.directions] for a in self.directions])
 
     def angle(self) -> float:
@@ -135,6 +137,7 @@ class Plane:
     def _marker(self, problem: Problem, state: State, gram: Array) -> Marker:
         rest = as_vector(problem, state, "a checkpoint") - self.origin
         steps = np.linalg.solve(gram, [inner_product(d, rest) for d in self.directions])
+        # What is left is measured itself: by Pythagoras, a small distance would drown in rounding.
         for step, direction in zip(steps, self.directions, strict=True):
             rest = rest.sub_(direction, alpha=float(step))
         return Marker(tuple(float(s) for s in steps), float(np.sqrt(inner_product(rest, rest))), state)
@@ -180,6 +183,7 @@ def eigenvector_plane(
     found = eigenpairs(hessian(problem), count, which, tol=tol, seed=seed, vectors=True)
     assert found.vectors is not None
     vectors = found.vectors.T
+    # Solvers give eigenvectors up to their sign: without a rule, a repeated run may draw a mirrored picture.
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     return Plane(
         {"LA": "top", "SA": "lowest", "LM": "largest", "BE": "lowest and top"}[which]
@@ -236,6 +240,7 @@ def _orthonormal(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
     if length == 0.0:
         raise InputError("models 1 and 2 are equal; a plane needs three different models.")
     u /= length
+    # Twice: of a vector nearly along u, one projection leaves rounding along u behind.
     v -= u * (u @ v)
     v -= u * (u @ v)
     if float(v.norm()) <= 1e-6 * max(length, reach):

@@ -32,6 +32,7 @@ def principal_directions(points: Sequence[Tensor], k: int = 2) -> tuple[Tensor, 
     """
     values, vectors = torch.linalg.eigh(gram_matrix(points))
     values, vectors = values.flip(0), vectors.flip(1)[:, :k]
+    # T points about their mean span at most T − 1 dimensions.
     if len(values) <= k or not float(values[k - 1]) > DISTINCT * float(values[0]):
         raise InputError(
             f"{len(points)} checkpoints do not span {k} directions; give at least {k + 1} different ones"
@@ -42,6 +43,7 @@ def principal_directions(points: Sequence[Tensor], k: int = 2) -> tuple[Tensor, 
     directions = torch.empty(k, len(points[0]), dtype=points[0].dtype, device=points[0].device)
     for part, block in _centred_blocks(points):
         directions[:, part] = (weights.to(block.device) @ block).to(directions.dtype)
+    # The last eigenvalue, zero since the mean was taken off, may come out just below it.
     return directions, values[:k] / values.clamp_min(0).sum()
 
 

@@ -86,7 +86,9 @@ def quadratic_fit(z: Array, x: Array, y: Array, radius: float) -> QuadraticFit:
     """Fit c + g·s + ½ s·H s to the finite values within ``radius`` steps s of the origin."""
     X, Y = np.meshgrid(x, y)
     near = (np.hypot(X, Y) <= radius) & np.isfinite(z)
+    # In units of the radius: all terms are then of one size, without which a rank says little.
     a, b, values = X[near] / radius, Y[near] / radius, z[near]
+    # Halved squares, so that coefficients are second derivatives.
     terms = np.stack([np.ones_like(a), a, b, a * a / 2, a * b, b * b / 2], axis=1)
     if np.linalg.matrix_rank(terms) < 6:
         nan = np.full((2, 2), np.nan)

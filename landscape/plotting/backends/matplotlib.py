@@ -21,21 +21,21 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from numpy.typing import NDArray
 
 from landscape.base.figure import Bars, ColorAxis, FigureSpec, Guide, Heatmap, Line, Points, Stems, Violin
-from landscape.plotting.arrange import (
-    Arrangement,
-    arrange,
+from landscape.plotting.axes_layout import (
+    AxesLayout,
+    axes_layout,
     color_limits,
     color_ticks,
     edges,
-    gaps,
+    finite_runs,
     has_field,
     padded,
-    runs,
+    with_gaps,
 )
 from landscape.plotting.backends.matplotlib_style import COLUMNS, styled, styled_for_print
 from landscape.plotting.palette import PLAIN, Palette, colormap, sample
 from landscape.plotting.scales import narrow_log_ticks, number
-from landscape.plotting.violins import outline
+from landscape.plotting.violin_outline import violin_outline
 
 __all__ = ["PaperFigure", "draw", "draw_column"]
 
@@ -88,9 +88,9 @@ def draw_column(spec: FigureSpec, palette: Palette, column: str) -> PaperFigure:
 class _Drawing:
     def __init__(self, spec: FigureSpec, palette: Palette, width: float = _WIDTH) -> None:
         self.width = width
-        self.spec = gaps(spec)
+        self.spec = with_gaps(spec)
         self.palette = palette
-        self.arrangement: Arrangement = arrange(self.spec)
+        self.layout: AxesLayout = axes_layout(self.spec)
         many = has_field(spec) and len(spec.y.categories or ()) > _FEW
         height = (_TALL if many else _HEIGHT) * (width / _WIDTH) ** 0.75  # a wide figure is flatter
         if spec.y.categories and not has_field(spec):
@@ -119,8 +119,8 @@ class _Drawing:
                 self.violin(i, mark)
             else:
                 self.guide(mark)
-        if self.arrangement.bar is not None:
-            self.colorbar(self.arrangement.bar, colormap("line"), self.arrangement.bar.limits or (0.0, 1.0))
+        if self.layout.bar is not None:
+            self.colorbar(self.layout.bar, colormap("line"), self.layout.bar.limits or (0.0, 1.0))
         self.axes.set_xlabel(_plain(self.spec.x.title))
         self.axes.set_ylabel(_plain(self.spec.y.title))
         self.axes.set_title(_plain(self.spec.title))
@@ -138,19 +138,20 @@ class _Drawing:
         color = style.color
         if mark.color_value is not None:
             color = sample(colormap("line"), mark.color_value)
-            if self.arrangement.alike:
+            if self.layout.alike:
                 style = PLAIN
         look: dict[str, Any] = {"color": color, "linestyle": _DASHES[mark.style or style.dash]}
         if mark.markers:
             look |= {"marker": _SYMBOLS[style.symbol], "markersize": 4}
         x = np.asarray(mark.x)
+        # A white rim, since a field may have the line's own colour anywhere.
         halo = [withStroke(linewidth=3, foreground="white")] if has_field(self.spec) else None
         self.axes.plot(x, np.asarray(mark.y), path_effects=halo, **look)
         if mark.low is not None and mark.high is not None:
             low, high = np.asarray(mark.low), np.asarray(mark.high)
             if self.spec.y.scale == "log":
-                low = np.maximum(low, self.arrangement.floor)
-            for run in runs(x, low, high):
+                low = np.maximum(low, self.layout.floor)
+            for run in finite_runs(x, low, high):
                 self.axes.fill_between(x[run], low[run], high[run], color=color, alpha=0.18, linewidth=0)
         self.entry(i, mark.series.name, Line2D([], [], **look))
 
@@ -173,10 +174,10 @@ class _Drawing:
 
     def stems(self, i: int, mark: Stems) -> None:
         style = self.palette.style(mark.series)
-        x = np.asarray(mark.x) + self.arrangement.slots[i].offset
+        x = np.asarray(mark.x) + self.layout.slots[i].offset
         y = np.asarray(mark.y)
         good = np.isfinite(x) & np.isfinite(y)
-        self.axes.vlines(x[good], self.arrangement.floor, y[good], color=style.color, linewidth=1.0)
+        self.axes.vlines(x[good], self.layout.floor, y[good], color=style.color, linewidth=1.0)
         look = {
             "linestyle": "",
             "marker": _SYMBOLS[style.symbol],
@@ -189,15 +190,15 @@ class _Drawing:
 
     def columns(self, i: int, mark: Bars) -> None:
         style = self.palette.style(mark.series)
-        slot = self.arrangement.slots[i]
+        slot = self.layout.slots[i]
         x, y = np.asarray(mark.x) + slot.offset, np.asarray(mark.y)
-        floor = self.arrangement.floor
+        floor = self.layout.floor
         self.axes.bar(x, y - floor, width=slot.width, bottom=floor, color=style.color, linewidth=0)
         self.error(x, y, mark.error, style.color)
         self.entry(i, mark.series.name, Line2D([], [], color=style.color, linewidth=6))
 
     def violin(self, i: int, mark: Violin) -> None:
-        shape = outline(mark.y, self.spec.y)
+        shape = violin_outline(mark.y, self.spec.y)
         if shape is None:
             return
         color = self.palette.style(mark.series).color
@@ -218,6 +219,7 @@ class _Drawing:
         shown = np.ma.masked_invalid(np.where(z > 0, z, np.nan) if mark.color.scale == "log" else z)
         ends = np.log10(limits) if mark.color.scale == "log" else limits
         levels = np.linspace(ends[0], ends[1], 21)
+        # matplotlib raises where levels do not rise, as those of a constant field.
         drawable = bool((np.diff(levels) > 0).all())
         if mark.color.scale == "log":
             levels = 10**levels
@@ -226,6 +228,7 @@ class _Drawing:
             self.axes.contourf(x, y, shown, levels=levels, extend="both", **look)
             self.axes.contour(x, y, shown, levels=levels, colors="white", linewidths=0.3, alpha=0.5)
         else:
+            # The cells as one bitmap: as vectors, a large field makes a file of many megabytes.
             self.axes.pcolormesh(edges(x), edges(y), shown, shading="flat", rasterized=True, **look)
         self.axes.grid(False)
         if mark.color not in self.bars:
@@ -245,9 +248,9 @@ class _Drawing:
         else:
             assert mark.y is not None
             self.axes.axhline(mark.y, **look)
-            left = left or self.arrangement.crowded_guides
+            left = left or self.layout.crowded_guides
             at, place = (0.01 if left else 0.99, mark.y), self.axes.get_yaxis_transform()
-        back = self.arrangement.at_end(self.spec, mark)
+        back = self.layout.at_end(self.spec, mark)
         if mark.x is not None:
             beside, above, shift = ("right" if back else "left"), "top", (-3 if back else 3, 0)
         else:
@@ -274,11 +277,12 @@ class _Drawing:
         if error is None:
             return
         good = np.isfinite(x) & np.isfinite(y) & np.isfinite(np.asarray(error))
+        # matplotlib refuses bars of negative length.
         size = np.abs(np.asarray(error)[good])
         self.axes.errorbar(x[good], y[good], yerr=size, linestyle="", color=color, elinewidth=1.0, capsize=2)
 
     def entry(self, i: int, name: str, handle: Any) -> None:
-        if i in self.arrangement.named:
+        if i in self.layout.named:
             handle.set_label(_plain(name))
             self.handles[f"{i}"] = handle
 
@@ -301,12 +305,12 @@ class _Drawing:
             options = {"linthresh": axis.linthresh, "linscale": 0.9}
         getattr(self.axes, f"set_{name}scale")(axis.scale, **options)
         # Ranges are set beforehand: matplotlib warns when it fits axes to data that it cannot show.
-        limits = axis.limits or padded(self.arrangement.extents[name], axis, not has_field(self.spec))
+        limits = axis.limits or padded(self.layout.extents[name], axis, not has_field(self.spec))
         getattr(self.axes, f"set_{name}lim")(*limits)
 
     def set_axis(self, name: str) -> None:
         axis = self.spec.x if name == "x" else self.spec.y
-        ticks = self.arrangement.ticks(self.spec, "x" if name == "x" else "y")
+        ticks = self.layout.ticks(self.spec, "x" if name == "x" else "y")
         which = self.axes.xaxis if name == "x" else self.axes.yaxis
         if axis.scale == "log":
             ticks = narrow_log_ticks(*map(float, which.get_view_interval()))
@@ -323,6 +327,7 @@ class _Drawing:
             if len(axis.categories) > _FEW:
                 self.axes.tick_params("x" if name == "x" else "y", labelsize=6.0)
             long = max(map(len, axis.categories)) * len(axis.categories)
+            # More characters than stand side by side below the axis.
             if name == "x" and long > 54:
                 self.axes.tick_params("x", rotation=45 if long < 200 else 90)
                 for label in self.axes.get_xticklabels():
@@ -335,6 +340,7 @@ class _Drawing:
         if len(handles) < 2:
             return
         longest = max(len(str(h.get_label())) for h in handles)
+        # About as many characters of a legend as the figure is wide.
         room = 78 * self.width / _WIDTH
         columns = int(np.clip(room // (longest + 7), 1, min(4, len(handles))))
         rows = -(-len(handles) // columns)

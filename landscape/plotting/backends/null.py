@@ -6,23 +6,23 @@ For tests of analyses' plots, where only the figure as data matters.
 from __future__ import annotations
 
 from landscape.base.figure import FigureSpec, Guide, Heatmap, Violin
-from landscape.plotting.arrange import Arrangement, arrange, color_limits
+from landscape.plotting.axes_layout import AxesLayout, axes_layout, color_limits
 from landscape.plotting.palette import Palette
-from landscape.plotting.violins import outline
+from landscape.plotting.violin_outline import violin_outline
 
 __all__ = ["draw"]
 
 
-def draw(spec: FigureSpec, palette: Palette) -> Arrangement:
+def draw(spec: FigureSpec, palette: Palette) -> AxesLayout:
     """Work out everything that a drawing needs."""
-    arrangement = arrange(spec)
-    arrangement.ticks(spec, "x")
-    arrangement.ticks(spec, "y")
+    axes = axes_layout(spec)
+    axes.ticks(spec, "x")
+    axes.ticks(spec, "y")
     for mark in spec.marks:
         if isinstance(mark, Heatmap):
             color_limits(mark.color, mark.z)  # type: ignore[arg-type]
         elif not isinstance(mark, Guide):
             palette.style(mark.series)
         if isinstance(mark, Violin):
-            outline(mark.y, spec.y)
-    return arrangement
+            violin_outline(mark.y, spec.y)
+    return axes

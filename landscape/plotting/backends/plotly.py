@@ -24,7 +24,7 @@ from landscape.base.figure import (
     Stems,
     Violin,
 )
-from landscape.plotting.arrange import Arrangement, arrange, gaps, has_field, runs
+from landscape.plotting.axes_layout import AxesLayout, axes_layout, finite_runs, has_field, with_gaps
 from landscape.plotting.backends.plotly_fields import field, line_bar
 from landscape.plotting.backends.plotly_layout import (
     CONFIG,
@@ -42,7 +42,7 @@ from landscape.plotting.backends.plotly_layout import (
 )
 from landscape.plotting.palette import PLAIN, Palette, colormap, sample
 from landscape.plotting.scales import number
-from landscape.plotting.violins import outline
+from landscape.plotting.violin_outline import violin_outline
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -59,6 +59,7 @@ def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
     import plotly.graph_objects as go
 
     plain = draw_plain(spec, palette)
+    # An empty template: plotly's own would restyle the figure, which looks as in a report without it.
     return go.Figure(plain["data"], {**plain["layout"], "template": go.layout.Template()})
 
 
@@ -72,17 +73,17 @@ def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
 
 class _Drawing:
     def __init__(self, spec: FigureSpec, palette: Palette) -> None:
-        self.spec = gaps(spec)
+        self.spec = with_gaps(spec)
         self.palette = palette
-        self.arrangement: Arrangement = arrange(self.spec)
+        self.layout: AxesLayout = axes_layout(self.spec)
         self.traces: list[Any] = []
         self.shapes: list[dict[str, Any]] = []
         self.bars: list[ColorAxis] = []
 
     def figure(self) -> dict[str, Any]:
-        if self.arrangement.bar is not None:
-            self.traces.append(line_bar(self.spec, self.arrangement.bar))
-            self.bars.append(self.arrangement.bar)
+        if self.layout.bar is not None:
+            self.traces.append(line_bar(self.spec, self.layout.bar))
+            self.bars.append(self.layout.bar)
         for i, mark in enumerate(self.spec.marks):
             if isinstance(mark, Line):
                 self.line(i, mark)
@@ -99,7 +100,7 @@ class _Drawing:
             else:
                 self.guide(mark)
         self.traces += [self.meaning(symbol, text) for symbol, text in self.spec.symbols]
-        return {"data": self.traces, "layout": layout(self.spec, self.arrangement, self.shapes)}
+        return {"data": self.traces, "layout": layout(self.spec, self.layout, self.shapes)}
 
     # marks
 
@@ -108,7 +109,7 @@ class _Drawing:
         color = style.color
         if mark.color_value is not None:
             color = sample(colormap("line"), mark.color_value)
-            if self.arrangement.alike:
+            if self.layout.alike:
                 style = PLAIN
         if mark.low is not None and mark.high is not None:
             self.band(mark, color)
@@ -136,10 +137,11 @@ class _Drawing:
     def band(self, mark: Line, color: str) -> None:
         x, low, high = (np.asarray(a) for a in (mark.x, mark.low, mark.high))
         if self.spec.y.scale == "log":
-            low = np.maximum(low, self.arrangement.floor)
+            low = np.maximum(low, self.layout.floor)
         xs: list[Array] = []
         ys: list[Array] = []
-        for run in runs(x, low, high):
+        # A polygon for each run, with NaN between them: one for all would be filled across the gaps.
+        for run in finite_runs(x, low, high):
             xs += [x[run], x[run][::-1], np.array([np.nan])]
             ys += [high[run], low[run][::-1], np.array([np.nan])]
         if not xs:
@@ -167,6 +169,7 @@ class _Drawing:
         entry = self.legend(i, mark.series)
         if len(set(mark.symbols)) > 1 and entry["showlegend"]:
             # they tell kinds, so the legend shows the colour alone
+            # By a trace without points: plotly has no entries of a legend but those of traces.
             bar = {"width": 5, "color": style.color}
             self.traces.append(trace("scatter", x=[None], y=[None], mode="lines", line=bar, **entry))
             entry = {**entry, "showlegend": False}
@@ -206,10 +209,10 @@ class _Drawing:
 
     def stems(self, i: int, mark: Stems) -> None:
         style = self.palette.style(mark.series)
-        x = np.asarray(mark.x) + self.arrangement.slots[i].offset
+        x = np.asarray(mark.x) + self.layout.slots[i].offset
         y = np.asarray(mark.y)
         gap = np.full_like(x, np.nan)
-        floor = np.where(np.isfinite(y), self.arrangement.floor, np.nan)
+        floor = np.where(np.isfinite(y), self.layout.floor, np.nan)
         self.traces.append(
             trace(
                 "scatter",
@@ -245,8 +248,9 @@ class _Drawing:
 
     def columns(self, i: int, mark: Bars) -> None:
         style = self.palette.style(mark.series)
-        slot = self.arrangement.slots[i]
+        slot = self.layout.slots[i]
         x, y = np.asarray(mark.x), np.asarray(mark.y)
+        # Both edges are put on the axis: on a symlog one, the middle of a bar is not where x would be.
         left = self.at("x", x + slot.offset - slot.width / 2)
         right = self.at("x", x + slot.offset + slot.width / 2)
         hover, custom = self.hover(mark.series, x, y, moved=True)
@@ -265,7 +269,7 @@ class _Drawing:
         )
 
     def violin(self, i: int, mark: Violin) -> None:
-        shape = outline(mark.y, self.spec.y)
+        shape = violin_outline(mark.y, self.spec.y)
         if shape is None:
             return
         color = self.palette.style(mark.series).color
@@ -322,8 +326,8 @@ class _Drawing:
         name = "x" if mark.x is not None else "y"
         at = float(self.at(name, mark.x if mark.x is not None else mark.y))
         across = "y" if name == "x" else "x"
-        start = name == "y" and self.arrangement.crowded_guides
-        back = self.arrangement.at_end(self.spec, mark)
+        start = name == "y" and self.layout.crowded_guides
+        back = self.layout.at_end(self.spec, mark)
         beside = "right" if back else "left"
         self.shapes.append(
             {
@@ -356,6 +360,7 @@ class _Drawing:
         if error is None:
             return None
         y, error = np.asarray(y), np.asarray(error)
+        # As lengths on the axis: plotly knows no symlog axis, on which even bars come out uneven.
         middle = self.at("y", y)
         return {
             "type": "data",
@@ -371,7 +376,7 @@ class _Drawing:
         return {
             "name": short_name(series),
             "legendgroup": legend_key(series),
-            "showlegend": i in self.arrangement.named,
+            "showlegend": i in self.layout.named,
         }
 
     def hover(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from landscape.base.figure import ColorAxis, FigureSpec, Heatmap
-from landscape.plotting.arrange import color_limits, color_ticks
+from landscape.plotting.axes_layout import color_limits, color_ticks
 from landscape.plotting.backends.plotly_layout import (
     GAP,
     colorscale,
@@ -43,12 +43,14 @@ def field(spec: FigureSpec, mark: Heatmap, bars: Sequence[ColorAxis]) -> dict[st
         "zmax": high,
         "showscale": color not in bars,
         "colorbar": _bar(spec, color, len(bars)),
+        # For the pointer, which shows the value and not its logarithm.
         "customdata": z if color.scale == "log" else None,
         "hovertemplate": _hover(spec, color),
         "name": short_name(mark.series),
     }
     if not mark.contours:
         return trace("heatmap", **common)
+    # As many as in matplotlib's pictures of the same field.
     levels = {"start": low, "end": high, "size": (high - low) / 20, "coloring": "fill"}
     lines = {"width": 0.5, "color": "rgba(255,255,255,0.45)"}
     return trace("contour", contours=levels, line=lines, **common)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.base.figure import Axis, FigureSpec, Series
-from landscape.plotting.arrange import Arrangement, has_field
+from landscape.plotting.axes_layout import AxesLayout, has_field
 from landscape.plotting.palette import INK
 from landscape.plotting.scales import number, symlog
 
@@ -59,21 +59,21 @@ _CATEGORY = 14  # characters of a category on one line
 _WRAPPED = 8  # most categories whose names are wrapped; more are turned upright
 
 
-def layout(spec: FigureSpec, arrangement: Arrangement, shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def layout(spec: FigureSpec, axes: AxesLayout, shapes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The layout of a figure: the legend stands below the axes, and the height grows with it."""
     title = escape(spec.title)
-    names = [short_name(spec.marks[i].series) for i in arrangement.named]  # type: ignore[union-attr]
+    names = [short_name(spec.marks[i].series) for i in axes.named]  # type: ignore[union-attr]
     names += [text for _, text in spec.symbols]
     tall = spec.equal or (has_field(spec) and len(spec.y.categories or ()) > _WRAPPED)
     out: dict[str, Any] = {
         "font": {"family": _FONT, "size": 12, "color": _TEXT},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": _axis(spec, arrangement, "x"),
-        "yaxis": _axis(spec, arrangement, "y"),
+        "xaxis": _axis(spec, axes, "x"),
+        "yaxis": _axis(spec, axes, "y"),
         "shapes": list(shapes),
         "hovermode": "closest",
-        "barmode": "overlay",
+        "barmode": "overlay",  # their slots have set bars apart already
         "height": (_FIELD if tall else _HEIGHT) + _legend_rows(names) * _LEGEND_ROW + (30 if title else 0),
         "margin": {"l": 60, "r": 16, "t": 44 if title else 28, "b": 48},
         "showlegend": len(names) > 1,
@@ -105,7 +105,7 @@ def _legend_rows(names: Sequence[str]) -> int:
     return min(8, -(-len(names) // columns))
 
 
-def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, Any]:
+def _axis(spec: FigureSpec, axes: AxesLayout, name: str) -> dict[str, Any]:
     axis = spec.x if name == "x" else spec.y
     out: dict[str, Any] = {
         "title": {"text": escape(axis.title), "font": {"size": 13}, "standoff": 8},
@@ -123,13 +123,13 @@ def _axis(spec: FigureSpec, arrangement: Arrangement, name: str) -> dict[str, An
         "minexponent": 5,
     }
     if axis.scale == "log":
-        low, high = axis.limits or arrangement.extents[name]
+        low, high = axis.limits or axes.extents[name]
         out["dtick"] = _log_step(low, high)
         if low >= 1e-4 and high <= 1e5:
             out["tickformat"] = "~g"  # 0.01 reads better than a power
         else:
             out["tickfont"] = {"size": 10}  # plotly sets powers a quarter larger
-    ticks = arrangement.ticks(spec, "x" if name == "x" else "y")
+    ticks = axes.ticks(spec, "x" if name == "x" else "y")
     if ticks is not None:
         names = axis.categories
         texts = escaped([number(t) if names is None else names[round(t)] for t in ticks])

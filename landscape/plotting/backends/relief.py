@@ -74,6 +74,7 @@ def _surface(mark: Heatmap, flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overlay(mark: Points | Line, field: Heatmap) -> dict[str, Any]:
+    # NaN beyond the grid, where there is no surface to lie on.
     height = RegularGridInterpolator(
         (np.asarray(field.y), np.asarray(field.x)), _heights(field), bounds_error=False
     )

@@ -101,6 +101,7 @@ def noisy_labels(labels: Tensor, fraction: float, seed: int = 0, classes: int | 
     rng = np.random.default_rng((seed, SPLIT_SEED))
     n = len(labels)
     rows = rng.permutation(n)
+    # Drawn for all examples, of which the first of one order are changed: more noise contains less.
     drawn = rng.integers(0, classes or int(labels.max()) + 1, n)
     changed = rows[: round(fraction * n)]
     out = labels.clone()

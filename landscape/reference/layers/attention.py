@@ -63,6 +63,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.position_bias = nn.Parameter(torch.empty((2 * window - 1) ** 2, heads))
         nn.init.trunc_normal_(self.position_bias, std=0.02)
+        # Not in the checkpoint, since it follows from the size of the window.
         self.register_buffer("relative_position_index", _relative_position_index(window), persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -100,6 +100,7 @@ class ResNet(nn.Module):
                 inputs = outputs
             style.add_smooth(layers)
             self.stages.append(layers)
+            # Rounded up, as by a padded 3×3 convolution of stride 2.
             side = -(-side // (2 if stage else 1)) + (style.smooth == "grow")
         self.add_module("norm", nn.BatchNorm2d(inputs) if preact else None)
         self.add_module("act", style.act() if preact else None)

@@ -143,6 +143,7 @@ class WindowBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = mlp(dim, mlp_ratio * dim)
         self.drop1, self.drop2 = (DropPath(drop_path) if drop_path else None for _ in range(2))
+        # Not in the checkpoint, since it follows from the sizes.
         mask = _shift_mask(side, window, self.shift) if self.shift else None
         self.register_buffer("mask", mask, persistent=False)
 

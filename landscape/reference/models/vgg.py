@@ -92,6 +92,7 @@ class Vgg(nn.Module):
             style.add_smooth(layers)
             layers.add_module("pool", nn.MaxPool2d(2))
             self.stages.append(layers)
+            # Rounded down, as by pooling.
             side = (side + (style.smooth == "grow")) // 2
         self.pool, self.head = head(head_name, inputs, side, classes, style)
 

@@ -41,6 +41,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
+                # Else, after a power cut, the new name may stand for an empty file.
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
@@ -58,6 +59,7 @@ def save_weights(model: nn.Module, path: Path, notes: Mapping[str, Any]) -> None
     The same weights and notes give the same bytes.
     """
     tensors = {
+        # safetensors refuses tensors that share memory, such as tied weights, or are not contiguous.
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }

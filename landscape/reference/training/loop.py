@@ -171,6 +171,7 @@ def train(
     done = 0
     state = files.load_state(resume, device)
     with _own_random_numbers(device):
+        # Of three numbers, unlike the seed of any epoch.
         objective.begin(model, data, _seeded(seed, 0, 1))
     if state is not None and state["identity"] == identity:
         model.load_state_dict(state["model"])
@@ -245,6 +246,7 @@ def _epoch(
         progress = (epoch + index / len(batches)) / settings["epochs"]
         for group in optimizer.param_groups:
             group["lr"] = settings["lr"] * learning_rate_factor(settings["schedule"], progress)
+        # Inputs are changed on the CPU, so that the device does not decide the numbers.
         x, y = inputs[rows], labels[rows].to(device)
         if change is not None:
             x = change(x, generator)

@@ -74,6 +74,7 @@ def _post_process(
 ) -> TrainResult:
     began = time.perf_counter()
     identity = {
+        # The bytes stand for all that the training depends on.
         "trained": hashlib.sha256(trained.read_bytes()).hexdigest(),
         "after": [step.describe() for step in recipe.after],
     }

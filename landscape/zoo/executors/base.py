@@ -13,7 +13,7 @@ from landscape.zoo.loader import Loader
 from landscape.zoo.runner import Runner
 from landscape.zoo.task import Setup, Task
 
-__all__ = ["POLL_S", "Executor", "SerialExecutor", "chains", "usable_cores"]
+__all__ = ["POLL_S", "Executor", "SerialExecutor", "tasks_by_model", "usable_cores"]
 
 POLL_S = 0.5
 """How often to look whether a task that another run is at is done."""
@@ -47,7 +47,7 @@ class SerialExecutor:
         """Carry out all tasks; return when each is done or failed."""
         runner = self._runner or Runner(Loader(setup))
         runner.setup = setup  # with what planning has found out
-        queue = [task for chain in chains(tasks) for task in chain]
+        queue = [task for chain in tasks_by_model(tasks) for task in chain]
         # What another run is at is tried again when the rest is done. Only when nothing else is left do we
         # help others: work in pieces has a cost of its own, and other tasks have none.
         join = False
@@ -59,7 +59,7 @@ class SerialExecutor:
             queue = claimed_elsewhere
 
 
-def chains(tasks: Sequence[Task]) -> deque[deque[Task]]:
+def tasks_by_model(tasks: Sequence[Task]) -> deque[deque[Task]]:
     """Tasks whose first model is the same, in a row, so that it is loaded once."""
     found: dict[str, deque[Task]] = {}
     for task in tasks:

@@ -17,7 +17,7 @@ from distributed.comm.core import CommClosedError
 
 from landscape.errors import InputError, LandscapeError, reason
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Started
-from landscape.zoo.executors.base import POLL_S, chains
+from landscape.zoo.executors.base import POLL_S, tasks_by_model
 from landscape.zoo.executors.dask_worker import Piece, carry_out, decode
 from landscape.zoo.task import Setup, Task
 
@@ -26,7 +26,7 @@ __all__ = ["ClusterExecutor", "ClusterLostError"]
 _CONNECT_S = 10.0
 _CLOSE_S = 5.0
 _LOOK_EVERY_S = 1.0
-_PIECES_PER_WORKER = 4
+_PIECES_PER_WORKER = 4  # few, so that a model is loaded seldom; several, so that all end at about one time
 _CHANCES = 3
 
 
@@ -91,7 +91,7 @@ class _Run:
         self._open = {task.key: task for task in tasks}
         self._count_workers()
         size = math.ceil(len(tasks) / (_PIECES_PER_WORKER * max(self._places, 1)))
-        for chain in chains(tasks):
+        for chain in tasks_by_model(tasks):
             members = list(chain)
             self._queue.extend(members[i : i + size] for i in range(0, len(members), size))
         try:

@@ -15,7 +15,7 @@ from typing import Literal
 from landscape._workers import live_with_parent, spawning
 from landscape.errors import InputError
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener
-from landscape.zoo.executors.base import POLL_S, chains, usable_cores
+from landscape.zoo.executors.base import POLL_S, tasks_by_model, usable_cores
 from landscape.zoo.loader import Loader
 from landscape.zoo.runner import Runner
 from landscape.zoo.task import Setup, Task
@@ -68,7 +68,7 @@ class PoolExecutor:
         Raises:
             InputError: If no worker can be started.
         """
-        queue = chains(tasks)
+        queue = tasks_by_model(tasks)
         self._waiting = []
         workers: list[_Worker] = []
         failed_starts = 0
@@ -81,6 +81,7 @@ class PoolExecutor:
                 for worker in workers:
                     if worker.ready and worker.task is None:
                         self._assign(worker, queue, workers)
+                # Not for ever: a child of a worker may hold its pipe open after its death.
                 wait([w.pipe for w in workers], timeout=POLL_S if self._waiting else _LOOK_EVERY_S)
                 for worker in list(workers):
                     if self._listen(worker, emit):
@@ -129,6 +130,7 @@ class PoolExecutor:
             longest = max(workers, key=lambda w: len(w.chain))
             if not longest.chain:
                 return
+            # From the end of the row, since its front is what the other comes to next with its model loaded.
             worker.chain.append(longest.chain.pop())
         worker.task = worker.chain.popleft()
         try:

@@ -81,6 +81,7 @@ class Found:
             builder: Makes the model, if the layout tells.
         """
         try:
+            # Left on disk: a scan asks what stands beside the weights, and there may be hundreds of files.
             _, rest = read_checkpoint(file, allow=scan.allow, mmap=True)
         except CheckpointError as error:
             self.skip(scan, file, str(error))

@@ -68,6 +68,7 @@ def _progress(state: dict[str, Any] | None) -> Facts:
     """What ``trainer_state.json`` says of the last evaluation."""
     if state is None:
         return Facts()
+    # Rows of training and of evaluation take turns and name other numbers: of each, the last one counts.
     history = [row for row in state.get("log_history", []) if isinstance(row, dict)]
     merged: dict[str, Any] = {}
     for row in history:

@@ -51,6 +51,7 @@ def _find(scan: Scan) -> Found:
 
 def _facts(run: str) -> Facts:
     stated = {name: pattern.search(run) for name, pattern in _FRACTIONS.items()}
+    # The paper's folders leave out the point: 05 stands for 0.5, and 10 for 1.
     fractions = {name: float(f"{m[1][0]}.{m[1][1:] or 0}") for name, m in stated.items() if m}
     number = _RUN.search(run)
     return Facts(fractions, {}, int(number[1]) if number else None)

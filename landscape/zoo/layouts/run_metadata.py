@@ -146,6 +146,7 @@ def facts_in_content(content: Mapping[Any, Any]) -> Facts:
         config = content.get(name)
         config = config if isinstance(config, Mapping) else getattr(config, "__dict__", None)
         if config:
+            # A command line has a hundred options of which most tell nothing of the model.
             found |= facts_in_config(config, known_only=name == "args")
     found |= facts_in_config({k: content[k] for k in ("arch", "seed") if k in content})
     nested = content.get("metrics")

@@ -103,6 +103,7 @@ def _leftovers(files: Sequence[Path]) -> list[Skipped]:
 def _files(root: Path) -> list[Path]:
     found: list[Path] = []
     for folder, below, names in os.walk(root):
+        # In place: what is taken off the list is not entered.
         below[:] = sorted(d for d in below if not d.startswith("."))
         found += [Path(folder) / n for n in sorted(names) if not n.startswith(".")]
     return found

@@ -16,9 +16,9 @@ from landscape.analyses.connectivity._profiles import (
     Measured,
     Meter,
     check_alike,
+    group_by_architecture,
     group_loss_unit,
     held_out,
-    joinable,
     profile,
 )
 from landscape.base.analysis import Context
@@ -42,7 +42,7 @@ def test_models_of_unlike_shapes_are_families_of_their_own():
     layers = torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)
     wide = Problem(torch.nn.Sequential(*layers).double(), "cross_entropy", vectors())
     problems = [CASES["mlp"].problem(), wide, CASES["mlp"].problem(), CASES["tied"].problem()]
-    assert joinable(problems) == [[0, 2], [1], [3]]
+    assert group_by_architecture(problems) == [[0, 2], [1], [3]]
 
 
 def test_models_that_can_be_joined_must_share_data_and_loss():

@@ -10,7 +10,7 @@ import landscape
 from landscape.analyses.curvature.batch_spectra import BatchSpectraParams
 from landscape.base.analysis import Context
 from landscape.errors import InputError
-from landscape.plotting.groups import by_group
+from landscape.plotting.group_summary import summarize_by_group
 
 
 def exact(case, rows, weight_decay=0.0, data=None):
@@ -242,7 +242,7 @@ def test_a_median_over_models_counts_those_without_negative_eigenvalues():
     bare = ds.assign(eigenvalues=np.abs(ds["eigenvalues"]))
     three = {name: d.assign_attrs(model=name) for name, d in {"a": ds, "b": bare, "c": bare}.items()}
     density = landscape.analyses()["batch_spectra"].plots(three)[0]
-    grouped = by_group(density, dict.fromkeys("abc", "kind"), "kind")
+    grouped = summarize_by_group(density, dict.fromkeys("abc", "kind"), "kind")
     (dashed,) = (m for m in grouped.marks if m.style == "dash")
     assert np.max(dashed.y) == 0.0
     assert np.max(dashed.high) > 0.0

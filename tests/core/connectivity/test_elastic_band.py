@@ -13,10 +13,10 @@ from landscape import Problem
 from landscape.core.connectivity.curve import bent, straight
 from landscape.core.connectivity.elastic_band import (
     BandTraining,
-    inserted,
-    nudged,
+    at_constant_speed,
+    missing_pivots,
+    nudged_forces,
     relax_band,
-    spaced,
     tangents,
 )
 from landscape.errors import InputError
@@ -72,7 +72,7 @@ def test_forces_by_hand():
     g = torch.Generator().manual_seed(0)
     points, grads = (torch.randn(n, 5, generator=g, dtype=torch.float64) for n in (6, 4))
     E = np.array([0.0, 2.0, 1.0, 3.0, 3.5, 4.0])
-    forces = nudged(points, E, grads, 0.7)
+    forces = nudged_forces(points, E, grads, 0.7)
     p = points.numpy()
     for i in (1, 2, 3, 4):
         ahead, back = p[i + 1] - p[i], p[i] - p[i - 1]
@@ -95,17 +95,17 @@ def test_pivots_are_inserted_where_the_loss_bulges():
     """Oracle: by eye. The first segment is linear, the second bulges by 1 of a range of 1.5 at its third."""
     at = np.array([0.0, 0.5, 0.5])
     between = np.array([[0.125, 0.25, 0.375], [0.6, 0.9, 1.5]])
-    assert inserted(at, between) == [None, 0.75]
-    assert inserted(at, np.array([[0.125, 0.25, 0.375], [0.5, 0.5, 0.5]])) == [None, None]
+    assert missing_pivots(at, between) == [None, 0.75]
+    assert missing_pivots(at, np.array([[0.125, 0.25, 0.375], [0.5, 0.5, 0.5]])) == [None, None]
 
 
 def test_knots_follow_the_lengths():
     """Oracle: a band with pivots 1 and 3 apart, whose speed is constant."""
-    path = spaced(torch.tensor([[0.0], [1.0], [4.0]]))
+    path = at_constant_speed(torch.tensor([[0.0], [1.0], [4.0]]))
     assert path.knots == (0.0, 0.25, 1.0)
-    assert spaced(torch.tensor([[0.0], [0.0], [4.0]])).knots == (0.0, 0.5, 1.0)
+    assert at_constant_speed(torch.tensor([[0.0], [0.0], [4.0]])).knots == (0.0, 0.5, 1.0)
     lost = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1e-20]], dtype=torch.float64)  # 1 + 1e-20 is 1
-    assert spaced(lost).knots == (0.0, 0.5, 1.0)
+    assert at_constant_speed(lost).knots == (0.0, 0.5, 1.0)
 
 
 def test_a_band_that_goes_on_gives_the_same_bits():

@@ -7,7 +7,7 @@ import torch
 from cases import CASES, ConvNet, Sentence, images, sentences, snapshot
 from torch import nn
 
-from landscape.core.features.hooks import capture, tap
+from landscape.core.features.hooks import capture, watch_outputs
 from landscape.errors import InputError
 
 
@@ -161,7 +161,7 @@ def test_hooks_and_switches_are_gone_after_an_exception(name, where):
         if where == "in the receiver":
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), torch.no_grad(), tap(problem.module, receive):
+    with pytest.raises(ZeroDivisionError), torch.no_grad(), watch_outputs(problem.module, receive):
         if where == "in the model":
             problem.module.head.forward = lambda x: 1 / 0
         problem.output(problem.batches[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.core.linalg.effective_dimension import effective_dimension, with_node
+from landscape.core.linalg.effective_dimension import effective_dimension, gauss_radau
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.quadrature import gauss_quadrature
 from landscape.core.linalg.tridiagonal import lanczos
@@ -54,7 +54,7 @@ def test_each_probe_is_bounded(steps):
         exact = (V * (A @ inverse @ V)).sum(0) / V.square().sum(0)
         high, low = (
             (w * x / (x + alpha)).sum(1)
-            for x, w in (gauss_quadrature(run), gauss_quadrature(with_node(run, 0.0)))
+            for x, w in (gauss_quadrature(run), gauss_quadrature(gauss_radau(run, 0.0)))
         )
         assert bool((low <= exact + 1e-9).all())
         assert bool((exact <= high + 1e-9).all())
@@ -65,7 +65,7 @@ def test_the_prescribed_node_is_there_and_moments_are_kept():
     A = matrix_with_spectrum(torch.linspace(1, 4, 30))
     v = torch.randn(30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     v /= v.norm()
-    x, w = gauss_quadrature(with_node(lanczos(DenseOperator(A), 5, v), 0.5))
+    x, w = gauss_quadrature(gauss_radau(lanczos(DenseOperator(A), 5, v), 0.5))
     assert float((x - 0.5).abs().min()) < 1e-9
     for degree in range(9):
         exact = v @ torch.linalg.matrix_power(A, degree) @ v

@@ -7,7 +7,7 @@ import torch
 from cases import CASES, images, mlp, sentences, uneven, vectors
 
 from landscape import Problem
-from landscape.core.problem.execution import BatchLayout, in_bfloat16, probe, recut
+from landscape.core.problem.execution import BatchLayout, fastest_batch_layout, in_bfloat16, with_batch_layout
 from landscape.errors import InputError
 
 every_case = pytest.mark.parametrize("name", CASES)
@@ -18,7 +18,7 @@ every_case = pytest.mark.parametrize("name", CASES)
 def test_another_cut_is_the_same_problem(name, size):
     """Oracle: the uncut problem, in float64: loss, losses in their order, gradient."""
     problem = CASES[name].problem(weight_decay=0.1, batch_size=5)
-    other = recut(problem, BatchLayout(size, channels_last=True))
+    other = with_batch_layout(problem, BatchLayout(size, channels_last=True))
     assert [b.size for b in other.batches] == [size] * (13 // size) + [13 % size] * (13 % size > 0)
     assert other.loss() == pytest.approx(problem.loss(), rel=1e-13)
     losses = problem.measure().losses
@@ -30,7 +30,7 @@ def test_another_cut_is_the_same_problem(name, size):
 def test_no_cut_is_no_change():
     """Oracle: bits."""
     problem = CASES["conv_batchnorm"].problem(batch_size=5)
-    assert recut(problem, BatchLayout()).loss() == problem.loss()
+    assert with_batch_layout(problem, BatchLayout()).loss() == problem.loss()
 
 
 def test_images_are_stored_channels_last_and_nothing_else_changes():
@@ -41,7 +41,7 @@ def test_images_are_stored_channels_last_and_nothing_else_changes():
         "cross_entropy",
         (x, torch.arange(6)),
     )
-    other = recut(problem, BatchLayout(0, channels_last=True))
+    other = with_batch_layout(problem, BatchLayout(0, channels_last=True))
     assert other.batches[0].inputs.is_contiguous(memory_format=torch.channels_last)
     assert problem.batches[0].inputs.is_contiguous()
     assert torch.equal(other.batches[0].inputs, problem.batches[0].inputs)
@@ -50,12 +50,12 @@ def test_images_are_stored_channels_last_and_nothing_else_changes():
 def test_uneven_batches_are_joined_and_odd_ones_refused():
     """Oracle: the whole data; batches of other length of text cannot be joined."""
     problem = Problem(mlp().double(), "cross_entropy", uneven(vectors(), [2, 6, 5]))
-    assert [b.size for b in recut(problem, BatchLayout(4)).batches] == [4, 4, 4, 1]
+    assert [b.size for b in with_batch_layout(problem, BatchLayout(4)).batches] == [4, 4, 4, 1]
     a, b = sentences(5), {k: v[:, :3] if v.ndim > 1 else v for k, v in sentences(4).items()}
     odd = Problem(CASES["transformer_dict"].model(), "cross_entropy", [a, b])
     with pytest.raises(InputError, match="differ in form"):
-        recut(odd, BatchLayout(4))
-    assert probe(odd).micro_batch == 0
+        with_batch_layout(odd, BatchLayout(4))
+    assert fastest_batch_layout(odd).micro_batch == 0
 
 
 def test_the_probe_keeps_the_meaning():
@@ -64,13 +64,13 @@ def test_the_probe_keeps_the_meaning():
         CASES["conv_batchnorm"].problem(batchnorm="train", batch_size=5),
         CASES["scalar_loss"].problem(batch_size=5),
     ):
-        assert probe(problem).micro_batch == 0
+        assert fastest_batch_layout(problem).micro_batch == 0
     x, y = images(40)
     problem = Problem(CASES["conv_batchnorm"].model(), "cross_entropy", (x, y), batch_size=40)
-    assert probe(problem, keep_batches=True).micro_batch == 0
-    cut = probe(problem)
+    assert fastest_batch_layout(problem, keep_batches=True).micro_batch == 0
+    cut = fastest_batch_layout(problem)
     assert cut.micro_batch in (0, 16, 32)
-    assert recut(problem, cut).loss() == pytest.approx(problem.loss(), rel=1e-13)
+    assert with_batch_layout(problem, cut).loss() == pytest.approx(problem.loss(), rel=1e-13)
 
 
 def test_a_cut_that_changes_the_loss_is_not_taken(monkeypatch):
@@ -81,9 +81,9 @@ def test_a_cut_that_changes_the_loss_is_not_taken(monkeypatch):
         return torch.nn.functional.cross_entropy(outputs - outputs.mean(0), labels, reduction="none")
 
     problem = Problem(mlp().double(), about_the_mean, (x, y), batch_size=8)
-    assert recut(problem, BatchLayout(16)).loss() != pytest.approx(problem.loss(), rel=1e-6)
+    assert with_batch_layout(problem, BatchLayout(16)).loss() != pytest.approx(problem.loss(), rel=1e-6)
     monkeypatch.setattr("landscape.core.problem.execution._seconds", lambda trial: -trial.batches[0].size)
-    assert probe(problem).micro_batch == 0
+    assert fastest_batch_layout(problem).micro_batch == 0
 
 
 def test_bfloat16_is_near_and_float32_losses_stay_exact():

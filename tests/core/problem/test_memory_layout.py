@@ -11,7 +11,7 @@ import landscape
 from landscape import Problem
 from landscape.core.data.batches import read_batches
 from landscape.core.data.trees import plain
-from landscape.core.problem.execution import probe
+from landscape.core.problem.execution import fastest_batch_layout
 from landscape.core.problem.memory_layout import has_unsound_convolution, is_unsound, sound_convolutions
 from landscape.core.similarity.zoo_pass import zoo_hsic
 from landscape.reference.models import resnet
@@ -192,7 +192,7 @@ def test_landscape_chooses_channels_last_only_where_it_is_sound():
     def layouts(model, switch, given):
         problem = Problem(Watched(copy.deepcopy(model)), "cross_entropy", given, channels_last=switch)
         seen.clear()
-        assert not probe(problem).channels_last or problem.may_lay_channels_last
+        assert not fastest_batch_layout(problem).channels_last or problem.may_lay_channels_last
         landscape.hessian(problem) @ problem.theta
         zoo_hsic({"a": problem}, layers=["*4"], batch_size=7)
         return any(seen)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Series, Violin
-from landscape.plotting.arrange import arrange
+from landscape.plotting.axes_layout import axes_layout
 from landscape.plotting.backends.null import draw
 from landscape.plotting.palette import Palette
 
 
 def test_it_returns_the_arrangement_of_every_mark() -> None:
-    """Oracle: `arrange` itself, and the palette asked for each model."""
+    """Oracle: `axes_layout` itself, and the palette asked for each model."""
     marks = (
         Line([0, 1], [0, 1], Series("a")),
         Heatmap([0, 1], [0, 1], [[1.0, 2.0], [3.0, np.nan]], ColorAxis("z")),
@@ -19,4 +19,4 @@ def test_it_returns_the_arrangement_of_every_mark() -> None:
         Guide(x=0.5),
     )
     spec = FigureSpec("f", "", Axis("x"), Axis("y"), marks)
-    assert draw(spec, Palette({"a": "", "b": ""})) == arrange(spec)
+    assert draw(spec, Palette({"a": "", "b": ""})) == axes_layout(spec)

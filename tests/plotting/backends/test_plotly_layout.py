@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from landscape.base.figure import Axis, FigureSpec, Line, Series
-from landscape.plotting.arrange import arrange
+from landscape.plotting.axes_layout import axes_layout
 from landscape.plotting.backends.plotly_layout import (
     category,
     colorscale,
@@ -23,7 +23,7 @@ from landscape.plotting.backends.plotly_layout import (
 def laid_out(*names: str, x: Axis | None = None, y: Axis | None = None, title: str = "") -> dict:
     marks = tuple(Line([1, 2], [1, 1000], Series(name)) for name in names)
     spec = FigureSpec("f", title, x or Axis("x"), y or Axis("y"), marks)
-    return layout(spec, arrange(spec), [])
+    return layout(spec, axes_layout(spec), [])
 
 
 def test_the_height_grows_with_the_legend_and_the_title() -> None:

@@ -74,6 +74,7 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
         barrier_values(m, len(splits), resamples=params.resamples, seed=params.seed, eps=eps)
         for m in measured.values()
     ]
+    # The models as they are, whatever the policy makes of their statistics on the paths.
     kept = curve_evaluator(problem, paths["line"][0], a, b, policy="checkpoint", test=test)
     return data | {
         "path": np.array(list(paths)),
@@ -176,6 +177,7 @@ def _plane(
     from landscape.core.problem.evaluator import Evaluator
     from landscape.core.surfaces.plane import model_plane
 
+    # A curve that has stayed on its chord spans no plane.
     if not params.plane or not curve.ratio > 1.0 + 1e-9:
         return {}
     p, chord = curve.points.double(), (curve.points[-1] - curve.points[0]).double()

@@ -54,4 +54,5 @@ class ConnectParams(Params):
 
 def epoch_passes(params: ConnectParams) -> float:
     """Passes over the data in an epoch of the curve's training, counted as in a progress bar."""
+    # A step is a forward and a backward pass, which takes about twice as long.
     return 3.0 * (max(params.bends or 3, 3) if params.method == "neb" else 1)

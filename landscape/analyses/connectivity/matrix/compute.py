@@ -17,8 +17,8 @@ from landscape.analyses.connectivity._profiles import (
     barrier_values,
     barrier_variables,
     check_alike,
+    group_by_architecture,
     held_out,
-    joinable,
     profile,
 )
 from landscape.analyses.connectivity.matrix.options import ConnectivityParams
@@ -47,7 +47,7 @@ def compute(
     test = held_out(every[0], params.test, params.test_kwargs, context)
     ledger = context.ledger
     kinds = [AS_TRAINED] if params.align is None else [AS_TRAINED, ALIGNED]
-    families = joinable(every)
+    families = group_by_architecture(every)
     splits = 1 if test is None else 2
     points = params.steps + 2 * params.refine
     count = sum(len(f) * (len(f) - 1) // 2 for f in families) * len(kinds)
@@ -56,6 +56,7 @@ def compute(
     data = _matrices(lines, kinds, families, splits)
     soups = [soup for family in families if len(family) > 1 for soup in _soups(lines, family, kinds, names)]
     alone = [lines.alone(i, lines.states[i]) for i in range(len(every))]
+    # The passes were estimated: of soups nobody knows beforehand how many are tried.
     meter.reach(np.inf)
     return data | {
         "alignment": np.array(kinds),
@@ -197,6 +198,7 @@ def _soups(
     made = []
     for kind in kinds:
         states = [lines.states[i] if kind == AS_TRAINED else lines.moved(first, i)[0] for i in family]
+        # On the last split: held-out data if there are any, as in the paper, which chooses by them.
         chosen = greedy(states, lambda state: float(lines.alone(first, state)[0, -1]))
         recipes = {"uniform": list(range(len(family)))}
         if 1 < len(chosen) < len(family):  # else it is a model or the uniform average

@@ -39,7 +39,7 @@ def compute(problem: Problem, params: StructureParams, context: Context) -> Mapp
         found: dict[str, Piece] = {}
         before = 0.0
         for name, share in SHARES.items():
-
+            # Bound as defaults: the names themselves go on with the loop.
             def inside(fraction: float, before: float = before, share: float = share) -> None:
                 context.progress(before + share * min(fraction, 1.0))
 
@@ -99,6 +99,7 @@ class _Stages:
         """Both ends of the spectrum of H - G."""
         from landscape.core.linalg.eigenpairs import eigenpairs
 
+        # Without a search: only the values at the ends are asked for, and a missed copy has the same one.
         ends = eigenpairs(self.H - self.G, 2, "BE", tol=NORM_TOL, seed=self.params.seed, search=False)
         return {
             "residual_max": ends.values[0].numpy(),
@@ -221,6 +222,7 @@ def _outliers(data: Mapping[str, Any], weight_decay: float) -> dict[str, Any]:
     """Eigenvalues above the gap, and above what the residual alone could give."""
     from landscape.core.linalg.decomposition import count_outliers
 
+    # Gaps are ratios of eigenvalues: weight decay, which adds λ to each, would close them.
     values = data["eigenvalues"] - weight_decay
     positive = np.flatnonzero(values > 0)
     found = count_outliers(values[positive])

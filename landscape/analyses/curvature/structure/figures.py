@@ -139,6 +139,7 @@ def _dimension(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
         error = np.nan_to_num(2 * ds["effective_dimension_se"].values)
         low = ds["effective_dimension_low"].values - error
         high = ds["effective_dimension_high"].values + error
+        # On a logarithmic axis a band must end above zero.
         middle: Any = ds["effective_dimension"].values
         marks.append(
             Line(ds["alpha"].values, middle, series(label, ds), np.maximum(low, 0.05 * middle), high, True)

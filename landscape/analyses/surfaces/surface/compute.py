@@ -37,7 +37,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     from landscape.analyses._shared.sweep import Sweep
     from landscape.core.problem.batchnorm import policy_in_force
     from landscape.core.problem.evaluator import Evaluator
-    from landscape.core.problem.execution import in_bfloat16, recut
+    from landscape.core.problem.execution import in_bfloat16, with_batch_layout
     from landscape.core.surfaces.adaptive_grid import fill
 
     plane = _plane(problem, params, context.inputs)
@@ -46,7 +46,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     ledger = context.ledger
     ledger.require("directions", plane.fingerprint())
     cut = _cut(problem, params, ledger, mode)
-    run = recut(problem, cut)
+    run = with_batch_layout(problem, cut)
     if params.precision == "bfloat16":
         run = in_bfloat16(run)
     evaluator = Evaluator(
@@ -64,6 +64,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
         between = back(fill(bend(fields["loss"]), known))
         surface = data["loss_filled"] = np.where(known, fields["loss"], between)
     center = evaluator.center
+    # Measured in both ways at the centre: this tells how far another cut or precision moves the loss.
     plain = center.loss
     if run is not problem:
         plain = Evaluator(problem, plane, statistics=mode).center.loss
@@ -144,13 +145,15 @@ def _log(losses: Array) -> Array:
 
 def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> BatchLayout:
     """Micro-batch and layout: as given, or the fastest, probed once for all runs that share the ledger."""
-    from landscape.core.problem.execution import BatchLayout, probe
+    from landscape.core.problem.execution import BatchLayout, fastest_batch_layout
 
     if not params.tune:
         return BatchLayout()
     # statistics of batches depend on how data is cut
     return BatchLayout(
-        **ledger.remember("cut", lambda: asdict(probe(problem, keep_batches=mode != "checkpoint")))
+        **ledger.remember(
+            "cut", lambda: asdict(fastest_batch_layout(problem, keep_batches=mode != "checkpoint"))
+        )
     )
 
 
@@ -194,6 +197,7 @@ def _numbers(
     from landscape.core.surfaces import surface_shape as shape
     from landscape.core.surfaces.merge_tree import merge_tree
 
+    # At the finest scale an interpolated surface shows the interpolant, not the loss.
     measured = np.full_like(z, np.nan) if params.evaluations else z
 
     spacing = max(np.diff(x).max(), np.diff(y).max())
@@ -236,4 +240,5 @@ def _exact_curvature(problem: Problem, plane: Plane) -> Array:
         )
     products = hessian(problem) @ plane.directions.T
     square: Array = (plane.directions.double() @ products.double()).cpu().numpy()
+    # H is symmetric, its products are so but for rounding.
     return (square + square.T) / 2

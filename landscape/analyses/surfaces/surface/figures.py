@@ -177,6 +177,7 @@ def _same_length(ds: xr.Dataset) -> bool:
     """Whether both axes count the same unit of distance, so that they should be drawn to scale."""
     norms = ds["direction_norm"].values
     spans = [float(np.ptp(ds[n].values)) for n in ("x", "y")]
+    # A strip, which spans of very unlike length would make to scale, shows less than a picture that is not.
     return bool(abs(norms[0] / norms[1] - 1) < 1e-3 and max(spans) <= 3 * min(spans))
 
 

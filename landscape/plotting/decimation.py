@@ -1,4 +1,4 @@
-"""Thinning: a figure whose data would make a page heavy is drawn with fewer values, and says so."""
+"""Decimation: a figure whose data would make a page heavy is drawn with fewer values, and says so."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from landscape.base.figure import FigureSpec, Heatmap, Line, Points
 
-__all__ = ["LARGEST_FIELD", "LONGEST_LINE", "thin"]
+__all__ = ["LARGEST_FIELD", "LONGEST_LINE", "decimate"]
 
 Array = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ LARGEST_FIELD = 160
 _Long = TypeVar("_Long", bound=Line | Points)
 
 
-def thin(spec: FigureSpec) -> FigureSpec:
+def decimate(spec: FigureSpec) -> FigureSpec:
     """The figure with at most `LONGEST_LINE` points a line and `LARGEST_FIELD` rows and columns a field.
 
     Lines keep every second, third, ... point and the last. Fields keep the mean of each block of cells,
@@ -33,11 +33,11 @@ def thin(spec: FigureSpec) -> FigureSpec:
     notes: dict[str, None] = {}
     for mark in spec.marks:
         if isinstance(mark, Line | Points) and np.asarray(mark.x).size > LONGEST_LINE:
-            mark = _thin_line(mark)
+            mark = _decimated_line(mark)
             notes["Long lines are drawn through some of their points."] = None
         elif isinstance(mark, Heatmap) and max(np.asarray(mark.z).shape) > LARGEST_FIELD:
             rows, columns = np.asarray(mark.z).shape
-            mark = _thin_field(mark)
+            mark = _decimated_field(mark)
             means = "single values" if mark.contours else "means of blocks"
             notes[f"The field of {rows} × {columns} values is drawn from {means}."] = None
         marks.append(mark)
@@ -47,8 +47,9 @@ def thin(spec: FigureSpec) -> FigureSpec:
     return replace(spec, marks=tuple(marks), caption=caption)
 
 
-def _thin_line(mark: _Long) -> _Long:
+def _decimated_line(mark: _Long) -> _Long:
     size = np.asarray(mark.x).size
+    # With the last, so that a line still ends where it did.
     keep = np.unique(np.append(np.arange(0, size, -(-size // LONGEST_LINE)), size - 1))
     arrays = {n: getattr(mark, n, None) for n in ("x", "y", "low", "high", "error")}
     per_point = {n: getattr(mark, n, ()) for n in ("texts", "symbols")}
@@ -57,7 +58,7 @@ def _thin_line(mark: _Long) -> _Long:
     return replace(mark, **changed)
 
 
-def _thin_field(mark: Heatmap) -> Heatmap:
+def _decimated_field(mark: Heatmap) -> Heatmap:
     z = np.asarray(mark.z, dtype=np.float64)
     rows, columns = (-(-n // LARGEST_FIELD) for n in z.shape)
     if mark.contours:

@@ -1,4 +1,4 @@
-"""Groups: a figure of hundreds of models becomes one of a few groups, with medians and bands.
+"""Group summaries: a figure of hundreds of models becomes one of a few groups, with medians and bands.
 
 A figure stays readable up to a dozen models. Beyond, the models of one group (method, width, epoch, ...)
 are drawn together: curves as their median with a band, single points as one cloud. The caption says so.
@@ -28,7 +28,7 @@ from landscape.base.figure import (
 )
 from landscape.plotting.scales import from_symlog, symlog
 
-__all__ = ["MOST_POINTS", "QUANTILES", "by_group", "models_of"]
+__all__ = ["MOST_POINTS", "QUANTILES", "models_of", "summarize_by_group"]
 
 Array = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def models_of(spec: FigureSpec) -> list[str]:
     return [m for m in dict.fromkeys(mark.series.model for mark in marks) if m]
 
 
-def by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -> FigureSpec:
+def summarize_by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -> FigureSpec:
     """The figure with the models of each group drawn together.
 
     Lines, stems and bars become the median over the models with a band from the 10th to the 90th
@@ -158,6 +158,7 @@ def _cloud(
     names = [m.series.model for m in marks for _ in range(np.asarray(m.x).size)]
     symbols = [s for m in marks for s in getattr(m, "symbols", ())]
     if places is not None:
+        # Side by side within the place of the group, so that equal values do not hide one another.
         spread = np.linspace(-0.25, 0.25, x.size) if x.size > 1 else np.zeros(x.size)
         x = order.index(group) + spread
     step = slice(None, None, max(1, -(-x.size // MOST_POINTS)))
@@ -209,6 +210,7 @@ def _on(grid: Array, x: Array, y: Array, lined: bool) -> Array:
     if not x.size:
         return np.full(grid.shape, np.nan)
     if lined:
+        # Nothing beyond a curve's own ends, where `interp` would go on with its last value.
         return np.interp(grid, x[order], y[order], left=np.nan, right=np.nan)
     out = np.full(grid.shape, np.nan)
     out[np.searchsorted(grid, x)] = y

@@ -21,7 +21,15 @@ from landscape.base.figure import (
     Series,
     Stems,
 )
-from landscape.plotting.arrange import arrange, color_limits, edges, gaps, has_field, padded, runs
+from landscape.plotting.axes_layout import (
+    axes_layout,
+    color_limits,
+    edges,
+    finite_runs,
+    has_field,
+    padded,
+    with_gaps,
+)
 
 
 def figure(*marks: Any, x: Axis | None = None, y: Axis | None = None) -> FigureSpec:
@@ -31,34 +39,34 @@ def figure(*marks: Any, x: Axis | None = None, y: Axis | None = None) -> FigureS
 def test_bars_at_shared_places_stand_side_by_side() -> None:
     """Oracle: two models at spacing 1 share 0.8: bars of 0.4 at −0.2 and +0.2, none overlapping."""
     spec = figure(*(Bars([0, 1], [1, 2], Series(m)) for m in "ab"))
-    slots = arrange(spec).slots
+    slots = axes_layout(spec).slots
     assert [(s.offset, s.width) for s in slots.values()] == [(-0.2, 0.4), (0.2, 0.4)]
     apart = figure(Bars([0, 2], [1, 2], Series("a")), Bars([1, 3], [1, 2], Series("b")))
-    assert [(s.offset, s.width) for s in arrange(apart).slots.values()] == [(0.0, 0.8)] * 2
+    assert [(s.offset, s.width) for s in axes_layout(apart).slots.values()] == [(0.0, 0.8)] * 2
 
 
 def test_extents_hold_marks_errors_and_the_zero_of_bars() -> None:
     """Oracle: by hand; what is not finite or not positive on a log axis does not count."""
     spec = figure(Bars([1, 2], [3, 4], error=[0.5, 1.0]), Line([0, 9], [np.nan, np.inf]))
-    assert arrange(spec).extents["y"] == (0.0, 5.0)
+    assert axes_layout(spec).extents["y"] == (0.0, 5.0)
     log = figure(Line([1, 2, 3], [-1.0, 0.1, 10.0]), y=Axis("y", scale="log"))
-    found = arrange(log)
+    found = axes_layout(log)
     assert found.extents["y"] == (0.1, 10.0) and found.floor == 0.05
-    assert arrange(figure(Line([0], [np.nan]))).extents["y"] == (0.0, 1.0)
+    assert axes_layout(figure(Line([0], [np.nan]))).extents["y"] == (0.0, 1.0)
 
 
 def test_a_name_stands_once_in_the_legend() -> None:
     """Oracle: indices by hand; guides and fields have no entry."""
     a, b = Series("a"), Series("b")
     spec = figure(Line([0], [0], a), Points([0], [0], a), Line([0], [0], b), Guide(x=0, label="g"))
-    assert arrange(spec).named == {0, 2}
+    assert axes_layout(spec).named == {0, 2}
 
 
 @pytest.mark.parametrize(("count", "bar"), [(8, False), (9, True)])
 def test_many_lines_coloured_by_value_get_a_bar(count: int, bar: bool) -> None:
     """Oracle: the number of names; of one model its dash says nothing."""
     lines = [Line([0], [0], Series("m", label=f"{i}"), color_value=i / count) for i in range(count)]
-    found = arrange(figure(*lines))
+    found = axes_layout(figure(*lines))
     assert (found.bar is not None) == bar and found.alike
     assert len(found.named) == (0 if bar else count)
 
@@ -67,25 +75,25 @@ def test_ticks_of_categories_and_ranks() -> None:
     """Oracle: by hand: every second of forty names; whole numbers where bars stand, none elsewhere."""
     names = tuple(f"n{i}" for i in range(40))
     spec = figure(Stems([1, 3], [1, 1]), y=Axis("y", categories=names))
-    found = arrange(spec)
+    found = axes_layout(spec)
     assert found.ticks(spec, "y") == [float(i) for i in range(0, 40, 2)]
     assert found.ticks(spec, "x") == [1.0, 3.0]
     half = figure(Stems([0.5], [1]))
-    assert arrange(half).ticks(half, "x") is None
+    assert axes_layout(half).ticks(half, "x") is None
 
 
 def test_labels_near_the_end_turn_back() -> None:
     """Oracle: 0.9 of the way along x, and 0.5."""
     spec = figure(Line([0, 10], [0, 1]))
-    found = arrange(spec)
+    found = axes_layout(spec)
     assert found.at_end(spec, Guide(x=9)) and not found.at_end(spec, Guide(x=5))
     log = figure(Line([1, 100], [0, 1]), x=Axis("x", scale="log"))
-    assert not arrange(log).at_end(log, Guide(x=30)) and arrange(log).at_end(log, Guide(x=50))
+    assert not axes_layout(log).at_end(log, Guide(x=30)) and axes_layout(log).at_end(log, Guide(x=50))
 
 
 def test_what_has_no_place_becomes_a_gap() -> None:
     """Oracle: by hand."""
-    spec = gaps(figure(Line([0, 1, 2], [1, np.inf, 3]), x=Axis("x", scale="log")))
+    spec = with_gaps(figure(Line([0, 1, 2], [1, np.inf, 3]), x=Axis("x", scale="log")))
     (line,) = spec.marks
     np.testing.assert_array_equal(line.x, [np.nan, 1, 2])
     np.testing.assert_array_equal(line.y, [1, np.nan, 3])
@@ -129,4 +137,4 @@ def test_runs_are_the_stretches_without_gaps(values: list[float]) -> None:
         expected += [(place, place + length)] if good else []
         place += length
     array = np.array(values)
-    assert [(s.start, s.stop) for s in runs(array, np.zeros(len(array)))] == expected
+    assert [(s.start, s.stop) for s in finite_runs(array, np.zeros(len(array)))] == expected

@@ -1,4 +1,4 @@
-"""Violins: the outline of a distribution, worked out once for all back ends."""
+"""Violin outline: the shape of a distribution, worked out once for all back ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from landscape.base.figure import Axis
 from landscape.plotting.scales import from_symlog, symlog
 
-__all__ = ["HALF_WIDTH", "Outline", "outline"]
+__all__ = ["HALF_WIDTH", "ViolinOutline", "violin_outline"]
 
 Array = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ _POINTS = 120
 
 
 @dataclass(frozen=True)
-class Outline:
+class ViolinOutline:
     """A violin in data values.
 
     Attributes:
@@ -37,7 +37,7 @@ class Outline:
     count: int
 
 
-def outline(values: ArrayLike, axis: Axis) -> Outline | None:
+def violin_outline(values: ArrayLike, axis: Axis) -> ViolinOutline | None:
     """The outline of values along an axis; ``None`` if none of them can be shown on it.
 
     The density is estimated on the scale of the axis, with a Gaussian kernel of Silverman's width (1986,
@@ -53,7 +53,9 @@ def outline(values: ArrayLike, axis: Axis) -> Outline | None:
         return None
     positions = _along(v, axis)
     low, high = positions.min(), positions.max()
+    # The quartiles of a Gaussian lie 1.34 σ apart. Unlike σ alone, they are not moved by a long tail.
     spread = min(positions.std(), np.subtract(*np.quantile(positions, [0.75, 0.25])) / 1.34)
+    # Values that are mostly equal have no spread, yet must be seen.
     width = max(0.9 * spread * v.size**-0.2, 0.02 * (high - low))
     grid = np.linspace(low, high, _POINTS) if high > low else np.array([low])
     if width > 0:
@@ -61,7 +63,7 @@ def outline(values: ArrayLike, axis: Axis) -> Outline | None:
     else:
         density = np.ones(1)
     quartiles = _back(np.quantile(positions, [0.25, 0.5, 0.75]), axis)
-    return Outline(
+    return ViolinOutline(
         y=_back(grid, axis),
         half=HALF_WIDTH * density / density.max(),
         quartiles=(float(quartiles[0]), float(quartiles[1]), float(quartiles[2])),

@@ -1,4 +1,4 @@
-"""Arrange: what every back end must decide the same way, worked out once from a `FigureSpec`.
+"""Axes layout: what every back end must decide the same way, worked out once from a `FigureSpec`.
 
 Where bars and stems of several models stand, where a stem starts on a log axis, which marks enter
 the legend, when a colour bar takes the legend's place, and how far the axes and colours reach.
@@ -27,19 +27,19 @@ from landscape.base.figure import (
     Violin,
 )
 from landscape.plotting.scales import from_symlog, log_ticks, number, symlog, symlog_ticks
-from landscape.plotting.violins import HALF_WIDTH
+from landscape.plotting.violin_outline import HALF_WIDTH
 
 __all__ = [
-    "Arrangement",
+    "AxesLayout",
     "Slot",
-    "arrange",
+    "axes_layout",
     "color_limits",
     "color_ticks",
     "edges",
-    "gaps",
+    "finite_runs",
     "has_field",
     "padded",
-    "runs",
+    "with_gaps",
 ]
 
 Array = NDArray[np.float64]
@@ -67,7 +67,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class AxesLayout:
     """The decisions for one figure.
 
     Attributes:
@@ -92,6 +92,7 @@ class Arrangement:
         """Whether a guide lies so near the upper end of its axis that its label must turn back."""
         name, axis, at = ("x", spec.x, guide.x) if guide.x is not None else ("y", spec.y, guide.y)
         low, high, value = _positions(axis, [*(axis.limits or self.extents[name]), at])
+        # Labels are wide and low: they take up a fifth of the width, but a twelfth of the height.
         return bool(value > low + (0.8 if name == "x" else 0.92) * (high - low))
 
     def ticks(self, spec: FigureSpec, name: Literal["x", "y"]) -> list[float] | None:
@@ -112,17 +113,18 @@ def _ranks(spec: FigureSpec) -> list[float]:
     """The whole numbers at which bars, stems or marked lines stand; none if elsewhere, or at too many."""
     single = [m for m in spec.marks if isinstance(m, Bars | Stems) or (isinstance(m, Line) and m.markers)]
     found = {float(x) for m in single for x in np.asarray(m.x)}
+    # Left to themselves, back ends would put ticks between ranks, at 2.5.
     whole = all(np.isfinite(x) and x == round(x) for x in found)
     return sorted(found) if whole and len(found) <= MOST_RANKS else []
 
 
-def arrange(spec: FigureSpec) -> Arrangement:
+def axes_layout(spec: FigureSpec) -> AxesLayout:
     """Work out the shared decisions for a figure."""
-    spec = gaps(spec)
+    spec = with_gaps(spec)
     bar = _line_bar(spec)
     slots = {**_slots(spec, Bars, 0.8), **_slots(spec, Stems, 0.5)}
     extents = {name: _extent(spec, name, slots) for name in ("x", "y")}
-    return Arrangement(
+    return AxesLayout(
         slots=slots,
         named=_named(spec, bar),
         bar=bar,
@@ -134,7 +136,7 @@ def arrange(spec: FigureSpec) -> Arrangement:
     )
 
 
-def gaps(spec: FigureSpec) -> FigureSpec:
+def with_gaps(spec: FigureSpec) -> FigureSpec:
     """The figure with NaN for what has no place: infinities, and x on a logarithmic axis unless positive."""
     return replace(spec, marks=tuple(_with_gaps(mark, spec.x) for mark in spec.marks))
 
@@ -198,11 +200,11 @@ def padded(extent: tuple[float, float], axis: Axis, pad: bool) -> tuple[float, f
     return (low - margin if low else 0.0), high + margin
 
 
-def runs(*arrays: Array) -> Iterator[slice]:
+def finite_runs(*arrays: Array) -> Iterator[slice]:
     """The stretches over which all arrays are finite, so that a gap splits a band in two.
 
     Example:
-        >>> [(s.start, s.stop) for s in runs(np.array([1.0, np.nan, 2.0, 3.0]))]
+        >>> [(s.start, s.stop) for s in finite_runs(np.array([1.0, np.nan, 2.0, 3.0]))]
         [(0, 1), (2, 4)]
     """
     good = np.isfinite(np.stack(arrays)).all(axis=0)
@@ -254,6 +256,7 @@ def _range(arrays: list[Array] | tuple[Array, ...], positive: bool = False) -> t
     low, high = float(values.min()), float(values.max())
     if low < high:
         return low, high
+    # An axis needs a length, also for a single value.
     return (low / 2, low * 2) if positive else (low - 0.5, low + 0.5)
 
 
@@ -266,6 +269,7 @@ def _extent(spec: FigureSpec, name: str, slots: dict[int, Slot]) -> tuple[float,
 def _floor(spec: FigureSpec, extent: tuple[float, float]) -> float:
     if spec.y.scale != "log":
         return 0.0
+    # Below the smallest value, so that its bar or stem has a height.
     return extent[0] if spec.y.limits else extent[0] / 2
 
 
@@ -277,6 +281,7 @@ def _slots(spec: FigureSpec, kind: type[Bars] | type[Stems], share: float) -> di
     together = np.concatenate(list(marks.values()))
     places = np.unique(together[np.isfinite(together)])
     spacing = float(np.diff(places).min()) if places.size > 1 else 1.0
+    # On a logarithmic axis the same shift would be wider the farther left a mark stands.
     crowded = len(marks) > 1 and places.size < together.size and spec.x.scale == "linear"
     step = share * spacing / len(marks) if crowded else 0.0
     width = step if crowded else share * spacing

@@ -19,7 +19,7 @@ from landscape.base.figure import (
     Stems,
     Violin,
 )
-from landscape.plotting.groups import by_group, models_of
+from landscape.plotting.group_summary import models_of, summarize_by_group
 
 MODELS = [f"m{i}" for i in range(10)]
 GROUPS = {m: "even" if i % 2 == 0 else "odd" for i, m in enumerate(MODELS)}
@@ -34,7 +34,9 @@ def test_curves_become_medians_with_quantile_bands() -> None:
     x = np.linspace(0, 1, 7)
     ys = {m: i + x for i, m in enumerate(MODELS)}
     ys["m0"] = np.where(x > 0.9, np.inf, ys["m0"])
-    spec = by_group(figure(Guide(y=0), *(Line(x, y, Series(m)) for m, y in ys.items())), GROUPS, "kind")
+    spec = summarize_by_group(
+        figure(Guide(y=0), *(Line(x, y, Series(m)) for m, y in ys.items())), GROUPS, "kind"
+    )
     assert isinstance(spec.marks[0], Guide)
     even, odd = spec.marks[1:]
     assert models_of(spec) == ["even", "odd"]
@@ -56,7 +58,7 @@ def test_curves_on_places_of_their_own_are_interpolated() -> None:
     for i, m in enumerate(MODELS):
         x = np.sort(np.append(rng.random(98), [0.0, 1.0]))
         lines.append(Line(x, 2 * x + i, Series(m)))
-    even, _ = by_group(figure(*lines), GROUPS, "kind").marks
+    even, _ = summarize_by_group(figure(*lines), GROUPS, "kind").marks
     np.testing.assert_allclose(even.y, 2 * np.asarray(even.x) + 4, atol=1e-12)
     assert np.asarray(even.x).size < 200
 
@@ -66,13 +68,13 @@ def test_parts_of_a_model_stay_apart() -> None:
     marks = [
         Line([0, 1], [i, i], Series(m, label=f"{m}, {part}")) for i, m in enumerate(MODELS) for part in "ab"
     ]
-    names = [m.series.name for m in by_group(figure(*marks), GROUPS, "kind").marks]
+    names = [m.series.name for m in summarize_by_group(figure(*marks), GROUPS, "kind").marks]
     assert names == ["even, a", "even, b", "odd, a", "odd, b"]
 
 
 def test_few_models_get_a_band_that_holds_them_all() -> None:
     """Oracle: the smallest and the largest of two curves."""
-    spec = by_group(
+    spec = summarize_by_group(
         figure(Line([0], [1], Series("a")), Line([0], [5], Series("b"))), {"a": "g", "b": "g"}, "kind"
     )
     (mark,) = spec.marks
@@ -82,10 +84,10 @@ def test_few_models_get_a_band_that_holds_them_all() -> None:
 def test_bars_and_stems_at_shared_places_become_curves_and_others_clouds() -> None:
     """Oracle: medians by hand; stems at places of their own stay single points that name their model."""
     bars = [Bars([1, 2], [i, 2 * i], Series(m)) for i, m in enumerate(MODELS)]
-    even, _ = by_group(figure(*bars), GROUPS, "kind").marks
+    even, _ = summarize_by_group(figure(*bars), GROUPS, "kind").marks
     assert isinstance(even, Line) and list(even.y) == [4, 8] and even.markers
     stems = [Stems([i + 0.5], [1.0], Series(m)) for i, m in enumerate(MODELS)]
-    even, _ = by_group(figure(*stems), GROUPS, "kind").marks
+    even, _ = summarize_by_group(figure(*stems), GROUPS, "kind").marks
     assert isinstance(even, Points) and even.texts == tuple(MODELS[::2])
 
 
@@ -97,27 +99,27 @@ def test_what_errors_of_single_models_mean_goes_with_them() -> None:
     for marks in (lines, points):
         alone = replace(figure(*marks), errors="Standard errors.")
         assert alone.whole_caption == "Caption. Standard errors."
-        assert "Standard errors." not in by_group(alone, GROUPS, "kind").whole_caption
+        assert "Standard errors." not in summarize_by_group(alone, GROUPS, "kind").whole_caption
         other = Line(x, x, Series("other"), x - e, x + e)
-        mixed = by_group(replace(alone, marks=(*marks, other)), GROUPS, "kind")
+        mixed = summarize_by_group(replace(alone, marks=(*marks, other)), GROUPS, "kind")
         assert mixed.whole_caption.endswith("Marks without a kind keep theirs. Standard errors.")
 
 
 def test_a_single_model_stays_as_it_is() -> None:
     """Oracle: the figure itself; its colours by depth and its errors say what they did."""
     spec = figure(Line([0, 1], [0, 1], Series("m0", label="layer"), color_value=0.5), Guide(y=0))
-    assert by_group(spec, GROUPS, "kind") is spec
+    assert summarize_by_group(spec, GROUPS, "kind") is spec
 
 
 def test_an_axis_of_models_becomes_one_of_groups() -> None:
     """Oracle: each point stands near the place of its group; violins are pooled."""
     axis = Axis("model", categories=tuple(MODELS), limits=(-0.5, 9.5))
     points = [Points([i], [float(i)], Series(m)) for i, m in enumerate(MODELS)]
-    spec = by_group(figure(*points, x=axis), GROUPS, "kind")
+    spec = summarize_by_group(figure(*points, x=axis), GROUPS, "kind")
     assert spec.x.categories == ("even", "odd") and spec.x.limits == (-0.5, 1.5)
     assert [set(np.round(m.x)) for m in spec.marks] == [{0.0}, {1.0}]
     violins = [Violin(float(i), [i, i + 1], Series(m)) for i, m in enumerate(MODELS)]
-    even, _ = by_group(figure(*violins, x=axis), GROUPS, "kind").marks
+    even, _ = summarize_by_group(figure(*violins, x=axis), GROUPS, "kind").marks
     assert even.x == 0 and np.asarray(even.y).size == 10
 
 
@@ -125,4 +127,4 @@ def test_what_belongs_to_no_known_model_stays() -> None:
     """Oracle: the marks themselves."""
     field = Heatmap([0, 1], [0, 1], np.zeros((2, 2)), ColorAxis("z"))
     spec = figure(field, Line([0, 1], [0, 1], Series("", label="ideal")))
-    assert by_group(spec, GROUPS, "kind") == spec
+    assert summarize_by_group(spec, GROUPS, "kind") == spec

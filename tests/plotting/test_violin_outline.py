@@ -7,7 +7,7 @@ from scipy import stats
 import landscape
 from landscape.base.figure import Axis, FigureSpec, Series, Violin
 from landscape.errors import InputError
-from landscape.plotting.violins import HALF_WIDTH, outline
+from landscape.plotting.violin_outline import HALF_WIDTH, violin_outline
 from landscape.reporting.csv_data import csv_of
 
 VALUES = np.random.default_rng(0).normal(size=300)
@@ -15,7 +15,7 @@ VALUES = np.random.default_rng(0).normal(size=300)
 
 def test_the_outline_is_a_kernel_estimate():
     """Independent: scipy's Gaussian kernel estimate with the same bandwidth, and numpy's quartiles."""
-    shape = outline(VALUES, Axis("y"))
+    shape = violin_outline(VALUES, Axis("y"))
     width = 0.9 * min(VALUES.std(), stats.iqr(VALUES) / 1.34) * 300**-0.2
     density = stats.gaussian_kde(VALUES, width / VALUES.std(ddof=1))(shape.y)
     np.testing.assert_allclose(shape.half, HALF_WIDTH * density / density.max(), rtol=1e-6)
@@ -29,19 +29,19 @@ def test_the_outline_follows_the_scale_of_the_axis(scale):
     """Independent: the linear outline of the values' positions; log axes leave out what is not positive."""
     axis = Axis("y", scale=scale, linthresh=1e-9)
     values = np.exp(VALUES)
-    shape, plain = outline(values, axis), outline(VALUES, Axis("y"))
+    shape, plain = violin_outline(values, axis), violin_outline(VALUES, Axis("y"))
     np.testing.assert_allclose(shape.y, np.exp(plain.y), rtol=1e-9)
     np.testing.assert_allclose(shape.half, plain.half, rtol=1e-6)
     if scale == "log":
-        assert outline([*values, -1.0, 0.0, np.nan, np.inf], axis).count == 300
+        assert violin_outline([*values, -1.0, 0.0, np.nan, np.inf], axis).count == 300
 
 
 def test_few_values_have_an_outline_or_none():
     """Independent: by inspection."""
-    assert outline([], Axis("y")) is None
-    assert outline([np.nan, np.inf], Axis("y")) is None
-    assert outline([-1.0], Axis("y", scale="log")) is None
-    single = outline([2.0, 2.0], Axis("y"))
+    assert violin_outline([], Axis("y")) is None
+    assert violin_outline([np.nan, np.inf], Axis("y")) is None
+    assert violin_outline([-1.0], Axis("y", scale="log")) is None
+    single = violin_outline([2.0, 2.0], Axis("y"))
     assert single.y.tolist() == [2.0]
     assert single.half.tolist() == [HALF_WIDTH]
     assert single.quartiles == (2.0, 2.0, 2.0)
@@ -50,7 +50,7 @@ def test_few_values_have_an_outline_or_none():
 def test_both_back_ends_draw_outline_bar_and_median():
     """Independent: the outline, read back from each library's objects."""
     spec = FigureSpec("f", "t", Axis("x"), Axis("y"), (Violin(1.0, VALUES, Series("a")),))
-    shape = outline(VALUES, spec.y)
+    shape = violin_outline(VALUES, spec.y)
     body, bar, dot = landscape.plot(spec).data
     np.testing.assert_allclose(body.x, np.concatenate([1 - shape.half, (1 + shape.half)[::-1]]))
     np.testing.assert_allclose(bar.y, [shape.quartiles[0], shape.quartiles[2]])

@@ -1,4 +1,4 @@
-"""Groupings: the ways in which the models of a zoo are compared: one by one, by group, seed, width, ..."""
+"""Model groupings: the ways in which a zoo's models are compared: one by one, by group, seed, width, ..."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landscape.plotting.scales import number
 if TYPE_CHECKING:
     from landscape.store.contents import Contents
 
-__all__ = ["MOST_MODELS", "Grouping", "groupings"]
+__all__ = ["MOST_MODELS", "Grouping", "model_groupings"]
 
 MOST_MODELS = 12
 """Models that one figure shows one by one."""
@@ -37,7 +37,7 @@ class Grouping:
     palette: Palette
 
 
-def groupings(contents: Contents, subjects: Iterable[str]) -> list[Grouping]:
+def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Grouping]:
     """The groupings of a zoo, ``group`` first; each divides the models in another way.
 
     Args:
@@ -60,6 +60,7 @@ def groupings(contents: Contents, subjects: Iterable[str]) -> list[Grouping]:
         named, ordered = _named(name, known)
         distinct = list(dict.fromkeys(named.values()))
         partition = [distinct.index(named[s]) if s in named else -1 for s in models or listed]
+        # No way to group: one group for all, one for each model, or groups that another name makes too.
         whole = len(set(partition))
         if 1 < whole <= _MOST_VALUES and whole < len(partition) and partition not in partitions:
             partitions.append(partition)

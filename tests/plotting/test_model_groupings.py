@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from landscape.plotting.groupings import MOST_MODELS, groupings
+from landscape.plotting.model_groupings import MOST_MODELS, model_groupings
 
 
 def zoo(*models: tuple[str, str, int | None, dict]) -> Any:
@@ -22,7 +22,7 @@ def test_each_way_divides_the_models_otherwise() -> None:
         ("b0", "b", 0, {"net": "b", "id": 3}),
         ("b1", "b", 1, {"net": "b", "id": 4}),
     )
-    found = {way.name: way.groups for way in groupings(contents, [])}
+    found = {way.name: way.groups for way in model_groupings(contents, [])}
     assert found == {
         "group": {"a0": "a", "a1": "a", "b0": "b", "b1": "b"},
         "seed": {"a0": "seed 0", "b0": "seed 0", "a1": "seed 1", "b1": "seed 1"},
@@ -32,7 +32,7 @@ def test_each_way_divides_the_models_otherwise() -> None:
 def test_pairs_stand_in_their_models_group_or_between() -> None:
     """Oracle: by hand; what is neither model nor pair is something else."""
     contents = zoo(("a0", "a", None, {}), ("a1", "a", None, {}), ("b0", "b", None, {}))
-    (way,) = groupings(contents, ["a0 ~ a1", "a1 ~ b0", "everything"])
+    (way,) = model_groupings(contents, ["a0 ~ a1", "a1 ~ b0", "everything"])
     pairs = {s: way.groups[s] for s in ("a0 ~ a1", "a1 ~ b0", "everything")}
     assert pairs == {"a0 ~ a1": "a", "a1 ~ b0": "between groups", "everything": "other"}
 
@@ -40,7 +40,7 @@ def test_pairs_stand_in_their_models_group_or_between() -> None:
 def test_many_numbers_are_binned_in_order() -> None:
     """Oracle: twenty widths in five bins of four, by hand."""
     contents = zoo(*((f"m{i}", "", None, {"width": i}) for i in range(20)))
-    (way,) = groupings(contents, [])
+    (way,) = model_groupings(contents, [])
     assert list(dict.fromkeys(way.groups.values())) == [f"width {i} to {i + 3}" for i in range(0, 20, 4)]
 
 
@@ -48,6 +48,6 @@ def test_a_large_zoo_without_groups_is_one() -> None:
     """Oracle: more models than a figure shows one by one."""
     names = [f"m{i}" for i in range(MOST_MODELS + 1)]
     contents = zoo(*((n, "", None, {}) for n in names))
-    (way,) = groupings(contents, [])
+    (way,) = model_groupings(contents, [])
     assert set(way.groups.values()) == {"all models"} and list(way.groups) == names
-    assert groupings(zoo(*((n, "", None, {}) for n in names[:3])), []) == []
+    assert model_groupings(zoo(*((n, "", None, {}) for n in names[:3])), []) == []
