@@ -400,7 +400,7 @@ class _Fourier(Analysis):
             bins: number of radial frequency bins up to 1/√2.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
             images: at most so many images, a random sample: the errors show what more would bring.
-            bootstrap: bootstrap resamples over images for the bands.
+            bootstrap: bootstrap resamples over images.
             seed: seed of the bootstrap.
         """
 

@@ -10,9 +10,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-__all__ = ["PrefixTokens"]
+__all__ = ["BootstrapSeed", "PrefixTokens"]
 
 PrefixTokens = Annotated[
     int | None,
     Field(ge=0, description="tokens before the patch grid; none = the fewest that leave a square"),
 ]
+
+BootstrapSeed = Annotated[int, Field(ge=0, description="seed of the bootstrap")]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses._shared.options import BootstrapSeed, PrefixTokens
 from landscape.analyses.features._captions import image_count
-from landscape.analyses.features._options import FrequencyBins, Images
+from landscape.analyses.features._options import FrequencyBins, Images, Resamples
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, series
 from landscape.base.schema import Schema, Variable
@@ -38,8 +38,8 @@ class FourierParams(Params):
     bins: FrequencyBins = 14
     prefix_tokens: PrefixTokens = None
     images: Images = 128
-    bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    bootstrap: Resamples = 200
+    seed: BootstrapSeed = 0
 
 
 SCHEMA = Schema(

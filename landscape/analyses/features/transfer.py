@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses._shared.options import BootstrapSeed, PrefixTokens
 from landscape.analyses.features._captions import image_count
-from landscape.analyses.features._options import UNITS, FrequencyBins, Images, Layers, MeasuredKinds
+from landscape.analyses.features._options import (
+    UNITS,
+    FrequencyBins,
+    Images,
+    Layers,
+    MeasuredKinds,
+    Resamples,
+)
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
@@ -42,8 +49,8 @@ class TransferParams(Params):
         0.05, gt=0.0, lt=1.0, description="level of significance after correction for all layers"
     )
     images: Images = 128
-    bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    bootstrap: Resamples = 200
+    seed: BootstrapSeed = 0
 
 
 SCHEMA = Schema(
