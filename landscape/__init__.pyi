@@ -96,6 +96,7 @@ class _AttentionResponse(Analysis):
         *,
         bins: int = 14,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         images: int = 128,
         worst_images: int = 8,
     ) -> xr.Dataset:
@@ -104,6 +105,8 @@ class _AttentionResponse(Analysis):
         Args:
             bins: number of radial frequency bins up to 1/√2.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             images: at most so many images, a random sample: the errors show what more would bring.
             worst_images: images of the sample for which the worst gain is worked out.
         """
@@ -365,6 +368,7 @@ class _FeatureVariance(Analysis):
         layers: Sequence[str] | str = ('*',),
         kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum'),
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         images: int = 128,
     ) -> xr.Dataset:
         """Variance of features.
@@ -373,6 +377,8 @@ class _FeatureVariance(Analysis):
             layers: globs over module names.
             kinds: kinds of units to look at; none = every module.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             images: at most so many images, a random sample: the errors show what more would bring.
         """
 
@@ -388,6 +394,7 @@ class _Fourier(Analysis):
         kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = (),
         bins: int = 14,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
@@ -399,6 +406,8 @@ class _Fourier(Analysis):
             kinds: kinds of units to look at; none = every module, but no residual sums.
             bins: number of radial frequency bins up to 1/√2.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             images: at most so many images, a random sample: the errors show what more would bring.
             bootstrap: bootstrap resamples over images.
             seed: seed of the bootstrap.
@@ -455,6 +464,7 @@ class _Lesion(Analysis):
         replacements: Sequence[Literal['remove', 'identity', 'mean', 'dc', 'lowpass']] | str = ('remove', 'dc'),
         cutoff: float = 0.25,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
     ) -> xr.Dataset:
         """Lesions.
 
@@ -466,6 +476,8 @@ class _Lesion(Analysis):
                 others give zero), identity, mean (over the data), dc (mean over space), lowpass.
             cutoff: radial frequency that lowpass keeps, in cycles/pixel.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
         """
 
 lesion: _Lesion
@@ -803,6 +815,7 @@ class _Transfer(Analysis):
         kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum'),
         bins: int = 14,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         coherence_channels: int = 8,
         flat_slope: float = 0.05,
         level: float = 0.05,
@@ -817,6 +830,8 @@ class _Transfer(Analysis):
             kinds: kinds of units to look at; none = every module.
             bins: number of radial frequency bins up to 1/√2.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             coherence_channels: at most so many channels, evenly spaced, enter the coherence.
             flat_slope: slopes of ln T of no more than this, in pixels/cycle, count as flat.
             level: level of significance after correction for all layers.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.options import BootstrapSeed, PrefixTokens
+from landscape.analyses._shared.options import BootstrapSeed, PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images, Resamples
 from landscape.base.analysis import Analysis, Cost, Metric, Params
@@ -37,6 +37,7 @@ class FourierParams(Params):
     )
     bins: FrequencyBins = 14
     prefix_tokens: PrefixTokens = None
+    grid: TokenGrid = None
     images: Images = 128
     bootstrap: Resamples = 200
     seed: BootstrapSeed = 0
@@ -103,7 +104,11 @@ def collect(params: FourierParams) -> SpectraCollector:
     from landscape.core.features.units import Selection
 
     return SpectraCollector(
-        Selection(params.layers, params.kinds), params.bins, params.prefix_tokens, params.images
+        Selection(params.layers, params.kinds),
+        params.bins,
+        params.prefix_tokens,
+        params.images,
+        grid=params.grid,
     )
 
 
@@ -114,7 +119,7 @@ def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]
         raise InputError(
             f"no output of {collector.model_class} matching {', '.join(params.layers)} is a map (B, C, H, W)"
             " or a grid of tokens made of one, with one row per example; fourier needs images (B, C, H, W) as"
-            " inputs, or a 2-D convolution."
+            " inputs, a 2-D convolution, or grid=(height, width) of the tokens."
         )
     return _assemble(
         {name: layer.rows() for name, layer in layers.items()},
