@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 import landscape
 from landscape import Analysis, Context, Cost, Metric, Params, Problem, Schema, Variable
-from landscape.base.analysis import Pair
+from landscape.base.analysis import NEW_OPTION, Pair
 from landscape.base.figure import Axis, FigureSpec
 from landscape.errors import InputError, SchemaError, suggest
 
