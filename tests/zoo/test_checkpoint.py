@@ -306,7 +306,10 @@ def test_a_model_with_a_part_more_than_the_file():
     ("error", "words"),
     [
         (MemoryError(), "cannot be loaded: there is not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "cannot be loaded: there is not enough memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: not enough memory: you tried"),
+            "cannot be loaded: there is not enough memory",
+        ),
         (AttributeError("no attribute 'Config'"), "is whole, but cannot be loaded here: AttributeError"),
         (RuntimeError("a device that is not there"), "is whole, but cannot be loaded here: RuntimeError"),
         (PermissionError(13, "Permission denied"), "cannot be read: Permission denied"),
