@@ -193,6 +193,7 @@ class _Cka(Analysis):
         tokens: Literal['flatten', 'cls', 'patch_mean'] = 'flatten',
         spatial: Literal['flatten', 'pooled'] = 'flatten',
         prefix_tokens: int | None = None,
+        pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
     ) -> xr.Dataset:
         """Similarity of layers: centred kernel alignment.
@@ -208,6 +209,8 @@ class _Cka(Analysis):
             tokens: of token sequences: all entries, the first token, or the mean over the grid.
             spatial: of feature maps: all entries, or the mean over space.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            pairing: inputs: all models see the same; order: examples of one number are the same, though
+                models take them in other forms, such as images of other sizes.
             seed: seed of the order in which examples form batches.
         """
 
@@ -553,6 +556,7 @@ class _Similarity(Analysis):
         tokens: Literal['flatten', 'cls', 'patch_mean'] = 'flatten',
         spatial: Literal['flatten', 'pooled'] = 'flatten',
         prefix_tokens: int | None = None,
+        pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
     ) -> xr.Dataset:
         """Similarity by other measures.
@@ -567,6 +571,8 @@ class _Similarity(Analysis):
             tokens: of token sequences: all entries, the first token, or the mean over the grid.
             spatial: of feature maps: all entries, or the mean over space.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            pairing: inputs: all models see the same; order: examples of one number are the same, though
+                models take them in other forms, such as images of other sizes.
             seed: seed of the sample.
         """
 

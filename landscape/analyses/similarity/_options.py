@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from landscape.base.analysis import NEW_OPTION
 from landscape.base.schema import Variable
 
-__all__ = ["COORDS", "Layers", "MostLayers", "Spatial", "Tokens"]
+__all__ = ["COORDS", "Layers", "MostLayers", "Pairing", "Spatial", "Tokens"]
 
 Layers = Annotated[
     tuple[str, ...],
@@ -30,6 +31,15 @@ Tokens = Annotated[
 
 Spatial = Annotated[
     Literal["flatten", "pooled"], Field(description="of feature maps: all entries, or the mean over space")
+]
+
+Pairing = Annotated[
+    Literal["inputs", "order"],
+    Field(
+        description="inputs: all models see the same; order: examples of one number are the same, though"
+        " models take them in other forms, such as images of other sizes"
+    ),
+    NEW_OPTION,
 ]
 
 COORDS = (

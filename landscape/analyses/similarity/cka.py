@@ -11,7 +11,7 @@ from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
 from landscape.analyses._shared.options import PrefixTokens
-from landscape.analyses.similarity._options import COORDS, Layers, MostLayers, Spatial, Tokens
+from landscape.analyses.similarity._options import COORDS, Layers, MostLayers, Pairing, Spatial, Tokens
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -41,6 +41,7 @@ class CkaParams(Params):
     tokens: Tokens = "flatten"
     spatial: Spatial = "flatten"
     prefix_tokens: PrefixTokens = None
+    pairing: Pairing = "inputs"
     seed: int = Field(0, ge=0, description="seed of the order in which examples form batches")
 
 
@@ -75,6 +76,7 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
         kernel=Kernel(params.kernel, params.bandwidth),
         policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
+        pairing=params.pairing,
         progress=context.progress,
     )
     cka, se = jackknife(sums.blocks)

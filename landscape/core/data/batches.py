@@ -143,7 +143,10 @@ def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
         InputError: As `rebatch` does.
     """
     if not batches_joinable(batches):
-        raise InputError("the batches differ in form, so their examples cannot be mixed.")
+        raise InputError(
+            "the batches differ in form, so their examples cannot be mixed: give examples of one shape,"
+            " resized or padded."
+        )
     pieces, numbers, start = [], [], 0
     for batch in batches:
         here = index[(index >= start) & (index < start + batch.size)]

@@ -118,6 +118,7 @@ def test_weights_without_values_are_named():
         check_weights(norm)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CS")  # torch warns that they are new
 @pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
 def test_sparse_buffers_are_copied_and_told_apart(layout):
     """Oracle: a graph's adjacency matrix, dense; the loss and its Hessian are the same."""
