@@ -286,7 +286,7 @@ class _Known:
 
     tensor: weakref.ref[Tensor]
     version: int | None
-    shared: dict[tuple[int | None, int], SharedValues]
+    shared: dict[tuple[tuple[int | None, tuple[int, int] | None], int], SharedValues]
 
 
 def _version(tensor: Tensor) -> int | None:

@@ -100,7 +100,7 @@ def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
             ) from error
     if inspect.isfunction(loss) and not inspect.signature(loss).parameters:  # makes a loss, as builders do
         try:
-            made = loss()  # type: ignore[call-arg]
+            made = loss()
         except Exception as error:
             raise InputError(
                 f"the loss {loss.__qualname__}, which takes no arguments and so has to make one, raised"
