@@ -96,6 +96,7 @@ class _AttentionResponse(Analysis):
         *,
         bins: int = 14,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         images: int = 128,
         worst_images: int = 8,
     ) -> xr.Dataset:
@@ -104,6 +105,8 @@ class _AttentionResponse(Analysis):
         Args:
             bins: number of radial frequency bins up to 1/√2.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             images: at most so many images, a random sample: the errors show what more would bring.
             worst_images: images of the sample for which the worst gain is worked out.
         """
@@ -190,6 +193,7 @@ class _Cka(Analysis):
         tokens: Literal['flatten', 'cls', 'patch_mean'] = 'flatten',
         spatial: Literal['flatten', 'pooled'] = 'flatten',
         prefix_tokens: int | None = None,
+        pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
     ) -> xr.Dataset:
         """Similarity of layers: centred kernel alignment.
@@ -205,6 +209,8 @@ class _Cka(Analysis):
             tokens: of token sequences: all entries, the first token, or the mean over the grid.
             spatial: of feature maps: all entries, or the mean over space.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            pairing: inputs: all models see the same; order: examples of one number are the same, though
+                models take them in other forms, such as images of other sizes.
             seed: seed of the order in which examples form batches.
         """
 
@@ -368,6 +374,7 @@ class _FeatureVariance(Analysis):
         layers: Sequence[str] | str = ('*',),
         kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum'),
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         images: int = 128,
     ) -> xr.Dataset:
         """Variance of features.
@@ -376,6 +383,8 @@ class _FeatureVariance(Analysis):
             layers: globs over module names.
             kinds: kinds of units to look at; none = every module.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             images: at most so many images, a random sample: the errors show what more would bring.
         """
 
@@ -391,6 +400,7 @@ class _Fourier(Analysis):
         kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = (),
         bins: int = 14,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
@@ -402,8 +412,10 @@ class _Fourier(Analysis):
             kinds: kinds of units to look at; none = every module, but no residual sums.
             bins: number of radial frequency bins up to 1/√2.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             images: at most so many images, a random sample: the errors show what more would bring.
-            bootstrap: bootstrap resamples over images for the bands.
+            bootstrap: bootstrap resamples over images.
             seed: seed of the bootstrap.
         """
 
@@ -458,6 +470,7 @@ class _Lesion(Analysis):
         replacements: Sequence[Literal['remove', 'identity', 'mean', 'dc', 'lowpass']] | str = ('remove', 'dc'),
         cutoff: float = 0.25,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
     ) -> xr.Dataset:
         """Lesions.
 
@@ -469,6 +482,8 @@ class _Lesion(Analysis):
                 others give zero), identity, mean (over the data), dc (mean over space), lowpass.
             cutoff: radial frequency that lowpass keeps, in cycles/pixel.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
         """
 
 lesion: _Lesion
@@ -544,6 +559,7 @@ class _Similarity(Analysis):
         tokens: Literal['flatten', 'cls', 'patch_mean'] = 'flatten',
         spatial: Literal['flatten', 'pooled'] = 'flatten',
         prefix_tokens: int | None = None,
+        pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
     ) -> xr.Dataset:
         """Similarity by other measures.
@@ -558,6 +574,8 @@ class _Similarity(Analysis):
             tokens: of token sequences: all entries, the first token, or the mean over the grid.
             spatial: of feature maps: all entries, or the mean over space.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            pairing: inputs: all models see the same; order: examples of one number are the same, though
+                models take them in other forms, such as images of other sizes.
             seed: seed of the sample.
         """
 
@@ -806,6 +824,7 @@ class _Transfer(Analysis):
         kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum'),
         bins: int = 14,
         prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
         coherence_channels: int = 8,
         flat_slope: float = 0.05,
         level: float = 0.05,
@@ -820,6 +839,8 @@ class _Transfer(Analysis):
             kinds: kinds of units to look at; none = every module.
             bins: number of radial frequency bins up to 1/√2.
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
             coherence_channels: at most so many channels, evenly spaced, enter the coherence.
             flat_slope: slopes of ln T of no more than this, in pixels/cycle, count as flat.
             level: level of significance after correction for all layers.

@@ -34,6 +34,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test file of their own, and what tests them. Patterns are paths within landscape/."""
 
 TESTS_OF_MORE = {
+    "test_combinations.py": "models, data, losses and contexts together",
     "test_contract.py": "every analysis that is registered, held to one contract",
     "test_crash.py": "whole runs, killed",
     "test_house.py": "the files themselves",

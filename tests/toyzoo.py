@@ -54,6 +54,16 @@ MODULES = {
             x = torch.randn(count, 2)
             return x, (x.sum(1) > 0).long()
 
+        class Shaken(torch.utils.data.Dataset):
+            def __len__(self):
+                return 12
+            def __getitem__(self, index):
+                x = blobs()[0][index]
+                return x + 0.1 * torch.randn(2), int(x.sum() > 0)
+
+        def augmented():
+            return torch.utils.data.DataLoader(Shaken(), batch_size=4)
+
         def by_process():
             x = torch.full((4, 2), float(os.getpid()))
             return x, torch.zeros(4, dtype=torch.long)
@@ -84,6 +94,10 @@ MODULES = {
 
         def per_example(output, target):
             return F.cross_entropy(output, target, reduction="none")
+
+        def made():
+            from torch import nn
+            return nn.CrossEntropyLoss()
 
         def nan(output, target):
             return F.cross_entropy(output, target, reduction="none") * float("nan")

@@ -16,7 +16,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
 
 __all__ = [
+    "NEW_OPTION",
     "SECTION_KEYS",
     "SUBJECTS",
     "Analysis",
@@ -58,6 +67,10 @@ SECTION_KEYS = ("analysis", "models", "examples", "together")
 """What a manifest's ``[analyses.NAME]`` says beside options: an option of such a name could not be set."""
 
 
+NEW_OPTION = "written only where it is set: results of before the option keep their keys"
+"""Marks an option, in its ``Annotated`` type, that an analysis with stored results has got since."""
+
+
 class Params(BaseModel):
     """Base of an analysis' options: validated, frozen, unknown names refused.
 
@@ -77,6 +90,12 @@ class Params(BaseModel):
         if several and isinstance(value, str) and value.strip():
             return tuple(part.strip() for part in value.split(","))
         return value
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        new = {n for n, f in type(self).model_fields.items() if NEW_OPTION in f.metadata}
+        unset = {name for name in new if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in write(self).items() if name not in unset}
 
 
 @dataclass(frozen=True)

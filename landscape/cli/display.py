@@ -133,13 +133,24 @@ class RunDisplay:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        from landscape.zoo.events import Done, DoneElsewhere, Failed, Message, Planned, Progress, Started
+        from landscape.zoo.events import (
+            Done,
+            DoneElsewhere,
+            Failed,
+            Message,
+            Planned,
+            Progress,
+            Reading,
+            Started,
+        )
 
         match event:
             case Planned(todo, done):
                 self._todo = todo
                 self._bar.begin(todo, "tasks")
                 self._bar.say(f"{todo} tasks to do, {done} done before")
+            case Reading(examples):
+                self._bar.say(f"reading the data: {examples} examples so far")
             case Message(text):
                 self._bar.say(text, style="yellow")
             case Started(task):

@@ -85,7 +85,11 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
         raise
     except BlockingIOError as error:
         raise StoreError(f"'{path}' is held by another program: {error.strerror or error}.") from error
+    except (ImportError, MemoryError) as error:
+        raise StoreError(f"'{path}' cannot be read here: {type(error).__name__}: {error}.") from error
     except Exception as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
+        if isinstance(error, OSError) and error.errno:  # the system's word, not that of the format
+            raise StoreError(f"'{path}' cannot be read: {error.strerror or error}.") from error
         raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
 
 

@@ -226,7 +226,7 @@ class Store:
                 (self.directory / ".writable").unlink(missing_ok=True)
                 self._seen = True
             except OSError as error:
-                reason = error.strerror or str(error)
+                reason = error.strerror or str(error).rstrip(".")
                 raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
         return FileLock(self.directory / ".lock")
 

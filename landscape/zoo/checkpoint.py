@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -336,7 +337,23 @@ def _unreadable(path: Path, error: OSError) -> CheckpointError:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a file that could not be loaded: damage only if its format does not show it whole."""
     detail = re.split(r"[.;] ", one_line(error), maxsplit=1)[0]
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return CheckpointError(f"checkpoint '{path}' cannot be loaded: there is not enough memory.")
+    if isinstance(error, ImportError | AttributeError) or _is_whole(path):
+        return CheckpointError(
+            f"checkpoint '{path}' is whole, but cannot be loaded here: {type(error).__name__}: {detail}."
+        )
     return CheckpointError(
         f"checkpoint '{path}' is truncated or damaged" + (f" ({detail})." if detail else ".")
     )
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is an archive of torch.save whose parts have the sums that its directory gives."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(n.endswith("/data.pkl") for n in file.namelist()) and file.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError):
+        return False

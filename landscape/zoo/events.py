@@ -20,6 +20,7 @@ __all__ = [
     "Message",
     "Planned",
     "Progress",
+    "Reading",
     "Started",
 ]
 
@@ -33,6 +34,13 @@ class Planned:
 
     todo: int
     done: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The data is being read; so many examples so far."""
+
+    examples: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class Message:
     text: str
 
 
-Event = Planned | Started | Progress | Done | DoneElsewhere | Failed | Message
+Event = Planned | Reading | Started | Progress | Done | DoneElsewhere | Failed | Message
 
 
 Listener = Callable[[Event], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,15 +36,25 @@ class Loader:
     Args:
         setup: What all tasks share.
         ranks: The processes that share the data of each problem, if there are several.
+        on_read: Told the number of examples read so far, once per batch, while the data is read.
 
     Attributes:
+        changing: Whether the data, once read, has examples that change each time they are read.
         setup: As given; once a plan is made, with the fingerprint of its data.
         metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
             text if none does.
     """
 
-    def __init__(self, setup: Setup, ranks: Ranks | None = None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        ranks: Ranks | None = None,
+        *,
+        on_read: Callable[[int], None] | None = None,
+    ) -> None:
         self.setup = setup
+        self.changing = False
+        self._on_read = on_read
         self.metric_mismatches: dict[str, str] = {}
         self._ranks = ranks
         self._data: tuple[list[Any], str] | None = None
@@ -61,6 +71,7 @@ class Loader:
             import torch
 
             from landscape.core.data.batches import read_batches, tensors_in
+            from landscape.core.data.data_forms import changes_when_read
             from landscape.core.problem.fingerprint import fingerprint
 
             options = self.setup.problem
@@ -73,7 +84,11 @@ class Loader:
                     device=torch.device("cpu" if self._ranks else options.device or "cpu"),
                     dtype=None,
                     size=self._size(),
+                    progress=self._on_read,
                 )
+            if self._on_read is not None:  # who listens wants to know
+                with importing_from(self.setup.folder), seeded():
+                    self.changing = changes_when_read(given)
             raw = [b.raw for b in batches]
             content = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
             self._data = raw, content

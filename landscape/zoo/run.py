@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import CheckpointError, InputError
 from landscape.store import Store
 from landscape.zoo.checkpoint import TRUST_WARNING
-from landscape.zoo.events import Event, Listener, Message
+from landscape.zoo.events import Event, Listener, Message, Reading
 from landscape.zoo.executors.base import Executor, SerialExecutor
 from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
 from landscape.zoo.executors.torchrun import launched, over_ranks
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["RunResult", "Zoo", "analyse", "scan"]
 
 Chosen = Iterable[str] | Mapping[str, Mapping[str, Any]] | None
+
+_READING_EVERY_S = 5.0
 
 
 class Zoo:
@@ -203,17 +206,29 @@ class Zoo:
         home.lock()  # to know before any work that it can be written to
         if trust_pickle:
             emit(Message(TRUST_WARNING))
-        plan, loader = self._plan(analyses, home, trust_pickle)
+        plan, loader = self._plan(analyses, home, trust_pickle, emit)
         plan = replace(plan, setup=replace(plan.setup, overwrite=overwrite))
         executor = executor or _executor(loader, jobs, cluster)
         del loader  # a pool's workers have their own data; ours need not stay in memory
         return run_plan(plan, home, executor, part, emit)
 
-    def _plan(self, analyses: Chosen, home: Store, trust_pickle: bool) -> tuple[Plan, Loader]:
+    def _plan(
+        self, analyses: Chosen, home: Store, trust_pickle: bool, emit: Listener | None = None
+    ) -> tuple[Plan, Loader]:
         chosen = [analyses] if isinstance(analyses, str) else analyses
         spec, labels = choose_sections(self.spec, chosen)
-        loader = Loader(_setup(spec, home, trust_pickle))
-        return make_plan(spec, labels, loader, home), loader
+        emit = emit or _ignore
+        loader = Loader(_setup(spec, home, trust_pickle), on_read=_now_and_then(emit))
+        plan = make_plan(spec, labels, loader, home)
+        if loader.changing:
+            emit(
+                Message(
+                    f"examples of {loader.setup.data.reference} change each time they are read (random"
+                    " augmentation?); each was read once, and results are of what came: to measure the data"
+                    " as they are, give them without."
+                )
+            )
+        return plan, loader
 
 
 def scan(directory: str | Path, *, allow: Iterable[str] = ()) -> Zoo:
@@ -288,3 +303,16 @@ def _setup(spec: ZooSpec, home: Store, trust_pickle: bool) -> Setup:
 
 def _ignore(event: Event) -> None:
     """Nobody listens."""
+
+
+def _now_and_then(emit: Listener) -> Callable[[int], None]:
+    """What tells how far the data is read, if that takes long."""
+    last = time.perf_counter()
+
+    def tell(examples: int) -> None:
+        nonlocal last
+        if time.perf_counter() - last > _READING_EVERY_S:
+            last = time.perf_counter()
+            emit(Reading(examples))
+
+    return tell

@@ -182,3 +182,24 @@ def test_a_file_that_another_program_holds_is_read(ds, tmp_path):
         xr.testing.assert_identical(open_file(path), ds)
     finally:
         holder.communicate("\n", timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied"), "cannot be read: Permission denied"),
+        (OSError(116, "Stale file handle"), "cannot be read: Stale file handle"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "is held by another program"),
+        (ImportError("No module named 'h5netcdf'"), "cannot be read here: ImportError"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_not_called_damaged(error, words, ds, tmp_path, monkeypatch):
+    """Oracle: the file is whole; what fails is the system."""
+    save(ds, tmp_path / "x.h5")
+
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(xr, "load_dataset", fail)
+    with pytest.raises(StoreError, match=words):
+        open_file(tmp_path / "x.h5")

@@ -300,3 +300,28 @@ def test_a_model_with_a_part_more_than_the_file():
     wrapped_model = nn.Sequential(collections.OrderedDict(backbone=nn.Linear(2, 3)))
     with pytest.raises(CheckpointError, match=r"2 keys of the model are there without 'backbone\.'"):
         load_into(wrapped_model, nn.Linear(2, 3).state_dict(), "x.pt")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "cannot be loaded: there is not enough memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: not enough memory: you tried"),
+            "cannot be loaded: there is not enough memory",
+        ),
+        (AttributeError("no attribute 'Config'"), "is whole, but cannot be loaded here: AttributeError"),
+        (RuntimeError("a device that is not there"), "is whole, but cannot be loaded here: RuntimeError"),
+        (PermissionError(13, "Permission denied"), "cannot be read: Permission denied"),
+    ],
+)
+def test_a_whole_file_is_not_called_damaged(error, words, tmp_path, monkeypatch):
+    """Oracle: the file is as torch wrote it, whatever loading it raises."""
+    (tmp_path / "x.pt").write_bytes(ZIP)
+
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(CheckpointError, match=rf"x\.pt' {words}"):
+        load_checkpoint(tmp_path / "x.pt")

@@ -51,7 +51,9 @@ def test_options_reach_the_problem(folder):
     assert np.isnan(problem.loss())
 
 
-@pytest.mark.parametrize("loss", ["torch.nn:CrossEntropyLoss", "torch.nn.functional:cross_entropy"])
+@pytest.mark.parametrize(
+    "loss", ["torch.nn:CrossEntropyLoss", "torch.nn.functional:cross_entropy", "toy_losses:made"]
+)
 def test_torchs_losses_may_be_named(folder, loss):
     """Oracle: the cross-entropy by name, which is the same function; losses per example are there."""
     folder.add("m0")
@@ -118,3 +120,13 @@ def test_seeds_are_set_within_and_restored_after():
         assert draws() == zero
         raise ValueError("x")
     assert draws() == uninterrupted
+
+
+def test_reading_is_told_as_it_goes(folder):
+    """Oracle: batches of 5, 5 and 2 examples."""
+    folder.add("m0")
+    spec = Zoo.from_manifest(folder.write(problem="batch_size = 5"))
+    told = []
+    _, loader = spec._plan(None, Store(spec.store), False)
+    Loader(loader.setup, on_read=told.append).data()
+    assert told == [5, 10, 12]

@@ -14,7 +14,7 @@ import landscape
 from landscape.errors import InputError, StoreError
 from landscape.store import read_contents
 from landscape.zoo import Zoo
-from landscape.zoo.events import Started
+from landscape.zoo.events import Message, Reading, Started
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 PAIRS = '[analyses.distance]\nanalysis = "toys:distance"'
@@ -221,3 +221,22 @@ def test_repr_and_names(folder):
     assert repr(zoo) == "<Zoo 'toys': 1 models, 1 analyses>"
     assert zoo.models == ["m0"]
     assert os.fspath(zoo.store).endswith("results")
+
+
+def test_data_that_change_when_read_are_noticed(folder):
+    """Oracle: random noise is new each time; the same examples without it are not."""
+    folder.add("m0")
+    for data, noticed in (("augmented", True), ("blobs", False)):
+        events = []
+        Zoo.from_manifest(folder.write(data=data)).run(on_event=events.append)
+        texts = [e.text for e in events if isinstance(e, Message)]
+        assert any("change each time they are read" in text for text in texts) == noticed
+
+
+def test_slow_reading_is_shown(folder, monkeypatch):
+    """Oracle: with no time between two lines, there is one for each batch."""
+    monkeypatch.setattr("landscape.zoo.run._READING_EVERY_S", -1.0)
+    folder.add("m0")
+    events = []
+    Zoo.from_manifest(folder.write(problem="batch_size = 5")).run(on_event=events.append)
+    assert [e.examples for e in events if isinstance(e, Reading)] == [5, 10, 12]

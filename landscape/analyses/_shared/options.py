@@ -10,9 +10,22 @@ from typing import Annotated
 
 from pydantic import Field
 
-__all__ = ["PrefixTokens"]
+from landscape.base.analysis import NEW_OPTION
+
+__all__ = ["BootstrapSeed", "PrefixTokens", "TokenGrid"]
 
 PrefixTokens = Annotated[
     int | None,
     Field(ge=0, description="tokens before the patch grid; none = the fewest that leave a square"),
 ]
+
+TokenGrid = Annotated[
+    tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]] | None,
+    Field(
+        description="height and width of the grid that the tokens after the prefix are; none = found, if they"
+        " come of pictures"
+    ),
+    NEW_OPTION,
+]
+
+BootstrapSeed = Annotated[int, Field(ge=0, description="seed of the bootstrap")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.options import BootstrapSeed
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
@@ -27,7 +28,7 @@ class CalibrationParams(Params):
     bins: int = Field(15, ge=2, le=200, description="number of confidence bins")
     thresholds: int = Field(20, ge=2, description="number of confidence thresholds, evenly from 0")
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over examples for the intervals")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    seed: BootstrapSeed = 0
     ood_data: str = Field(
         "",
         pattern=f"^$|{REFERENCE}",

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from landscape.core.features.unit_kinds import UnitKind
 
-__all__ = ["UNITS", "FrequencyBins", "Images", "Layers", "MeasuredKinds"]
+__all__ = ["UNITS", "FrequencyBins", "Images", "Layers", "MeasuredKinds", "Resamples"]
 
 UNITS: tuple[UnitKind, ...] = (
     "convolution",
@@ -36,3 +36,5 @@ Images = Annotated[
         description="at most so many images, a random sample: the errors show what more would bring",
     ),
 ]
+
+Resamples = Annotated[int, Field(ge=2, description="bootstrap resamples over images")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses._shared.options import PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
@@ -27,6 +27,7 @@ class AttentionResponseParams(Params):
 
     bins: FrequencyBins = 14
     prefix_tokens: PrefixTokens = None
+    grid: TokenGrid = None
     images: Images = 128
     worst_images: int = Field(
         8, ge=1, description="images of the sample for which the worst gain is worked out"
@@ -72,7 +73,9 @@ def collect(params: AttentionResponseParams) -> HeadCollector:
     """What looks at attention weights during the pass."""
     from landscape.core.features.attention import HeadCollector
 
-    return HeadCollector(params.bins, params.prefix_tokens, params.worst_images, params.images)
+    return HeadCollector(
+        params.bins, params.prefix_tokens, params.worst_images, params.images, grid=params.grid
+    )
 
 
 def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
         raise InputError(
             f"{collector.model_class} has no self-attention over a grid of patches;"
             " attention_response needs a vision transformer, with images (B, C, H, W) as inputs or a 2-D"
-            " convolution that cuts the patches."
+            " convolution that cuts the patches, or grid=(height, width) of the tokens."
         )
     table = collector.table
     with np.errstate(divide="ignore", invalid="ignore"):  # a gain of zero has no relative error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses._shared.options import PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import UNITS, Images, Layers, MeasuredKinds
 from landscape.base.analysis import Analysis, Cost, Metric, Params
@@ -28,6 +28,7 @@ class FeatureVarianceParams(Params):
     layers: Layers = ("*",)
     kinds: MeasuredKinds = UNITS
     prefix_tokens: PrefixTokens = None
+    grid: TokenGrid = None
     images: Images = 128
 
 
@@ -68,7 +69,9 @@ def collect(params: FeatureVarianceParams) -> VarianceCollector:
     from landscape.core.features.units import Selection
     from landscape.core.features.variance import VarianceCollector
 
-    return VarianceCollector(Selection(params.layers, params.kinds), params.prefix_tokens, params.images)
+    return VarianceCollector(
+        Selection(params.layers, params.kinds), params.prefix_tokens, params.images, grid=params.grid
+    )
 
 
 def finish(collector: VarianceCollector, params: FeatureVarianceParams) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses._shared.options import BootstrapSeed, PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
-from landscape.analyses.features._options import FrequencyBins, Images
+from landscape.analyses.features._options import FrequencyBins, Images, Resamples
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, series
 from landscape.base.schema import Schema, Variable
@@ -37,9 +37,10 @@ class FourierParams(Params):
     )
     bins: FrequencyBins = 14
     prefix_tokens: PrefixTokens = None
+    grid: TokenGrid = None
     images: Images = 128
-    bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images for the bands")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    bootstrap: Resamples = 200
+    seed: BootstrapSeed = 0
 
 
 SCHEMA = Schema(
@@ -103,7 +104,11 @@ def collect(params: FourierParams) -> SpectraCollector:
     from landscape.core.features.units import Selection
 
     return SpectraCollector(
-        Selection(params.layers, params.kinds), params.bins, params.prefix_tokens, params.images
+        Selection(params.layers, params.kinds),
+        params.bins,
+        params.prefix_tokens,
+        params.images,
+        grid=params.grid,
     )
 
 
@@ -114,7 +119,7 @@ def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]
         raise InputError(
             f"no output of {collector.model_class} matching {', '.join(params.layers)} is a map (B, C, H, W)"
             " or a grid of tokens made of one, with one row per example; fourier needs images (B, C, H, W) as"
-            " inputs, or a 2-D convolution."
+            " inputs, a 2-D convolution, or grid=(height, width) of the tokens."
         )
     return _assemble(
         {name: layer.rows() for name, layer in layers.items()},

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
-from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses._shared.options import PrefixTokens, TokenGrid
 from landscape.analyses.features._options import Layers
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series, series
@@ -49,6 +49,7 @@ class LesionParams(Params):
     )
     cutoff: float = Field(0.25, gt=0.0, description="radial frequency that lowpass keeps, in cycles/pixel")
     prefix_tokens: PrefixTokens = None
+    grid: TokenGrid = None
 
 
 SCHEMA = Schema(
@@ -86,7 +87,7 @@ def compute(problem: Problem, params: LesionParams, context: Context) -> dict[st
 
     selection = Selection(params.layers, params.kinds)
     sites, heads = find_sites(
-        problem, selection, params.prefix_tokens, "mean" in params.replacements, params.heads
+        problem, selection, params.prefix_tokens, "mean" in params.replacements, params.heads, params.grid
     )
     rows: list[tuple[str, str, list[Any]]] = []
     for name, site in sites.items():

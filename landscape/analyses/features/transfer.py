@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.options import PrefixTokens
+from landscape.analyses._shared.options import BootstrapSeed, PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
-from landscape.analyses.features._options import UNITS, FrequencyBins, Images, Layers, MeasuredKinds
+from landscape.analyses.features._options import (
+    UNITS,
+    FrequencyBins,
+    Images,
+    Layers,
+    MeasuredKinds,
+    Resamples,
+)
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
@@ -32,6 +39,7 @@ class TransferParams(Params):
     kinds: MeasuredKinds = UNITS
     bins: FrequencyBins = 14
     prefix_tokens: PrefixTokens = None
+    grid: TokenGrid = None
     coherence_channels: int = Field(
         8, ge=1, description="at most so many channels, evenly spaced, enter the coherence"
     )
@@ -42,8 +50,8 @@ class TransferParams(Params):
         0.05, gt=0.0, lt=1.0, description="level of significance after correction for all layers"
     )
     images: Images = 128
-    bootstrap: int = Field(200, ge=2, description="bootstrap resamples over images")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    bootstrap: Resamples = 200
+    seed: BootstrapSeed = 0
 
 
 SCHEMA = Schema(
@@ -90,7 +98,12 @@ def collect(params: TransferParams) -> TransferCollector:
 
     selection = Selection(params.layers, params.kinds)
     return TransferCollector(
-        selection, params.bins, params.prefix_tokens, params.coherence_channels, params.images
+        selection,
+        params.bins,
+        params.prefix_tokens,
+        params.coherence_channels,
+        params.images,
+        grid=params.grid,
     )
 
 
@@ -103,8 +116,8 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
     if not layers:
         raise InputError(
             f"no unit of {collector.model_class} matching {', '.join(params.layers)} takes and gives maps"
-            " (B, C, H, W) or grids of tokens made of them; transfer needs images (B, C, H, W) as inputs, or"
-            " a 2-D convolution."
+            " (B, C, H, W) or grids of tokens made of them; transfer needs images (B, C, H, W) as inputs, a"
+            " 2-D convolution, or grid=(height, width) of the tokens."
         )
     draws = draw_counts(collector.examples, params.bootstrap, params.seed)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead units are NaN, as they should

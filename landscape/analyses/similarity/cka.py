@@ -11,7 +11,7 @@ from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
 from landscape.analyses._shared.options import PrefixTokens
-from landscape.analyses.similarity._options import Layers, MostLayers, Spatial, Tokens
+from landscape.analyses.similarity._options import COORDS, Layers, MostLayers, Pairing, Spatial, Tokens
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -41,21 +41,13 @@ class CkaParams(Params):
     tokens: Tokens = "flatten"
     spatial: Spatial = "flatten"
     prefix_tokens: PrefixTokens = None
+    pairing: Pairing = "inputs"
     seed: int = Field(0, ge=0, description="seed of the order in which examples form batches")
 
 
 SCHEMA = Schema(
     version=2,
-    coords=(
-        Variable("unit_a", ("unit_a",), "model and layer: first of the pair", "", kind="str"),
-        Variable("unit_b", ("unit_b",), "model and layer: second of the pair", "", kind="str"),
-        Variable("model_a", ("unit_a",), "model of unit_a", "", kind="str"),
-        Variable("model_b", ("unit_b",), "model of unit_b", "", kind="str"),
-        Variable("layer_a", ("unit_a",), "layer of unit_a, in firing order", "", kind="str"),
-        Variable("layer_b", ("unit_b",), "layer of unit_b, in firing order", "", kind="str"),
-        Variable("model", ("model",), "first model of the pair", "", kind="str"),
-        Variable("other", ("other",), "second model of the pair", "", kind="str"),
-    ),
+    coords=COORDS,
     variables=(
         Variable("cka", ("unit_a", "unit_b"), "centred kernel alignment of two layers"),
         Variable("cka_se", ("unit_a", "unit_b"), "standard error of cka: jackknife over batches"),
@@ -84,6 +76,7 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
         kernel=Kernel(params.kernel, params.bandwidth),
         policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
+        pairing=params.pairing,
         progress=context.progress,
     )
     cka, se = jackknife(sums.blocks)

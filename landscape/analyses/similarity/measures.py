@@ -11,7 +11,7 @@ from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
 from landscape.analyses._shared.options import PrefixTokens
-from landscape.analyses.similarity._options import Layers, MostLayers, Spatial, Tokens
+from landscape.analyses.similarity._options import COORDS, Layers, MostLayers, Pairing, Spatial, Tokens
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -33,6 +33,7 @@ class SimilarityParams(Params):
     tokens: Tokens = "flatten"
     spatial: Spatial = "flatten"
     prefix_tokens: PrefixTokens = None
+    pairing: Pairing = "inputs"
     seed: int = Field(0, ge=0, description="seed of the sample")
 
 
@@ -40,16 +41,7 @@ UNITS, MODELS = ("unit_a", "unit_b"), ("model", "other")
 
 SCHEMA = Schema(
     version=2,
-    coords=(
-        Variable("unit_a", ("unit_a",), "model and layer: first of the pair", "", kind="str"),
-        Variable("unit_b", ("unit_b",), "model and layer: second of the pair", "", kind="str"),
-        Variable("model_a", ("unit_a",), "model of unit_a", "", kind="str"),
-        Variable("model_b", ("unit_b",), "model of unit_b", "", kind="str"),
-        Variable("layer_a", ("unit_a",), "layer of unit_a, in firing order", "", kind="str"),
-        Variable("layer_b", ("unit_b",), "layer of unit_b, in firing order", "", kind="str"),
-        Variable("model", ("model",), "first model of the pair", "", kind="str"),
-        Variable("other", ("other",), "second model of the pair", "", kind="str"),
-    ),
+    coords=COORDS,
     variables=(
         Variable("procrustes", UNITS, "squared Procrustes distance at unit norm (0 to 2)"),
         Variable("svcca", UNITS, "mean canonical correlation of leading components"),
@@ -80,6 +72,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
         sample=params.sample,
         policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
+        pairing=params.pairing,
         progress=lambda fraction: context.progress(0.3 * fraction),
     )
     functions = (measures.procrustes, measures.svcca, measures.rsa, measures.mutual_neighbours)

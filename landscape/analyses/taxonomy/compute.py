@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.options import BootstrapSeed
 from landscape.analyses.taxonomy.phases import (
     PHASES,
     SPLITS,
@@ -63,7 +64,7 @@ class TaxonomyParams(Params):
     )
     resamples: int = Field(1000, ge=100, description="bootstrap resamples of the cells")
     confidence: float = Field(0.95, gt=0.0, lt=1.0, description="level of the intervals")
-    seed: int = Field(0, ge=0, description="seed of the bootstrap")
+    seed: BootstrapSeed = 0
 
 
 SCHEMA = Schema(

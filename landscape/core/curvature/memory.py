@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-__all__ = ["SavedBytes", "count_saved_bytes", "fair_share"]
+from landscape.core.data.free_memory import free_memory
 
-_CGROUP = Path("/sys/fs/cgroup")
+__all__ = ["SavedBytes", "count_saved_bytes", "fair_share"]
 
 
 class SavedBytes:
@@ -65,17 +64,4 @@ def fair_share(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0]) // 2
     share = min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
-    return int(_free_memory() * share) // 2
-
-
-def _free_memory() -> int:
-    """Free memory in bytes, within the limit of a container; 2 GiB if the system does not tell."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return 2 << 30
-    try:
-        limit, used = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
-    except (OSError, ValueError):  # no container, or no limit
-        return free
-    return max(0, min(free, limit - used))
+    return int(free_memory() * share) // 2

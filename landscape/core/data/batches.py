@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.data.data_forms import ENDLESS, has_end, raw_batches
+from landscape.core.data.free_memory import free_memory
 from landscape.core.data.trees import attributes, map_tensors, plain, rebuild, tensors_in
 from landscape.errors import InputError, reason
 
@@ -143,7 +144,10 @@ def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
         InputError: As `rebatch` does.
     """
     if not batches_joinable(batches):
-        raise InputError("the batches differ in form, so their examples cannot be mixed.")
+        raise InputError(
+            "the batches differ in form, so their examples cannot be mixed: give examples of one shape,"
+            " resized or padded."
+        )
     pieces, numbers, start = [], [], 0
     for batch in batches:
         here = index[(index >= start) & (index < start + batch.size)]
@@ -212,7 +216,7 @@ def read_batches(
 
     Raises:
         InputError: If there is no data, inputs and targets differ in length, a batch has no tensors, or data
-            without a length does not end.
+            without a length does not end or takes more than half of the free memory.
     """
     if batch_size < 1:
         raise InputError(f"the batch size must be at least 1; got {batch_size}.")
@@ -223,7 +227,8 @@ def read_batches(
         return tensor.detach().to(device, kind, copy=True)
 
     batches = []
-    ends, examples = has_end(data), 0
+    ends, examples, taken = has_end(data), 0, 0
+    most = 0 if ends else free_memory() // 2
     for index, given in enumerate(raw_batches(data, batch_size)):
         raw = map_tensors(given, move)
         inputs, target = _split(raw)
@@ -235,11 +240,14 @@ def read_batches(
             continue
         batches.append(Batch(raw, inputs, target, count, counted))
         examples += count
-        if not ends and examples > ENDLESS:
-            raise InputError(
-                f"the data has no length and does not end: {examples} examples were read; give a finite part"
-                " of it, such as list(itertools.islice(loader, 100))."
-            )
+        if not ends:
+            taken += sum(t.nbytes for _, t in tensors_in(raw) if t.layout is torch.strided)
+            if examples > ENDLESS or taken > most:
+                raise InputError(
+                    f"the data has no length and does not end: {examples} examples were read, which take"
+                    f" {taken / 1e9:.2g} GB; give a finite part of it, such as"
+                    " list(itertools.islice(loader, 100))."
+                )
         if progress is not None:
             progress(examples)
     if not batches:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 from landscape.core.data.trees import as_tensors, map_tensors, tensors_in
 from landscape.errors import InputError
 
-__all__ = ["ENDLESS", "has_end", "raw_batches"]
+__all__ = ["ENDLESS", "changes_when_read", "has_end", "raw_batches"]
 
 ENDLESS = 1 << 20
 """Examples after which data that does not know its length counts as endless."""
@@ -37,6 +37,40 @@ def has_end(data: Any) -> bool:
         return isinstance(data, Tensor | np.ndarray) or len(data) >= 0
     except (TypeError, NotImplementedError):
         return False
+
+
+def changes_when_read(data: Any) -> bool:
+    """Whether an example is another one each time it is read, as under random augmentation.
+
+    The first example of a map-style dataset is read twice, where the dataset's loader would read it; of data
+    of other forms nothing is known.
+    """
+    dataset = data.dataset if isinstance(data, DataLoader) else data
+    if isinstance(dataset, IterableDataset) or not isinstance(dataset, Dataset):
+        return False
+    workers = isinstance(data, DataLoader) and data.num_workers > 0
+    twice = DataLoader(
+        dataset,
+        sampler=[0, 0],
+        batch_size=1,
+        num_workers=int(workers),
+        collate_fn=_only,
+        worker_init_fn=data.worker_init_fn if isinstance(data, DataLoader) else None,
+        multiprocessing_context=data.multiprocessing_context if workers else None,
+    )
+    try:
+        one, two = (list(tensors_in(as_tensors(example))) for example in twice)
+    except Exception:  # whatever fails here fails with a sentence when the data is read
+        return False
+    return any(not _equal(a, b) for (_, a), (_, b) in zip(one, two, strict=False))
+
+
+def _only(examples: list[Any]) -> Any:
+    return examples[0]
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def _batches(data: Any, batch_size: int) -> Iterator[Any]:

@@ -239,6 +239,7 @@ class HeadCollector(Collector):
     Args:
         bins: Number of radial bins.
         prefix_tokens: Tokens before the grid.
+        grid: Its height and width, if told.
         worst_images: The worst gain is worked out for so many images, the first that come.
         images: At most so many images are looked at.
     """
@@ -246,11 +247,17 @@ class HeadCollector(Collector):
     attention = True
 
     def __init__(
-        self, bins: int, prefix_tokens: int | None, worst_images: int, images: int | None = None
+        self,
+        bins: int,
+        prefix_tokens: int | None,
+        worst_images: int,
+        images: int | None = None,
+        *,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         self.images = images
         self.bins = RadialBins(bins)
-        self.prefix_tokens = prefix_tokens
+        self.prefix_tokens, self.grid = prefix_tokens, grid
         self.worst_images = worst_images
         self.layers: dict[str, HeadRows] = {}
 

@@ -84,7 +84,8 @@ class _PassHooks:
         """Forget the last batch."""
         self.examples = examples
         self.shares = shares
-        self.layouts = {c.prefix_tokens: MapLayouts(c.prefix_tokens, pictures) for c in self.collectors}
+        asked = {(c.prefix_tokens, c.grid) for c in self.collectors}
+        self.layouts = {asks: MapLayouts(asks[0], pictures, asks[1]) for asks in asked}
         self.calls: dict[str, int] = {}
         self.stack: list[_Frame] = []
         self.known: dict[int, _Known] = {}
@@ -138,25 +139,26 @@ class _PassHooks:
     def _feature(self, tensor: Tensor, index: int, module: nn.Module | None, name: str) -> Feature:
         """A collector's share of a tensor, with what is known of it as long as it lives unchanged."""
         key, version = id(tensor), _version(tensor)
-        prefix, share = self.collectors[index].prefix_tokens, self.shares[index]
+        collector, share = self.collectors[index], self.shares[index]
+        asks = collector.prefix_tokens, collector.grid
         known = self.known.get(key)
         # Found by address, trusted only if it is the same object with the same content: an address is used
         # anew once a tensor is freed, and an in-place operation keeps the address but not the values.
         if known is None or known.tensor() is not tensor or version is None or known.version != version:
             known = _Known(weakref.ref(tensor, lambda ref: self._forget(key, ref)), version, {})
             self.known[key] = known
-        if (prefix, share) not in known.shared:
+        if (asks, share) not in known.shared:
             by_head = tensor.ndim == 4 and inside_attention(name, self.units)
             if by_head and not isinstance(module, nn.Linear | nn.Conv2d | nn.BatchNorm2d):
                 layout = None  # queries, keys or weights (B, heads, T, ·)
             else:
-                layout = self.layouts[prefix].find(tensor, self.examples, module)
-            known.shared[prefix, share] = SharedValues(layout)
+                layout = self.layouts[asks].find(tensor, self.examples, module)
+            known.shared[asks, share] = SharedValues(layout)
         # A tensor has one row per example, or the same number of rows (windows) for each; any other first
         # axis cannot be cut to a share and is shown whole.
         rows, rest = divmod(len(tensor) * share, self.examples)
         part = tensor if share == self.examples or rest else tensor[:rows]
-        return Feature(part, share, known.shared[prefix, share])
+        return Feature(part, share, known.shared[asks, share])
 
     def _forget(self, key: int, ref: weakref.ref[Tensor]) -> None:
         if key in self.known and self.known[key].tensor is ref:
@@ -264,7 +266,7 @@ class _PassHooks:
         for i, collector in enumerate(self.collectors):
             if collector.attention and self._serves(i):
                 first = rows * self.shares[i] // self.examples
-                layouts = self.layouts[collector.prefix_tokens]
+                layouts = self.layouts[collector.prefix_tokens, collector.grid]
                 shown = self.shares[i], first, weights(first), layouts
                 self.guard(i, collector.receive_attention, called, *shown)
 
@@ -284,7 +286,7 @@ class _Known:
 
     tensor: weakref.ref[Tensor]
     version: int | None
-    shared: dict[tuple[int | None, int], SharedValues]
+    shared: dict[tuple[tuple[int | None, tuple[int, int] | None], int], SharedValues]
 
 
 def _version(tensor: Tensor) -> int | None:

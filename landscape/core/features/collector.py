@@ -81,7 +81,8 @@ class Collector:
 
     Attributes:
         selection: The units that it asks for; ``None`` for none.
-        prefix_tokens: See `landscape.core.features.map_layout.Layouts`.
+        prefix_tokens: See `landscape.core.features.map_layout.MapLayouts`.
+        grid: Likewise.
         inputs: Whether it asks for inputs too.
         attention: Whether it asks for attention weights.
         images: How many examples it is shown at most, a fair sample; ``None`` for all. See
@@ -92,6 +93,7 @@ class Collector:
 
     selection: Selection | None = None
     prefix_tokens: int | None = None
+    grid: tuple[int, int] | None = None
     inputs: bool = False
     attention: bool = False
     images: int | None = None

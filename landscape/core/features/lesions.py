@@ -89,9 +89,16 @@ class _Survey(Collector):
 
     inputs = True
 
-    def __init__(self, selection: Selection, prefix_tokens: int | None, means: bool, heads: bool) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        prefix_tokens: int | None,
+        means: bool,
+        heads: bool,
+        grid: tuple[int, int] | None,
+    ) -> None:
         self.selection = selection
-        self.prefix_tokens = prefix_tokens
+        self.prefix_tokens, self.grid = prefix_tokens, grid
         self.attention = heads
         self.means = means
         self.sites: dict[str, Site] = {}
@@ -126,7 +133,12 @@ class _Survey(Collector):
 
 
 def find_sites(
-    problem: Problem, selection: Selection, prefix_tokens: int | None, means: bool, heads: bool
+    problem: Problem,
+    selection: Selection,
+    prefix_tokens: int | None,
+    means: bool,
+    heads: bool,
+    grid: tuple[int, int] | None = None,
 ) -> tuple[dict[str, Site], dict[str, int]]:
     """Units that can be replaced, in firing order, and the number of heads of each attention.
 
@@ -136,8 +148,9 @@ def find_sites(
         prefix_tokens: Tokens before the grid.
         means: Whether the mean outputs are requested; costs memory for one output per unit.
         heads: Whether to look for attention heads.
+        grid: Height and width of the grid of tokens, if told.
     """
-    survey = _Survey(selection, prefix_tokens, means, heads)
+    survey = _Survey(selection, prefix_tokens, means, heads, grid)
     (error,) = collect(problem, [survey])
     if error is not None:
         raise error

@@ -89,10 +89,18 @@ class MapLayouts:
             grid. A grid is that of 4-D maps met before if they are not square, as of a convolution that
             cuts patches, and a square else.
         pictures: Whether the features come of pictures; if not, none has maps until a 2-D convolution fires.
+        grid: Height and width of the grid, told by the user: sequences of so many tokens, and prefix tokens
+            before them, have maps wherever they come from, and no others.
     """
 
-    def __init__(self, prefix_tokens: int | None = None, pictures: bool = True) -> None:
+    def __init__(
+        self,
+        prefix_tokens: int | None = None,
+        pictures: bool = True,
+        grid: tuple[int, int] | None = None,
+    ) -> None:
         self.prefix_tokens = prefix_tokens
+        self.told = grid
         self.pictures = pictures
         self._words: set[int] = set()
         self._forms: dict[tuple[int, ...], Literal["first", "last"]] = {}
@@ -111,7 +119,9 @@ class MapLayouts:
             self.pictures = True
         if feature.ndim == 3 and isinstance(module, nn.Embedding) and len(feature) == examples:
             self._words.add(feature.shape[1])  # a sequence of words beside the pictures, and all made of it
-        if not self.pictures or (feature.ndim == 3 and isinstance(module, nn.Conv1d)):
+        if feature.ndim == 3 and isinstance(module, nn.Conv1d):
+            return None
+        if not self.pictures and (self.told is None or feature.ndim == 4):
             return None
         if feature.ndim == 3:
             return self._sequence(feature, examples)
@@ -135,10 +145,14 @@ class MapLayouts:
 
     def grid(self, tokens: int) -> tuple[int, int, int] | None:
         """Prefix, height and width of a sequence of so many tokens; ``None`` if they are no grid."""
-        if not self.pictures or tokens in self._words:
-            return None
         given = self.prefix_tokens
         prefixes = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given,)
+        if self.told is not None:
+            height, width = self.told
+            prefix = tokens - height * width
+            return (prefix, height, width) if prefix in prefixes else None
+        if not self.pictures or tokens in self._words:
+            return None
         for prefix in prefixes:
             for height, width in self.sizes():
                 if height != width and min(height, width) > 1 and height * width == tokens - prefix:
@@ -157,7 +171,8 @@ class MapLayouts:
             windows, rest = divmod(len(feature), examples)
             side, n = isqrt(tokens), isqrt(windows)
             square = (
-                tokens not in self._words
+                self.told is None
+                and tokens not in self._words
                 and rest == 0
                 and n > 1
                 and n * n == windows

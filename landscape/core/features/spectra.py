@@ -73,16 +73,23 @@ class SpectraCollector(Collector):
         selection: The units to look at.
         bins: Number of radial bins.
         prefix_tokens: Tokens before the grid.
+        grid: Its height and width, if told.
         images: At most so many images are looked at.
     """
 
     def __init__(
-        self, selection: Selection, bins: int, prefix_tokens: int | None, images: int | None = None
+        self,
+        selection: Selection,
+        bins: int,
+        prefix_tokens: int | None,
+        images: int | None = None,
+        *,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         self.selection = selection
         self.images = images
         self.bins = RadialBins(bins)
-        self.prefix_tokens = prefix_tokens
+        self.prefix_tokens, self.grid = prefix_tokens, grid
         self._layers: dict[str, LayerRows] = {}
 
     def receive(

@@ -74,6 +74,7 @@ class TransferCollector(Collector):
         selection: The units to look at.
         bins: Number of radial bins, in cycles per pixel of the input.
         prefix_tokens: Tokens before the grid.
+        grid: Its height and width, if told.
         coherence_channels: At most so many channels, evenly spaced, enter the coherence.
         images: At most so many images are looked at.
     """
@@ -87,10 +88,12 @@ class TransferCollector(Collector):
         prefix_tokens: int | None,
         coherence_channels: int,
         images: int | None = None,
+        *,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         self.selection = selection
         self.bins = RadialBins(bins)
-        self.prefix_tokens = prefix_tokens
+        self.prefix_tokens, self.grid = prefix_tokens, grid
         self.coherence_channels = coherence_channels
         self.images = images
         self._layers: dict[str, TransferRows] = {}

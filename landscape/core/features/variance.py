@@ -79,13 +79,21 @@ class VarianceCollector(Collector):
     Args:
         selection: The units to look at.
         prefix_tokens: Tokens before the grid; they are left out.
+        grid: Its height and width, if told.
         images: At most so many images are looked at.
     """
 
-    def __init__(self, selection: Selection, prefix_tokens: int | None, images: int | None = None) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        prefix_tokens: int | None,
+        images: int | None = None,
+        *,
+        grid: tuple[int, int] | None = None,
+    ) -> None:
         self.selection = selection
         self.images = images
-        self.prefix_tokens = prefix_tokens
+        self.prefix_tokens, self.grid = prefix_tokens, grid
         self._units: dict[str, UnitVariance] = {}
 
     def receive(

@@ -1,4 +1,4 @@
-"""Checks that a model is a function of the parameters it is given."""
+"""Checks that a model is a function of the parameters it is given, with derivatives."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from landscape.errors import InputError
+from landscape.errors import InputError, one_line
 
-__all__ = ["unwritten"]
+__all__ = ["explained", "unwritten"]
 
 
 @contextmanager
@@ -33,3 +33,35 @@ def unwritten(model: nn.Module) -> Iterator[None]:
                 " tensor in forward (for example with torch.nn.utils.parametrize), or change them after"
                 " the optimiser's step."
             )
+
+
+@contextmanager
+def explained(model: nn.Module, examples: int) -> Iterator[None]:
+    """Within it, what torch says of a forward or backward pass becomes a sentence, where one is known.
+
+    Args:
+        model: The model.
+        examples: Size of the batch.
+
+    Raises:
+        InputError: If values that a gradient needs were overwritten, or BatchNorm has too few values to take
+            statistics of.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        words = one_line(error).split(" Hint: ")[0]
+        raise InputError(
+            f"{type(model).__name__} overwrites values in place that its gradient needs, such as h.tanh_()"
+            f" and then h *= 2; make a new tensor there (h = 2 * h). In torch's words: {words}"
+        ) from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"BatchNorm cannot take statistics of a batch of {examples}: choose batch_size= so that"
+            " no batch of one example is left over, drop the last batch, or take"
+            " batchnorm='checkpoint'."
+        ) from error

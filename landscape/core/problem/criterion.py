@@ -16,7 +16,7 @@ from landscape.core.data.trees import map_tensors, tensors_in
 from landscape.core.problem.losses import IGNORE_INDEX, LossFunction, cross_entropy, resolve_loss
 from landscape.errors import InputError
 
-__all__ = ["Criterion", "Reduction", "cut"]
+__all__ = ["Criterion", "Reduction", "cut", "shaken"]
 
 Reduction = Literal["example", "mean", "sum", "whole"]
 """What a loss gives: losses per example; or a scalar, their mean, their sum, or neither of them."""
@@ -140,30 +140,38 @@ class Criterion:
         if axis != 1:
             self.function = partial(cross_entropy, axis=axis)
 
-    def judge(self, pieces: list[tuple[Any, Any, int]]) -> None:
+    def judge(self, *tries: list[tuple[Any, Any, int]]) -> None:
         """Find out what a scalar loss is, from its values on a whole and on the two parts of it.
 
         Args:
-            pieces: Output, target and number of examples of the whole and of its parts; empty if there is no
-                way to cut: then the scalar is taken as a mean.
+            tries: Each has output, target and number of examples of a whole and of its parts; empty if there
+                is no way to cut. The scalar is taken as a mean unless one of them shows another.
         """
         self.reduction = "mean"
-        if not pieces or self._known:
+        if self._known:
             return
+        for pieces in filter(None, tries):
+            found = self._compare(pieces)
+            if found != "mean":
+                self.reduction = found
+                return
+
+    def _compare(self, pieces: list[tuple[Any, Any, int]]) -> Reduction:
+        """What the values on a whole and its parts show."""
         try:
             values = [self.function(output, target) for output, target, _ in pieces]
         except Exception:  # a loss made for whole batches may fail on parts in any way
-            return
+            return "mean"
         if not all(torch.is_tensor(v) and v.ndim == 0 and bool(v.isfinite()) for v in values):
-            return
+            return "mean"
         whole, a, b = (float(v.detach()) for v in values)
         n, na, nb = (size for *_, size in pieces)
         size = max(abs(whole), abs(a), abs(b))
         tolerance = min(1000 * torch.finfo(values[0].dtype).eps, 0.05) * size
         if abs(whole - (na * a + nb * b) / n) <= tolerance:
-            return
-        self.reduction = "sum" if abs(whole - (a + b)) <= tolerance else "whole"
+            return "mean"
         self._parts = n, whole, na, a, nb, b
+        return "sum" if abs(whole - (a + b)) <= tolerance else "whole"
 
     def refuse_cuts(self) -> None:
         """Raise if the loss needs all the data in one batch.
@@ -203,6 +211,23 @@ def cut(output: Any, target: Any, size: int) -> list[tuple[Any, Any, int]]:
 
         pieces.append((map_tensors(output, take), map_tensors(target, take), len(index)))
     return pieces
+
+
+def shaken(output: Any) -> Any:
+    """Outputs with noise as large as they are themselves, always the same.
+
+    A model that has learnt nothing yet puts out nearly the same for all examples, so that their losses hardly
+    differ, and a mean over anything else passes for their mean.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def shake(tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point() or tensor.numel() < 2:
+            return tensor
+        noise = torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
+        return tensor + noise * tensor.detach().std()
+
+    return map_tensors(output, shake)
 
 
 def _recognise(

@@ -14,7 +14,7 @@ from landscape.core.data.batches import Batch, batches_joinable, rebatch, tensor
 from landscape.core.data.example_count import recount
 from landscape.core.data.subsample import sample
 from landscape.core.problem.checks import unwritten
-from landscape.core.problem.criterion import cut
+from landscape.core.problem.criterion import cut, shaken
 from landscape.core.problem.losses import check_labels
 from landscape.core.problem.measure import cut_off
 from landscape.core.problem.outputs import read_outputs, settle_axis
@@ -115,7 +115,7 @@ def _try_first(problem: Problem) -> None:
     values = cut_off(_first_loss(problem, output, target, batch))
     output = cut_off(output)
     if values.ndim == 0:
-        problem._loss.judge(_whole_and_parts(problem))
+        problem._loss.judge(*_whole_and_parts(problem))
         if len(problem._all) > 1:
             problem._loss.refuse_cuts()
     problem.reading = read_outputs(output, target, values, problem._loss, problem.reading)
@@ -138,19 +138,20 @@ def _run_anywhere(problem: Problem, batch: Batch) -> tuple[Any, Any]:
     return problem.output(batch.to(problem.device))
 
 
-def _whole_and_parts(problem: Problem) -> list[tuple[Any, Any, int]]:
-    """Output, target and size of some examples and of two parts of them; none if there is no way."""
+def _whole_and_parts(problem: Problem) -> list[list[tuple[Any, Any, int]]]:
+    """Output, target and size of some examples and of two parts of them, in one or two tries, if possible."""
     drawn = sample(problem._all, PROBED)  # of all batches: one alone may hold one class
     batch = (rebatch(drawn, PROBED) if batches_joinable(drawn) else drawn)[0].to(problem.device)
     output, target = problem.output(batch)
-    found = cut(cut_off(output), target, batch.size)
-    if found or problem.batchnorm == "batch":
-        return found
+    output = cut_off(output)
+    found = cut(output, target, batch.size)
+    if found:
+        return [found, cut(shaken(output), target, batch.size)]
     parts = batch.split(-(-batch.size // 2))
-    if len(parts) != 2:
+    if problem.batchnorm == "batch" or len(parts) != 2:
         return []
     found = [(output, target, batch.size), *((*problem.output(part), part.size) for part in parts)]
-    return [(cut_off(output), target, size) for output, target, size in found]
+    return [[(cut_off(output), target, size) for output, target, size in found]]
 
 
 def _first_output(problem: Problem, batch: Batch) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from landscape.core.data.batches import Batch
-from landscape.errors import InputError, suggest
+from landscape.errors import InputError, reason, suggest
 
 __all__ = ["LOSSES", "LossFunction", "accuracy_per_example", "check_labels", "resolve_loss"]
 
@@ -79,6 +80,8 @@ LOSSES: dict[str, LossFunction] = {
 def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
     """Name and function of a loss given by name or as a callable.
 
+    A class is made without arguments, and a function that takes none is called to make the loss.
+
     Raises:
         InputError: If the name is unknown or the object cannot be called.
     """
@@ -96,6 +99,15 @@ def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
                 f"the loss {given.__name__} is a class that cannot be made without arguments ({error}); give"
                 " an instance, or a function that is one loss per example."
             ) from error
+    if inspect.isfunction(loss) and not inspect.signature(loss).parameters:  # makes a loss, as builders do
+        try:
+            made = loss()
+        except Exception as error:
+            raise InputError(
+                f"the loss {loss.__qualname__}, which takes no arguments and so has to make one, raised"
+                f" {reason(error)}"
+            ) from error
+        return resolve_loss(made)
     if not callable(loss):
         raise InputError(f"a loss must be a name or callable; got {type(loss).__name__}.")
     module = getattr(loss, "__module__", type(loss).__module__)

@@ -15,6 +15,8 @@ from landscape.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.ambient import constants_of, precision, under_own_context
 from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
+from landscape.core.problem.checkpointing import without_checkpointing
+from landscape.core.problem.checks import explained
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.first_run import fit_scale, settle
@@ -300,17 +302,9 @@ class Problem:
         batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
         recorded = torch.is_grad_enabled()
-        with plain_encoder(), sound_convolutions(self._unsound), self._evaluating():
-            try:
-                output, target = self._call(model, batch)
-            except ValueError as error:
-                if "more than 1 value per channel" not in str(error):
-                    raise
-                raise InputError(
-                    f"BatchNorm cannot take statistics of a batch of {batch.size}: choose batch_size= so that"
-                    " no batch of one example is left over, drop the last batch, or take"
-                    " batchnorm='checkpoint'."
-                ) from error
+        how = plain_encoder(), without_checkpointing(), sound_convolutions(self._unsound), self._evaluating()
+        with how[0], how[1], how[2], how[3], explained(self.module, batch.size):
+            output, target = self._call(model, batch)
         return output if recorded else cut_off(output), target
 
     def _call(self, model: Any, batch: Batch) -> tuple[Any, Any]:
@@ -359,7 +353,7 @@ class Problem:
     @under_own_context
     def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
         """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
-        with torch.enable_grad():
+        with torch.enable_grad(), explained(self.module, batch.size):
             loss = self.batch_loss(batch)
             if not loss.requires_grad:
                 return [None] * len(self._parameters)

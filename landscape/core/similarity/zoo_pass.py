@@ -24,6 +24,7 @@ from landscape.errors import InputError
 __all__ = [
     "FeatureRows",
     "HsicSums",
+    "Pairing",
     "check_same_inputs",
     "choose_layers",
     "plan_batches",
@@ -33,6 +34,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
+
+Pairing = Literal["inputs", "order"]
+"""By what examples of several problems are paired."""
 
 JACKKNIFE_BLOCKS = 20  # batches are pooled into at most so many, so that memory does not grow with the data
 
@@ -87,14 +91,29 @@ class HsicSums:
     batches: int
 
 
-def check_same_inputs(problems: Mapping[str, Problem]) -> None:
+def check_same_inputs(problems: Mapping[str, Problem], pairing: Pairing = "inputs") -> None:
     """Raise unless all problems hold the same inputs in the same order, however cut into batches.
+
+    Args:
+        problems: The models, by name.
+        pairing: ``order`` takes examples of one number for the same, whatever their inputs are, such as
+            images of another size for each model; targets, if there are any of one shape, have to agree.
 
     Raises:
         InputError: Naming the two that differ, or an example that holds NaN.
     """
     (first, reference), *others = problems.items()
     _check_numbers(first, reference)
+    if pairing == "order":
+        for name, problem in others:
+            _check_numbers(name, problem)
+            if not _same_order(reference, problem):
+                raise InputError(
+                    f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) differ in"
+                    " the number of their examples or in their targets: paired by order, they have to hold"
+                    " the same examples in the same order."
+                )
+        return
     for name, problem in others:
         if not _same_inputs(reference, problem):
             one, two = _shapes(reference), _shapes(problem)
@@ -102,7 +121,8 @@ def check_same_inputs(problems: Mapping[str, Problem]) -> None:
                 raise InputError(
                     f"'{first}' takes inputs of shape {one} and '{name}' of shape {two}; models are compared"
                     " on one set of inputs: give all problems the same, and let a model that needs another"
-                    " size resize them itself, as nn.Sequential(nn.Upsample(size), model) does."
+                    " size resize them itself, as nn.Sequential(nn.Upsample(size), model) does; or say with"
+                    " pairing='order' that they are the same examples in the same order."
                 )
             raise InputError(
                 f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) do not hold"
@@ -129,6 +149,22 @@ def _check_numbers(name: str, problem: Problem) -> None:
                     " make all similarities NaN; leave it out."
                 )
         first += batch.size
+
+
+def _same_order(a: Problem, b: Problem) -> bool:
+    """Whether two problems have as many examples, and the same targets if these can be compared."""
+    if a.examples != b.examples:
+        return False
+    targets = []
+    for problem in (a, b):
+        parts = [batch.target for batch in problem.batches]
+        if not all(isinstance(t, Tensor) and t.ndim for t in parts):
+            return True
+        if len({t.shape[1:] for t in parts}) != 1:
+            return True
+        targets.append(torch.cat([t.cpu() for t in parts]))
+    one, two = targets
+    return one.shape != two.shape or bool((one == two).all())
 
 
 def _same_inputs(a: Problem, b: Problem) -> bool:
@@ -199,6 +235,7 @@ def zoo_hsic(
     kernel: Kernel | None = None,
     policy: FeatureRows | None = None,
     seed: int = 0,
+    pairing: Pairing = "inputs",
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> HsicSums:
     """HSIC between all layers of all models on the same inputs, each batch run once through each model.
@@ -217,12 +254,13 @@ def zoo_hsic(
         kernel: Default: linear.
         policy: How outputs become features.
         seed: Seed of the order of examples.
+        pairing: See `check_same_inputs`.
         progress: Called with the finished fraction.
 
     Raises:
         InputError: If the inputs differ, are too few, or no layer can be compared.
     """
-    check_same_inputs(problems)
+    check_same_inputs(problems, pairing)
     patterns = list(layers)
     kernel, policy = kernel or Kernel(), policy or FeatureRows()
     chosen = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
@@ -265,6 +303,7 @@ def zoo_sample(
     sample: int = 256,
     policy: FeatureRows | None = None,
     seed: int = 0,
+    pairing: Pairing = "inputs",
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[list[tuple[str, str]], list[T], list[Array | None]]:
     """All layers of all models on one shared sample of the inputs, each reduced as it fires.
@@ -277,6 +316,7 @@ def zoo_sample(
         sample: Largest number of examples n, taken by the seed.
         policy: How outputs become features.
         seed: Seed of the sample.
+        pairing: See `check_same_inputs`.
         progress: Called with the finished fraction.
 
     Returns:
@@ -286,7 +326,7 @@ def zoo_sample(
     Raises:
         InputError: As `zoo_hsic`.
     """
-    check_same_inputs(problems)
+    check_same_inputs(problems, pairing)
     patterns, policy = list(layers), policy or FeatureRows()
     total = next(iter(problems.values())).examples
     # The first of one mixed order, so that a larger sample contains a smaller one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from landscape.errors import CheckpointError, StoreError
+from landscape.errors import CheckpointError, StoreError, reason
 
 __all__ = [
     "load_state",
@@ -82,6 +83,8 @@ def read_notes(path: Path) -> dict[str, Any] | None:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged ({error}): delete it to train it again.") from error
     if NOTES_KEY not in metadata:
@@ -107,9 +110,25 @@ def load_state(path: Path, device: torch.device) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # torch documents no common class for what a damaged file raises
+        if _is_whole(path):
+            raise CheckpointError(
+                f"{path}, the state of a training in progress, is whole, but cannot be loaded here:"
+                f" {reason(error)}"
+            ) from error
         raise CheckpointError(
             f"{path}, the state of a training in progress, is damaged: "
             "delete it to start this training again."
         ) from error
     return state
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the parts of an archive have the sums that its directory gives."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError):
+        return False

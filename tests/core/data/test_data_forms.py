@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from landscape import Problem
 from landscape.core.data import batches as room
+from landscape.core.data.data_forms import changes_when_read
 from landscape.errors import InputError
 
 torch.manual_seed(0)
@@ -115,3 +116,29 @@ def test_reading_tells_how_far_it_is():
     seen = []
     room.read_batches((X, Y), batch_size=8, device=torch.device("cpu"), dtype=None, progress=seen.append)
     assert seen == [8, 16, 20]
+
+
+def test_endless_data_end_before_memory_does(monkeypatch):
+    """Oracle: 20 rows of 3 float32 and a label of 8 bytes each, against a free memory of 600 bytes."""
+    monkeypatch.setattr(room, "free_memory", lambda: 600)
+    with pytest.raises(InputError, match="does not end: 16 examples"):
+        Problem(nn.Linear(3, 2), "cross_entropy", Stream(10**9), batch_size=8)
+    assert Problem(nn.Linear(3, 2), "cross_entropy", (X, Y), batch_size=8).examples == 20
+
+
+class Noisy(NoLength):
+    """Random augmentation."""
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        return x + torch.randn(3), y
+
+
+def test_examples_that_change_when_they_are_read_are_told():
+    """Oracle: noise of a new draw, in this process and in a worker; a shuffled order changes no example."""
+    loader = torch.utils.data.DataLoader
+    fixed = torch.utils.data.TensorDataset(X, Y)
+    assert changes_when_read(Noisy())
+    assert changes_when_read(loader(Noisy(), batch_size=4, sampler=range(8), num_workers=1))
+    for data in (fixed, loader(fixed, shuffle=True), (X, Y), [(X, Y)], Stream(), NoLength()):
+        assert not changes_when_read(data)

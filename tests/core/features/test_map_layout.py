@@ -171,3 +171,29 @@ def test_words_beside_pictures_stay_words():
     assert layouts.find(words, 2, torch.nn.Embedding(3, 5)) is None
     assert layouts.find(words, 2) is None
     assert layouts.find(patches, 2) == MapLayout("tokens", 4, 4)
+
+
+def test_words_are_a_picture_where_their_grid_is_told():
+    """Oracle: 2 + 3 × 5 tokens as the user lays them out; other numbers of tokens are no maps."""
+    layouts = MapLayouts(pictures=False, grid=(3, 5))
+    assert layouts.find(torch.randn(2, 17, 4), 2) == MapLayout("tokens", 3, 5, 2)
+    assert layouts.find(torch.randn(2, 15, 4), 2, torch.nn.Embedding(3, 4)) == MapLayout("tokens", 3, 5)
+    for feature in (torch.randn(2, 16, 16, 16), torch.randn(2, 64, 4), torch.randn(8, 16, 4)):
+        assert layouts.find(feature, 2) is None
+    assert MapLayouts(0, grid=(3, 5)).find(torch.randn(2, 17, 4), 2) is None
+    data = torch.arange(6 * 16).reshape(6, 16) % 7, torch.arange(6) % 3
+    problem = landscape.Problem(Words(), "cross_entropy", data)
+    for analysis in (landscape.fourier, landscape.transfer, landscape.attention_response):
+        ds = analysis(problem, grid=(2, 8))
+        assert set(zip(ds["height"].values.tolist(), ds["width"].values.tolist(), strict=True)) == {(2, 8)}
+
+
+def test_a_told_grid_gives_the_numbers_of_the_square_that_is_found():
+    """Oracle: a 16 × 16 image's own 4 × 4 patches, with and without saying so."""
+    data = torch.randn(6, 1, 16, 16), torch.arange(6) % 3
+    problem = landscape.Problem(Cut(), "cross_entropy", data)
+    found = landscape.fourier(problem, layers=("patch", "norm"))
+    told = landscape.fourier(problem, layers=("patch", "norm"), grid=(4, 4))
+    torch.testing.assert_close(
+        torch.tensor(told["log_power"].values), torch.tensor(found["log_power"].values), equal_nan=True
+    )

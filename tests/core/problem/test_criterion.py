@@ -133,6 +133,18 @@ def test_a_scalar_that_depends_on_the_cut_is_refused_unless_there_is_one_batch(l
         problem.on_sample(10)
 
 
+def test_a_model_that_has_learnt_nothing_hides_no_dependence_on_the_cut():
+    """Oracle: torch's weighted mean is no mean over examples, though here all losses are alike."""
+    (x, y), model = data(), net()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e-5)
+    assert F.cross_entropy(model(x), y, reduction="none").std() < 1e-4
+    with pytest.raises(InputError, match="neither a mean nor a sum"):
+        Problem(model, lambda o, t: F.cross_entropy(o, t, weight=WEIGHT), (x, y), batch_size=6)
+    assert Problem(model, lambda o, t: F.cross_entropy(o, t), (x, y), batch_size=6).examples == len(x)
+
+
 def test_a_loss_that_the_model_computes_is_cut_by_running_the_model_on_parts():
     """Oracle: torch's weighted mean is no mean over batches; the plain mean is."""
     x, y = data()

@@ -178,3 +178,19 @@ def test_an_answer_of_nan_is_neither_right_nor_wrong():
     """Oracle: by hand; argmax takes the first NaN for the largest."""
     z = torch.tensor([[0.0, 1.0], [torch.nan, 0.0], [0.0, torch.inf]])
     np.testing.assert_array_equal(accuracy_per_example(z, torch.tensor([1, 0, 1])), [1.0, np.nan, 1.0])
+
+
+def test_a_function_that_takes_nothing_makes_the_loss():
+    """Oracle: torch's class; a maker that fails is named with what it raised."""
+
+    def make():
+        return torch.nn.CrossEntropyLoss(label_smoothing=0.5)
+
+    def broken():
+        raise ValueError("no such smoothing")
+
+    name, loss = resolve_loss(make)
+    assert name == "torch.nn.modules.loss:CrossEntropyLoss"
+    assert loss.label_smoothing == 0.5
+    with pytest.raises(InputError, match=r"the loss .*broken.* has to make one.*no such smoothing"):
+        resolve_loss(broken)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import landscape
+from landscape import Problem
 from landscape.core.problem.private_model import (
     Substituted,
     bind,
@@ -15,6 +18,8 @@ from landscape.core.problem.private_model import (
     set_mode,
 )
 from landscape.errors import InputError
+
+RING = torch.eye(4).roll(1, 0).double()
 
 
 class Tied(nn.Module):
@@ -100,3 +105,39 @@ def test_torchs_switch_is_put_back(switch):
         assert torch.backends.mha.get_fastpath_enabled() == switch
     finally:
         torch.backends.mha.set_fastpath_enabled(True)
+
+
+def test_weights_without_values_are_named():
+    """Oracle: the meta device holds shapes alone; parameters and buffers."""
+    with torch.device("meta"):
+        model, norm = nn.Linear(3, 2), nn.BatchNorm1d(2)
+    with pytest.raises(InputError, match=r"parameter 'weight' is on the meta device .*to_empty"):
+        check_weights(model)
+    norm.weight, norm.bias = (nn.Parameter(torch.ones(2)) for _ in range(2))
+    with pytest.raises(InputError, match="buffer 'running_mean' is on the meta device"):
+        check_weights(norm)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CS")  # torch warns that they are new
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
+def test_sparse_buffers_are_copied_and_told_apart(layout):
+    """Oracle: a graph's adjacency matrix, dense; the loss and its Hessian are the same."""
+    x, y = torch.randn(4, 3).double(), torch.arange(4) % 2
+
+    class Graph(nn.Module):
+        def __init__(self, adjacency):
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+            self.register_buffer("adjacency", adjacency)
+
+        def forward(self, x):
+            return self.adjacency @ torch.tanh(self.layer(x))
+
+    found = []
+    for matrix in (RING, getattr(RING, layout)(), getattr(2 * RING, layout)()):
+        torch.manual_seed(0)
+        problem = Problem(Graph(matrix).double(), "cross_entropy", (x, y))
+        found.append((problem.loss(), landscape.spectrum(problem, k=2)["eigenvalues"].values, problem))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-9)
+    assert len({problem.fingerprint()[0] for *_, problem in found[1:]}) == 2

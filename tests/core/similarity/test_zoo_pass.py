@@ -9,6 +9,7 @@ from cases import CASES, images, sentences, uneven, vectors
 from feature_sets import noise, three_terms
 from torch import nn
 
+import landscape
 from landscape import Problem
 from landscape.core.features.map_layout import MapLayouts
 from landscape.core.similarity.cka import jackknife, normalized
@@ -185,3 +186,35 @@ def test_features_of_one_shared_sample():
     hidden = hidden - hidden.mean(0)
     for features in (kept[0], kept[2]):
         torch.testing.assert_close(features, hidden)
+
+
+class Smaller(nn.Module):
+    """A model of images half as large, which may shrink them itself."""
+
+    def __init__(self, shrinks):
+        super().__init__()
+        torch.manual_seed(5)
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 3)
+        self.shrink = nn.AvgPool2d(2) if shrinks else nn.Identity()
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.conv(self.shrink(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("analysis", [landscape.cka, landscape.similarity])
+def test_models_of_other_input_sizes_are_paired_by_order_on_request(analysis):
+    """Oracle: the same model that shrinks the large images itself."""
+    x, y = noise(24, 3, 12, 12), torch.arange(24) % 3
+    small = nn.functional.avg_pool2d(x, 2)
+    one = Problem(Smaller(True).double(), "cross_entropy", (x, y))
+    two = Problem(Smaller(False).double(), "cross_entropy", (small, y), batch_size=7)
+    other = Problem(Smaller(True).double(), "cross_entropy", (x, y))
+    layers, name = ("conv", "head"), "cka" if analysis is landscape.cka else "procrustes"
+    found = analysis({"a": one, "b": two}, layers=layers, pairing="order")[name].values
+    wanted = analysis({"a": one, "b": other}, layers=layers)[name].values
+    np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-10)
+    with pytest.raises(InputError, match=r"\(3, 12, 12\) and 'b' of shape \(3, 6, 6\).*pairing='order'"):
+        analysis({"a": one, "b": two})
+    mixed = Problem(Smaller(False).double(), "cross_entropy", (small.flip(0), y.flip(0)))
+    with pytest.raises(InputError, match="in their targets: paired by order"):
+        analysis({"a": one, "b": mixed}, pairing="order")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import landscape
 from landscape.core.symmetry import rules as symmetry_rules
 from landscape.core.symmetry.alignment import _difference, align
 from landscape.core.symmetry.symmetry import find_symmetry
@@ -428,3 +429,26 @@ def test_examples_need_not_come_first():
     x = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
     for method in METHODS:
         check_recovered(model, x, permuted, method)
+
+
+def test_parameters_without_entries_stand_in_no_ones_way():
+    """Oracle: an empty parameter changes nothing of the alignment of the model without it."""
+
+    class Net(nn.Module):
+        def __init__(self, empty):
+            super().__init__()
+            self.hidden, self.head = nn.Linear(6, 5), nn.Linear(5, 3)
+            if empty:
+                self.none = nn.Parameter(torch.zeros(0, 4))
+
+        def forward(self, x):
+            return self.head(torch.relu(self.hidden(x)))
+
+    x, found = torch.randn(24, 6, generator=torch.Generator().manual_seed(2)), []
+    for empty in (False, True):
+        torch.manual_seed(3)
+        a, b = Net(empty), Net(empty)
+        problem = landscape.Problem(a, "cross_entropy", (x, torch.arange(24) % 3))
+        ds = landscape.connect(problem, a.state_dict(), b.state_dict(), align="weights", steps=5)
+        found.append(ds["loss"].values)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)

@@ -103,3 +103,20 @@ def test_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="Cannot write"):
         files.write_atomically(tmp_path / "file" / "a", b"x")
+
+
+def test_a_whole_state_is_not_called_damaged(tmp_path, monkeypatch):
+    """Oracle: the file is as it was saved, whatever loading it raises."""
+    state = tmp_path / "a.resume"
+    files.save_state({"x": torch.ones(3)}, state)
+    for error, words in (
+        (RuntimeError("no such device"), "is whole, but cannot be loaded here: RuntimeError: no such device"),
+        (PermissionError(13, "Permission denied"), "cannot be read: Permission denied"),
+    ):
+
+        def fail(*args, error=error, **options):
+            raise error
+
+        monkeypatch.setattr(torch, "load", fail)
+        with pytest.raises(CheckpointError, match=words):
+            files.load_state(state, CPU)
