@@ -16,8 +16,9 @@ from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.criterion import Criterion
-from landscape.core.problem.fingerprint import fingerprint
+from landscape.core.problem.fingerprint import fingerprint, provenance
 from landscape.core.problem.first_run import fit_scale, settle
+from landscape.core.problem.forward import Forward
 from landscape.core.problem.losses import LossFunction
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
@@ -122,8 +123,7 @@ class Problem:
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
         self.weight_decay = float(weight_decay)
         self.batchnorm: ProblemPolicy = policy
-        self._forward = forward
-        self._forward_takes_batch = True
+        self._forward = Forward(forward)
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
@@ -301,31 +301,8 @@ class Problem:
         model: Any = self.module if state is None else Substituted(self.module, state)
         recorded = torch.is_grad_enabled()
         with plain_encoder(), sound_convolutions(self._unsound), self._evaluating():
-            try:
-                output, target = self._call(model, batch)
-            except ValueError as error:
-                if "more than 1 value per channel" not in str(error):
-                    raise
-                raise InputError(
-                    f"BatchNorm cannot take statistics of a batch of {batch.size}: choose batch_size= so that"
-                    " no batch of one example is left over, drop the last batch, or take"
-                    " batchnorm='checkpoint'."
-                ) from error
+            output, target = self._forward(model, batch)
         return output if recorded else cut_off(output), target
-
-    def _call(self, model: Any, batch: Batch) -> tuple[Any, Any]:
-        """The model's output and the target."""
-        if self._forward is not None:
-            result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
-            if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
-                return result
-        elif isinstance(batch.inputs, Mapping):
-            result = model(**batch.inputs)
-        elif isinstance(batch.inputs, tuple):
-            result = model(*batch.inputs)
-        else:
-            result = model(batch.inputs)
-        return getattr(result, "logits", result), batch.target
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -336,15 +313,7 @@ class Problem:
 
     def calls(self) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
         """What the model is called with, by batch, and how, if it has a ``forward`` of its own."""
-        forward = self._forward
-        if forward is None or not self._forward_takes_batch:
-            return [batch.inputs for batch in self.batches], forward
-
-        def call(model: nn.Module, raw: Any) -> Any:
-            result = forward(model, raw)
-            return result[0] if isinstance(result, tuple) and len(result) == 2 else result
-
-        return [batch.raw for batch in self.batches], call
+        return self._forward.calls(self.batches)
 
     @under_own_context
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -393,27 +362,4 @@ class Problem:
 
     def provenance(self) -> dict[str, str | int | float]:
         """What a result should remember of this problem: strings and numbers only."""
-        checkpoint, data = self.fingerprint()
-        facts: dict[str, str | int | float] = {
-            "checkpoint": checkpoint,
-            "theta": fingerprint(self.space.unflatten(self.theta).items()),
-            "data": data,
-            "model_class": type(self.module).__name__,
-            "loss": self.loss_name,
-            "weight_decay": self.weight_decay,
-            "batchnorm": self.batchnorm,
-            "examples": self.examples,
-            "parameters_count": self.size,
-            "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
-        }
-        if self._loss.is_sum:
-            facts["loss_reduction"] = "sum"
-        elif self._loss.reduction != "example":
-            facts["loss_reduction"] = "batch mean"
-        if self.reading.doubt:
-            facts["scores_notice"] = self.reading.doubt
-        if rounded := self.precision:
-            facts["precision"] = rounded
-        return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
+        return provenance(self)
