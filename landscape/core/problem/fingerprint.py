@@ -86,4 +86,5 @@ def provenance(problem: Problem) -> dict[str, str | int | float]:
         facts["scores_notice"] = problem.reading.doubt
     if rounded := problem.precision:
         facts["precision"] = rounded
+    facts |= problem.derivatives.facts()
     return facts if problem.sharding.ranks == 1 else facts | {"ranks": problem.sharding.ranks}

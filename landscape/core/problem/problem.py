@@ -16,6 +16,8 @@ from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
 from landscape.core.problem.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.problem.criterion import Criterion
+from landscape.core.problem.derivatives.gradient import check_gradient
+from landscape.core.problem.derivatives.record import Check, DerivativeRecord
 from landscape.core.problem.fingerprint import fingerprint, provenance
 from landscape.core.problem.first_run import fit_scale, settle
 from landscape.core.problem.forward import Forward
@@ -71,6 +73,9 @@ class Problem:
         channels_last: Whether images may lie in memory with their channels last where that is faster:
             ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
             (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
+        check_derivatives: Whether derivatives are held against differences on a few examples, once, before the
+            first is reported: a loss that does not move as its gradient says, or a gradient that does not as
+            the Hessian says, is refused.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -82,6 +87,7 @@ class Problem:
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
         may_lay_channels_last: Whether images may lie in memory with their channels last.
+        derivatives: What is known of its derivatives; shared by all that share its model.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
@@ -112,6 +118,7 @@ class Problem:
         sharding: Sharding | None = None,
         channels_last: bool | None = None,
         size: Callable[[Any], int] | None = None,
+        check_derivatives: bool = True,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
@@ -124,6 +131,7 @@ class Problem:
         self.weight_decay = float(weight_decay)
         self.batchnorm: ProblemPolicy = policy
         self._forward = Forward(forward)
+        self.derivatives = DerivativeRecord(check_derivatives)
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
@@ -189,6 +197,7 @@ class Problem:
     @under_own_context
     def gradient(self, theta: Tensor | None = None) -> Tensor:
         """∇L, shape (P,), at the checkpoint or at ``theta``."""
+        self.vouch(check_gradient)
         total = torch.zeros_like(self.theta)
         with self.at(theta):
             with self.sharding.summing(total):
@@ -267,6 +276,31 @@ class Problem:
             fit_scale(other)
         return other
 
+    def rebuilt(self, dtype: torch.dtype, batch: Batch) -> Problem:
+        """The same problem where it stands, with a model of its own in another dtype, on one batch.
+
+        Its derivatives are not checked: it is what checks are made on.
+        """
+        other = copy.copy(self)
+        other.__class__ = Problem  # not in lower precision, as a subclass may be
+        other.dtype, other.sharding, other.derivatives = dtype, Sharding(), DerivativeRecord(wanted=False)
+        other.module = private_copy(self.module, self.space.names, self.device, dtype)
+        set_mode(other.module, self.batchnorm)
+        other._loss = self._loss.in_dtype(dtype)
+        other._hold(self.space.names)
+        other._take_share([batch.in_dtype(dtype)])
+        return other
+
+    def vouch(self, *checks: Check) -> None:
+        """Make checks of the derivatives, once for all that share the model; all ranks make them together.
+
+        Raises:
+            InputError: If they are wrong.
+        """
+        if self.derivatives.needs(checks):
+            with self.sharding.together():
+                self.derivatives.make(self, checks)
+
     def on_sample(self, examples: int) -> Problem:
         """The same on so many examples of a fixed random order; on all if there are no more."""
         return self.on(sample(self._all, examples))
@@ -327,7 +361,10 @@ class Problem:
 
     @under_own_context
     def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
-        """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
+        """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter.
+
+        As autograd gives them: `gradient` and operators have them checked first.
+        """
         with torch.enable_grad():
             loss = self.batch_loss(batch)
             if not loss.requires_grad:
