@@ -76,6 +76,7 @@ def check_loss_curvature(problem: Problem, twin: Twin | None) -> None:
             output, target = twin.problem.output(twin.batch)
         if not isinstance(output, Tensor):
             return "right"
+        output = output.detach()
         draw = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         tangent = (draw / draw.norm()).to(output)
 
@@ -89,7 +90,7 @@ def check_loss_curvature(problem: Problem, twin: Twin | None) -> None:
             return slope((output + t * tangent).requires_grad_()).detach().double().cpu()
 
         with twice_differentiable():
-            place = output.detach().clone().requires_grad_()
+            place = output.clone().requires_grad_()
             gradient = slope(place)
             said = torch.zeros_like(place)
             if gradient.requires_grad:
@@ -109,7 +110,7 @@ def _check(
     if twin is None:
         unknown[kind] = "the model runs neither in float64 nor in float32"
         return
-    model, second = type(problem.module).__name__, kind == "second derivatives"
+    model = type(problem.module).__name__
     found = []
     for seed in (0, 1):
         try:
@@ -122,7 +123,7 @@ def _check(
                 return
             raise InputError(
                 f"{model} cannot be differentiated as curvature needs it"
-                f"{culprit(twin, second=second, settings=twice_differentiable)} ({reason(error)}): write that"
+                f"{_culprit(twin)} ({reason(error)}): write that"
                 " part in operations that have second derivatives, or leave it out with parameters=."
             ) from error
         if found[-1] == "right":
@@ -132,10 +133,15 @@ def _check(
         return
     raise InputError(
         f"the {what} of {model} that autograd gives are not what differences give"
-        f"{culprit(twin, second=second, settings=twice_differentiable)}: a custom function whose backward pass"
+        f"{_culprit(twin)}: a custom function whose backward pass"
         " is not differentiable (once_differentiable, detach, no_grad) or wrong does that; write it in"
         f" differentiable operations, {WAY_OUT}"
     )
+
+
+def _culprit(twin: Twin) -> str:
+    """The module at fault; a Jacobian-vector product differentiates the backward pass, too."""
+    return culprit(twin, second=True, settings=twice_differentiable)
 
 
 def _runs_as_it_is(problem: Problem, twin: Twin, verdict: Callable[[Twin, int], Verdict]) -> bool:

@@ -31,8 +31,8 @@ Geometry = tuple[list[int], list[int], list[int], int]
 def twice_differentiable(*, adjoint: bool = False) -> Iterator[None]:
     """Within it, gradients are on and layers have right second derivatives.
 
-    Fused attention, bags of embeddings, distances and multi-margin losses have none, so the maths kernel and
-    formulas are used; torch's kernel for weight normalisation has a wrong one, so its formula is used.
+    Fused attention, bags of embeddings, distances, the hard sigmoid and multi-margin losses have none, so the
+    maths kernel and formulas are used; torch's kernel for weight normalisation has a wrong one, so its formula is used.
 
     Args:
         adjoint: Whether a gradient taken within it is only differentiated by the vector it starts from, in
@@ -96,6 +96,11 @@ def _embedding_bag(
     if mode == "sum":
         return sums
     return sums / torch.bincount(bags, minlength=count).clamp(min=1)[:, None].to(sums.dtype)
+
+
+def _hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(1, max(0, x/6 + 1/2)); what is to be written to is left as it is, which changes no value."""
+    return F.relu6(input + 3.0) / 6.0
 
 
 def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
@@ -361,6 +366,7 @@ _RULES: dict[bool, dict[Any, Callable[..., Tensor]]] = {
         **{f: _convolution(f, adjoint) for f in (torch.conv1d, torch.conv2d, torch.conv3d)},
         F.batch_norm: _batch_norm(adjoint),
         F.embedding_bag: _embedding_bag,
+        F.hardsigmoid: _hardsigmoid,
         F.multi_margin_loss: _multi_margin_loss,
         torch.cdist: _cdist,
         torch._weight_norm: _weight_norm,

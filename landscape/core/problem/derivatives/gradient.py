@@ -10,7 +10,7 @@ from torch import Tensor
 
 from landscape.core.problem.derivatives.culprit import culprit
 from landscape.core.problem.derivatives.twin import EXAMPLES, Twin
-from landscape.errors import InputError
+from landscape.errors import InputError, reason
 
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
@@ -43,7 +43,15 @@ def check_gradient(problem: Problem, twin: Twin | None) -> None:
         problem.derivatives.unknown["gradients"] = "the model runs neither in float64 nor in float32"
         return
     here = twin.problem
-    grads = [None if g is None else g / twin.batch.size for g in here.batch_gradients(twin.batch)]
+    try:
+        grads = [None if g is None else g / twin.batch.size for g in here.batch_gradients(twin.batch)]
+    except torch.OutOfMemoryError:
+        problem.derivatives.unknown["gradients"] = "there is too little memory"
+        return
+    except RuntimeError as error:
+        problem.derivatives.unknown["gradients"] = "the gradient cannot be taken in float64"
+        _refuse_what_has_none(problem, error)
+        return
     gradient = here.flatten_grads(grads)
     if not bool(gradient.isfinite().all()):
         return  # NaN stays NaN
@@ -92,6 +100,17 @@ def _refuse_without_graph(problem: Problem, twin: Twin | None) -> None:
     )
 
 
+def _refuse_what_has_none(problem: Problem, failure: Exception) -> None:
+    """Raise if the problem itself cannot be differentiated either."""
+    try:
+        problem.batch_gradients(problem.first)
+    except RuntimeError:
+        raise InputError(
+            f"{type(problem.module).__name__} cannot be differentiated ({reason(failure)}); change what"
+            " forward does there."
+        ) from failure
+
+
 def _check_dead(problem: Problem, twin: Twin, dead: Sequence[bool]) -> None:
     """Raise if the loss changes with parameters that have no gradient; else note what it does not use."""
     here = twin.problem
@@ -114,7 +133,7 @@ def _check_dead(problem: Problem, twin: Twin, dead: Sequence[bool]) -> None:
         cut = still
     if cut:
         what = "any chosen parameter" if all(dead) else f"parameter '{names[0]}'"
-        others = f" (nor in {len(names) - 1} others)" if len(names) > 1 and not all(dead) else ""
+        others = f" and {len(names) - 1} more" if len(names) > 1 and not all(dead) else ""
         raise InputError(
             f"the loss of {type(problem.module).__name__} changes with its parameters but has no gradient in"
             f" {what}{others}{culprit(twin)}: its forward pass cuts the graph (no_grad, detach, .data), or rounds;"

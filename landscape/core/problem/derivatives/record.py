@@ -24,11 +24,13 @@ class DerivativeRecord:
 
     Attributes:
         wanted: Whether derivatives are checked at all.
+        asked: Whether derivatives were taken.
         unknown: Why a check could not tell, by its name.
         without_gradient: Names of parameters that the loss does not depend on.
     """
 
     wanted: bool = True
+    asked: bool = False
     unknown: dict[str, str] = field(default_factory=dict)
     without_gradient: tuple[str, ...] = ()
     _made: set[Check] = field(default_factory=set)
@@ -36,6 +38,7 @@ class DerivativeRecord:
 
     def needs(self, checks: Sequence[Check]) -> bool:
         """Whether one of these checks is still to be made, or refuses."""
+        self.asked = True
         return self.wanted and any(c not in self._made or c in self._refused for c in checks)
 
     def make(self, problem: Problem, checks: Sequence[Check]) -> None:
@@ -61,7 +64,7 @@ class DerivativeRecord:
     def facts(self) -> dict[str, str]:
         """What a result should remember: nothing of a problem whose derivatives were found right."""
         facts = {}
-        if not self.wanted:
+        if self.asked and not self.wanted:
             facts["derivatives_notice"] = "derivatives were not checked (check_derivatives=False)"
         elif self.unknown:
             reasons = dict.fromkeys(self.unknown.values())
