@@ -1,4 +1,4 @@
-"""Models whose derivatives, as autograd gives them, are wrong; and sound ones that are easily taken for such."""
+"""Models whose derivatives are wrong as autograd gives them; and sound ones easily taken for such."""
 
 from __future__ import annotations
 

@@ -144,7 +144,9 @@ def _of_derivatives(section: Section, anchor: str) -> list[Notice]:
     """What is known of derivatives that could not be, or were not, held against differences."""
     said = {name: str(ds.attrs.get("derivatives_notice", "")) for name, ds in section.results.items()}
     return [
-        Notice("note", f"{section.label}: {text}.", _which(section, (n for n in said if said[n] == text)), anchor)
+        Notice(
+            "note", f"{section.label}: {text}.", _which(section, (n for n in said if said[n] == text)), anchor
+        )
         for text in dict.fromkeys(said.values())
         if text
     ]

@@ -32,7 +32,8 @@ def twice_differentiable(*, adjoint: bool = False) -> Iterator[None]:
     """Within it, gradients are on and layers have right second derivatives.
 
     Fused attention, bags of embeddings, distances, the hard sigmoid and multi-margin losses have none, so the
-    maths kernel and formulas are used; torch's kernel for weight normalisation has a wrong one, so its formula is used.
+    maths kernel and formulas are used; so is the formula of weight normalisation, where torch's kernel has
+    a wrong one.
 
     Args:
         adjoint: Whether a gradient taken within it is only differentiated by the vector it starts from, in
@@ -107,7 +108,8 @@ def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = No
     """The p-norms (..., P, R) of x1 (..., P, M) − x2 (..., R, M)."""
     apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)
     same = (apart == 0).all(-1)  # where a norm has no derivative; torch's is zero
-    return torch.linalg.vector_norm(apart.masked_fill(same[..., None], 1.0), p, dim=-1).masked_fill(same, 0.0)
+    norms: Tensor = torch.linalg.vector_norm(apart.masked_fill(same[..., None], 1.0), p, dim=-1)
+    return norms.masked_fill(same, 0.0)
 
 
 def _multi_margin_loss(

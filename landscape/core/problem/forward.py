@@ -17,8 +17,8 @@ class Forward:
     """The way from a model and a batch to an output and a target.
 
     Args:
-        function: ``(model, batch) -> output`` or ``(output, target)``; ``None`` for the model's own call, which
-            is given mappings as keywords and tuples as positions.
+        function: ``(model, batch) -> output`` or ``(output, target)``; ``None`` for the model's own call,
+            which is given mappings as keywords and tuples as positions.
 
     Attributes:
         function: The same.

@@ -73,9 +73,9 @@ class Problem:
         channels_last: Whether images may lie in memory with their channels last where that is faster:
             ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
             (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
-        check_derivatives: Whether derivatives are held against differences on a few examples, once, before the
-            first is reported: a loss that does not move as its gradient says, or a gradient that does not as
-            the Hessian says, is refused.
+        check_derivatives: Whether derivatives are held against differences on a few examples, once, before
+            the first is reported: a loss that does not move as its gradient says, or a gradient that does not
+            as the Hessian says, is refused.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).

@@ -96,10 +96,8 @@ def test_no_architecture_is_refused(name: str) -> None:
     for label, (loss, target) in LOSSES.items():
         if label == "multi margin" and output.ndim != 2:
             continue
-        if label == "cross_entropy" and tokens:  # by name it reads the classes along the last axis
-            y = classes(output.movedim(-1, 1))
-        else:
-            y = target(output)
+        last = label == "cross_entropy" and tokens  # by name it reads the classes along the last axis
+        y = classes(output.movedim(-1, 1)) if last else target(output)
         found = Problem(model, loss, (x, y), dtype=DTYPES[len(label) % 2])
         if name == "branches":
             with pytest.raises(InputError, match="Branches cannot be differentiated"):
@@ -111,7 +109,7 @@ def test_no_architecture_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("kind", SOUND)
 def test_products_of_sound_models_are_those_of_autograd(kind: str) -> None:
-    """Units that are off, kinks, float32 inside. Oracle: autograd's own double backward of the plain model."""
+    """Units off, kinks, float32 inside. Oracle: autograd's own double backward of the plain model."""
     model = SOUND[kind]().eval()
     x, y = data()
     found = problem(model)
@@ -138,8 +136,8 @@ def test_products_of_sound_models_are_those_of_autograd(kind: str) -> None:
 def test_wrong_second_derivatives_are_refused(kind: str, dtype: torch.dtype) -> None:
     """By every analysis of the Hessian, each time; gradients, which are right, are given.
 
-    So are Gauss-Newton products, but for a backward pass that cannot be differentiated at all: they go through it
-    twice.
+    So are Gauss-Newton products, but for a backward pass that cannot be differentiated at all: they
+    differentiate it, too.
     """
     wrong = problem(around(WRONG_CURVATURE[kind]()), dtype=dtype)
     for analysis in (landscape.spectrum, landscape.trace, landscape.density, landscape.batch_spectra):
@@ -153,7 +151,7 @@ def test_wrong_second_derivatives_are_refused(kind: str, dtype: torch.dtype) -> 
         landscape.surface(wrong, steps=(3, 3), directions="eigenvectors")
     v = torch.ones(wrong.size, dtype=dtype)
     if kind == "once differentiable":
-        with pytest.raises(InputError, match="output .* not what differences give, in module '1'"):
+        with pytest.raises(InputError, match=r"output .* not what differences give, in module '1'"):
             ggn(wrong) @ v
     else:
         assert (ggn(wrong) @ v).isfinite().all()

@@ -24,20 +24,23 @@ class Ruler:
         steps: Lengths of the steps, as parts of the norm of what is moved.
         tolerance: Largest relative error of a right derivative.
         rounding: Relative error of a value.
+        smooth: How far the slopes of two sides may be apart where the function counts as smooth, as a part of
+            their distance to what is said.
     """
 
     steps: tuple[float, ...]
     tolerance: float
     rounding: float
+    smooth: float
 
 
-FINE = Ruler((1e-6, 1e-7, 1e-8), 1e-3, 1e-14)
+FINE = Ruler((1e-6, 1e-7, 1e-8), 1e-3, 1e-14, 0.02)
 """For values in float64. Sound models are off by 1e-6 or so."""
 
-FINE_SECOND = Ruler((1e-7, 1e-8, 1e-9), 1e-3, 1e-14)
+FINE_SECOND = Ruler((1e-7, 1e-8, 1e-9), 1e-3, 1e-14, 0.02)
 """For gradients in float64: the shorter the step, the fewer kinks it crosses, and each changes a gradient."""
 
-COARSE = Ruler((1e-2, 3e-3, 1e-3), 5e-2, 1e-5)
+COARSE = Ruler((3e-3, 1e-3, 3e-4), 5e-2, 5e-6, 0.1)
 """For values that are rounded to float32 somewhere."""
 
 
@@ -90,14 +93,21 @@ def judge(said: Tensor, value: Callable[[float], Tensor], length: float, ruler: 
         if near and (not found or slope.rounding <= ruler.tolerance * size):  # else rounding hides a mistake
             return "right"
         found.append(slope)
-    return "wrong" if _agree(found, ruler.tolerance) else "unknown"
+    return "wrong" if _agree(said, found, ruler) else "unknown"
 
 
-def _agree(found: Sequence[_Slope], tolerance: float) -> bool:
-    """Whether two steps that follow each other find one smooth slope."""
-    smooth = [not _apart(s.ahead, s.behind, tolerance, 2 * s.rounding) for s in found]
+def _agree(said: Tensor, found: Sequence[_Slope], ruler: Ruler) -> bool:
+    """Whether two steps that follow each other find one smooth slope.
+
+    It is smooth where its sides are nearer to each other by far than to what was said: kinks in many places
+    may cancel in the difference of the sides, and yet move both.
+    """
+    smooth = []
+    for slope in found:
+        gap = float((said - slope.central).norm())
+        smooth.append(float((slope.ahead - slope.behind).norm()) <= ruler.smooth * gap + 2 * slope.rounding)
     return any(
-        smooth[i] and smooth[i + 1] and not _apart(a.central, b.central, tolerance / 2, 0.0)
+        smooth[i] and smooth[i + 1] and not _apart(a.central, b.central, ruler.tolerance / 2, 0.0)
         for i, (a, b) in enumerate(pairwise(found))
     )
 

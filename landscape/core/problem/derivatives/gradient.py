@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.problem.derivatives.culprit import culprit
-from landscape.core.problem.derivatives.twin import EXAMPLES, Twin
+from landscape.core.problem.derivatives.twin import Twin
 from landscape.errors import InputError, reason
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ MOVES = (1e-2, 1e-1, 0.3)
 """Lengths of the moves that tell whether a loss depends on parameters that have no gradient, as parts of the
 norms of these."""
 
+CONFIRMED = (1, 2, 3)
+"""Seeds of the directions along which a doubt is confirmed: along one, kinks may cancel by chance."""
+
 WAY_OUT = (
     "leave its parameters out with parameters=, or give check_derivatives=False if you know what is"
     " differentiated."
@@ -30,13 +33,13 @@ WAY_OUT = (
 def check_gradient(problem: Problem, twin: Twin | None) -> None:
     """Raise unless the loss moves as its gradient says.
 
-    The gradient is held against differences of the loss along itself and along a mixture of it with a random
-    direction, and where some parameters have none, along random directions of these. What differences cannot
-    judge passes, and the problem's record says so.
+    The gradient is held against differences of the loss along itself and, to confirm a doubt, along mixtures
+    of it with random directions; where some parameters have none, along random directions of these. What
+    differences cannot judge passes, and the problem's record says so.
 
     Raises:
-        InputError: If the loss has no gradient in any parameter, changes with parameters in which it has none,
-            or does not move as its gradient says; with the module that is at fault if it can be found.
+        InputError: If the loss has no gradient in any parameter, changes with parameters in which it has
+            none, or does not move as its gradient says; with the module that is at fault if it can be found.
     """
     _refuse_without_graph(problem, twin)
     if twin is None:
@@ -61,19 +64,20 @@ def check_gradient(problem: Problem, twin: Twin | None) -> None:
     slope = float(gradient.double().norm())
     if slope == 0.0:
         return
-    ahead, draw = gradient / slope, twin.draw(0)
-    mixed = ahead + draw
+    ahead = gradient / slope
+    mixed = [ahead + twin.draw(seed) for seed in CONFIRMED]
     verdicts = set()
-    for direction in (ahead, mixed / mixed.norm()):
+    for direction in (ahead, *(m / m.norm() for m in mixed)):
         said = (gradient.double() @ direction.double()).cpu()
         verdict = twin.judge(said, direction, lambda: _loss(here))
         if verdict == "right":
-            return  # the second direction is only tried to confirm a doubt
+            return  # further directions are only tried to confirm a doubt
         verdicts.add(verdict)
     if verdicts == {"wrong"}:
         raise InputError(
-            f"the loss of {type(problem.module).__name__} does not move as its gradient says{culprit(twin)}: a"
-            " straight-through estimator, a detached part or a custom backward pass gives the derivatives of"
+            f"the loss of {type(problem.module).__name__} does not move as its gradient says"
+            f"{culprit(twin)}:"
+            " a straight-through estimator, a detached part or a custom backward pass gives the derivatives of"
             f" another function than the loss; take that out of forward, {WAY_OUT}"
         )
     problem.derivatives.unknown["gradients"] = "the loss is not smooth enough here for differences"
@@ -120,7 +124,7 @@ def _check_dead(problem: Problem, twin: Twin, dead: Sequence[bool]) -> None:
     if not bool(mask.any()):  # parameters without entries
         return
     verdicts = set()
-    for seed in (1, 2):
+    for seed in CONFIRMED:
         direction = twin.draw(seed) * mask.to(here.theta)
         direction /= direction.norm()
         verdicts.add(twin.judge(torch.zeros((), dtype=torch.float64), direction, lambda: _loss(here)))
@@ -136,8 +140,8 @@ def _check_dead(problem: Problem, twin: Twin, dead: Sequence[bool]) -> None:
         others = f" and {len(names) - 1} more" if len(names) > 1 and not all(dead) else ""
         raise InputError(
             f"the loss of {type(problem.module).__name__} changes with its parameters but has no gradient in"
-            f" {what}{others}{culprit(twin)}: its forward pass cuts the graph (no_grad, detach, .data), or rounds;"
-            f" take that out of forward, {WAY_OUT}"
+            f" {what}{others}{culprit(twin)}: its forward pass cuts the graph (no_grad, detach, .data), or"
+            f" rounds; take that out of forward, {WAY_OUT}"
         )
 
 

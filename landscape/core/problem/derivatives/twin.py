@@ -49,7 +49,8 @@ class Twin:
         """A random direction (P,) of length 1."""
         generator = torch.Generator().manual_seed(seed)
         v = torch.randn(self.problem.size, generator=generator, dtype=torch.float64)
-        return (v / v.norm()).to(self.problem.device, self.problem.dtype)
+        unit: Tensor = v / v.norm()
+        return unit.to(self.problem.device, self.problem.dtype)
 
     def judge(
         self, said: Tensor, direction: Tensor, value: Callable[[], Tensor], *, second: bool = False
@@ -114,17 +115,18 @@ def _rounds(problem: Problem) -> bool:
     """Whether anything that depends on the parameters is computed in less than float64."""
     with torch.enable_grad(), _LowPrecision() as seen:
         problem.batch_loss(problem.first)
-    return seen.found
+    found: bool = seen.found
+    return found
 
 
 class _LowPrecision(TorchFunctionMode):
     """Looks for results in low precision that carry a graph."""
 
-    found = False
+    found: bool = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if isinstance(tensor, Tensor) and tensor.requires_grad and tensor.dtype != torch.float64:
-                self.found |= tensor.is_floating_point()
+                self.found = self.found or tensor.is_floating_point()
         return result

@@ -31,7 +31,7 @@ def test_smooth_functions(ruler: str) -> None:
 
 @pytest.mark.parametrize("ruler", RULERS)
 def test_a_function_that_is_flat(ruler: str) -> None:
-    """A constant, a minimum and the flat side of a hinge have the derivative 0; one that rounds has no other."""
+    """A constant, a minimum and the flat side of a hinge have derivative 0; one that rounds has no other."""
     for flat in (lambda t: t * 0 + 5, lambda t: t.square(), lambda t: (t - 1).clamp(min=0)):
         assert verdict(0.0, flat, RULERS[ruler]) == "right"
     assert verdict(1.0, lambda t: torch.round(t), RULERS[ruler]) == "wrong"
@@ -45,7 +45,7 @@ def test_at_a_kink_neither_side_nor_none_is_wrong(ruler: str) -> None:
 
 
 def test_a_kink_that_steps_cross() -> None:
-    """A kink at 3e-7 is crossed by the longest step alone; a jump there, as gradients have, decides nothing."""
+    """One at 3e-7 is crossed by the longest step alone; a jump there, as gradients have, decides nothing."""
     assert verdict(1.0, lambda t: t + (t - 3e-7).clamp(min=0), FINE) == "right"
     assert verdict(1.0, lambda t: t + (t > 3e-8), FINE_SECOND) == "right"
     assert verdict(2.0, lambda t: t + (t > 3e-10), FINE_SECOND) == "unknown"
@@ -70,3 +70,12 @@ def test_what_is_not_finite_says_nothing() -> None:
 def test_rounding_hides_no_mistake() -> None:
     """Where short steps drown in rounding, the longer ones have told."""
     assert verdict(1.2, lambda t: 1e5 + t, FINE_SECOND) == "wrong"
+
+
+def test_kinks_that_cancel_between_the_sides() -> None:
+    """Two kinks, where autograd gives 0, move both sides by nearly the same: that tells nothing."""
+
+    def function(t: Tensor) -> Tensor:
+        return 50 * t + t.clamp(min=0) + 1.04 * t.clamp(max=0)
+
+    assert verdict(50.0, function, FINE) == "unknown"

@@ -33,7 +33,7 @@ def test_a_twin_has_the_loss_of_its_examples(name: str) -> None:
 
 
 def test_class_weights_go_along() -> None:
-    """torch refuses float32 weights beside float64 outputs."""
+    """Torch refuses float32 weights beside float64 outputs."""
     model = nn.Linear(6, 3)
     for loss in (nn.CrossEntropyLoss(torch.ones(3)), nn.MultiMarginLoss(weight=torch.ones(3))):
         twin = make_twin(Problem(model, loss, data()))
