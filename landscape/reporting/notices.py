@@ -102,6 +102,7 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
         names = _which(section, (n for n, doubt in doubts.items() if doubt == text))
         found.append(Notice("warning", f"{section.label}: {text}.", names, anchor))
     found += _of_reductions(section, anchor)
+    found += _of_derivatives(section, anchor)
     wide = _which(section, (n for n, ds in section.results.items() if _wide(ds)))
     if wide:
         found.append(
@@ -136,6 +137,18 @@ def _of_reductions(section: Section, anchor: str) -> list[Notice]:
         if names:
             found.append(Notice("note", f"{section.label}: {text}.", names, anchor))
     return found
+
+
+def _of_derivatives(section: Section, anchor: str) -> list[Notice]:
+    """What is known of derivatives that could not be, or were not, held against differences."""
+    said = {name: str(ds.attrs.get("derivatives_notice", "")) for name, ds in section.results.items()}
+    return [
+        Notice(
+            "note", f"{section.label}: {text}.", _which(section, (n for n in said if said[n] == text)), anchor
+        )
+        for text in dict.fromkeys(said.values())
+        if text
+    ]
 
 
 def _doubted(ds: xr.Dataset) -> bool:

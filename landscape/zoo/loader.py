@@ -178,6 +178,7 @@ class Loader:
             sharding=self._ranks,
             size=self._size(),
             channels_last=options.channels_last,
+            check_derivatives=options.check_derivatives,
         )
 
     def _size(self) -> Any:

@@ -55,6 +55,10 @@ class ProblemOptions(Params):
         None,
         description="Whether images may lie in memory with their channels last; none: where that is sound.",
     )
+    check_derivatives: bool = Field(
+        True,
+        description="Whether derivatives are held against differences, once, before the first is reported.",
+    )
     allow: tuple[str, ...] = Field(
         (), description="Names that pickles may import, such as argparse.Namespace."
     )
@@ -92,4 +96,5 @@ class ProblemOptions(Params):
         """What of it enters a task's key; a new option may only enter it where it is not at its default."""
         facts = {name: getattr(self, name) for name in _IN_KEYS} | {"batchnorm": key_word(self.batchnorm)}
         given = {"prefix": self.prefix or None, "channels_last": self.channels_last, "size": self.size}
+        given["check_derivatives"] = None if self.check_derivatives else False
         return facts | {name: value for name, value in given.items() if value is not None}

@@ -20,6 +20,9 @@ TROUBLES = {
     ),
     "values are sums over all examples": xr.Dataset(attrs={"loss_reduction": "sum"}),
     "return one loss per example": xr.Dataset(attrs={"loss_reduction": "batch mean"}),
+    "derivatives were not checked": xr.Dataset(
+        attrs={"derivatives_notice": "derivatives were not checked (check_derivatives=False)"}
+    ),
     "infinite values": xr.Dataset({"loss": ("t", [1.0, np.inf])}),
 }
 FINE = xr.Dataset({"converged": ((), True), "trace": ((), 1.0), "trace_se": ((), 0.2)})

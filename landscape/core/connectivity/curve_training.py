@@ -14,6 +14,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.connectivity.curve import Curve
 from landscape.core.data.batches import Batch, batches_joinable, gather
 from landscape.core.problem.batchnorm import batch_statistics, running_layers
+from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -135,6 +136,7 @@ def loss_and_gradient(
     problem: Problem, theta: Tensor, batch: Batch, weight_decay: float
 ) -> tuple[float, Tensor]:
     """Mean loss over a batch and its gradient (P,) at ``theta``, weight-decay term included."""
+    problem.vouch(check_gradient)
     with problem.at(theta), torch.enable_grad():
         loss = problem.batch_loss(batch)
         # A parameter that the forward pass does not use has the gradient zero.

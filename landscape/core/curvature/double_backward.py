@@ -31,8 +31,9 @@ Geometry = tuple[list[int], list[int], list[int], int]
 def twice_differentiable(*, adjoint: bool = False) -> Iterator[None]:
     """Within it, gradients are on and layers have right second derivatives.
 
-    Fused attention and bags of embeddings have none, so the maths kernel and the sum over the rows are used;
-    torch's kernel for weight normalisation has a wrong one, so its formula is used.
+    Fused attention, bags of embeddings, distances, the hard sigmoid and multi-margin losses have none, so the
+    maths kernel and formulas are used; so is the formula of weight normalisation, where torch's kernel has
+    a wrong one.
 
     Args:
         adjoint: Whether a gradient taken within it is only differentiated by the vector it starts from, in
@@ -96,6 +97,43 @@ def _embedding_bag(
     if mode == "sum":
         return sums
     return sums / torch.bincount(bags, minlength=count).clamp(min=1)[:, None].to(sums.dtype)
+
+
+def _hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(1, max(0, x/6 + 1/2)); what is to be written to is left as it is, which changes no value."""
+    return F.relu6(input + 3.0) / 6.0
+
+
+def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """The p-norms (..., P, R) of x1 (..., P, M) − x2 (..., R, M)."""
+    apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    same = (apart == 0).all(-1)  # where a norm has no derivative; torch's is zero
+    norms: Tensor = torch.linalg.vector_norm(apart.masked_fill(same[..., None], 1.0), p, dim=-1)
+    return norms.masked_fill(same, 0.0)
+
+
+def _multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """(1/C) w_y Σ max(0, m − x_y + x_c)ᵖ over the classes c ≠ y of x (B, C) or (C,)."""
+    if size_average is not None or reduce is not None:
+        return F.multi_margin_loss(input, target, p, margin, weight, size_average, reduce, reduction)
+    y = target.unsqueeze(-1)
+    rises = (margin - input.gather(-1, y) + input).clamp(min=0)
+    if p == 2:
+        rises = rises * rises
+    if weight is not None:
+        rises = rises * weight[y]
+    right = torch.zeros_like(input, dtype=torch.bool).scatter(-1, y, True)
+    losses = rises.masked_fill(right, 0.0).sum(-1) / input.shape[-1]
+    return losses if reduction == "none" else losses.sum() if reduction == "sum" else losses.mean()
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:
@@ -330,6 +368,9 @@ _RULES: dict[bool, dict[Any, Callable[..., Tensor]]] = {
         **{f: _convolution(f, adjoint) for f in (torch.conv1d, torch.conv2d, torch.conv3d)},
         F.batch_norm: _batch_norm(adjoint),
         F.embedding_bag: _embedding_bag,
+        F.hardsigmoid: _hardsigmoid,
+        F.multi_margin_loss: _multi_margin_loss,
+        torch.cdist: _cdist,
         torch._weight_norm: _weight_norm,
     }
     for adjoint in (False, True)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from landscape.core.curvature.checks import check_jacobian
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.operator import GaussNewton, Graph, Sandwich
 from landscape.core.data.batches import Batch
@@ -39,6 +40,7 @@ class Fisher(GaussNewton):
     """
 
     _title = "The Fisher matrix"
+    _checks = (check_jacobian,)  # the loss's own curvature has no part in it
 
     def __init__(
         self,

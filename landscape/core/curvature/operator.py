@@ -13,10 +13,13 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.curvature.blocks import BlockDiagonal, DiagonalBlock, block_diagonal, diagonal_blocks
+from landscape.core.curvature.checks import check_hessian, check_jacobian, check_loss_curvature
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.graph_cache import GraphCache
 from landscape.core.data.batches import Batch
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.problem.derivatives.gradient import check_gradient
+from landscape.core.problem.derivatives.record import Check
 from landscape.core.problem.parameters import Grouping
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -70,6 +73,9 @@ class CurvatureOperator(SymmetricOperator):
         self.problem = problem
         self._graphs: GraphCache[Graph | None] = GraphCache(problem, memory_budget)
 
+    _checks: tuple[Check, ...] = ()
+    """Checks of the derivatives that it is made of, beside that of the gradient."""
+
     @abstractmethod
     def _graph(self, batch: Batch, start: int) -> Graph | None:
         """The graph of a micro-batch, ``start`` examples after the first; ``None`` if it adds nothing."""
@@ -108,6 +114,7 @@ class CurvatureOperator(SymmetricOperator):
             The product (n, k).
         """
         problem = self.problem
+        problem.vouch(check_gradient, *self._checks)
         sizes = {i: problem.space.sizes[i] for i in members}
         columns = V.T.contiguous()
         total = torch.zeros_like(columns)
@@ -180,6 +187,8 @@ def _live(outputs: Rows, vectors: Sequence[Tensor]) -> tuple[list[Tensor], list[
 class Hessian(CurvatureOperator):
     """∇²L of a problem, by double backward (Pearlmutter 1994), weight decay included."""
 
+    _checks = (check_hessian,)
+
     def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable():
             gradients = self.problem.batch_gradients(batch, create_graph=True)
@@ -219,6 +228,8 @@ class _SandwichGraph:
 class Sandwich(CurvatureOperator):
     """(1/N) Σ JᵀBJ + λI for the Jacobian J of an output z(θ) and symmetric matrices B on outputs."""
 
+    _checks = (check_jacobian,)
+
     def _sandwich(self, output: Tensor, inner: Callable[[Tensor], Tensor] | None) -> Graph | None:
         if inner is None or not output.requires_grad:
             return None
@@ -237,6 +248,7 @@ class GaussNewton(Sandwich):
     """
 
     _title = "Gauss-Newton"
+    _checks = (check_jacobian, check_loss_curvature)
 
     def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable(adjoint=True):

@@ -63,6 +63,11 @@ class Batch:
         raw = map_tensors(self.raw, lambda tensor: tensor.to(device))
         return Batch(raw, *_split(raw), self.size)
 
+    def in_dtype(self, dtype: torch.dtype) -> Batch:
+        """The batch with its floating tensors in another dtype."""
+        raw = map_tensors(self.raw, lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+        return Batch(raw, *_split(raw), self.size)
+
     def channels_last(self) -> Batch:
         """The same numbers, those of images (B, C, H, W) with the channels next to each other in memory."""
 

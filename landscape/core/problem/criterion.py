@@ -135,6 +135,12 @@ class Criterion:
         other.scale = scale
         return other
 
+    def in_dtype(self, dtype: torch.dtype) -> Criterion:
+        """The same with its tensors, such as class weights, in another dtype."""
+        other = copy.copy(self)
+        other.function, other._weight = _converted(self.function, dtype), _converted(self._weight, dtype)
+        return other
+
     def read_along(self, axis: int) -> None:
         """Let a cross-entropy by name find the classes along another axis."""
         if axis != 1:
@@ -187,6 +193,16 @@ class Criterion:
             f" {a:.4g} and {b:.4g} on {na} and {nb} of the same), so it depends on how the data is cut into"
             " batches: return one loss per example, shape (B,), or give all the data in one batch."
         )
+
+
+def _converted(part: Any, dtype: torch.dtype) -> Any:
+    """A loss, or what it is made of, with its tensors in another dtype."""
+    if isinstance(part, partial):
+        keywords = {name: _converted(value, dtype) for name, value in part.keywords.items()}
+        return partial(_converted(part.func, dtype), *(_converted(a, dtype) for a in part.args), **keywords)
+    if isinstance(part, nn.Module):
+        return copy.deepcopy(part).to(dtype)
+    return part.to(dtype) if torch.is_tensor(part) and part.is_floating_point() else part
 
 
 def cut(output: Any, target: Any, size: int) -> list[tuple[Any, Any, int]]:

@@ -6,12 +6,16 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["describe", "fingerprint", "library_versions"]
+if TYPE_CHECKING:
+    from landscape.core.problem.problem import Problem
+
+__all__ = ["describe", "fingerprint", "library_versions", "provenance"]
 
 
 def fingerprint(tensors: Iterable[tuple[str, Tensor]]) -> str:
@@ -55,3 +59,32 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed as a package"
     return found
+
+
+def provenance(problem: Problem) -> dict[str, str | int | float]:
+    """What a result should remember of a problem: strings and numbers only."""
+    checkpoint, data = problem.fingerprint()
+    facts: dict[str, str | int | float] = {
+        "checkpoint": checkpoint,
+        "theta": fingerprint(problem.space.unflatten(problem.theta).items()),
+        "data": data,
+        "model_class": type(problem.module).__name__,
+        "loss": problem.loss_name,
+        "weight_decay": problem.weight_decay,
+        "batchnorm": problem.batchnorm,
+        "examples": problem.examples,
+        "parameters_count": problem.size,
+        "device": str(problem.device),
+        "dtype": str(problem.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+    }
+    if problem._loss.is_sum:
+        facts["loss_reduction"] = "sum"
+    elif problem._loss.reduction != "example":
+        facts["loss_reduction"] = "batch mean"
+    if problem.reading.doubt:
+        facts["scores_notice"] = problem.reading.doubt
+    if rounded := problem.precision:
+        facts["precision"] = rounded
+    facts |= problem.derivatives.facts()
+    return facts if problem.sharding.ranks == 1 else facts | {"ranks": problem.sharding.ranks}

@@ -49,7 +49,7 @@ def settle(problem: Problem, *, count: bool) -> None:
 
 def _recount(problem: Problem) -> None:
     """Count the examples anew where the outputs show that leading axes misled."""
-    if problem._forward is None and all(batch.counted for batch in problem._all):
+    if problem._forward.function is None and all(batch.counted for batch in problem._all):
         return  # targets come from the batches, and so does their number
     batches = recount(
         problem._all, problem.device, partial(_first_output, problem), problem.output, problem._loss
@@ -70,7 +70,7 @@ def fit_scale(problem: Problem) -> None:
     with problem.sharding.summing(total):
         for batch in problem.shard:
             # without a forward of the user's, targets are known without running the model
-            given = (None, batch.target) if problem._forward is None else problem.output(batch)
+            given = (None, batch.target) if problem._forward.function is None else problem.output(batch)
             weights = problem._loss.weights(*given)
             total += batch.size if weights is None else weights.sum().cpu()
     if not bool(total):
@@ -78,24 +78,32 @@ def fit_scale(problem: Problem) -> None:
     problem._loss = problem._loss.scaled(problem.examples / float(total))
 
 
-def _with_graph_if_needed(problem: Problem, run: Callable[[], None]) -> None:
-    """Run something of the first evaluations without a graph, and with one if that fails.
+class _PassError(InputError):
+    """The user's model or loss failed on a batch."""
 
-    A model or loss that takes derivatives itself, such as by its inputs, needs one.
+
+def _with_graph_if_needed(problem: Problem, run: Callable[[], None]) -> None:
+    """Run something of the first evaluations without a graph, and with one if model or loss fails.
+
+    One that takes derivatives itself, such as by its inputs, needs a graph. That it runs with one tells it:
+    errors for want of a graph have no type and no text of their own.
     """
     try:
         with torch.set_grad_enabled(problem._derives):
             run()
-    except InputError as error:
-        if problem._derives or "grad" not in str(error):  # what torch says of a missing graph
-            raise
-        problem._derives, problem._forward_takes_batch = True, True
+    except _PassError as failure:
+        failed = failure
+    else:
+        return
+    if not problem._derives:
+        problem._derives, problem._forward.takes_batch = True, True
         try:
             run()
         except InputError:
-            problem._derives = False
-        if not problem._derives:
-            raise
+            problem._derives = False  # what was wrong without a graph says more
+        else:
+            return
+    raise InputError(str(failed)) from failed.__cause__
 
 
 def _try_first(problem: Problem) -> None:
@@ -159,14 +167,14 @@ def _first_output(problem: Problem, batch: Batch) -> tuple[Any, Any]:
         return problem.output(batch)
     except Exception as error:
         failure, reasons = error, reason(error)
-    if problem._forward is not None:  # perhaps it wants the inputs alone
-        problem._forward_takes_batch = False
+    if problem._forward.function is not None:  # perhaps it wants the inputs alone
+        problem._forward.takes_batch = False
         try:
             return problem.output(batch)
         except Exception as error:
             reasons = f"given the batch, {reasons}; given its inputs, {reason(error)}"
     shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
-    raise InputError(
+    raise _PassError(
         f"{type(problem.module).__name__} cannot take the first batch (inputs {shapes}): {reasons}"
     ) from failure
 
@@ -177,7 +185,7 @@ def _first_loss(problem: Problem, output: Any, target: Any, batch: Batch) -> Ten
     except InputError:
         raise
     except Exception as error:
-        raise InputError(
+        raise _PassError(
             f"the loss {problem.loss_name} failed on the first batch (output {_describe(output)},"
             f" target {_describe(target)}): {reason(error)}"
         ) from error

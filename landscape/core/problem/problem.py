@@ -18,8 +18,11 @@ from landscape.core.data.subsample import sample
 from landscape.core.problem.checkpointing import without_checkpointing
 from landscape.core.problem.checks import explained
 from landscape.core.problem.criterion import Criterion
-from landscape.core.problem.fingerprint import fingerprint
+from landscape.core.problem.derivatives.gradient import check_gradient
+from landscape.core.problem.derivatives.record import Check, DerivativeRecord
+from landscape.core.problem.fingerprint import fingerprint, provenance
 from landscape.core.problem.first_run import fit_scale, settle
+from landscape.core.problem.forward import Forward
 from landscape.core.problem.losses import LossFunction
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
@@ -72,6 +75,9 @@ class Problem:
         channels_last: Whether images may lie in memory with their channels last where that is faster:
             ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
             (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
+        check_derivatives: Whether derivatives are held against differences on a few examples, once, before
+            the first is reported: a loss that does not move as its gradient says, or a gradient that does not
+            as the Hessian says, is refused.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -83,6 +89,7 @@ class Problem:
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
         may_lay_channels_last: Whether images may lie in memory with their channels last.
+        derivatives: What is known of its derivatives; shared by all that share its model.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
@@ -113,6 +120,7 @@ class Problem:
         sharding: Sharding | None = None,
         channels_last: bool | None = None,
         size: Callable[[Any], int] | None = None,
+        check_derivatives: bool = True,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
@@ -124,8 +132,8 @@ class Problem:
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
         self.weight_decay = float(weight_decay)
         self.batchnorm: ProblemPolicy = policy
-        self._forward = forward
-        self._forward_takes_batch = True
+        self._forward = Forward(forward)
+        self.derivatives = DerivativeRecord(check_derivatives)
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
@@ -191,6 +199,7 @@ class Problem:
     @under_own_context
     def gradient(self, theta: Tensor | None = None) -> Tensor:
         """∇L, shape (P,), at the checkpoint or at ``theta``."""
+        self.vouch(check_gradient)
         total = torch.zeros_like(self.theta)
         with self.at(theta):
             with self.sharding.summing(total):
@@ -269,6 +278,31 @@ class Problem:
             fit_scale(other)
         return other
 
+    def rebuilt(self, dtype: torch.dtype, batch: Batch) -> Problem:
+        """The same problem where it stands, with a model of its own in another dtype, on one batch.
+
+        Its derivatives are not checked: it is what checks are made on.
+        """
+        other = copy.copy(self)
+        other.__class__ = Problem  # not in lower precision, as a subclass may be
+        other.dtype, other.sharding, other.derivatives = dtype, Sharding(), DerivativeRecord(wanted=False)
+        other.module = private_copy(self.module, self.space.names, self.device, dtype)
+        set_mode(other.module, self.batchnorm)
+        other._loss = self._loss.in_dtype(dtype)
+        other._hold(self.space.names)
+        other._take_share([batch.in_dtype(dtype)])
+        return other
+
+    def vouch(self, *checks: Check) -> None:
+        """Make checks of the derivatives, once for all that share the model; all ranks make them together.
+
+        Raises:
+            InputError: If they are wrong.
+        """
+        if self.derivatives.needs(checks):
+            with self.sharding.together():
+                self.derivatives.make(self, checks)
+
     def on_sample(self, examples: int) -> Problem:
         """The same on so many examples of a fixed random order; on all if there are no more."""
         return self.on(sample(self._all, examples))
@@ -304,22 +338,8 @@ class Problem:
         recorded = torch.is_grad_enabled()
         how = plain_encoder(), without_checkpointing(), sound_convolutions(self._unsound), self._evaluating()
         with how[0], how[1], how[2], how[3], explained(self.module, batch.size):
-            output, target = self._call(model, batch)
+            output, target = self._forward(model, batch)
         return output if recorded else cut_off(output), target
-
-    def _call(self, model: Any, batch: Batch) -> tuple[Any, Any]:
-        """The model's output and the target."""
-        if self._forward is not None:
-            result = self._forward(model, batch.raw if self._forward_takes_batch else batch.inputs)
-            if isinstance(result, tuple) and len(result) == 2 and self._forward_takes_batch:
-                return result
-        elif isinstance(batch.inputs, Mapping):
-            result = model(**batch.inputs)
-        elif isinstance(batch.inputs, tuple):
-            result = model(*batch.inputs)
-        else:
-            result = model(batch.inputs)
-        return getattr(result, "logits", result), batch.target
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -330,15 +350,7 @@ class Problem:
 
     def calls(self) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
         """What the model is called with, by batch, and how, if it has a ``forward`` of its own."""
-        forward = self._forward
-        if forward is None or not self._forward_takes_batch:
-            return [batch.inputs for batch in self.batches], forward
-
-        def call(model: nn.Module, raw: Any) -> Any:
-            result = forward(model, raw)
-            return result[0] if isinstance(result, tuple) and len(result) == 2 else result
-
-        return [batch.raw for batch in self.batches], call
+        return self._forward.calls(self.batches)
 
     @under_own_context
     def batch_loss(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -352,7 +364,10 @@ class Problem:
 
     @under_own_context
     def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
-        """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter."""
+        """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter.
+
+        As autograd gives them: `gradient` and operators have them checked first.
+        """
         with torch.enable_grad(), explained(self.module, batch.size):
             loss = self.batch_loss(batch)
             if not loss.requires_grad:
@@ -387,27 +402,4 @@ class Problem:
 
     def provenance(self) -> dict[str, str | int | float]:
         """What a result should remember of this problem: strings and numbers only."""
-        checkpoint, data = self.fingerprint()
-        facts: dict[str, str | int | float] = {
-            "checkpoint": checkpoint,
-            "theta": fingerprint(self.space.unflatten(self.theta).items()),
-            "data": data,
-            "model_class": type(self.module).__name__,
-            "loss": self.loss_name,
-            "weight_decay": self.weight_decay,
-            "batchnorm": self.batchnorm,
-            "examples": self.examples,
-            "parameters_count": self.size,
-            "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "threads": torch.get_num_threads(),
-        }
-        if self._loss.is_sum:
-            facts["loss_reduction"] = "sum"
-        elif self._loss.reduction != "example":
-            facts["loss_reduction"] = "batch mean"
-        if self.reading.doubt:
-            facts["scores_notice"] = self.reading.doubt
-        if rounded := self.precision:
-            facts["precision"] = rounded
-        return facts if self.sharding.ranks == 1 else facts | {"ranks": self.sharding.ranks}
+        return provenance(self)

@@ -1,0 +1,72 @@
+"""How a model is run on a batch: by its own signature, or by a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from landscape.core.data.batches import Batch
+from landscape.errors import InputError
+
+__all__ = ["Forward"]
+
+
+class Forward:
+    """The way from a model and a batch to an output and a target.
+
+    Args:
+        function: ``(model, batch) -> output`` or ``(output, target)``; ``None`` for the model's own call,
+            which is given mappings as keywords and tuples as positions.
+
+    Attributes:
+        function: The same.
+        takes_batch: Whether it is called with the whole batch; else with the batch's inputs.
+    """
+
+    def __init__(self, function: Callable[..., Any] | None) -> None:
+        self.function = function
+        self.takes_batch = True
+
+    def __call__(self, model: Any, batch: Batch) -> tuple[Any, Any]:
+        """The model's output and the target.
+
+        Raises:
+            InputError: If BatchNorm would take statistics of one example.
+        """
+        try:
+            return self._run(model, batch)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                f"BatchNorm cannot take statistics of a batch of {batch.size}: choose batch_size= so that"
+                " no batch of one example is left over, drop the last batch, or take"
+                " batchnorm='checkpoint'."
+            ) from error
+
+    def _run(self, model: Any, batch: Batch) -> tuple[Any, Any]:
+        if self.function is not None:
+            result = self.function(model, batch.raw if self.takes_batch else batch.inputs)
+            if isinstance(result, tuple) and len(result) == 2 and self.takes_batch:
+                return result
+        elif isinstance(batch.inputs, Mapping):
+            result = model(**batch.inputs)
+        elif isinstance(batch.inputs, tuple):
+            result = model(*batch.inputs)
+        else:
+            result = model(batch.inputs)
+        return getattr(result, "logits", result), batch.target
+
+    def calls(self, batches: list[Batch]) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
+        """What the model is called with, by batch, and how, if it has a function of its own."""
+        function = self.function
+        if function is None or not self.takes_batch:
+            return [batch.inputs for batch in batches], function
+
+        def call(model: nn.Module, raw: Any) -> Any:
+            result = function(model, raw)
+            return result[0] if isinstance(result, tuple) and len(result) == 2 else result
+
+        return [batch.raw for batch in batches], call
