@@ -134,7 +134,7 @@ def gauss_radau(run: Tridiagonal, end: float) -> Tridiagonal:
         [0.0, 1.25]
     """
     return replace(
-        run, alpha=torch.from_numpy(moment_bounds.with_node(run.alpha.numpy(), run.beta.numpy(), end))
+        run, alpha=torch.from_numpy(moment_bounds.gauss_radau(run.alpha.numpy(), run.beta.numpy(), end))
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bracket", "below", "between", "smoothed", "standard_error", "with_node"]
+__all__ = ["Bracket", "below", "between", "gauss_radau", "smoothed", "standard_error"]
 
 Array = NDArray[np.float64]
 
@@ -68,14 +68,14 @@ def standard_error(rows: Array) -> Array:
     return np.asarray(rows.std(axis=0, ddof=1) / len(rows) ** 0.5)
 
 
-def with_node(alpha: Array, beta: Array, end: ArrayLike) -> Array:
+def gauss_radau(alpha: Array, beta: Array, end: ArrayLike) -> Array:
     """Diagonals (..., k) changed in their last entry so that their Gauss rules have a node at ``end`` (...).
 
     The Gauss-Radau rule (Golub 1973): exact for polynomials up to degree 2k − 2, and with positive weights
     wherever the end lies.
 
     Example:
-        >>> with_node(np.array([1.0, 1.0]), np.array([0.5]), 0.0).tolist()
+        >>> gauss_radau(np.array([1.0, 1.0]), np.array([0.5]), 0.0).tolist()
         [1.0, 0.25]
     """
     end = np.asarray(end, dtype=np.float64)
@@ -122,7 +122,7 @@ def below(alpha: ArrayLike, beta: ArrayLike, cuts: ArrayLike, *, rounding: float
     step = max(1, AT_ONCE // (probes * steps * steps))
     for start in range(0, len(c), step):
         ends = c[start : start + step, None]
-        nodes, weights = gauss_rule(with_node(a, b, ends), np.broadcast_to(b, (len(ends), *b.shape)))
+        nodes, weights = gauss_rule(gauss_radau(a, b, ends), np.broadcast_to(b, (len(ends), *b.shape)))
         for sign, into in ((-1.0, low), (1.0, high)):
             inside = nodes <= ends[..., None] + sign * near
             into[:, start : start + step] = (weights * inside).sum(-1).T

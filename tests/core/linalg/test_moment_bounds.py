@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.core.linalg.moment_bounds import Bracket, below, between, gauss_rule, smoothed, with_node
+from landscape.core.linalg.moment_bounds import Bracket, below, between, gauss_radau, gauss_rule, smoothed
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.tridiagonal import lanczos
 
@@ -70,7 +70,7 @@ def test_a_recurrence_that_ended_leaves_nothing_open():
 def test_a_node_is_where_it_is_asked_for():
     """Oracle: the eigenvalues of the changed matrix; moments up to degree 2k − 2 of the plain rule."""
     *_, alpha, beta = measure(3, steps=6)
-    plain, changed = gauss_rule(alpha, beta), gauss_rule(with_node(alpha, beta, 0.07), beta)
+    plain, changed = gauss_rule(alpha, beta), gauss_rule(gauss_radau(alpha, beta, 0.07), beta)
     assert (np.abs(changed[0] - 0.07).min(1) < 1e-12).all()
     for power in range(11):
         moments = [(nodes**power * weights).sum(1) for nodes, weights in (plain, changed)]
