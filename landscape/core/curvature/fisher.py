@@ -13,6 +13,7 @@ from landscape.core.curvature.checks import check_jacobian
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.operator import GaussNewton, Graph, Sandwich
 from landscape.core.data.batches import Batch
+from landscape.core.problem.derivatives.record import Check
 from landscape.core.problem.losses import IGNORE_INDEX
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -40,7 +41,7 @@ class Fisher(GaussNewton):
     """
 
     _title = "The Fisher matrix"
-    _checks = (check_jacobian,)  # the loss's own curvature has no part in it
+    _checks: tuple[Check, ...] = (check_jacobian,)  # the loss's own curvature has no part in it
 
     def __init__(
         self,
