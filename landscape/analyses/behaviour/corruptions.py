@@ -251,6 +251,7 @@ corruptions = Analysis(
         " changes are paired by example."
     ),
     scope="checkpoint",
+    takes="predictive",
     params=CorruptionsParams,
     schema=SCHEMA,
     compute=compute,

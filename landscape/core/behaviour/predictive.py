@@ -204,8 +204,8 @@ class Mixture(Predictive):
             seed: Given to each member.
 
         Raises:
-            InputError: If members differ in their kind or in their number of draws, which would give them
-                unequal weights.
+            InputError: If members differ in their kind, in what they put out, or in their number of draws,
+                which would give them unequal weights.
         """
         parts = [predictive_of(member).draws(x, samples, seed=seed) for member in self.members]
         kinds = {(part.kind, part.samples) for part in parts}
@@ -215,6 +215,10 @@ class Mixture(Predictive):
                 + ", ".join(sorted(f"{count} of {kind}" for kind, count in kinds))
                 + "."
             )
+        outputs = sorted({part._values.shape[-1] for part in parts})
+        if len(outputs) > 1:
+            sizes = " and ".join(map(str, outputs))
+            raise InputError(f"members of a mixture have outputs of one size; these have {sizes}.")
         if parts[0].kind == "classification":
             return Draws("classification", log_p=_joined([part.log_p for part in parts]))
         means, variances = ([getattr(part, name) for part in parts] for name in ("mean", "variance"))

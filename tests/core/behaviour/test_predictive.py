@@ -130,6 +130,7 @@ ONE = torch.zeros(2, 4, 3)
         (lambda: Draws("classification", log_p=ONE[0]), r"got log_p \(4, 3\)"),
         (lambda: Draws("classification", log_p=ONE[:0]), "one sample or more"),
         (lambda: Mixture([]), "at least one member"),
+        (lambda: Mixture([nn.Linear(6, 3), nn.Linear(6, 2)])(X.float()), "one size; these have 2 and 3"),
         (
             lambda: Mixture([nn.Linear(6, 3).double(), Heads(ONE[:, 0], ONE[:, 0])])(X),
             "1 of classification, 2 of regression",
