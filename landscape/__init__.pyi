@@ -58,6 +58,7 @@ __all__ = [
     "connectivity",
     "corruptions",
     "density",
+    "diversity",
     "empirical_fisher",
     "feature_variance",
     "find_symmetry",
@@ -356,6 +357,17 @@ class _Density(Analysis):
         """
 
 density: _Density
+
+class _Diversity(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+    ) -> xr.Dataset:
+        """Diversity of predictions.
+        """
+
+diversity: _Diversity
 
 class _FeatureVariance(Analysis):
     def __call__(
