@@ -103,6 +103,16 @@ class TestRuns:
         path = folder.write(f'{CALIBRATION}\nmodels = ["ens*"]')
         assert list(run(path)[1]["calibration"]) == ["ensemble"]
 
+    def test_data_to_fit_on_that_differ_between_processes_are_refused(self, folder):
+        """Oracle: inputs that hold the number of the process that made them."""
+        path = make(
+            folder, SCALED.replace("{ kwargs = { seed = 7 } }", '{ builder = "toy_data:by_process" }')
+        )
+        result, found = run(path, jobs=2)
+        assert [f.model for f in result.failed] == ["scaled"]
+        assert "of predictive 'scaled' is not deterministic" in result.failed[0].error
+        assert list(found["calibration"]) == ["m0", "m1", "m2"]
+
     def test_globs_of_parameters_concern_networks_alone(self, folder):
         """Oracle: no parameter of the ensemble is named 0.*, and its numbers do not depend on θ."""
         result, found = run(make(folder, ENSEMBLE, problem='parameters = "0.*"'))

@@ -146,16 +146,15 @@ def _thinned(model: nn.Module, seed: int) -> Iterator[None]:
 def _masked(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
     """What a dropout module would make of its input, were it to draw for one example alone.
 
-    Every kind of dropout is affine in its input (alpha dropout has a constant term), so that its value at 0
-    and at 1 says all.
+    Its output is its input, since it is off. Every kind of dropout is affine in its input (alpha dropout has a
+    constant term), so that its value at 0 and at 1 says all.
     """
-    x = inputs[0]
-    one = torch.ones((1, *x.shape[1:]), dtype=x.dtype)
+    one = torch.ones((1, *output.shape[1:]), dtype=output.dtype)
     state = torch.get_rng_state()
     shift = _dropped(part, torch.zeros_like(one))
     torch.set_rng_state(state)
     factor = _dropped(part, one) - shift
-    return x * factor.to(x.device) + shift.to(x.device)
+    return output * factor.to(output.device) + shift.to(output.device)
 
 
 def _dropped(part: nn.Module, x: Tensor) -> Tensor:
