@@ -58,6 +58,7 @@ __all__ = [
     "connectivity",
     "corruptions",
     "density",
+    "diversity",
     "empirical_fisher",
     "feature_variance",
     "find_symmetry",
@@ -83,6 +84,7 @@ __all__ = [
     "taxonomy",
     "trace",
     "transfer",
+    "uncertainty",
 ]
 
 def analyses() -> dict[str, Analysis]:
@@ -314,7 +316,7 @@ class _Corruptions(Analysis):
         problem: Problem,
         /,
         *,
-        kinds: Sequence[Literal['rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate']] | str = ('rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate'),
+        kinds: Sequence[Literal['rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate', 'rotation_wide', 'roll']] | str = ('rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate'),
         bins: int = 15,
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
@@ -364,6 +366,17 @@ class _Density(Analysis):
         """
 
 density: _Density
+
+class _Diversity(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+    ) -> xr.Dataset:
+        """Diversity of predictions.
+        """
+
+diversity: _Diversity
 
 class _FeatureVariance(Analysis):
     def __call__(
@@ -850,3 +863,42 @@ class _Transfer(Analysis):
         """
 
 transfer: _Transfer
+
+class _Uncertainty(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        shifts: Sequence[Literal['rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate', 'rotation_wide', 'roll']] | str = ('rotation', 'translation', 'gaussian_noise', 'gaussian_blur', 'impulse_noise'),
+        intensities: Sequence[float] | str = (),
+        clip: bool = True,
+        samples: int = 0,
+        bins: int = 15,
+        coverage: int = 20,
+        bootstrap: int = 200,
+        ood_data: Sequence[str] | str = (),
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+        ood: Any = None,
+    ) -> xr.Dataset:
+        """Uncertainty under shift.
+
+        Args:
+            shifts: kinds of change that grow.
+            intensities: amounts of change in the unit of each kind, rising; none = severities 1 to 5 of
+                corruptions. The unchanged images always come first.
+            clip: cut changed pixels to 0 to 1; off, noise on black pixels stays noise.
+            samples: draws of a predictive; 0 = its own number.
+            bins: number of confidence bins.
+            coverage: number of shares of examples answered, evenly up to 1.
+            bootstrap: bootstrap resamples for the standard errors of calibration.
+            ood_data: package.module:function that returns data of another distribution, or several;
+                none = no such scores, unless data are given as the input ood.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of changes, draws and the bootstrap.
+        """
+
+uncertainty: _Uncertainty

@@ -22,6 +22,7 @@ import landscape
 from landscape.base.analysis import Analysis, Context, Metric, Pair
 from landscape.base.figure import FigureSpec, has_errors
 from landscape.base.table import read_columns
+from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.plotting.group_summary import models_of, summarize_by_group
 from landscape.reference.models import vit
 from landscape.reporting import page_of
@@ -123,6 +124,23 @@ def test_result_holds_what_the_schema_declares(analysis: Analysis) -> None:
         analysis.validate(options_of(analysis)).model_dump_json()
     )
     assert all(isinstance(v, str | int | float) for v in ds.attrs.values())
+
+
+@each
+def test_what_takes_predictives_looks_at_predictions_alone(analysis: Analysis) -> None:
+    """Oracle: the same result of an ensemble of one model, twice, as of the model, up to rounding."""
+    if analysis.takes != "predictive":
+        return
+    problem = image_problem()
+    twice = landscape.Problem(
+        DeepEnsemble([problem.module, problem.module]), "cross_entropy", [b.raw for b in problem.batches]
+    )
+    plain = landscape.Problem(problem.module, "cross_entropy", [b.raw for b in problem.batches])
+    options = analysis.validate(options_of(analysis))
+    found, want = analysis.run(twice, options), analysis.run(plain, options)
+    for name in ("nll", "accuracy", "loss"):
+        if name in want:
+            np.testing.assert_allclose(found[name], want[name], rtol=1e-5)
 
 
 @each

@@ -39,6 +39,9 @@ MODULES = {
                 os._exit(0)
             os._exit(3)
 
+        def count(members):
+            return len(members)
+
         number = 3
     ''',
     "toy_data.py": '''

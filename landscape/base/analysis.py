@@ -151,6 +151,8 @@ class Analysis:
             `run_together`. Imports torch inside.
         finish: With ``collect``: ``(collector, params) -> {variable: array}`` after the pass.
         needs: What the model must have for there to be anything to measure; others are refused.
+        takes: ``predictive`` if it looks at predictions alone, so that a zoo runs it on its predictives
+            too (ensembles, posteriors), whose weights are no point of one network's landscape.
         cost: ``(params) -> Cost``, for time estimates.
         inputs: Names of keyword inputs that are not options (tensors); library use only.
 
@@ -174,6 +176,7 @@ class Analysis:
     collect: Callable[[Any], Collector] | None = None
     finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
     needs: Literal["", "attention", "dropout"] = ""
+    takes: Literal["problem", "predictive"] = "problem"
     cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()
 

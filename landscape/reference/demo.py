@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,13 +196,30 @@ def _manifest(
         "[analyses.cka]": {"together": True, "examples": 256},
         "[analyses.similarity]": {"together": True, "examples": 128, "most_layers": 5},
         "[analyses.calibration]": {},
+        "[analyses.uncertainty]": {"examples": 128, "shifts": ["rotation", "gaussian_noise"], **PIXELS},
+        "[analyses.diversity]": {"examples": 256},
         "[analyses.frequency_noise]": {"examples": 128, "heat_steps": 5, **PIXELS},
         "[analyses.corruptions]": {"examples": 128, **PIXELS},
     }
     tables |= _connections(recipes, quick)
     sections = ['name = "landscape demo"', *(toml_table(*item) for item in tables.items())]
     sections += [toml_table("[[checkpoints]]", entry) for entry in entries]
+    sections += [toml_table("[[predictives]]", entry) for entry in _ensembles(entries)]
     return "\n\n".join(sections) + "\n"
+
+
+def _ensembles(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The average of all seeds of each recipe that has several."""
+    members = Counter(entry["group"] for entry in entries)
+    return [
+        {
+            "name": f"{group}-ensemble",
+            "builder": "landscape.reference.uncertainty:DeepEnsemble",
+            "members": group,
+        }
+        for group, count in members.items()
+        if count > 1
+    ]
 
 
 def _connections(recipes: Sequence[Recipe], quick: bool) -> dict[str, Mapping[str, Any]]:

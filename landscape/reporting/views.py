@@ -71,7 +71,8 @@ class Page:
         created: When the newest result was computed.
         data: Path of the consolidated file, as seen from the page; ``""`` if there is none.
         notices: Warnings, most serious first.
-        models: All models.
+        models: All models, and predictives among them.
+        predictives: How many of these are predictives.
         ways: The names of the ways in which figures compare models; the first is shown.
         sections: The analyses.
         details: The figures of single models, if the zoo is too large to show them in the sections.
@@ -85,6 +86,7 @@ class Page:
     data: str
     notices: tuple[Notice, ...]
     models: Table
+    predictives: int
     ways: tuple[str, ...]
     sections: tuple[SectionView, ...]
     details: Details
@@ -127,6 +129,7 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         data=data,
         notices=tuple(found),
         models=models,
+        predictives=_predictives(contents),
         ways=tuple([MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways]),
         sections=tuple(sections),
         details=details(contents.sections, known, titles, palette, names, _first(names, found)),
@@ -262,17 +265,25 @@ def _color(palette: Palette, subject: str, ds: xr.Dataset) -> str:
     return palette.style(Series(subject, str(ds.attrs.get("group", "")))).color
 
 
+def _predictives(contents: Contents) -> int:
+    """How many of the models are predictives, made of others."""
+    return sum(bool(m.members) for m in contents.models)
+
+
 def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palette) -> Table:
     """All models: who they are, how they were trained, and what each analysis says of them."""
     names = {m.name: m for m in contents.models}
     tags = dict.fromkeys(t for m in contents.models for t in m.tags)
     metrics = dict.fromkeys(k for m in contents.models for k in m.metrics)
     columns = [Column("group", family=_WHO), Column("seed", meaning="training seed", family=_WHO)]
+    made = any(m.members for m in contents.models)
+    columns += [Column("members", meaning="models that a predictive is made of", family=_WHO)] * made
     columns += [Column(t, family=_WHO) for t in tags]
     columns += [Column(k.replace("_", " "), family=_WHO) for k in metrics]
     cells: dict[str, list[Cell]] = {}
     for m in contents.models:
         cells[m.name] = [cell(m.group), cell(m.seed)]
+        cells[m.name] += [cell(", ".join(m.members))] * made
         cells[m.name] += [cell(m.tags.get(t)) for t in tags]
         cells[m.name] += [cell(m.metrics.get(k)) for k in metrics]
     measured = [
@@ -285,7 +296,7 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
             if subject not in cells:
                 group = cell(str(ds.attrs.get("group", "")))
                 cells[subject] = [group, *(Cell("–") for _ in columns[1:])]
-    first = [0, *range(2 + len(tags), len(columns))][:_MOST_FIRST]
+    first = [0, *range(2 + made + len(tags), len(columns))][:_MOST_FIRST]
     for section, analysis in measured:
         summaries = {n: _summary(analysis, ds) for n, ds in section.results.items()}
         new = _columns(summaries.values(), section.label)
@@ -297,5 +308,7 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
         Row(n, tuple(row), palette.style(Series(n, names[n].group if n in names else "")).color)
         for n, row in cells.items()
     )
-    caption = f"{len(rows)} models with the summary of each analysis."
+    count = _predictives(contents)
+    more = f" and {count} predictive{'s' if count > 1 else ''}" if count else ""
+    caption = f"{len(rows) - count} models{more} with the summary of each analysis."
     return Table(caption, "model", tuple(columns), rows, tuple(first))

@@ -12,7 +12,7 @@ __all__ = ["Failure", "FileHash", "ModelRecord", "SectionRecord", "Snapshot"]
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One model of a zoo, as its manifest describes it.
+    """One model of a zoo, or one predictive made of models, as its manifest describes it.
 
     Attributes:
         name: Unique within the zoo.
@@ -20,7 +20,8 @@ class ModelRecord:
         seed: Training seed, if known.
         tags: Free labels (width, batch size, ...).
         metrics: Numbers recorded in training, such as ``test_accuracy``.
-        path: The checkpoint, as the manifest names it.
+        path: The checkpoint, as the manifest names it; empty for a predictive.
+        members: Names of the models that a predictive is made of; empty for a model.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ModelRecord:
     tags: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     path: str = ""
+    members: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,11 @@ class Snapshot:
 
     def to_json(self) -> str:
         """As indented JSON; values that JSON lacks (dates) become strings."""
-        return json.dumps(asdict(self), indent=1, default=str)
+        data = asdict(self)
+        for model in data["models"]:
+            if not model["members"]:  # of a zoo without predictives the form is what older programs read
+                del model["members"]
+        return json.dumps(data, indent=1, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:

@@ -13,7 +13,7 @@ from landscape.errors import LandscapeError
 from landscape.zoo.builders import find_analysis
 from landscape.zoo.loader import Loader
 from landscape.zoo.plan import Plan, Shard
-from landscape.zoo.spec import Builder
+from landscape.zoo.spec import Model, PredictiveModel
 from landscape.zoo.task import Task
 
 __all__ = ["Estimate", "estimate"]
@@ -46,13 +46,18 @@ def estimate(plan: Plan, todo: Sequence[Task], loader: Loader, shard: Shard | No
         shard: The part that counts; ``None`` for the whole.
     """
     part = plan.part(shard)
-    timed: list[tuple[Builder, tuple[float, float]]] = []
+    timed: list[tuple[object, tuple[float, float]]] = []
 
-    def pace(builder: Builder) -> tuple[float, float]:
-        known = next((t for b, t in timed if b == builder), None)
+    def pace(model: Model) -> tuple[float, float]:
+        if isinstance(model, PredictiveModel) and model.fit is not None:
+            # Fitting may take long, and to members without weights it means nothing.
+            forwards, gradients = zip(*(pace(member) for member in model.members), strict=True)
+            return sum(forwards), sum(gradients)
+        kind = _kind(model)
+        known = next((t for k, t in timed if k == kind), None)
         if known is None:
-            known = _measure(builder, loader)
-            timed.append((builder, known))
+            known = _measure(model, loader)
+            timed.append((kind, known))
         return known
 
     rows = []
@@ -66,28 +71,34 @@ def estimate(plan: Plan, todo: Sequence[Task], loader: Loader, shard: Shard | No
     return rows
 
 
+def _kind(model: Model) -> object:
+    """What models of one pace have in common."""
+    members = model.members if isinstance(model, PredictiveModel) else ()
+    return model.made_by, [member.made_by for member in members]
+
+
 def _cost(task: Task, loader: Loader) -> Cost:
     """What a task costs; all of a section have the same analysis and options."""
     analysis = find_analysis(task.analysis, loader.setup.folder)
     return analysis.cost(analysis.validate(json.loads(task.options)))
 
 
-def _seconds(task: Task, cost: Cost, pace: Callable[[Builder], tuple[float, float]], loader: Loader) -> float:
+def _seconds(task: Task, cost: Cost, pace: Callable[[Model], tuple[float, float]], loader: Loader) -> float:
     # A pair is one problem, whose model takes on the weights of the other.
     members = task.members if task.scope == "group" else task.members[:1]
     examples = sum(loader.sizes())
     share = 1.0 if task.examples is None else min(1.0, task.examples / examples)
     total = 0.0
     for member in members:
-        forward, gradient = pace(member.made_by)
+        forward, gradient = pace(member)
         total += cost.forwards * forward + cost.gradients * gradient
     return share * total
 
 
-def _measure(builder: Builder, loader: Loader) -> tuple[float, float]:
+def _measure(model: Model, loader: Loader) -> tuple[float, float]:
     """Seconds of a forward pass and of a gradient over all data, from its first batch."""
     try:
-        problem = loader.untrained_problem(builder)
+        problem = loader.untrained_problem(model)
         share = problem.examples / sum(loader.sizes())
         times = []
         for work in (problem.loss, problem.gradient):

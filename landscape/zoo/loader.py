@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.errors import CheckpointError, InputError
+from landscape.errors import CheckpointError, InputError, LandscapeError, one_line
 from landscape.imports import importing_from
 from landscape.zoo.builders import build_data, build_model, resolve
 from landscape.zoo.checkpoint import file_stamp, load_into, read_checkpoint
 from landscape.zoo.layouts.run_metadata import facts_in_content
+from landscape.zoo.predictives import build_predictive, enough, fit_tensors
 from landscape.zoo.recorded_metrics import comparable, differences
-from landscape.zoo.spec import Builder, Model
+from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from landscape.core.problem.problem import Problem
@@ -43,6 +45,7 @@ class Loader:
         setup: As given; once a plan is made, with the fingerprint of its data.
         metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
             text if none does.
+        left_out: By name of a predictive, the members that the last one built is without, and why.
     """
 
     def __init__(
@@ -56,10 +59,12 @@ class Loader:
         self.changing = False
         self._on_read = on_read
         self.metric_mismatches: dict[str, str] = {}
+        self.left_out: dict[str, dict[str, str]] = {}
         self._ranks = ranks
         self._data: tuple[list[Any], str] | None = None
         self._sizes: list[int] = []
         self._last: tuple[Model, Problem] | None = None
+        self._fits: list[tuple[Builder, Any, str]] = []
 
     def data(self) -> tuple[list[Any], str]:
         """The batches of the zoo's data, and their content hash.
@@ -68,31 +73,8 @@ class Loader:
             InputError: If the builder fails, or its data differ from what the plan was made for.
         """
         if self._data is None:
-            import torch
-
-            from landscape.core.data.batches import read_batches, tensors_in
-            from landscape.core.data.data_forms import changes_when_read
-            from landscape.core.problem.fingerprint import fingerprint
-
-            options = self.setup.problem
-            with importing_from(self.setup.folder), seeded():
-                given = build_data(self.setup.data, self.setup.folder)
-                batches = read_batches(
-                    given,
-                    batch_size=options.batch_size,
-                    # each rank keeps only its share of all batches on its device
-                    device=torch.device("cpu" if self._ranks else options.device or "cpu"),
-                    dtype=None,
-                    size=self._size(),
-                    progress=self._on_read,
-                )
-            if self._on_read is not None:  # who listens wants to know
-                with importing_from(self.setup.folder), seeded():
-                    self.changing = changes_when_read(given)
-            raw = [b.raw for b in batches]
-            content = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
+            raw, content, self._sizes = self._read(self.setup.data)
             self._data = raw, content
-            self._sizes = [b.size for b in batches]
         # Keys hold the hash of the data that the plan saw. A worker builds the data itself: with other data,
         # its results would stand under keys that promise something else.
         expected = self.setup.fingerprint
@@ -102,6 +84,19 @@ class Loader:
                 " here than when the run was planned; seed it."
             )
         return self._data
+
+    def fit_data(self, builder: Builder) -> tuple[Any, str]:
+        """What predictives are fitted on, as their builders get it, and its content hash.
+
+        Raises:
+            InputError: If the builder fails.
+        """
+        known = next(((data, content) for b, data, content in self._fits if b == builder), None)
+        if known is None:
+            raw, content, _ = self._read(builder)
+            known = fit_tensors(raw), content
+            self._fits.append((builder, *known))
+        return known
 
     def sizes(self) -> list[int]:
         """Examples in each batch of the data."""
@@ -118,7 +113,7 @@ class Loader:
             return self._last[1]
         self._last = None  # its memory is free before the next model needs it
         module, carried = self._load(model)
-        problem = self._make_problem(module)
+        problem = self._make_problem(model, module)
         split, metrics = self.setup.split, {**carried, **model.metrics}
         if split is not None and comparable(metrics, split):
             self.metric_mismatches[model.name] = " ".join(differences(metrics, split, problem.measure()))
@@ -127,13 +122,21 @@ class Loader:
 
     def passing_problem(self, model: Model) -> Problem:
         """The problem of a model that is not kept, for tasks that need several at once."""
-        return self._make_problem(self.module(model))
+        return self._make_problem(model, self.module(model))
 
-    def untrained_problem(self, builder: Builder) -> Problem:
-        """The problem of a model without its weights on the first batch alone, to take the time of."""
-        with importing_from(self.setup.folder), seeded():
-            module = build_model(builder, self.setup.folder)
-        return self._make_problem(module, self.data()[0][:1])
+    def untrained_problem(self, model: Model) -> Problem:
+        """The problem of a model without its weights on the first batch alone, to take the time of.
+
+        Of a predictive that is not fitted, the predictive of such members.
+        """
+        folder = self.setup.folder
+        with importing_from(folder), seeded():
+            if isinstance(model, PredictiveModel):
+                members = [build_model(m.made_by, folder).eval() for m in model.members]
+                module = build_predictive(model.made_by, folder, members, None)
+            else:
+                module = build_model(model.made_by, folder)
+        return self._make_problem(model, module, self.data()[0][:1])
 
     def module(self, model: Model) -> nn.Module:
         """A module with the weights of a checkpoint.
@@ -149,6 +152,10 @@ class Loader:
 
     def _load(self, model: Model) -> tuple[nn.Module, Mapping[str, float]]:
         """A module with its weights, and the metrics that its checkpoint carries."""
+        if isinstance(model, PredictiveModel):
+            return self._assemble(model), {}
+        if model.error is not None:
+            raise CheckpointError(model.error)
         # The key holds the hash that the plan took. Hashing again would read every file twice; size and time
         # tell a file that was replaced since.
         if file_stamp(model.path) != model.stamp:
@@ -160,8 +167,71 @@ class Loader:
         load_into(module, state, str(model.path), options.prefix)
         return module, facts_in_content(rest).metrics
 
-    def _make_problem(self, module: nn.Module, batches: list[Any] | None = None) -> Problem:
+    def _assemble(self, model: PredictiveModel) -> nn.Module:
+        """A predictive of those members that can be used; `left_out` says which cannot."""
+        left_out: dict[str, str] = {}
+        members: list[nn.Module] = []
+        for member in model.members:
+            try:
+                module = self._load(member)[0]
+                self._check(module)
+                members.append(module.to(self._device()).eval())
+            except LandscapeError as error:
+                left_out[member.name] = f"{one_line(error)}."
+        enough(model, left_out)
+        fit_data = None
+        if model.fit is not None:
+            fit_data, content = self.fit_data(model.fit)
+            if content != model.fit_fingerprint:
+                raise InputError(
+                    f"data builder '{model.fit.reference}' of predictive '{model.name}' is not deterministic:"
+                    " it made other data here than when the run was planned; seed it."
+                )
+        with importing_from(self.setup.folder), seeded():
+            built = build_predictive(model.made_by, self.setup.folder, members, fit_data)
+        self.left_out[model.name] = left_out
+        return built
+
+    def _read(self, builder: Builder) -> tuple[list[Any], str, list[int]]:
+        """The batches that a data builder makes, their content hash, and the examples of each."""
+        from landscape.core.data.batches import read_batches, tensors_in
+        from landscape.core.data.data_forms import changes_when_read
+        from landscape.core.problem.fingerprint import fingerprint
+
+        with importing_from(self.setup.folder), seeded():
+            given = build_data(builder, self.setup.folder)
+            batches = read_batches(
+                given,
+                batch_size=self.setup.problem.batch_size,
+                device=self._device(),
+                dtype=None,
+                size=self._size(),
+                progress=self._on_read,
+            )
+        if self._on_read is not None:  # who listens wants to know
+            with importing_from(self.setup.folder), seeded():
+                self.changing = self.changing or changes_when_read(given)
+        raw = [b.raw for b in batches]
+        content = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
+        return raw, content, [b.size for b in batches]
+
+    def _device(self) -> torch.device:
+        """Where data lie: each rank keeps only its share of all batches on its own device."""
+        import torch
+
+        return torch.device("cpu" if self._ranks else self.setup.problem.device or "cpu")
+
+    @staticmethod
+    def _check(module: nn.Module) -> None:
+        """Raise unless the weights are finite: of a predictive, only the member would be at fault."""
+        from landscape.core.problem.private_model import check_weights
+
+        check_weights(module)
+
+    def _make_problem(self, model: Model, module: nn.Module, batches: list[Any] | None = None) -> Problem:
         from landscape.core.problem.problem import Problem
+
+        predictive = isinstance(model, PredictiveModel)
 
         options, folder = self.setup.problem, self.setup.folder
         loss: Any = resolve(options.loss, folder, "loss") if ":" in options.loss else options.loss
@@ -170,7 +240,8 @@ class Loader:
             loss,
             self.data()[0] if batches is None else batches,
             weight_decay=options.weight_decay,
-            parameters=options.parameters,
+            # globs name parameters of members; whoever looks at predictions alone has no use for them
+            parameters=None if predictive else options.parameters,
             forward=resolve(options.forward, folder, "forward") if options.forward else None,
             device=self._ranks.device(options.device) if self._ranks else options.device,
             batchnorm=options.batchnorm,

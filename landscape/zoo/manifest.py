@@ -6,7 +6,7 @@ import glob
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from landscape.zoo.problem_options import ProblemOptions
 from landscape.zoo.spec import (
     Builder,
     Model,
+    PredictiveSpec,
     SectionSpec,
     ZooSpec,
     check_name,
@@ -55,6 +56,19 @@ class _Checkpoint(_Table):
     metrics: dict[str, float] = {}
 
 
+class _Fit(_Table):
+    builder: str | None = Field(None, pattern=REFERENCE)
+    kwargs: dict[str, Any] | None = None
+
+
+class _Predictive(_Builder):
+    name: str
+    members: str | list[str] = Field(min_length=1)
+    fit: _Fit | None = None
+    group: str = ""
+    tags: dict[str, Any] = {}
+
+
 class _Manifest(_Table):
     name: str | None = None
     model: _Builder | None = None
@@ -62,6 +76,7 @@ class _Manifest(_Table):
     problem: ProblemOptions = ProblemOptions()
     analyses: dict[str, dict[str, Any]] = {}
     checkpoints: tuple[_Checkpoint, ...] = Field(min_length=1)
+    predictives: tuple[_Predictive, ...] = ()
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -69,6 +84,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "data": _Data,
     "problem": ProblemOptions,
     "checkpoints": _Checkpoint,
+    "predictives": _Predictive,
 }
 
 
@@ -98,10 +114,12 @@ def read_manifest(path: str | Path) -> ZooSpec:
         raise InputError(f"manifest '{path}': {_sentence(error)}") from error
     folder = path.resolve().parent
     try:
+        models = _models(manifest, folder)
         return ZooSpec(
             name=manifest.name or folder.name,
             folder=folder,
-            models=_models(manifest, folder),
+            models=models,
+            predictives=tuple(_predictives(manifest, models)),
             data=manifest.data.spec(),
             problem=manifest.problem,
             split=manifest.data.split,
@@ -144,6 +162,29 @@ def _models(manifest: _Manifest, folder: Path) -> tuple[Model, ...]:
     if twice:
         raise InputError(f"two checkpoints are named '{twice[0]}'; give each [[checkpoints]] its own name.")
     return tuple(models)
+
+
+def _predictives(manifest: _Manifest, models: Sequence[Model]) -> Iterator[PredictiveSpec]:
+    taken = {m.name: "a checkpoint" for m in models}
+    for entry in manifest.predictives:
+        name = check_name("predictive", entry.name)
+        if name in taken:
+            raise InputError(
+                f"a predictive and {taken[name]} are both named '{name}'; give each a name of its own."
+            )
+        taken[name] = "another"
+        if entry.group:
+            check_name("group", entry.group)
+        found = PredictiveSpec(
+            name,
+            entry.spec(),
+            (entry.members,) if isinstance(entry.members, str) else tuple(entry.members),
+            None if entry.fit is None else _like(entry.fit, manifest.data.spec()),
+            entry.group,
+            entry.tags,
+        )
+        found.of(models)  # a glob that matches nothing is told now
+        yield found
 
 
 def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Iterator[Model]:
@@ -199,6 +240,13 @@ def _builder(entry: _Checkpoint, default: _Builder | None) -> Builder:
     return Builder(default.builder, {**default.kwargs, **(entry.kwargs or {})})
 
 
+def _like(entry: _Fit, data: Builder) -> Builder:
+    """The builder of data to fit on: the zoo's own with other arguments, or one of its own."""
+    same = entry.builder in (None, data.reference)
+    inherited = data.kwargs if same else {}
+    return Builder(entry.builder or data.reference, {**inherited, **(entry.kwargs or {})})
+
+
 def _sentence(error: ValidationError, *parents: str) -> str:
     """The first thing wrong with a manifest, or with a table of it, in a sentence."""
     # a misspelt entry is also missing under its right name: say the former
@@ -225,7 +273,7 @@ def _sentence(error: ValidationError, *parents: str) -> str:
 def _where(place: list[int | str]) -> str:
     if not place:
         return "the top level"
-    if place[0] == "checkpoints":
+    if place[0] in ("checkpoints", "predictives"):
         number = f" number {place[1] + 1}" if len(place) > 1 and isinstance(place[1], int) else ""
-        return f"[[checkpoints]]{number}"
+        return f"[[{place[0]}]]{number}"
     return f"[{'.'.join(str(p) for p in place)}]"

@@ -18,11 +18,12 @@ from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.loader import Loader
-from landscape.zoo.spec import Model, SectionSpec, ZooSpec, check_name
+from landscape.zoo.predictives import beside_members, planned
+from landscape.zoo.spec import Model, PredictiveModel, SectionSpec, ZooSpec, check_name
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
-    from landscape.base.analysis import Analysis, Scope
+    from landscape.base.analysis import Analysis
 
 __all__ = ["Plan", "Shard", "choose_sections", "make_plan"]
 
@@ -67,16 +68,14 @@ class Plan:
         return [t for t in tasks if numbers[units[t.key]] % shard.count == shard.number - 1]
 
     def todo(self, store: Store, overwrite: bool = False, shard: Shard | None = None) -> list[Task]:
-        """Those tasks that have no result yet, and groups whose result leaves members out.
+        """Those tasks that have no result yet, and groups and predictives whose result leaves members out.
 
         Whoever carries out such a group keeps its result if the members still cannot be used.
         """
         return [
             t
             for t in self.part(shard)
-            if overwrite
-            or not store.has(t.folder, t.key)
-            or (t.scope == "group" and store.left_out(t.folder, t.key))
+            if overwrite or not store.has(t.folder, t.key) or (t.gathered and store.left_out(t.folder, t.key))
         ]
 
 
@@ -167,13 +166,15 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     known = store.read_hashes()
     found = [_hashed(model, known) for model in spec.models]
     models = [model for model, _ in found]
+    predictives = planned(spec.predictives, models, lambda builder: loader.fit_data(builder)[1])
+    everyone = beside_members(models, predictives)
     tasks: list[Task] = []
     records: list[SectionRecord] = []
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         made = [
             _task(section, analysis, given, subject, members, spec, fingerprint)
-            for subject, members in _subjects(section, analysis.scope, models)
+            for subject, members in _subjects(section, analysis, everyone)
         ]
         tasks += made
         records.append(
@@ -185,7 +186,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 tasks={t.subject: t.key for t in made},
             )
         )
-    snapshot = Snapshot(spec.name, tuple(m.record() for m in spec.models), tuple(records))
+    snapshot = Snapshot(spec.name, tuple(m.record() for m in everyone), tuple(records))
     setup = replace(loader.setup, fingerprint=fingerprint)
     now = time.time_ns()
     hashes = {
@@ -232,15 +233,25 @@ def _changed_ns(path: Path) -> int:
     return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
 
 
-def _subjects(section: SectionSpec, scope: Scope, models: list[Model]) -> Iterator[tuple[str, list[Model]]]:
-    """Name and members of each subject: models, pairs of like models in a group, or groups."""
+def _subjects(
+    section: SectionSpec, analysis: Analysis, everyone: list[Model]
+) -> Iterator[tuple[str, list[Model]]]:
+    """Name and members of each subject: models and predictives, pairs of like models, or groups."""
+    models = [m for m in everyone if _suits(m, analysis)]
     names = [m.name for m in models]
     for pattern in section.models:
         if not fnmatch.filter(names, pattern):
+            others = fnmatch.filter([m.name for m in everyone], pattern)
+            if others:
+                raise InputError(
+                    f"[analyses.{section.label}]: '{analysis.name}' looks at one network's landscape, and"
+                    f" '{others[0]}' is a predictive; only analyses of predictions take these."
+                )
             raise InputError(
                 f"no model matches '{pattern}' of [analyses.{section.label}]; {suggest(pattern, names)}"
             )
     models = [m for m in models if any(fnmatch.fnmatchcase(m.name, p) for p in section.models)]
+    scope = analysis.scope
     if scope == "checkpoint":
         yield from ((m.name, [m]) for m in models)
         return
@@ -255,6 +266,12 @@ def _subjects(section: SectionSpec, scope: Scope, models: list[Model]) -> Iterat
             for a, b in combinations(members, 2):
                 if a.builder == b.builder:
                     yield f"{a.name} ~ {b.name}", [a, b]
+
+
+def _suits(model: Model, analysis: Analysis) -> bool:
+    """Whether an analysis takes a model: predictives only for one that says so, and one by one."""
+    predictions_alone = analysis.takes == "predictive" and analysis.scope == "checkpoint"
+    return predictions_alone or not isinstance(model, PredictiveModel)
 
 
 def _task(

@@ -70,12 +70,18 @@ class Zoo:
     def __repr__(self) -> str:
         """Name and sizes."""
         spec = self.spec
-        return f"<Zoo '{spec.name}': {len(spec.models)} models, {len(spec.sections)} analyses>"
+        more = f", {len(spec.predictives)} predictives" if spec.predictives else ""
+        return f"<Zoo '{spec.name}': {len(spec.models)} models{more}, {len(spec.sections)} analyses>"
 
     @property
     def models(self) -> list[str]:
         """Names of the models, in order."""
         return [m.name for m in self.spec.models]
+
+    @property
+    def predictives(self) -> list[str]:
+        """Names of the predictives, in order."""
+        return [p.name for p in self.spec.predictives]
 
     @property
     def skipped(self) -> dict[str, str]:

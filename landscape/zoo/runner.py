@@ -133,8 +133,8 @@ class Runner:
     ) -> xr.Dataset:
         """The result of a task, with the model's name, group and tags among its attributes.
 
-        A member of a group that cannot be used is left out: the attribute ``left_out`` says which and why (a
-        JSON mapping), and ``members_asked`` how many the group has.
+        A member of a group or predictive that cannot be used is left out: the attribute ``left_out`` says
+        which and why (a JSON mapping), and ``members_asked`` how many there are.
 
         Args:
             task: What to compute.
@@ -144,7 +144,7 @@ class Runner:
 
         Raises:
             LandscapeError: If the task's builder, checkpoint, data or options cannot be used, or fewer than
-                two members of a group are left.
+                two members of a group or predictive are left.
         """
         left_out: dict[str, str] = {}
         if task.companions:
@@ -157,27 +157,30 @@ class Runner:
             context = Context(progress)
             with importing_from(self.setup.folder), seeded():
                 subject = self._group(task, left_out, whole) if task.scope == "group" else self._subject(task)
+                left_out |= self.loader.left_out.get(task.members[0].name, {})
                 if partial is not None:  # named by the task's key, which says all that decides its numbers,
                     # but for the members that are left out
-                    members = {"members": list(subject)} if left_out else None
+                    left = [m.name for m in task.gathered if m.name not in left_out]
+                    members = {"members": left} if left_out else None
                     context = replace(context, open_ledger=lambda: FolderLedger(partial, members))
                 result = analysis.run(subject, params, context)
+        left_out |= self.loader.left_out.get(task.members[0].name, {})
         attrs = _identity(task)
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)
         if mismatch:
             attrs["recorded_metrics"] = mismatch
         if left_out:
-            attrs |= {"members_asked": len(task.members), "left_out": json.dumps(left_out)}
+            attrs |= {"members_asked": len(task.gathered), "left_out": json.dumps(left_out)}
         return result.assign_attrs(attrs)
 
     def _is_done(self, task: Task) -> bool:
         """Whether there is a result to keep: not if a member that it leaves out can be used by now."""
         if self.setup.overwrite or not self.store.has(task.folder, task.key):
             return False
-        if task.scope != "group":
+        if not task.gathered:
             return True
         left_out = self.store.left_out(task.folder, task.key)
-        return not any(m.name in left_out and self._is_usable(m) for m in task.members)
+        return not any(m.name in left_out and self._is_usable(m) for m in task.gathered)
 
     def _is_usable(self, model: Model) -> bool:
         if model.error is not None:
@@ -190,7 +193,7 @@ class Runner:
         return True
 
     def _tell_left_out(self, task: Task, result: xr.Dataset, emit: Listener) -> None:
-        """Say which members of a group a result is without."""
+        """Say which members of a group or predictive a result is without."""
         for name, reason in json.loads(result.attrs.get("left_out", "{}")).items():
             emit(Message(f"{task.label}: '{name}' is left out of '{task.subject}': {reason}"))
 
@@ -279,6 +282,8 @@ def _identity(task: Task) -> dict[str, Any]:
         attrs["tags"] = json.dumps(dict(first.tags), default=str)
         if first.seed is not None:
             attrs["model_seed"] = first.seed
+        if task.gathered:
+            attrs["members"] = json.dumps({m.name: m.sha256 for m in task.gathered})
     return attrs
 
 

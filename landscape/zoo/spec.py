@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape._moved import old_names
-from landscape.errors import InputError
+from landscape.errors import InputError, suggest
 from landscape.store import ModelRecord
 from landscape.zoo.checkpoint import without_ending
 from landscape.zoo.problem_options import ProblemOptions
@@ -18,6 +19,8 @@ from landscape.zoo.problem_options import ProblemOptions
 __all__ = [
     "Builder",
     "Model",
+    "PredictiveModel",
+    "PredictiveSpec",
     "SectionSpec",
     "Skipped",
     "ZooSpec",
@@ -103,6 +106,74 @@ class Model:
 
 
 @dataclass(frozen=True)
+class PredictiveSpec:
+    """A predictive of a zoo: an ensemble, a posterior, whatever predicts from some of its checkpoints.
+
+    Attributes:
+        name: Unique among models and predictives.
+        builder: ``(members, **kwargs) -> module``, and with ``fit`` also ``fit_data``.
+        members: Globs over the names and the groups of models.
+        fit: Makes the data that the builder fits on; ``None`` if it needs none.
+        group: Models to be compared with one another; may be empty.
+        tags: Free labels.
+    """
+
+    name: str
+    builder: Builder
+    members: tuple[str, ...]
+    fit: Builder | None = None
+    group: str = ""
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, models: Sequence[Model]) -> tuple[Model, ...]:
+        """Its members, in the order of the zoo.
+
+        Raises:
+            InputError: If a glob matches none.
+        """
+        names = [name for m in models for name in (m.name, m.group) if name]
+        for pattern in self.members:
+            if not fnmatch.filter(names, pattern):
+                raise InputError(
+                    f"no checkpoint and no group matches '{pattern}', a member of predictive '{self.name}';"
+                    f" {suggest(pattern, dict.fromkeys(names))}"
+                )
+        return tuple(
+            m
+            for m in models
+            if any(fnmatch.fnmatchcase(name, p) for p in self.members for name in (m.name, m.group) if name)
+        )
+
+
+@dataclass(frozen=True)
+class PredictiveModel(Model):
+    """A predictive as one more model of a plan; its file is that of none.
+
+    Attributes:
+        members: The checkpoints it is made of.
+        fit: Makes the data that its builder fits on.
+        fit_fingerprint: Content hash of these data when the plan was made.
+    """
+
+    members: tuple[Model, ...] = ()
+    fit: Builder | None = None
+    fit_fingerprint: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What of it enters a task's key: how it is built, of what weights, and on what data it is fitted."""
+        return {
+            "predictive": self.made_by.facts(),
+            "members": [member.facts() for member in self.members],
+            "fit": self.fit_fingerprint,
+        }
+
+    def record(self) -> ModelRecord:
+        """What the store remembers of it."""
+        members = [member.name for member in self.members]
+        return ModelRecord(self.name, self.group, tags=dict(self.tags), members=members)
+
+
+@dataclass(frozen=True)
 class SectionSpec:
     """One analysis to run, under its label.
 
@@ -144,6 +215,7 @@ class ZooSpec:
         sections: The analyses to run.
         skipped: What a scan left out.
         split: Which split the data are, if that is known; for comparing with recorded metrics.
+        predictives: What predicts from several of the checkpoints, or is fitted to one.
     """
 
     name: str
@@ -154,6 +226,7 @@ class ZooSpec:
     sections: tuple[SectionSpec, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     split: str | None = None
+    predictives: tuple[PredictiveSpec, ...] = ()
 
 
 def check_name(kind: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from landscape._moved import old_names
 from landscape.base.analysis import Scope
 from landscape.zoo.problem_options import ProblemOptions
-from landscape.zoo.spec import Builder, Model
+from landscape.zoo.spec import Builder, Model, PredictiveModel
 
 __all__ = ["Setup", "Task", "bundle"]
 
@@ -74,6 +74,14 @@ class Task:
     error: str | None = None
     collects: bool = False
     companions: tuple[Task, ...] = ()
+
+    @property
+    def gathered(self) -> tuple[Model, ...]:
+        """The checkpoints that it can go on without, to a degree: those of a group or of a predictive."""
+        if self.scope == "group":
+            return self.members
+        first = self.members[0]
+        return first.members if isinstance(first, PredictiveModel) else ()
 
 
 def bundle(tasks: Iterable[Task]) -> list[Task]:

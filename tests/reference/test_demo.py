@@ -55,7 +55,9 @@ def test_manifest_names_files_builders_and_metrics(built):
         "kwargs": {"split": "train", "count": 64},
     }
     assert manifest["problem"]["weight_decay"] == 0.0
-    assert {"spectrum", "line", "fourier", "surface"} <= manifest["analyses"].keys()
+    assert {"spectrum", "line", "fourier", "surface", "uncertainty"} <= manifest["analyses"].keys()
+    assert [p["name"] for p in manifest["predictives"]] == ["resnet-ensemble", "vit-ensemble"]
+    assert Zoo.from_manifest(path).predictives == ["resnet-ensemble", "vit-ensemble"]
 
 
 def test_progress_is_reported_after_each_epoch(built):
@@ -85,7 +87,9 @@ def test_a_compressed_model_is_a_checkpoint_that_a_zoo_loads(tmp_path):
     """Oracle: zeros counted in the file, and the accuracy of that file loaded by hand, on the zoo's data."""
     recipe = replace(TINY, after=(PostProcessing(prune, {"share": 0.8}),))
     path = build_zoo(tmp_path, quick=True, recipes=[recipe], seeds=[0], jobs=2)
-    (entry,) = tomllib.loads(path.read_text(encoding="utf-8"))["checkpoints"]
+    manifest = tomllib.loads(path.read_text(encoding="utf-8"))
+    (entry,) = manifest["checkpoints"]
+    assert "predictives" not in manifest  # an ensemble of one seed is none
     state = load_file(path.parent / entry["path"])
     assert int((state["fc1.weight"] == 0).sum()) == round(0.8 * 7840)
     model = models.mlp((784, 10))

@@ -9,7 +9,18 @@ NAMES = {
     "models": {"alternet", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"},
     "layers": {"Blur", "Prob", "Smooth"},
     "training": {"CrossEntropy", "NoiseConsistency", "evaluate", "train"},
-    "uncertainty": {"DeepEnsemble", "Draws", "MCDropout", "Mixture", "Point", "Predictive"},
+    "uncertainty": {
+        "DeepEnsemble",
+        "Draws",
+        "MCDropout",
+        "Mixture",
+        "Point",
+        "PosteriorSamples",
+        "Predictive",
+        "TemperatureScaled",
+        "mc_dropout",
+        "temperature_scaled",
+    },
     "compression": {"prune"},
 }
 

@@ -68,3 +68,10 @@ def test_a_broken_snapshot_is_as_none(store):
         (store.directory / "zoo.json").write_text(text)
         assert store.read_snapshot() is None
     assert read_contents(store.directory).sections
+
+
+def test_members_of_a_predictive_are_remembered():
+    """Oracle: the same record, written and read again."""
+    models = (ModelRecord("a"), ModelRecord("both", members=["a", "b"]))
+    again = Snapshot.from_json(Snapshot("zoo", models, ()).to_json())
+    assert again.models == models

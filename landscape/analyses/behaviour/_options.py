@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-__all__ = ["PixelMean", "PixelStd"]
+__all__ = ["CorruptionName", "PixelMean", "PixelStd"]
+
+CorruptionName = Literal[
+    "rotation",
+    "translation",
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "gaussian_blur",
+    "contrast",
+    "brightness",
+    "pixelate",
+    "rotation_wide",
+    "roll",
+]
+"""The keys of `landscape.core.behaviour.corruptions.CORRUPTIONS`, known without torch."""
 
 PixelMean = Annotated[
     tuple[float, ...],

@@ -336,6 +336,7 @@ calibration = Analysis(
         " (Hendrycks & Gimpel 2017) and by entropy, with standard errors by DeLong et al. (1988)."
     ),
     scope="checkpoint",
+    takes="predictive",
     params=CalibrationParams,
     schema=SCHEMA,
     compute=compute,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses.behaviour._options import PixelMean, PixelStd
+from landscape.analyses.behaviour._options import CorruptionName, PixelMean, PixelStd
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 
     from landscape.core.problem.problem import Problem
 
-Name = Literal[
-    "rotation",
-    "translation",
-    "gaussian_noise",
-    "shot_noise",
-    "impulse_noise",
-    "gaussian_blur",
-    "contrast",
-    "brightness",
-    "pixelate",
-]
 SEVERITIES = (0, 1, 2, 3, 4, 5)
 NATS = "nats/example"
 
@@ -37,7 +26,7 @@ NATS = "nats/example"
 class CorruptionsParams(Params):
     """Options of ``corruptions``."""
 
-    kinds: tuple[Name, ...] = Field(
+    kinds: tuple[CorruptionName, ...] = Field(
         (
             "rotation",
             "translation",
@@ -251,6 +240,7 @@ corruptions = Analysis(
         " changes are paired by example."
     ),
     scope="checkpoint",
+    takes="predictive",
     params=CorruptionsParams,
     schema=SCHEMA,
     compute=compute,

@@ -279,6 +279,7 @@ frequency_noise = Analysis(
         " example; the same δ serves every band. Modes at the Nyquist frequency are left out of the heat map."
     ),
     scope="checkpoint",
+    takes="predictive",
     params=FrequencyNoiseParams,
     schema=SCHEMA,
     compute=compute,

@@ -23,6 +23,7 @@ __all__ = [
     "adaptive_edges",
     "bin_index",
     "calibration_error",
+    "class_outputs",
     "equal_edges",
     "optimal_temperature",
     "predict",
@@ -90,6 +91,29 @@ class Predictions:
         return values
 
 
+def class_outputs(problem: Problem, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs (B, C) and labels (B,) of a batch.
+
+    Raises:
+        InputError: If the outputs are not logits (B, C) with one class index per example.
+    """
+    output, target = problem.output(batch)
+    fits = (
+        isinstance(output, torch.Tensor)
+        and isinstance(target, torch.Tensor)
+        and output.ndim == 2
+        and output.shape[1] > 1
+        and target.ndim == 1
+        and not target.is_floating_point()
+    )
+    if not fits:
+        raise InputError(
+            "scores of probabilities need logits (B, C) with one class index per example; this is no such"
+            " classification."
+        )
+    return output, target
+
+
 @under_own_context
 @torch.no_grad()
 def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predictions:
@@ -103,20 +127,7 @@ def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predict
     """
     logits, labels, numbers, start = [], [], [], 0
     for batch in problem.batches if batches is None else batches:
-        output, target = problem.output(batch)
-        fits = (
-            isinstance(output, torch.Tensor)
-            and isinstance(target, torch.Tensor)
-            and output.ndim == 2
-            and output.shape[1] > 1
-            and target.ndim == 1
-            and not target.is_floating_point()
-        )
-        if not fits:
-            raise InputError(
-                "scores of probabilities need logits (B, C) with one class index per example; this is no such"
-                " classification."
-            )
+        output, target = class_outputs(problem, batch)
         counted = problem.reading.counts(target, output.shape[1])
         logits.append(problem.reading.log_p(output.double())[counted].cpu())
         labels.append(target[counted].cpu())

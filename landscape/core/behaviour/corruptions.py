@@ -19,7 +19,7 @@ from torch import Tensor
 from landscape.core.behaviour.perturbations import Change
 from landscape.errors import InputError, suggest
 
-__all__ = ["CORRUPTIONS", "Corruption", "corrupt"]
+__all__ = ["CORRUPTIONS", "Corruption", "corrupt", "corrupt_by"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,33 @@ def corrupt(name: str, severity: int, seed: int = 0) -> Change:
         raise InputError(f"severities are 0 to 5; got {severity}.")
     if severity == 0:
         return lambda pixels, start: pixels
+    return corrupt_by(name, CORRUPTIONS[name].amounts[severity - 1], seed)
+
+
+def corrupt_by(name: str, amount: float, seed: int = 0, *, clip: bool = True) -> Change:
+    """A change of images by any amount, to be used once from the first example on.
+
+    Args:
+        name: A key of `CORRUPTIONS`.
+        amount: How much, in the kind's own unit.
+        seed: Seed of the random part, which amounts share.
+        clip: Whether results are cut to 0 to 1. Cutting turns noise on black pixels into brightness, so that
+            claims on noise alone need it off.
+
+    Raises:
+        InputError: If there is no such corruption.
+    """
+    if name not in CORRUPTIONS:
+        raise InputError(f"there is no corruption '{name}'; {suggest(name, CORRUPTIONS)}")
     kind = CORRUPTIONS[name]
-    # The kind is part of the seed, so that corruptions are independent; the severity is not.
+    # The kind is part of the seed, so that corruptions are independent; the amount is not.
     rng = np.random.default_rng((seed, list(CORRUPTIONS).index(name)))
-    return lambda pixels, start: kind.apply(pixels, kind.amounts[severity - 1], rng).clamp(0.0, 1.0)
+
+    def change(pixels: Tensor, start: int) -> Tensor:
+        changed = kind.apply(pixels, amount, rng)
+        return changed.clamp(0.0, 1.0) if clip else changed
+
+    return change
 
 
 def _signs(pixels: Tensor, rng: np.random.Generator, count: int) -> Tensor:
@@ -81,6 +104,10 @@ def _translate(pixels: Tensor, fraction: float, rng: np.random.Generator) -> Ten
     move = 2.0 * fraction * _signs(pixels, rng, 2)
     eye = torch.eye(2, dtype=pixels.dtype, device=pixels.device).expand(len(pixels), 2, 2)
     return _warp(pixels, torch.cat([eye, move[:, :, None]], 2))
+
+
+def _roll(pixels: Tensor, fraction: float, _: np.random.Generator) -> Tensor:
+    return torch.roll(pixels, round(fraction * pixels.shape[-1]), dims=-1)
 
 
 def _warp(pixels: Tensor, transform: Tensor) -> Tensor:
@@ -156,5 +183,9 @@ CORRUPTIONS: dict[str, Corruption] = {
     "contrast": Corruption(_contrast, (0.4, 0.3, 0.2, 0.1, 0.05), "times the contrast"),
     "brightness": Corruption(_brightness, (0.1, 0.2, 0.3, 0.4, 0.5), "pixel range, added"),
     "pixelate": Corruption(_pixelate, (0.6, 0.5, 0.4, 0.3, 0.25), "times the resolution"),
+    # A kind's place is part of its seed: new ones come last. Whole turns and cyclic moves are those of Ovadia
+    # et al. (2019), Can you trust your model's uncertainty?, section 4.1.
+    "rotation_wide": Corruption(_rotate, (36.0, 72.0, 108.0, 144.0, 180.0), "degrees, either way"),
+    "roll": Corruption(_roll, (0.1, 0.2, 0.3, 0.4, 0.5), "image widths, cyclically"),
 }
 """The corruptions by name."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -20,13 +21,14 @@ class MCDropout(Predictive):
 
     The forward pass gives log mean probabilities, which are logits: cross-entropy, accuracy and calibration
     of this module are those of the averaged prediction. Dropout is on in eval mode too; everything else
-    (BatchNorm) is as the mode says. The same seed gives the same masks, whatever else draws numbers. Each
-    example has masks of its own, drawn for the batch it stands in: the same batches give the same numbers.
+    (BatchNorm) is as the mode says. A draw is one thinned network: its mask follows from the seed and the
+    number of the draw alone and is the same for every example, so that neither the cut into batches nor
+    the device nor what else draws numbers changes a prediction.
 
     Args:
-        model: A classifier with dropout.
-        samples: Masks per example.
-        seed: Seed of the masks of a call.
+        model: A classifier with dropout, whose activations have the examples along axis 0.
+        samples: Masks.
+        seed: Seed of the masks.
 
     Raises:
         InputError: If there is no dropout, or no sample.
@@ -47,7 +49,7 @@ class MCDropout(Predictive):
 
         Args:
             x: Inputs (N, ...).
-            samples: Masks per example; by default, the module's own number.
+            samples: Masks; by default, the module's own number.
             seed: Added to the module's own seed.
 
         Raises:
@@ -55,8 +57,11 @@ class MCDropout(Predictive):
         """
         count = self.samples if samples is None else samples
         _check(self.model, count)
-        with _dropping(self.model, self.seed + seed, x.device):
-            return Draws("classification", log_p=_passes(self.model, x, count))
+        passes = []
+        for index in range(count):
+            with _thinned(self.model, _mask_seed(self.seed + seed, index)):
+                passes.append(self.model(x).log_softmax(-1))
+        return Draws("classification", log_p=torch.stack(passes))
 
 
 @torch.no_grad()
@@ -69,6 +74,8 @@ def mc_samples(
     log_p: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Log probabilities of single dropout masks, for curves over the number of samples.
+
+    Each example has masks of its own, so that means over examples vary less than those of `MCDropout`.
 
     Args:
         model: A classifier with dropout; put into eval mode, dropout apart.
@@ -109,6 +116,54 @@ def _check(model: nn.Module, samples: int) -> None:
 
 def _dropouts(model: nn.Module) -> list[_DropoutNd]:
     return [part for part in model.modules() if isinstance(part, _DropoutNd)]
+
+
+def _mask_seed(seed: int, index: int) -> int:
+    """Seed of the mask of a draw."""
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
+
+
+@contextmanager
+def _thinned(model: nn.Module, seed: int) -> Iterator[None]:
+    """Within it, each dropout multiplies every example by the same mask, the next one of a seed.
+
+    Masks are made on the CPU, whose numbers do not depend on the device or on the size of the batch.
+    """
+    parts = _dropouts(model)
+    modes = [part.training for part in parts]
+    with torch.random.fork_rng(devices=[]), ExitStack() as hooks:
+        torch.manual_seed(seed)
+        for part in parts:
+            part.training = False  # torch's own dropout would draw for each example
+            hooks.callback(part.register_forward_hook(_masked).remove)
+        try:
+            yield
+        finally:
+            for part, mode in zip(parts, modes, strict=True):
+                part.training = mode
+
+
+def _masked(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    """What a dropout module would make of its input, were it to draw for one example alone.
+
+    Its output is its input, since it is off. Every kind of dropout is affine in its input (alpha dropout has a
+    constant term), so that its value at 0 and at 1 says all.
+    """
+    one = torch.ones((1, *output.shape[1:]), dtype=output.dtype)
+    state = torch.get_rng_state()
+    shift = _dropped(part, torch.zeros_like(one))
+    torch.set_rng_state(state)
+    factor = _dropped(part, one) - shift
+    return output * factor.to(output.device) + shift.to(output.device)
+
+
+def _dropped(part: nn.Module, x: Tensor) -> Tensor:
+    part.training = True
+    try:
+        made: Tensor = type(part).forward(part, x)  # not the call, which would run the hook again
+    finally:
+        part.training = False
+    return made
 
 
 @contextmanager

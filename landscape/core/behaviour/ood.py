@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,14 @@ from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 from landscape.imports import call
 
-__all__ = ["auroc", "load_data", "predict_other"]
+__all__ = [
+    "auroc",
+    "average_precision",
+    "false_accept_rate",
+    "load_data",
+    "outputs_on_other",
+    "predict_other",
+]
 
 Array = NDArray[np.float64]
 
@@ -50,6 +58,59 @@ def auroc(inside: Array, outside: Array) -> tuple[float, float]:
     return value, float(np.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n))
 
 
+def average_precision(inside: Array, outside: Array) -> float:
+    """Mean precision of finding the other data by low scores, over their recall; the area under that curve.
+
+    Examples of one score enter together, so that their order does not matter. NaN if a score is NaN or there
+    are no other data.
+
+    Args:
+        inside: Scores (m,) of the model's own data, which should be the higher ones.
+        outside: Scores (n,) of the other data.
+
+    Reference:
+        Hendrycks & Gimpel (2017), A baseline for detecting misclassified and out-of-distribution examples,
+        section 2, with the other data as the positive class.
+
+    Example:
+        >>> average_precision(np.array([0.9, 0.5]), np.array([0.1, 0.7]))
+        0.8333333333333333
+    """
+    scores = np.concatenate([inside, outside])
+    if np.isnan(scores).any() or not len(outside):
+        return float("nan")
+    values, place = np.unique(scores, return_inverse=True)
+    other = np.repeat([0.0, 1.0], [len(inside), len(outside)])
+    found = np.bincount(place, other, len(values))
+    precision = np.cumsum(found) / np.cumsum(np.bincount(place, minlength=len(values)))
+    return float((found * precision).sum() / len(outside))
+
+
+def false_accept_rate(inside: Array, outside: Array, accepted: float = 0.95) -> float:
+    """Share of the other data that pass a threshold which lets at least 95 % of the own data pass.
+
+    NaN if a score is NaN or either is empty.
+
+    Args:
+        inside: Scores (m,) of the model's own data, which should be the higher ones.
+        outside: Scores (n,) of the other data.
+        accepted: Share of the own data to let pass.
+
+    Reference:
+        Liang et al. (2018), Enhancing the reliability of out-of-distribution image detection, section 4
+        ("FPR at 95 % TPR", with the own data as the positive class).
+
+    Example:
+        >>> false_accept_rate(np.array([0.9, 0.8]), np.array([0.1, 0.8]))
+        0.5
+    """
+    if not len(inside) or not len(outside) or np.isnan(inside).any() or np.isnan(outside).any():
+        return float("nan")
+    count = int(np.ceil(accepted * len(inside) - 1e-9))  # 0.95 · 20 is 19, not 20, whatever its last bit
+    threshold = np.sort(inside)[len(inside) - count]
+    return float((outside >= threshold).mean())
+
+
 def load_data(reference: str) -> Any:
     """Data that the function ``package.module:function`` returns.
 
@@ -71,11 +132,25 @@ def predict_other(problem: Problem, data: Any) -> Predictions:
     Raises:
         InputError: If the data cannot be read, do not fit the model, or its outputs are no logits (B, C).
     """
+    logits = [problem.reading.log_p(output.double()).cpu() for output in outputs_on_other(problem, data)]
+    joined = torch.cat(logits).numpy()
+    return Predictions.of_logits(joined, np.zeros(len(joined), dtype=np.int64))
+
+
+def outputs_on_other(problem: Problem, data: Any) -> Iterator[Tensor]:
+    """Outputs (B, C) of a classifier on data of another distribution, batch by batch.
+
+    Args:
+        problem: The classifier.
+        data: Inputs, as a tensor, or what `landscape.Problem` takes as data.
+
+    Raises:
+        InputError: If the data cannot be read, do not fit the model, or its outputs are no logits (B, C).
+    """
     if isinstance(data, Tensor):
         data = data, torch.zeros(len(data), dtype=torch.long)
     size = max(batch.size for batch in problem.batches)
     batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
-    logits = []
     for batch in batches:
         try:
             output, _ = problem.output(batch)
@@ -85,6 +160,4 @@ def predict_other(problem: Problem, data: Any) -> Predictions:
             ) from error
         if not isinstance(output, Tensor) or output.ndim != 2:
             raise InputError("out-of-distribution scores need logits (B, C); this model gives none.")
-        logits.append(problem.reading.log_p(output.double()).cpu())
-    joined = torch.cat(logits).numpy()
-    return Predictions.of_logits(joined, np.zeros(len(joined), dtype=np.int64))
+        yield output

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -104,9 +105,11 @@ class Draws:
 class Predictive(nn.Module, ABC):
     """A module that predicts by averaging draws; every analysis of predictions takes it as a model.
 
-    A subclass implements `draws`. The same seed gives the same bits, and global random numbers are left as
-    they were.
+    A subclass implements `draws`. The same seed gives the same draws however the data are cut into batches,
+    and global random numbers are left as they were.
     """
+
+    _heard: tuple[int | None, int, list[Draws]] | None = None
 
     @abstractmethod
     def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
@@ -128,11 +131,36 @@ class Predictive(nn.Module, ABC):
             Classification: log mean probabilities (N, C). Regression: (N, 2D), the means, then the
             logarithms of the variances.
         """
-        mixture = self.draws(x).mixture()
+        if self._heard is None:
+            draws = self.draws(x)
+        else:
+            samples, seed, heard = self._heard
+            draws = self.draws(x, samples, seed=seed)
+            heard.append(draws)
+        mixture = draws.mixture()
         if isinstance(mixture, Tensor):
             return mixture
         mean, variance = mixture
         return torch.cat([mean, variance.log()], dim=-1)
+
+    @contextmanager
+    def heard(self, samples: int | None = None, *, seed: int = 0) -> Iterator[list[Draws]]:
+        """Within it, each forward pass makes these draws and adds them to the list that it gives.
+
+        So whoever calls the module, in whatever way its data ask for, has the draws and their mixture of
+        one pass.
+
+        Args:
+            samples: As `draws` takes it.
+            seed: As `draws` takes it.
+        """
+        former = self._heard
+        found: list[Draws] = []
+        self._heard = samples, seed, found
+        try:
+            yield found
+        finally:
+            self._heard = former
 
 
 class Point(Predictive):
@@ -176,8 +204,8 @@ class Mixture(Predictive):
             seed: Given to each member.
 
         Raises:
-            InputError: If members differ in their kind or in their number of draws, which would give them
-                unequal weights.
+            InputError: If members differ in their kind, in what they put out, or in their number of draws,
+                which would give them unequal weights.
         """
         parts = [predictive_of(member).draws(x, samples, seed=seed) for member in self.members]
         kinds = {(part.kind, part.samples) for part in parts}
@@ -187,6 +215,10 @@ class Mixture(Predictive):
                 + ", ".join(sorted(f"{count} of {kind}" for kind, count in kinds))
                 + "."
             )
+        outputs = sorted({part._values.shape[-1] for part in parts})
+        if len(outputs) > 1:
+            sizes = " and ".join(map(str, outputs))
+            raise InputError(f"members of a mixture have outputs of one size; these have {sizes}.")
         if parts[0].kind == "classification":
             return Draws("classification", log_p=_joined([part.log_p for part in parts]))
         means, variances = ([getattr(part, name) for part in parts] for name in ("mean", "variance"))

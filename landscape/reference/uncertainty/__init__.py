@@ -9,6 +9,9 @@ from __future__ import annotations
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
+from landscape.reference.uncertainty.dropout import mc_dropout
+from landscape.reference.uncertainty.posterior_samples import PosteriorSamples
+from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
 
 __all__ = [
     "DeepEnsemble",
@@ -16,7 +19,11 @@ __all__ = [
     "MCDropout",
     "Mixture",
     "Point",
+    "PosteriorSamples",
     "Predictive",
+    "TemperatureScaled",
+    "mc_dropout",
     "mc_samples",
     "predictive_of",
+    "temperature_scaled",
 ]

@@ -12,6 +12,14 @@ from landscape.zoo.spec import Model, ZooSpec
 
 __all__ = ["manifest_template", "write_manifest"]
 
+_PREDICTIVE = """\
+# What predicts from several checkpoints is measured beside them by analyses of predictions.
+# [[predictives]]
+# name = "ensemble"
+# builder = "landscape.reference.uncertainty:DeepEnsemble"
+# members = "*"\
+"""
+
 
 def write_manifest(spec: ZooSpec, path: str | Path) -> Path:
     """Write a manifest with the checkpoints filled in, and the builders left to the user.
@@ -50,7 +58,8 @@ def manifest_template(spec: ZooSpec) -> str:
         "# One table for each analysis, with its options; `landscape --help` lists them.\n"
         "[analyses.spectrum]\n\n[analyses.line]",
     ]
-    return "\n\n".join(blocks + [_checkpoint(model) for model in spec.models]) + "\n"
+    checkpoints = [_checkpoint(model) for model in spec.models]
+    return "\n\n".join(blocks + checkpoints + [_PREDICTIVE] * (len(checkpoints) > 1)) + "\n"
 
 
 def _checkpoint(model: Model) -> str:

@@ -10,12 +10,12 @@ from cases import CASES, images, uneven
 
 import landscape
 from landscape import Problem
-from landscape.analyses.behaviour.corruptions import Name
+from landscape.analyses.behaviour._options import CorruptionName
 from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt
 
 
 def test_options_name_every_corruption():
-    assert set(get_args(Name)) == set(CORRUPTIONS)
+    assert set(get_args(CorruptionName)) == set(CORRUPTIONS)
 
 
 def test_analysis_is_the_calibration_of_damaged_images():

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from cases import generator
 
-from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt
+from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt, corrupt_by
 from landscape.errors import InputError
 
 each = pytest.mark.parametrize("name", list(CORRUPTIONS))
@@ -125,3 +125,40 @@ def test_unknown_is_refused():
 
 
 # The analysis
+
+
+def test_a_roll_is_numpys():
+    """Oracle: `numpy.roll` by whole pixels; what leaves on one side comes in on the other."""
+    x = pictures()
+    np.testing.assert_array_equal(apply("roll", x, 0.3), np.roll(x.numpy(), round(0.3 * 26), axis=-1))
+    np.testing.assert_array_equal(apply("roll", x, 1.0), x)
+
+
+def test_half_a_turn_is_two_flips():
+    """Oracle: both axes reversed, which no interpolation changes."""
+    x = pictures()
+    np.testing.assert_allclose(apply("rotation_wide", x, 180.0), x.flip(2, 3), atol=1e-12)
+
+
+@each
+def test_any_amount_may_be_given_and_need_not_be_cut(name):
+    """Oracle: the severity of that amount; uncut, the kind's own result."""
+    x, amount = pictures(), CORRUPTIONS[name].amounts[2]
+    assert torch.equal(corrupt_by(name, amount, 4)(x, 0), corrupt(name, 3, 4)(x, 0))
+    rng = np.random.default_rng((4, list(CORRUPTIONS).index(name)))
+    assert torch.equal(corrupt_by(name, amount, 4, clip=False)(x, 0), apply(name, x, amount, rng))
+
+
+def test_noise_of_the_old_kinds_did_not_move():
+    """Oracle: places of kinds, which are part of their seeds, as of version 0.1."""
+    assert list(CORRUPTIONS)[:9] == [
+        "rotation",
+        "translation",
+        "gaussian_noise",
+        "shot_noise",
+        "impulse_noise",
+        "gaussian_blur",
+        "contrast",
+        "brightness",
+        "pixelate",
+    ]

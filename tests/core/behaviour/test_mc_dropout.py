@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -40,28 +41,59 @@ def test_mc_dropout_is_seeded_and_leaves_the_callers_state():
     assert torch.equal(net(x), net(x))
 
 
-def test_mc_samples_are_the_terms_of_the_mean():
-    """Oracle: the module of as many samples, on one batch."""
-    net = dropout_net()
-    x = torch.randn(4, 6)
-    samples = mc_samples(net, x, 5, seed=7)
-    assert samples.shape == (5, 4, 3)
-    torch.testing.assert_close(samples.exp().mean(0).log(), MCDropout(net, samples=5, seed=7)(x))
-
-
-def test_draws_are_the_passes_of_the_masks():
+def test_mc_samples_of_one_example_are_those_of_a_mask_under_the_seed():
     """Oracle: torch's own dropout in training mode under the seed, mask by mask, bit for bit."""
     net = dropout_net()
     x = torch.randn(4, 6)
-    module = MCDropout(net, samples=3, seed=7)
     with torch.random.fork_rng():
         torch.manual_seed(7)
         by_hand = torch.stack([net.train()(x).log_softmax(-1) for _ in range(5)])
     net.eval()
-    assert torch.equal(module.draws(x, 5).log_p, by_hand)
-    assert torch.equal(module.draws(x).log_p, by_hand[:3])
-    assert torch.equal(module(x), module.draws(x).mixture())
-    assert torch.equal(module.draws(x, seed=2).log_p, MCDropout(net, samples=3, seed=9).draws(x).log_p)
+    assert torch.equal(mc_samples(net, x, 5, seed=7), by_hand)
+
+
+@pytest.mark.parametrize(
+    "dropout", [nn.Dropout(0.4), nn.AlphaDropout(0.4), nn.Dropout(0.4, inplace=True)], ids=lambda d: str(d)
+)
+def test_a_draw_of_one_example_is_torchs_own_dropout(dropout):
+    """Oracle: torch's own dropout in training mode, seeded as the draw says, up to one rounding."""
+    net = nn.Sequential(nn.Linear(6, 5), dropout, nn.Linear(5, 3)).double()
+    x = torch.randn(1, 6, dtype=torch.float64)
+    module = MCDropout(net, samples=3, seed=7).eval()
+    by_hand = []
+    for index in range(3):
+        with torch.random.fork_rng():
+            torch.manual_seed(int(np.random.SeedSequence((7, index)).generate_state(1)[0]))
+            by_hand.append(net.train()(x).log_softmax(-1))
+    net.eval()
+    torch.testing.assert_close(module.draws(x).log_p, torch.stack(by_hand), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(
+        module.draws(x, seed=2).log_p, MCDropout(net, samples=3, seed=9).draws(x).log_p, rtol=0, atol=0
+    )
+
+
+def test_draws_do_not_depend_on_how_batches_are_cut():
+    """Oracle: all examples at once. The net holds no matrix product, so that not even rounding differs."""
+    net = nn.Sequential(nn.Dropout(0.5), nn.ReLU(), nn.Dropout(0.3)).eval()
+    x = torch.randn(7, 4)
+    module = MCDropout(net, samples=5, seed=1)
+    whole = module.draws(x).log_p
+    for cut in (1, 2, 6):
+        parts = [module.draws(part).log_p for part in torch.split(x, cut)]
+        assert torch.equal(torch.cat(parts, dim=1), whole)
+    assert torch.equal(module.draws(x, 2).log_p, whole[:2])
+    assert not torch.equal(whole[0], whole[1])
+
+
+def test_channels_are_dropped_whole():
+    """Oracle: each channel of an image of ones is 0 or 1/(1 − p) throughout, alike for all examples."""
+    seen = []
+    net = nn.Sequential(nn.Dropout2d(0.5), nn.Flatten()).eval()
+    net[1].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    MCDropout(net, samples=6).draws(torch.ones(3, 4, 2, 2))
+    stack = torch.stack(seen)
+    assert set(stack.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(stack, stack[:, :1, :, :1, :1].expand_as(stack))
 
 
 def test_mc_dropout_leaves_batchnorm_in_eval_mode():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landscape.core.behaviour.ood import auroc
+from landscape.core.behaviour.ood import auroc, average_precision, false_accept_rate
 
 
 def brute_force(inside, outside):
@@ -35,3 +35,44 @@ def test_auroc_of_few_or_no_numbers():
     value, error = auroc(np.array([1.0]), np.array([0.0, 0.5]))
     assert value == 1.0
     assert np.isnan(error)
+
+
+@pytest.mark.parametrize("levels", [4, 1000])
+def test_average_precision_is_the_area_under_its_steps(levels):
+    """Oracle: precision and recall at every threshold, counted one by one."""
+    rng = np.random.default_rng(0)
+    inside, outside = rng.integers(0, levels, 50) + levels / 4, rng.integers(0, levels, 30) * 1.0
+    area, before = 0.0, 0.0
+    for threshold in np.unique(np.concatenate([inside, outside])):
+        found, flagged = (outside <= threshold).sum(), (inside <= threshold).sum()
+        area += (found / 30 - before) * found / (found + flagged)
+        before = found / 30
+    assert average_precision(inside, outside) == pytest.approx(area, abs=1e-12)
+
+
+def test_average_precision_of_known_orders():
+    """Oracle: ideal order 1; all alike, the share of other data; by chance about that share."""
+    low, high = np.arange(5.0), np.arange(5.0, 15.0)
+    assert average_precision(high, low) == 1.0
+    assert average_precision(np.zeros(30), np.zeros(10)) == pytest.approx(0.25)
+    rng = np.random.default_rng(0)
+    draws = [average_precision(rng.random(3000), rng.random(1000)) for _ in range(20)]
+    assert np.mean(draws) == pytest.approx(0.25, abs=0.01)
+
+
+def test_false_acceptances_at_the_strictest_threshold_that_lets_enough_pass():
+    """Oracle: every threshold tried: the strictest one that lets 95 % pass has the least false share."""
+    rng = np.random.default_rng(0)
+    for count in (19, 20, 21, 100):
+        inside, outside = rng.integers(0, 30, count) + 3.0, rng.integers(0, 30, 40) * 1.0
+        allowed = [t for t in np.unique(inside) if (inside >= t).mean() >= 0.95]
+        want = (outside >= max(allowed)).mean()
+        assert false_accept_rate(inside, outside) == want
+    assert false_accept_rate(np.ones(20), np.zeros(20)) == 0.0
+
+
+@pytest.mark.parametrize("score", [average_precision, false_accept_rate])
+def test_nan_and_nothing_have_no_score(score):
+    """Oracle: by inspection."""
+    assert np.isnan(score(np.array([np.nan, 1.0]), np.ones(2)))
+    assert np.isnan(score(np.ones(2), np.array([])))

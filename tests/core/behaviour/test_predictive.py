@@ -93,6 +93,19 @@ def test_a_mixture_lines_up_the_draws_of_its_members():
     assert Mixture(heads).draws(X, 1).samples == 2
 
 
+def test_who_listens_hears_the_draws_of_each_pass():
+    """Oracle: `draws` itself; afterwards a pass is as before, also after an error."""
+    module = Mixture([Heads(torch.tensor([[1.0], [2.0]]), torch.tensor([[0.5], [0.6]]))])
+    before = module(X)
+    with module.heard(1, seed=3) as heard:
+        assert not torch.equal(module(X), before)
+        module(X[:1])
+    assert [draws.mean.shape for draws in heard] == [(1, 4, 1), (1, 1, 1)]
+    with pytest.raises(ZeroDivisionError), module.heard(1):
+        1 / 0  # noqa: B018
+    assert torch.equal(module(X), before)
+
+
 def test_gradients_flow_through_a_mixture():
     """Oracle: autograd of the mean probability written out."""
     members = classifiers(2)
@@ -117,6 +130,7 @@ ONE = torch.zeros(2, 4, 3)
         (lambda: Draws("classification", log_p=ONE[0]), r"got log_p \(4, 3\)"),
         (lambda: Draws("classification", log_p=ONE[:0]), "one sample or more"),
         (lambda: Mixture([]), "at least one member"),
+        (lambda: Mixture([nn.Linear(6, 3), nn.Linear(6, 2)])(X.float()), "one size; these have 2 and 3"),
         (
             lambda: Mixture([nn.Linear(6, 3).double(), Heads(ONE[:, 0], ONE[:, 0])])(X),
             "1 of classification, 2 of regression",

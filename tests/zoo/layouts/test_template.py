@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import landscape
 from landscape.errors import InputError
-from landscape.zoo.layouts import write_manifest
+from landscape.zoo.layouts import manifest_template, write_manifest
 from landscape.zoo.manifest import read_manifest
 
 
@@ -46,3 +48,15 @@ def test_the_manifest_says_all_that_was_found(spec, of_layout, facts, tmp_path):
     assert timm.builder.reference == "timm:resnet18"
     assert timm.builder.kwargs["num_classes"] == 10
     assert again.problem.allow == ("argparse.Namespace",)
+
+
+def test_the_predictive_in_comments_can_be_used(directory):
+    """Oracle: the manifest reader, once the comment signs are gone; one checkpoint gets no such lines."""
+    zoo = landscape.scan(directory)
+    path = zoo.write_manifest()
+    text, marker = path.read_text("utf-8"), "# [[predictives]]"
+    start = text.index(marker)
+    path.write_text(text[:start] + text[start:].replace("# ", ""), "utf-8")
+    (predictive,) = read_manifest(path).predictives
+    assert len(predictive.of(zoo.spec.models)) == len(zoo.models) > 1
+    assert marker not in manifest_template(replace(zoo.spec, models=zoo.spec.models[:1]))

@@ -1,0 +1,226 @@
+"""Pictures of ``uncertainty``: scores over shifts, the split of doubt, selective prediction, detection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.analyses.behaviour.uncertainty.schema import NATS
+from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, series
+from landscape.core.stats.hypothesis import wilson
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["plots"]
+
+UNIT = (-0.02, 1.02)
+AXES = {
+    "accuracy": ("Accuracy", Axis("share of right answers", limits=UNIT)),
+    "nll": ("Negative log-likelihood", Axis("NLL", NATS)),
+    "ece": ("Expected calibration error", Axis("expected calibration error")),
+    "mutual_information": ("Epistemic uncertainty", Axis("mutual information", NATS)),
+}
+BANDS = "Bands: ± 1.96 standard errors over examples."
+WORDS = {"mutual_information": "mutual information", "score": "own score"}
+LEAST = 0.02
+"""Share of the examples below which an error rate is that of a handful."""
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Means over shifts, each shift by itself, the split, selective prediction, detection of other data."""
+    first = next(iter(datasets.values()))
+    figures = []
+    if any(ds.sizes["shift"] > 1 for ds in datasets.values()):
+        figures += [_mean(datasets, name, first) for name in AXES]
+    figures.append(_split(datasets, first))
+    figures.append(_accuracy_entropy(datasets, first))
+    figures += [_risk(datasets, first, place) for place in (0, -1)]
+    figures.append(_pooled(datasets, first))
+    tested = {label: ds for label, ds in datasets.items() if "ood_auroc" in ds}
+    if tested:
+        figures += [_detection(tested, name) for name in ("ood_auroc", "ood_fpr95")]
+    kinds = dict.fromkeys(str(k) for ds in datasets.values() for k in ds["shift"].values)
+    return figures + [_shift(datasets, kind, name) for kind in kinds for name in ("accuracy", "nll", "ece")]
+
+
+def _intensity(ds: xr.Dataset, kind: str = "") -> Axis:
+    """The axis of intensities: severities, or amounts in the unit of the shift if it is one alone."""
+    if bool(ds["severities"]):
+        return Axis("severity (0 = unchanged)")
+    units = [
+        str(u) for k, u in zip(ds["shift"].values, ds["amount_unit"].values, strict=True) if kind in ("", k)
+    ]
+    return Axis("amount (0 = unchanged)", units[0] if len(set(units)) == 1 else "")
+
+
+def _named(ds: xr.Dataset) -> str:
+    return ", ".join(str(k).replace("_", " ") for k in ds["shift"].values)
+
+
+def _mean(datasets: Mapping[str, xr.Dataset], name: str, first: xr.Dataset) -> FigureSpec:
+    """A score against intensity, averaged over the shifts."""
+    title, axis = AXES[name]
+    marks = tuple(
+        Line(ds["intensity"].values, ds[name].values.mean(0), series(label, ds), markers=True)
+        for label, ds in datasets.items()
+    )
+    return FigureSpec(
+        f"mean_{name}",
+        f"{title} under shift, mean over kinds",
+        _intensity(first),
+        axis,
+        marks,
+        f"{title} averaged over {_named(first)}; {int(first['examples'])} examples.",
+    )
+
+
+def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSpec:
+    """A score against the intensity of one shift."""
+    title, axis = AXES[name]
+    marks, amounts, shown = [], "", None
+    for label, ds in datasets.items():
+        if kind not in ds["shift"].values:
+            continue
+        shown = shown if shown is not None else ds
+        part = ds.sel(shift=kind)
+        y, half = part[name].values, 1.96 * part[f"{name}_se"].values
+        low, high = y - half, y + half
+        if name == "accuracy":  # near 0 and 1 errors are not symmetric
+            low, high = wilson(y, np.full(y.shape, float(ds["examples"])))
+        marks.append(Line(ds["intensity"].values, y, series(label, ds), low, high, markers=True))
+        steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
+        amounts = f"Amounts: {steps} ({part['amount_unit'].item()})."
+    assert shown is not None
+    return FigureSpec(
+        f"{name}_{kind}",
+        f"{title} under {kind.replace('_', ' ')}",
+        _intensity(shown, kind),
+        axis,
+        tuple(marks),
+        f"{title} on {int(shown['examples'])} examples. {amounts}",
+        "Bands: 95 % intervals (Wilson 1927) over examples." if name == "accuracy" else BANDS,
+    )
+
+
+def _split(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
+    """Total uncertainty and its aleatoric part against intensity."""
+    marks: list[Any] = []
+    for label, ds in datasets.items():
+        x, who = ds["intensity"].values, series(label, ds)
+        marks.append(Line(x, ds["entropy"].values.mean(0), who, markers=True))
+        if int(ds["draws"]) > 1:
+            part = replace(who, label=f"{label}: aleatoric")
+            marks.append(Line(x, ds["expected_entropy"].values.mean(0), part, style="dash"))
+    return FigureSpec(
+        "split",
+        "Total uncertainty and its aleatoric part",
+        _intensity(first),
+        Axis("entropy", NATS),
+        tuple(marks),
+        "Solid: entropy of the mixture of draws, the total. Dashed: mean entropy of a draw, the aleatoric"
+        " part; the gap between them is the epistemic part, the mutual information of label and draw. A plain"
+        f" model has one draw and no gap. Means over {_named(first)}; {int(first['examples'])} examples.",
+    )
+
+
+def _accuracy_entropy(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
+    """Every shift at every intensity: does doubt grow as answers fail?"""
+    marks = []
+    for label, ds in datasets.items():
+        places = [f"{k}, {i:g}" for k in ds["shift"].values for i in ds["intensity"].values]
+        x, y = ds["entropy"].values.ravel(), ds["accuracy"].values.ravel()
+        marks.append(Points(x, y, series(label, ds), texts=tuple(places)))
+    return FigureSpec(
+        "accuracy_entropy",
+        "Accuracy against doubt, over all shifts",
+        Axis("entropy", NATS),
+        Axis("share of right answers", limits=UNIT),
+        tuple(marks),
+        "Each point is a shift at an intensity: share of right answers against the mean entropy of the"
+        f" prediction. A model that knows when it fails goes down to the right; {int(first['examples'])}"
+        " examples.",
+    )
+
+
+def _risk(datasets: Mapping[str, xr.Dataset], first: xr.Dataset, place: int) -> FigureSpec:
+    """Error rate among the most certain examples, unchanged or at the strongest intensity."""
+    marks: list[Any] = []
+    for label, ds in datasets.items():
+        shown = ds["coverage"].values >= LEAST
+        part = ds["risk"].isel(intensity=place).sel(by="entropy").values.mean(0)
+        marks.append(Line(ds["coverage"].values[shown], part[shown], series(label, ds)))
+    where = "unchanged images" if place == 0 else "the strongest intensity"
+    over = "" if place == 0 else f" Means over {_named(first)}."
+    return FigureSpec(
+        "risk_clean" if place == 0 else "risk_shifted",
+        f"Errors among the most certain answers: {where}",
+        Axis("share of examples answered", limits=UNIT),
+        Axis("error rate", limits=UNIT if place else None),
+        tuple(marks),
+        "Error rate if only the examples of least entropy are answered. A good order rises to the right; one"
+        f" by chance is level.{over} {int(first['examples'])} examples.",
+    )
+
+
+def _pooled(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
+    """How well errors are known over all intensities of a shift, by measure."""
+    measures = [str(b) for b in first["by"].values]
+    marks: list[Any] = [Guide(y=0.0, label="chance"), Guide(y=1.0, label="ideal")]
+    step = 0.6 / max(len(datasets), 2)
+    for place, (label, ds) in enumerate(datasets.items()):
+        x = np.arange(len(measures)) + (place - (len(datasets) - 1) / 2) * step
+        y = ds["pooled_raulc"].mean("shift").values
+        # one draw holds no information on which draw is right: its level zero is no finding
+        y = np.where((np.array(measures) == "mutual_information") & (int(ds["draws"]) == 1), np.nan, y)
+        marks.append(Points(x, y, series(label, ds)))
+    return FigureSpec(
+        "pooled_raulc",
+        "Order of errors over all intensities together",
+        Axis(
+            "examples ranked by",
+            categories=tuple(WORDS.get(m, m) for m in measures),
+            limits=(-0.5, len(measures) - 0.5),
+        ),
+        Axis("pooled rAULC"),
+        tuple(marks),
+        "Area under the lift curve over that of the ideal order, all intensities of a shift in one ranking,"
+        " as one threshold would meet them. 1: every error after every right answer. 0: by chance. Means over"
+        f" {_named(first)}; {int(first['examples'])} examples at each intensity.",
+    )
+
+
+def _detection(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
+    """Detection of other data by model; each set of data has a symbol."""
+    symbols = ("circle", "square", "diamond", "triangle", "cross")
+    sets = list(dict.fromkeys(str(o) for ds in datasets.values() for o in ds["ood"].values))
+    marks: list[Any] = [Guide(y=0.5, label="chance")] if name == "ood_auroc" else []
+    for place, (label, ds) in enumerate(datasets.items()):
+        part = ds[name].sel(by="entropy").values
+        error = 1.96 * ds["ood_auroc_se"].sel(by="entropy").values if name == "ood_auroc" else None
+        used = tuple(symbols[sets.index(str(o)) % len(symbols)] for o in ds["ood"].values)
+        texts = tuple(str(o) for o in ds["ood"].values)
+        x = np.full(len(part), float(place))
+        marks.append(Points(x, part, series(label, ds), error, texts, used))
+        own = ds[name].sel(by="score").values
+        if np.isfinite(own).any():
+            who = replace(series(label, ds), label=f"{label}: own score")
+            marks.append(Points(x + 0.15, own, who, texts=texts, symbols=used))
+    auroc = name == "ood_auroc"
+    what = "AUROC of low entropy" if auroc else "share of other data accepted"
+    return FigureSpec(
+        name,
+        "Detection of other data" if auroc else "Other data accepted where 95 % of the own data are",
+        Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
+        Axis(what, limits=UNIT),
+        tuple(marks),
+        "Probability that the model is more certain of an example of its own data than of one of the other"
+        " data, by entropy and by the method's own score where it has one."
+        if auroc
+        else "Share of the other data whose entropy is no larger than that of 95 % of the model's own data.",
+        "Bars: 95 % interval (DeLong)." if auroc else "",
+        symbols=tuple((symbols[i % len(symbols)], data) for i, data in enumerate(sets)),
+    )

@@ -1,0 +1,226 @@
+"""Predictions of a predictive with what its draws say of them: how much is aleatoric, how much epistemic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from landscape.core.ambient import under_own_context
+from landscape.core.behaviour.calibration import Predictions, class_outputs
+from landscape.core.behaviour.ood import outputs_on_other
+from landscape.core.behaviour.predictive import Draws, Predictive
+from landscape.core.data.batches import Batch
+from landscape.core.problem.problem import Problem
+from landscape.errors import InputError, suggest
+
+__all__ = ["MEASURES", "DrawnPredictions", "Uncertainty", "predict_draws", "predict_other_draws"]
+
+Array = NDArray[np.float64]
+
+Uncertainty = Literal["confidence", "entropy", "mutual_information", "score"]
+
+MEASURES: tuple[Uncertainty, ...] = get_args(Uncertainty)
+"""What examples can be ranked by, from the most to the least certain."""
+
+ROUNDING = 1e-12
+"""Mutual information in nats below which it is the rounding of equal draws."""
+
+
+@dataclass(frozen=True)
+class DrawnPredictions:
+    """The mixture's predictions, and what single draws add, per example (N,).
+
+    Attributes:
+        mixture: Predictions of the mixture of all draws.
+        expected_entropy: Mean over draws of the entropy of a draw, in nats: the aleatoric part.
+        variance: Mean over classes of the variance over draws of the probability (the population's: of one
+            draw it is 0).
+        disagreement: Share of pairs of draws whose most probable classes differ; 0 of one draw.
+        score: The method's own score, larger for what is unlike the training data; ``None`` if it has none.
+        draws: The number S of draws.
+    """
+
+    mixture: Predictions
+    expected_entropy: Array
+    variance: Array
+    disagreement: Array
+    score: Array | None
+    draws: int
+
+    @cached_property
+    def mutual_information(self) -> Array:
+        """Entropy of the mixture less the mean entropy of its draws (N,), in nats: the epistemic part.
+
+        It is the information that the label would give on which draw is the true one; 0 of one draw.
+
+        Reference:
+            Depeweg et al. (2018), Decomposition of uncertainty in Bayesian deep learning, equation 3.
+        """
+        if self.draws == 1:
+            return np.where(np.isnan(self.expected_entropy), np.nan, 0.0)
+        gap = self.mixture.entropy - self.expected_entropy
+        return np.where(np.abs(gap) < ROUNDING, 0.0, gap)
+
+    def per_example(self) -> dict[str, Array]:
+        """Every score that is a mean over examples, by name."""
+        missing = np.full(len(self.mixture.labels), np.nan)
+        return {
+            "accuracy": self.mixture.correct,
+            "nll": self.mixture.nll,
+            "brier": self.mixture.brier,
+            "confidence": self.mixture.confidence,
+            "entropy": self.mixture.entropy,
+            "expected_entropy": self.expected_entropy,
+            "mutual_information": self.mutual_information,
+            "variance": self.variance,
+            "disagreement": self.disagreement,
+            "score": missing if self.score is None else self.score,
+        }
+
+    def uncertainty(self, by: Uncertainty) -> Array:
+        """A number per example (N,) that is larger the less certain it is.
+
+        Args:
+            by: ``confidence`` is ln(1 − confidence), taken from the other classes, so that it tells apart
+                what rounds to 1; the others are themselves. NaN for a score that the method does not have.
+
+        Raises:
+            InputError: If there is no such measure.
+        """
+        if by not in MEASURES:
+            raise InputError(f"there is no uncertainty '{by}'; {suggest(by, MEASURES)}")
+        if by == "confidence":
+            others = np.sort(self.mixture.log_p, axis=1)[:, :-1]
+            with np.errstate(divide="ignore"):  # certainty: −∞, the least
+                values: Array = logsumexp(others, axis=1)
+            return values
+        return self.per_example()[by]
+
+
+@under_own_context
+@torch.no_grad()
+def predict_draws(
+    problem: Problem, batches: Iterable[Batch] | None = None, *, samples: int | None = None, seed: int = 0
+) -> DrawnPredictions:
+    """One pass of a classifier or predictive over its batches, or over given ones.
+
+    A plain classifier has one draw, read as `landscape.core.problem.outputs.Reading` says. Examples whose
+    label does not count are left out.
+
+    Args:
+        problem: The classifier or predictive.
+        batches: Other batches than its own.
+        samples: Draws of a predictive; ``None`` for its own number.
+        seed: Which draws.
+
+    Raises:
+        InputError: If it is no classification with one class index per example, or no label counts.
+    """
+    parts, labels, numbers, start = [], [], [], 0
+    for batch in problem.batches if batches is None else batches:
+        with _listening(problem, samples, seed) as heard:
+            output, target = class_outputs(problem, batch)
+        counted = problem.reading.counts(target, output.shape[1])
+        parts.append(_of_batch(problem, output, heard, counted))
+        labels.append(target[counted].cpu())
+        numbers.append(start + counted.nonzero()[:, 0].cpu())
+        start += batch.size
+    if not sum(map(len, labels)):
+        raise InputError("no label of the data counts: each is the ignore index or outside the classes.")
+    left_out = sum(map(len, labels)) < start
+    where = torch.cat(numbers).numpy() if left_out else None
+    return _joined(parts, torch.cat(labels).long().numpy(), where)
+
+
+@under_own_context
+@torch.no_grad()
+def predict_other_draws(
+    problem: Problem, data: object, *, samples: int | None = None, seed: int = 0
+) -> DrawnPredictions:
+    """One pass over data of another distribution, whose labels do not count.
+
+    Args:
+        problem: The classifier or predictive.
+        data: Inputs, as a tensor, or what `landscape.Problem` takes as data.
+        samples: As in `predict_draws`.
+        seed: As in `predict_draws`.
+
+    Raises:
+        InputError: If the data cannot be read, do not fit the model, or its outputs are no logits (B, C).
+    """
+    parts = []
+    with _listening(problem, samples, seed) as heard:
+        for output in outputs_on_other(problem, data):
+            parts.append(_of_batch(problem, output, heard, torch.ones(len(output), dtype=torch.bool)))
+            heard.clear()
+    count = sum(len(part["expected_entropy"]) for part in parts)
+    return _joined(parts, np.zeros(count, dtype=np.int64), None)
+
+
+@contextmanager
+def _listening(problem: Problem, samples: int | None, seed: int) -> Iterator[list[Draws]]:
+    """Within it, the draws of a predictive's passes are heard; a plain classifier has none to hear."""
+    if not isinstance(problem.module, Predictive):
+        yield []
+        return
+    with problem.module.heard(samples, seed=seed) as heard:
+        yield heard
+
+
+def _of_batch(problem: Problem, output: Tensor, heard: list[Draws], kept: Tensor) -> dict[str, Tensor]:
+    """What there is to keep of the draws of a batch, float64 on the CPU."""
+    if len(heard) > 1:
+        raise InputError(
+            f"the forward function calls the predictive {len(heard)} times for one batch; draws are those of"
+            " one call."
+        )
+    if heard and heard[0].kind == "regression":
+        raise InputError("scores of classes need a classification; this predictive is a regression.")
+    score = heard[0].score if heard else None
+    if heard and heard[0].log_p is not None:
+        log_p = heard[0].log_p.double()
+    else:
+        log_p = problem.reading.log_p(output.double()).log_softmax(-1)[None]
+    log_p = log_p[:, kept]
+    p = log_p.exp()
+    draws, classes = len(p), p.shape[-1]
+    entropies = -torch.special.xlogy(p, p).sum(-1)
+    votes = one_hot(log_p.argmax(-1), classes).sum(0).double()
+    pairs = max(draws * (draws - 1), 1)
+    part = {
+        "log_p": torch.logsumexp(log_p, 0) - math.log(draws) if draws > 1 else log_p[0],
+        "expected_entropy": entropies.mean(0),
+        "variance": p.var(0, correction=0).mean(-1),
+        "disagreement": 1.0 - (votes * (votes - 1)).sum(-1) / pairs if draws > 1 else torch.zeros(len(votes)),
+        "draws": torch.tensor(draws),
+    }
+    if score is not None:
+        part["score"] = score.double()[kept]
+    return {name: tensor.cpu() for name, tensor in part.items()}
+
+
+def _joined(parts: list[dict[str, Tensor]], labels: NDArray[np.int64], numbers: Any) -> DrawnPredictions:
+    def whole(name: str) -> Array:
+        values: Array = torch.cat([part[name] for part in parts]).double().numpy()
+        return values
+
+    mixture = replace(Predictions.of_logits(whole("log_p"), labels), numbers=numbers)
+    return DrawnPredictions(
+        mixture=mixture,
+        expected_entropy=whole("expected_entropy"),
+        variance=whole("variance"),
+        disagreement=whole("disagreement"),
+        score=whole("score") if "score" in parts[0] else None,
+        draws=int(parts[0]["draws"]),
+    )

@@ -1,0 +1,30 @@
+"""Monte Carlo dropout as a manifest names it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from landscape.core.behaviour.mc_dropout import MCDropout
+from landscape.core.behaviour.predictive import Mixture, Predictive
+
+__all__ = ["mc_dropout"]
+
+
+def mc_dropout(members: Sequence[nn.Module], samples: int = 10, seed: int = 0) -> Predictive:
+    """The dropout masks of one model averaged; of several models, those of all together.
+
+    Args:
+        members: Classifiers with dropout.
+        samples: Masks of each.
+        seed: Seed of the masks.
+
+    Raises:
+        InputError: If a member has no dropout, or there is no sample.
+
+    Reference:
+        Gal & Ghahramani (2016), Dropout as a Bayesian approximation.
+    """
+    parts = [MCDropout(member, samples, seed) for member in members]
+    return parts[0] if len(parts) == 1 else Mixture(parts)
