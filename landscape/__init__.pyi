@@ -72,6 +72,7 @@ __all__ = [
     "open",
     "plot",
     "report",
+    "robustness",
     "save",
     "scan",
     "similarity",
@@ -526,6 +527,45 @@ class _McDropout(Analysis):
         """
 
 mc_dropout: _McDropout
+
+class _Robustness(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        norm: Literal['linf', 'l2'] = 'linf',
+        radii: Sequence[float] | str = (),
+        attacks: Sequence[Literal['fgsm', 'pgd', 'random']] | str = ('fgsm', 'pgd', 'random'),
+        steps: int = 20,
+        restarts: int = 1,
+        objective: Literal['cross_entropy', 'margin'] = 'margin',
+        targets: int = 3,
+        distance: bool = True,
+        images: int = 256,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Robustness to adversarial perturbations.
+
+        Args:
+            norm: in which perturbations are small.
+            radii: norms of the perturbations, pixels from 0 to 1; none = 1, 2, 4 ... 64 of 255 for
+                linf, 0.05, 0.1 ... 1.6 for l2.
+            attacks: attacks; random is the control.
+            steps: steps of pgd.
+            restarts: starts of pgd: the image, then random ones.
+            objective: what pgd makes large: the loss, or another logit minus that of the label.
+            targets: with margin, how many of the nearest classes pgd tries.
+            distance: whether to look for the least perturbation, by DeepFool.
+            images: at most so many images, a random sample.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of random starts and directions.
+        """
+
+robustness: _Robustness
 
 class _Similarity(Analysis):
     def __call__(

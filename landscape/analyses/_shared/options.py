@@ -10,9 +10,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-__all__ = ["PrefixTokens"]
+__all__ = ["PixelMean", "PixelStd", "PrefixTokens"]
 
 PrefixTokens = Annotated[
     int | None,
     Field(ge=0, description="tokens before the patch grid; none = the fewest that leave a square"),
+]
+
+PixelMean = Annotated[
+    tuple[float, ...],
+    Field(description="pixel means of the normalisation to undo; none = the data's range becomes 0 to 1"),
+]
+
+PixelStd = Annotated[
+    tuple[float, ...], Field(description="pixel standard deviations of the normalisation to undo")
 ]
