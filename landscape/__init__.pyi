@@ -66,6 +66,7 @@ __all__ = [
     "frequency_noise",
     "ggn",
     "hessian",
+    "input_curvature",
     "lesion",
     "line",
     "mc_dropout",
@@ -444,6 +445,38 @@ class _FrequencyNoise(Analysis):
 
 frequency_noise: _FrequencyNoise
 
+class _InputCurvature(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 1,
+        hessian: bool = True,
+        images: int = 128,
+        tolerance: float = 0.001,
+        products: int = 100,
+        probes: int = 8,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Curvature of the loss in input space.
+
+        Args:
+            k: number of largest eigenvalues of each matrix.
+            hessian: whether to work out the Hessian beside the Fisher matrix.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            tolerance: largest residual allowed, relative to the largest |eigenvalue| of the image.
+            products: most products with each Hessian.
+            probes: random vectors for the trace of a Hessian that is no Fisher matrix.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of starting vectors and probes.
+        """
+
+input_curvature: _InputCurvature
+
 class _Lesion(Analysis):
     def __call__(
         self,
@@ -558,7 +591,7 @@ class _Robustness(Analysis):
             restarts: starts of pgd: the image, then random ones.
             objective: what pgd makes large: the loss, or another logit minus that of the label.
             targets: with margin, how many of the nearest classes pgd tries.
-            distance: whether to look for the least perturbation, by DeepFool.
+            distance: whether to look for the least perturbation, by DeepFool and on the way to pgd's.
             images: at most so many images, a random sample.
             mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
             std: pixel standard deviations of the normalisation to undo.

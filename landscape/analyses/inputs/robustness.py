@@ -48,7 +48,9 @@ class RobustnessParams(Params):
         "margin", description="what pgd makes large: the loss, or another logit minus that of the label"
     )
     targets: int = Field(3, ge=1, description="with margin, how many of the nearest classes pgd tries")
-    distance: bool = Field(True, description="whether to look for the least perturbation, by DeepFool")
+    distance: bool = Field(
+        True, description="whether to look for the least perturbation, by DeepFool and on the way to pgd's"
+    )
     images: int = Field(256, ge=2, description="at most so many images, a random sample")
     mean: PixelMean = ()
     std: PixelStd = ()

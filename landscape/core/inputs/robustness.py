@@ -20,7 +20,7 @@ from landscape.core.inputs.attacks import (
     pgd,
     random_start,
 )
-from landscape.core.inputs.boundary import boundary
+from landscape.core.inputs.boundary import border_on_segment, boundary
 from landscape.core.inputs.images import Images
 from landscape.core.inputs.norms import Norm, each, size, steepest
 
@@ -159,8 +159,11 @@ def _pgd(images: Images, threat: Threat, radius: float, nearest: Tensor | None, 
             best[rows] = value.where(better, best[rows])
             found.delta[rows] = attack.delta.where(each(better, attack.delta), found.delta[rows])
             found.changed[rows] = changed
-            norms = size(attack.delta, threat.norm).where(changed, torch.inf)
-            found.distance[rows] = torch.minimum(found.distance[rows], norms)
+            if threat.distance and bool(changed.any()):
+                # PGD ends at the surface of its ball, which says more of the ball than of the border
+                border = border_on_segment(some, pixels, labels, attack.delta, passes=8)
+                norms = size(border, threat.norm).where(changed, torch.inf)
+                found.distance[rows] = torch.minimum(found.distance[rows], norms)
 
 
 def image_generator(seed: int, stream: int, number: int) -> torch.Generator:
