@@ -67,6 +67,7 @@ __all__ = [
     "ggn",
     "hessian",
     "input_curvature",
+    "input_surface",
     "lesion",
     "line",
     "mc_dropout",
@@ -476,6 +477,42 @@ class _InputCurvature(Analysis):
         """
 
 input_curvature: _InputCurvature
+
+class _InputSurface(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        first: Literal['fgsm', 'gradient', 'pgd', 'fisher', 'random'] = 'fgsm',
+        second: Literal['random_sign', 'random'] = 'random_sign',
+        radius: float = 0.1,
+        points: int = 25,
+        plane: int = 11,
+        norm: Literal['linf', 'l2'] = 'linf',
+        clip: bool = True,
+        images: int = 128,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Loss surface in input space.
+
+        Args:
+            first: direction of the line, and first of the plane, for each image its own.
+            second: second direction of the plane: random signs or a Gaussian's.
+            radius: norm of the longest step, pixels from 0 to 1.
+            points: points of the line, from the image to the radius.
+            plane: points along each axis of the plane.
+            norm: in which both directions have norm 1.
+            clip: cut changed pixels to 0 to 1.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of random directions and points.
+        """
+
+input_surface: _InputSurface
 
 class _Lesion(Analysis):
     def __call__(
