@@ -206,14 +206,13 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Points(ds["hessian_bottom"].values, ds["hessian_top"].values, series(who, ds))
             for who, ds in apart.items()
         ]
-        unit = f"{loss_unit(datasets)}/pixel²"
         large = max(float(np.nanmedian(np.abs(ds["hessian_top"].values))) for ds in apart.values()) or 1.0
         figures.append(
             FigureSpec(
                 "hessian",
                 "Ends of the spectrum of the input-space Hessian",
-                Axis("smallest eigenvalue", unit, scale="symlog", linthresh=large / 100),
-                Axis("largest eigenvalue", unit, scale="symlog", linthresh=large / 100),
+                Axis("smallest eigenvalue", CURVATURE, scale="symlog", linthresh=large / 100),
+                Axis("largest eigenvalue", CURVATURE, scale="symlog", linthresh=large / 100),
                 tuple(marks),
                 "Each point is an image. Networks of linear pieces (ReLU, max pooling) have no negative"
                 f" curvature: there the Hessian is the Fisher matrix. {images}",

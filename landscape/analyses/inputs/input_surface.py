@@ -208,8 +208,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         FigureSpec(
             f"plane_{index}",
             f"Loss surface in input space: {label}",
-            Axis("step along the second direction", PIXELS),
-            Axis("step along the first direction", PIXELS),
+            Axis("second direction", PIXELS),
+            Axis("first direction", PIXELS),
             (
                 Heatmap(
                     ds["across"].values,
