@@ -67,12 +67,15 @@ __all__ = [
     "frequency_noise",
     "ggn",
     "hessian",
+    "input_curvature",
+    "input_surface",
     "lesion",
     "line",
     "mc_dropout",
     "open",
     "plot",
     "report",
+    "robustness",
     "save",
     "scan",
     "similarity",
@@ -471,6 +474,74 @@ class _FrequencyNoise(Analysis):
 
 frequency_noise: _FrequencyNoise
 
+class _InputCurvature(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 1,
+        hessian: bool = True,
+        images: int = 128,
+        tolerance: float = 0.001,
+        products: int = 100,
+        probes: int = 8,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Curvature of the loss in input space.
+
+        Args:
+            k: number of largest eigenvalues of each matrix.
+            hessian: whether to work out the Hessian beside the Fisher matrix.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            tolerance: largest residual allowed, relative to the largest |eigenvalue| of the image.
+            products: most products with each Hessian.
+            probes: random vectors for the trace of a Hessian that is no Fisher matrix.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of starting vectors and probes.
+        """
+
+input_curvature: _InputCurvature
+
+class _InputSurface(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        first: Literal['fgsm', 'gradient', 'pgd', 'fisher', 'random'] = 'fgsm',
+        second: Literal['random_sign', 'random'] = 'random_sign',
+        radius: float = 0.1,
+        points: int = 25,
+        plane: int = 11,
+        norm: Literal['linf', 'l2'] = 'linf',
+        clip: bool = True,
+        images: int = 128,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Loss surface in input space.
+
+        Args:
+            first: direction of the line, and first of the plane, for each image its own.
+            second: second direction of the plane: random signs or a Gaussian's.
+            radius: norm of the longest step, pixels from 0 to 1.
+            points: points of the line, from the image to the radius.
+            plane: points along each axis of the plane.
+            norm: in which both directions have norm 1.
+            clip: cut changed pixels to 0 to 1.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of random directions and points.
+        """
+
+input_surface: _InputSurface
+
 class _Lesion(Analysis):
     def __call__(
         self,
@@ -557,6 +628,45 @@ class _McDropout(Analysis):
         """
 
 mc_dropout: _McDropout
+
+class _Robustness(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        norm: Literal['linf', 'l2'] = 'linf',
+        radii: Sequence[float] | str = (),
+        attacks: Sequence[Literal['fgsm', 'pgd', 'random']] | str = ('fgsm', 'pgd', 'random'),
+        steps: int = 20,
+        restarts: int = 1,
+        objective: Literal['cross_entropy', 'margin'] = 'margin',
+        targets: int = 3,
+        distance: bool = True,
+        images: int = 256,
+        mean: Sequence[float] | str = (),
+        std: Sequence[float] | str = (),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Robustness to adversarial perturbations.
+
+        Args:
+            norm: in which perturbations are small.
+            radii: norms of the perturbations, pixels from 0 to 1; none = 1, 2, 4 ... 64 of 255 for
+                linf, 0.05, 0.1 ... 1.6 for l2.
+            attacks: attacks; random is the control.
+            steps: steps of pgd.
+            restarts: starts of pgd: the image, then random ones.
+            objective: what pgd makes large: the loss, or another logit minus that of the label.
+            targets: with margin, how many of the nearest classes pgd tries.
+            distance: whether to look for the least perturbation, by DeepFool and on the way to pgd's.
+            images: at most so many images, a random sample.
+            mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
+            std: pixel standard deviations of the normalisation to undo.
+            seed: seed of random starts and directions.
+        """
+
+robustness: _Robustness
 
 class _Similarity(Analysis):
     def __call__(

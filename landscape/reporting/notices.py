@@ -101,6 +101,10 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
     for text in dict.fromkeys(doubts.values()):
         names = _which(section, (n for n, doubt in doubts.items() if doubt == text))
         found.append(Notice("warning", f"{section.label}: {text}.", names, anchor))
+    own = {n: str(ds["notice"].item()) for n, ds in section.results.items() if _noticed(ds)}
+    for text in dict.fromkeys(own.values()):
+        names = _which(section, (n for n, said in own.items() if said == text))
+        found.append(Notice("warning", f"{section.label}: {text}.", names, anchor))
     found += _of_reductions(section, anchor)
     found += _of_derivatives(section, anchor)
     wide = _which(section, (n for n, ds in section.results.items() if _wide(ds)))
@@ -154,6 +158,11 @@ def _of_derivatives(section: Section, anchor: str) -> list[Notice]:
 def _doubted(ds: xr.Dataset) -> bool:
     """Whether a result holds scores of probabilities that do not agree with the problem's loss."""
     return bool(ds.attrs.get("scores_notice")) and any(name in ds for name in ("nll", "mean_nll", "ece"))
+
+
+def _noticed(ds: xr.Dataset) -> bool:
+    """Whether an analysis has put a warning of its own into a result, as the variable ``notice``."""
+    return "notice" in ds and ds["notice"].ndim == 0 and bool(str(ds["notice"].item()))
 
 
 def _which(section: Section, names: Iterable[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ TROUBLES = {
     "derivatives were not checked": xr.Dataset(
         attrs={"derivatives_notice": "derivatives were not checked (check_derivatives=False)"}
     ),
+    "gradients may be masked": xr.Dataset({"notice": ((), "a sign: gradients may be masked")}),
     "infinite values": xr.Dataset({"loss": ("t", [1.0, np.inf])}),
 }
 FINE = xr.Dataset({"converged": ((), True), "trace": ((), 1.0), "trace_se": ((), 0.2)})
@@ -48,6 +49,7 @@ def test_no_trouble_is_made_up(contents: Contents) -> None:
         "a": FINE,
         "b": xr.Dataset({"trace": ((), 0.0), "trace_se": ((), 0.3)}),
         "no scores": xr.Dataset({"eigenvalues": 1.0}, {}, {"scores_notice": "of scores alone"}),
+        "unmasked": xr.Dataset({"notice": ((), "")}),
         "c": xr.Dataset({"limit": ((), np.inf, {"unbounded": 1})}),
     }
     assert told(contents, fine) == []

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from landscape.base.analysis import NEW_OPTION
 
-__all__ = ["BootstrapSeed", "PrefixTokens", "TokenGrid"]
+__all__ = ["BootstrapSeed", "PixelMean", "PixelStd", "PrefixTokens", "TokenGrid"]
 
 PrefixTokens = Annotated[
     int | None,
@@ -29,3 +29,12 @@ TokenGrid = Annotated[
 ]
 
 BootstrapSeed = Annotated[int, Field(ge=0, description="seed of the bootstrap")]
+
+PixelMean = Annotated[
+    tuple[float, ...],
+    Field(description="pixel means of the normalisation to undo; none = the data's range becomes 0 to 1"),
+]
+
+PixelStd = Annotated[
+    tuple[float, ...], Field(description="pixel standard deviations of the normalisation to undo")
+]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-__all__ = ["CorruptionName", "PixelMean", "PixelStd"]
+__all__ = ["CorruptionName"]
 
 CorruptionName = Literal[
     "rotation",
@@ -22,12 +20,3 @@ CorruptionName = Literal[
     "roll",
 ]
 """The keys of `landscape.core.behaviour.corruptions.CORRUPTIONS`, known without torch."""
-
-PixelMean = Annotated[
-    tuple[float, ...],
-    Field(description="pixel means of the normalisation to undo; none = the data's range becomes 0 to 1"),
-]
-
-PixelStd = Annotated[
-    tuple[float, ...], Field(description="pixel standard deviations of the normalisation to undo")
-]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses.behaviour._options import CorruptionName, PixelMean, PixelStd
+from landscape.analyses._shared.options import PixelMean, PixelStd
+from landscape.analyses.behaviour._options import CorruptionName
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable

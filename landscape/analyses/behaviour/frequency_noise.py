@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
-from landscape.analyses.behaviour._options import PixelMean, PixelStd
+from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable

@@ -311,9 +311,9 @@ transfer = Analysis(
         " is Σ|S_xy|²/S_xx over Σ S_yy with the spectra summed over images, channel by channel: 1 for a"
         " linear filter of each channel, lower the more a unit mixes channels or makes new frequencies;"
         " only for units that keep the shape. Verdicts: Student's t on the per-image slopes of ln T against"
-        " r with bootstrap errors, corrected by Holm's method. Aliasing energy of a downsampling unit: it is"
-        " run again on its input without the frequencies that its output cannot hold; for linear units the"
-        " change is what was folded."
+        " r with bootstrap errors, corrected by Holm's method. Aliasing energy of a downsampling unit, which"
+        " is known by its class or by its smaller output: it is run again on its input without the"
+        " frequencies that its output cannot hold; for linear units the change is what was folded."
     ),
     scope="checkpoint",
     params=TransferParams,

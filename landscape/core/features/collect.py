@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -91,6 +91,7 @@ class _PassHooks:
         self.known: dict[int, _Known] = {}
         self.given: list[dict[int, tuple[weakref.ref[Tensor], int | None]]] = [{} for _ in self.collectors]
         self.last_sum: Tensor | None = None
+        self.halved: set[str] = set()
 
     @contextmanager
     def on(self, examples: int, shares: list[int], pictures: bool) -> Iterator[None]:
@@ -204,9 +205,37 @@ class _PassHooks:
             tensor = first_tensor(output)
             if tensor is not None:
                 with torch._C.DisableTorchFunction():
-                    self._show_output(unit, module, frame.shown, tensor)
+                    known, shown = self._by_behaviour(unit, module, frame, tensor)
+                    self._show_output(known, module, shown, tensor)
 
         return fired
+
+    def _by_behaviour(
+        self, unit: Unit, module: nn.Module, frame: _Frame, output: Tensor
+    ) -> tuple[Unit, dict[int, Feature]]:
+        """The unit, as a downsampling if that is what it did and its class does not say what it is.
+
+        Of modules within one another the innermost is meant: a stage is none because a convolution in it
+        strides.
+        """
+        entered = frame.tensor
+        if entered is None or entered.ndim != 4 or output.ndim != 4 or entered.shape == output.shape:
+            return unit, frame.shown
+        layouts = next(iter(self.layouts.values()))
+        before = layouts.find(entered, self.examples)
+        after = layouts.find(output, self.examples, module)
+        if before is None or after is None:
+            return unit, frame.shown
+        sizes = (before.height, before.width), (after.height, after.width)
+        if sizes[0] == sizes[1] or any(new > old for old, new in zip(*sizes, strict=True)):
+            return unit, frame.shown
+        within = any(name.startswith(f"{unit.name}.") for name in self.halved)
+        self.halved.add(unit.name)
+        if unit.kinds or within:
+            return unit, frame.shown
+        unit = replace(unit, kinds=("downsampling",))
+        # Who asks for downsamplings was not shown its input: it could not be known.
+        return unit, frame.shown | self._enter(unit, entered, unit.name)
 
     def _show_output(
         self, unit: Unit, module: nn.Module | None, shown: dict[int, Feature], output: Tensor

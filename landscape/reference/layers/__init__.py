@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from landscape.reference.layers.attention import Attention, DropPath, TransformerBlock, WindowAttention
 from landscape.reference.layers.convolution import PreActBlock, ResidualBlock
+from landscape.reference.layers.lowpass import LowPass2d
+from landscape.reference.layers.quantile import FilteredReLU, QuantileReLU
 from landscape.reference.layers.spatial_smoothing import Blur, Prob, Smooth
 
 __all__ = [
     "Attention",
     "Blur",
     "DropPath",
+    "FilteredReLU",
+    "LowPass2d",
     "PreActBlock",
     "Prob",
+    "QuantileReLU",
     "ResidualBlock",
     "Smooth",
     "TransformerBlock",

@@ -8,10 +8,13 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from landscape.errors import InputError, suggest
+from landscape.reference.layers.lowpass import LowPass2d
+from landscape.reference.layers.quantile import FilteredReLU, QuantileReLU
 from landscape.reference.layers.spatial_smoothing import Smooth
 
 __all__ = [
     "ActName",
+    "DownName",
     "HeadName",
     "PreActBlock",
     "ResidualBlock",
@@ -22,11 +25,13 @@ __all__ = [
     "stem",
 ]
 
-ActName = Literal["relu", "relu6", "gelu"]
+ActName = Literal["relu", "relu6", "gelu", "quantile_relu", "filtered_relu"]
+DownName = Literal["stride", "max", "blur", "flc", "asap", "kaiser"]
 HeadName = Literal["gap", "mlp"]
 SmoothName = Literal["same", "grow"]
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "relu6": nn.ReLU6, "gelu": nn.GELU}
+_ACTIVATIONS |= {"quantile_relu": QuantileReLU, "filtered_relu": FilteredReLU}
 MLP_WIDTH = 4  # of the hidden layers of an MLP head, in channels of the last feature map
 
 
@@ -35,15 +40,18 @@ class Style:
     """Choices that all blocks of a convolutional network share.
 
     Attributes:
-        activation: ``relu``, ``relu6`` or ``gelu``.
+        activation: ``relu``, ``relu6``, ``gelu``, ``quantile_relu`` or ``filtered_relu``.
         dropout: Probability of dropping an activation between the convolutions of a block; 0 for none.
         smooth: Spatial smoothing at the end of every stage: ``"same"`` keeps the size of the map,
             ``"grow"`` pads with zeros as published; None for none.
+        down: How maps are halved: ``"stride"``, by convolutions with stride 2; or before convolutions with
+            stride 1, by 2 × 2 maxima, ``"max"``, or by a `LowPass2d` of that kind.
     """
 
     activation: ActName = "relu"
     dropout: float = 0.0
     smooth: SmoothName | None = None
+    down: DownName = "stride"
 
     def __post_init__(self) -> None:
         if self.activation not in _ACTIVATIONS:
@@ -57,9 +65,28 @@ class Style:
                 f"there is no smoothing '{self.smooth}'; {suggest(str(self.smooth), get_args(SmoothName))}"
             )
 
+        if self.down not in get_args(DownName):
+            raise InputError(
+                f"there is no downsampling '{self.down}'; {suggest(str(self.down), get_args(DownName))}"
+            )
+
     def act(self) -> nn.Module:
         """A new activation."""
         return _ACTIVATIONS[self.activation]()
+
+    def halve(self) -> nn.Module:
+        """What halves a map: every second row and column, maxima, or a low-pass filter."""
+        if self.down == "stride":
+            return nn.MaxPool2d(1, stride=2)
+        if self.down == "max":
+            return nn.MaxPool2d(2, ceil_mode=True)
+        return LowPass2d(self.down)
+
+    def add_down(self, block: nn.Module, stride: int) -> int:
+        """Add to a block as ``down`` what comes before its convolutions; returns the stride they have."""
+        before = stride != 1 and self.down != "stride"
+        block.add_module("down", self.halve() if before else None)
+        return 1 if before else stride
 
     def add_drop(self, module: nn.Module, name: str = "drop") -> None:
         """Add dropout to a module under a name, if there is to be any."""
@@ -75,9 +102,11 @@ class ResidualBlock(nn.Module):
     """Two 3×3 convolutions with BatchNorm, added to their input."""
 
     drop: nn.Module | None
+    down: nn.Module | None
 
     def __init__(self, inputs: int, outputs: int, stride: int, style: Style) -> None:
         super().__init__()
+        stride = style.add_down(self, stride)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(outputs)
         self.act1 = style.act()
@@ -92,6 +121,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H/stride, W/stride)."""
+        x = x if self.down is None else self.down(x)
         branch = self.act1(self.norm1(self.conv1(x)))
         branch = branch if self.drop is None else self.drop(branch)
         branch = self.norm2(self.conv2(branch))
@@ -106,23 +136,26 @@ class PreActBlock(nn.Module):
     """
 
     drop: nn.Module | None
+    down: nn.Module | None
     shortcut: nn.Module | None
 
     def __init__(self, inputs: int, outputs: int, stride: int, style: Style) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
         self.act1 = style.act()
+        changes = stride != 1 or inputs != outputs
+        stride = style.add_down(self, stride)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
         self.act2 = style.act()
         style.add_drop(self)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        changes = stride != 1 or inputs != outputs
         self.add_module("shortcut", nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else None)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H/stride, W/stride)."""
         ready = self.act1(self.norm1(x))
+        ready = ready if self.down is None else self.down(ready)
         branch = self.act2(self.norm2(self.conv1(ready)))
         branch = branch if self.drop is None else self.drop(branch)
         branch = self.conv2(branch)

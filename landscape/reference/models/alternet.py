@@ -15,7 +15,7 @@ from landscape.reference.layers.attention import (
     residual,
     to_windows,
 )
-from landscape.reference.layers.convolution import PreActBlock, Style, check_positive, stem
+from landscape.reference.layers.convolution import DownName, PreActBlock, Style, check_positive, stem
 
 __all__ = ["alternet", "attention_places"]
 
@@ -30,6 +30,7 @@ def alternet(
     in_channels: int = 1,
     dropout: float = 0.0,
     drop_path: float = 0.0,
+    down: DownName = "stride",
 ) -> nn.Module:
     """A pre-activation residual network with convolution blocks at the ends of stages replaced by attention.
 
@@ -48,6 +49,7 @@ def alternet(
         dropout: Probability of dropping an activation between the convolutions of a block.
         drop_path: Probability of dropping the attention of the last block for an example while training; it
             falls linearly to 0 in the first block. Convolutions are never dropped, as in the published code.
+        down: How maps are halved, as in `resnet`.
 
     Returns:
         A module from images (N, in_channels, H, W) to logits (N, classes).
@@ -73,7 +75,7 @@ def alternet(
                 f"alternet: stage {stage} of {count} blocks can hold 0 to {count // 2} attentions,"
                 f" not {replaced}."
             )
-    style = Style(dropout=dropout)
+    style = Style(dropout=dropout, down=down)
     drops = drop_rates("alternet", drop_path, sum(blocks))
     return AlterNet(width, blocks, attentions, heads, window, classes, in_channels, style, drops)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from landscape.reference.layers.convolution import (
     ActName,
+    DownName,
     HeadName,
     PreActBlock,
     ResidualBlock,
@@ -33,6 +34,7 @@ def resnet(
     activation: ActName = "relu",
     dropout: float = 0.0,
     smooth: SmoothName | None = None,
+    down: DownName = "stride",
 ) -> nn.Module:
     """A residual network for small images, with BatchNorm.
 
@@ -47,10 +49,13 @@ def resnet(
         preact: Whether BatchNorm and activation stand before each convolution, not after it.
         head: ``"gap"``, the mean over space, or ``"mlp"``, two hidden layers over the whole map.
         image: Height and width of the images, which decide the size of an MLP head.
-        activation: ``relu``, ``relu6`` or ``gelu``.
+        activation: ``relu``, ``relu6``, ``gelu``, ``quantile_relu`` or ``filtered_relu``.
         dropout: Probability of dropping an activation between the convolutions of a block.
         smooth: Spatial smoothing at the end of every stage: None, ``"same"`` (keeps the size) or
             ``"grow"`` (as published).
+        down: How maps are halved: ``"stride"``, by convolutions with stride 2; or before convolutions with
+            stride 1, by 2 × 2 maxima, ``"max"``, or by a `landscape.reference.layers.LowPass2d` of the kind
+            ``"blur"``, ``"flc"``, ``"asap"`` or ``"kaiser"``.
 
     Returns:
         A module from images (N, in_channels, H, W) to logits (N, classes).
@@ -65,7 +70,7 @@ def resnet(
     """
     check_positive("resnet", width=width, classes=classes, in_channels=in_channels, image=image)
     check_positive("resnet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
-    style = Style(activation, dropout, smooth)
+    style = Style(activation, dropout, smooth, down)
     return ResNet(width, blocks, classes, in_channels, preact, head, image, style)
 
 

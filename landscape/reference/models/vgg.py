@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from landscape.errors import InputError
-from landscape.reference.layers.convolution import ActName, HeadName, SmoothName, Style, check_positive, head
+from landscape.reference.layers.convolution import (
+    ActName,
+    DownName,
+    HeadName,
+    SmoothName,
+    Style,
+    check_positive,
+    head,
+)
 
 __all__ = ["vgg"]
 
@@ -24,6 +32,7 @@ def vgg(
     activation: ActName = "relu",
     dropout: float = 0.0,
     smooth: SmoothName | None = None,
+    down: DownName = "max",
 ) -> nn.Module:
     """A network of the VGG family for small images.
 
@@ -39,9 +48,12 @@ def vgg(
         head: ``"mlp"``, two hidden layers, as published, or ``"gap"``, the mean over space.
         image: Height and width of the images, which decide the size of an MLP head.
         batchnorm: Whether convolutions have BatchNorm; without it they have biases.
-        activation: ``relu``, ``relu6`` or ``gelu``.
+        activation: ``relu``, ``relu6``, ``gelu``, ``quantile_relu`` or ``filtered_relu``.
         dropout: Probability of dropping an activation between convolutions and in the head.
         smooth: Spatial smoothing at the end of every stage: None, ``"same"`` or ``"grow"``.
+        down: What ends each stage: ``"max"`` pooling; ``"stride"``, every second row and column; or a
+            `landscape.reference.layers.LowPass2d` of the kind ``"blur"``, ``"flc"``, ``"asap"`` or
+            ``"kaiser"``. All but ``"max"`` round an odd size up.
 
     Returns:
         A module from images (N, in_channels, image, image) to logits (N, classes).
@@ -56,7 +68,7 @@ def vgg(
     check_positive("vgg", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
     if image < 2 ** len(blocks):
         raise InputError(f"vgg: an image of {image} pixels cannot be halved {len(blocks)} times.")
-    style = Style(activation, dropout, smooth)
+    style = Style(activation, dropout, smooth, down)
     return Vgg(width, blocks, classes, in_channels, head, image, batchnorm, style)
 
 
@@ -90,10 +102,10 @@ class Vgg(nn.Module):
                     style.add_drop(layers, f"drop{index + 1}")
                 inputs = outputs
             style.add_smooth(layers)
-            layers.add_module("pool", nn.MaxPool2d(2))
+            layers.add_module("pool", nn.MaxPool2d(2) if style.down == "max" else style.halve())
             self.stages.append(layers)
             # Rounded down, as by pooling.
-            side = (side + (style.smooth == "grow")) // 2
+            side = (side + (style.smooth == "grow") + (style.down != "max")) // 2
         self.pool, self.head = head(head_name, inputs, side, classes, style)
 
     def forward(self, x: Tensor) -> Tensor:

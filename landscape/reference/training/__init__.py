@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape.reference.training.evaluation import TrainResult, evaluate
 from landscape.reference.training.loop import train
-from landscape.reference.training.methods import NoiseConsistency
+from landscape.reference.training.methods import FGSM, PGD, Adversarial, NoiseConsistency, VirtualAdversarial
 from landscape.reference.training.objective import (
     Batch,
     CrossEntropy,
@@ -17,6 +17,9 @@ from landscape.reference.training.recipe import PostProcessing, Recipe
 from landscape.reference.training.run_recipe import run_recipe
 
 __all__ = [
+    "FGSM",
+    "PGD",
+    "Adversarial",
     "Batch",
     "CrossEntropy",
     "NoiseConsistency",
@@ -26,6 +29,7 @@ __all__ = [
     "Scaled",
     "Sum",
     "TrainResult",
+    "VirtualAdversarial",
     "evaluate",
     "frozen_statistics",
     "run_recipe",

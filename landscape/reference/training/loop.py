@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
@@ -55,6 +55,8 @@ def train(
     mixup: float = 0.0,
     cutmix: float = 0.0,
     objective: Objective | None = None,
+    unlabelled: Tensor | None = None,
+    unlabelled_batch_size: int | None = None,
     keep: Sequence[int] = (),
     on_epoch: OnEpoch | None = None,
     note: Mapping[str, Any] | None = None,
@@ -102,6 +104,9 @@ def train(
             batch takes one of the two at random, see `landscape.reference.training.augment.mix`.
         objective: What is minimised, such as ``CrossEntropy() + 0.2 * NoiseConsistency()``; by default,
             `CrossEntropy`.
+        unlabelled: Inputs (K, ...) without labels, for objectives that look at some, such as
+            `VirtualAdversarial`; each step gets the next ones of a random order.
+        unlabelled_batch_size: How many of them; by default, `batch_size`.
         keep: Epochs whose weights are kept too, as ``<stem>-epoch<n>.safetensors`` beside `path`;
             0 stands for the initial weights. Those of the last epoch are as the last step left them, before
             the objective's ``end``.
@@ -139,7 +144,11 @@ def train(
         "cutmix": (cutmix, 0.0),
     }
     settings |= {name: value for name, (value, usual) in options.items() if value != usual}
-    _check(settings, data, test_data, keep)
+    if unlabelled is not None:
+        settings["unlabelled_batch_size"] = (
+            batch_size if unlabelled_batch_size is None else unlabelled_batch_size
+        )
+    _check(settings, data, test_data, keep, unlabelled)
     objective = _objective(objective, label_smoothing)
     settings |= objective.settings()
     data = _training_examples(data, label_noise, data_fraction)
@@ -148,7 +157,7 @@ def train(
             "settings": settings,
             "note": note or {},
             "start": _fingerprint(*model.state_dict().values()),
-            "data": _fingerprint(*data, *test_data),
+            "data": _fingerprint(*data, *test_data, *([] if unlabelled is None else [unlabelled])),
         }
     )
     path = Path(path)
@@ -189,7 +198,7 @@ def train(
     with _own_random_numbers(device):
         for epoch in range(done, epochs):
             with sound_convolutions(has_unsound_convolution(model)):
-                loss = _epoch(model, solver, objective, data, change, settings, epoch)
+                loss = _epoch(model, solver, objective, data, unlabelled, change, settings, epoch)
             if not math.isfinite(loss):
                 raise InputError(
                     f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "
@@ -220,6 +229,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     data: Data,
+    unlabelled: Tensor | None,
     change: Augment | None,
     settings: Mapping[str, Any],
     epoch: int,
@@ -240,6 +250,9 @@ def _epoch(
     objective.epoch(model, epoch, generator)
     order = torch.randperm(len(labels), generator=generator)
     batches = torch.split(order, settings["batch_size"])
+    others = None
+    if unlabelled is not None:
+        others = _stream(unlabelled, settings["unlabelled_batch_size"], generator)
     total = 0.0
     model.train()
     for index, rows in enumerate(batches):
@@ -251,12 +264,25 @@ def _epoch(
         if change is not None:
             x = change(x, generator)
         x, share = mix(x, settings.get("mixup", 0.0), settings.get("cutmix", 0.0), generator)
+        u = None if others is None else next(others)
+        if u is not None:
+            u = (u if change is None else change(u, generator)).to(device)
         optimizer.zero_grad()
-        loss = objective(model, Batch(x.to(device), y, rows, progress, share), generator)
+        loss = objective(model, Batch(x.to(device), y, rows, progress, share, u), generator)
         torch.autograd.backward(loss)
         optimizer.step()
         total += loss.item() * len(rows)
     return total / len(labels)
+
+
+def _stream(inputs: Tensor, size: int, generator: Generator) -> Iterator[Tensor]:
+    """Batches of inputs in one random order after another, without end."""
+    order = torch.empty(0, dtype=torch.long)
+    while True:
+        while len(order) < size:
+            order = torch.cat([order, torch.randperm(len(inputs), generator=generator)])
+        yield inputs[order[:size]]
+        order = order[size:]
 
 
 def _objective(objective: Objective | None, label_smoothing: float) -> Objective:
@@ -321,7 +347,13 @@ def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-def _check(settings: Mapping[str, Any], data: Data, test_data: Data, keep: Sequence[int]) -> None:
+def _check(
+    settings: Mapping[str, Any],
+    data: Data,
+    test_data: Data,
+    keep: Sequence[int],
+    unlabelled: Tensor | None,
+) -> None:
     """Raise InputError for settings and data that cannot be trained on."""
     choices = {
         "optimizer": get_args(OptimizerName),
@@ -333,6 +365,7 @@ def _check(settings: Mapping[str, Any], data: Data, test_data: Data, keep: Seque
             words = [str(word) for word in known]
             raise InputError(f"train has no {name} {settings[name]!r}: {suggest(str(settings[name]), words)}")
     least = {"epochs": 1, "batch_size": 1, "seed": 0, "weight_decay": 0, "mixup": 0, "cutmix": 0}
+    least["unlabelled_batch_size"] = 1
     for name, bound in least.items():
         if not settings.get(name, bound) >= bound:
             raise InputError(f"train: {name} must be at least {bound}, not {settings[name]}.")
@@ -344,6 +377,11 @@ def _check(settings: Mapping[str, Any], data: Data, test_data: Data, keep: Seque
                 f"train: {name} needs as many inputs as labels, and at least one; "
                 f"it has {len(inputs)} inputs and {len(labels)} labels."
             )
+    if unlabelled is not None and (len(unlabelled) == 0 or unlabelled.shape[1:] != data[0].shape[1:]):
+        raise InputError(
+            f"train: unlabelled holds inputs like those of data, {tuple(data[0].shape[1:])}, and at least"
+            f" one; it has shape {tuple(unlabelled.shape)}."
+        )
     for name, low in {"label_noise": 0.0, "data_fraction": 1e-9}.items():
         if not low <= settings.get(name, 1.0) <= 1.0:
             raise InputError(f"train: {name} is a fraction of the examples, not {settings[name]}.")

@@ -32,6 +32,7 @@ class Batch:
         progress: Share of all steps of the training that is done, 0 to 1.
         share: With mixup or cutmix, the share λ of an example in its mixed input; the rest is that of the
             example at the same place of the reversed batch. 1 where nothing is mixed.
+        unlabelled: Inputs (m, ...) without labels, augmented too; ``None`` if training has none.
     """
 
     inputs: Tensor
@@ -39,6 +40,7 @@ class Batch:
     rows: Tensor
     progress: float
     share: float = 1.0
+    unlabelled: Tensor | None = None
     _outputs: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def outputs(self, model: nn.Module) -> Tensor:
@@ -267,7 +269,12 @@ def _terms(objective: Objective) -> tuple[Objective, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """The value with objectives in it described."""
+    """The value with objectives, and other dataclasses such as attacks, in it described."""
     if isinstance(value, Objective):
         return value.describe()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            "class": address(type(value)),
+            **{f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)},
+        }
     return [_plain(part) for part in value] if isinstance(value, tuple | list) else value

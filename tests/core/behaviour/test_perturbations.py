@@ -22,7 +22,6 @@ from landscape.core.behaviour.perturbations import (
     paired,
     symmetric_modes,
 )
-from landscape.errors import InputError
 
 
 def radius(height, width):
@@ -86,21 +85,6 @@ def test_modes_are_symmetric_and_below_nyquist():
     np.testing.assert_array_equal(symmetric_modes(28, 7), [-13, -9, -4, 0, 4, 9, 13])
     np.testing.assert_array_equal(symmetric_modes(8, 99), [-3, -2, -1, 0, 1, 2, 3])
     np.testing.assert_array_equal(symmetric_modes(2, 7), [0])
-
-
-def test_pixel_scale_there_and_back():
-    """Oracle: the data's own range becomes 0 to 1; a given normalisation is undone as written."""
-    problem = CASES["conv_batchnorm"].problem()
-    x = images()[0]
-    scale = PixelScale.of(problem, (), ())
-    pixels = scale.to_pixels(x)
-    assert float(pixels.min()) == pytest.approx(0.0, abs=1e-12)
-    assert float(pixels.max()) == pytest.approx(1.0)
-    torch.testing.assert_close(scale.to_inputs(pixels), x)
-    given = PixelScale.of(problem, (0.5,), (0.25,))
-    torch.testing.assert_close(given.to_pixels(x), x * 0.25 + 0.5)
-    with pytest.raises(InputError, match="mean and std hold 2 and 1"):
-        PixelScale.of(problem, (0.5, 0.5), (0.25,))
 
 
 def test_measure_on_changed_batches_is_plain_torch():

@@ -67,6 +67,31 @@ def test_a_stride_folds_what_its_output_cannot_hold():
     assert (rows["energy"] > 0).all()
 
 
+class Halving(nn.Module):
+    """Every second row and column, by a class whose name says nothing."""
+
+    def forward(self, x):
+        return x[..., ::2, ::2]
+
+
+def test_a_downsampling_is_known_by_what_it_does():
+    """Oracle: torch's own layer that does the same; what holds one, or keeps the size, is none."""
+    x = noise(size=16)
+    for inner, name in ((Halving(), "0.1"), (nn.MaxPool2d(1, stride=2), "0.1")):
+        stage = nn.Sequential(nn.Identity(), inner, nn.Sequential(nn.Sigmoid()))
+        model = nn.Sequential(stage, nn.Flatten(), nn.Linear(64, 3)).double()
+        problem = Problem(model, "cross_entropy", (x, torch.arange(7) % 3), batch_size=3)
+        collector = TransferCollector(Selection(("*",), ("downsampling",)), BINS, None, 64)
+        assert collect(problem, [collector]) == [None]
+        found = collector.layers()
+        assert list(found) == [name] and found[name].unit.kind == "downsampling"
+        table = found[name].rows()
+        if isinstance(inner, Halving):
+            mine = table
+    for key, value in table.items():  # a view is summed in another order
+        np.testing.assert_allclose(mine[key], value, rtol=1e-12, atol=1e-20)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (7, 6)])
 def test_low_passes_are_masks_of_numpys_transform(size):
     """Oracle: numpy's transform, masked and inverted."""

@@ -3,8 +3,17 @@ import torch
 from torch import nn
 
 from landscape.errors import InputError
-from landscape.reference.layers.convolution import ResidualBlock, Style, check_positive, head, stem
-from landscape.reference.models import resnet, vgg
+from landscape.reference.layers.convolution import (
+    PreActBlock,
+    ResidualBlock,
+    Style,
+    check_positive,
+    head,
+    stem,
+)
+from landscape.reference.layers.lowpass import LowPass2d
+from landscape.reference.layers.quantile import FilteredReLU, QuantileReLU
+from landscape.reference.models import alternet, resnet, vgg
 
 
 def test_a_residual_block_adds_its_branch_to_the_shortcut():
@@ -50,7 +59,47 @@ def test_sizes_are_checked_by_name():
         check_positive("builder", width=1, depth=0)
 
 
+@pytest.mark.parametrize("block", [ResidualBlock, PreActBlock])
+def test_a_block_may_halve_its_map_before_its_convolutions(block):
+    """Oracle: the same block of stride 1 on a map halved by hand; a pre-activation once it is ready."""
+    torch.manual_seed(0)
+    halving, plain = block(3, 6, 2, Style(down="flc")).eval(), block(3, 6, 1, Style()).eval()
+    plain.load_state_dict(halving.state_dict())
+    x = torch.randn(2, 3, 9, 8)
+    assert halving(x).shape == (2, 6, 5, 4)
+    if block is ResidualBlock:
+        torch.testing.assert_close(halving(x), plain(LowPass2d("flc")(x)))
+    else:
+        ready = LowPass2d("flc")(torch.relu(halving.norm1(x)))
+        branch = halving.conv2(torch.relu(halving.norm2(halving.conv1(ready))))
+        torch.testing.assert_close(halving(x), branch + halving.shortcut(ready))
+
+
+@pytest.mark.parametrize("down", ["stride", "max", "blur", "flc", "asap", "kaiser"])
+def test_every_way_of_halving_builds_every_network(down):
+    """Oracle: the map of 7 × 7 and the parameters, of which halving has none; gradients reach the images."""
+    x = torch.rand(2, 1, 28, 28, requires_grad=True)
+    for build in (resnet, vgg, alternet):
+        torch.manual_seed(0)
+        model, usual = build(width=4, down=down), build(width=4)
+        if build is not vgg:  # whose head reads what is left of the map, of 3 × 3 or of 4 × 4
+            assert {k: v.shape for k, v in model.state_dict().items()} == {
+                k: v.shape for k, v in usual.state_dict().items()
+            }
+        torch.autograd.grad(model(x).sum(), x)
+
+
+def test_activations_of_published_networks():
+    """Oracle: their classes in every block."""
+    for name, kind in (("quantile_relu", QuantileReLU), ("filtered_relu", FilteredReLU)):
+        model = resnet(width=4, activation=name)
+        assert sum(isinstance(part, kind) for part in model.modules()) == 7
+        assert model(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+
+
 def test_unknown_options_are_named():
+    with pytest.raises(InputError, match="no downsampling 'fft'"):
+        resnet(down="fft")
     with pytest.raises(InputError, match="no smoothing 'gaussian'"):
         resnet(smooth="gaussian")
     with pytest.raises(InputError, match="no activation 'silu'"):

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from landscape.analyses.behaviour._options import CorruptionName, PixelMean, PixelStd
+from landscape.analyses._shared.options import PixelMean, PixelStd
+from landscape.analyses.behaviour._options import CorruptionName
 from landscape.base.analysis import Params
 from landscape.imports import REFERENCE
 

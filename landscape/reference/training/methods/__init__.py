@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseConsistency
+from landscape.reference.training.methods.virtual import VirtualAdversarial
 
-__all__ = ["NoiseConsistency"]
+__all__ = ["FGSM", "PGD", "Adversarial", "NoiseConsistency", "VirtualAdversarial"]

@@ -1,0 +1,1 @@
+"""The loss as a function of the image: attacks, surfaces and curvature by the pixels."""

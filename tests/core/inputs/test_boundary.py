@@ -1,0 +1,87 @@
+"""The border of the answer: closed form of linear models, and a curved one by a dense search."""
+
+import pytest
+import torch
+from torch import nn
+
+from landscape.core.inputs.attacks import margins
+from landscape.core.inputs.boundary import border_on_segment, boundary
+from landscape.core.inputs.norms import dual_size, size
+
+
+def grey(n=50):
+    generator = torch.Generator().manual_seed(1)
+    return 0.4 + 0.2 * torch.rand(n, 1, 4, 4, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_distance_of_linear_models_is_exact(norm):
+    """Oracle: min_j (z_y − z_j)/‖w_y − w_j‖*, 0 for wrong answers."""
+    generator = torch.Generator().manual_seed(0)
+    W = 3 * torch.randn(7, 16, generator=generator, dtype=torch.float64)
+
+    def model(pixels):
+        return (pixels - 0.5).flatten(1) @ W.T
+
+    x = grey()
+    y = model(x).argmax(1)
+    y[:5] = (y[:5] + 1) % 7
+    z = model(x)
+    lengths = torch.stack([dual_size((W[y] - W[k]).view(-1, 1, 4, 4), norm) for k in range(7)], 1)
+    ratio = ((z.gather(1, y[:, None]) - z) / lengths).where(torch.arange(7) != y[:, None], torch.inf)
+    exact = ratio.amin(1).clamp(min=0)
+    found = boundary(model, x, y, norm=norm, clip=False)
+    torch.testing.assert_close(found.distance, exact, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(size(found.delta, norm), exact, rtol=1e-12, atol=1e-12)
+    assert not found.delta[:5].any()
+    assert margins(model(x + found.delta), y)[5:].abs().max() < 1e-12
+
+
+def test_distance_of_a_curved_model_is_that_of_a_sphere():
+    """Oracle: the border is a sphere about grey: its distance from x is radius − ‖x − c‖."""
+    center = torch.full((1, 4, 4), 0.5, dtype=torch.float64)
+
+    def model(pixels):
+        square = (pixels - center).flatten(1).square().sum(1)
+        return torch.stack([0.25 - square, torch.zeros_like(square)], 1)
+
+    x, y = grey(), torch.zeros(50, dtype=torch.long)
+    found = boundary(model, x, y, clip=False, bisections=40)
+    exact = 0.5 - torch.linalg.vector_norm((x - center).flatten(1), dim=1)
+    torch.testing.assert_close(found.distance, exact, rtol=1e-9, atol=0)
+
+
+def test_border_on_a_segment_is_on_the_wrong_side():
+    """Oracle: the root of the margin along the segment by brute force."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 2)).double()
+    x = grey(30)
+    y = model(x).argmax(1)
+    delta = boundary(model, x, y, bisections=0, clip=False).delta
+    border = border_on_segment(model, x, y, delta, 30)
+    with torch.no_grad():
+        for i in range(30):
+            if not delta[i].any():
+                continue
+            assert margins(model(x + border), y)[i] <= 1e-15
+            shares = torch.linspace(0, 1, 20001, dtype=torch.float64)
+            line = margins(model(x[i] + shares.view(-1, 1, 1, 1) * delta[i]), y[i].expand(20001))
+            first = shares[line <= 0][0]
+            assert abs(size(border[i : i + 1], "l2") / size(delta[i : i + 1], "l2") - first) < 1e-4
+
+
+def test_where_nothing_changes_the_answer_the_distance_is_infinite():
+    """Oracle: a model of constant logits; and pixels that may not leave 0 to 1."""
+
+    def constant(pixels):
+        return torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(len(pixels), 2) + 0 * pixels.sum()
+
+    found = boundary(constant, grey(3), torch.zeros(3, dtype=torch.long))
+    assert torch.isinf(found.distance).all() and not found.delta.any()
+
+    def far(pixels):
+        total = pixels.flatten(1).sum(1)
+        return torch.stack([torch.zeros_like(total), total - 100.0], 1)
+
+    assert torch.isinf(boundary(far, grey(3), torch.zeros(3, dtype=torch.long)).distance).all()
+    assert torch.isfinite(boundary(far, grey(3), torch.zeros(3, dtype=torch.long), clip=False).distance).all()
