@@ -14,21 +14,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-)
+from pydantic import ValidationError
 
 from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
 from landscape.base.ledger import identity, in_folder
+from landscape.base.params import NEW_OPTION, Params
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
 from landscape.errors import InputError, suggest
@@ -65,37 +58,6 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 
 SECTION_KEYS = ("analysis", "models", "examples", "together")
 """What a manifest's ``[analyses.NAME]`` says beside options: an option of such a name could not be set."""
-
-
-NEW_OPTION = "written only where it is set: results of before the option keep their keys"
-"""Marks an option, in its ``Annotated`` type, that an analysis with stored results has got since."""
-
-
-class Params(BaseModel):
-    """Base of an analysis' options: validated, frozen, unknown names refused.
-
-    Every field needs a default and a description; values must be writable as JSON, since they are part
-    of a result's key and provenance. An option that takes a tuple of any length also takes one value as
-    text, or some with commas between: ``layers="stages.*, head"``.
-    """
-
-    # No NaN or infinity: JSON has neither, and a key made of NaN would never be found again.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = cls.model_fields[str(info.field_name)].annotation
-        several = get_origin(kind) is tuple and Ellipsis in get_args(kind)
-        if several and isinstance(value, str) and value.strip():
-            return tuple(part.strip() for part in value.split(","))
-        return value
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        new = {n for n, f in type(self).model_fields.items() if NEW_OPTION in f.metadata}
-        unset = {name for name in new if getattr(self, name) == type(self).model_fields[name].default}
-        return {name: value for name, value in write(self).items() if name not in unset}
 
 
 @dataclass(frozen=True)

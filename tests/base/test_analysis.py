@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 import landscape
 from landscape import Analysis, Context, Cost, Metric, Params, Problem, Schema, Variable
-from landscape.base.analysis import NEW_OPTION, Pair
+from landscape.base.analysis import Pair
 from landscape.base.figure import Axis, FigureSpec
 from landscape.errors import InputError, SchemaError, suggest
 
@@ -166,20 +166,6 @@ def test_options_get_defaults_and_are_frozen():
     with pytest.raises(ValidationError):
         params.power = 5
     assert json.loads(params.model_dump_json()) == {"power": 4, "mode": "sum", "pair": [0.0, 1.0], "seed": 0}
-
-
-def test_a_new_option_is_written_only_where_it_is_set():
-    """Oracle: the text of before the option, which is the key of results in stores."""
-
-    class Later(ToyParams):
-        """With an option of later."""
-
-        shift: Annotated[tuple[int, int] | None, Field(description="a shift"), NEW_OPTION] = None
-
-    assert Later().model_dump_json() == ToyParams().model_dump_json()
-    assert Later.model_validate_json(ToyParams().model_dump_json()) == Later()
-    assert Later(shift=(1, 2)).model_dump()["shift"] == (1, 2)
-    assert Later.model_validate_json(Later(shift=(1, 2)).model_dump_json()).shift == (1, 2)
 
 
 @pytest.mark.parametrize("name", ["fourier", "transfer", "feature_variance", "lesion", "cka", "similarity"])

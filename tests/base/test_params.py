@@ -1,0 +1,44 @@
+"""Options: how they are read, and how they are written into keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pytest
+from pydantic import Field, ValidationError
+
+from landscape.base.params import NEW_OPTION, Params
+
+
+class Earlier(Params):
+    """Options of an analysis, as they were."""
+
+    layers: tuple[str, ...] = Field(("*",), description="layers")
+    power: int = Field(2, description="a power")
+
+
+def test_one_text_is_a_list_of_those_between_commas():
+    """Oracle: the list written out; a number is none."""
+    assert Earlier(layers="stages.*, head").layers == ("stages.*", "head")
+    assert Earlier(layers=["a"]).layers == ("a",)
+
+
+@pytest.mark.parametrize("given", [{"pwer": 2}, {"power": float("nan")}, {"power": "x"}])
+def test_what_is_no_option_is_refused(given):
+    """Oracle: by inspection: a wrong name, a value that JSON has not, a wrong type."""
+    with pytest.raises(ValidationError):
+        Earlier(**given)
+
+
+def test_a_new_option_is_written_only_where_it_is_set():
+    """Oracle: the text of before the option, which is the key of results in stores."""
+
+    class Later(Earlier):
+        """With an option of later."""
+
+        shift: Annotated[tuple[int, int] | None, Field(description="a shift"), NEW_OPTION] = None
+
+    assert Later().model_dump_json() == Earlier().model_dump_json()
+    assert Later.model_validate_json(Earlier().model_dump_json()) == Later()
+    assert Later(shift=(1, 2)).model_dump()["shift"] == (1, 2)
+    assert Later.model_validate_json(Later(shift=(1, 2)).model_dump_json()).shift == (1, 2)
