@@ -76,9 +76,8 @@ def check_gradient(problem: Problem, twin: Twin | None) -> None:
     if verdicts == {"wrong"}:
         raise InputError(
             f"the loss of {type(problem.module).__name__} does not move as its gradient says"
-            f"{culprit(twin)}:"
-            " a straight-through estimator, a detached part or a custom backward pass gives the derivatives"
-            f" of another function than the loss; take that out of forward, {WAY_OUT}"
+            f"{culprit(twin)}: a straight-through estimator, a detached part or a custom backward pass gives"
+            f" the derivatives of another function than the loss; take that out of forward, {WAY_OUT}"
         )
     problem.derivatives.unknown["gradients"] = "the loss is not smooth enough here for differences"
 
