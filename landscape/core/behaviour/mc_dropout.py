@@ -146,7 +146,7 @@ def _thinned(model: nn.Module, seed: int) -> Iterator[None]:
 def _masked(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
     """What a dropout module would make of its input, were it to draw for one example alone.
 
-    Its output is its input, since it is off. Every kind of dropout is affine in its input (alpha dropout has a
+    Its output is its input, since it is off. Each kind of dropout is affine in its input (that of alpha has a
     constant term), so that its value at 0 and at 1 says all.
     """
     one = torch.ones((1, *output.shape[1:]), dtype=output.dtype)
