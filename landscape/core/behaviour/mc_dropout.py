@@ -146,8 +146,8 @@ def _thinned(model: nn.Module, seed: int) -> Iterator[None]:
 def _masked(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
     """What a dropout module would make of its input, were it to draw for one example alone.
 
-    Its output is its input, since it is off. Every kind of dropout is affine in its input (alpha dropout has
-    a constant term), so that its value at 0 and at 1 says all.
+    Its output is its input, since it is off. Each kind of dropout is affine in its input (that of alpha has a
+    constant term), so that its value at 0 and at 1 says all.
     """
     one = torch.ones((1, *output.shape[1:]), dtype=output.dtype)
     state = torch.get_rng_state()
@@ -171,7 +171,6 @@ def _dropping(model: nn.Module, seed: int, device: torch.device) -> Iterator[Non
     """Turn dropout on, with random numbers of its own."""
     parts = _dropouts(model)
     modes = [part.training for part in parts]
-    # torch's dropout takes no generator, so that the global one is seeded, and put back as it was.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         for part in parts:

@@ -1,0 +1,120 @@
+"""Scores of one intensity and of all together, against their definitions and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from landscape.core.behaviour.calibration import Predictions, calibration_error
+from landscape.core.behaviour.drawn import MEASURES, DrawnPredictions, predict_draws
+from landscape.core.behaviour.ood import auroc
+from landscape.core.behaviour.selective import Ranking
+from landscape.core.behaviour.shift_scores import ShiftScores, detection, pooled, ranked
+from landscape.core.problem.problem import Problem
+
+
+def drawn(n=300, seed=0, noise=1.0, score=None):
+    """Three draws of a classifier of four classes, whose logits hold the label and noise."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, n)
+    z = 2.0 * np.eye(4)[labels] + noise * rng.normal(size=(3, n, 4))
+    p = np.exp(z) / np.exp(z).sum(2, keepdims=True)
+    return DrawnPredictions(
+        mixture=Predictions(np.log(p.mean(0)), labels),
+        expected_entropy=-(p * np.log(p)).sum(2).mean(0),
+        variance=p.var(0).mean(1),
+        disagreement=np.zeros(n),
+        score=score,
+        draws=3,
+    )
+
+
+def test_means_and_their_errors():
+    """Oracle: numpy's mean and spread of each score; a NaN score stays one."""
+    made = drawn()
+    numbers = ShiftScores(made, 15, 50, 0).numbers(ShiftScores(made, 15, 50, 0))
+    for name, values in made.per_example().items():
+        assert numbers[name] == pytest.approx(values.mean(), nan_ok=True)
+        assert numbers[f"{name}_se"] == pytest.approx(values.std(ddof=1) / np.sqrt(300), nan_ok=True)
+        assert numbers[f"{name}_change"] == pytest.approx(0.0 * values.mean(), nan_ok=True)
+    assert numbers["ece"] == pytest.approx(calibration_error(made.mixture))
+    assert numbers["ece_change"] == numbers["ece_change_se"] == 0.0
+
+
+def test_calibration_errors_spread_as_the_gap_of_an_over_confident_model():
+    """Oracle: too confident in every bin, its error is the mean of confidence − correct, whose error is known.
+
+    The bootstrap's own error is 1/√(2 · 400), 3.5 %.
+    """
+    made = drawn(noise=9.0)
+    gap = made.mixture.confidence - made.mixture.correct
+    assert calibration_error(made.mixture, 5) == pytest.approx(gap.mean(), abs=1e-12)
+    scores = ShiftScores(made, 5, 400, 0)
+    assert scores.numbers(scores)["ece_se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(300), rel=0.12)
+
+
+def test_changes_are_differences_paired_by_example():
+    """Oracle: the differences written out."""
+    clean, shifted = drawn(noise=0.5), drawn(noise=2.0)
+    found = ShiftScores(shifted, 15, 50, 0).numbers(ShiftScores(clean, 15, 50, 0))
+    gap = shifted.mixture.nll - clean.mixture.nll
+    assert found["nll_change"] == pytest.approx(gap.mean())
+    assert found["nll_change_se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(300))
+    before, after = (calibration_error(d.mixture) for d in (clean, shifted))
+    assert found["ece_change"] == pytest.approx(after - before)
+
+
+def test_the_parts_of_the_brier_score_add_up():
+    """Oracle: the identity."""
+    made = ShiftScores(drawn(), 15, 2, 0)
+    n = made.numbers(made)
+    total = n["reliability"] - n["resolution"] + n["uncertainty_term"] + n["within_bin"]
+    assert n["brier_top"] == pytest.approx(total, abs=1e-14)
+
+
+def test_measures_rank_each_in_its_own_way():
+    """Oracle: `Ranking` of each measure, in the order of the measures."""
+    made = drawn(score=np.arange(300.0))
+    found = ranked([made], np.array([0.5, 1.0]))
+    assert found["risk"].shape == (4, 2)
+    for place, by in enumerate(MEASURES):
+        ranking = Ranking.of(made.uncertainty(by), made.mixture.correct)
+        assert found["raulc"][place] == ranking.raulc
+        np.testing.assert_array_equal(found["risk"][place], ranking.risk(np.array([0.5, 1.0])))
+
+
+def test_pooling_knows_what_single_intensities_hide():
+    """Oracle: a score that is the intensity itself ranks nothing within one, and everything over both."""
+    calm, wild = drawn(noise=0.01, score=np.zeros(300)), drawn(noise=9.0, score=np.ones(300))
+    assert calm.mixture.correct.all()
+    place = MEASURES.index("score")
+    assert ranked([wild], np.ones(1))["raulc"][place] == pytest.approx(0.0, abs=1e-12)
+    both = pooled([calm, wild])
+    wrong = 1 - wild.mixture.correct.mean()
+    # all errors are in the second half, in no order: closed form of the pairs
+    assert both["pooled_error_auroc"][place] == pytest.approx(
+        (300 + 0.5 * 300 * (1 - wrong)) / (600 - 300 * wrong)
+    )
+    assert both["pooled_raulc"][place] > 0.5
+
+
+def test_other_data_are_compared_by_each_measure():
+    """Oracle: AUROC of the predictions on the other data, by hand."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 4).double()
+    x, other = torch.randn(50, 3, dtype=torch.float64), 4 * torch.randn(30, 3, dtype=torch.float64)
+    problem = Problem(model, "cross_entropy", (x, torch.arange(50) % 4))
+
+    def entropy(inputs):
+        p = model(inputs).softmax(-1).detach()
+        return -(p * p.log()).sum(1).numpy()
+
+    found = detection(problem, predict_draws(problem), {"far": other, "own": x})
+    assert found["ood_auroc"].shape == (2, 4)
+    assert found["ood_auroc"][0, 1] == pytest.approx(auroc(-entropy(x), -entropy(other))[0])
+    assert found["ood_auroc"][1, 1] == pytest.approx(0.5)
+    assert found["ood_confidence"][1] == pytest.approx(model(x).softmax(-1).max(1).values.mean().item())
+    assert found["ood_examples"].tolist() == [30, 50]
+    assert np.isnan(found["ood_aupr"][:, 3]).all()
