@@ -200,6 +200,21 @@ def _manifest(
         "[analyses.diversity]": {"examples": 256},
         "[analyses.frequency_noise]": {"examples": 128, "heat_steps": 5, **PIXELS},
         "[analyses.corruptions]": {"examples": 128, **PIXELS},
+        "[analyses.robustness]": {
+            "models": [f"{r.group}-s{first}" for r in recipes],
+            "images": 16 if quick else 64,
+            "steps": 5 if quick else 10,
+            "targets": 2,
+            **PIXELS,
+        },
+        "[analyses.input_curvature]": {"images": 16 if quick else 64, **PIXELS},
+        "[analyses.input_surface]": {
+            "models": [f"{r.group}-s{first}" for r in recipes],
+            "images": 16 if quick else 64,
+            "points": 13 if quick else 25,
+            "plane": 5 if quick else 9,
+            **PIXELS,
+        },
     }
     tables |= _connections(recipes, quick)
     sections = ['name = "landscape demo"', *(toml_table(*item) for item in tables.items())]

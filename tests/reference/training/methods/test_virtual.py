@@ -37,7 +37,7 @@ def cosines(r, top):
 
 @pytest.mark.parametrize(("xi", "steps"), [(None, 40), (1e-6, 40)])
 def test_many_steps_find_the_top_eigenvector(xi, steps):
-    """Oracle: eigenvector of the Fisher matrix from all class gradients, where it stands clear of the next."""
+    """Oracle: eigenvector of the Fisher matrix from all class gradients, where it stands clear."""
     model, x = net(), inputs(30)
     exact = exact_fisher(*class_gradients(model, x), count=2)
     clear = exact.values[:, 1] / exact.values[:, 0] < 0.5
@@ -114,7 +114,7 @@ def test_pixels_are_changed_by_the_radius():
 
 
 def test_only_the_labelled_pass_moves_running_statistics():
-    """Oracle: the buffers after one clean pass of the labelled images, bit for bit; then, in training mode too, finite differences."""
+    """Oracle: the buffers after one clean pass of the labelled images, bit for bit; finite differences."""
     torch.manual_seed(0)
     models = [resnet(width=2, blocks=(1,), classes=3).train() for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
