@@ -22,6 +22,7 @@ from landscape.core.connectivity.curve_training import (
     loss_and_gradient,
 )
 from landscape.core.data.batches import Batch
+from landscape.core.linalg.reductions import norms
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -104,7 +105,7 @@ def nudged(points: Tensor, energies: Array, gradients: Tensor, spring: float) ->
     """
     tau = tangents(points, energies)
     across = gradients - (gradients * tau).sum(1, keepdim=True) * tau
-    lengths = (points[1:] - points[:-1]).norm(dim=1)
+    lengths = norms(points[1:] - points[:-1])
     force: Tensor = spring * (lengths[1:] - lengths[:-1])[:, None] * tau - across
     return force
 
@@ -125,7 +126,7 @@ def tangents(points: Tensor, energies: Array) -> Tensor:
     steps = points[1:] - points[:-1]
     weights = torch.as_tensor(np.stack([other, share])[:, :, None]).to(points)
     chosen = weights[0] * steps[:-1] + weights[1] * steps[1:]
-    unit: Tensor = chosen / chosen.norm(dim=1, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
+    unit: Tensor = chosen / norms(chosen, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
     return unit
 
 

@@ -14,6 +14,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.linalg.krylov import working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.quadrature import gauss_quadrature
+from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
 from landscape.errors import InputError
 
@@ -147,7 +148,7 @@ def _recurrences(bulk: SymmetricOperator, Q: Tensor, probes: int, steps: int, se
     runs = []
     for first in range(0, probes, side):
         V = torch.randn(n, min(side, probes - first), generator=generator).to(Q)
-        runs.append(lanczos(bulk, steps, V - Q @ (Q.T @ V)))
+        runs.append(lanczos(bulk, steps, project_out(Q, V)))
     return runs
 
 

@@ -14,6 +14,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
 from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
 from landscape.errors import InputError
 
@@ -179,7 +180,7 @@ def spectral_measure(
             continue
         # Drawn on the CPU in float32, so that one seed gives the same probes on every device and dtype.
         V = torch.randn(n, count, generator=generator).to(Q)
-        x, w = gauss_quadrature(lanczos(bulk, steps, V - Q @ (Q.T @ V)))
+        x, w = gauss_quadrature(lanczos(bulk, steps, project_out(Q, V)))
         nodes.append(x.numpy())
         weights.append(w.numpy() * (n - kept) / n)  # a probe stands for the n − kept that are left
         products += count * steps

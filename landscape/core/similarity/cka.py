@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.linalg.reductions import products
+
 __all__ = [
     "Estimator",
     "Kernel",
@@ -48,7 +50,7 @@ def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
     """
     if kernel is None or kernel.name == "linear":
         x = features - features.mean(0)
-        return x @ x.T
+        return products(x, x)
     x = features.double()
     x = x - x.mean(0)
     inner = x @ x.T
