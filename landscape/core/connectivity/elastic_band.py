@@ -22,7 +22,7 @@ from landscape.core.connectivity.curve_training import (
     loss_and_gradient,
 )
 from landscape.core.data.batches import Batch
-from landscape.core.linalg.reductions import norms
+from landscape.core.linalg.reductions import norms, sum_of_squares
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -199,5 +199,5 @@ def _forces(problem: Problem, points: Tensor, batch: Batch, settings: BandTraini
 
 def _loss(problem: Problem, theta: Tensor, settings: BandTraining) -> float:
     """The loss at a point, with the weight-decay term of the training."""
-    square = float(theta.double().square().sum()) if settings.weight_decay else 0.0
+    square = sum_of_squares(theta) if settings.weight_decay else 0.0
     return problem.measure(theta).data_loss + 0.5 * settings.weight_decay * square

@@ -12,13 +12,21 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["inner_product", "norms", "orthonormalise", "products", "project_out", "slices"]
+__all__ = [
+    "inner_product",
+    "length",
+    "norms",
+    "orthonormalise",
+    "products",
+    "project_out",
+    "slices",
+    "sum_of_squares",
+]
 
 SHORT = 1 << 17
 """Up to so many entries the plain kernels are at rounding level (1e-6), and are what is used."""
 BLOCK = 1 << 10
 """Entries that are summed in their own precision."""
-QR_BLOCK = 1 << 13
 BLOCK_ENTRIES = 1 << 20
 """Entries that are turned into float64 at a time."""
 
@@ -40,6 +48,17 @@ def inner_product(a: Tensor, b: Tensor) -> float:
     return sum(float(a[part].double() @ b[part].double()) for part in slices(len(a), BLOCK_ENTRIES))
 
 
+def sum_of_squares(entries: Tensor) -> float:
+    """Σ x² of a vector (P,), summed in float64."""
+    return sum(float(entries[part].double().square().sum()) for part in slices(len(entries), BLOCK_ENTRIES))
+
+
+def length(vector: Tensor) -> float:
+    """Euclidean norm of a vector (P,), summed in float64: the root of `sum_of_squares`."""
+    parts = [vector[part].double().norm() for part in slices(len(vector), BLOCK_ENTRIES)]
+    return float(parts[0] if len(parts) == 1 else torch.stack(parts).norm()) if parts else 0.0
+
+
 def norms(rows: Tensor, *, keepdim: bool = False) -> Tensor:
     """Euclidean norms (...) over the last axis of ``rows`` (..., n), in their precision."""
     n = rows.shape[-1]
@@ -58,13 +77,16 @@ def products(a: Tensor, b: Tensor) -> Tensor:
     """All inner products a bᵀ (..., m, c) of the rows of ``a`` (..., m, n) and ``b`` (..., c, n)."""
     n = a.shape[-1]
     if _plain(a, n):
-        return a @ b.mT
+        return a @ b.mT if a.ndim == 2 else torch.bmm(a, b.mT)
     if a.ndim > 2:  # one at a time: a product of more axes would copy them
         return torch.stack([products(x, y) for x, y in zip(a, b, strict=True)])
+    total = torch.zeros(len(a), len(b), dtype=torch.float64, device=a.device)
+    # The sums of all blocks are held at once: so many blocks that these stay few beside the vectors.
+    step = BLOCK * max(1, BLOCK_ENTRIES // max(1, total.numel()))
     whole = n - n % BLOCK
-    total = torch.bmm(_cut(a, whole).transpose(0, 1), _cut(b, whole).permute(1, 2, 0)).sum(
-        0, dtype=torch.float64
-    )
+    for part in slices(whole, step):
+        x, y = (_cut(rows[:, part], part.stop - part.start) for rows in (a, b))
+        total += torch.bmm(x.transpose(0, 1), y.permute(1, 2, 0)).sum(0, dtype=torch.float64)
     return (total + (a[:, whole:] @ b[:, whole:].T)).to(a.dtype)
 
 
@@ -78,25 +100,38 @@ def project_out(Q: Tensor, V: Tensor) -> Tensor:
 def orthonormalise(Y: Tensor) -> tuple[Tensor, Tensor]:
     """The reduced QR decomposition Y = QR of columns (n, c), n >= c, orthonormal to rounding at any length.
 
-    Long columns are cut into blocks of rows, each is decomposed, and so is the stack of their factors R, in
-    float64 (TSQR; Demmel, Grigori, Hoemmen & Langou 2012, SIAM J. Sci. Comput. 34, A206). Like Householder's
-    method it needs no full rank: of dependent columns, Q holds arbitrary directions.
+    Long columns go through the method of Gram and Schmidt, each until its length stays: then what is left is
+    orthogonal to rounding (Daniel, Gragg, Kaufman & Stewart 1976, Math. Comp. 30, 772-795). Like
+    Householder's method it needs no full rank: where a column depends on those before it to rounding, R has a
+    zero on its diagonal and Q a random direction.
     """
     n, c = Y.shape
     if _plain(Y, n):
         Q, R = torch.linalg.qr(Y)
         return Q, R
-    Q = torch.empty_like(Y)
-    factors = []
-    for part in slices(n, max(QR_BLOCK, c)):
-        within, factor = torch.linalg.qr(Y[part])
-        Q[part, : within.shape[1]] = within
-        factors.append(factor.double())
-    outer, R = torch.linalg.qr(torch.cat(factors))
-    turns = outer.to(Y.dtype).split([len(factor) for factor in factors])
-    for part, turn in zip(slices(n, max(QR_BLOCK, c)), turns, strict=True):
-        Q[part] = Q[part, : len(turn)] @ turn
-    return Q, R.to(Y.dtype)
+    eps = torch.finfo(Y.dtype).eps
+    rows = torch.empty(c, n, dtype=Y.dtype, device=Y.device)  # each column in one piece
+    R = torch.zeros(c, c, dtype=torch.float64, device=Y.device)
+    for j in range(c):
+        known, w = rows[:j], rows[j : j + 1].copy_(Y[:, j])
+        start = left = float(norms(w))
+        counts = True  # whether w is what is left of the column, rather than a random direction
+        while True:
+            if left <= eps * start < float("inf"):
+                generator = torch.Generator().manual_seed(j)
+                w.copy_(torch.randn(1, n, generator=generator))
+                start, left, counts = 0.0, float(norms(w)), False
+            before = left
+            inside = products(w, known)
+            w -= inside @ known
+            if counts:
+                R[:j, j] += inside[0].double()
+            left = float(norms(w))
+            if not left < before / 2:
+                break
+        w /= left
+        R[j, j] = left if counts else 0.0
+    return rows.T, R.to(Y.dtype)
 
 
 def _cut(rows: Tensor, whole: int) -> Tensor:

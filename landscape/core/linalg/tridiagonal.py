@@ -90,7 +90,7 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
         scale = torch.maximum(scale, norms(w))
         known = basis[:, : j + 1]
         for _ in range(2):  # twice is enough
-            inside = products(known, w[:, None])
+            inside = products(known, w[:, :, None].mT)  # of these strides, so that bits stay
             alpha[:, j] += inside[:, j, 0].double().cpu()  # of both passes: the second corrects the first
             w = w - torch.bmm(known.mT, inside)[:, :, 0]
         length = norms(w)

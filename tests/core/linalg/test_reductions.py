@@ -14,7 +14,15 @@ from landscape.core.curvature.adaptive_sharpness import adaptive_sharpness
 from landscape.core.linalg import reductions
 from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.reductions import inner_product, norms, orthonormalise, products, project_out
+from landscape.core.linalg.reductions import (
+    inner_product,
+    length,
+    norms,
+    orthonormalise,
+    products,
+    project_out,
+    sum_of_squares,
+)
 from landscape.core.linalg.trace import estimate_trace
 from landscape.core.linalg.tridiagonal import lanczos
 from landscape.core.surfaces.directions import random_direction
@@ -56,6 +64,9 @@ def test_inner_products_do_not_depend_on_their_pieces(monkeypatch):
     for size in (7, 1 << 24):
         monkeypatch.setattr(reductions, "BLOCK_ENTRIES", size)
         assert inner_product(a, b) == pytest.approx(expected, rel=1e-12)
+        squares = float(np.square(a.double().numpy()).sum())
+        assert sum_of_squares(a) == pytest.approx(squares, rel=1e-12)
+        assert length(a) == pytest.approx(squares**0.5, rel=1e-12)
 
 
 @pytest.mark.parametrize("n", [1000, LONG, LONG + 1000])
@@ -77,6 +88,8 @@ def test_short_and_double_vectors_keep_the_bits_of_plain_kernels():
     for a in (noise(3, 1 << 17), noise(3, LONG // 8).double()):
         assert torch.equal(norms(a), torch.linalg.vector_norm(a, dim=1))
         assert torch.equal(products(a, a), a @ a.T)
+        columns = a.T.contiguous().T[:, :, None]  # strides as `lanczos` has them
+        assert torch.equal(products(a[:, None], columns.mT), torch.bmm(a[:, None], columns))
         assert all(map(torch.equal, orthonormalise(a.T), torch.linalg.qr(a.T)))
 
 
@@ -98,6 +111,15 @@ def test_long_dependent_columns_still_give_an_orthonormal_basis():
     Q, R = orthonormalise(Y)
     np.testing.assert_allclose(exact(Q.T, Q.T), np.eye(3), atol=1e-6)
     np.testing.assert_allclose(Q @ R, Y, atol=1e-5)
+
+
+def test_infinite_and_missing_entries_stay():
+    """Oracle: IEEE arithmetic; a direction that is not finite must not be replaced by a random one."""
+    for bad in (torch.inf, torch.nan):
+        Y = noise(1 << 18, 2)
+        Y[7, 0] = bad
+        assert not torch.isfinite(orthonormalise(Y)[0][:, 0]).all()
+        assert not torch.isfinite(norms(Y.T)[0])
 
 
 @pytest.mark.parametrize("n", [LONG, pytest.param(1 << 24, marks=pytest.mark.slow)])
