@@ -54,7 +54,7 @@ MOVED: dict[str, str] = {
     "core.data": "core.data.batches",
     "core.detection": "core.behaviour.ood",
     "core.dimension": "core.linalg.effective_dimension",
-    "core.directions": "core.surfaces.directions core.problem.states",
+    "core.directions": "core.surfaces.directions core.problem.states core.linalg.reductions",
     "core.feature_matching": "core.symmetry.activation_matching",
     "core.features": "core.features.hooks core.problem.private_model",
     "core.fisher": "core.curvature.fisher",

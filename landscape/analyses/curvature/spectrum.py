@@ -86,6 +86,8 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mapping[str, Any]:
     """Extreme eigenpairs of the operator of the whole data set."""
+    from landscape.core.linalg.reductions import length
+
     loss = finite_loss(problem)
     with matrix(problem, params.operator) as operator:
         solve = _by_pyhessian if params.engine == "pyhessian" else _by_lanczos
@@ -98,7 +100,7 @@ def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mappi
         "complete": found.complete,
         "products": found.products,
         "loss": loss,
-        "gradient_norm": float(problem.gradient().double().norm()),
+        "gradient_norm": length(problem.gradient()),
     }
     if params.vectors and found.vectors is not None:
         data["eigenvectors"] = found.vectors.cpu().numpy()

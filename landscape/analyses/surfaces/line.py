@@ -95,6 +95,7 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[str, Any]:
     """Evaluate the loss at evenly spaced steps, each computed from α = 0 itself."""
     from landscape.analyses._shared.sweep import Sweep
+    from landscape.core.linalg.reductions import length
     from landscape.core.problem.batchnorm import policy_in_force
     from landscape.core.problem.evaluator import Evaluator
 
@@ -119,7 +120,7 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
         "direction_norm": float(norms[0]) if count == 1 else float(np.sqrt(np.square(norms).mean())),
         "direction_norms": norms,
         "direction_hash": np.array(plane.hashes()),
-        "weight_norm": float(plane.origin.double().norm()),
+        "weight_norm": length(plane.origin),
         "examples": problem.examples,
         "plane": plane.kind,
         "batchnorm_mode": mode,

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from landscape.core.problem.states import inner_product
+from landscape.core.linalg.reductions import inner_product
 from landscape.errors import InputError
 
 __all__ = ["Curve", "CurveKind", "bent", "straight"]

@@ -13,6 +13,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.connectivity.curve import Curve
 from landscape.core.data.batches import Batch, batches_joinable, gather
+from landscape.core.linalg.reductions import sum_of_squares
 from landscape.core.problem.batchnorm import batch_statistics, running_layers
 from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.problem import Problem
@@ -145,7 +146,7 @@ def loss_and_gradient(
     value = float(loss.detach()) / batch.size
     if weight_decay:
         gradient.add_(theta, alpha=weight_decay)
-        value += 0.5 * weight_decay * float(theta.double().square().sum())
+        value += 0.5 * weight_decay * sum_of_squares(theta)
     return value, gradient
 
 

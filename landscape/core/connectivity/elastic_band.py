@@ -22,6 +22,7 @@ from landscape.core.connectivity.curve_training import (
     loss_and_gradient,
 )
 from landscape.core.data.batches import Batch
+from landscape.core.linalg.reductions import norms, sum_of_squares
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -105,7 +106,7 @@ def nudged_forces(points: Tensor, energies: Array, gradients: Tensor, spring: fl
     """
     tau = tangents(points, energies)
     across = gradients - (gradients * tau).sum(1, keepdim=True) * tau
-    lengths = (points[1:] - points[:-1]).norm(dim=1)
+    lengths = norms(points[1:] - points[:-1])
     force: Tensor = spring * (lengths[1:] - lengths[:-1])[:, None] * tau - across
     return force
 
@@ -127,7 +128,7 @@ def tangents(points: Tensor, energies: Array) -> Tensor:
     weights = torch.as_tensor(np.stack([other, share])[:, :, None]).to(points)
     chosen = weights[0] * steps[:-1] + weights[1] * steps[1:]
     # Pivots that coincide have no direction: zero, then, and not NaN.
-    unit: Tensor = chosen / chosen.norm(dim=1, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
+    unit: Tensor = chosen / norms(chosen, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
     return unit
 
 
@@ -201,5 +202,5 @@ def _forces(problem: Problem, points: Tensor, batch: Batch, settings: BandTraini
 
 def _loss(problem: Problem, theta: Tensor, settings: BandTraining) -> float:
     """The loss at a point, with the weight-decay term of the training."""
-    square = float(theta.double().square().sum()) if settings.weight_decay else 0.0
+    square = sum_of_squares(theta) if settings.weight_decay else 0.0
     return problem.measure(theta).data_loss + 0.5 * settings.weight_decay * square

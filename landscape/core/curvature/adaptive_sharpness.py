@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
+from landscape.core.linalg.reductions import norms
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -85,7 +85,7 @@ def adaptive_sharpness(
 
     def uphill(s: Tensor | None) -> Tensor:
         slope = scale * problem.gradient(None if s is None else problem.theta + scale * s)
-        length = torch.linalg.vector_norm(slope)
+        length = norms(slope)
         # At a stationary point no way leads up: stay there, rather than make NaN of 0/0.
         return slope / length if float(length) > 0 else slope
 
@@ -97,7 +97,7 @@ def adaptive_sharpness(
         rises = [0.0, linear[index]]
         for step in range(steps):
             s = s + radius * (1 - step / steps) * uphill(s)
-            s = s * (radius / max(radius, float(torch.linalg.vector_norm(s))))
+            s = s * (radius / max(radius, float(norms(s))))
             rises.append(rise(s))
         # `max` keeps or drops a NaN by its place in the list, so that broken losses are told apart first.
         highest[index] = max(rises) if np.isfinite(rises).all() else _worst(rises)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from landscape.core.features.collector import Collector, Feature
 from landscape.core.features.fourier import at_least_single
 from landscape.core.features.units import Selection, Unit
+from landscape.core.linalg.reductions import norms
 from landscape.core.stats.moments import Moments
 from landscape.errors import InputError
 
@@ -140,7 +140,7 @@ def _spatial_variance(feature: Tensor, axes: tuple[int, ...], means: Tensor) -> 
     """
     centered = feature - means
     # Means are those of each channel, and the sum runs over channels too: the average of their variances.
-    squares = torch.linalg.vector_norm(centered.flatten(1), dim=1).double().square()
+    squares = norms(centered.flatten(1)).double().square()
     pixels = prod(feature.shape[axis] for axis in axes)
     variance: Tensor = squares / (feature[0].numel() / pixels * (pixels - 1))
     return variance
@@ -148,5 +148,4 @@ def _spatial_variance(feature: Tensor, axes: tuple[int, ...], means: Tensor) -> 
 
 def _sum_of_squares(rows: Tensor) -> float:
     """Σ x² of rows (B, ...), summed over rows in float64."""
-    norms = torch.linalg.vector_norm(rows.flatten(1), dim=1)
-    return float(norms.double().square().sum())
+    return float(norms(rows.flatten(1)).double().square().sum())

@@ -15,6 +15,7 @@ from landscape.core.linalg import moment_bounds
 from landscape.core.linalg.krylov import working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.quadrature import gauss_quadrature
+from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
 from landscape.errors import InputError
 
@@ -146,7 +147,7 @@ def _recurrences(bulk: SymmetricOperator, Q: Tensor, probes: int, steps: int, se
     runs = []
     for first in range(0, probes, side):
         V = torch.randn(n, min(side, probes - first), generator=generator).to(Q)
-        runs.append(lanczos(bulk, steps, V - Q @ (Q.T @ V)))
+        runs.append(lanczos(bulk, steps, project_out(Q, V)))
     return runs
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from landscape.core.linalg.reductions import products, project_out
+
 __all__ = ["HutchinsonSampler", "TraceEstimate", "block_sums", "mean_and_error", "random_signs"]
 
 
@@ -62,7 +64,7 @@ class HutchinsonSampler:
         self.sizes = list(sizes)
         self.count = 0
         # diag(PA + AP − PAP) = rows of Q∘(2AQ − QT) with T = QᵀAQ; ‖PA + AP − PAP‖_F² = 2‖AQ‖² − ‖T‖².
-        T = Q.T @ image
+        T = products(Q.T, image.T)
         self._known = (Q * (2 * image - Q @ T)).sum(1)
         self._known_square = float(2 * image.double().square().sum() - T.double().square().sum())
         self._blocks: list[Tensor] = []
@@ -72,7 +74,7 @@ class HutchinsonSampler:
 
     def rest(self, signs: Tensor) -> Tensor:
         """(I − P)ω for signs ω (n, c): what A is to multiply."""
-        return signs - self.Q @ (self.Q.T @ signs)
+        return project_out(self.Q, signs)
 
     def add(self, signs: Tensor, image: Tensor) -> None:
         """Take samples.

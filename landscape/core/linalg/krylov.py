@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from landscape.core.linalg.reductions import norms, orthonormalise, products
 from landscape.errors import InputError, LandscapeError
 
 if TYPE_CHECKING:
@@ -154,8 +155,8 @@ class KrylovBasis:
 
         Directions that depend on the basis or on each other are left out.
         """
-        norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-        unit = vectors[norms[:, 0] > 0] / norms[norms[:, 0] > 0]
+        lengths = norms(vectors, keepdim=True)
+        unit = vectors[lengths[:, 0] > 0] / lengths[lengths[:, 0] > 0]
         if not len(unit):
             return 0
         _, fresh, _ = self._split(unit, scale=1.0)
@@ -175,8 +176,7 @@ class KrylovBasis:
         """Multiply the first `count` pending vectors with the operator, in one call."""
         first, last, filled = self.expanded, self.expanded + count, self.filled
         images = finite_product(self.operator, self._rows[first:last].T).T
-        norms = torch.linalg.vector_norm(images, dim=1)
-        self._scale = max(self._scale, float(norms.max()))
+        self._scale = max(self._scale, float(norms(images).max()))
         inside, fresh, outside = self._split(images, scale=self._scale)
         # Column j holds the coordinates of A v_j: in the vectors that were there, then in the fresh ones.
         T = self._projected
@@ -326,7 +326,7 @@ class KrylovBasis:
         if len(self._parked):
             # A V = V H + P B + (parked) C stays true: what a parked vector holds along a fresh direction is
             # counted in the fresh direction's row from now on.
-            along = fresh @ self._parked.T
+            along = products(fresh, self._parked)
             self._parked -= along.T @ fresh
             c = self._parked_coupling.shape[1]
             self._projected[first:last, :c] += along.double().cpu() @ self._parked_coupling
@@ -336,7 +336,7 @@ class KrylovBasis:
         self._parked_coupling = torch.zeros(0, 0, dtype=torch.float64)
 
     def _parked_gram(self) -> Tensor:
-        return (self._parked @ self._parked.T).double().cpu()
+        return products(self._parked, self._parked).double().cpu()
 
     def _split(self, W: Tensor, *, scale: float) -> tuple[Tensor, Tensor, Tensor]:
         """Split W (c, n) into its part in the basis and r <= c new orthonormal directions.
@@ -350,10 +350,10 @@ class KrylovBasis:
         # has dependent columns, QR fills Q1 with arbitrary directions, even along the basis: the second
         # pass takes those parts out, and R2 R1 shows that they carry nothing.
         basis = self._rows[: self.filled]
-        C = basis @ W.T
-        Q1, R1 = torch.linalg.qr(W.T - basis.T @ C)
-        C2 = basis @ Q1
-        Q2, R2 = torch.linalg.qr(Q1 - basis.T @ C2)
+        C = products(basis, W)
+        Q1, R1 = orthonormalise(W.T - basis.T @ C)
+        C2 = products(basis, Q1.T)
+        Q2, R2 = orthonormalise(Q1 - basis.T @ C2)
         R1, C2 = R1.double().cpu(), C2.double().cpu()
         U, s, Vh = torch.linalg.svd(R2.double().cpu() @ R1, full_matrices=False)
         rank = int((s > BREAKDOWN * torch.finfo(self._dtype).eps * scale).sum())

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
+from landscape.core.linalg.reductions import project_out
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,10 +98,7 @@ class SymmetricOperator(ABC):
         """(I − QQᵀ) A (I − QQᵀ) for orthonormal columns Q (n, m): eigenpairs in Q become zero."""
         Q = Q.to(self.device, self.dtype)
 
-        def project(V: Tensor) -> Tensor:
-            return V - Q @ (Q.T @ V)
-
-        return _Composed(self, lambda V: project(self @ project(V)))
+        return _Composed(self, lambda V: project_out(Q, self @ project_out(Q, V)))
 
     def rescale(self, t: Tensor) -> SymmetricOperator:
         """TAT for T = diag(t), t (n,): A in parameters measured in units of t."""

@@ -17,6 +17,7 @@ from landscape.core.linalg.eigenpairs import Eigenpairs
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate
 from landscape.core.linalg.krylov import finite_product
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.reductions import norms
 from landscape.errors import InputError
 
 __all__ = ["MAX_ITERATIONS", "power_iteration", "pyhessian_trace"]
@@ -73,7 +74,7 @@ def power_iteration(
     with _engine(operator, shapes, seed, count_up) as engine:
         values, vectors = engine.eigenvalues(maxIter=each, tol=tol, top_n=k)
     V = torch.stack([_flat(v) for v in vectors], 1)
-    V /= torch.linalg.vector_norm(V, dim=0)
+    V /= norms(V.T)
     found = torch.tensor(values, dtype=torch.float64)
     images = finite_product(operator, V)
     residuals = (images.double() - V.double() * found.to(V.device)).norm(dim=0).cpu()

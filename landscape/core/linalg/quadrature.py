@@ -15,6 +15,7 @@ from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
 from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.moment_bounds import Bracket, below, between
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
 from landscape.errors import InputError
 
@@ -216,7 +217,7 @@ def spectral_measure(
             continue
         # Drawn on the CPU in float32, so that one seed gives the same probes on every device and dtype.
         V = torch.randn(n, count, generator=generator).to(Q)
-        run = lanczos(bulk, steps, V - Q @ (Q.T @ V))
+        run = lanczos(bulk, steps, project_out(Q, V))
         alpha.append(run.alpha.numpy())
         beta.append(run.beta.numpy())
         x, w = gauss_quadrature(run)

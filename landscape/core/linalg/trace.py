@@ -13,6 +13,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.reductions import orthonormalise, products, project_out
 from landscape.errors import InputError, suggest
 
 __all__ = ["TraceEstimate", "TraceMethod", "estimate_trace"]
@@ -138,8 +139,8 @@ def _grow_sketch(
     before = float("inf")
     while Q.shape[1] + BLOCK <= most:
         signs = random_signs(n, BLOCK, generator, Q)
-        missed = finite_product(operator, signs) - Z @ (Q.T @ signs)
-        missed -= Q @ (Q.T @ missed)
+        missed = finite_product(operator, signs) - Z @ products(Q.T, signs.T)
+        missed = project_out(Q, missed)
         trace = float((Q * Z).double().sum() + (signs * missed).double().sum(0).mean())
         variance = 2.0 * float(missed.double().square().sum(0).mean())
         # Var ωᵀMω ≤ 2‖M‖_F², and E‖Mω‖² = ‖M‖_F²; the floor keeps a trace of zero from dividing.
@@ -160,7 +161,7 @@ def _orthonormalize(Y: Tensor, Q: Tensor) -> Tensor:
     Once more than "twice is enough", since Y may be rounding alone.
     """
     for _ in range(3):
-        Y = torch.linalg.qr(Y - Q @ (Q.T @ Y)).Q
+        Y = orthonormalise(project_out(Q, Y))[0]
     return Y
 
 

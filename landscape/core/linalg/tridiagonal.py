@@ -11,6 +11,7 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.linalg.krylov import BREAKDOWN, finite_product, start_rows
+from landscape.core.linalg.reductions import norms, products
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
         raise InputError(f"steps={steps} is too few: Lanczos takes at least 1.")
     q = start_rows(start, operator)
     c, n = q.shape
-    norm = torch.linalg.vector_norm(q, dim=1)
+    norm = norms(q)
     if bool((norm == 0).any()):
         raise InputError("start holds a zero vector: every recurrence needs a direction.")
     q = q / norm[:, None]
@@ -86,13 +87,13 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
     for j in range(steps):
         basis[:, j] = q
         w = finite_product(operator, q.T).T
-        scale = torch.maximum(scale, torch.linalg.vector_norm(w, dim=1))
+        scale = torch.maximum(scale, norms(w))
         known = basis[:, : j + 1]
         for _ in range(2):  # twice is enough
-            inside = torch.bmm(known, w[:, :, None])
+            inside = products(known, w[:, :, None].mT)  # of these strides, so that bits stay
             alpha[:, j] += inside[:, j, 0].double().cpu()  # of both passes: the second corrects the first
             w = w - torch.bmm(known.mT, inside)[:, :, 0]
-        length = torch.linalg.vector_norm(w, dim=1)
+        length = norms(w)
         alive = length > rounding * scale
         beta[:, j] = torch.where(alive, length, 0).double().cpu()
         q = torch.where(alive[:, None], w / length.clamp_min(torch.finfo(q.dtype).tiny)[:, None], 0)

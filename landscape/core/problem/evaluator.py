@@ -14,6 +14,7 @@ from torch import Tensor
 from landscape.batchnorm_policy import BatchNormPolicy
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
+from landscape.core.linalg.reductions import length
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.problem.states import State, as_vector, rest_of_state
@@ -188,7 +189,7 @@ class Evaluator(Generic[U]):
             hits = np.bincount(self._labels, weights=own.correct.numpy(), minlength=len(self.classes))
             values["class_accuracy"] = hits / np.bincount(self._labels, minlength=len(self.classes))
         if self._gradient_norm:
-            values["gradient_norm"] = float(self.problem.gradient().double().norm())
+            values["gradient_norm"] = length(self.problem.gradient())
         return values
 
     def _named(self, measure: Measure) -> dict[str, float | Array]:

@@ -15,6 +15,7 @@ from landscape.batchnorm_policy import ProblemPolicy, normalise
 from landscape.core.ambient import constants_of, precision, under_own_context
 from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
+from landscape.core.linalg.reductions import sum_of_squares
 from landscape.core.problem.checkpointing import without_checkpointing
 from landscape.core.problem.checks import explained
 from landscape.core.problem.criterion import Criterion
@@ -224,8 +225,8 @@ class Problem:
             if batches is not None:
                 found = self._weighed(found)
             penalty = 0.0
-            if self.weight_decay:  # else the square would only cost memory
-                penalty = 0.5 * self.weight_decay * float(self._point.double().square().sum())
+            if self.weight_decay:
+                penalty = 0.5 * self.weight_decay * sum_of_squares(self._point)
         total = found.total if found.losses is None else float(found.losses.sum())
         return Measure(total / found.examples, penalty, found.losses, *found.answers)
 

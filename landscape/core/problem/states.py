@@ -18,7 +18,6 @@ __all__ = [
     "differing_rest",
     "direction_seed",
     "full_state",
-    "inner_product",
     "rest_of_state",
 ]
 
@@ -53,19 +52,6 @@ def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor
     if not bool(torch.isfinite(vector).all()):
         raise InputError(f"{what} holds NaN or infinite values.")
     return vector
-
-
-BLOCK_ENTRIES = 1 << 24  # turned to float64 at a time: 128 MiB, however large the model is
-
-
-def inner_product(a: Tensor, b: Tensor) -> float:
-    """Inner product of two vectors (P,), summed in float64."""
-    return sum(float(a[part].double() @ b[part].double()) for part in _slices(len(a), BLOCK_ENTRIES))
-
-
-def _slices(size: int, length: int) -> Iterator[slice]:
-    for start in range(0, size, length):
-        yield slice(start, min(start + length, size))
 
 
 @contextmanager

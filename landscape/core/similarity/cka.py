@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.linalg.reductions import products
+
 __all__ = [
     "Estimator",
     "Kernel",
@@ -52,7 +54,7 @@ def gram(features: Tensor, kernel: Kernel | None = None) -> Tensor:
     """
     if kernel is None or kernel.name == "linear":
         x = _spread(features)
-        return x @ x.T
+        return products(x, x)
     x = _spread(features.double(), rounding(features))
     inner = x @ x.T
     norms = inner.diagonal()

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from landscape.core.linalg.reductions import norms
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
 
@@ -74,10 +75,10 @@ def normalize(
         elif normalization == "parameter":
             pieces.append(d * w.abs())
         elif normalization == "layer" or (normalization == "filter" and d.ndim < 2):
-            pieces.append(d * _ratio(w.norm(), d.norm()))
+            pieces.append(d * _ratio(norms(w.flatten()), norms(d.flatten())))
         elif normalization == "filter":
             # Over all axes but the first, as in Li et al.; some published code sums over the first instead.
-            ratio = _ratio(w.flatten(1).norm(dim=1), d.flatten(1).norm(dim=1))
+            ratio = _ratio(norms(w.flatten(1)), norms(d.flatten(1)))
             pieces.append(d * ratio.view(-1, *[1] * (d.ndim - 1)))
         else:
             pieces.append(d)

@@ -13,9 +13,10 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.curvature.operator import hessian
 from landscape.core.linalg.eigenpairs import Which, eigenpairs
+from landscape.core.linalg.reductions import inner_product
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.problem import Problem
-from landscape.core.problem.states import State, as_vector, direction_seed, inner_product
+from landscape.core.problem.states import State, as_vector, direction_seed
 from landscape.core.surfaces.directions import Ignorable, Normalization, random_direction
 from landscape.core.surfaces.principal_directions import principal_directions
 from landscape.errors import InputError

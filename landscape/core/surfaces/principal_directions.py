@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from landscape.core.problem.states import BLOCK_ENTRIES, _slices
+from landscape.core.linalg.reductions import BLOCK_ENTRIES, slices
 from landscape.errors import InputError
 
 __all__ = ["gram_matrix", "principal_directions"]
@@ -56,6 +56,6 @@ def gram_matrix(points: Sequence[Tensor]) -> Tensor:
 
 
 def _centred_blocks(points: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
-    for part in _slices(len(points[0]), max(1, BLOCK_ENTRIES // len(points))):
+    for part in slices(len(points[0]), max(1, BLOCK_ENTRIES // len(points))):
         block = torch.stack([point[part] for point in points]).double()
         yield part, block - block.mean(0)

@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
+from landscape.core.linalg.reductions import inner_product, length
 from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
 
@@ -168,7 +169,7 @@ def match_weights(
     generator = np.random.default_rng(seed)
     motion = _outward(symmetry, a, b)
     current = symmetry.apply(motion, b)
-    scale = sum(float(a[n].double().norm() * b[n].double().norm()) for n in a)
+    scale = sum(length(a[n].flatten()) * length(b[n].flatten()) for n in a)
     for sweep in range(1, sweeps + 1):
         changed = False
         for index in generator.permutation(len(forest)):
@@ -235,4 +236,4 @@ def _best_step(
 
 def inner(a: Tensor, b: Tensor) -> float:
     """The inner product of two tensors, in float64."""
-    return float(a.double().flatten() @ b.double().flatten())
+    return inner_product(a.flatten(), b.flatten())

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from landscape import Problem
-from landscape.core.problem import states
 from landscape.core.problem.states import (
     as_vector,
     differing_rest,
     direction_seed,
     full_state,
-    inner_product,
     rest_of_state,
 )
 from landscape.errors import InputError
@@ -53,15 +50,6 @@ def test_what_is_no_point_is_named(problem, state, sentence):
     """Oracle: each sentence says what is wrong and what would fit."""
     with pytest.raises(InputError, match=sentence):
         as_vector(problem, state, "a start")
-
-
-def test_inner_products_do_not_depend_on_their_pieces(monkeypatch):
-    """Oracle: NumPy in float64."""
-    a, b = (torch.randn(1000, generator=torch.Generator().manual_seed(s)) for s in (1, 2))
-    expected = float(np.dot(a.double().numpy(), b.double().numpy()))
-    for size in (7, 1 << 24):
-        monkeypatch.setattr(states, "BLOCK_ENTRIES", size)
-        assert inner_product(a, b) == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_rest_of_a_state_is_lent(problem):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from cases import generator
 
-from landscape.core.problem.states import inner_product
+from landscape.core.linalg.reductions import inner_product
 from landscape.core.surfaces import principal_directions as trajectory
 from landscape.core.surfaces.principal_directions import gram_matrix, principal_directions
 

@@ -159,6 +159,8 @@ def _cut(problem: Problem, params: SurfaceParams, ledger: Ledger, mode: str) -> 
 
 def _about(plane: Plane, params: SurfaceParams) -> dict[str, Any]:
     """What to remember of the plane."""
+    from landscape.core.linalg.reductions import length
+
     optional = {"explained": plane.explained, "eigenvalues": plane.eigenvalues, "residuals": plane.residuals}
     if params.keep_directions:
         optional["vectors"] = plane.directions.cpu().numpy()
@@ -167,7 +169,7 @@ def _about(plane: Plane, params: SurfaceParams) -> dict[str, Any]:
         "direction_norm": plane.norms,
         "direction_hash": np.array(plane.hashes()),
         "direction_angle": plane.angle(),
-        "weight_norm": float(plane.origin.double().norm()),
+        "weight_norm": length(plane.origin),
         **{name: value for name, value in optional.items() if value is not None},
     }
 
