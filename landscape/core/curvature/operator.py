@@ -193,7 +193,7 @@ def _live(outputs: Rows, vectors: Sequence[Tensor]) -> tuple[list[Tensor], list[
 class Hessian(CurvatureOperator):
     """∇²L of a problem, by double backward (Pearlmutter 1994), weight decay included."""
 
-    _checks = (check_hessian,)
+    _checks: tuple[Check, ...] = (check_hessian,)
 
     def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable():
@@ -234,7 +234,7 @@ class _SandwichGraph:
 class Sandwich(CurvatureOperator):
     """(1/N) Σ JᵀBJ + λI for the Jacobian J of an output z(θ) and symmetric matrices B on outputs."""
 
-    _checks = (check_jacobian,)
+    _checks: tuple[Check, ...] = (check_jacobian,)
 
     def _sandwich(self, output: Tensor, inner: Callable[[Tensor], Tensor] | None) -> Graph | None:
         if inner is None or not output.requires_grad:
