@@ -254,7 +254,7 @@ class GaussNewton(Sandwich):
     """
 
     _title = "Gauss-Newton"
-    _checks = (check_jacobian, check_loss_curvature)
+    _checks: tuple[Check, ...] = (check_jacobian, check_loss_curvature)
 
     def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable(adjoint=True):
