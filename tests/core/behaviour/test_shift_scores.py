@@ -44,7 +44,7 @@ def test_means_and_their_errors():
 
 
 def test_calibration_errors_spread_as_the_gap_of_an_over_confident_model():
-    """Oracle: too confident in every bin, its error is the mean of confidence − correct, whose error is known.
+    """Oracle: too confident in every bin, its error is the mean of confidence − correct, which has one.
 
     The bootstrap's own error is 1/√(2 · 400), 3.5 %.
     """
