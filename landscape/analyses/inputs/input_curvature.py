@@ -202,7 +202,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     )
     apart = {who: ds for who, ds in datasets.items() if np.isfinite(ds["hessian_top"].values).any()}
     if apart:
-        marks = [
+        ends = [
             Points(ds["hessian_bottom"].values, ds["hessian_top"].values, series(who, ds))
             for who, ds in apart.items()
         ]
@@ -213,7 +213,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "Ends of the spectrum of the input-space Hessian",
                 Axis("smallest eigenvalue", CURVATURE, scale="symlog", linthresh=large / 100),
                 Axis("largest eigenvalue", CURVATURE, scale="symlog", linthresh=large / 100),
-                tuple(marks),
+                tuple(ends),
                 "Each point is an image. Networks of linear pieces (ReLU, max pooling) have no negative"
                 f" curvature: there the Hessian is the Fisher matrix. {images}",
             )

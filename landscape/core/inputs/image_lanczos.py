@@ -105,7 +105,7 @@ def _orthogonal(vectors: Tensor, known: Tensor) -> Tensor:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
     return vectors / lengths.where(lengths > 0, 1.0)
 
 

@@ -61,8 +61,11 @@ class LowPass2d(nn.Module):
         padding: Literal["zeros", "circular", "reflect", "replicate"] = "zeros",
     ) -> None:
         super().__init__()
-        choices = {"kind": (kind, get_args(LowPassKind)), "nyquist": (nyquist, ("keep", "drop"))}
-        choices["padding"] = (padding, tuple(PADDINGS))
+        choices: dict[str, tuple[str, tuple[str, ...]]] = {
+            "kind": (kind, get_args(LowPassKind)),
+            "nyquist": (nyquist, ("keep", "drop")),
+            "padding": (padding, tuple(PADDINGS)),
+        }
         for name, (value, known) in choices.items():
             if value not in known:
                 raise InputError(f"LowPass2d has no {name} '{value}'; {suggest(str(value), known)}")
