@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,12 +77,13 @@ def read_contents(directory: str | Path) -> Contents:
     if not store.directory.is_dir():
         raise StoreError(f"there is no store '{directory}'.")
     known = store.read_snapshot()
-    snapshot = known or _guess(store)
-    if not snapshot.sections and not snapshot.models:
+    damaged: list[Failure] = []
+    snapshot = known or _guess(store, damaged)
+    if not snapshot.sections and not snapshot.models and not damaged:
         raise StoreError(f"'{directory}' holds no results of landscape.")
     failed = {(f.analysis, f.key): f for f in store.failures()}
     sections: list[Section] = []
-    failures: list[Failure] = []
+    failures: list[Failure] = damaged
     missing = 0
     facts: Known = {}
     for record in snapshot.sections:
@@ -123,15 +124,22 @@ def _entries(store: Store, snapshot: Snapshot, record: SectionRecord) -> Iterato
         yield Located(record.label, subject, store.path(record.folder, key), attrs)
 
 
-def _guess(store: Store) -> Snapshot:
-    """A snapshot made out from the attributes of the result files."""
+def _guess(store: Store, damaged: list[Failure] | None = None) -> Snapshot:
+    """A snapshot made out from the attributes of the result files; those that cannot be read go to a list."""
     models: dict[str, ModelRecord] = {}
     found: dict[tuple[str, str, str], dict[str, str]] = {}
+    readable: list[tuple[str, Path, Mapping[str, Any]]] = []
     for file in sorted(store.directory.glob("*/*.h5")):
         try:
             attrs = open_file(file).attrs
-        except StoreError:
+        except StoreError as error:
+            if damaged is not None:
+                text, folder = f"{error} Delete it and run again.", file.parent.name
+                damaged.append(Failure(folder, folder, file.stem, file.stem, text, "store"))
             continue
+        readable.append((str(attrs.get("created", "")), file, attrs))
+    # Of several results of one subject, such as those of before its checkpoint changed, the newest counts.
+    for _, file, attrs in sorted(readable, key=lambda one: (one[0], one[1])):
         folder = file.parent.name
         subject = str(attrs.get("model", file.stem))
         which = (folder, str(attrs.get("label", folder)), str(attrs.get("parameters", "{}")))

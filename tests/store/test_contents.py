@@ -51,6 +51,18 @@ def test_a_damaged_result_is_listed(store):
     assert consolidate(store).exists()
 
 
+def test_without_a_snapshot_a_damaged_result_is_listed_and_the_newest_is_shown(store, result):
+    """Oracle: what was written, and when; names of files sort the other way round."""
+    (store.directory / "zoo.json").unlink()
+    store.path("toy", "key0").write_bytes(b"\x89HDF\r\n\x1a\n and then nothing")
+    for key, day in (("z-older", "2020-01-01"), ("a-newer", "2099-01-01")):
+        store.write(result("m0").assign_attrs(created=day), key)
+    contents = read_contents(store.directory)
+    assert [f.model for f in contents.failures if f.kind == "store"] == ["key0"]
+    (shown,) = {s.results["m0"].attrs["created"] for s in contents.sections if "m0" in s.results}
+    assert shown == "2099-01-01"
+
+
 @pytest.mark.parametrize("make", [False, True])
 def test_no_store(make, tmp_path):
     if make:
