@@ -260,7 +260,8 @@ input_curvature = Analysis(
     description=(
         "Gradient, Fisher matrix and Hessian of the loss as a function of each image, in pixels from 0 to 1."
         " The Fisher matrix F = Jᵀ(diag p − ppᵀ)J of the predicted classes about the image, of rank K − 1 at"
-        " most, is exact: KL(p(x) ‖ p(x + d)) ≈ ½ dᵀFd, so that virtual adversarial training penalises its"
+        " most, is exact for up to 64 classes (beyond, by Lanczos and random probes): KL(p(x) ‖ p(x + d)) ≈"
+        " ½ dᵀFd, so that virtual adversarial training penalises its"
         " largest eigenvalue (Miyato et al. 2018) and consistency under Gaussian noise its trace"
         " (Tsiligkaridis & Tsiligkaridis 2023). Where logits are linear in pieces the Hessian of the"
         " cross-entropy is the same matrix; elsewhere the ends of its spectrum are found by Lanczos for all"
