@@ -75,7 +75,7 @@ class VirtualAdversarial(Objective):
         with frozen_statistics(model):
             r = self.perturbation(model, inputs, fixed, generator)
             moved = model(inputs + r).log_softmax(-1)
-        loss = (fixed.exp() * (fixed - moved)).sum(-1).mean()
+        loss: Tensor = (fixed.exp() * (fixed - moved)).sum(-1).mean()
         if self.entropy:
             loss = loss - self.entropy * (clean.exp() * clean).sum(-1).mean()
         return loss
