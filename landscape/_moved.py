@@ -113,7 +113,7 @@ MOVED: dict[str, str] = {
     "core.symmetry_views": "core.symmetry.view_rules",
     "core.tally": "core.problem.measure",
     "core.trace": "core.linalg.trace",
-    "core.trajectory": "core.surfaces.principal_directions core.problem.states",
+    "core.trajectory": "core.surfaces.principal_directions core.problem.states core.linalg.reductions",
     "core.transfer": "core.features.transfer",
     "core.tridiagonal": "core.linalg.tridiagonal",
     "core.tuning": "core.problem.execution",

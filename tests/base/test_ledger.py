@@ -118,7 +118,7 @@ def test_pieces_of_another_subject_or_input_are_refused(scope, change, word, tmp
 
 def test_threads_do_not_decide_the_numbers(monkeypatch):
     """Oracle: the identity of the same problem with another number of threads."""
-    analysis, problem = in_pieces(), Problem(CASES["mlp"].model(), "cross_entropy", vectors())
-    before = identity(analysis, problem, analysis.validate({}), {})
+    problem, facts = Problem(CASES["mlp"].model(), "cross_entropy", vectors()), {"analysis": "toy"}
+    before = identity(facts, "checkpoint", problem, {})
     monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
-    assert identity(analysis, problem, analysis.validate({}), {}) == before
+    assert identity(facts, "checkpoint", problem, {}) == before

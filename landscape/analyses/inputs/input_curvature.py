@@ -164,14 +164,15 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     images = f"{images_in(datasets)} images."
     figures = []
     for name, title, label, unit in DISTRIBUTIONS:
-        marks, positive = [], name != "distance"
+        lines: list[Line] = []
+        positive = name != "distance"
         for who, ds in datasets.items():
             values = ds[name].values
             # what is not above 0 has no place on a logarithmic axis
-            x, y = empirical_distribution(np.where(values > 0, values, -np.inf) if positive else values)
+            x, y = empirical_distribution(np.where(values <= 0, -np.inf, values) if positive else values)
             if len(x):
-                marks.append(Line(x, y, series(who, ds)))
-        if not marks:
+                lines.append(Line(x, y, series(who, ds)))
+        if not lines:
             continue
         unit = unit or f"{loss_unit(datasets)}/pixel"
         axis = Axis(label, unit, scale="log" if positive else "linear")
@@ -182,7 +183,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 title,
                 axis,
                 share,
-                tuple(marks),
+                tuple(lines),
                 f"Share of images with at most this value. Pixels count from 0 to 1. {images}",
             )
         )
@@ -260,7 +261,8 @@ input_curvature = Analysis(
     description=(
         "Gradient, Fisher matrix and Hessian of the loss as a function of each image, in pixels from 0 to 1."
         " The Fisher matrix F = Jᵀ(diag p − ppᵀ)J of the predicted classes about the image, of rank K − 1 at"
-        " most, is exact: KL(p(x) ‖ p(x + d)) ≈ ½ dᵀFd, so that virtual adversarial training penalises its"
+        " most, is exact for up to 64 classes (beyond, by Lanczos and random probes): KL(p(x) ‖ p(x + d)) ≈"
+        " ½ dᵀFd, so that virtual adversarial training penalises its"
         " largest eigenvalue (Miyato et al. 2018) and consistency under Gaussian noise its trace"
         " (Tsiligkaridis & Tsiligkaridis 2023). Where logits are linear in pieces the Hessian of the"
         " cross-entropy is the same matrix; elsewhere the ends of its spectrum are found by Lanczos for all"

@@ -101,8 +101,9 @@ def loss_along(
         on_step(done / total)
         with torch.no_grad():
             losses = images.losses(pixels + delta)
-            wrong = images(pixels + delta).argmax(1) != labels
-        return losses.detach().double().cpu().numpy(), wrong.double().cpu().numpy()
+            logits = images(pixels + delta)
+            wrong = (logits.argmax(1) != labels).double().where(~logits.isnan().any(1), torch.nan)
+        return losses.detach().double().cpu().numpy(), wrong.cpu().numpy()
 
     slope = _slopes(images, pixels, images.losses)
     line, bends = [], []

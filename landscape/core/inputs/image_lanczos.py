@@ -105,8 +105,9 @@ def _orthogonal(vectors: Tensor, known: Tensor) -> Tensor:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    return vectors / lengths.where(lengths > 0, 1.0)
+    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    unit: Tensor = vectors / lengths.where(lengths > 0, 1.0)
+    return unit
 
 
 def _ritz(alpha: Tensor, beta: Tensor, done: int) -> tuple[Tensor, Tensor, Tensor]:

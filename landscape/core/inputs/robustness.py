@@ -70,14 +70,15 @@ def attack_images(
 
     Returns:
         ``right`` (attacks, radii, B): 1 where the answer is right still, of PGD only below the radius where
-        it was first changed. ``distance`` (B,): norm of the least perturbation found, NaN if not looked for;
-        0 where the answer is wrong, infinite where none was found. ``perturbation`` (B, C, H, W): that of
-        PGD, at the radius that changes the answer first, else the largest. ``flat`` (B,): 1 where the
-        gradient of the cross-entropy is zero.
+        it was first changed; NaN where logits are. ``distance`` (B,): norm of the least perturbation found,
+        NaN if not looked for; 0 where the answer is wrong, infinite where none was found. ``perturbation``
+        (B, C, H, W): that of PGD, at the radius that changes the answer first, else the largest. ``flat``
+        (B,): 1 where the gradient of the cross-entropy is zero.
     """
     pixels, labels = images.pixels, images.labels
     with torch.no_grad():
-        clean = images(pixels).argmax(1) == labels
+        logits = images(pixels)
+    clean, hole = logits.argmax(1) == labels, logits.isnan().any(1)
     right = torch.ones(len(attacks), len(threat.radii), len(labels), dtype=torch.bool, device=pixels.device)
     right &= clean
     found = _Found(torch.zeros_like(pixels), ~clean, torch.zeros_like(pixels[:, 0, 0, 0]))
@@ -110,9 +111,10 @@ def attack_images(
         some = images.take(rows)
         border = boundary(some, some.pixels, some.labels, norm=threat.norm).distance
         found.distance[rows] = torch.minimum(found.distance[rows], border)
+    distance = found.distance.double().where(~hole, torch.nan).cpu().numpy()
     return {
-        "right": right.double().cpu().numpy(),
-        "distance": found.distance.double().cpu().numpy() + (0.0 if threat.distance else np.nan),
+        "right": right.double().where(~hole, torch.nan).cpu().numpy(),
+        "distance": distance if threat.distance else np.full_like(distance, np.nan),
         "perturbation": found.delta.double().cpu().numpy(),
         "flat": flat.double().cpu().numpy(),
     }

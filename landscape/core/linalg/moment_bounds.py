@@ -172,7 +172,9 @@ def smoothed(
     # The peak lies within a cell, in which the kernel both rises and falls.
     here, cell = np.arange(len(t)), np.searchsorted(cuts, t)
     peak = 1.0 / (spread(t) * np.sqrt(2.0 * np.pi))
-    up[here, cell] = (peak - kernel[here, cell]).clip(min=0.0)
-    down[here, cell] = (peak - kernel[here, cell + 1]).clip(min=0.0)
+    before, after = peak - kernel[here, cell], kernel[here, cell + 1] - peak
+    up[here, cell] = before.clip(min=0.0) + after.clip(min=0.0)
+    down[here, cell] = (-before).clip(min=0.0) + (-after).clip(min=0.0)
     low = under @ down.T - over @ up.T
-    return Bracket(low.clip(min=0.0), over @ down.T - under @ up.T)
+    low, high = (side.clip(min=0.0) for side in (low, over @ down.T - under @ up.T))  # but for rounding
+    return Bracket(low, np.maximum(low, high))

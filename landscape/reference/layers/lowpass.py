@@ -61,14 +61,13 @@ class LowPass2d(nn.Module):
         padding: Literal["zeros", "circular", "reflect", "replicate"] = "zeros",
     ) -> None:
         super().__init__()
-        choices: dict[str, tuple[str, tuple[str, ...]]] = {
-            "kind": (kind, get_args(LowPassKind)),
-            "nyquist": (nyquist, ("keep", "drop")),
-            "padding": (padding, tuple(PADDINGS)),
-        }
-        for name, (value, known) in choices.items():
-            if value not in known:
-                raise InputError(f"LowPass2d has no {name} '{value}'; {suggest(str(value), known)}")
+        given = {"kind": kind, "nyquist": nyquist, "padding": padding}
+        choices = {"kind": get_args(LowPassKind), "nyquist": ("keep", "drop"), "padding": tuple(PADDINGS)}
+        for name, known in choices.items():
+            if given[name] not in known:
+                raise InputError(
+                    f"LowPass2d has no {name} '{given[name]}'; {suggest(str(given[name]), known)}"
+                )
         if stride < 1:
             raise InputError(f"LowPass2d: stride must be at least 1, not {stride}.")
         if cutoff is not None and not 0 < cutoff <= 0.5:

@@ -50,3 +50,5 @@ def test_distribution_steps_at_each_value():
     x, y = empirical_distribution([2.0, 1.0, np.inf, np.nan, 2.0])
     np.testing.assert_array_equal(x, [1, 1, 2, 2, 2, 2])
     np.testing.assert_allclose(y, [0, 0.25, 0.25, 0.5, 0.5, 0.75])
+    x, y = empirical_distribution([-np.inf, 3.0])  # what lies below all places is passed already
+    np.testing.assert_allclose(y, [0.5, 1.0])

@@ -102,6 +102,21 @@ def test_masked_gradients_are_told():
     assert float(masked["flat_share"]) == 1.0
 
 
+def test_nan_stays_nan():
+    """Oracle: no answer is right or wrong where logits are NaN; the means over images say so."""
+    _, model, x, y = linear_problem(12)
+    x[3] = torch.nan
+    problem = Problem(model, "cross_entropy", (x, y))
+    ds = landscape.robustness(problem, steps=2, mean=(0.0,), std=(1.0,))
+    assert ds["accuracy"].isnull().all() and ds["worst"].isnull().all() and np.isnan(ds["median_distance"])
+    assert np.flatnonzero(ds["distance"].isnull()).tolist() == [3]
+    around = landscape.input_surface(problem, mean=(0.0,), std=(1.0,), points=3, plane=3)
+    assert around["loss"].isnull().all() and around["error"].isnull().all() and np.isnan(around["peak"])
+    curved = landscape.input_curvature(problem, mean=(0.0,), std=(1.0,))
+    assert np.flatnonzero(curved["fisher_top"].isnull()).tolist() == [3]
+    assert np.flatnonzero(curved["hessian_top"].isnull()).tolist() == [3]
+
+
 def test_frequencies_of_perturbations_are_those_of_the_weights():
     """Oracle: the ℓ2 attack on a two-class linear model is along w₀ − w₁, here one Fourier mode."""
     wave = torch.cos(2 * torch.pi * 3 * torch.arange(16) / 16).expand(16, 16).double()

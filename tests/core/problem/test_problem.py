@@ -327,7 +327,7 @@ def test_gradients_do_not_depend_on_the_callers_grad_mode():
 
 
 def test_parameters_the_loss_does_not_depend_on_have_zero_gradient_and_curvature():
-    """Oracle: mathematics; whether they are among others or all that was chosen."""
+    """Oracle: mathematics. Where they are all that was chosen, that is said."""
 
     class Unused(nn.Module):
         def __init__(self):
@@ -337,15 +337,17 @@ def test_parameters_the_loss_does_not_depend_on_have_zero_gradient_and_curvature
         def forward(self, x):
             return self.net(x)
 
-    for globs in ("spare.*", None):
-        problem = Problem(seeded(Unused), "cross_entropy", vectors(), parameters=globs, weight_decay=0.5)
-        spare = problem.space.unflatten(problem.gradient())["spare.weight"]
-        theta = problem.space.unflatten(problem.theta)["spare.weight"]
-        assert torch.equal(spare, 0.5 * theta)
-        v = torch.ones(problem.size, dtype=torch.float64)
-        for operator in (landscape.hessian, landscape.ggn):
-            product = problem.space.unflatten(operator(problem) @ v)["spare.bias"]
-            assert product.tolist() == [0.5, 0.5]
+    problem = Problem(seeded(Unused), "cross_entropy", vectors(), weight_decay=0.5)
+    spare = problem.space.unflatten(problem.gradient())["spare.weight"]
+    theta = problem.space.unflatten(problem.theta)["spare.weight"]
+    assert torch.equal(spare, 0.5 * theta)
+    v = torch.ones(problem.size, dtype=torch.float64)
+    for operator in (landscape.hessian, landscape.ggn):
+        product = problem.space.unflatten(operator(problem) @ v)["spare.bias"]
+        assert product.tolist() == [0.5, 0.5]
+    alone = Problem(seeded(Unused), "cross_entropy", vectors(), parameters="spare.*", weight_decay=0.5)
+    with pytest.raises(InputError, match=r"no gradient in any .* does not use these parameters"):
+        alone.gradient()
 
 
 @pytest.mark.parametrize(
