@@ -33,7 +33,7 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
     done, passes = 1, 1 + amounts[:, 1:].size + len(others)
     clean = predict_draws(problem, samples=samples, seed=seed)
     unchanged = ShiftScores(clean, params.bins, params.bootstrap, seed)
-    first = unchanged.numbers(unchanged) | ranked([clean], coverage)
+    first: dict[str, Any] = {**unchanged.numbers(unchanged), **ranked([clean], coverage)}
     context.progress(done / passes)
     cells, together = [], []
     for row, kind in enumerate(params.shifts):
@@ -43,7 +43,7 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
             batches = changed_batches(problem, scale, change)
             made.append(predict_draws(problem, batches, samples=samples, seed=seed))
             scores = ShiftScores(made[-1], params.bins, params.bootstrap, seed)
-            numbers.append(scores.numbers(unchanged) | ranked(made[-1:], coverage))
+            numbers.append({**scores.numbers(unchanged), **ranked(made[-1:], coverage)})
             done += 1
             context.progress(done / passes)
         cells.append(numbers)
