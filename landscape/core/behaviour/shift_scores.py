@@ -27,7 +27,6 @@ from landscape.core.stats.bootstrap import resampled_error
 __all__ = ["ShiftScores", "detection", "pooled", "ranked"]
 
 Array = NDArray[np.float64]
-Number = float | Array
 
 
 class ShiftScores:
@@ -53,13 +52,13 @@ class ShiftScores:
             for name, index, resamples in zip(("ece", "ece_adaptive"), indices, resampled, strict=True)
         }
 
-    def numbers(self, clean: ShiftScores) -> dict[str, Number]:
+    def numbers(self, clean: ShiftScores) -> dict[str, float]:
         """Each score with ``_se``, ``_change`` from the unchanged images and ``_change_se``; the Brier parts.
 
         Args:
             clean: Scores of the unchanged images, of as many bins and of the same resamples.
         """
-        found: dict[str, Number] = {}
+        found: dict[str, float] = {}
         ends = ("", "_se", "_change", "_change_se")
         n = len(self.drawn.mixture.labels)
         for name, values in self._values.items():
