@@ -139,7 +139,8 @@ def _guess(store: Store, damaged: list[Failure] | None = None) -> Snapshot:
             continue
         readable.append((str(attrs.get("created", "")), file, attrs))
     # Of several results of one subject, such as those of before its checkpoint changed, the newest counts.
-    for _, file, attrs in sorted(readable, key=lambda one: (one[0], one[1])):
+    for _, file, known in sorted(readable, key=lambda one: (one[0], one[1])):
+        attrs = dict(known)
         folder = file.parent.name
         subject = str(attrs.get("model", file.stem))
         which = (folder, str(attrs.get("label", folder)), str(attrs.get("parameters", "{}")))
