@@ -129,7 +129,8 @@ def test_scripts_are_declarations():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.study
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", STUDIES)
 def test_quick_run_from_end_to_end(name: str, tmp_path: Path):
     """Oracle: the table of claims. That a second run computes nothing is tested above, on a tiny study."""
