@@ -182,6 +182,9 @@ def _wide(ds: xr.Dataset) -> bool:
         value = ds.data_vars.get(str(name).removesuffix("_se"))
         if value is None or not str(name).endswith("_se") or error.ndim or value.ndim:
             continue
+        # A bracket is narrowed by more steps, not by more samples, and `converged` speaks of it.
+        if f"{str(name).removesuffix('_se')}_low" in ds.data_vars:
+            continue
         if abs(float(error)) > _WIDE * abs(float(value)) > 0:
             return True
     return False

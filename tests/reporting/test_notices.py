@@ -44,10 +44,11 @@ def test_each_trouble_is_told_of_the_result_that_has_it(contents: Contents, text
 
 
 def test_no_trouble_is_made_up(contents: Contents) -> None:
-    """Oracle: an error of a fifth; the error of a zero, which has no share; a limit at infinity."""
+    """Oracle: an error of a fifth; that of a zero, which has no share; a bracket; a limit at infinity."""
     fine = {
         "a": FINE,
         "b": xr.Dataset({"trace": ((), 0.0), "trace_se": ((), 0.3)}),
+        "bracket": xr.Dataset({"share": ((), 0.3), "share_se": ((), 0.2), "share_low": ((), 0.1)}),
         "no scores": xr.Dataset({"eigenvalues": 1.0}, {}, {"scores_notice": "of scores alone"}),
         "unmasked": xr.Dataset({"notice": ((), "")}),
         "c": xr.Dataset({"limit": ((), np.inf, {"unbounded": 1})}),
