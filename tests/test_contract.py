@@ -98,10 +98,19 @@ def subject_for(analysis: Analysis) -> object:
 _results: dict[str, xr.Dataset] = {}
 
 
+SHORT = {
+    **{"k": 3, "probes": 2, "max_products": 60, "samples": 4, "epochs": 2, "points": 9},
+    **{"restarts": 1, "resamples": 100, "bootstrap": 50},
+}
+"""What analyses do often, and need not do as often here: what holds of few holds of many."""
+
+
 def options_of(analysis: Analysis) -> dict[str, object]:
-    """Default options, but for a grid of points, which is made coarse to be quick."""
-    steps = analysis.params.model_fields.get("steps")
-    return {"steps": (9, 7)} if steps is not None and isinstance(steps.default, tuple) else {}
+    """Default options, but for how often things are done and a grid of points, which is made coarse."""
+    defaults = {name: field.default for name, field in analysis.params.model_fields.items()}
+    often = {n for n in SHORT if isinstance(defaults.get(n), int) and defaults[n] > SHORT[n]}
+    grid = {"steps": (9, 7)} if isinstance(defaults.get("steps"), tuple) else {}
+    return {name: SHORT[name] for name in often} | grid
 
 
 def result_of(analysis: Analysis) -> xr.Dataset:
