@@ -216,6 +216,7 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
             results had other held-out data.
     """
     from landscape.core.data.batches import read_batches, tensors_in
+    from landscape.core.problem.door.conversions import converted
     from landscape.core.problem.fingerprint import fingerprint
 
     data = context.inputs.get("test_data")
@@ -227,6 +228,7 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
         data = call(reference, kwargs, "held-out data, test =")
     size = max(b.size for b in problem.batches)
     batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    batches = converted(batches, problem.conversions)
     # A run that goes on must not join pieces that were measured on other data.
     items = (item for i, batch in enumerate(batches) for item in tensors_in(batch.raw, str(i)))
     context.ledger.require("test_data", fingerprint(items))

@@ -14,6 +14,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
 from landscape.core.data.batches import read_batches
+from landscape.core.problem.door.conversions import converted
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 from landscape.imports import call
@@ -151,6 +152,7 @@ def outputs_on_other(problem: Problem, data: Any) -> Iterator[Tensor]:
         data = data, torch.zeros(len(data), dtype=torch.long)
     size = max(batch.size for batch in problem.batches)
     batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    batches = converted(batches, problem.conversions)
     for batch in batches:
         try:
             output, _ = problem.output(batch)
