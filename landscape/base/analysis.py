@@ -24,6 +24,7 @@ from landscape.base.ledger import identity, in_folder
 from landscape.base.params import NEW_OPTION, Params
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
+from landscape.base.validation import found_wrong
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -181,12 +182,9 @@ class Analysis:
         try:
             return self.params(**options)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            where, wrong = found_wrong(error, self.params.model_fields)
             what = f"option '{where}' of" if where else "the options of"
-            raise InputError(
-                f"{what} analysis '{self.name}' cannot be {first['input']!r}: {first['msg']}."
-            ) from error
+            raise InputError(f"{what} analysis '{self.name}' {wrong}.") from error
 
     def __call__(self, *subject: Any, **keywords: Any) -> xr.Dataset:
         """Run the analysis on a subject of its scope.
@@ -307,7 +305,7 @@ class Analysis:
             "group": "a mapping {name: Problem}",
             "table": "one table",
         }[self.scope]
-        got = ", ".join(type(g).__name__ for g in given) or "nothing"
+        got = ", ".join(map(_kind, given)) or "nothing"
         raise InputError(f"landscape.{self.name} takes {wants}; got {got}.")
 
     def __repr__(self) -> str:
@@ -340,6 +338,18 @@ class Analysis:
             inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in self.inputs
         ]
         return inspect.Signature(parameters)
+
+
+def _kind(given: Any) -> str:
+    """What was given, in a word or two."""
+    if isinstance(given, Mapping):
+        odd = [
+            f"'{name}': {type(value).__name__}"
+            for name, value in given.items()
+            if type(value).__name__ != "Problem"
+        ]
+        return "an empty mapping" if not given else f"a mapping with {odd[0]}" if odd else "a mapping"
+    return type(given).__name__
 
 
 def run_together(
