@@ -15,7 +15,7 @@ from pydantic import (
 
 from landscape.base.validation import admits_truth_values
 
-__all__ = ["NEW_OPTION", "Params"]
+__all__ = ["NEW_OPTION", "Params", "check_numbers"]
 
 SEEDS = 2**64
 """Seeds are below it: more than this no generator takes."""
@@ -43,7 +43,7 @@ class Params(BaseModel):
     def _one_or_several(cls, value: Any, info: ValidationInfo) -> Any:
         name = str(info.field_name)
         kind = cls.model_fields[name].annotation
-        _check_numbers(name, kind, value)
+        check_numbers(name, kind, value)
         several = get_origin(kind) is tuple and Ellipsis in get_args(kind)
         if several and isinstance(value, str) and value.strip():
             return tuple(part.strip() for part in value.split(","))
@@ -56,11 +56,11 @@ class Params(BaseModel):
         return {name: value for name, value in write(self).items() if name not in unset}
 
 
-def _check_numbers(name: str, kind: Any, value: Any) -> None:
+def check_numbers(name: str, kind: Any, value: Any) -> None:
     """Raise for a truth value where a number or a text is wanted, and for a number that no array holds."""
     if isinstance(value, list | tuple):
         for part in value:
-            _check_numbers(name, kind, part)
+            check_numbers(name, kind, part)
     elif isinstance(value, bool):
         # Python counts True as 1: `k = true` would be one eigenvalue.
         if not admits_truth_values(kind):

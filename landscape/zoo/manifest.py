@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from landscape.base.params import check_numbers
 from landscape.base.validation import clause, shown
 from landscape.errors import InputError, one_line, suggest
 from landscape.imports import REFERENCE
@@ -32,6 +33,13 @@ __all__ = ["read_manifest"]
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        check_numbers(name, cls.model_fields[name].annotation, value)
+        return value
 
 
 class _Builder(_Table):

@@ -18,11 +18,21 @@ from landscape.zoo.problem_options import ProblemOptions
 
 VALUES = (
     *("", " ", "0", "-1", "1", "2", "3", "2.5", "1e-320", "1e999", "nan", "-inf", "true", "none", "null"),
-    *("9" * 30, "-" + "9" * 30, "9" * 5000, "18446744073709551616", "0x10", "1,2", "1,2,3,4,5", "0,0", "-1,1"),
+    *(
+        "9" * 30,
+        "-" + "9" * 30,
+        "9" * 5000,
+        "18446744073709551616",
+        "0x10",
+        "1,2",
+        "1,2,3,4,5",
+        "0,0",
+        "-1,1",
+    ),
     *("x", "ünï🜁", "*", "[", "[]", "{}", "[1,", "[" * 3000, '"', "'", "\t\n", "../..", "/", "~", "a" * 300),
     *("a:b", "toys:total", "toys:not_one", "toy_losses:missing", "os:getcwd", "loss", "quantum", "cuda:99"),
 )
-"""Texts for any option: empty, huge, negative, not finite, of another type, of other alphabets, paths, names."""
+"""Texts for any option: empty, huge, negative, not finite, of another type or alphabet, paths, names."""
 
 HUGE = ("100000,100000", "1000000000")
 """For grids alone: whatever else is so large is asked for in earnest, and only takes its time."""
@@ -30,15 +40,57 @@ HUGE = ("100000,100000", "1000000000")
 GRIDS = {"surface": "steps", "line": "steps", "connect": "steps", "matrix": "steps", "input_surface": "plane"}
 
 BUILDERS = (
-    *("toy_models:mlp", "toy_models:raising", "toy_models:exiting", "toy_models:nothing", "toy_models:number"),
-    *("toy_models:gone", "toy_models:", ":mlp", "gone:mlp", "timm:no_such", "json:loads", "", "ü:ü", "toys:total"),
+    *(
+        "toy_models:mlp",
+        "toy_models:raising",
+        "toy_models:exiting",
+        "toy_models:nothing",
+        "toy_models:number",
+    ),
+    *(
+        "toy_models:gone",
+        "toy_models:",
+        ":mlp",
+        "gone:mlp",
+        "timm:no_such",
+        "json:loads",
+        "",
+        "ü:ü",
+        "toys:total",
+    ),
 )
 DATA = (
     *("toy_data:blobs", "toy_data:empty", "toy_data:bad_labels", "toy_data:raising", "toy_data:nothing"),
-    *("toy_data:gone", "gone:gone", "toy_data", "", "odd_data:" + "doubles", "odd_data:nan", "odd_data:bytes"),
-    *("odd_data:columns", "odd_data:hot", "odd_data:one", "odd_data:words", "odd_data:endless", "odd_data:ragged"),
+    *(
+        "toy_data:gone",
+        "gone:gone",
+        "toy_data",
+        "",
+        "odd_data:" + "doubles",
+        "odd_data:nan",
+        "odd_data:bytes",
+    ),
+    *(
+        "odd_data:columns",
+        "odd_data:hot",
+        "odd_data:one",
+        "odd_data:words",
+        "odd_data:endless",
+        "odd_data:ragged",
+    ),
 )
-JSON = ("{}", "", "[]", "3", "{", '{"width": 3}', '{"width": -1}', '{"gone": 1}', "[" * 100000, '{"width": 1e400}')
+JSON = (
+    "{}",
+    "",
+    "[]",
+    "3",
+    "{",
+    '{"width": 3}',
+    '{"width": -1}',
+    '{"gone": 1}',
+    "[" * 100000,
+    '{"width": 1e400}',
+)
 
 ODD_DATA = """
 import itertools, numpy, torch
@@ -122,10 +174,44 @@ def furnish(folder: Any) -> Path:
     return Path(root)
 
 
-PATHS = ("gone", "", ".", "zoo.toml", "nothing", "m0.pt", "garbage.pt", "result.h5", "cut.h5", "a" * 300, "ünï")
+PATHS = (
+    "gone",
+    "",
+    ".",
+    "zoo.toml",
+    "nothing",
+    "m0.pt",
+    "garbage.pt",
+    "result.h5",
+    "cut.h5",
+    "a" * 300,
+    "ünï",
+)
 STORES = ("store", "store", "damaged", "lost", "nothing", *PATHS)
-CHECKPOINTS = ("m0.pt", "m1.pt", "m0.pt", "garbage.pt", "empty.pt", "text.pt", "folder.pt", "gone.pt", "ünï 🜁.pt")
-OUTPUTS = ("", ".", "nothing", "m0.pt/x.h5", "new/deep/er/x.h5", "x.h5", "a" * 300, "x.gif", "x.pdf", "/proc/x", "ü.h5")
+CHECKPOINTS = (
+    "m0.pt",
+    "m1.pt",
+    "m0.pt",
+    "garbage.pt",
+    "empty.pt",
+    "text.pt",
+    "folder.pt",
+    "gone.pt",
+    "ünï 🜁.pt",
+)
+OUTPUTS = (
+    "",
+    ".",
+    "nothing",
+    "m0.pt/x.h5",
+    "new/deep/er/x.h5",
+    "x.h5",
+    "a" * 300,
+    "x.gif",
+    "x.pdf",
+    "/proc/x",
+    "ü.h5",
+)
 
 
 def calls(count: int, seed: int) -> Iterator[list[str]]:
@@ -144,7 +230,9 @@ def calls(count: int, seed: int) -> Iterator[list[str]]:
 
 def _some(rng: random.Random, options: dict[str, tuple[str, ...]], most: int = 3) -> list[str]:
     chosen = rng.sample(sorted(options), rng.randint(0, min(most, len(options))))
-    return [part for name in chosen for part in ([name, rng.choice(options[name])] if options[name] else [name])]
+    return [
+        part for name in chosen for part in ([name, rng.choice(options[name])] if options[name] else [name])
+    ]
 
 
 def _run(rng: random.Random) -> list[str]:
@@ -165,7 +253,11 @@ def _run(rng: random.Random) -> list[str]:
 
 
 def _scan(rng: random.Random) -> list[str]:
-    return ["scan", rng.choice(PATHS), *_some(rng, {"--write-manifest": (), "--allow": ("", "x", "os.system")})]
+    return [
+        "scan",
+        rng.choice(PATHS),
+        *_some(rng, {"--write-manifest": (), "--allow": ("", "x", "os.system")}),
+    ]
 
 
 def _show(rng: random.Random) -> list[str]:
@@ -292,7 +384,9 @@ def main(count: int = 400, seed: int = 0) -> int:
                 wrong += bool(said)
                 print(f"{took:.1f} s", [part[:60] for part in call], said[-600:], flush=True)
         os.chdir("/")
-    print(f"{count} calls of seed {seed}: {wrong} answered badly; by exit status {dict(sorted(statuses.items()))}")
+    print(
+        f"{count} calls of seed {seed}: {wrong} answered badly; exit statuses {dict(sorted(statuses.items()))}"
+    )
     return wrong
 
 

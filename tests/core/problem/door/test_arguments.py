@@ -74,7 +74,9 @@ def test_a_device_that_this_machine_lacks_is_told(monkeypatch):
         raise AssertionError("Torch not compiled with it. See the manual.")
 
     monkeypatch.setattr(torch, "zeros", refuse)
-    with pytest.raises(InputError, match=r"'cuda:3' cannot be used on this machine \(Torch not compiled with it\)"):
+    with pytest.raises(
+        InputError, match=r"'cuda:3' cannot be used on this machine \(Torch not compiled with it\)"
+    ):
         usable_device("cuda:3")
 
 

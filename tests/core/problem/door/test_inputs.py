@@ -128,7 +128,10 @@ def test_a_mask_of_truth_values_stays_one_beside_inputs_that_are_cast():
     [
         (((X.abs() * 9).byte(), Y), r"uint8 of 0 to \d+, .* inputs.float\(\) for values of 0 to 255 or"),
         (((X * 10).long(), Y), r"inputs are int64, and Linear takes float32: give inputs.float\(\)"),
-        ([{"image": X, "other": X, "label": Y}], r"mappings with 'image', 'other', and Linear takes \(input\)"),
+        (
+            [{"image": X, "other": X, "label": Y}],
+            r"mappings with 'image', 'other', and Linear takes \(input\)",
+        ),
         ([{"input": X, "mask": Y}], "none is a target: labels, label"),
         ((X[:, :2], Y), "a layer takes 3 features and is given 2"),
         ((X, X, Y), r"its forward takes \(input\)"),
@@ -156,5 +159,6 @@ def test_held_out_data_are_read_as_the_problem_s_own():
     """Oracle: the same examples as training data and as held-out data give the same loss."""
     data = (X.double(), Y.int()[:, None])
     problem = Problem(plain(), "cross_entropy", data)
-    found = landscape.line(problem, steps=3, test_data=data)
+    ends = plain().state_dict(), {n: t + 1 for n, t in plain().state_dict().items()}
+    found = landscape.connect(problem, *ends, method="linear", steps=3, resamples=20, test_data=data)
     assert found["test_loss"].values == pytest.approx(found["loss"].values, rel=1e-6)
