@@ -61,7 +61,8 @@ def clause(error: ErrorDetails) -> str:
         return str(context.get("error", error["msg"])).rstrip(".")
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
-        return f"give {words.format(context[name])}"
+        limit = context[name]
+        return f"give {words.format(f'{limit:g}' if isinstance(limit, float) else limit)}"
     if kind in ("int_from_float", "int_parsing_size"):
         return "give a whole number" if kind == "int_from_float" else "give a smaller whole number"
     if kind == "finite_number":

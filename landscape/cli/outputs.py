@@ -41,11 +41,7 @@ def check_folder(flag: str, path: Path | None) -> None:
     """
     if path is None:
         return
-    try:
-        there = path.exists()
-    except (OSError, ValueError):
-        there = False
-    if there and not _is_folder(path):
+    if _is_there(path) and not _is_folder(path):
         raise InputError(f"{flag} must name a folder, and '{path}' is a file; give another.")
     _check_above(flag, path)
 
@@ -57,12 +53,23 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def _check_above(flag: str, path: Path) -> None:
     """Raise unless the nearest folder that is there can be written to."""
     try:
-        home = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    except (OSError, ValueError, StopIteration):  # a name too long, or with a character that no name has
-        raise InputError(f"{flag} cannot be '{str(path)[:80]}': no file can have such a name.") from None
+        path.absolute().stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # a name too long, or with a character that no name has
+        if not isinstance(error, NotADirectoryError | PermissionError):
+            raise InputError(f"{flag} cannot be '{str(path)[:80]}': no file can have such a name.") from None
+    home = next((p for p in (path.absolute(), *path.absolute().parents) if _is_there(p)), Path())
     if home == path.absolute() and not home.is_dir():
         return
     if not home.is_dir():

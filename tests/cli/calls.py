@@ -34,6 +34,24 @@ VALUES = (
 )
 """Texts for any option: empty, huge, negative, not finite, of another type or alphabet, paths, names."""
 
+PLAUSIBLE = (
+    "1",
+    "2",
+    "3",
+    "5",
+    "9",
+    "0.1",
+    "0.9",
+    "*",
+    "weight",
+    "*.weight",
+    "none",
+    "module",
+    "batch",
+    "mse",
+)
+"""Texts that some options take."""
+
 HUGE = ("100000,100000", "1000000000")
 """For grids alone: whatever else is so large is asked for in earnest, and only takes its time."""
 
@@ -327,12 +345,12 @@ def _analysis(rng: random.Random, name: str) -> list[str]:
     if not own or rng.random() < 0.3:
         shared = {n: f for n, f in ProblemOptions.model_fields.items() if n != "allow"}
         options = {**analysis.params.model_fields, **(shared if rng.random() < 0.3 else {})}
-        for option in rng.sample(sorted(options), min(len(options), rng.randint(1, 2))):
+        for option in rng.sample(sorted(options), min(len(options), rng.choice((1, 1, 1, 2)))):
             flag = option.replace("_", "-")
             if options[option].annotation in (bool, bool | None):
                 own.append(rng.choice((f"--{flag}", f"--no-{flag}")))
             else:
-                own += [f"--{flag}", rng.choice(VALUES)]
+                own += [f"--{flag}", rng.choice(VALUES if rng.random() < 0.6 else PLAUSIBLE)]
     return [name, *files, "--model", model, "--data", data, *own]
 
 
