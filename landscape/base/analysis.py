@@ -201,6 +201,15 @@ class Analysis:
             InputError: If the subject or an option cannot be used.
         """
         context = Context(inputs={n: keywords.pop(n) for n in self.inputs if n in keywords})
+        for name, given in context.inputs.items():
+            usable = (
+                callable(given)
+                if name == "transform"
+                else hasattr(given, "__getitem__") or hasattr(given, "__iter__")
+            )
+            if given is not None and not usable:
+                wants = "a function" if name == "transform" else "tensors"
+                raise InputError(f"{name} of landscape.{self.name} takes {wants}; got a {_kind(given)}.")
         return self.run(self._subject(subject), self.validate(keywords), context)
 
     def run(self, subject: Any, params: Params, context: Context | None = None) -> xr.Dataset:
@@ -342,14 +351,12 @@ class Analysis:
 
 def _kind(given: Any) -> str:
     """What was given, in a word or two."""
-    if isinstance(given, Mapping):
-        odd = [
-            f"'{name}': {type(value).__name__}"
-            for name, value in given.items()
-            if type(value).__name__ != "Problem"
-        ]
-        return "an empty mapping" if not given else f"a mapping with {odd[0]}" if odd else "a mapping"
-    return type(given).__name__
+    if not isinstance(given, Mapping):
+        return type(given).__name__
+    if not given:
+        return "an empty mapping"
+    kinds = {f"{name!r}: {type(value).__name__}": type(value).__name__ for name, value in given.items()}
+    return f"a mapping with {next((k for k, v in kinds.items() if v != 'Problem'), 'Problems')}"
 
 
 def run_together(

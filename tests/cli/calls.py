@@ -402,9 +402,7 @@ def main(count: int = 400, seed: int = 0) -> int:
                 wrong += bool(said)
                 print(f"{took:.1f} s", [part[:60] for part in call], said[-600:], flush=True)
         os.chdir("/")
-    print(
-        f"{count} calls of seed {seed}: {wrong} answered badly; exit statuses {dict(sorted(statuses.items()))}"
-    )
+    print(f"{count} calls of seed {seed}: {wrong} answered badly; exits {dict(sorted(statuses.items()))}")
     return wrong
 
 

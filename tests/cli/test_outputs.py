@@ -18,7 +18,7 @@ def test_files(tmp_path):
         check_file("-o", path)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     for path, words in (
-        (Path(""), "must name a file, and '.' is a folder"),
+        (Path(), "must name a file, and '.' is a folder"),
         (tmp_path, "is a folder; give one such as"),
         (tmp_path / "file" / "new.h5", "is a file, not a folder"),
         (tmp_path / ("a" * 300), "no file can have such a name"),
@@ -33,9 +33,9 @@ def test_folders(tmp_path):
     (tmp_path / "file").write_text("x")
     for path in (None, tmp_path, tmp_path / "a" / "b"):
         check_folder("--out", path)
-    with pytest.raises(InputError, match="--out must name a folder, and '.*file' is a file"):
+    with pytest.raises(InputError, match=r"--out must name a folder, and '.*file' is a file"):
         check_folder("--out", tmp_path / "file")
-    with pytest.raises(InputError, match="'.*file' is a file, not a folder"):
+    with pytest.raises(InputError, match=r"'.*file' is a file, not a folder"):
         check_folder("--out", tmp_path / "file" / "below")
 
 

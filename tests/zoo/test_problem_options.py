@@ -9,8 +9,8 @@ import pickle
 import pytest
 
 from landscape import Problem
-from landscape.errors import InputError
 from landscape.core.problem.losses import LOSSES
+from landscape.errors import InputError
 from landscape.zoo.problem_options import LOSS_NAMES, ProblemOptions
 
 

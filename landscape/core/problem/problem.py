@@ -21,7 +21,7 @@ from landscape.core.problem.checks import explained
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.derivatives.record import Check, DerivativeRecord
-from landscape.core.problem.door.arguments import check_arguments, usable_device
+from landscape.core.problem.door.arguments import check_arguments, usable_device, whole_number
 from landscape.core.problem.door.conversions import Conversion
 from landscape.core.problem.fingerprint import fingerprint, provenance
 from landscape.core.problem.first_run import fit_scale, settle
@@ -266,8 +266,9 @@ class Problem:
         if theta is None:
             yield
             return
-        if theta.shape != self.theta.shape:
-            raise InputError(f"theta has shape {tuple(theta.shape)}, not ({self.size},).")
+        if getattr(theta, "shape", None) != self.theta.shape:
+            given = getattr(theta, "shape", type(theta).__name__)
+            raise InputError(f"theta must be a vector of shape ({self.size},); got {given}.")
         try:
             with torch.no_grad():
                 self._point.copy_(theta)
@@ -314,7 +315,7 @@ class Problem:
 
     def on_sample(self, examples: int) -> Problem:
         """The same on so many examples of a fixed random order; on all if there are no more."""
-        return self.on(sample(self._all, examples))
+        return self.on(sample(self._all, whole_number("examples", examples)))
 
     # Pieces for operators and analyses
 

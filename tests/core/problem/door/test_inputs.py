@@ -1,4 +1,4 @@
-"""Inputs: every form with one reading gives the numbers of the plain tensors; forms with two are asked back."""
+"""Inputs: a form with one reading gives the numbers of the plain tensors; one with two is asked back."""
 
 from __future__ import annotations
 

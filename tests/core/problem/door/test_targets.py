@@ -1,4 +1,4 @@
-"""Targets: every form with one reading gives the loss of class numbers; others are told what the loss takes."""
+"""Targets: a form with one reading gives the loss of class numbers; others are told what the loss takes."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_targets_that_cannot_be_meant(outputs, loss, targets, sentence):
 def test_a_label_that_is_no_number_is_found_in_a_later_batch():
     """Oracle: the place of the odd one."""
     labels = Y.double().index_fill(0, torch.tensor([17]), 0.5)
-    with pytest.raises(InputError, match="batch 2 has the target 0.5"):
+    with pytest.raises(InputError, match=r"batch 2 has the target 0\.5"):
         Problem(linear(), "cross_entropy", (X, labels), batch_size=8)
     labels = Y.double().index_fill(0, torch.tensor([17]), float("nan"))
     with pytest.raises(InputError, match="batch 2 has the target nan"):
