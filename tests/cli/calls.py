@@ -10,7 +10,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import torch
 
 import landscape
 from landscape.cli import app as cli
@@ -51,6 +53,9 @@ PLAUSIBLE = (
     "mse",
 )
 """Texts that some options take."""
+
+NUMBERS = ("0", "1", "2", "3", "4", "5", "7", "8", "11", "0.1", "0.5", "0.99", "1e-9", "-0.0")
+"""Numbers that some options take."""
 
 HUGE = ("100000,100000", "1000000000")
 """For grids alone: whatever else is so large is asked for in earnest, and only takes its time."""
@@ -121,6 +126,15 @@ def one(): return torch.randn(1, 2), torch.zeros(1).long()
 def words(): return ["a", "b"]
 def endless(): return ((torch.randn(4096, 2), torch.zeros(4096).long()) for _ in itertools.count())
 def ragged(): return torch.randn(12, 2), torch.zeros(5).long()
+def images(): return torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 2
+def pictures(): return (images()[0] * 255).byte(), images()[1]
+"""
+
+ODD_MODELS = """
+from torch import nn
+def net(width=2):
+    parts = nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(), nn.AvgPool2d(2)
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(width * 16, 2))
 """
 
 GOOD = """[model]
@@ -170,6 +184,12 @@ def furnish(folder: Any) -> Path:
     for index in range(3):
         folder.add(f"m{index}", seed=index)
     (root / "odd_data.py").write_text(ODD_DATA)
+    (root / "odd_models.py").write_text(ODD_MODELS)
+    made: dict[str, Any] = {}
+    exec(ODD_MODELS, made)
+    for index in range(3):
+        torch.manual_seed(index)
+        torch.save(made["net"]().state_dict(), root / f"c{index}.pt")
     (root / "zoo.toml").write_text(GOOD)
     for name, content in MANIFESTS.items():
         (root / f"{name}.toml").write_bytes(content)
@@ -328,6 +348,12 @@ def _analysis(rng: random.Random, name: str) -> list[str]:
     takes = {"checkpoint": 1, "pair": 2}.get(analysis.scope, 2)
     files = ["m0.pt", "m1.pt", "m2.pt"][:takes]
     model, data = "toy_models:mlp", "toy_data:blobs"
+    if rng.random() < 0.6:
+        model, data = (
+            "odd_models:net",
+            rng.choice(("odd_data:images", "odd_data:images", "odd_data:pictures")),
+        )
+        files = [file.replace("m", "c") for file in files]
     own: list[str] = []
     roll = rng.random()
     if roll < 0.15:
@@ -350,8 +376,18 @@ def _analysis(rng: random.Random, name: str) -> list[str]:
             if options[option].annotation in (bool, bool | None):
                 own.append(rng.choice((f"--{flag}", f"--no-{flag}")))
             else:
-                own += [f"--{flag}", rng.choice(VALUES if rng.random() < 0.6 else PLAUSIBLE)]
+                own += [f"--{flag}", rng.choice(_texts(rng, options[option].annotation))]
     return [name, *files, "--model", model, "--data", data, *own]
+
+
+def _texts(rng: random.Random, kind: Any) -> tuple[str, ...]:
+    """Texts for an option of a type: of all kinds, or such as it takes."""
+    roll, choices = rng.random(), get_args(kind)
+    if roll < 0.4:
+        return VALUES
+    if roll < 0.7 and choices and all(isinstance(choice, str) for choice in choices):
+        return choices
+    return NUMBERS if kind in (int, float) or any(part in (int, float) for part in choices) else PLAUSIBLE
 
 
 def answer(invoke: Any, call: list[str]) -> str:
