@@ -91,7 +91,10 @@ def _command(analysis: Analysis, guard: Guard) -> Callable[..., None]:
             _analyse(analysis, options, problem_options, **{name: given[name] for name in common})
 
     for_problem = [_parameter(of_problem[n], f, repeatable=_is_list(f)) for n, f in problem.items()]
-    own = [_parameter(flags[n], f) for n, f in analysis.params.model_fields.items()]
+    own = [
+        _parameter(flags[n], f, also=f"--option-{n.replace('_', '-')}" if n in subject else "")
+        for n, f in analysis.params.model_fields.items()
+    ]
     signature = inspect.Signature([*common.values(), *for_problem, *own])
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
@@ -117,14 +120,15 @@ def _is_list(field: FieldInfo) -> bool:
     return any(get_origin(kind) is tuple and Ellipsis in get_args(kind) for kind in kinds)
 
 
-def _parameter(flag: str, field: FieldInfo, *, repeatable: bool = False) -> inspect.Parameter:
+def _parameter(flag: str, field: FieldInfo, *, repeatable: bool = False, also: str = "") -> inspect.Parameter:
     text = f"{field.description}{' Repeatable.' if repeatable else ''} [default: {_shown(field.default)}]"
     dashed = f"--{flag.replace('_', '-')}"
     if field.annotation in (bool, bool | None):
         option = typer.Option(f"{dashed}/--no-{dashed[2:]}", help=text)
         kind: Any = Annotated[bool | None, option]
     else:
-        option = typer.Option(dashed, help=text, metavar=_metavar(field))
+        names = (dashed, also) if also else (dashed,)
+        option = typer.Option(*names, help=text, metavar=_metavar(field))
         kind = Annotated[list[str] | None, option] if repeatable else Annotated[str | None, option]
     return inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 

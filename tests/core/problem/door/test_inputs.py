@@ -160,5 +160,5 @@ def test_held_out_data_are_read_as_the_problem_s_own():
     data = (X.double(), Y.int()[:, None])
     problem = Problem(plain(), "cross_entropy", data)
     ends = plain().state_dict(), {n: t + 1 for n, t in plain().state_dict().items()}
-    found = landscape.connect(problem, *ends, method="linear", steps=3, resamples=20, test_data=data)
+    found = landscape.connect(problem, *ends, method="linear", steps=3, resamples=100, test_data=data)
     assert found["test_loss"].values == pytest.approx(found["loss"].values, rel=1e-6)
