@@ -1,6 +1,6 @@
 """Calls of the command line that nobody would make on purpose: what a test of all doors knocks with.
 
-``python tests/cli/calls.py [COUNT] [SEED]`` makes them and prints those that are not answered in a sentence.
+``python tests/calls.py [COUNT] [SEED]`` makes them and prints those that are not answered in a sentence.
 """
 
 from __future__ import annotations
@@ -415,7 +415,7 @@ def main(count: int = 400, seed: int = 0) -> int:
 
     from typer.testing import CliRunner
 
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
     from toyzoo import ZooFolder
 
     warnings.simplefilter("ignore")
