@@ -168,7 +168,10 @@ class TestAnalysisCommands:
                 ("m0.pt", "--batchnorm", "x"),
                 "option 'batchnorm' of the problem cannot be 'x': give 'checkpoint' or 'batch'",
             ),
-            (("m0.pt", "--loss", "mes"), "there is no loss 'mes'"),
+            (
+                ("m0.pt", "--loss", "mes"),
+                "option 'loss' of the problem cannot be 'mes': give cross_entropy, half_squared_error, mse or",
+            ),
         ],
     )
     def test_mistakes(self, arguments, message, invoke, folder):

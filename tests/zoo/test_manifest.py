@@ -153,7 +153,7 @@ def test_missing_and_unreadable_manifest(tmp_path):
     with pytest.raises(InputError, match="is a folder: name its manifest"):
         read_manifest(tmp_path)
     (tmp_path / "zoo.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no text in UTF-8: save it as that"):
         read_manifest(tmp_path / "zoo.toml")
 
 
