@@ -14,6 +14,7 @@ __all__ = [
     "StoreError",
     "one_line",
     "reason",
+    "short_of_memory",
     "suggest",
 ]
 
@@ -60,8 +61,26 @@ def suggest(word: str, known: Iterable[str]) -> str:
         'known: line, spectrum.'
     """
     names = sorted(known)
+    if not names:
+        return "there is none."
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}."
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short, of the machine or of an accelerator.
+
+    Example:
+        >>> short_of_memory(MemoryError()), short_of_memory(RuntimeError("CUDA out of memory."))
+        (True, True)
+        >>> short_of_memory(RuntimeError("no kernel"))
+        False
+    """
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(part in words for part in ("out of memory", "can't allocate memory", "not enough memory"))
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -27,6 +27,7 @@ settings.register_profile("landscape", derandomize=True, deadline=None)
 settings.load_profile("landscape")
 
 _load("architectures")
+_load("calls")
 _load("cases")
 _load("equivariance")
 _load("feature_sets")

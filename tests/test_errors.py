@@ -34,7 +34,7 @@ def test_the_nearest_known_word_is_suggested():
     """Oracle: by inspection; without a near word, all are listed in order."""
     assert suggest("surfce", ["surface", "spectrum"]) == "did you mean 'surface'?"
     assert suggest("?", iter(["b", "a"])) == "known: a, b."
-    assert suggest("?", []) == "known: ."
+    assert suggest("?", []) == "there is none."
 
 
 def test_texts_of_any_error_fit_a_sentence():

@@ -24,6 +24,7 @@ from landscape.base.ledger import identity, in_folder
 from landscape.base.params import NEW_OPTION, Params
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
+from landscape.base.validation import found_wrong
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -181,12 +182,9 @@ class Analysis:
         try:
             return self.params(**options)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            where, wrong = found_wrong(error, self.params.model_fields)
             what = f"option '{where}' of" if where else "the options of"
-            raise InputError(
-                f"{what} analysis '{self.name}' cannot be {first['input']!r}: {first['msg']}."
-            ) from error
+            raise InputError(f"{what} analysis '{self.name}' {wrong}.") from error
 
     def __call__(self, *subject: Any, **keywords: Any) -> xr.Dataset:
         """Run the analysis on a subject of its scope.
@@ -203,6 +201,15 @@ class Analysis:
             InputError: If the subject or an option cannot be used.
         """
         context = Context(inputs={n: keywords.pop(n) for n in self.inputs if n in keywords})
+        for name, given in context.inputs.items():
+            usable = (
+                callable(given)
+                if name == "transform"
+                else hasattr(given, "__getitem__") or hasattr(given, "__iter__")
+            )
+            if given is not None and not usable:
+                wants = "a function" if name == "transform" else "tensors"
+                raise InputError(f"{name} of landscape.{self.name} takes {wants}; got a {_kind(given)}.")
         return self.run(self._subject(subject), self.validate(keywords), context)
 
     def run(self, subject: Any, params: Params, context: Context | None = None) -> xr.Dataset:
@@ -307,7 +314,7 @@ class Analysis:
             "group": "a mapping {name: Problem}",
             "table": "one table",
         }[self.scope]
-        got = ", ".join(type(g).__name__ for g in given) or "nothing"
+        got = ", ".join(map(_kind, given)) or "nothing"
         raise InputError(f"landscape.{self.name} takes {wants}; got {got}.")
 
     def __repr__(self) -> str:
@@ -340,6 +347,16 @@ class Analysis:
             inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in self.inputs
         ]
         return inspect.Signature(parameters)
+
+
+def _kind(given: Any) -> str:
+    """What was given, in a word or two."""
+    if not isinstance(given, Mapping):
+        return type(given).__name__
+    if not given:
+        return "an empty mapping"
+    kinds = {f"{name!r}: {type(value).__name__}": type(value).__name__ for name, value in given.items()}
+    return f"a mapping with {next((k for k, v in kinds.items() if v != 'Problem'), 'Problems')}"
 
 
 def run_together(

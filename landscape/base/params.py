@@ -13,7 +13,15 @@ from pydantic import (
     model_serializer,
 )
 
-__all__ = ["NEW_OPTION", "Params"]
+from landscape.base.validation import admits_truth_values
+
+__all__ = ["NEW_OPTION", "Params", "check_numbers"]
+
+SEEDS = 2**64
+"""Seeds are below it: more than this no generator takes."""
+
+MOST = 2**63 - 1
+"""No other number is more: what counts or measures in arrays has 64 bits."""
 
 NEW_OPTION = "written only where it is set: results of before the option keep their keys"
 """Marks an option, in its ``Annotated`` type, that an analysis with stored results has got since."""
@@ -33,7 +41,9 @@ class Params(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = cls.model_fields[str(info.field_name)].annotation
+        name = str(info.field_name)
+        kind = cls.model_fields[name].annotation
+        check_numbers(name, kind, value)
         several = get_origin(kind) is tuple and Ellipsis in get_args(kind)
         if several and isinstance(value, str) and value.strip():
             return tuple(part.strip() for part in value.split(","))
@@ -44,3 +54,18 @@ class Params(BaseModel):
         new = {n for n, f in type(self).model_fields.items() if NEW_OPTION in f.metadata}
         unset = {name for name in new if getattr(self, name) == type(self).model_fields[name].default}
         return {name: value for name, value in write(self).items() if name not in unset}
+
+
+def check_numbers(name: str, kind: Any, value: Any) -> None:
+    """Raise for a truth value where a number or a text is wanted, and for a number that no array holds."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            check_numbers(name, kind, part)
+    elif isinstance(value, bool):
+        # Python counts True as 1: `k = true` would be one eigenvalue.
+        if not admits_truth_values(kind):
+            raise ValueError("this option is not turned on or off; give its value")
+    elif isinstance(value, int):
+        seed = name == "seed"
+        if not (0 <= value < SEEDS if seed else -MOST <= value <= MOST):
+            raise ValueError("give a seed from 0 to 2^64 - 1" if seed else "give a smaller number")

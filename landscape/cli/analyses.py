@@ -20,7 +20,8 @@ from rich.table import Table
 import landscape
 from landscape.cli.common import Guard, headline
 from landscape.cli.display import ProgressBar, metric_table, number
-from landscape.errors import InputError, LandscapeError
+from landscape.cli.outputs import check_file
+from landscape.errors import InputError, LandscapeError, one_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["command_of", "describe", "groups_in", "parse_option"]
 
 _FEW = 6
+
+# Options whose plain flag is the analysis' own, since it is about them; the problem's flag gets a prefix.
+_SUBJECT = {"batch_spectra": ("batch_size",)}
 
 
 def command_of(analysis: Analysis, guard: Guard) -> Any:
@@ -76,16 +80,21 @@ def _command(analysis: Analysis, guard: Guard) -> Callable[..., None]:
     common = inspect.signature(_common, eval_str=True).parameters
     problem = _problem_fields()
     shared = {*common, *problem}
-    flags = {name: _flag(name, shared) for name in analysis.params.model_fields}
+    subject = _SUBJECT.get(analysis.name, ())
+    flags = {name: name if name in subject else _flag(name, shared) for name in analysis.params.model_fields}
+    of_problem = {name: f"problem_{name}" if name in subject else name for name in problem}
 
     def command(**given: Any) -> None:
         with guard():
             options = _given(analysis.params.model_fields, flags, given)
-            problem_options = _given(problem, {name: name for name in problem}, given)
+            problem_options = _given(problem, of_problem, given)
             _analyse(analysis, options, problem_options, **{name: given[name] for name in common})
 
-    for_problem = [_parameter(n, f, repeatable=_is_list(f)) for n, f in problem.items()]
-    own = [_parameter(flags[n], f) for n, f in analysis.params.model_fields.items()]
+    for_problem = [_parameter(of_problem[n], f, repeatable=_is_list(f)) for n, f in problem.items()]
+    own = [
+        _parameter(flags[n], f, also=f"--option-{n.replace('_', '-')}" if n in subject else "")
+        for n, f in analysis.params.model_fields.items()
+    ]
     signature = inspect.Signature([*common.values(), *for_problem, *own])
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
@@ -111,14 +120,15 @@ def _is_list(field: FieldInfo) -> bool:
     return any(get_origin(kind) is tuple and Ellipsis in get_args(kind) for kind in kinds)
 
 
-def _parameter(flag: str, field: FieldInfo, *, repeatable: bool = False) -> inspect.Parameter:
+def _parameter(flag: str, field: FieldInfo, *, repeatable: bool = False, also: str = "") -> inspect.Parameter:
     text = f"{field.description}{' Repeatable.' if repeatable else ''} [default: {_shown(field.default)}]"
     dashed = f"--{flag.replace('_', '-')}"
     if field.annotation in (bool, bool | None):
         option = typer.Option(f"{dashed}/--no-{dashed[2:]}", help=text)
         kind: Any = Annotated[bool | None, option]
     else:
-        option = typer.Option(dashed, help=text, metavar=_metavar(field))
+        names = (dashed, also) if also else (dashed,)
+        option = typer.Option(*names, help=text, metavar=_metavar(field))
         kind = Annotated[list[str] | None, option] if repeatable else Annotated[str | None, option]
     return inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
@@ -155,7 +165,7 @@ def parse_option(field: FieldInfo, given: str | bool) -> Any:
     # The text itself first: what an option takes as a text must not be read as JSON.
     candidates: list[Any] = [given]
     if isinstance(given, str):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             candidates.append(json.loads(given))
         if given.lower() == "none":
             candidates += [None, ()]
@@ -163,7 +173,7 @@ def parse_option(field: FieldInfo, given: str | bool) -> Any:
     for candidate in candidates:
         try:
             kind.validate_python(candidate)
-        except ValidationError:
+        except (ValidationError, RecursionError):
             continue
         return candidate
     return given
@@ -186,6 +196,7 @@ def _analyse(
     takes = {"checkpoint": 1, "pair": 2}.get(analysis.scope)
     if takes is not None and len(checkpoints) != takes:
         raise InputError(f"'{analysis.name}' takes {takes} checkpoint(s); got {len(checkpoints)}.")
+    check_file("--output", output)
     params = analysis.validate(options)
     spec = _spec(analysis.name, params.model_dump(mode="json"), problem, checkpoints, **shared)
     console = Console()
@@ -234,10 +245,14 @@ def _spec(
 def _json(flag: str, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
+    except RecursionError:
+        raise InputError(
+            f"{flag} nests lists or objects too deep; give a file of your own instead."
+        ) from None
     except ValueError as error:
-        raise InputError(f"{flag} is not JSON: {error}.") from error
+        raise InputError(f"{flag} is not JSON: {one_line(error)}.") from error
     if not isinstance(value, dict):
-        raise InputError(f'{flag} must be a JSON object such as {{"width": 8}}; got {text}.')
+        raise InputError(f'{flag} must be a JSON object such as {{"width": 8}}; got {text[:80]}.')
     return value
 
 

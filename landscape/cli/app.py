@@ -19,8 +19,9 @@ import typer
 import landscape
 from landscape._workers import follows, launched
 from landscape.cli.group import analysis_group
+from landscape.cli.outputs import check_file, check_folder
 from landscape.cli.study import add_study
-from landscape.errors import InputError, LandscapeError, StoreError
+from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,10 +64,12 @@ def guarded() -> Iterator[None]:
     except Exception as error:
         if _state["debug"]:
             traceback.print_exc()
-        say(
-            f"unexpected error, please report it: {type(error).__name__}: {error}"
-            " (LANDSCAPE_DEBUG=1 shows where)"
-        )
+        if isinstance(error, OSError) and error.filename is not None:
+            say(f"error: '{str(error.filename)[:200]}' cannot be used: {error.strerror}.")
+        elif short_of_memory(error):
+            say(f"error: there is not enough memory for this ({one_line(error)}); ask for less at once.")
+        else:
+            say(f"unexpected error, please report it: {reason(error)} (LANDSCAPE_DEBUG=1 shows where)")
         raise typer.Exit(2) from None
 
 
@@ -145,6 +148,7 @@ def run(
         from landscape.cli.display import ProgressBar, RunDisplay, estimate_table
 
         console = _console(quiet=follows())
+        check_folder("--store", store)
         zoo = landscape.Zoo.from_manifest(manifest)
         analyses = only.split(",") if only is not None else None
         if dry_run:
@@ -304,6 +308,7 @@ def report(
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
+        check_file("--output", output)
         _line(_console(), f"report: {_write_report(store, output, analysis or (), models or ())}")
 
 
@@ -334,6 +339,7 @@ def figure(
     """Draw figures of a store for a paper: vector graphics with embedded fonts; or surfaces for ParaView."""
     with guarded():
         console = _console()
+        check_file("--output", output)
         if output is not None and output.suffix.lower() == ".vtk":
             from landscape.export.surfaces import save_fields
 
@@ -365,6 +371,8 @@ def demo(
     """Train four small networks on real digits, analyse them and write report.html."""
     with guarded():
         console = _console()
+        for folder in (out, out / "zoo", out / "zoo" / "checkpoints", out / "results"):
+            check_folder("--out", folder)
         from landscape.cli.display import ProgressBar, RunDisplay
         from landscape.reference.demo import build_zoo
         from landscape.zoo.executors.base import usable_cores

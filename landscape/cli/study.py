@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from landscape.cli.outputs import check_folder
 from landscape.errors import InputError
 
 __all__ = ["add_study"]
@@ -50,6 +51,8 @@ def add_study(app: typer.Typer, guarded: Callable[[], AbstractContextManager[Non
             sizes = [name for name, on in (("quick", quick), ("full", full), (size, size)) if on]
             if len(sizes) > 1:
                 raise InputError("a study has one size at a time: give one of --quick, --full and --size.")
+            for flag, folder in (("--out", out), ("--checkpoints", checkpoints), ("--figures", figures)):
+                check_folder(flag, folder)
             if not script.is_file():
                 raise InputError(f"there is no script '{script}'; name a Python file that declares STUDY.")
             # By name: the framework of studies lies above the command line, which must not import it.

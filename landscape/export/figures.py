@@ -62,7 +62,8 @@ def figures_of_store(
         return specs, Palette({m.name: m.group for m in contents.models})
     ways = {way.name: way for way in model_groupings(contents, results)}
     if by not in ways:
-        raise InputError(f"the models cannot be grouped by '{by}'; {suggest(by, ways)}")
+        hint = suggest(by, ways) if ways else "they share no group, seed or tag: leave it out."
+        raise InputError(f"the models cannot be grouped by '{by}'; {hint}")
     return [summarize_by_group(s, ways[by].groups, by) for s in specs], ways[by].palette
 
 

@@ -46,11 +46,12 @@ def report(
         InputError: If one of ``analyses`` cannot be loaded, or no model is like ``models``.
     """
     from landscape.store.contents import read_contents
-    from landscape.store.files import write_bytes
+    from landscape.store.files import as_path, write_bytes
 
-    target = Path(path) if path is not None else Path(store) / "report.html"
+    home = as_path(store, "a store")
+    target = as_path(path, "a report") if path is not None else home / "report.html"
     contents = only(read_contents(store), models)
-    page = render(page_of(contents, analyses, _data(Path(store), target)))
+    page = render(page_of(contents, analyses, _data(home, target)))
     write_bytes(target, page.encode("utf-8", "replace"))
     return target
 

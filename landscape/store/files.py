@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from landscape.errors import StoreError
+from landscape.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["open", "replacing", "save", "sweep", "write_bytes"]
+__all__ = ["as_path", "open", "replacing", "save", "sweep", "write_bytes"]
 
 # The name of a temporary file says whose it is, so that what a killed process left can be told from what a
 # living one is writing.
@@ -46,7 +46,18 @@ def save(ds: xr.Dataset, path: str | Path, *, within: Path | None = None) -> Non
         data = image(ds)
     except (TypeError, ValueError) as error:
         raise StoreError(f"'{path}' cannot be written as HDF5: {error}.") from error
-    write_bytes(Path(path), data, within=within)
+    write_bytes(as_path(path, "a result"), data, within=within)
+
+
+def as_path(path: Any, what: str) -> Path:
+    """A path that a user gave.
+
+    Raises:
+        InputError: If it is none.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"the path of {what} must be a text or a Path; got a {type(path).__name__}.")
+    return Path(path)
 
 
 def open(path: str | Path, group: str | None = None) -> xr.Dataset:
@@ -62,7 +73,7 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     import h5py
     import xarray as xr
 
-    path = Path(path)
+    path = as_path(path, "a result")
     if not path.exists():
         raise StoreError(f"there is no file '{path}'.")
     if path.is_dir():

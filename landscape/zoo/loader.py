@@ -66,6 +66,23 @@ class Loader:
         self._last: tuple[Model, Problem] | None = None
         self._fits: list[tuple[Builder, Any, str]] = []
 
+    def check(self) -> None:
+        """Raise unless loss, functions and device of the problem are there, before any work is done.
+
+        Raises:
+            InputError: Naming what is not.
+        """
+        options, folder = self.setup.problem, self.setup.folder
+        named = {"loss": options.loss if ":" in options.loss else None}
+        named |= {"forward": options.forward, "size": options.size}
+        for kind, reference in named.items():
+            if reference:
+                resolve(reference, folder, kind)
+        if options.device is not None and self._ranks is None:
+            from landscape.core.problem.door.arguments import usable_device
+
+            usable_device(options.device)
+
     def data(self) -> tuple[list[Any], str]:
         """The batches of the zoo's data, and their content hash.
 

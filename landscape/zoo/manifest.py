@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from landscape.base.params import check_numbers
+from landscape.base.validation import clause, shown
 from landscape.errors import InputError, one_line, suggest
 from landscape.imports import REFERENCE
 from landscape.zoo.problem_options import ProblemOptions
@@ -31,6 +33,13 @@ __all__ = ["read_manifest"]
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        check_numbers(name, cls.model_fields[name].annotation, value)
+        return value
 
 
 class _Builder(_Table):
@@ -99,17 +108,28 @@ def read_manifest(path: str | Path) -> ZooSpec:
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # editors of Windows begin a file with a byte-order mark
     except FileNotFoundError:
         raise InputError(
             f"there is no manifest '{path}'; `landscape scan DIR --write-manifest` writes one."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        raise InputError(
+            f"'{path}' is a folder: name its manifest, or have `landscape scan {path} --write-manifest` write"
+            " one."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"manifest '{path}' is no text in UTF-8: save it as that.") from error
+    except (OSError, ValueError) as error:
         raise InputError(f"manifest '{path}' cannot be read: {one_line(error)}.") from error
     try:
-        manifest = _Manifest(**tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        tables = tomllib.loads(text)
+    except RecursionError:
+        raise InputError(f"manifest '{path}' nests lists or tables too deep; write it with fewer.") from None
+    except ValueError as error:  # of TOML, and of Python where a number has too many digits
         raise InputError(f"manifest '{path}' is not valid TOML: {one_line(error)}.") from error
+    try:
+        manifest = _Manifest(**tables)
     except ValidationError as error:
         raise InputError(f"manifest '{path}': {_sentence(error)}") from error
     folder = path.resolve().parent
@@ -263,11 +283,11 @@ def _sentence(error: ValidationError, *parents: str) -> str:
     if first["type"] == "string_pattern_mismatch":
         return (
             f"'{place[-1]}' in {_where(place[:-1])} must be 'package.module:function';"
-            f" got {first['input']!r}."
+            f" got {shown(first['input'])}."
         )
     if not place:
-        return f"{first['msg']}."
-    return f"'{place[-1]}' in {_where(place[:-1])} cannot be {first['input']!r}: {first['msg']}."
+        return f"the manifest {clause(first)}."
+    return f"'{place[-1]}' in {_where(place[:-1])} cannot be {shown(first['input'])}: {clause(first)}."
 
 
 def _where(place: list[int | str]) -> str:

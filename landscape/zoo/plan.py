@@ -13,6 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from landscape.base.analysis import SECTION_KEYS
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
@@ -154,14 +155,21 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
             be built. A checkpoint that cannot be read makes its own tasks fail, no others.
     """
     analyses = {s.label: find_analysis(s.analysis, spec.folder) for s in spec.sections}
-    for label, analysis in analyses.items():
+    for section in spec.sections:
+        label, analysis = section.label, analyses[section.label]
         if analysis.scope == "table":
             raise InputError(
                 f"[analyses.{label}]: '{analysis.name}' looks at a table of measurements, and a zoo holds"
                 f" checkpoints; call landscape.{analysis.name}(table) on what was measured."
             )
-    options = {s.label: analyses[s.label].validate(s.options).model_dump_json() for s in spec.sections}
+        if section.together and analysis.scope == "checkpoint":
+            raise InputError(
+                f"[analyses.{section.label}]: together = true compares the models of all groups, and"
+                f" '{analysis.name}' looks at one model at a time; leave it out."
+            )
+    options = {s.label: _validated(s, analyses[s.label]) for s in spec.sections}
     _check_builders(spec)
+    loader.check()
     _, fingerprint = loader.data()
     known = store.read_hashes()
     found = [_hashed(model, known) for model in spec.models]
@@ -193,6 +201,15 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
         model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
+
+
+def _validated(section: SectionSpec, analysis: Analysis) -> str:
+    """The options of a section, checked, as JSON."""
+    for name in section.options:
+        if name not in analysis.params.model_fields:
+            hint = suggest(name, {*analysis.params.model_fields, *SECTION_KEYS})
+            raise InputError(f"analysis '{analysis.name}' has no option '{name}'; {hint}")
+    return analysis.validate(section.options).model_dump_json()
 
 
 def _check_builders(spec: ZooSpec) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from landscape.base.analysis import Params
+from landscape.base.validation import found_wrong
 from landscape.batchnorm_policy import ProblemPolicy, key_word, normalise
 from landscape.errors import InputError, suggest
 from landscape.imports import REFERENCE
 
-__all__ = ["ProblemOptions"]
+__all__ = ["LOSS_NAMES", "ProblemOptions"]
 
 # What decides numbers. The others only say how a file is read: the weights that come out are hashed.
 _IN_KEYS = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
+
+
+LOSS_NAMES = ("cross_entropy", "half_squared_error", "mse")
+"""The losses that have a name, here without torch: those of `landscape.core.problem.losses`."""
 
 
 class ProblemOptions(Params):
@@ -71,6 +77,13 @@ class ProblemOptions(Params):
     def _one_glob(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: str) -> str:
+        if value not in LOSS_NAMES and not re.match(REFERENCE, value):
+            raise ValueError(f"give {', '.join(LOSS_NAMES)} or package.module:function")
+        return value
+
     @classmethod
     def check(cls, given: Mapping[str, Any]) -> ProblemOptions:
         """Check options and fill in defaults.
@@ -86,11 +99,8 @@ class ProblemOptions(Params):
         try:
             return cls(**given)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"][:1])
-            raise InputError(
-                f"option '{name}' of the problem cannot be {first['input']!r}: {first['msg']}."
-            ) from error
+            name, wrong = found_wrong(error, cls.model_fields)
+            raise InputError(f"option '{name}' of the problem {wrong}.") from error
 
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key; a new option may only enter it where it is not at its default."""

@@ -166,9 +166,12 @@ class TestAnalysisCommands:
             (("m0.pt", "--data-kwargs", "[]"), "--data-kwargs must be a JSON object"),
             (
                 ("m0.pt", "--batchnorm", "x"),
-                "option 'batchnorm' of the problem cannot be 'x': Input should be 'checkpoint' or 'batch'",
+                "option 'batchnorm' of the problem cannot be 'x': give 'checkpoint' or 'batch'",
             ),
-            (("m0.pt", "--loss", "mes"), "there is no loss 'mes'"),
+            (
+                ("m0.pt", "--loss", "mes"),
+                "option 'loss' of the problem cannot be 'mes': give cross_entropy, half_squared_error, mse or",
+            ),
         ],
     )
     def test_mistakes(self, arguments, message, invoke, folder):

@@ -265,3 +265,40 @@ def test_a_checkpoint_that_cannot_be_read_fails_its_own_tasks_alone(folder):
     assert good.error is None
     assert bad.members[0].sha256 is None
     assert "does not exist" in bad.error
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        (
+            "together = true",
+            "together = true compares the models of all groups, and 'total' looks at one model",
+        ),
+        ('modelss = ["*"]', "has no option 'modelss'; did you mean 'models'"),
+        (
+            "scale = true",
+            "option 'scale' of analysis 'total' cannot be True: this option is not turned on or off",
+        ),
+    ],
+)
+def test_entries_of_a_section_that_cannot_be_meant(folder, entries, sentence):
+    """Oracle: the words; none of it costs a model."""
+    folder.add("m0")
+    with pytest.raises(InputError, match=sentence):
+        Zoo.from_manifest(folder.write(f"{TOTAL}\n{entries}")).run()
+
+
+@pytest.mark.parametrize(
+    ("problem", "sentence"),
+    [
+        ('loss = "gone:loss"', "loss 'gone:loss': there is no module 'gone'"),
+        ('forward = "toy_losses:gone"', "forward 'toy_losses:gone': 'toy_losses' has no 'gone'"),
+        ('size = "toy_models:number"', "size 'toy_models:number' is a int, not a function"),
+        ('device = "quantum"', "there is no device 'quantum'"),
+    ],
+)
+def test_what_a_problem_names_is_looked_up_once_and_first(folder, problem, sentence):
+    """Oracle: the data builder raises, so that any sentence but its own came before it."""
+    folder.add("m0")
+    with pytest.raises(InputError, match=sentence):
+        Zoo.from_manifest(folder.write(problem=problem, data="raising")).run()

@@ -9,8 +9,9 @@ import pickle
 import pytest
 
 from landscape import Problem
+from landscape.core.problem.losses import LOSSES
 from landscape.errors import InputError
-from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.problem_options import LOSS_NAMES, ProblemOptions
 
 
 def test_options_are_those_of_a_problem():
@@ -60,3 +61,13 @@ def test_they_travel_between_processes():
     options = ProblemOptions(parameters=["a", "b"], device="cuda:1")
     assert pickle.loads(pickle.dumps(options)) == options
     assert options != ProblemOptions(parameters=["a"], device="cuda:1")
+
+
+def test_losses_that_have_a_name_are_those_of_the_problem():
+    """Oracle: the losses themselves; a word that is none is refused when options are read."""
+    assert set(LOSS_NAMES) == set(LOSSES)
+    assert ProblemOptions(loss="my.losses:own").loss == "my.losses:own"
+    with pytest.raises(
+        InputError, match="option 'loss' of the problem cannot be 'crossentropy': give cross_entropy"
+    ):
+        ProblemOptions.check({"loss": "crossentropy"})

@@ -21,7 +21,7 @@ from landscape.core.connectivity.barriers import (
     within_ends,
 )
 from landscape.core.connectivity.barriers import barriers as all_barriers
-from landscape.errors import InputError
+from landscape.errors import InputError, one_line
 from landscape.imports import call
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
             results had other held-out data.
     """
     from landscape.core.data.batches import read_batches, tensors_in
+    from landscape.core.problem.door.conversions import converted
     from landscape.core.problem.fingerprint import fingerprint
 
     data = context.inputs.get("test_data")
@@ -227,6 +228,15 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
         data = call(reference, kwargs, "held-out data, test =")
     size = max(b.size for b in problem.batches)
     batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    batches = converted(batches, problem.conversions)
+    try:
+        problem.output(batches[0])
+    except InputError:
+        raise
+    except Exception as error:  # a user's model fails in any way
+        raise InputError(
+            f"the model cannot take the held-out data: {one_line(error)}; give inputs like the problem's."
+        ) from error
     # A run that goes on must not join pieces that were measured on other data.
     items = (item for i, batch in enumerate(batches) for item in tensors_in(batch.raw, str(i)))
     context.ledger.require("test_data", fingerprint(items))

@@ -44,8 +44,10 @@ class InputSurfaceParams(Params):
         "random_sign", description="second direction of the plane: random signs or a Gaussian's"
     )
     radius: float = Field(0.1, gt=0, description="norm of the longest step, pixels from 0 to 1")
-    points: int = Field(25, ge=3, description="points of the line, from the image to the radius")
-    plane: int = Field(11, ge=3, description="points along each axis of the plane")
+    points: int = Field(
+        25, ge=3, le=1_000_000, description="points of the line, from the image to the radius"
+    )
+    plane: int = Field(11, ge=3, le=3000, description="points along each axis of the plane")
     norm: Literal["linf", "l2"] = Field("linf", description="in which both directions have norm 1")
     clip: bool = Field(True, description="cut changed pixels to 0 to 1")
     images: Images128 = 128

@@ -43,7 +43,7 @@ class LineParams(Params):
     )
     low: float = Field(-1.0, description="lowest step along the direction")
     high: float = Field(1.0, description="highest step along the direction")
-    steps: int = Field(21, ge=2, description="number of points")
+    steps: int = Field(21, ge=2, le=1_000_000, description="number of points")
     batchnorm: PointStatistics = None
     seed: DirectionSeed = 0
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
 from landscape.core.data.batches import read_batches
+from landscape.core.problem.door.conversions import converted
 from landscape.core.problem.problem import Problem
-from landscape.errors import InputError
+from landscape.errors import InputError, one_line
 from landscape.imports import call
 
 __all__ = [
@@ -151,12 +152,16 @@ def outputs_on_other(problem: Problem, data: Any) -> Iterator[Tensor]:
         data = data, torch.zeros(len(data), dtype=torch.long)
     size = max(batch.size for batch in problem.batches)
     batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    batches = converted(batches, problem.conversions)
     for batch in batches:
         try:
             output, _ = problem.output(batch)
-        except RuntimeError as error:
+        except InputError:
+            raise
+        except Exception as error:  # a user's model fails in any way
             raise InputError(
-                f"the model cannot take the out-of-distribution data: {error}; give inputs of its own shape."
+                f"the model cannot take the out-of-distribution data: {one_line(error)}; give inputs of its"
+                " own shape."
             ) from error
         if not isinstance(output, Tensor) or output.ndim != 2:
             raise InputError("out-of-distribution scores need logits (B, C); this model gives none.")

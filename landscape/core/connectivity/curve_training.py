@@ -116,7 +116,7 @@ def train_bends(
         for epoch in range(len(state.losses), settings.epochs):
             # A generator for each epoch: a training that goes on needs no generator's state. Odd seeds draw
             # t, even ones the order of the examples.
-            draws = torch.Generator().manual_seed(settings.seed * MIX + 2 * epoch + 1)
+            draws = torch.Generator().manual_seed((settings.seed * MIX + 2 * epoch + 1) % 2**64)
             total, steps = 0.0, _steps(problem, settings)
             for step, batch in enumerate(epoch_batches(problem, settings, epoch)):
                 t = float(torch.rand((), generator=draws, dtype=torch.float64))
@@ -166,7 +166,7 @@ def epoch_batches(problem: Problem, settings: CurveTraining, epoch: int) -> Iter
 
     Batches that cannot be mixed, since they differ in form, come as they are in an order of their own.
     """
-    draws = torch.Generator().manual_seed(settings.seed * MIX + 2 * epoch)
+    draws = torch.Generator().manual_seed((settings.seed * MIX + 2 * epoch) % 2**64)
     if not batches_joinable(problem.batches):
         for index in torch.randperm(len(problem.batches), generator=draws).tolist():
             yield problem.batches[index]

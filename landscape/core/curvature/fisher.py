@@ -102,7 +102,7 @@ class Fisher(GaussNewton):
     def _generator(self, start: int) -> torch.Generator:
         """The draws of one micro-batch: the same in every product, whatever was drawn before."""
         # Shifted beyond the number of examples: no two batches of neighbouring seeds share their draws.
-        return torch.Generator().manual_seed((self._seed << 24) + start)
+        return torch.Generator().manual_seed(((self._seed << 24) + start) % 2**64)
 
     def _drawn_classes(self, p: Tensor, start: int) -> Tensor:
         """Classes drawn from probabilities (B, C, ...), one-hot, (samples, B, C, ...)."""

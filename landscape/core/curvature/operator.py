@@ -69,6 +69,8 @@ class CurvatureOperator(SymmetricOperator):
     """
 
     def __init__(self, problem: Problem, *, memory_budget: int | None = None) -> None:
+        if not isinstance(problem, Problem):
+            raise InputError(f"a curvature operator is made of a Problem; got a {type(problem).__name__}.")
         super().__init__(problem.size, problem.dtype, problem.device)
         self.problem = problem
         self._graphs: GraphCache[Graph | None] = GraphCache(problem, memory_budget)

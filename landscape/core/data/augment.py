@@ -76,7 +76,9 @@ def augment_batch(batch: Batch, how: Augmentation | Transform, seed: int, margin
     transforms = parts[how] if isinstance(how, str) else (how,)
     tensors = [t for _, t in tensors_in(batch.inputs) if t.is_floating_point()]
     if isinstance(how, str):
-        tensors = [t for t in tensors if t.ndim == 4]
+        # Images of whole numbers only where there are no others: beside images, these are labels or masks.
+        images = [t for _, t in tensors_in(batch.inputs) if t.ndim == 4]
+        tensors = [t for t in images if t.is_floating_point()] or images
     if not tensors:
         raise InputError(
             f"augmentation needs images of shape (B, C, H, W); the inputs have shape"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.data.data_forms import ENDLESS, has_end, raw_batches
 from landscape.core.data.free_memory import free_memory
-from landscape.core.data.trees import attributes, map_tensors, plain, rebuild, tensors_in
+from landscape.core.data.trees import attributes, map_tensors, plain, rebuild, remade, tensors_in
 from landscape.errors import InputError, reason
 
 __all__ = [
@@ -111,7 +111,7 @@ def _split(raw: Any) -> tuple[Any, Any]:
         key = next((k for k in TARGET_KEYS if k in raw), None)
         if key is None:
             return raw, None
-        return {k: v for k, v in raw.items() if k != key}, raw[key]
+        return remade(raw, {k: v for k, v in raw.items() if k != key}), raw[key]
     if isinstance(raw, tuple | list) and len(raw) == 2:
         return raw[0], raw[1]
     if isinstance(raw, tuple | list) and len(raw) > 2:
@@ -191,7 +191,7 @@ def _join(trees: Sequence[Any]) -> Any:
     if isinstance(first, Tensor):
         return torch.cat(list(trees))
     if isinstance(first, Mapping):
-        return {key: _join([tree[key] for tree in trees]) for key in first}
+        return remade(first, {key: _join([tree[key] for tree in trees]) for key in first})
     return rebuild(first, [_join(parts) for parts in zip(*trees, strict=True)])
 
 
@@ -256,7 +256,10 @@ def read_batches(
         if progress is not None:
             progress(examples)
     if not batches:
-        raise InputError("the data is empty; give at least one example.")
+        dropped = (
+            " (drop_last leaves out all of less than one batch)" if getattr(data, "drop_last", False) else ""
+        )
+        raise InputError(f"the data is empty{dropped}; give at least one example.")
     return batches
 
 

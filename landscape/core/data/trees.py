@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_tensors", "map_tensors", "plain", "rebuild", "tensors_in"]
+__all__ = ["as_tensors", "map_tensors", "plain", "rebuild", "remade", "tensors_in"]
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), np.ndarray, np.generic, type)
 
@@ -32,11 +33,11 @@ def tensors_in(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def map_tensors(tree: Any, function: Callable[..., Any]) -> Any:
-    """The tree with each tensor changed; lists become tuples, mappings dictionaries, objects copies."""
+    """The tree with each tensor changed; lists become tuples, mappings and objects copies of their class."""
     if isinstance(tree, Tensor):
         return function(tree)
     if isinstance(tree, Mapping):
-        return {key: map_tensors(value, function) for key, value in tree.items()}
+        return remade(tree, {key: map_tensors(value, function) for key, value in tree.items()})
     if isinstance(tree, tuple | list):
         return rebuild(tree, [map_tensors(value, function) for value in tree])
     found = attributes(tree)
@@ -54,6 +55,30 @@ def rebuild(like: Any, values: Sequence[Any]) -> tuple[Any, ...]:
     return named
 
 
+def remade(like: Mapping[Any, Any], entries: dict[Any, Any]) -> Mapping[Any, Any]:
+    """A mapping with these entries, of the class of another where that can be copied, else a dictionary.
+
+    Example:
+        >>> from collections import UserDict
+        >>> remade(UserDict(a=1, b=2), {"a": 3})
+        {'a': 3}
+        >>> type(remade(UserDict(a=1, b=2), {"a": 3})).__name__
+        'UserDict'
+    """
+    # A copy of any other class may share the entries themselves with what the caller holds.
+    if type(like) is dict or not isinstance(like, dict | UserDict):
+        return entries
+    try:
+        other = copy.copy(like)
+        for key in [key for key in other if key not in entries]:
+            del other[key]
+        for key, value in entries.items():
+            other[key] = value
+    except Exception:  # a class that takes no entries after it is made
+        return entries
+    return other
+
+
 def attributes(tree: Any) -> dict[str, Any]:
     """What of an object's attributes holds tensors: a dataclass, a graph; empty for whatever holds none."""
     if isinstance(tree, (*_PLAIN, torch.nn.Module, Sequence, Mapping)) or callable(tree):
@@ -68,8 +93,8 @@ def as_tensors(tree: Any) -> Any:
         # torch takes no negative strides, such as those of flipped images; made contiguous, a single
         # number would become a vector.
         return torch.from_numpy(np.ascontiguousarray(tree)) if tree.ndim else torch.tensor(tree.item())
-    if isinstance(tree, dict):
-        return {key: as_tensors(value) for key, value in tree.items()}
+    if isinstance(tree, Mapping):
+        return remade(tree, {key: as_tensors(value) for key, value in tree.items()})
     if isinstance(tree, tuple):
         return rebuild(tree, [as_tensors(value) for value in tree])
     if isinstance(tree, list):

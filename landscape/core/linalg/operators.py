@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,6 +64,9 @@ class SymmetricOperator(ABC):
         Raises:
             InputError: If the first axis is not of length n.
         """
+        v = torch.from_numpy(v) if isinstance(v, np.ndarray) and v.dtype.kind in "biuf" else v
+        if not isinstance(v, Tensor):
+            raise InputError(f"{type(self).__name__} multiplies tensors; got a {type(v).__name__}.")
         if v.ndim not in (1, 2) or v.shape[0] != self.size:
             raise InputError(
                 f"{type(self).__name__} of size {self.size} multiplies ({self.size},) or"

@@ -40,6 +40,7 @@ _BY_ROW = {
     "MultiLabelMarginLoss": "multilabel_margin_loss",
     "MultiLabelSoftMarginLoss": "multilabel_soft_margin_loss",
 }
+_BY_NAME = {"cross_entropy": "target", "mse": "entry", "half_squared_error": "entry"}
 _FUNCTIONS = {
     getattr(F, name): kind
     for kind, names in (("target", _BY_TARGET), ("entry", _BY_ENTRY), ("row", _BY_ROW))
@@ -66,6 +67,8 @@ class Criterion:
 
     Attributes:
         name: The loss's name.
+        kind: What a loss that is known takes beside the outputs: a ``target`` class, an ``entry`` for each of
+            their entries, or a ``row`` of them; empty of other losses.
         reduction: What the loss gives.
         total_of_torch: Whether torch sums the losses per example.
         scale: What losses per example are multiplied by.
@@ -80,6 +83,7 @@ class Criterion:
     def __init__(self, loss: str | LossFunction, device: torch.device, dtype: torch.dtype) -> None:
         self.name, given = resolve_loss(loss)
         self.function: Callable[[Any, Any], Tensor] = given
+        self.kind = _BY_NAME.get(loss, "") if isinstance(loss, str) else ""
         self.reduction: Reduction = "example"
         self.total_of_torch = False
         self.scale = 1.0
@@ -92,6 +96,7 @@ class Criterion:
         if recognised is None:
             return
         kind, run, options = recognised
+        self.kind = kind
         self._known = True
         reduction = options["reduction"]
         self._weight = options.get("weight") if kind == "target" else None

@@ -78,6 +78,8 @@ def provenance(problem: Problem) -> dict[str, str | int | float]:
         "dtype": str(problem.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
+    if problem.conversions:
+        facts["converted"] = "; ".join(conversion.what for conversion in problem.conversions)
     if problem._loss.is_sum:
         facts["loss_reduction"] = "sum"
     elif problem._loss.reduction != "example":

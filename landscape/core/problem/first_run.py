@@ -15,6 +15,9 @@ from landscape.core.data.example_count import recount
 from landscape.core.data.subsample import sample
 from landscape.core.problem.checks import unwritten
 from landscape.core.problem.criterion import cut, shaken
+from landscape.core.problem.door.conversions import name_of
+from landscape.core.problem.door.inputs import input_advice, settle_inputs
+from landscape.core.problem.door.targets import loss_advice, retry_loss, settle_targets
 from landscape.core.problem.losses import check_labels
 from landscape.core.problem.measure import cut_off
 from landscape.core.problem.outputs import read_outputs, settle_axis
@@ -41,6 +44,9 @@ def settle(problem: Problem, *, count: bool) -> None:
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
     """
+    settle_inputs(
+        problem, lambda: _with_graph_if_needed(problem, lambda: _first_output(problem, problem.first))
+    )
     if count:
         _with_graph_if_needed(problem, partial(_recount, problem))
     _with_graph_if_needed(problem, partial(_try_first, problem))
@@ -111,6 +117,8 @@ def _try_first(problem: Problem) -> None:
     batch = problem.first
     with unwritten(problem.module):
         output, target = _first_output(problem, batch)
+    target = settle_targets(problem, output, target)
+    batch = problem.first
     if problem.loss_name == "cross_entropy":
         if not torch.is_tensor(output) or output.ndim < 2:
             raise InputError(f"cross_entropy needs logits (B, C); the model returned {_describe(output)}.")
@@ -120,7 +128,8 @@ def _try_first(problem: Problem) -> None:
         problem._loss.read_along(axis)
         problem.reading = replace(problem.reading, axis=axis)
         check_labels(problem._all, output.shape[axis])
-    values = cut_off(_first_loss(problem, output, target, batch))
+    values, target = _first_loss(problem, output, target)
+    batch = problem.first
     output = cut_off(output)
     if values.ndim == 0:
         problem._loss.judge(*_whole_and_parts(problem))
@@ -173,28 +182,34 @@ def _first_output(problem: Problem, batch: Batch) -> tuple[Any, Any]:
             return problem.output(batch)
         except Exception as error:
             reasons = f"given the batch, {reasons}; given its inputs, {reason(error)}"
-    shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
+    shapes = ", ".join(f"{tuple(t.shape)} {name_of(t.dtype)}" for _, t in tensors_in(batch.inputs))
+    advice = "" if problem._forward.function else input_advice(problem.module, batch, reasons)
     raise _PassError(
-        f"{type(problem.module).__name__} cannot take the first batch (inputs {shapes}): {reasons}"
+        f"{type(problem.module).__name__} cannot take the first batch (inputs {shapes}): {advice or reasons}"
     ) from failure
 
 
-def _first_loss(problem: Problem, output: Any, target: Any, batch: Batch) -> Tensor:
+def _first_loss(problem: Problem, output: Any, target: Any) -> tuple[Tensor, Any]:
+    """The losses of the first batch, without their graph, and its target in the form that the loss takes."""
     try:
         values = problem._losses(output, target)
     except InputError:
         raise
     except Exception as error:
-        raise _PassError(
-            f"the loss {problem.loss_name} failed on the first batch (output {_describe(output)},"
-            f" target {_describe(target)}): {reason(error)}"
-        ) from error
+        found = retry_loss(problem, lambda: problem._losses(output, problem.first.target))
+        if found is None:
+            advice = loss_advice(output, target) or reason(error)
+            raise _PassError(
+                f"the loss {problem.loss_name} failed on the first batch (output {_describe(output)},"
+                f" target {_describe(target)}): {advice}"
+            ) from error
+        values, target = found, problem.first.target
     if not torch.is_tensor(values):
         raise InputError(f"the loss {problem.loss_name} returned a {type(values).__name__}; return a tensor.")
-    return values
+    return cut_off(values), target
 
 
 def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
-        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+        return f"{tuple(value.shape)} {name_of(value.dtype)}"
     return type(value).__name__

@@ -10,7 +10,17 @@ from torch import nn
 from landscape.core.data.batches import Batch
 from landscape.errors import InputError
 
-__all__ = ["Forward"]
+__all__ = ["Call", "Forward", "natural"]
+
+Call = Callable[[Any, Any], Any]
+"""``(model, inputs) -> output``."""
+
+
+def natural(model: Any, inputs: Any) -> Any:
+    """The model's own call: mappings as keywords, tuples as positions."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
 
 class Forward:
@@ -23,11 +33,13 @@ class Forward:
     Attributes:
         function: The same.
         takes_batch: Whether it is called with the whole batch; else with the batch's inputs.
+        call: How the model is called where there is no function.
     """
 
     def __init__(self, function: Callable[..., Any] | None) -> None:
         self.function = function
         self.takes_batch = True
+        self.call: Call = natural
 
     def __call__(self, model: Any, batch: Batch) -> tuple[Any, Any]:
         """The model's output and the target.
@@ -51,19 +63,16 @@ class Forward:
             result = self.function(model, batch.raw if self.takes_batch else batch.inputs)
             if isinstance(result, tuple) and len(result) == 2 and self.takes_batch:
                 return result
-        elif isinstance(batch.inputs, Mapping):
-            result = model(**batch.inputs)
-        elif isinstance(batch.inputs, tuple):
-            result = model(*batch.inputs)
         else:
-            result = model(batch.inputs)
+            result = self.call(model, batch.inputs)
         return getattr(result, "logits", result), batch.target
 
     def calls(self, batches: list[Batch]) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
         """What the model is called with, by batch, and how, if it has a function of its own."""
         function = self.function
         if function is None or not self.takes_batch:
-            return [batch.inputs for batch in batches], function
+            own = None if self.call is natural else self.call
+            return [batch.inputs for batch in batches], own if function is None else function
 
         def call(model: nn.Module, raw: Any) -> Any:
             result = function(model, raw)

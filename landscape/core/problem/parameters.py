@@ -119,7 +119,8 @@ def select_parameters(model: nn.Module, patterns: str | Iterable[str] | None) ->
         The names; a tied weight appears once, under its first name, and may be matched by any of them.
 
     Raises:
-        InputError: If nothing matches, a pattern matches nothing, or a matching one is not floating point.
+        InputError: If nothing matches, a pattern matches nothing, a matching one is not floating point, or
+            all are empty.
     """
     named = dict(model.named_parameters())
     if patterns is None:
@@ -145,6 +146,12 @@ def select_parameters(model: nn.Module, patterns: str | Iterable[str] | None) ->
     for name in chosen:
         if not named[name].is_floating_point():
             raise InputError(f"parameter '{name}' is {named[name].dtype}; only real floats can be studied.")
+    if not any(named[name].numel() for name in chosen):
+        raise InputError(
+            f"the parameters of {type(model).__name__} hold no number ('{chosen[0]}' has shape"
+            f" {tuple(named[chosen[0]].shape)}), so that there is nothing to differentiate; choose others"
+            " with parameters=."
+        )
     return tuple(chosen)
 
 

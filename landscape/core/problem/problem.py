@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from landscape.batchnorm_policy import ProblemPolicy, normalise
+from landscape.batchnorm_policy import ProblemPolicy
 from landscape.core.ambient import constants_of, precision, under_own_context
 from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
@@ -21,6 +21,8 @@ from landscape.core.problem.checks import explained
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.derivatives.record import Check, DerivativeRecord
+from landscape.core.problem.door.arguments import check_arguments, usable_device, whole_number
+from landscape.core.problem.door.conversions import Conversion
 from landscape.core.problem.fingerprint import fingerprint, provenance
 from landscape.core.problem.first_run import fit_scale, settle
 from landscape.core.problem.forward import Forward
@@ -58,7 +60,8 @@ class Problem:
             mean over examples or their sum, and if neither, all the data must come in one batch.
         data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
             is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
-            ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords.
+            ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords, or whole
+            if it takes those. A form with one reading is taken (labels of any type, (B, 1) or one-hot).
         weight_decay: λ, over the chosen parameters.
         parameters: Which parameters form θ: ``None`` for all trainable ones, or globs over names.
         forward: ``(model, batch) -> output`` for batches or models of unusual form. It is called with the
@@ -90,6 +93,7 @@ class Problem:
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
         may_lay_channels_last: Whether images may lie in memory with their channels last.
+        conversions: What was done to the data that model or loss did not take as they were.
         derivatives: What is known of its derivatives; shared by all that share its model.
 
     Raises:
@@ -125,24 +129,29 @@ class Problem:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module; got {type(model).__name__}.")
-        policy = normalise(batchnorm)
-        if policy not in ("checkpoint", "batch"):
-            raise InputError(f"batchnorm must be 'checkpoint' or 'batch'; got {batchnorm!r}.")
-        if not 0.0 <= weight_decay < float("inf"):
-            raise InputError(f"weight_decay must be finite and not negative; got {weight_decay}.")
+        self.weight_decay, self.batchnorm, batch_size = check_arguments(
+            weight_decay=weight_decay,
+            batchnorm=batchnorm,
+            batch_size=batch_size,
+            dtype=dtype,
+            parameters=parameters,
+            forward=forward,
+            size=size,
+            sharding=sharding,
+            flags={"channels_last": channels_last, "check_derivatives": check_derivatives},
+        )
         model = getattr(model, "_orig_mod", model)  # what torch.compile wraps: it has no second derivatives
-        self.weight_decay = float(weight_decay)
-        self.batchnorm: ProblemPolicy = policy
         self._forward = Forward(forward)
         self.derivatives = DerivativeRecord(check_derivatives)
+        self.conversions: tuple[Conversion, ...] = ()
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
         named = dict(model.named_parameters())
-        self.device = torch.device(device) if device is not None else named[names[0]].device
+        self.device = named[names[0]].device if device is None else usable_device(device)
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
         self.module = private_copy(model, names, self.device, dtype)
-        set_mode(self.module, policy)
+        set_mode(self.module, self.batchnorm)
         self._loss = Criterion(loss, self.device, self.dtype)
         self.loss_name = self._loss.name
         self.reading = Reading(ignore_index=self._loss.ignore_index)
@@ -258,8 +267,9 @@ class Problem:
         if theta is None:
             yield
             return
-        if theta.shape != self.theta.shape:
-            raise InputError(f"theta has shape {tuple(theta.shape)}, not ({self.size},).")
+        if getattr(theta, "shape", None) != self.theta.shape:
+            given = getattr(theta, "shape", type(theta).__name__)
+            raise InputError(f"theta must be a vector of shape ({self.size},); got {given}.")
         try:
             with torch.no_grad():
                 self._point.copy_(theta)
@@ -306,7 +316,7 @@ class Problem:
 
     def on_sample(self, examples: int) -> Problem:
         """The same on so many examples of a fixed random order; on all if there are no more."""
-        return self.on(sample(self._all, examples))
+        return self.on(sample(self._all, whole_number("examples", examples)))
 
     # Pieces for operators and analyses
 

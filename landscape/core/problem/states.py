@@ -46,7 +46,13 @@ def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor
             raise InputError(
                 f"{what} is a {type(state).__name__}; give a state_dict or a flat vector ({problem.size},)."
             )
-        vector = torch.as_tensor(state).detach().to(problem.device, problem.dtype)
+        try:
+            vector = torch.as_tensor(state).detach().to(problem.device, problem.dtype)
+        except (TypeError, ValueError, RuntimeError):  # a list of what are no numbers
+            raise InputError(
+                f"{what} is a {type(state).__name__} that holds no numbers; give a state_dict or a flat"
+                f" vector ({problem.size},)."
+            ) from None
         if vector.shape != (problem.size,):
             raise InputError(f"{what} has shape {tuple(vector.shape)}, not ({problem.size},).")
     if not bool(torch.isfinite(vector).all()):

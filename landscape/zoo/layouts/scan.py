@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from landscape.errors import InputError
+from landscape.store.files import as_path
 from landscape.zoo.checkpoint import SUFFIXES
 from landscape.zoo.layouts.base import Layout, Scan
 from landscape.zoo.layouts.hub import HUB
@@ -55,7 +56,7 @@ def scan_directory(
     Raises:
         InputError: If there is no such directory.
     """
-    root = Path(directory).expanduser()
+    root = as_path(directory, "checkpoints").expanduser()
     if not root.is_dir():
         reason = "is not a directory" if root.exists() else "does not exist"
         raise InputError(f"'{directory}' {reason}; give a directory of checkpoints.")

@@ -168,10 +168,13 @@ def test_a_loss_that_the_model_computes_is_cut_by_running_the_model_on_parts():
 
 
 def test_entries_are_never_compared_with_those_of_other_examples():
-    """Oracle: (B, 1) against (B,) would make B × B pairs, of which torch only warns."""
+    """Oracle: torch on vectors; (B, 1) against (B,) would make B × B pairs, of which torch only warns."""
     x, _ = data()
-    with pytest.raises(InputError, match=r"outputs have shape \(23, 1\) and targets \(23,\)"):
-        Problem(net(1), nn.MSELoss(), (x, torch.zeros(N, dtype=torch.float64)))
+    y, model = x[:, 0], net(1)
+    expected = (model(x)[:, 0] - y).square().mean().item()
+    assert Problem(model, nn.MSELoss(), (x, y)).loss() == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(InputError, match=r"outputs have shape \(23, 2\) and targets \(23,\)"):
+        Problem(net(2), nn.MSELoss(), (x, y))
 
 
 def test_a_loss_class_is_made_or_refused_in_a_sentence():

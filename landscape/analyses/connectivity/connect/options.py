@@ -27,7 +27,7 @@ class ConnectParams(Params):
     align: Literal["weights", "activations"] | None = Field(
         None, description="whether to put b's units in the order of a's first, and by what; both are shown"
     )
-    steps: int = Field(21, ge=3, description="evenly spaced points on each path")
+    steps: int = Field(21, ge=3, le=1_000_000, description="evenly spaced points on each path")
     refine: Rounds = 3
     batchnorm: BetweenModels = None
     test: HeldOutBuilder = None

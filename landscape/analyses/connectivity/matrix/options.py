@@ -25,7 +25,7 @@ class ConnectivityParams(Params):
         "weights",
         description="how the second model of a pair is put in the order of the first; both are shown",
     )
-    steps: int = Field(11, ge=3, description="evenly spaced points on each line")
+    steps: int = Field(11, ge=3, le=1_000_000, description="evenly spaced points on each line")
     refine: Rounds = 2
     batchnorm: BetweenModels = None
     test: HeldOutBuilder = None

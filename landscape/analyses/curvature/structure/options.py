@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Params
 
 __all__ = ["ALPHAS", "RADII", "StructureParams"]
+
+Positive = Annotated[float, Field(gt=0)]
 
 ALPHAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 
@@ -28,10 +30,12 @@ class StructureParams(Params):
         "module", description="what a layer is: the parameters of one module, or each parameter tensor"
     )
     samples: int = Field(16, ge=4, description="random signs for traces and Frobenius norms")
-    alphas: tuple[float, ...] = Field(ALPHAS, description="values of α in the effective dimension Σ λ/(λ+α)")
+    alphas: tuple[Positive, ...] = Field(
+        ALPHAS, description="values of α in the effective dimension Σ λ/(λ+α)"
+    )
     probes: int = Field(4, ge=1, description="random probes of the effective dimension")
     steps: int = Field(30, ge=1, description="Lanczos steps (products) per probe")
-    radii: tuple[float, ...] = Field(RADII, description="radii ρ of adaptive sharpness")
+    radii: tuple[Positive, ...] = Field(RADII, description="radii ρ of adaptive sharpness")
     ascent_steps: int = Field(5, ge=0, description="gradient steps to the worst point of each radius")
     eta: float = Field(0.0, ge=0, description="added to |θ| in the scales of adaptive sharpness")
     seed: int = Field(0, ge=0, description="seed of starting vectors and probes")

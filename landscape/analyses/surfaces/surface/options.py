@@ -14,6 +14,10 @@ __all__ = ["INPUTS", "SurfaceParams"]
 INPUTS = ("vectors", "models", "trajectory")
 
 
+MOST_POINTS = 10_000_000
+"""More than any run evaluates in a year, and than memory holds."""
+
+
 class SurfaceParams(Params):
     """Options of ``surface``."""
 
@@ -74,4 +78,6 @@ class SurfaceParams(Params):
                 raise ValueError(f"{name} must rise, unlike {limits}")
         if min(self.steps) < 2:
             raise ValueError(f"steps must be at least 2 along x and along y, unlike {self.steps}")
+        if self.steps[0] * self.steps[1] > MOST_POINTS:
+            raise ValueError(f"steps make {self.steps[0] * self.steps[1]} points; give at most {MOST_POINTS}")
         return self

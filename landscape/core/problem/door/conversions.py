@@ -1,0 +1,102 @@
+"""Conversions: data in a form that has one reading, brought into the one that model and loss take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from landscape.core.data.batches import Batch, tensors_in
+
+if TYPE_CHECKING:
+    from landscape.core.problem.problem import Problem
+
+__all__ = ["Conversion", "casts", "convert", "converted", "name_of", "of_tensors"]
+
+Part = Literal["inputs", "target"]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A change of every batch.
+
+    Attributes:
+        what: What is changed into what, for the record.
+        change: A batch in the other form; one that has it already comes back as it is.
+    """
+
+    what: str
+    change: Callable[[Batch], Batch]
+
+
+def converted(batches: Iterable[Batch], conversions: Iterable[Conversion]) -> list[Batch]:
+    """Batches in the form that model and loss take."""
+    found = list(batches)
+    for conversion in conversions:
+        found = [conversion.change(batch) for batch in found]
+    return found
+
+
+def convert(problem: Problem, *conversions: Conversion) -> None:
+    """Bring all batches of a problem into another form, and remember which."""
+    if conversions:
+        problem.conversions += conversions
+        problem._take_share(converted(problem._all, conversions))
+
+
+def of_tensors(part: Part, change: Callable[[Tensor], Tensor]) -> Callable[[Batch], Batch]:
+    """A change of the tensors that the model or the loss gets, as one of batches.
+
+    Example:
+        >>> x = torch.zeros(2, 3)
+        >>> double = of_tensors("inputs", Tensor.double)(Batch((x, x[:, 0]), x, x[:, 0], 2))
+        >>> double.inputs.dtype, double.target.dtype
+        (torch.float64, torch.float32)
+    """
+
+    def of_batch(batch: Batch) -> Batch:
+        for _, old in tensors_in(getattr(batch, part)):
+            new = change(old)
+            if new is not old:
+                batch = replace(batch.replace(old, new), counted=batch.counted)
+        return batch
+
+    return of_batch
+
+
+def casts(
+    batch: Batch, part: Part, dtype: torch.dtype, suits: Callable[[Tensor], bool], noun: str
+) -> Conversion | None:
+    """The conversion of some tensors to a type; ``None`` if no tensor of the batch is another.
+
+    Args:
+        batch: One that shows what there is.
+        part: Which tensors.
+        dtype: What they become.
+        suits: Which of them may be changed.
+        noun: What they are called in the record.
+    """
+    others = [t.dtype for _, t in tensors_in(getattr(batch, part)) if suits(t) and t.dtype != dtype]
+    if not others:
+        return None
+
+    def change(tensor: Tensor) -> Tensor:
+        return tensor.to(dtype) if suits(tensor) else tensor
+
+    return Conversion(
+        f"{noun} {', '.join(dict.fromkeys(map(name_of, others)))} -> {name_of(dtype)}",
+        of_tensors(part, change),
+    )
+
+
+def name_of(dtype: Any) -> str:
+    """A type's name as people say it.
+
+    Example:
+        >>> name_of(torch.float64)
+        'float64'
+    """
+    return str(dtype).removeprefix("torch.")
