@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.options import PixelMean, PixelStd
+from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record, share_interval
 from landscape.analyses.behaviour._options import CorruptionName
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.stats.hypothesis import wilson
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,6 +81,7 @@ SCHEMA = Schema(
         Variable("pixel_mean", ("channel",), "mean of the normalisation that was undone", "pixel range"),
         Variable("pixel_std", ("channel",), "scale of the normalisation that was undone", "pixel range"),
         Variable("examples", (), "number of examples", kind="int"),
+        *ANSWERS,
     ),
 )
 
@@ -110,7 +111,7 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
                 made = predict(problem, changed_batches(problem, scale, change))
                 data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
             for name, value in values.items():
-                scores = paired(before[name], [torch.from_numpy(getattr(made, value))])
+                scores = paired(before[name], [torch.from_numpy(getattr(made, value))], clean.examples)
                 for part, score in zip(parts, scores, strict=True):
                     data[f"{name}{part}"][row, column] = score
             data["ece"][row, column] = calibration_error(made, params.bins)
@@ -125,22 +126,24 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
         "pixel_mean": np.array(scale.mean),
         "pixel_std": np.array(scale.std),
         "examples": problem.examples,
+        **record(clean),
     }
 
 
-AXES = (
-    ("accuracy", "Accuracy", Axis("share of right answers", limits=(-0.02, 1.02))),
-    ("nll", "Negative log-likelihood", Axis("NLL", NATS)),
-    ("ece", "Expected calibration error", Axis("expected calibration error")),
-    ("brier", "Brier score", Axis("Brier score")),
-)
+def _axes(unit: str) -> tuple[tuple[str, str, Axis], ...]:
+    return (
+        ("accuracy", "Accuracy", Axis("share of right answers", limits=(-0.02, 1.02))),
+        ("nll", "Negative log-likelihood", Axis("NLL", unit)),
+        ("ece", "Expected calibration error", Axis("expected calibration error")),
+        ("brier", "Brier score", Axis("Brier score")),
+    )
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Each score by severity, averaged over kinds; accuracy by kind; a map for each model."""
     first = next(iter(datasets.values()))
     severity = Axis("severity (0 = clean)", limits=(-0.1, 5.1))
-    examples = int(first["examples"])
+    examples = counted(first, int(first["examples"]))
     kinds = {str(k) for ds in datasets.values() for k in ds["corruption"].values}
     figures = [
         FigureSpec(
@@ -152,9 +155,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Line(ds["severity"].values, ds[f"mean_{name}"].values, series(label, ds), markers=True)
                 for label, ds in datasets.items()
             ),
-            f"{title} averaged over {', '.join(_order(kinds, first))}; {examples} examples.",
+            f"{title} averaged over {', '.join(_order(kinds, first))}; {examples}.",
         )
-        for name, title, axis in AXES
+        for name, title, axis in _axes(nats(datasets))
     ]
     for kind in _order(kinds, first):
         marks, amounts = [], ""
@@ -163,7 +166,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 continue
             part = ds.sel(corruption=kind)
             y = part["accuracy"].values
-            low, high = wilson(y, np.full(y.shape, float(ds["examples"])))
+            low, high = share_interval(ds, y, part["accuracy_se"].values, int(ds["examples"]))
             marks.append(Line(part["severity"].values, y, series(label, ds), low, high, markers=True))
             steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
             amounts = f"{steps} ({part['amount_unit'].item()})"
@@ -174,7 +177,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 severity,
                 Axis("share of right answers", limits=(-0.02, 1.02)),
                 tuple(marks),
-                f"Amounts at severities 1 to 5: {amounts}. {examples} examples.",
+                f"Amounts at severities 1 to 5: {amounts}. {examples}.",
                 "Bands: 95 % intervals (Wilson 1927) over examples.",
             )
         )
@@ -194,7 +197,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     series=series(label, ds),
                 ),
             ),
-            f"Share of right answers on {examples} examples; severity 0 is the images as they are.",
+            f"Share of right answers on {examples}; severity 0 is the images as they are.",
         )
         for index, (label, ds) in enumerate(datasets.items())
     ]
@@ -238,7 +241,7 @@ corruptions = Analysis(
         " Dietterich 2019; lengths as fractions of the image, for images of any size). Pixels from 0 to 1 are"
         " damaged and cut to that range: the normalisation is undone before and redone after; without a"
         " given normalisation the data's own range counts as 0 to 1. Severities share their random numbers;"
-        " changes are paired by example."
+        " changes are paired by example. " + MEANS + " Labels of pixels move with the pixels."
     ),
     scope="checkpoint",
     takes="predictive",

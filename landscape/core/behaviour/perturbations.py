@@ -13,6 +13,7 @@ from landscape.core.data.batches import Batch
 from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
 from landscape.core.inputs.pixel_scale import PixelScale, image_of, image_shape
 from landscape.core.problem.problem import Measure, Problem
+from landscape.core.stats.clusters import clustered_error
 
 __all__ = [
     "Change",
@@ -112,22 +113,28 @@ def basis_noise(shape: Sequence[int], mode: tuple[int, int], rng: np.random.Gene
 # Scores
 
 
-def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[float, float, float, float]:
+def paired(
+    clean: Tensor | None, changed: Sequence[Tensor | None], clusters: NDArray[np.int64] | None = None
+) -> tuple[float, float, float, float]:
     """Mean, its standard error, mean change and its paired standard error over examples.
 
     Args:
         clean: Values per example (N,) without the change; ``None`` if there are none: all NaN.
         changed: Values per example with the change, one tensor for each draw of it.
+        clusters: The example of each value (N,), if they are of several answers each; ``None`` if of one.
     """
     draws = [values for values in changed if values is not None]
     if clean is None or not draws:
         return (float("nan"),) * 4
     # Draws are averaged within an example first: examples, not draws, are the independent samples.
     mean = torch.stack(draws).mean(0)
-    return float(mean.mean()), _error(mean), float((mean - clean).mean()), _error(mean - clean)
+    change = mean - clean
+    return float(mean.mean()), _error(mean, clusters), float(change.mean()), _error(change, clusters)
 
 
-def _error(values: Tensor) -> float:
+def _error(values: Tensor, clusters: NDArray[np.int64] | None) -> float:
+    if clusters is not None:
+        return clustered_error(values.numpy(), clusters)
     return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
 
 

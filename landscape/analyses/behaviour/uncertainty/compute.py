@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses.behaviour._answers import record
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
         "pixel_mean": np.array(scale.mean),
         "pixel_std": np.array(scale.std),
         "draws": clean.draws,
-        "examples": len(clean.mixture.labels),
+        "examples": clean.mixture.count,
+        **record(clean.mixture),
     }
 
 
