@@ -148,8 +148,8 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> State:
 def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix: str = "") -> str:
     """Load a state_dict strictly: every key must fit.
 
-    Weights in a form of torch's own (pruning masks, spectral and weight normalisation), and averages with their
-    counter, are made the plain weights of a plain model; see `landscape.zoo.reparametrised`.
+    Weights in a form of torch's own (pruning masks, spectral and weight normalisation), and averages with
+    their counter, are made the plain weights of a plain model; see `landscape.zoo.reparametrised`.
 
     Args:
         model: The model to fill.

@@ -1,8 +1,9 @@
 """Reparametrised checkpoints: the plain weights of a module that torch kept in another form.
 
-Pruning keeps a weight and a mask; spectral and weight normalisation keep what the weight is computed from, under
-one set of names since torch 2.0 and another before; an average of weights keeps a counter and calls its copy
-``module``. Each form is known by its names alone, and the weights are computed as torch does in evaluation mode.
+Pruning keeps a weight and a mask; spectral and weight normalisation keep what the weight is computed from,
+under one set of names as parametrisations and another before; an average of weights keeps a counter and calls
+its copy ``module``. Each form is known by its names alone, and the weights are computed as torch does in
+evaluation mode.
 """
 
 from __future__ import annotations

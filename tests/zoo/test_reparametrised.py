@@ -82,7 +82,7 @@ def weight_now(model):
 )
 @torch.no_grad()
 def test_a_folded_checkpoint_is_the_saved_module(change, prefix):
-    """Oracle: the module that was saved, in evaluation mode: torch computes its weights itself, bit for bit."""
+    """Oracle: the module that was saved, whose weights torch computes itself; bit for bit."""
     saved, loaded = build(), build(1)
     form = change(saved)
     saved(INPUTS)  # in training mode, where power iterations move

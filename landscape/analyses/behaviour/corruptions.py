@@ -88,11 +88,14 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Mapping[str, Any]:
     """Predict on the clean images, then on each kind at each severity."""
-    import torch
-
     from landscape.core.behaviour.calibration import calibration_error, predict
     from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt
-    from landscape.core.behaviour.perturbations import PixelScale, changed_batches, image_shape, paired
+    from landscape.core.behaviour.perturbations import (
+        PixelScale,
+        changed_batches,
+        image_shape,
+        paired_answers,
+    )
 
     channels = image_shape(problem)[0]
     scale = PixelScale.of(problem, params.mean, params.std)
@@ -102,16 +105,18 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
     data |= {"ece": np.full(shape, np.nan), "amount": np.full(shape, np.nan)}
     clean = predict(problem)
     values = {"accuracy": "correct", "nll": "nll", "brier": "brier"}
-    before = {name: torch.from_numpy(getattr(clean, value)) for name, value in values.items()}
+    before = {name: getattr(clean, value) for name, value in values.items()}
     for row, kind in enumerate(params.kinds):
         for column, severity in enumerate(SEVERITIES):
             made = clean
             if severity:
                 change = corrupt(kind, severity, params.seed)
-                made = predict(problem, changed_batches(problem, scale, change))
+                # once more for labels of pixels: each draws the same numbers from its start
+                labels = corrupt(kind, severity, params.seed) if CORRUPTIONS[kind].moves else None
+                made = predict(problem, changed_batches(problem, scale, change, labels))
                 data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
             for name, value in values.items():
-                scores = paired(before[name], [torch.from_numpy(getattr(made, value))], clean.examples)
+                scores = paired_answers(clean, before[name], made, getattr(made, value))
                 for part, score in zip(parts, scores, strict=True):
                     data[f"{name}{part}"][row, column] = score
             data["ece"][row, column] = calibration_error(made, params.bins)

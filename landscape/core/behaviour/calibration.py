@@ -89,6 +89,11 @@ class Predictions:
         """The example of each answer (N,)."""
         return np.arange(len(self.labels)) if self.examples is None else self.examples
 
+    @property
+    def places(self) -> Integers:
+        """The number in the data of the example of each answer (N,)."""
+        return self.clusters if self.numbers is None else self.numbers[self.clusters]
+
     def error(self, values: Array) -> float:
         """Standard error of a mean over answers (N,), whose examples are independent; NaN of one example."""
         if self.examples is not None:

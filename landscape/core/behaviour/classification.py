@@ -1,15 +1,15 @@
-"""Classification: what an answer of a problem is, and how answers are read off outputs and targets.
+"""Classification: what an answer of a problem is, and how it is read off outputs and targets.
 
-The loss decides. A cross-entropy asks for one of C classes, of an example or at each of its positions (tokens,
-pixels); a binary cross-entropy asks each entry for a yes or no of its own: one logit, or several labels. torch's
-losses are known by their class or function; of another loss, the outputs are read in each way that their shapes
-allow, and its own value says which negative log-likelihood it is.
+The loss decides. A cross-entropy asks for one of C classes, of an example or at each of its positions
+(tokens, pixels); a binary cross-entropy asks each entry for a yes or no of its own: one logit, or several
+labels. torch's losses are known by their class or function; of another loss, the outputs are read in each way
+that their shapes allow, and its own value says which negative log-likelihood it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -70,14 +70,14 @@ class Classification:
     """
 
     kind: Kind = "classes"
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
     soft: bool = False
     several: bool = False
     positions: bool = False
 
     @property
     def name(self) -> str:
-        """``classes``, ``one logit`` or ``labels``, with ``at positions`` where these have several answers."""
+        """``classes``, ``one logit`` or ``labels``, with ``at positions`` where each of these has one."""
         what = "classes" if self.kind == "classes" else "labels" if self.several else "one logit"
         return f"{what} at positions" if self.positions else what
 
@@ -142,6 +142,26 @@ class Classification:
         if self.soft:
             return torch.ones(target.numel() // classes, dtype=torch.bool, device=target.device)
         return self.reading.counts(target, classes).flatten()
+
+    def right_classes(self, target: Tensor) -> Tensor:
+        """The one right class of each example of a batch (B,).
+
+        Args:
+            target: Of the batch.
+
+        Raises:
+            InputError: If an example has several answers, or a target is a distribution over classes.
+        """
+        if self.several:
+            raise InputError(
+                f"this needs one answer for each example, and the problem asks for {self.name}: take one of"
+                " them in a forward function of your own."
+            )
+        if not self.soft:
+            return target
+        if not bool(((target == 0) | (target == 1)).all()):
+            raise InputError("this needs one right class for each example, and targets are probabilities.")
+        return target.flatten().long() if self.kind == "labels" else target.argmax(-1)
 
     def kept(self, output: Any, target: Any) -> Tensor:
         """Which answers of other data count, whose labels do not: all but those at ignored positions (m,)."""
@@ -277,7 +297,7 @@ def _in_words(reading: Classification) -> str:
 
 
 def _agrees(reading: Classification, output: Tensor, target: Tensor, losses: Tensor) -> bool:
-    """Whether losses are the negative log-likelihood of answers, as mean or as sum over those of an example."""
+    """Whether losses are the negative log-likelihood of answers: of an example's, the mean or the sum."""
     made = reading.answers(output, target)
     log_p = F.log_softmax(made.log_p, dim=1)
     truth = F.one_hot(made.labels, log_p.shape[1]) if made.truth is None else made.truth

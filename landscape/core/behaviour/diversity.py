@@ -37,7 +37,8 @@ def nll_ambiguity(log_p: Array, labels: NDArray[np.int64], truth: Array | None =
     Args:
         log_p: Log probabilities of M members (M, N, C).
         labels: True classes (N,).
-        truth: Probabilities of soft targets (N, C): numbers are then expectations over a label drawn from them.
+        truth: Probabilities of soft targets (N, C): numbers are then expectations over a label drawn from
+            them.
     """
     if truth is not None:
         rows = [nll_ambiguity(log_p, np.full(len(labels), c)) for c in range(log_p.shape[2])]

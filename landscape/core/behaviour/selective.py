@@ -114,12 +114,15 @@ def error_auroc(
 
     Args:
         uncertainty: Larger where less certain (N,).
-        correct: 1 where the answer is right (N,), or the probability that it is: it then weighs so much as a
-            right answer and the rest as an error.
-        examples: The example of each answer (N,), if it has several; ``None`` if one. The error counts examples.
+        correct: 1 where the answer is right (N,), or the probability that it is: it then weighs so much as
+            a right answer and the rest as an error.
+        examples: The example of each answer (N,), if it has several; ``None`` if one. The error counts
+            examples.
     """
     if examples is not None or not np.isin(correct, (0.0, 1.0)).all():
-        clusters = np.arange(len(correct)) if examples is None else examples
+        clusters = (
+            np.arange(len(correct)) if examples is None else np.unique(examples, return_inverse=True)[1]
+        )
         return clustered_auroc(-uncertainty, correct, 1.0 - correct, clusters)
     right, wrong = -uncertainty[correct == 1], -uncertainty[correct == 0]
     if not len(right) or not len(wrong) or np.isnan(correct).any():

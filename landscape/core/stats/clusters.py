@@ -1,8 +1,9 @@
-"""Errors of means over answers that come in clusters: several answers of one example say less than as many examples.
+"""Errors of means over answers that come in clusters.
 
-The number of answers may differ between clusters, so that a mean over all of them is a ratio of two sums over
-clusters; its error is that of the ratio to first order (Cochran 1977, Sampling techniques, equation 6.13). Where
-each cluster holds one answer it is the standard error of a mean.
+Several answers of one example say less than as many examples. The number of answers may differ between
+clusters, so that a mean over all of them is a ratio of two sums over clusters; its error is that of the ratio
+to first order (Cochran 1977, Sampling techniques, equation 6.13). Where each cluster holds one answer it is
+the standard error of a mean.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 
 from landscape.core.stats.hypothesis import wilson
 
-__all__ = ["clustered_auroc", "clustered_error", "clustered_wilson", "cluster_means"]
+__all__ = [
+    "cluster_means",
+    "clustered_auroc",
+    "clustered_change_error",
+    "clustered_error",
+    "clustered_wilson",
+]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -35,6 +42,26 @@ def clustered_error(values: Array, clusters: Integers) -> float:
         return float("nan")
     deviations = np.bincount(clusters, values - values.mean())
     return float(np.sqrt(n / (n - 1) * (deviations**2).sum()) / len(values))
+
+
+def clustered_change_error(
+    values: Array, clusters: Integers, before: Array, clusters_before: Integers
+) -> float:
+    """Standard error of the change of a mean from other answers of the same clusters.
+
+    Args:
+        values: One number for each answer (m,).
+        clusters: The cluster of each answer (m,).
+        before: Of the answers whose mean is taken off (k,).
+        clusters_before: The cluster of each of these (k,), named as in `clusters`.
+    """
+    _, places = np.unique(np.concatenate([clusters, clusters_before]), return_inverse=True)
+    n = int(places.max()) + 1
+    if n < 2:
+        return float("nan")
+    parts = (values, places[: len(values)]), (before, places[len(values) :])
+    moved, former = (np.bincount(own, v - v.mean(), n) / len(v) for v, own in parts)
+    return float(np.sqrt(n / (n - 1) * ((moved - former) ** 2).sum()))
 
 
 def cluster_means(values: Array, clusters: Integers) -> Array:
