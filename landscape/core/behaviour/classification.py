@@ -223,7 +223,7 @@ def _find(problem: Problem) -> Classification:
         _check_range(problem, target, name)
     elif name or problem.loss_name in ("mse", "half_squared_error"):
         found = []
-    elif found and not (len(found) == 1 and not found[0].soft and found[0].kind == "classes"):
+    elif found and (found[0].soft or problem.reading.axis is None):
         found = _agreeing(problem, output, target, found)
     if not found:
         raise InputError(f"{_refusal(output, target)}.")
@@ -247,8 +247,11 @@ def _refusal(output: Any, target: Any) -> str:
 def _readings(output: Tensor, target: Tensor, reading: Reading) -> Iterator[Classification]:
     """The ways to read outputs beside their targets that their shapes allow, but for the plain one."""
     axes = class_axes(output, target)
-    if axes and output.shape[axes[0]] > 1 and reading.axis is not None:
-        yield Classification("classes", reading, several=True, positions=True)
+    # Where the problem has found the axis of the classes, it is that.
+    for axis in (reading.axis,) if reading.axis in axes else axes:
+        if axis is not None and output.shape[axis] > 1:
+            own = replace(reading, axis=axis, scale=scale_of(output, axis))
+            yield Classification("classes", own, several=True, positions=True)
     if output.shape == target.shape:
         for axis in (1, -1) if output.ndim > 2 else (1,):
             if output.ndim > 1 and output.shape[axis] > 1 and _distributions(target, axis):
