@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from landscape.errors import CheckpointError
+from landscape.errors import CheckpointError, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,7 +82,13 @@ def fold(model: nn.Module, state: Mapping[str, Tensor], where: str) -> tuple[dic
                 raise _unknown(home, name, state, where)
             continue
         keys = [home + key.format(name) for key in _FORMS[form]]
-        folded[target] = _weight(form, [folded.pop(key) for key in keys], model, plain)
+        try:
+            folded[target] = _weight(form, [folded.pop(key) for key in keys], model, plain)
+        except (RuntimeError, TypeError, IndexError, StopIteration) as error:
+            raise CheckpointError(
+                f"checkpoint '{where}' holds '{target}' as {form}, but {', '.join(keys)} do not fit each other:"
+                f" {one_line(error) or 'their shapes differ'}."
+            ) from error
         found.setdefault(form, []).append(target)
     return folded, "; ".join(f"{', '.join(names)} from {form}" for form, names in found.items())
 
@@ -129,8 +135,8 @@ def _weight(form: str, parts: list[Tensor], model: nn.Module, plain: str) -> Ten
     part = model.get_submodule(plain.rpartition(".")[0])
     usual = int(isinstance(part, torch.nn.modules.conv._ConvTransposeNd))
     # torch's default, unless the vectors show that another axis was chosen
-    axes = sorted(range(original.ndim), key=lambda axis: axis != usual)
-    dim = next(axis for axis in axes if original.shape[axis] == len(u))
+    by_custom = sorted(range(original.ndim), key=lambda axis: axis != usual)
+    dim = next(axis for axis in by_custom if original.shape[axis] == len(u))
     matrix = original.permute(dim, *(axis for axis in range(original.ndim) if axis != dim)).flatten(1)
     return original / torch.dot(u, torch.mv(matrix, v))
 

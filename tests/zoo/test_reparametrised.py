@@ -203,3 +203,13 @@ def test_the_form_is_recorded_in_the_result(tmp_path, monkeypatch):
     assert float(masked["nll"]) == float(plain["nll"])
     assert json.loads(masked.attrs["made_plain"]) == {"masked": "1.weight from a pruning mask"}
     assert "made_plain" not in plain.attrs
+
+
+def test_parts_that_do_not_fit_each_other_are_named():
+    """Oracle: the sentence; the vector is one entry too long."""
+    saved = build()
+    spectral_before(saved)
+    state = dict(saved.state_dict())
+    state["5.weight_u"] = torch.ones(6)
+    with pytest.raises(CheckpointError, match=r"holds '5\.weight' as spectral_norm, but .* do not fit each"):
+        load_into(build(), state, "file.pt")

@@ -74,7 +74,8 @@ def _moved(target: Tensor, change: Change, start: int) -> Tensor:
     # All in one call, which draws once for each image.
     masks = torch.nn.functional.one_hot(places, len(values)).movedim(-1, 2).double()
     moved = change(masks.flatten(1, 2), start).unflatten(1, masks.shape[1:3])  # type: ignore[no-untyped-call]
-    return values[moved.argmax(2)].reshape(target.shape)
+    found: Tensor = values[moved.argmax(2)]
+    return found.reshape(target.shape)
 
 
 # Noise by frequency

@@ -128,7 +128,8 @@ def clustered_auroc(scores: Array, inside: Array, outside: Array, clusters: Inte
     def share_below(weights: Array) -> Array:
         by_score = np.bincount(place, weights)
         # ties by half
-        return (np.cumsum(by_score) - 0.5 * by_score)[place] / weights.sum()
+        shares: Array = (np.cumsum(by_score) - 0.5 * by_score)[place] / weights.sum()
+        return shares
 
     below, above = share_below(outside), 1.0 - share_below(inside)
     value = float(inside @ below / a)
