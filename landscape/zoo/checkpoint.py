@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from landscape import imports
 from landscape.errors import CheckpointError, InputError, one_line
 from landscape.zoo.pickle_globals import unsafe_globals
+from landscape.zoo.reparametrised import drop_counter, fold
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,8 +145,11 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> State:
     return state
 
 
-def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix: str = "") -> None:
+def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix: str = "") -> str:
     """Load a state_dict strictly: every key must fit.
+
+    Weights in a form of torch's own (pruning masks, spectral and weight normalisation), and averages with
+    their counter, are made the plain weights of a plain model; see `landscape.zoo.reparametrised`.
 
     Args:
         model: The model to fill.
@@ -153,6 +157,9 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix:
             ``module.`` of a wrapper or ``model.`` of a Lightning module.
         where: The file, for error messages.
         prefix: Take only the keys that begin so, and strip it.
+
+    Returns:
+        What was made plain, and from what; empty if the file holds plain weights.
 
     Raises:
         CheckpointError: Naming the first missing, unexpected and mis-shaped keys, with counts.
@@ -162,9 +169,13 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix:
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         if not state:
             raise CheckpointError(f"checkpoint '{where}' has no keys that begin with '{prefix}'.")
+    made = ["", ""]
     # Only where keys do not fit as they are: names of a model's own may begin like a wrapper's.
-    elif set(state) != set(own):
-        state = strip_prefixes(state)
+    if set(state) != set(own):
+        state, made[0] = drop_counter(state, own)
+        state = state if prefix else strip_prefixes(state)
+        state, made[1] = fold(model, state, where)
+    if not prefix and set(state) != set(own):
         wrapper, _ = _best_prefix(own, state)
         if all(k.startswith(wrapper) for k in state):
             state = {k.removeprefix(wrapper): v for k, v in state.items()}
@@ -189,6 +200,7 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix:
         raise CheckpointError(
             f"checkpoint '{where}' does not fit {type(model).__name__}: {one_line(error)}."
         ) from error
+    return "; ".join(filter(None, made))
 
 
 def _best_prefix(own: Iterable[str], state: Iterable[str]) -> tuple[str, int]:

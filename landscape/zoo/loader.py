@@ -45,6 +45,7 @@ class Loader:
         setup: As given; once a plan is made, with the fingerprint of its data.
         metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
             text if none does.
+        made_plain: By name of a model, the weights that its file holds in another form, and in which.
         left_out: By name of a predictive, the members that the last one built is without, and why.
     """
 
@@ -60,6 +61,7 @@ class Loader:
         self._on_read = on_read
         self.metric_mismatches: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
+        self.made_plain: dict[str, str] = {}
         self._ranks = ranks
         self._data: tuple[list[Any], str] | None = None
         self._sizes: list[int] = []
@@ -181,7 +183,9 @@ class Loader:
             module = build_model(model.made_by, self.setup.folder)
         options = self.setup.problem
         state, rest = read_checkpoint(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
-        load_into(module, state, str(model.path), options.prefix)
+        made = load_into(module, state, str(model.path), options.prefix)
+        if made:
+            self.made_plain[model.name] = made
         return module, facts_in_content(rest).metrics
 
     def _assemble(self, model: PredictiveModel) -> nn.Module:

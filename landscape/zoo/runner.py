@@ -169,6 +169,9 @@ class Runner:
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)
         if mismatch:
             attrs["recorded_metrics"] = mismatch
+        made = {m.name: self.loader.made_plain.get(m.name) for m in (*task.members, *task.gathered)}
+        if any(made.values()):
+            attrs["made_plain"] = json.dumps({name: what for name, what in made.items() if what})
         if left_out:
             attrs |= {"members_asked": len(task.gathered), "left_out": json.dumps(left_out)}
         return result.assign_attrs(attrs)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.options import BootstrapSeed
+from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
@@ -97,10 +98,15 @@ SCHEMA = Schema(
         Variable("ood_auroc_entropy", (), "AUROC of low entropy against other data; NaN without any"),
         Variable("ood_auroc_entropy_se", (), "standard error of ood_auroc_entropy (DeLong)"),
         Variable("ood_examples", (), "number of examples of the other data", kind="int"),
-        Variable("example_nll", ("example",), "negative log-likelihood per example", NATS),
-        Variable("example_confidence", ("example",), "probability of the most probable class"),
-        Variable("example_correct", ("example",), "1 where the most probable class is the true one"),
-        Variable("example_entropy", ("example",), "entropy of the predicted distribution", NATS),
+        Variable(
+            "example_nll", ("example",), "negative log-likelihood, mean over the example's answers", NATS
+        ),
+        Variable("example_confidence", ("example",), "probability of the most probable class, likewise"),
+        Variable(
+            "example_correct", ("example",), "1 where the most probable class is the true one, likewise"
+        ),
+        Variable("example_entropy", ("example",), "entropy of the predicted distribution, likewise", NATS),
+        *ANSWERS,
     ),
 )
 
@@ -118,6 +124,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         resampled_scores,
     )
     from landscape.core.stats.bootstrap import percentile_interval
+    from landscape.core.stats.clusters import clustered_wilson
     from landscape.core.stats.hypothesis import wilson
 
     predictions = predict(problem)
@@ -142,12 +149,21 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         data[f"{prefix}_confidence"] = part.confidence
         data[f"{prefix}_accuracy"] = part.accuracy
         data[f"{prefix}_accuracy_interval"] = np.array(wilson(part.accuracy, part.count))
+    if predictions.examples is not None:
+        for prefix, e in zip(("bin", "mass_bin"), edges, strict=True):
+            places = predictions.examples, bin_index(confidence, e), params.bins
+            data[f"{prefix}_accuracy_interval"] = np.array(clustered_wilson(correct, *places))
     # Below 1, where hardly an answer would be left.
     thresholds = np.arange(params.thresholds) / params.thresholds
     kept = confidence >= thresholds[:, None]
     count = kept.sum(1).astype(np.float64)
     with np.errstate(invalid="ignore"):
         above = (kept * correct).sum(1) / count
+    interval = np.array(wilson(above, count))
+    if predictions.examples is not None:
+        groups = [np.where(row, 0, -1) for row in kept]
+        ends = [clustered_wilson(correct, predictions.examples, group, 1) for group in groups]
+        interval = np.array(ends)[..., 0].T
     temperature = optimal_temperature(predictions)
     # a limit stands for 0 and ∞, where the logits would be no numbers
     scaled = predictions.scaled(float(np.clip(temperature, 1e-6, 1e6)))
@@ -160,17 +176,18 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "mass_bin_edge": edges[1][1:],
         "threshold": thresholds,
         "threshold_accuracy": above,
-        "threshold_accuracy_interval": np.array(wilson(above, count)),
+        "threshold_accuracy_interval": interval,
         "threshold_kept": count / len(confidence),
-        "example": np.arange(len(confidence)) if predictions.numbers is None else predictions.numbers,
+        "example": np.arange(predictions.count) if predictions.numbers is None else predictions.numbers,
         "bound": np.array(["low", "high"]),
         "temperature": temperature,
         "nll_at_temperature": scaled.nll.mean(),
         "ece_at_temperature": calibration_error(scaled, params.bins),
-        "example_nll": predictions.nll,
-        "example_confidence": confidence,
-        "example_correct": correct,
-        "example_entropy": predictions.entropy,
+        "example_nll": predictions.by_example(predictions.nll),
+        "example_confidence": predictions.by_example(confidence),
+        "example_correct": predictions.by_example(correct),
+        "example_entropy": predictions.by_example(predictions.entropy),
+        **record(predictions),
     }
 
 
@@ -178,7 +195,7 @@ def _detection(
     problem: Problem, predictions: Predictions, params: CalibrationParams, context: Context
 ) -> dict[str, Any]:
     """How well confidence and entropy tell other data from the problem's."""
-    from landscape.core.behaviour.ood import auroc, load_data, predict_other
+    from landscape.core.behaviour.ood import detection_auroc, load_data, predict_other
 
     given = context.inputs.get("ood")
     if given is not None and params.ood_data:
@@ -190,17 +207,19 @@ def _detection(
         missing = {key: np.nan for name in names for key in (name, f"{name}_se")}
         return {**missing, "ood_examples": 0}
     other = predict_other(problem, given)
-    data: dict[str, Any] = {"ood_examples": len(other.labels)}
+    data: dict[str, Any] = {"ood_examples": other.count}
     pairs = (predictions.confidence, other.confidence), (-predictions.entropy, -other.entropy)
     for name, (inside, outside) in zip(names, pairs, strict=True):
-        data[name], data[f"{name}_se"] = auroc(inside, outside)
+        data[name], data[f"{name}_se"] = detection_auroc(
+            inside, outside, predictions.examples, other.examples
+        )
     return data
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Reliability, counts behind it, accuracy over confidence thresholds, scores by model."""
     first = next(iter(datasets.values()))
-    bins, examples = first.sizes["bin"], first.sizes["example"]
+    bins, examples = first.sizes["bin"], counted(first, first.sizes["example"])
     unit_range = (-0.02, 1.02)
     reliability: list[Any] = [Line([0, 1], [0, 1], Series(label="perfectly calibrated"), style="dash")]
     counts, selective, kept = [], [], []
@@ -211,7 +230,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         x, y = ds["bin_confidence"].values[filled], ds["bin_accuracy"].values[filled]
         reliability.append(Line(x, y, who, low, high, markers=True))
         edges = ds["bin"].values
-        counts.append(Bars(edges - 0.5 * edges[0], ds["bin_count"].values / ds.sizes["example"], who))
+        counts.append(
+            Bars(edges - 0.5 * edges[0], ds["bin_count"].values / ds["bin_count"].values.sum(), who)
+        )
         t = ds["threshold"].values
         low, high = ds["threshold_accuracy_interval"].values
         selective.append(Line(t, ds["threshold_accuracy"].values, who, low, high))
@@ -226,7 +247,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("share of right answers", limits=unit_range),
             tuple(reliability),
             f"Share of right answers against mean confidence in {bins} bins of equal width with closed upper"
-            f" edges; below the dashed line the model is over-confident. {examples} examples, empty bins left"
+            f" edges; below the dashed line the model is over-confident. {examples}, empty bins left"
             " out.",
             "Bands: 95 % Wilson intervals.",
             equal=True,
@@ -237,7 +258,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             confidence,
             Axis("share of examples", limits=unit_range),
             tuple(counts),
-            f"Share of the {examples} examples in each bin of the reliability diagram.",
+            f"Share of the {examples} in each bin of the reliability diagram.",
         ),
         FigureSpec(
             "threshold_accuracy",
@@ -246,7 +267,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("share of right answers"),
             tuple(selective),
             "Share of right answers among examples whose confidence reaches the threshold;"
-            f" {examples} examples in all.",
+            f" {examples} in all.",
             "Bands: 95 % Wilson intervals.",
         ),
         FigureSpec(
@@ -255,11 +276,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             threshold,
             Axis("share of examples", limits=unit_range),
             tuple(kept),
-            f"Share of the {examples} examples whose confidence reaches the threshold.",
+            f"Share of the {examples} whose confidence reaches the threshold.",
         ),
     ]
     for name, title, axis in (
-        ("nll", "Negative log-likelihood", Axis("NLL", NATS)),
+        ("nll", "Negative log-likelihood", Axis("NLL", nats(datasets))),
         ("ece", "Expected calibration error", Axis("expected calibration error")),
         ("brier", "Brier score", Axis("Brier score")),
     ):
@@ -313,7 +334,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The scores, and what a temperature would do."""
     return [
         Metric("accuracy", float(ds["accuracy"]), "1", "share of right answers"),
-        Metric("NLL", float(ds["nll"]), NATS, "mean negative log-likelihood"),
+        Metric("NLL", float(ds["nll"]), nats({"": ds}), "mean negative log-likelihood"),
         Metric("Brier", float(ds["brier"]), "1", "mean Brier score, summed over classes"),
         Metric("ECE", float(ds["ece"]), "1", "expected calibration error, equal-width bins"),
         Metric("OOD AUROC", float(ds["ood_auroc_confidence"]), "1", "AUROC of confidence against other data"),
@@ -331,9 +352,10 @@ calibration = Analysis(
         " averages weigh examples. Intervals: bootstrap over examples with the bins kept; Wilson intervals"
         " for shares in bins. The optimal temperature is found on the same data and is information, not a"
         " correction: 0 means that every answer is right, infinity that the uniform distribution is best."
-        " Calibration errors are biased upwards on few examples. Given data of another distribution (option"
+        " Calibration errors are biased upwards on few examples. Those of labels are of the more probable"
+        " of no and yes, over all labels together. Given data of another distribution (option"
         " ood_data or input ood), the area under the ROC curve of telling them apart by confidence"
-        " (Hendrycks & Gimpel 2017) and by entropy, with standard errors by DeLong et al. (1988)."
+        " (Hendrycks & Gimpel 2017) and by entropy, with standard errors by DeLong et al. (1988). " + MEANS
     ),
     scope="checkpoint",
     takes="predictive",

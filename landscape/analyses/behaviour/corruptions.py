@@ -9,11 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.options import PixelMean, PixelStd
+from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record, share_interval
 from landscape.analyses.behaviour._options import CorruptionName
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.stats.hypothesis import wilson
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,17 +81,21 @@ SCHEMA = Schema(
         Variable("pixel_mean", ("channel",), "mean of the normalisation that was undone", "pixel range"),
         Variable("pixel_std", ("channel",), "scale of the normalisation that was undone", "pixel range"),
         Variable("examples", (), "number of examples", kind="int"),
+        *ANSWERS,
     ),
 )
 
 
 def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Mapping[str, Any]:
     """Predict on the clean images, then on each kind at each severity."""
-    import torch
-
     from landscape.core.behaviour.calibration import calibration_error, predict
     from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt
-    from landscape.core.behaviour.perturbations import PixelScale, changed_batches, image_shape, paired
+    from landscape.core.behaviour.perturbations import (
+        PixelScale,
+        changed_batches,
+        image_shape,
+        paired_answers,
+    )
 
     channels = image_shape(problem)[0]
     scale = PixelScale.of(problem, params.mean, params.std)
@@ -101,16 +105,18 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
     data |= {"ece": np.full(shape, np.nan), "amount": np.full(shape, np.nan)}
     clean = predict(problem)
     values = {"accuracy": "correct", "nll": "nll", "brier": "brier"}
-    before = {name: torch.from_numpy(getattr(clean, value)) for name, value in values.items()}
+    before = {name: getattr(clean, value) for name, value in values.items()}
     for row, kind in enumerate(params.kinds):
         for column, severity in enumerate(SEVERITIES):
             made = clean
             if severity:
                 change = corrupt(kind, severity, params.seed)
-                made = predict(problem, changed_batches(problem, scale, change))
+                # once more for labels of pixels: each draws the same numbers from its start
+                labels = corrupt(kind, severity, params.seed) if CORRUPTIONS[kind].moves else None
+                made = predict(problem, changed_batches(problem, scale, change, labels))
                 data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
             for name, value in values.items():
-                scores = paired(before[name], [torch.from_numpy(getattr(made, value))])
+                scores = paired_answers(clean, before[name], made, getattr(made, value))
                 for part, score in zip(parts, scores, strict=True):
                     data[f"{name}{part}"][row, column] = score
             data["ece"][row, column] = calibration_error(made, params.bins)
@@ -125,22 +131,24 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
         "pixel_mean": np.array(scale.mean),
         "pixel_std": np.array(scale.std),
         "examples": problem.examples,
+        **record(clean),
     }
 
 
-AXES = (
-    ("accuracy", "Accuracy", Axis("share of right answers", limits=(-0.02, 1.02))),
-    ("nll", "Negative log-likelihood", Axis("NLL", NATS)),
-    ("ece", "Expected calibration error", Axis("expected calibration error")),
-    ("brier", "Brier score", Axis("Brier score")),
-)
+def _axes(unit: str) -> tuple[tuple[str, str, Axis], ...]:
+    return (
+        ("accuracy", "Accuracy", Axis("share of right answers", limits=(-0.02, 1.02))),
+        ("nll", "Negative log-likelihood", Axis("NLL", unit)),
+        ("ece", "Expected calibration error", Axis("expected calibration error")),
+        ("brier", "Brier score", Axis("Brier score")),
+    )
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Each score by severity, averaged over kinds; accuracy by kind; a map for each model."""
     first = next(iter(datasets.values()))
     severity = Axis("severity (0 = clean)", limits=(-0.1, 5.1))
-    examples = int(first["examples"])
+    examples = counted(first, int(first["examples"]))
     kinds = {str(k) for ds in datasets.values() for k in ds["corruption"].values}
     figures = [
         FigureSpec(
@@ -152,9 +160,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Line(ds["severity"].values, ds[f"mean_{name}"].values, series(label, ds), markers=True)
                 for label, ds in datasets.items()
             ),
-            f"{title} averaged over {', '.join(_order(kinds, first))}; {examples} examples.",
+            f"{title} averaged over {', '.join(_order(kinds, first))}; {examples}.",
         )
-        for name, title, axis in AXES
+        for name, title, axis in _axes(nats(datasets))
     ]
     for kind in _order(kinds, first):
         marks, amounts = [], ""
@@ -163,7 +171,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 continue
             part = ds.sel(corruption=kind)
             y = part["accuracy"].values
-            low, high = wilson(y, np.full(y.shape, float(ds["examples"])))
+            low, high = share_interval(ds, y, part["accuracy_se"].values, int(ds["examples"]))
             marks.append(Line(part["severity"].values, y, series(label, ds), low, high, markers=True))
             steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
             amounts = f"{steps} ({part['amount_unit'].item()})"
@@ -174,7 +182,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 severity,
                 Axis("share of right answers", limits=(-0.02, 1.02)),
                 tuple(marks),
-                f"Amounts at severities 1 to 5: {amounts}. {examples} examples.",
+                f"Amounts at severities 1 to 5: {amounts}. {examples}.",
                 "Bands: 95 % intervals (Wilson 1927) over examples.",
             )
         )
@@ -194,7 +202,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     series=series(label, ds),
                 ),
             ),
-            f"Share of right answers on {examples} examples; severity 0 is the images as they are.",
+            f"Share of right answers on {examples}; severity 0 is the images as they are.",
         )
         for index, (label, ds) in enumerate(datasets.items())
     ]
@@ -238,7 +246,7 @@ corruptions = Analysis(
         " Dietterich 2019; lengths as fractions of the image, for images of any size). Pixels from 0 to 1 are"
         " damaged and cut to that range: the normalisation is undone before and redone after; without a"
         " given normalisation the data's own range counts as 0 to 1. Severities share their random numbers;"
-        " changes are paired by example."
+        " changes are paired by example. " + MEANS + " Labels of pixels move with the pixels."
     ),
     scope="checkpoint",
     takes="predictive",

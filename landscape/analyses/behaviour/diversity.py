@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.analyses._shared.matrix_figure import matrix
+from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Points, series
 from landscape.base.schema import Schema, Variable
@@ -62,6 +63,7 @@ SCHEMA = Schema(
         Variable("member_accuracy", ("model",), "share of right answers of each model"),
         Variable("average_accuracy", (), "share of right answers of the mean of their probabilities"),
         Variable("examples", (), "number of examples", kind="int"),
+        *ANSWERS,
     ),
 )
 
@@ -78,16 +80,20 @@ def compute(problems: Mapping[str, Problem], params: DiversityParams, context: C
         context.progress(len(made) / (len(problems) + 1))
     labels, log_p = made[0].labels, np.stack([m.log_p for m in made])
     data: dict[str, Any] = _pairs(made)
-    ambiguities = {"nll": nll_ambiguity(log_p, labels), "brier": brier_ambiguity(log_p, labels)}
+    truth = made[0].truth
+    ambiguities = {
+        "nll": nll_ambiguity(log_p, labels, truth),
+        "brier": brier_ambiguity(log_p, labels, truth),
+    }
     for name, parts in ambiguities.items():
         data |= {
             f"member_{name}": np.array([getattr(m, name).mean() for m in made]),
             f"mean_{name}": parts.members.mean(),
             f"average_{name}": parts.average.mean(),
             f"{name}_gain": parts.gain.mean(),
-            f"{name}_gain_se": _error(parts.gain),
+            f"{name}_gain_se": made[0].error(parts.gain),
         }
-    average = Predictions.of_logits(np.logaddexp.reduce(log_p), labels)
+    average = made[0].with_logits(np.logaddexp.reduce(log_p))
     context.progress(1.0)
     return {
         **data,
@@ -95,18 +101,19 @@ def compute(problems: Mapping[str, Problem], params: DiversityParams, context: C
         "other": np.array(list(problems)),
         "member_accuracy": np.array([m.correct.mean() for m in made]),
         "average_accuracy": average.correct.mean(),
-        "examples": len(labels),
+        "examples": made[0].count,
+        **record(made[0]),
     }
 
 
 def _check(first: Any, other: Any) -> None:
     """Refuse models of other data or other classes."""
-    if not np.array_equal(first.labels, other.labels) or first.log_p.shape != other.log_p.shape:
+    same = first.log_p.shape == other.log_p.shape and first.kind == other.kind
+    for name in ("labels", "truth", "examples"):
+        one, two = getattr(first, name), getattr(other, name)
+        same = same and (np.array_equal(one, two) if one is not None else two is None)
+    if not same:
         raise InputError("diversity compares models on the same examples with the same classes.")
-
-
-def _error(values: Any) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 def _pairs(made: Sequence[Any]) -> dict[str, Any]:
@@ -120,7 +127,7 @@ def _pairs(made: Sequence[Any]) -> dict[str, Any]:
         for j, b in enumerate(made):
             differ = np.where(np.isnan(a.correct + b.correct), np.nan, a.log_p.argmax(1) != b.log_p.argmax(1))
             data["disagreement"][i, j] = differ.mean()
-            data["disagreement_se"][i, j] = _error(differ)
+            data["disagreement_se"][i, j] = a.error(differ)
             expected = expected_disagreement(a.correct.mean(), b.correct.mean(), classes)
             if i != j and expected > 0:
                 data["relative_disagreement"][i, j] = differ.mean() / expected
@@ -155,10 +162,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 f"{name}_gain",
                 f"What the average gains: {what}",
                 places,
-                Axis(f"gain in {'NLL' if name == 'nll' else what}", unit),
+                Axis(f"gain in {'NLL' if name == 'nll' else what}", nats(datasets) if unit == NATS else unit),
                 tuple(marks),
                 f"Mean {what} of the models less that of the mean of their probabilities: exactly {gap};"
-                f" {int(first['examples'])} examples.",
+                f" {counted(first, int(first['examples']))}.",
                 "Bars: ± 1.96 standard errors over examples.",
             )
         )
@@ -171,7 +178,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         axes = ("model", [str(m) for m in ds["model"].values])
         for name, color in colors.items():
             meaning = SCHEMA[name].meaning
-            caption = f"{meaning[0].upper()}{meaning[1:]}; {int(ds['examples'])} examples."
+            caption = f"{meaning[0].upper()}{meaning[1:]}; {counted(ds, int(ds['examples']))}."
             title = f"{name.replace('_', ' ').replace('js', 'Divergence').capitalize()}: {label}"
             figures.append(matrix(f"{name}_{index}", title, axes, axes, ds[name].values, color, caption))
     return figures
@@ -188,7 +195,12 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     return [
         Metric("disagreement", mean("disagreement"), "1", "share of different answers, mean over pairs"),
         Metric("error correlation", mean("error_correlation"), "1", "mean over pairs of models"),
-        Metric("NLL gain", float(ds["nll_gain"]), NATS, "mean NLL of the models less that of their average"),
+        Metric(
+            "NLL gain",
+            float(ds["nll_gain"]),
+            nats({"": ds}),
+            "mean NLL of the models less that of their average",
+        ),
         Metric("Brier gain", float(ds["brier_gain"]), "1", "the same of the Brier score"),
     ]
 
@@ -203,7 +215,7 @@ diversity = Analysis(
         " of the models is that of the average plus the Jensen gap, the mean Brier score that of the average"
         " plus the variance of the probabilities (Krogh & Vedelsby 1995), both exactly. Beside"
         " `connectivity` and `cka` of the same group this tells whether models in different basins differ in"
-        " what they predict."
+        " what they predict. " + MEANS
     ),
     scope="group",
     params=DiversityParams,

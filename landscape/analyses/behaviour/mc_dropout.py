@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
+from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.schema import Schema, Variable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from landscape.core.behaviour.calibration import Predictions
     from landscape.core.problem.problem import Problem
 
 NATS = "nats/example"
@@ -51,6 +53,7 @@ SCHEMA = Schema(
         Variable("ece", ("samples",), "expected calibration error, 15 bins of equal width"),
         Variable("feature_variance", (), "variance of features over masks over their mean square"),
         Variable("examples", (), "number of examples", kind="int"),
+        *ANSWERS,
     ),
 )
 
@@ -60,12 +63,13 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
     import torch
 
     from landscape.core.behaviour.calibration import predict
+    from landscape.core.behaviour.classification import classification_of
     from landscape.core.behaviour.mc_dropout import mc_samples
 
     _check(problem)
     module = _feature_module(problem.module, params.features)
     clean = predict(problem)  # refuses whatever is no classification
-    labels = clean.labels
+    what = classification_of(problem)
     most = max(params.counts)
     drawn: list[torch.Tensor] = []
     spread: list[list[float]] = []
@@ -74,21 +78,21 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
         with _outputs_of(module) as seen:
             # masks of its own for each batch, the same whatever batches come before
             seed = int(np.random.SeedSequence((params.seed, len(drawn))).generate_state(1)[0])
-            drawn.append(mc_samples(problem.module, x, most, seed, len(x), problem.reading.log_p))
+            passes = mc_samples(problem.module, x, most, seed, len(x), what.logits)
+            drawn.append(passes[:, what.counted(batch.target, passes.shape[-1])])
         features = torch.stack(seen).double().flatten(2)
         between = features.var(0).sum().item() if most > 1 else np.nan
         spread.append([between, features.square().mean(0).sum().item()])
         context.progress(len(drawn) / len(problem.batches))
     log_p = torch.cat(drawn, dim=1).double().cpu().numpy()
-    if clean.numbers is not None:
-        log_p = log_p[:, clean.numbers]
-    scores = [_scores(log_p, labels, n) for n in params.counts]
+    scores = [_scores(log_p, clean, n) for n in params.counts]
     between, power = np.sum(spread, axis=0)
     return {
         "samples": np.array(params.counts),
         **{name: np.array([s[name] for s in scores]) for name in SCORES},
         "feature_variance": between / power if power > 0 else np.nan,
-        "examples": len(labels),
+        "examples": clean.count,
+        **record(clean),
     }
 
 
@@ -132,31 +136,32 @@ def _outputs_of(module: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
         handle.remove()
 
 
-def _scores(log_p: NDArray[np.float64], labels: NDArray[np.int64], n: int) -> dict[str, float]:
-    """Scores of predictions of n masks (log_p: masks, examples, classes), averaged over disjoint groups."""
-    from landscape.core.behaviour.calibration import Predictions, calibration_error
+def _scores(log_p: NDArray[np.float64], clean: Predictions, n: int) -> dict[str, float]:
+    """Scores of predictions of n masks (log_p: masks, answers, classes), averaged over disjoint groups."""
+    from landscape.core.behaviour.calibration import calibration_error
 
     groups = [log_p[i * n : (i + 1) * n] for i in range(len(log_p) // n)]
-    # The sum of probabilities will do for their mean: `of_logits` divides by the total.
-    means = [Predictions.of_logits(np.logaddexp.reduce(group), labels) for group in groups]
+    # The sum of probabilities will do for their mean: `with_logits` divides by the total.
+    means = [clean.with_logits(np.logaddexp.reduce(group)) for group in groups]
     found = [(p.nll.mean(), p.correct.mean(), calibration_error(p)) for p in means]
     return dict(zip(SCORES, np.mean(found, axis=0), strict=True))
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Each score against the number of masks."""
+    first = next(iter(datasets.values()))
     titles = {"nll": "Negative log-likelihood", "accuracy": "Accuracy", "ece": "Expected calibration error"}
     return [
         FigureSpec(
             name,
             f"{titles[name]} of Monte Carlo dropout",
             Axis("samples averaged", scale="log"),
-            Axis(titles[name].lower(), unit),
+            Axis(titles[name].lower(), nats(datasets) if unit == NATS else unit),
             tuple(
                 Line(ds["samples"].values, ds[name].values, series(label, ds), markers=True)
                 for label, ds in datasets.items()
             ),
-            f"{titles[name]} on {int(next(iter(datasets.values()))['examples'])} examples.",
+            f"{titles[name]} on {counted(first, int(first['examples']))}.",
         )
         for name, unit in SCORES.items()
     ]
@@ -186,7 +191,7 @@ mc_dropout = Analysis(
         "Scores of the mean of the probabilities that a network predicts under random dropout masks"
         " (Gal & Ghahramani 2016), against the number of masks; and how much features vary over masks."
         " Scores of fewer masks than the most are means over disjoint groups of the masks drawn. BatchNorm"
-        " stays in evaluation mode. A model without dropout is refused."
+        " stays in evaluation mode. A model without dropout is refused. " + MEANS
     ),
     scope="checkpoint",
     params=McDropoutParams,

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from landscape.base.context import Context
-    from landscape.core.inputs.images import Images
+    from landscape.core.inputs.images import AnswerReader, Images
+    from landscape.core.problem.problem import Problem
 
-__all__ = ["Images128", "by_part", "empirical_distribution", "images_in", "median_interval"]
+__all__ = ["Images128", "by_part", "empirical_distribution", "images_in", "median_interval", "reader_of"]
 
 Array = NDArray[np.float64]
 
@@ -23,6 +24,18 @@ Images128 = Annotated[
     int,
     Field(ge=2, description="at most so many images, a random sample: the errors show what more would bring"),
 ]
+
+
+def reader_of(problem: Problem) -> AnswerReader | None:
+    """How answers to images are read; ``None`` where they are one of K classes given by their index.
+
+    Raises:
+        InputError: If the problem is no classification.
+    """
+    from landscape.core.behaviour.classification import classification_of
+
+    what = classification_of(problem)
+    return None if what.plain else what
 
 
 def by_part(

@@ -17,6 +17,7 @@ from landscape.analyses.inputs._parts import (
     empirical_distribution,
     images_in,
     median_interval,
+    reader_of,
 )
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Points, series
@@ -114,7 +115,7 @@ def compute(problem: Problem, params: InputCurvatureParams, context: Context) ->
     from landscape.core.inputs.curvature import image_curvature
     from landscape.core.inputs.images import image_parts
 
-    scale, parts = image_parts(problem, params.mean, params.std, params.images)
+    scale, parts = image_parts(problem, params.mean, params.std, params.images, reader_of(problem))
 
     def measure(images: Images, report: Callable[[float], None]) -> Mapping[str, Array]:
         return image_curvature(

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
 from landscape.analyses._shared.options import PixelMean, PixelStd
-from landscape.analyses.inputs._parts import Images128, by_part
+from landscape.analyses.inputs._parts import Images128, by_part, reader_of
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
@@ -106,7 +106,7 @@ def compute(problem: Problem, params: InputSurfaceParams, context: Context) -> M
     from landscape.core.inputs.directions import first_direction, loss_along, second_direction
     from landscape.core.inputs.images import image_parts
 
-    scale, parts = image_parts(problem, params.mean, params.std, params.images)
+    scale, parts = image_parts(problem, params.mean, params.std, params.images, reader_of(problem))
     steps = np.linspace(0.0, params.radius, params.points)
     along = np.linspace(0.0, params.radius, params.plane)
     across = np.linspace(-params.radius, params.radius, params.plane)

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from landscape.analyses._shared.options import PixelMean, PixelStd
-from landscape.analyses.inputs._parts import by_part, empirical_distribution, images_in, median_interval
+from landscape.analyses.inputs._parts import (
+    by_part,
+    empirical_distribution,
+    images_in,
+    median_interval,
+    reader_of,
+)
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, series
 from landscape.base.schema import Schema, Variable
@@ -113,7 +119,7 @@ def compute(problem: Problem, params: RobustnessParams, context: Context) -> Map
     from landscape.core.inputs.images import image_parts
     from landscape.core.inputs.robustness import Threat, attack_images, perturbation_power
 
-    scale, parts = image_parts(problem, params.mean, params.std, params.images)
+    scale, parts = image_parts(problem, params.mean, params.std, params.images, reader_of(problem))
     radii = tuple(sorted({0.0, *(params.radii or RADII[params.norm])}))
     threat = Threat(
         params.norm,

@@ -19,7 +19,8 @@ class BrierParts:
     """score = reliability − resolution + uncertainty + within_bin, up to rounding.
 
     Attributes:
-        score: Mean (confidence − correct)², the Brier score of "the most probable class is the true one".
+        score: Mean (confidence − correct)², the Brier score of "the most probable class is the true one";
+            where correct is the probability a of being right (soft targets), its expectation, a(1 − a) more.
         reliability: Mean squared gap between confidence and accuracy of a bin; 0 is calibrated.
         resolution: Variance of the accuracy between bins: how much bins tell apart.
         uncertainty: Accuracy (1 − accuracy), which no forecast of the same classes changes.
@@ -43,7 +44,7 @@ class BrierParts:
 
         Args:
             confidence: Probability of the most probable class (N,).
-            correct: 1 where that class is the true one (N,).
+            correct: 1 where that class is the true one (N,), or the probability that it is.
             index: The bin of each example (N,).
             bins: Number of bins; some may be empty.
         """
@@ -55,7 +56,7 @@ class BrierParts:
         # Deviations from the bin's own means: nothing cancels.
         spread, wrong = confidence - forecast[index], correct - observed[index]
         return cls(
-            score=float(((confidence - correct) ** 2).mean()),
+            score=float(((confidence - correct) ** 2 + correct * (1.0 - correct)).mean()),
             reliability=float(share @ (forecast - observed) ** 2),
             resolution=float(share @ (observed - rate) ** 2),
             uncertainty=float(rate * (1.0 - rate)),

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import log_softmax, xlogy
+from torch import Tensor
 
 from landscape.core.ambient import under_own_context
+from landscape.core.behaviour.classification import Answers, Classification, classification_of
 from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import each_draw
+from landscape.core.stats.clusters import cluster_means, clustered_error
 from landscape.errors import InputError
 
 __all__ = [
     "Bins",
+    "Gathered",
     "Predictions",
     "adaptive_edges",
     "bin_index",
     "calibration_error",
-    "class_outputs",
     "equal_edges",
+    "expected_nll",
     "optimal_temperature",
     "predict",
     "resampled_scores",
@@ -36,38 +41,87 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted classes' logarithmic probabilities and the true classes.
+    """Predicted classes' logarithmic probabilities and the true classes, one row for each answer.
+
+    An answer is the class of an example, or of one of its tokens or pixels, or one of its labels, which is a
+    yes or no: `landscape.core.behaviour.classification`. Means are over all answers, so that they equal those
+    of a plain problem whose examples are these answers; errors count examples (`error`).
+
+    A soft target is a distribution over classes: each score is its expectation over a label drawn from it, so
+    that of one-hot targets it is that of the class itself.
 
     Attributes:
-        log_p: Natural logarithm of the probabilities (N, C), float64.
-        labels: True classes (N,).
-        numbers: Numbers in the data of the examples, those with a label that counts (N,); ``None`` for all.
+        log_p: Natural logarithm of the probabilities (N, C), float64; of a label, of no and yes (N, 2).
+        labels: True classes (N,); of a soft target, its most probable one.
+        numbers: Numbers in the data of the examples, those with a label that counts (n,); ``None`` for all.
+        truth: Probabilities of soft targets (N, C); ``None`` if each has one class.
+        examples: The example of each answer (N,), from 0 to n − 1; ``None`` if each has one answer.
+        kind: What an answer is, as `landscape.core.behaviour.classification.Classification.name` says.
     """
 
     log_p: Array
     labels: Integers
     numbers: Integers | None = None
+    truth: Array | None = None
+    examples: Integers | None = None
+    kind: str = "classes"
 
     @classmethod
     def of_logits(cls, logits: Array, labels: Integers) -> Predictions:
         """Predictions of logits (N, C)."""
-        with np.errstate(invalid="ignore"):  # infinite logits: NaN
-            return cls(log_softmax(np.asarray(logits, dtype=np.float64), axis=1), labels)
+        return cls(_log_softmax(logits), labels)
+
+    def with_logits(self, logits: Array) -> Predictions:
+        """Other predictions (N, C) of the same answers."""
+        return replace(self, log_p=_log_softmax(logits))
 
     def scaled(self, temperature: float) -> Predictions:
         """The predictions with logits divided by a temperature (Guo et al. 2017)."""
-        return Predictions.of_logits(self.log_p / temperature, self.labels)
+        return self.with_logits(self.log_p / temperature)
+
+    @property
+    def count(self) -> int:
+        """Number n of examples."""
+        return len(self.labels) if self.examples is None else int(self.examples[-1]) + 1
+
+    @property
+    def clusters(self) -> Integers:
+        """The example of each answer (N,)."""
+        return np.arange(len(self.labels)) if self.examples is None else self.examples
+
+    @property
+    def places(self) -> Integers:
+        """The number in the data of the example of each answer (N,)."""
+        return self.clusters if self.numbers is None else self.numbers[self.clusters]
+
+    def error(self, values: Array) -> float:
+        """Standard error of a mean over answers (N,), whose examples are independent; NaN of one example."""
+        if self.examples is not None:
+            return clustered_error(values, self.examples)
+        return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+    def by_example(self, values: Array) -> Array:
+        """Mean over the answers of each example (n,)."""
+        return values if self.examples is None else cluster_means(values, self.examples)
 
     @property
     def nll(self) -> Array:
-        """−ln p of the true class per example (N,), in nats."""
+        """−ln p of the true class per answer (N,), in nats; of soft targets −Σ_c t_c ln p_c."""
+        if self.truth is not None:
+            return expected_nll(self.log_p, self.truth)
         values: Array = -self.log_p[np.arange(len(self.labels)), self.labels]
         return values
 
     @property
     def correct(self) -> Array:
-        """1 where the most probable class is the true one (N,); NaN where probabilities are NaN."""
-        return np.where(np.isnan(self.log_p).any(1), np.nan, self.log_p.argmax(1) == self.labels)
+        """1 where the most probable class is the true one (N,); NaN where probabilities are NaN.
+
+        Of soft targets the probability t_k of the most probable class k. A label is answered with yes where
+        that is more probable than no.
+        """
+        best = self.log_p.argmax(1)
+        right: Any = best == self.labels if self.truth is None else self.truth[np.arange(len(best)), best]
+        return np.where(np.isnan(self.log_p).any(1), np.nan, right)
 
     @property
     def confidence(self) -> Array:
@@ -77,41 +131,80 @@ class Predictions:
 
     @property
     def brier(self) -> Array:
-        """Σ_c (p_c − [c is true])² per example (N,), between 0 and 2 (Brier 1950)."""
+        """Σ_c (p_c − [c is true])² per answer (N,), between 0 and 2 (Brier 1950).
+
+        Of soft targets Σ p² − 2 Σ p t + 1, the expectation over a label drawn from t. Of a label, whose
+        classes are no and yes, it is twice the (p − y)² of the Brier score of yes alone.
+        """
         p = np.exp(self.log_p)
+        if self.truth is not None:
+            soft: Array = ((p - self.truth) ** 2).sum(1) + 1.0 - (self.truth**2).sum(1)
+            return soft
         p[np.arange(len(p)), self.labels] -= 1.0
         values: Array = (p**2).sum(1)
         return values
 
     @property
     def entropy(self) -> Array:
-        """Entropy of the predicted distribution per example (N,), in nats."""
+        """Entropy of the predicted distribution per answer (N,), in nats."""
         p = np.exp(self.log_p)
         values: Array = -xlogy(p, p).sum(1)
         return values
 
 
-def class_outputs(problem: Problem, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Outputs (B, C) and labels (B,) of a batch.
+def _log_softmax(logits: Array) -> Array:
+    with np.errstate(invalid="ignore"):  # infinite logits: NaN
+        values: Array = log_softmax(np.asarray(logits, dtype=np.float64), axis=1)
+    return values
 
-    Raises:
-        InputError: If the outputs are not logits (B, C) with one class index per example.
+
+def expected_nll(log_p: Array, truth: Array) -> Array:
+    """−Σ_c t_c ln p_c over the last axis, where 0 ln 0 is 0."""
+    with np.errstate(invalid="ignore"):
+        terms = np.where((truth == 0) & ~np.isnan(log_p), 0.0, truth * log_p)
+    values: Array = -terms.sum(-1)
+    return values
+
+
+class Gathered:
+    """The answers of batches, put together once all have come.
+
+    Args:
+        what: What an answer is.
     """
-    output, target = problem.output(batch)
-    fits = (
-        isinstance(output, torch.Tensor)
-        and isinstance(target, torch.Tensor)
-        and output.ndim == 2
-        and output.shape[1] > 1
-        and target.ndim == 1
-        and not target.is_floating_point()
-    )
-    if not fits:
-        raise InputError(
-            "scores of probabilities need logits (B, C) with one class index per example; this is no such"
-            " classification."
-        )
-    return output, target
+
+    def __init__(self, what: Classification) -> None:
+        self.what = what
+        self._parts: list[tuple[Tensor, Tensor | None, Tensor]] = []
+        self._start = 0
+
+    def add(self, answers: Answers, size: int) -> None:
+        """Keep the true classes of a batch of so many examples."""
+        truth = None if answers.truth is None else answers.truth.cpu()
+        self._parts.append((answers.labels.cpu(), truth, self._start + answers.rows.cpu()))
+        self._start += size
+
+    def predictions(self, logits: Array) -> Predictions:
+        """Predictions of these logits (N, C).
+
+        Raises:
+            InputError: If there is no answer.
+        """
+        labels, truths, rows = zip(*self._parts, strict=True)
+        if not sum(map(len, labels)):
+            raise InputError("no label of the data counts: each is the ignore index or outside the classes.")
+        made = Predictions.of_logits(logits, torch.cat(labels).long().numpy())
+        numbers, examples = np.unique(torch.cat(rows).numpy(), return_inverse=True)
+        if len(numbers) < self._start:
+            made = replace(made, numbers=numbers)
+        if self.what.several:
+            made = replace(made, examples=examples.astype(np.int64))
+        if self.what.soft:
+            truth = torch.cat(truths).numpy()
+            # One-hot targets and labels of 0 and 1 are classes, and go the way of those.
+            if not np.isin(truth, (0.0, 1.0)).all():
+                return replace(made, truth=truth, kind=f"{self.what.name}, soft targets")
+        return replace(made, kind=self.what.name)
 
 
 @under_own_context
@@ -119,25 +212,19 @@ def class_outputs(problem: Problem, batch: Batch) -> tuple[torch.Tensor, torch.T
 def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predictions:
     """Predictions of a classifier on its batches, or on given ones.
 
-    Outputs are read as `landscape.core.problem.outputs.Reading` says: logits or probabilities. Examples whose
-    label lies outside [0, C) or is the ignore index are left out.
+    What an answer is, the problem's loss says (`landscape.core.behaviour.classification`). Answers whose
+    label lies outside [0, C), or is the ignore index, are left out, as are examples that have no other.
 
     Raises:
-        InputError: If the outputs are not logits (B, C) with one class index per example, or no label counts.
+        InputError: If it is no classification, or no label counts.
     """
-    logits, labels, numbers, start = [], [], [], 0
+    what = classification_of(problem)
+    gathered, logits = Gathered(what), []
     for batch in problem.batches if batches is None else batches:
-        output, target = class_outputs(problem, batch)
-        counted = problem.reading.counts(target, output.shape[1])
-        logits.append(problem.reading.log_p(output.double())[counted].cpu())
-        labels.append(target[counted].cpu())
-        numbers.append(start + counted.nonzero()[:, 0].cpu())
-        start += batch.size
-    if not sum(map(len, labels)):
-        raise InputError("no label of the data counts: each is the ignore index or outside the classes.")
-    found = Predictions.of_logits(torch.cat(logits).numpy(), torch.cat(labels).long().numpy())
-    left_out = len(found.labels) < start
-    return replace(found, numbers=torch.cat(numbers).numpy()) if left_out else found
+        answers = what.answers(*problem.output(batch))
+        logits.append(answers.log_p.cpu())
+        gathered.add(answers, batch.size)
+    return gathered.predictions(torch.cat(logits).numpy())
 
 
 def equal_edges(bins: int) -> Array:
@@ -214,6 +301,8 @@ def optimal_temperature(predictions: Predictions) -> float:
     if (log_p == log_p[:, :1]).all():  # uniform at every temperature
         return 1.0
     true = log_p[np.arange(len(labels)), labels]
+    if predictions.truth is not None:
+        true = -expected_nll(log_p, predictions.truth)
     if (true == log_p.max(1)).all():
         return 0.0
 
@@ -236,7 +325,7 @@ def resampled_scores(
     """Scores of resampled examples, one resample in memory at a time.
 
     Args:
-        predictions: The predictions.
+        predictions: The predictions. Their examples are drawn, each with all of its answers.
         edges: Sets of bin edges, kept fixed over the resamples.
         resamples: Number of resamples.
         seed: Seed of the resamples.
@@ -257,7 +346,10 @@ def resampled_scores(
     scores = {name: np.empty(resamples) for name in values}
     errors = [np.empty(resamples) for _ in edges]
     # Every score is a mean weighted by how often each example was drawn, and nothing is copied.
-    for draw, weights in enumerate(each_draw(n, resamples, seed)):
+    for draw, weights in enumerate(each_draw(predictions.count, resamples, seed)):
+        if predictions.examples is not None:  # answers come with their example, so that their number varies
+            weights = weights[predictions.examples]
+            n = weights.sum()
         for name, value in values.items():
             scores[name][draw] = weights @ value / n
         for error, index, e in zip(errors, indices, edges, strict=True):

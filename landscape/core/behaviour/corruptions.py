@@ -30,11 +30,13 @@ class Corruption:
         apply: ``(pixels (B, C, H, W) from 0 to 1, amount, rng) -> pixels``, not yet cut to 0 to 1.
         amounts: The amount at severities 1 to 5.
         unit: What the amount is counted in.
+        moves: Whether it moves pixels to other places.
     """
 
     apply: Callable[[Tensor, float, np.random.Generator], Tensor]
     amounts: tuple[float, float, float, float, float]
     unit: str
+    moves: bool = False
 
 
 def corrupt(name: str, severity: int, seed: int = 0) -> Change:
@@ -170,8 +172,8 @@ def _pixelate(pixels: Tensor, factor: float, _: np.random.Generator) -> Tensor:
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "rotation": Corruption(_rotate, (5.0, 10.0, 20.0, 30.0, 45.0), "degrees, either way"),
-    "translation": Corruption(_translate, (0.03, 0.06, 0.1, 0.15, 0.2), "image sides, along both axes"),
+    "rotation": Corruption(_rotate, (5.0, 10.0, 20.0, 30.0, 45.0), "degrees, either way", True),
+    "translation": Corruption(_translate, (0.03, 0.06, 0.1, 0.15, 0.2), "image sides, along both axes", True),
     "gaussian_noise": Corruption(
         _gaussian_noise, (0.08, 0.12, 0.18, 0.26, 0.38), "pixel range, standard deviation"
     ),
@@ -185,7 +187,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "pixelate": Corruption(_pixelate, (0.6, 0.5, 0.4, 0.3, 0.25), "times the resolution"),
     # A kind's place is part of its seed: new ones come last. Whole turns and cyclic moves are those of Ovadia
     # et al. (2019), Can you trust your model's uncertainty?, section 4.1.
-    "rotation_wide": Corruption(_rotate, (36.0, 72.0, 108.0, 144.0, 180.0), "degrees, either way"),
-    "roll": Corruption(_roll, (0.1, 0.2, 0.3, 0.4, 0.5), "image widths, cyclically"),
+    "rotation_wide": Corruption(_rotate, (36.0, 72.0, 108.0, 144.0, 180.0), "degrees, either way", True),
+    "roll": Corruption(_roll, (0.1, 0.2, 0.3, 0.4, 0.5), "image widths, cyclically", True),
 }
 """The corruptions by name."""

@@ -28,7 +28,7 @@ class Ambiguity:
     gain: Array
 
 
-def nll_ambiguity(log_p: Array, labels: NDArray[np.int64]) -> Ambiguity:
+def nll_ambiguity(log_p: Array, labels: NDArray[np.int64], truth: Array | None = None) -> Ambiguity:
     """The negative log-likelihood of members and of their average; the gain is the Jensen gap.
 
     Gain: ln of the mean over members of p_m(y)/g(y), with g the geometric mean of the p_m(y). Infinite where
@@ -37,7 +37,13 @@ def nll_ambiguity(log_p: Array, labels: NDArray[np.int64]) -> Ambiguity:
     Args:
         log_p: Log probabilities of M members (M, N, C).
         labels: True classes (N,).
+        truth: Probabilities of soft targets (N, C): numbers are then expectations over a label drawn from
+            them.
     """
+    if truth is not None:
+        rows = [nll_ambiguity(log_p, np.full(len(labels), c)) for c in range(log_p.shape[2])]
+        found = (np.stack([getattr(row, name) for row in rows], 1) for name in ("members", "average", "gain"))
+        return Ambiguity(*(np.where(truth > 0, truth * values, 0.0).sum(1) for values in found))
     true = log_p[:, np.arange(len(labels)), labels]
     with np.errstate(invalid="ignore"):  # −∞ less −∞, where no member expects the class
         middle = true.mean(0)
@@ -47,12 +53,13 @@ def nll_ambiguity(log_p: Array, labels: NDArray[np.int64]) -> Ambiguity:
     return Ambiguity(-middle, average, gain)
 
 
-def brier_ambiguity(log_p: Array, labels: NDArray[np.int64]) -> Ambiguity:
+def brier_ambiguity(log_p: Array, labels: NDArray[np.int64], truth: Array | None = None) -> Ambiguity:
     """The Brier score of members and of their average; the gain is the variance of the probabilities.
 
     Args:
         log_p: Log probabilities of M members (M, N, C).
         labels: True classes (N,).
+        truth: Probabilities of soft targets (N, C).
 
     Reference:
         Krogh & Vedelsby (1995), Neural network ensembles, cross validation, and active learning, equation 6,
@@ -60,10 +67,14 @@ def brier_ambiguity(log_p: Array, labels: NDArray[np.int64]) -> Ambiguity:
     """
     p = np.exp(log_p)
     mean = p.mean(0)
-    truth = np.zeros(p.shape[1:])
-    truth[np.arange(len(labels)), labels] = 1.0
-    members = ((p - truth) ** 2).sum(2).mean(0)
-    return Ambiguity(members, ((mean - truth) ** 2).sum(1), ((p - mean) ** 2).sum(2).mean(0))
+    left = (
+        0.0 if truth is None else 1.0 - (truth**2).sum(1)
+    )  # what no prediction can help: see `Predictions.brier`
+    if truth is None:
+        truth = np.zeros(p.shape[1:])
+        truth[np.arange(len(labels)), labels] = 1.0
+    members = ((p - truth) ** 2).sum(2).mean(0) + left
+    return Ambiguity(members, ((mean - truth) ** 2).sum(1) + left, ((p - mean) ** 2).sum(2).mean(0))
 
 
 def expected_disagreement(accuracy: float, other: float, classes: int) -> float:

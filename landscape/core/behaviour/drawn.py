@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from landscape.core.ambient import under_own_context
-from landscape.core.behaviour.calibration import Predictions, class_outputs
-from landscape.core.behaviour.ood import outputs_on_other
+from landscape.core.behaviour.calibration import Gathered, Predictions
+from landscape.core.behaviour.classification import classification_of
+from landscape.core.behaviour.ood import example_numbers, outputs_on_other
 from landscape.core.behaviour.predictive import Draws, Predictive
 from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
@@ -39,7 +40,10 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class DrawnPredictions:
-    """The mixture's predictions, and what single draws add, per example (N,).
+    """The mixture's predictions, and what single draws add, per answer (N,).
+
+    An answer is an example's class, or one of its tokens, pixels or labels: see
+    `landscape.core.behaviour.calibration.Predictions`.
 
     Attributes:
         mixture: Predictions of the mixture of all draws.
@@ -125,22 +129,17 @@ def predict_draws(
         seed: Which draws.
 
     Raises:
-        InputError: If it is no classification with one class index per example, or no label counts.
+        InputError: If it is no classification, or no label counts.
     """
-    parts, labels, numbers, start = [], [], [], 0
+    what = classification_of(problem)
+    gathered, parts = Gathered(what), []
     for batch in problem.batches if batches is None else batches:
         with _listening(problem, samples, seed) as heard:
-            output, target = class_outputs(problem, batch)
-        counted = problem.reading.counts(target, output.shape[1])
-        parts.append(_of_batch(problem, output, heard, counted))
-        labels.append(target[counted].cpu())
-        numbers.append(start + counted.nonzero()[:, 0].cpu())
-        start += batch.size
-    if not sum(map(len, labels)):
-        raise InputError("no label of the data counts: each is the ignore index or outside the classes.")
-    left_out = sum(map(len, labels)) < start
-    where = torch.cat(numbers).numpy() if left_out else None
-    return _joined(parts, torch.cat(labels).long().numpy(), where)
+            output, target = problem.output(batch)
+        answers = what.answers(output, target)
+        parts.append(_of_batch(answers.log_p, heard, answers.rows))
+        gathered.add(answers, batch.size)
+    return _joined(parts, gathered.predictions)
 
 
 @under_own_context
@@ -159,13 +158,24 @@ def predict_other_draws(
     Raises:
         InputError: If the data cannot be read, do not fit the model, or its outputs are no logits (B, C).
     """
-    parts = []
+    what = classification_of(problem)
+    parts, examples, start = [], [], 0
     with _listening(problem, samples, seed) as heard:
-        for output in outputs_on_other(problem, data):
-            parts.append(_of_batch(problem, output, heard, torch.ones(len(output), dtype=torch.bool)))
+        for output, target in outputs_on_other(problem, data):
+            log_p, kept = what.log_p(output), what.kept(output, target)
+            each = len(log_p) // max(len(output), 1)
+            rows = torch.arange(len(output), device=log_p.device).repeat_interleave(each)[kept]
+            parts.append(_of_batch(log_p[kept], heard, rows))
+            examples.append(start + rows.cpu())
+            start += len(output)
             heard.clear()
-    count = sum(len(part["expected_entropy"]) for part in parts)
-    return _joined(parts, np.zeros(count, dtype=np.int64), None)
+
+    def predictions(logits: Array) -> Predictions:
+        made = Predictions.of_logits(logits, np.zeros(len(logits), dtype=np.int64))
+        own = example_numbers(torch.cat(examples)) if what.several else None
+        return replace(made, examples=own, kind=what.name)
+
+    return _joined(parts, predictions)
 
 
 @contextmanager
@@ -178,8 +188,14 @@ def _listening(problem: Problem, samples: int | None, seed: int) -> Iterator[lis
         yield heard
 
 
-def _of_batch(problem: Problem, output: Tensor, heard: list[Draws], kept: Tensor) -> dict[str, Tensor]:
-    """What there is to keep of the draws of a batch, float64 on the CPU."""
+def _of_batch(logits: Tensor, heard: list[Draws], rows: Tensor) -> dict[str, Tensor]:
+    """What there is to keep of the draws of a batch, float64 on the CPU.
+
+    Args:
+        logits: Of the answers (m, C), for a plain classifier.
+        heard: The draws of a predictive (S, B, C), which has one answer for each example.
+        rows: The example of each answer (m,).
+    """
     if len(heard) > 1:
         raise InputError(
             f"the forward function calls the predictive {len(heard)} times for one batch; draws are those of"
@@ -189,10 +205,9 @@ def _of_batch(problem: Problem, output: Tensor, heard: list[Draws], kept: Tensor
         raise InputError("scores of classes need a classification; this predictive is a regression.")
     score = heard[0].score if heard else None
     if heard and heard[0].log_p is not None:
-        log_p = heard[0].log_p.double()
+        log_p = heard[0].log_p.double()[:, rows]
     else:
-        log_p = problem.reading.log_p(output.double()).log_softmax(-1)[None]
-    log_p = log_p[:, kept]
+        log_p = logits.log_softmax(-1)[None]
     p = log_p.exp()
     draws, classes = len(p), p.shape[-1]
     entropies = -torch.special.xlogy(p, p).sum(-1)
@@ -206,18 +221,17 @@ def _of_batch(problem: Problem, output: Tensor, heard: list[Draws], kept: Tensor
         "draws": torch.tensor(draws),
     }
     if score is not None:
-        part["score"] = score.double()[kept]
+        part["score"] = score.double()[rows]
     return {name: tensor.cpu() for name, tensor in part.items()}
 
 
-def _joined(parts: list[dict[str, Tensor]], labels: NDArray[np.int64], numbers: Any) -> DrawnPredictions:
+def _joined(parts: list[dict[str, Tensor]], predictions: Callable[[Array], Predictions]) -> DrawnPredictions:
     def whole(name: str) -> Array:
         values: Array = torch.cat([part[name] for part in parts]).double().numpy()
         return values
 
-    mixture = replace(Predictions.of_logits(whole("log_p"), labels), numbers=numbers)
     return DrawnPredictions(
-        mixture=mixture,
+        mixture=predictions(whole("log_p")),
         expected_entropy=whole("expected_entropy"),
         variance=whole("variance"),
         disagreement=whole("disagreement"),

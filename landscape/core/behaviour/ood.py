@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,19 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
+from landscape.core.behaviour.classification import classification_of
 from landscape.core.data.batches import read_batches
 from landscape.core.problem.door.conversions import converted
 from landscape.core.problem.problem import Problem
+from landscape.core.stats.clusters import clustered_auroc
 from landscape.errors import InputError, one_line
 from landscape.imports import call
 
 __all__ = [
     "auroc",
     "average_precision",
+    "detection_auroc",
+    "example_numbers",
     "false_accept_rate",
     "load_data",
     "outputs_on_other",
@@ -57,6 +62,24 @@ def auroc(inside: Array, outside: Array) -> tuple[float, float]:
     if min(m, n) < 2:
         return value, float("nan")
     return value, float(np.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n))
+
+
+def detection_auroc(
+    inside: Array, outside: Array, own: NDArray[np.int64] | None, other: NDArray[np.int64] | None
+) -> tuple[float, float]:
+    """As `auroc`, of answers of which an example may have several: the error counts examples.
+
+    Args:
+        inside: Scores (m,) of the answers to the model's own data.
+        outside: Scores (n,) of those to the other data.
+        own: The example of each answer to the own data (m,); ``None`` if each has one.
+        other: Likewise (n,).
+    """
+    if own is None or other is None:
+        return auroc(inside, outside)
+    weights = np.repeat([1.0, 0.0], [len(inside), len(outside)])
+    clusters = np.concatenate([own, int(own.max()) + 1 + other])
+    return clustered_auroc(np.concatenate([inside, outside]), weights, 1.0 - weights, clusters)
 
 
 def average_precision(inside: Array, outside: Array) -> float:
@@ -126,28 +149,47 @@ def load_data(reference: str) -> Any:
 def predict_other(problem: Problem, data: Any) -> Predictions:
     """Predictions of a classifier on data of another distribution, whose labels do not count.
 
+    Of tokens and pixels, those whose label is the ignore index are left out, if the data come with labels of
+    their shape.
+
     Args:
         problem: The classifier.
         data: Inputs, as a tensor, or what `landscape.Problem` takes as data.
 
     Raises:
-        InputError: If the data cannot be read, do not fit the model, or its outputs are no logits (B, C).
+        InputError: If the data cannot be read, do not fit the model, or its outputs are of another form.
     """
-    logits = [problem.reading.log_p(output.double()).cpu() for output in outputs_on_other(problem, data)]
+    what = classification_of(problem)
+    logits, rows, start = [], [], 0
+    for output, target in outputs_on_other(problem, data):
+        kept = what.kept(output, target)
+        log_p = what.log_p(output)
+        logits.append(log_p[kept].cpu())
+        each = len(log_p) // max(len(output), 1)
+        rows.append(start + torch.arange(len(output)).repeat_interleave(each)[kept.cpu()])
+        start += len(output)
     joined = torch.cat(logits).numpy()
-    return Predictions.of_logits(joined, np.zeros(len(joined), dtype=np.int64))
+    made = Predictions.of_logits(joined, np.zeros(len(joined), dtype=np.int64))
+    return replace(made, examples=example_numbers(torch.cat(rows)) if what.several else None, kind=what.name)
 
 
-def outputs_on_other(problem: Problem, data: Any) -> Iterator[Tensor]:
-    """Outputs (B, C) of a classifier on data of another distribution, batch by batch.
+def example_numbers(rows: Tensor) -> NDArray[np.int64]:
+    """Numbers of the examples of answers (N,), from 0 on without gaps."""
+    return np.unique(rows.numpy(), return_inverse=True)[1].astype(np.int64)
+
+
+def outputs_on_other(problem: Problem, data: Any) -> Iterator[tuple[Tensor, Any]]:
+    """Outputs and targets of a classifier on data of another distribution, batch by batch.
 
     Args:
         problem: The classifier.
         data: Inputs, as a tensor, or what `landscape.Problem` takes as data.
 
     Raises:
-        InputError: If the data cannot be read, do not fit the model, or its outputs are no logits (B, C).
+        InputError: If the data cannot be read, do not fit the model, or its outputs are of another form than
+            those of the problem's own data.
     """
+    what = classification_of(problem)
     if isinstance(data, Tensor):
         data = data, torch.zeros(len(data), dtype=torch.long)
     size = max(batch.size for batch in problem.batches)
@@ -155,7 +197,7 @@ def outputs_on_other(problem: Problem, data: Any) -> Iterator[Tensor]:
     batches = converted(batches, problem.conversions)
     for batch in batches:
         try:
-            output, _ = problem.output(batch)
+            output, target = problem.output(batch)
         except InputError:
             raise
         except Exception as error:  # a user's model fails in any way
@@ -163,6 +205,6 @@ def outputs_on_other(problem: Problem, data: Any) -> Iterator[Tensor]:
                 f"the model cannot take the out-of-distribution data: {one_line(error)}; give inputs of its"
                 " own shape."
             ) from error
-        if not isinstance(output, Tensor) or output.ndim != 2:
+        if not isinstance(output, Tensor) or not what.of_probabilities(output):
             raise InputError("out-of-distribution scores need logits (B, C); this model gives none.")
-        yield output
+        yield output, target

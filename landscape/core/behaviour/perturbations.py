@@ -9,10 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landscape.core.behaviour.calibration import Predictions
+from landscape.core.behaviour.classification import classification_of
 from landscape.core.data.batches import Batch
 from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
 from landscape.core.inputs.pixel_scale import PixelScale, image_of, image_shape
 from landscape.core.problem.problem import Measure, Problem
+from landscape.core.stats.clusters import clustered_change_error
 
 __all__ = [
     "Change",
@@ -25,6 +28,7 @@ __all__ = [
     "image_shape",
     "measure_changed",
     "paired",
+    "paired_answers",
     "symmetric_modes",
 ]
 
@@ -32,14 +36,46 @@ Change = Callable[[Tensor, int], Tensor]
 """``(pixels (B, C, H, W), number of the first example) -> pixels``, on the scale 0 to 1."""
 
 
-def changed_batches(problem: Problem, scale: PixelScale, change: Change) -> Iterator[Batch]:
-    """The problem's batches with changed images, made one at a time."""
+def changed_batches(
+    problem: Problem, scale: PixelScale, change: Change, labels: Change | None = None
+) -> Iterator[Batch]:
+    """The problem's batches with changed images, made one at a time.
+
+    Args:
+        problem: A problem on images.
+        scale: The way to pixels and back.
+        change: What is done to the pixels.
+        labels: The same once more, if it moves pixels: labels of pixels then move with them. A label between
+            others is that of most of it; one beyond the edge is that at the edge, as of the pixels.
+    """
+    what = None if labels is None else classification_of(problem)
     start = 0
     for batch in problem.batches:
         images = image_of(batch)
         pixels = change(scale.to_pixels(images), start)
-        yield batch.replace(images, scale.to_inputs(pixels).to(images.dtype))
+        made = batch.replace(images, scale.to_inputs(pixels).to(images.dtype))
+        if labels is not None and what is not None and what.positions and isinstance(batch.target, Tensor):
+            last = what.soft and what.kind == "classes" and what.reading.axis == -1
+            target = batch.target.movedim(-1, 1) if last else batch.target
+            moved = _moved(target, labels, start)
+            made = made.replace(batch.target, moved.movedim(1, -1) if last else moved)
+        yield made
         start += batch.size
+
+
+def _moved(target: Tensor, change: Change, start: int) -> Tensor:
+    """Maps of labels (B, H, W) or (B, C, H, W), moved as pixels are; labels of tokens (B, T) as they are."""
+    if target.ndim < 3:
+        return target
+    maps = target if target.ndim > 3 else target[:, None]
+    if target.is_floating_point() and not bool(((maps == 0) | (maps == 1)).all()):
+        return change(maps, start).reshape(target.shape)  # probabilities, between which there are others
+    values, places = torch.unique(maps, return_inverse=True)
+    # All in one call, which draws once for each image.
+    masks = torch.nn.functional.one_hot(places, len(values)).movedim(-1, 2).double()
+    moved = change(masks.flatten(1, 2), start).unflatten(1, masks.shape[1:3])  # type: ignore[no-untyped-call]
+    found: Tensor = values[moved.argmax(2)]
+    return found.reshape(target.shape)
 
 
 # Noise by frequency
@@ -124,11 +160,30 @@ def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[floa
         return (float("nan"),) * 4
     # Draws are averaged within an example first: examples, not draws, are the independent samples.
     mean = torch.stack(draws).mean(0)
-    return float(mean.mean()), _error(mean), float((mean - clean).mean()), _error(mean - clean)
+    change = mean - clean
+    return float(mean.mean()), _error(mean), float(change.mean()), _error(change)
 
 
 def _error(values: Tensor) -> float:
     return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
+
+
+def paired_answers(
+    clean: Predictions, before: NDArray[np.float64], made: Predictions, values: NDArray[np.float64]
+) -> tuple[float, float, float, float]:
+    """As `paired`, of predictions of which an example may have several answers: errors count examples.
+
+    Args:
+        clean: Predictions without the change.
+        before: A number for each of their answers.
+        made: Predictions with the change; labels that move with pixels may leave other answers.
+        values: A number for each of theirs.
+    """
+    if made.examples is None:
+        return paired(torch.from_numpy(before), [torch.from_numpy(values)])
+    error = clustered_change_error(values, made.places, before, clean.places)
+    mean = float(values.mean())
+    return mean, made.error(values), mean - float(before.mean()), error
 
 
 def measure_changed(problem: Problem, scale: PixelScale, change: Change) -> Measure:

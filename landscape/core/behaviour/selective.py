@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.core.behaviour.ood import auroc
+from landscape.core.stats.clusters import clustered_auroc
 
 __all__ = ["Ranking", "error_auroc"]
 
@@ -34,7 +35,8 @@ class Ranking:
 
         Args:
             uncertainty: Larger where less certain (N,).
-            correct: 1 where the answer is right (N,). NaN in either makes every number NaN.
+            correct: 1 where the answer is right (N,), or the probability that it is. NaN in either makes
+                every number NaN.
         """
         n = len(uncertainty)
         if np.isnan(uncertainty).any() or np.isnan(correct).any():
@@ -103,15 +105,25 @@ class Ranking:
         return (rate - self.aurc) / (rate - self.ideal.aurc)
 
 
-def error_auroc(uncertainty: Array, correct: Array) -> tuple[float, float]:
+def error_auroc(
+    uncertainty: Array, correct: Array, examples: NDArray[np.int64] | None = None
+) -> tuple[float, float]:
     """Probability that an error is more uncertain than a right answer, and its standard error (DeLong).
 
     NaN if all answers are right, all are wrong, or something is NaN.
 
     Args:
         uncertainty: Larger where less certain (N,).
-        correct: 1 where the answer is right (N,).
+        correct: 1 where the answer is right (N,), or the probability that it is: it then weighs so much as
+            a right answer and the rest as an error.
+        examples: The example of each answer (N,), if it has several; ``None`` if one. The error counts
+            examples.
     """
+    if examples is not None or not np.isin(correct, (0.0, 1.0)).all():
+        clusters = (
+            np.arange(len(correct)) if examples is None else np.unique(examples, return_inverse=True)[1]
+        )
+        return clustered_auroc(-uncertainty, correct, 1.0 - correct, clusters)
     right, wrong = -uncertainty[correct == 1], -uncertainty[correct == 0]
     if not len(right) or not len(wrong) or np.isnan(correct).any():
         return float("nan"), float("nan")

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from landscape.core.behaviour.brier_parts import BrierParts
@@ -18,8 +17,8 @@ from landscape.core.behaviour.calibration import (
     resampled_scores,
 )
 from landscape.core.behaviour.drawn import MEASURES, DrawnPredictions, predict_other_draws
-from landscape.core.behaviour.ood import auroc, average_precision, false_accept_rate
-from landscape.core.behaviour.perturbations import paired
+from landscape.core.behaviour.ood import average_precision, detection_auroc, false_accept_rate
+from landscape.core.behaviour.perturbations import paired_answers
 from landscape.core.behaviour.selective import Ranking, error_auroc
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import resampled_error
@@ -41,7 +40,7 @@ class ShiftScores:
 
     def __init__(self, drawn: DrawnPredictions, bins: int, bootstrap: int, seed: int) -> None:
         self.drawn = drawn
-        self._values = {name: torch.from_numpy(v) for name, v in drawn.per_example().items()}
+        self._values = drawn.per_example()
         confidence, correct = drawn.mixture.confidence, drawn.mixture.correct
         edges = [equal_edges(bins), adaptive_edges(confidence, bins)]
         indices = [bin_index(confidence, e) for e in edges]
@@ -60,9 +59,9 @@ class ShiftScores:
         """
         found: dict[str, float] = {}
         ends = ("", "_se", "_change", "_change_se")
-        n = len(self.drawn.mixture.labels)
+        n = self.drawn.mixture.count
         for name, values in self._values.items():
-            four = paired(clean._values[name], [values])
+            four = paired_answers(clean.drawn.mixture, clean._values[name], self.drawn.mixture, values)
             found |= {f"{name}{end}": number for end, number in zip(ends, four, strict=True)}
         for name, (value, draws) in self._calibration.items():
             before, former = clean._calibration[name]
@@ -90,11 +89,14 @@ def ranked(made: Sequence[DrawnPredictions], coverage: Array) -> dict[str, Array
         ``_se`` (measures,); see `landscape.core.behaviour.selective.Ranking`.
     """
     correct = np.concatenate([drawn.mixture.correct for drawn in made])
+    several = made[0].mixture.examples is not None
+    # the same examples come at every intensity
+    examples = np.concatenate([drawn.mixture.places for drawn in made]) if several else None
     rows: list[dict[str, Any]] = []
     for by in MEASURES:
         uncertainty = np.concatenate([drawn.uncertainty(by) for drawn in made])
         ranking = Ranking.of(uncertainty, correct)
-        value, error = error_auroc(uncertainty, correct)
+        value, error = error_auroc(uncertainty, correct, examples)
         areas = {name: getattr(ranking, name) for name in ("aurc", "excess_aurc", "augrc", "raulc")}
         rows.append({"risk": ranking.risk(coverage), **areas, "error_auroc": value, "error_auroc_se": error})
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -130,7 +132,8 @@ def detection(
     for data in others.values():
         other = predict_other_draws(problem, data, samples=samples, seed=seed)
         pairs = [(-clean.uncertainty(by), -other.uncertainty(by)) for by in MEASURES]
-        values, errors = zip(*(auroc(*pair) for pair in pairs), strict=True)
+        own = clean.mixture.examples, other.mixture.examples
+        values, errors = zip(*(detection_auroc(*pair, *own) for pair in pairs), strict=True)
         rows.append(
             {
                 "ood_auroc": values,
@@ -138,7 +141,7 @@ def detection(
                 "ood_aupr": [average_precision(*pair) for pair in pairs],
                 "ood_fpr95": [false_accept_rate(*pair) for pair in pairs],
                 "ood_confidence": other.mixture.confidence.mean(),
-                "ood_examples": len(other.mixture.labels),
+                "ood_examples": other.mixture.count,
             }
         )
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}

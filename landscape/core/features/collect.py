@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from landscape.core.ambient import under_own_context
 from landscape.core.data.subsample import plan_pass
+from landscape.core.features.calls import ModuleCall, first_input
 from landscape.core.features.collector import Collector, Feature, SharedValues
 from landscape.core.features.function_hooks import FunctionTap
 from landscape.core.features.hooks import first_tensor
@@ -75,6 +76,7 @@ class _PassHooks:
         self.units = find_units(model)
         self.modules = {name: part for name, part in model.named_modules() if name} or {"model": model}
         self.busy = False
+        self.asked_for_inputs = any(collector.inputs for collector in collectors)
         for index, collector in enumerate(collectors):
             if collector.selection is not None:
                 self.guard(index, collector.selection.check, self.units, model)
@@ -110,7 +112,7 @@ class _PassHooks:
             # The model's own pre-hook comes first, so that its images are known before any unit fires.
             handles = [self.model.register_forward_pre_hook(self._learn_images, with_kwargs=True)]
             for name, module in self.modules.items():
-                handles.append(module.register_forward_pre_hook(self._before(name)))
+                handles.append(module.register_forward_pre_hook(self._before(name), with_kwargs=True))
                 handles.append(module.register_forward_hook(self._fired(name)))
             for handle in handles:
                 stack.callback(handle.remove)
@@ -176,22 +178,26 @@ class _PassHooks:
     def _before(self, name: str) -> Callable[..., None]:
         unit = self.units[name]
 
-        def before(_: nn.Module, args: tuple[Any, ...]) -> None:
+        def before(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
             if self.busy:
                 return
-            tensor = args[0] if args and isinstance(args[0], Tensor) else None
+            place = first_input(module, args, keywords)
+            tensor = None if place is None else args[0] if place == 0 else keywords[str(place)]
             with torch._C.DisableTorchFunction():
-                self.stack.append(_Frame(name, tensor, self._enter(unit, tensor, name)))
+                call = ModuleCall.of(module, args, keywords) if self.asked_for_inputs else None
+                self.stack.append(_Frame(name, tensor, call, self._enter(unit, tensor, name, call)))
 
         return before
 
-    def _enter(self, unit: Unit, tensor: Tensor | None, name: str) -> dict[int, Feature]:
+    def _enter(
+        self, unit: Unit, tensor: Tensor | None, name: str, call: ModuleCall | None = None
+    ) -> dict[int, Feature]:
         """Show the input to the collectors that ask for it; the features by collector."""
         shown: dict[int, Feature] = {}
         if tensor is not None:
             for i, collector in self._interested(unit):
                 if collector.inputs:
-                    shown[i] = self._feature(tensor, i, None, name)
+                    shown[i] = replace(self._feature(tensor, i, None, name), call=call)
                     self.guard(i, collector.enter, unit, shown[i])
         return shown
 
@@ -235,7 +241,7 @@ class _PassHooks:
             return unit, frame.shown
         unit = replace(unit, kinds=("downsampling",))
         # Who asks for downsamplings was not shown its input: it could not be known.
-        return unit, frame.shown | self._enter(unit, entered, unit.name)
+        return unit, frame.shown | self._enter(unit, entered, unit.name, frame.call)
 
     def _show_output(
         self, unit: Unit, module: nn.Module | None, shown: dict[int, Feature], output: Tensor
@@ -302,10 +308,11 @@ class _PassHooks:
 
 @dataclass(frozen=True)
 class _Frame:
-    """A module that is running, its input, and the input's features by collector."""
+    """A module that is running, its input, how it was called, and the input's features by collector."""
 
     name: str
     tensor: Tensor | None
+    call: ModuleCall | None
     shown: dict[int, Feature]
 
 

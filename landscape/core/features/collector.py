@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from landscape.core.features.calls import ModuleCall
 from landscape.core.features.fourier import at_least_single, mean_power, spectrum
 from landscape.core.features.map_layout import MapLayout, MapLayouts
 from landscape.core.features.units import Selection, Unit
@@ -41,11 +42,13 @@ class Feature:
         tensor: The tensor itself. Reduce or clone it at once: later layers may write to it.
         examples: Examples B in the batch.
         shared: What the collectors of the pass have worked out of it so far.
+        call: Of an input, the call of the unit that it is the first input of, with all examples of the batch.
     """
 
     tensor: Tensor
     examples: int
     shared: SharedValues
+    call: ModuleCall | None = None
 
     @property
     def layout(self) -> MapLayout | None:

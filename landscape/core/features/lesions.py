@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from landscape.core.features.calls import first_input
 from landscape.core.features.collect import collect
 from landscape.core.features.collector import Collector, Feature
 from landscape.core.features.function_hooks import SOFTMAX, multihead_arguments
@@ -163,8 +164,9 @@ def lesion(problem: Problem, site: Site, how: Replacement, cutoff: float) -> Ite
     module = problem.module if site.unit.name == "model" else problem.module.get_submodule(site.unit.name)
     inputs: list[Tensor | None] = []  # a stack, since a unit may run within itself
 
-    def keep(_: nn.Module, args: tuple[Any, ...]) -> None:
-        given = args[0] if args and isinstance(args[0], Tensor) else None
+    def keep(part: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        place = first_input(part, args, keywords)
+        given = None if place is None else args[0] if place == 0 else keywords[str(place)]
         passes_on = how == "identity" or how == "remove"
         # cloned, since the unit may overwrite its input; None keeps push and pop in step
         inputs.append(given.clone() if given is not None and passes_on and site.keeps_shape else None)
@@ -180,7 +182,10 @@ def lesion(problem: Problem, site: Site, how: Replacement, cutoff: float) -> Ite
             return instead
         return type(output)(instead if value is tensor else value for value in output)
 
-    handles = [module.register_forward_pre_hook(keep), module.register_forward_hook(replace)]
+    handles = [
+        module.register_forward_pre_hook(keep, with_kwargs=True),
+        module.register_forward_hook(replace),
+    ]
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ from landscape.core.features.fourier import (
     radial_frequency,
     spectrum,
 )
+from landscape.core.features.hooks import first_tensor
 from landscape.core.features.spectra import LayerRows, check_shape, complete
 from landscape.core.features.units import Selection, Unit
 
@@ -124,8 +125,8 @@ class TransferCollector(Collector):
         after, out_low, out_high, energy = grid.means(grid.output_power(output.power()))
         rows = {"inputs": before, "outputs": after, "in_low": in_low, "in_high": in_high}
         rows |= {"out_low": out_low, "out_high": out_high}
-        if unit.kind == "downsampling" and module is not None and (height, width) != size:
-            folded = self._folded(module, inputs, output)
+        if unit.kind == "downsampling" and inputs.call is not None and (height, width) != size:
+            folded = self._folded(inputs, output)
             if folded is not None:
                 alias, _, _, alias_energy = grid.means(grid.output_power(folded))
                 rows |= {"alias": alias, "alias_energy": alias_energy, "energy": energy}
@@ -134,20 +135,30 @@ class TransferCollector(Collector):
         if x.shape == y.shape:
             layer.coherence = self._coherence(layer.coherence, x, y)
 
-    def _folded(self, module: nn.Module, inputs: Feature, output: Feature) -> Tensor | None:
+    def _folded(self, inputs: Feature, output: Feature) -> Tensor | None:
         """Mean power of what the output owes to input frequencies that the output cannot hold."""
-        assert inputs.layout is not None
-        assert output.layout is not None
-        cutoff = output.layout.height / inputs.layout.height, output.layout.width / inputs.layout.width
+        call, layout, kept = inputs.call, inputs.layout, output.layout
+        assert call is not None
+        assert call.tensor is not None
+        assert layout is not None
+        assert kept is not None
+        given, maps = inputs.tensor, layout.to_maps(inputs.tensor)
+        overwritten, others = call.overwritten
+        partial = call.has_more and len(given) < len(call.tensor)
+        if others or (overwritten and (layout.prefix or partial)):
+            return None  # what the unit was given is gone
+        if overwritten:  # of its input, the transform is there still
+            maps = torch.fft.irfft2(inputs.spectrum(), s=maps.shape[-2:], norm="ortho") + inputs.means()
+            maps = maps.to(given.dtype)
+        elif call.has_more:  # whatever else is given goes with all examples of the batch
+            given, maps = call.tensor, layout.to_maps(call.tensor)
+        cutoff = kept.height / layout.height, kept.width / layout.width
         # What the unit makes of an input without the frequencies above the output's Nyquist frequency cannot
         # be aliased; the difference from its output is what they contribute.
-        smooth = inputs.layout.from_maps(
-            low_pass_box(inputs.layout.to_maps(inputs.tensor), cutoff), inputs.tensor
-        )
-        low = module(smooth)
-        if not isinstance(low, Tensor) or low.shape != output.tensor.shape:
+        low = first_tensor(call.again(layout.from_maps(low_pass_box(maps, cutoff), given)))
+        if low is None or low.shape[1:] != output.tensor.shape[1:] or len(low) < len(output.tensor):
             return None
-        return mean_power(spectrum(output.maps() - output.layout.to_maps(low)))
+        return mean_power(spectrum(output.maps() - kept.to_maps(low[: len(output.tensor)])))
 
     def _coherence(self, sums: _Coherence | None, x: Tensor, y: Tensor) -> _Coherence:
         step = -(-x.shape[1] // self.coherence_channels)

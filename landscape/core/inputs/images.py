@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +16,20 @@ from landscape.core.problem.batchnorm import running_layers
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
-__all__ = ["Images", "image_parts"]
+__all__ = ["AnswerReader", "Images", "image_parts"]
+
+
+class AnswerReader(Protocol):
+    """What reads answers: `landscape.core.behaviour.classification.Classification`."""
+
+    def logits(self, values: Tensor, /) -> Tensor:
+        """Logits (B, K) of outputs."""
+
+    def right_classes(self, target: Tensor, /) -> Tensor:
+        """The one right class of each example (B,)."""
+
+    def counted(self, target: Tensor, classes: int, /) -> Tensor:
+        """Which labels count (B,)."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +43,14 @@ class Images:
         scale: The way from pixels to what the model gets.
         batch: The examples.
         numbers: Their numbers in the data (B,).
+        reader: How answers are read, where they are not one of K classes given by their index.
     """
 
     problem: Problem
     scale: PixelScale
     batch: Batch
     numbers: Tensor
+    reader: AnswerReader | None = None
 
     @property
     def pixels(self) -> Tensor:
@@ -45,12 +61,12 @@ class Images:
     def labels(self) -> Tensor:
         """Their classes (B,)."""
         labels: Tensor = self.batch.target
-        return labels
+        return labels if self.reader is None else self.reader.right_classes(labels)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Logits (B, K) of pixels (B, C, H, W): log probabilities where the model gives probabilities."""
         output, _ = self.problem.output(self._of(pixels))
-        return self.problem.reading.log_p(output)
+        return self.problem.reading.log_p(output) if self.reader is None else self.reader.logits(output)
 
     def losses(self, pixels: Tensor) -> Tensor:
         """The problem's losses (B,) of pixels (B, C, H, W).
@@ -70,7 +86,8 @@ class Images:
         """Some of them, by their places (n,) here."""
         if len(rows) == len(self.numbers):
             return self
-        return Images(self.problem, self.scale, gather([self.batch], rows.cpu()), self.numbers[rows.cpu()])
+        chosen, numbers = gather([self.batch], rows.cpu()), self.numbers[rows.cpu()]
+        return Images(self.problem, self.scale, chosen, numbers, self.reader)
 
     def _of(self, pixels: Tensor) -> Batch:
         images = image_of(self.batch)
@@ -78,7 +95,11 @@ class Images:
 
 
 def image_parts(
-    problem: Problem, mean: Sequence[float], std: Sequence[float], count: int
+    problem: Problem,
+    mean: Sequence[float],
+    std: Sequence[float],
+    count: int,
+    reader: AnswerReader | None = None,
 ) -> tuple[PixelScale, list[Images]]:
     """A fair sample of a problem's images, in parts of the size of its batches.
 
@@ -87,6 +108,7 @@ def image_parts(
         mean: Per channel, of the normalisation; with `std` empty if the data's own range is to be 0 to 1.
         std: Per channel.
         count: At most so many images: the first of a fixed random order of all.
+        reader: How answers are read; ``None`` where they are one of K classes given by their index.
 
     Returns:
         The scale of pixels, that of all the data, and the images whose label counts.
@@ -105,10 +127,10 @@ def image_parts(
         raise InputError(
             "this needs batches alike in form that hold only tensors with one entry per example."
         )
-    return scale, list(_parts(problem, scale, count))
+    return scale, list(_parts(problem, scale, count, reader))
 
 
-def _parts(problem: Problem, scale: PixelScale, count: int) -> Iterator[Images]:
+def _parts(problem: Problem, scale: PixelScale, count: int, reader: AnswerReader | None) -> Iterator[Images]:
     plan = plan_pass(problem.batches, [count if count < problem.examples else None])
     start, found = 0, False
     for batch, (share,) in zip(plan.batches(), plan.shares, strict=True):
@@ -119,15 +141,18 @@ def _parts(problem: Problem, scale: PixelScale, count: int) -> Iterator[Images]:
             continue
         with torch.no_grad():
             output, target = problem.output(chosen.first(1))
+        if reader is not None:
+            target, output = reader.right_classes(target), reader.logits(output)
         if not (_is_classification(output, target) and isinstance(chosen.target, Tensor)):
             raise InputError(
                 "attacks and curvature of images need logits (B, K) with one class index per example; this"
                 " is no such classification."
             )
-        counted = problem.reading.counts(chosen.target, output.shape[1])
+        counts = problem.reading.counts if reader is None else reader.counted
+        counted = counts(chosen.target, output.shape[1])
         if bool(counted.any()):
             found = True
-            yield Images(problem, scale, chosen, numbers).take(counted.nonzero()[:, 0])
+            yield Images(problem, scale, chosen, numbers, reader).take(counted.nonzero()[:, 0])
     if not found:
         raise InputError("no label of the data counts: each is the ignore index or outside the classes.")
 

@@ -41,6 +41,7 @@ _BY_ROW = {
     "MultiLabelSoftMarginLoss": "multilabel_soft_margin_loss",
 }
 _BY_NAME = {"cross_entropy": "target", "mse": "entry", "half_squared_error": "entry"}
+_NAMES = (_BY_TARGET, _BY_ENTRY, _BY_ROW)
 _FUNCTIONS = {
     getattr(F, name): kind
     for kind, names in (("target", _BY_TARGET), ("entry", _BY_ENTRY), ("row", _BY_ROW))
@@ -117,6 +118,18 @@ class Criterion:
         if values.ndim:
             return values.sum()
         return values if self.reduction == "sum" else values * size
+
+    @property
+    def of_torch(self) -> str:
+        """Which of torch's losses it is, by the name of the function; empty if it is another."""
+        if self.name == "cross_entropy":
+            return self.name
+        if not self._known or not isinstance(self.function, partial) or self.function.func is not _losses:
+            return ""
+        run = self.function.args[0]
+        if isinstance(run, partial):
+            return str(run.func.__name__)
+        return next(names[type(run).__name__] for names in _NAMES if type(run).__name__ in names)
 
     @property
     def is_sum(self) -> bool:

@@ -187,6 +187,11 @@ class Problem:
         return self.space.size
 
     @property
+    def criterion(self) -> Criterion:
+        """The loss as it is applied."""
+        return self._loss
+
+    @property
     def batches(self) -> list[Batch]:
         """The micro-batches, for what needs all of them in one process.
 

@@ -33,10 +33,96 @@ def test_analysis_agrees_with_the_problem():
 def test_what_is_no_classification_is_refused():
     with pytest.raises(InputError, match="no such classification"):
         landscape.calibration(CASES["regression"].problem())
-    dense = nn.Conv2d(1, 3, 1)
-    data = (torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4, dtype=torch.long))
+    data = (torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4))
     with pytest.raises(InputError, match="no such classification"):
-        landscape.calibration(Problem(dense, "cross_entropy", data))
+        landscape.calibration(Problem(nn.Conv2d(1, 1, 1), nn.L1Loss(), data))
+
+
+class Tokens(nn.Module):
+    """One of three classes for each of seven tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 21)
+
+    def forward(self, x):
+        return self.linear(x).unflatten(1, (7, 3))
+
+
+def of_tokens(o, t):
+    values = torch.nn.functional.cross_entropy(o.transpose(1, 2), t, reduction="none", ignore_index=-100)
+    return values.sum(1) / (t >= 0).sum(1)
+
+
+class Given(nn.Module):
+    """Puts out its inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, x):
+        return x + self.weight
+
+
+def test_tokens_have_the_numbers_of_the_flattened_problem_and_errors_of_examples():
+    """Oracle: the plain problem of all tokens; of tokens that repeat seven times, that of one of each."""
+    torch.manual_seed(0)
+    model = Tokens().double()
+    x = torch.randn(60, 4, generator=generator(1), dtype=torch.float64)
+    y = torch.randint(0, 3, (60, 7), generator=generator(2))
+    y[torch.arange(60) % 2 == 0, 3:] = -100
+    ds = landscape.calibration(Problem(model, of_tokens, (x, y), batch_size=25), ood=x + 1.0)
+    kept = y.flatten() >= 0
+    z = model(x).detach().reshape(-1, 3)
+    other = model(x + 1.0).detach().reshape(-1, 3)
+    flat = landscape.calibration(Problem(Given(), "cross_entropy", (z[kept], y.flatten()[kept])), ood=other)
+    for name in ds.data_vars:
+        if (
+            not str(name).endswith(("_interval", "_se"))
+            and "example" not in str(name)
+            and name != "classification"
+        ):
+            np.testing.assert_allclose(ds[name], flat[name], rtol=1e-10, err_msg=str(name))
+    assert str(ds["classification"].item()) == "classes at positions"
+    assert int(ds["answers"]) == int(kept.sum()) == int(ds["bin_count"].sum())
+    assert ds.sizes["example"] == int(ds["ood_examples"]) == 60
+    rows = torch.arange(60).repeat_interleave(7)[kept]
+    mean = np.bincount(rows, flat["example_nll"].values) / np.bincount(rows)
+    np.testing.assert_allclose(ds["example_nll"], mean, rtol=1e-10)
+    captions = " ".join(spec.caption for spec in landscape.calibration.plots({"m": ds}))
+    assert f"{int(kept.sum())} answers of 60 examples" in captions
+
+    # Seven equal tokens are one answer, so far as errors go.
+    model.linear.weight.data = model.linear.weight.data[:3].repeat(7, 1)
+    model.linear.bias.data = model.linear.bias.data[:3].repeat(7)
+    same = y[:, :1].clamp(min=0).expand(-1, 7).contiguous()
+    copied = landscape.calibration(Problem(model, of_tokens, (x, same)))
+    once = landscape.calibration(Problem(Given(), "cross_entropy", (model(x)[:, 0].detach(), same[:, 0])))
+    for name in ("nll", "ece", "accuracy"):
+        np.testing.assert_allclose(copied[f"{name}_interval"], once[f"{name}_interval"], rtol=1e-9)
+    filled = once["bin_count"].values > 5
+    width, plain = (
+        np.diff(part["bin_accuracy_interval"].values[:, filled], axis=0) for part in (copied, once)
+    )
+    np.testing.assert_allclose(width, plain, rtol=0.15)  # a variance over n − 1, and its bound
+
+
+def test_one_logit_is_calibrated_as_two():
+    """Oracle: the problem of two logits, 0 and z, to the last table."""
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1).double()
+    x = torch.randn(80, 4, generator=generator(1), dtype=torch.float64)
+    y = (torch.rand(80, generator=generator(2)) < 0.5).double()
+    ds = landscape.calibration(Problem(model, nn.BCEWithLogitsLoss(), (x, y[:, None])), ood=x - 2.0)
+    two = nn.Linear(4, 2).double()
+    two.weight.data = torch.cat([0 * model.weight, model.weight]).detach()
+    two.bias.data = torch.cat([0 * model.bias, model.bias]).detach()
+    flat = landscape.calibration(Problem(two, "cross_entropy", (x, y.long())), ood=x - 2.0)
+    for name in ds.data_vars:
+        if name != "classification":
+            np.testing.assert_allclose(ds[name], flat[name], rtol=1e-9, err_msg=str(name))
+    assert str(ds["classification"].item()) == "one logit"
 
 
 def share_of_pairs(inside, outside):

@@ -6,7 +6,9 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 from cases import CASES, images, uneven
+from torch import nn
 
 import landscape
 from landscape import Problem
@@ -46,3 +48,40 @@ def test_bands_of_accuracy_stay_within_it_and_close_nowhere():
     assert (line.low >= -1e-12).all() and (line.high <= 1 + 1e-12).all()
     assert (line.high - line.low > 0.05).all()
     assert ((line.low <= line.y + 1e-12) & (line.y <= line.high + 1e-12)).all()
+
+
+def test_pixels_are_the_flattened_problem_of_damaged_images():
+    """Oracle: `calibration` of maps damaged by hand; a cyclic move of what is cyclic changes nothing."""
+    torch.manual_seed(0)
+    model = nn.Conv2d(1, 3, 3, padding=1).double()
+    x = torch.rand(30, 1, 8, 8, dtype=torch.float64)
+    y = (3 * x[:, 0]).long().clamp(max=2)
+    y[:, 0] = -100
+    problem = Problem(model, nn.CrossEntropyLoss(), (x, y), batch_size=8)
+    ds = landscape.corruptions(problem, kinds=("contrast", "roll"), mean=(0.0,), std=(1.0,))
+    assert str(ds["classification"].item()) == "classes at positions"
+    part = ds.sel(corruption="contrast", severity=3)
+    oracle = landscape.calibration(Problem(model, nn.CrossEntropyLoss(), (corrupt("contrast", 3)(x, 0), y)))
+    for name in ("nll", "accuracy", "brier", "ece"):
+        assert float(part[name]) == pytest.approx(float(oracle[name]), rel=1e-9)
+    # A cyclic move of images and labels together changes what circular padding sees by nothing.
+    around = nn.Conv2d(1, 3, 3, padding=1, padding_mode="circular").double()
+    ds = landscape.corruptions(
+        Problem(around, nn.CrossEntropyLoss(), (x, y)), kinds=("roll",), mean=(0.0,), std=(1.0,)
+    )
+    np.testing.assert_allclose(ds["nll"], ds["nll"].values[:, :1] * np.ones((1, 6)), rtol=1e-9)
+    assert float(np.abs(ds["accuracy_change"]).max()) < 1e-12
+
+
+def test_errors_of_pixels_that_repeat_are_those_of_one():
+    """Oracle: the classification of an image of one grey by its one label."""
+    torch.manual_seed(0)
+    x = torch.rand(40, 1, 1, 1, dtype=torch.float64).expand(-1, 1, 4, 4).contiguous()
+    y = (x[:, 0] + 0.4 * torch.randn(40, 1, 1).double() > 0.5).long()
+    model = nn.Conv2d(1, 2, 1).double()
+    kinds, scale = ("brightness", "contrast"), {"mean": (0.0,), "std": (1.0,)}
+    pixels = landscape.corruptions(Problem(model, nn.CrossEntropyLoss(), (x, y)), kinds=kinds, **scale)
+    one = nn.Sequential(model, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    images = landscape.corruptions(Problem(one, "cross_entropy", (x, y[:, 0, 0])), kinds=kinds, **scale)
+    for name in ("nll_se", "accuracy_se", "nll_change_se", "brier_change_se"):
+        np.testing.assert_allclose(pixels[name], images[name], rtol=1e-9, atol=1e-12)

@@ -111,3 +111,57 @@ def test_models_of_other_data_are_refused():
     mixed = {**problems([first]), "other": Problem(second, "cross_entropy", images(24))}
     with pytest.raises(InputError, match="on the same examples with the same classes"):
         landscape.diversity(mixed)
+
+
+def test_tokens_are_the_flattened_problem_with_errors_of_examples():
+    """Oracle: the problem of all tokens; of tokens that come three times, the error of one of each."""
+    torch.manual_seed(0)
+    x = torch.randn(50, 4, dtype=torch.float64)
+    y = torch.randint(0, 3, (50, 3))
+    y[:20, 2] = -100
+    nets = [nn.Sequential(nn.Linear(4, 9), nn.Unflatten(1, (3, 3))).double() for _ in range(3)]
+    loss = nn.CrossEntropyLoss()
+    tokens = landscape.diversity({f"m{i}": Problem(net, loss, (x, y)) for i, net in enumerate(nets)})
+    kept = y.flatten() >= 0
+    flat = {}
+    for i, net in enumerate(nets):
+        z = net(x).detach().movedim(1, -1).reshape(-1, 3)[kept]
+        logits = nn.Linear(3, 3).double()
+        logits.weight.data, logits.bias.data = torch.eye(3).double(), torch.zeros(3).double()
+        flat[f"m{i}"] = Problem(logits, loss, (z, y.flatten()[kept]))
+    plain = landscape.diversity(flat)
+    for name in tokens.data_vars:
+        if not str(name).endswith("_se") and name not in ("examples", "classification"):
+            np.testing.assert_allclose(tokens[name], plain[name], rtol=1e-9, atol=1e-12, err_msg=str(name))
+    assert int(tokens["examples"]) == 50
+    assert int(tokens["answers"]) == int(plain["examples"]) == int(kept.sum())
+    for net in nets:
+        net[0].weight.data = net[0].weight.data.view(3, 3, 4)[:, :1].expand(3, 3, 4).reshape(9, 4).clone()
+        net[0].bias.data = net[0].bias.data.view(3, 3)[:, :1].expand(3, 3).reshape(9).clone()
+    same = y[:, :1].expand(-1, 3).contiguous()
+    copies = landscape.diversity({f"m{i}": Problem(net, loss, (x, same)) for i, net in enumerate(nets)})
+    ones = [nn.Sequential(net, nn.Flatten(), Firsts()) for net in nets]
+    once = landscape.diversity({f"m{i}": Problem(net, loss, (x, y[:, 0])) for i, net in enumerate(ones)})
+    for name in ("nll_gain_se", "brier_gain_se", "disagreement_se"):
+        np.testing.assert_allclose(copies[name], once[name], rtol=1e-9, atol=1e-12)
+
+
+class Firsts(nn.Module):
+    """The logits of the first of three tokens, classes first."""
+
+    def forward(self, x):
+        return x[:, ::3]
+
+
+def test_soft_targets_keep_the_gains_exact():
+    """Oracle: the members' mean score less that of their average, both by `calibration`."""
+    torch.manual_seed(0)
+    x, t = torch.randn(40, 4, dtype=torch.float64), torch.randn(40, 3, dtype=torch.float64).softmax(1)
+    nets = [nn.Linear(4, 3).double() for _ in range(3)]
+    ds = landscape.diversity({f"m{i}": Problem(n, "cross_entropy", (x, t)) for i, n in enumerate(nets)})
+    average = landscape.calibration(Problem(DeepEnsemble(nets), "cross_entropy", (x, t)))
+    for name in ("nll", "brier"):
+        assert float(ds[f"average_{name}"]) == pytest.approx(float(average[name]), rel=1e-12)
+        gap = float(ds[f"mean_{name}"] - ds[f"average_{name}"])
+        assert float(ds[f"{name}_gain"]) == pytest.approx(gap, rel=1e-9)
+        assert float(ds[f"mean_{name}"]) == pytest.approx(float(ds[f"member_{name}"].mean()), rel=1e-12)

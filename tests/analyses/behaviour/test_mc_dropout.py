@@ -85,3 +85,19 @@ def test_what_cannot_be_sampled_is_refused_in_one_sentence():
     regression = landscape.Problem(model, "mse", (torch.randn(6, 2), torch.randn(6, 1)))
     with pytest.raises(InputError, match="logits"):
         landscape.mc_dropout(regression)
+
+
+def test_one_logit_is_averaged_as_two():
+    """Oracle: the problem of the logits 0 and z under the same masks."""
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.4))
+    x, y = torch.randn(30, 6), (torch.rand(30) < 0.5).float()
+    one, two = nn.Linear(8, 1), nn.Linear(8, 2)
+    two.weight.data = torch.cat([0 * one.weight, one.weight]).detach()
+    two.bias.data = torch.cat([0 * one.bias, one.bias]).detach()
+    settings = {"counts": (1, 3), "features": "0"}
+    single = landscape.Problem(nn.Sequential(*body, one), nn.BCEWithLogitsLoss(), (x, y[:, None]))
+    double = landscape.Problem(nn.Sequential(*body, two), "cross_entropy", (x, y.long()))
+    found, expected = (landscape.mc_dropout(p, **settings) for p in (single, double))
+    for name in ("nll", "accuracy", "ece", "feature_variance"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)

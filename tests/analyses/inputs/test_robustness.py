@@ -163,3 +163,35 @@ def test_an_interrupted_run_goes_on(tmp_path):
     assert min(again) >= 1 / 3 and max(again) == 1.0 and shares == sorted(shares)
     for name in whole.variables:
         np.testing.assert_array_equal(whole[name], resumed[name])
+
+
+def test_one_logit_meets_the_closed_form_and_one_hot_targets_are_classes():
+    """Oracle: |z|/‖w‖₁ to the border of the one logit; the same problem with indices."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 1)).double()
+    x = 0.4 + 0.2 * torch.rand(40, 1, 4, 4, dtype=torch.float64)
+    z = model(x)[:, 0].detach()
+    model[1].bias.data -= z.sort().values[19:21].mean()
+    z = model(x)[:, 0].detach()
+    y = (z > 0).double()
+    y[:8] = 1 - y[:8]
+    exact = torch.where((z > 0) == (y > 0), z.abs() / model[1].weight.detach().abs().sum(), 0.0).numpy()
+    options = {"mean": (0.0,), "std": (1.0,), "radii": (float(np.median(exact)) * 1.0001,)}
+    ds = landscape.robustness(Problem(model, nn.BCEWithLogitsLoss(), (x, y[:, None])), **options)
+    np.testing.assert_allclose(ds["distance"], exact, rtol=1e-9, atol=1e-12)
+    assert float(ds["worst"][1]) == pytest.approx((exact > options["radii"][0]).mean())
+
+    problem, classifier, x, labels = linear_problem(30)
+    hot = nn.functional.one_hot(labels, 10).double()
+    found = landscape.robustness(Problem(classifier, "cross_entropy", (x, hot), batch_size=50), steps=3)
+    same = landscape.robustness(problem, steps=3)
+    for name in same.data_vars:
+        np.testing.assert_allclose(found[name], same[name], rtol=1e-12) if same[
+            name
+        ].dtype.kind == "f" else None
+    soft = Problem(classifier, "cross_entropy", (x, hot * 0.9 + 0.01))
+    with pytest.raises(InputError, match="one right class for each example, and targets are probabilities"):
+        landscape.robustness(soft)
+    several = Problem(classifier, nn.BCEWithLogitsLoss(), (x, hot))
+    with pytest.raises(InputError, match="one answer for each example, and the problem asks for labels"):
+        landscape.robustness(several)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,8 @@ from cases import CASES, generator, images, snapshot, uneven
 from torch import nn
 
 from landscape import Problem
+from landscape.core.behaviour.calibration import Predictions
+from landscape.core.behaviour.corruptions import corrupt
 from landscape.core.behaviour.perturbations import (
     PixelScale,
     band_mask,
@@ -20,6 +23,7 @@ from landscape.core.behaviour.perturbations import (
     changed_batches,
     measure_changed,
     paired,
+    paired_answers,
     symmetric_modes,
 )
 
@@ -134,3 +138,63 @@ def test_paired_error():
 
 
 # The analysis
+
+
+@pytest.mark.parametrize("kind", ["rotation", "translation", "roll"])
+def test_labels_of_pixels_move_with_the_pixels(kind):
+    """Oracle: images whose pixels are their own labels: after the move they still are, but at edges."""
+    y = torch.zeros(6, 16, 16, dtype=torch.long)
+    y[:, 4:11, 3:9], y[3:, 6:8, 6:12] = 2, 1
+    y[:, :2, :3] = 255
+    levels = torch.tensor([0.0, 0.5, 1.0])
+    x = torch.where(y == 255, 0.0, levels[y.clamp(max=2)])[:, None]
+    problem = Problem(nn.Conv2d(1, 3, 1), nn.CrossEntropyLoss(ignore_index=255), (x, y), batch_size=4)
+    scale = PixelScale((0.0,), (1.0,))
+    changes = corrupt(kind, 3), corrupt(kind, 3)
+    start = 0
+    for batch in changed_batches(problem, scale, *changes):
+        images, labels = batch.inputs[:, 0], batch.target
+        assert labels.dtype == torch.long
+        assert set(labels.unique().tolist()) <= {0, 1, 2, 255}
+        known = labels != 255
+        nearest = (images[..., None] - levels).abs().argmin(-1)
+        # a pixel half way between 0 and 1 looks like 1/2, so edges are left out
+        sharp = known & ((images - levels[nearest]).abs() < 1e-6)
+        assert sharp.float().mean() > 0.5
+        inner = sharp & ~_edges(labels)
+        assert (nearest[inner] == labels[inner]).all()
+        assert not torch.equal(labels, y[start : start + len(labels)])
+        start += len(labels)
+    (unmoved, *_) = changed_batches(problem, scale, lambda pixels, first: pixels)
+    assert torch.equal(unmoved.target, y[:4])
+
+
+def _edges(labels):
+    """Where a label differs from that of a neighbour."""
+    found = torch.zeros_like(labels, dtype=torch.bool)
+    for axis in (1, 2):
+        for step in (1, -1):
+            found |= labels != labels.roll(step, axis)
+    return found
+
+
+def test_answers_that_differ_are_compared_by_example():
+    """Oracle: the error of paired examples, with one answer each; the spread of the change of two ratios."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(40, 3))
+    clean = Predictions.of_logits(z, rng.integers(0, 3, 40))
+    made = clean.with_logits(z + rng.normal(size=z.shape))
+    plain = paired(torch.from_numpy(clean.nll), [torch.from_numpy(made.nll)])
+    assert paired_answers(clean, clean.nll, made, made.nll) == plain
+    own = np.arange(40)
+    several = (replace(part, examples=own) for part in (clean, made))
+    first, second = several
+    assert paired_answers(first, clean.nll, second, made.nll) == pytest.approx(plain, rel=1e-12)
+    fewer = replace(made, log_p=made.log_p[5:], labels=made.labels[5:], examples=own[:35], numbers=own[5:])
+    mean, error, change, change_error = paired_answers(first, clean.nll, fewer, fewer.nll)
+    assert change == pytest.approx(fewer.nll.mean() - clean.nll.mean())
+    assert mean == pytest.approx(fewer.nll.mean())
+    influence = -(clean.nll - clean.nll.mean()) / 40
+    influence[5:] += (fewer.nll - mean) / 35
+    assert change_error == pytest.approx(np.sqrt(40 / 39 * (influence**2).sum()), rel=1e-12)
+    assert error == pytest.approx(fewer.nll.std(ddof=1) / np.sqrt(35), rel=1e-12)

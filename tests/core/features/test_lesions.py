@@ -126,3 +126,35 @@ def test_one_head_is_silenced(fused):
         expected = model.head(model.attn(x.squeeze(1), without=[1]).mean(1))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
     assert not torch.allclose(found, model(x))
+
+
+class Named(nn.Module):
+    """Calls its middle part by keyword, as models of text do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(1, 2, 3, padding=1), Scaled()
+        self.head = nn.Linear(2, 3)
+
+    def forward(self, x):
+        return self.head(self.act(scale=2.0, x=self.conv(x)).mean((2, 3)))
+
+
+class Scaled(nn.Module):
+    """Multiplies."""
+
+    def forward(self, x, scale):
+        return scale * x.tanh()
+
+
+@torch.no_grad()
+def test_an_input_given_by_name_is_passed_on():
+    """Oracle: the model without its middle part, by hand."""
+    problem = problem_of(Named())
+    sites, _ = find_sites(problem, Selection(("act",)), None, means=False, heads=False)
+    assert sites["act"].keeps_shape
+    with lesion(problem, sites["act"], "identity", 0.25):
+        found = problem.output(problem.batches[0])[0]
+    model = problem.module
+    expected = model.head(model.conv(problem.batches[0].inputs).mean((2, 3)))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)

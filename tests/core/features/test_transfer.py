@@ -102,3 +102,98 @@ def test_low_passes_are_masks_of_numpys_transform(size):
     for found, mask in ((low_pass(maps, 0.25), disc), (low_pass_box(maps, (0.5, 0.25)), box)):
         expected = np.fft.ifft2(np.fft.fft2(maps.numpy()) * mask).real
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+class PatchMerging(nn.Module):
+    """Halves a grid of tokens: takes it with its size, as a popular library's Swin does."""
+
+    def __init__(self, inplace=False):
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+        self.inplace = inplace
+
+    def forward(self, x, size, gain=None):
+        h, w = size
+        if self.inplace:
+            x = x.relu_()
+        x = x.unflatten(1, (h // 2, 2, w // 2, 2)).permute(0, 1, 3, 2, 4, 5).flatten(3).flatten(1, 2)
+        x = self.linear(x)
+        return x if gain is None else x * gain
+
+
+class Merged(nn.Module):
+    """One of these between a convolution and a head, called in one of several ways."""
+
+    def __init__(self, how, inplace=False):
+        super().__init__()
+        self.conv, self.merge, self.head = (
+            nn.Conv2d(1, 1, 3, padding=1),
+            PatchMerging(inplace),
+            nn.Linear(2, 3),
+        )
+        self.how = how
+
+    def forward(self, x):
+        tokens = self.conv(x).flatten(2).transpose(1, 2).contiguous()
+        # one gain for each example: it has to be cut where the images are
+        gain = 1.0 + torch.arange(len(x), dtype=x.dtype)[:, None, None]
+        calls = {
+            "positions": lambda: self.merge(tokens, x.shape[2:], gain),
+            "keywords": lambda: self.merge(size=x.shape[2:], gain=gain, x=tokens),
+            "without": lambda: self.merge(tokens, x.shape[2:]),
+        }
+        return self.head(calls[self.how]().mean(1))
+
+
+def folded(model, x, *images):
+    """Rows of the merging by collectors that look at so many images each."""
+    problem = Problem(model, "cross_entropy", (x, torch.arange(len(x)) % 3), batch_size=3)
+    collectors = [TransferCollector(Selection(("merge",)), BINS, None, 64, count) for count in images]
+    assert collect(problem, collectors) == [None] * len(images)
+    return [collector.layers()["merge"].rows() for collector in collectors]
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("how", ["positions", "keywords", "without"])
+@torch.no_grad()
+def test_a_unit_of_several_inputs_is_called_as_the_model_called_it(how, inplace):
+    """Oracle: the model run by hand on tokens whose high modes numpy takes out, image by image."""
+    torch.manual_seed(0)
+    model, x = Merged(how, inplace).double(), noise(7)
+    (rows,) = folded(model, x, None)
+    model.merge.inplace = False
+    for number, value in enumerate(rows["alias_energy"]):
+        image = x[number][None]
+        maps = model.conv(image)[0, 0].numpy()
+        modes = np.fft.fft2(maps)
+        f = np.abs(np.fft.fftfreq(SIZE))
+        modes[(f[:, None] >= 0.25 - 1e-9) | (f[None] >= 0.25 - 1e-9)] = 0
+        smooth = torch.from_numpy(np.fft.ifft2(modes).real.reshape(1, -1, 1))
+        tokens = torch.from_numpy(maps.reshape(1, -1, 1))
+        if inplace:
+            smooth, tokens = smooth.relu(), tokens.relu()
+        gap = (model.merge(tokens, (SIZE, SIZE)) - model.merge(smooth, (SIZE, SIZE)))[0]
+        if how != "without":
+            gap = gap * (1.0 + number % 3)
+        gap = gap.numpy().reshape(SIZE // 2, SIZE // 2, 2)
+        power = np.abs(np.fft.fft2(gap, axes=(0, 1)) / (SIZE // 2) ** 2) ** 2
+        keep = np.ones((SIZE // 2, SIZE // 2), bool)  # neither the mean nor the output's Nyquist modes
+        keep[0, 0] = keep[SIZE // 4] = keep[:, SIZE // 4] = False
+        np.testing.assert_allclose(value, power.mean(2)[keep].mean(), rtol=1e-9)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("inplace", [False, True])
+def test_what_a_unit_wrote_over_is_not_made_up(inplace):
+    """Oracle: who looks at all images.
+
+    Of fewer, the tokens of the others are gone where they were written over: nothing is said of folding
+    rather than something wrong.
+    """
+    model = Merged("positions", inplace).double()
+    some, every = folded(model, noise(9), 2, None)
+    assert "alias_energy" in every
+    assert ("alias_energy" in some) != inplace
+    if not inplace:
+        gaps = np.abs(some["alias_energy"][:, None] - every["alias_energy"]).min(1)
+        assert (gaps <= 1e-12 * every["alias_energy"].max()).all()

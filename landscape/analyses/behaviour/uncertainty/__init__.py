@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from landscape.analyses.behaviour._answers import MEANS
 from landscape.analyses.behaviour.uncertainty.figures import plots
 from landscape.analyses.behaviour.uncertainty.options import UncertaintyParams
 from landscape.analyses.behaviour.uncertainty.schema import NATS, SCHEMA
@@ -58,7 +59,9 @@ uncertainty = Analysis(
         " (Traub et al. 2024) and rAULC (Postels et al. 2022), for each way to rank examples, ties counted as"
         " the mean over their orders; at each intensity, and for all intensities of a shift together, as one"
         " threshold would meet them. Data of other distributions are told apart by the same rankings: AUROC,"
-        " average precision, false acceptances at 95 % (Hendrycks & Gimpel 2017; Liang et al. 2018)."
+        " average precision, false acceptances at 95 % (Hendrycks & Gimpel 2017; Liang et al. 2018). "
+        + MEANS
+        + " Labels of pixels move with the pixels."
     ),
     scope="checkpoint",
     takes="predictive",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses.behaviour._answers import record
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
         made, numbers = [clean], [first]
         for amount in amounts[row, 1:]:
             change = corrupt_by(kind, float(amount), seed, clip=params.clip)
-            batches = changed_batches(problem, scale, change)
+            # once more for labels of pixels: each draws the same numbers from its start
+            moves = CORRUPTIONS[kind].moves
+            labels = corrupt_by(kind, float(amount), seed, clip=params.clip) if moves else None
+            batches = changed_batches(problem, scale, change, labels)
             made.append(predict_draws(problem, batches, samples=samples, seed=seed))
             scores = ShiftScores(made[-1], params.bins, params.bootstrap, seed)
             numbers.append({**scores.numbers(unchanged), **ranked(made[-1:], coverage)})
@@ -67,7 +71,8 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
         "pixel_mean": np.array(scale.mean),
         "pixel_std": np.array(scale.std),
         "draws": clean.draws,
-        "examples": len(clean.mixture.labels),
+        "examples": clean.mixture.count,
+        **record(clean.mixture),
     }
 
 

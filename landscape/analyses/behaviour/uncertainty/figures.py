@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses.behaviour._answers import counted, nats, share_interval
 from landscape.analyses.behaviour.uncertainty.schema import NATS
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, series
-from landscape.core.stats.hypothesis import wilson
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,6 +57,10 @@ def _intensity(ds: xr.Dataset, kind: str = "") -> Axis:
     return Axis("amount (0 = unchanged)", units[0] if len(set(units)) == 1 else "")
 
 
+def _counted(ds: xr.Dataset) -> str:
+    return counted(ds, int(ds["examples"]))
+
+
 def _named(ds: xr.Dataset) -> str:
     return ", ".join(str(k).replace("_", " ") for k in ds["shift"].values)
 
@@ -64,6 +68,7 @@ def _named(ds: xr.Dataset) -> str:
 def _mean(datasets: Mapping[str, xr.Dataset], name: str, first: xr.Dataset) -> FigureSpec:
     """A score against intensity, averaged over the shifts."""
     title, axis = AXES[name]
+    axis = replace(axis, unit=nats(datasets)) if axis.unit == NATS else axis
     marks = tuple(
         Line(ds["intensity"].values, ds[name].values.mean(0), series(label, ds), markers=True)
         for label, ds in datasets.items()
@@ -74,13 +79,14 @@ def _mean(datasets: Mapping[str, xr.Dataset], name: str, first: xr.Dataset) -> F
         _intensity(first),
         axis,
         marks,
-        f"{title} averaged over {_named(first)}; {int(first['examples'])} examples.",
+        f"{title} averaged over {_named(first)}; {_counted(first)}.",
     )
 
 
 def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSpec:
     """A score against the intensity of one shift."""
     title, axis = AXES[name]
+    axis = replace(axis, unit=nats(datasets)) if axis.unit == NATS else axis
     marks, amounts, shown = [], "", None
     for label, ds in datasets.items():
         if kind not in ds["shift"].values:
@@ -90,7 +96,7 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
         y, half = part[name].values, 1.96 * part[f"{name}_se"].values
         low, high = y - half, y + half
         if name == "accuracy":  # near 0 and 1 errors are not symmetric
-            low, high = wilson(y, np.full(y.shape, float(ds["examples"])))
+            low, high = share_interval(ds, y, part["accuracy_se"].values, int(ds["examples"]))
         marks.append(Line(ds["intensity"].values, y, series(label, ds), low, high, markers=True))
         steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
         amounts = f"Amounts: {steps} ({part['amount_unit'].item()})."
@@ -101,7 +107,7 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
         _intensity(shown, kind),
         axis,
         tuple(marks),
-        f"{title} on {int(shown['examples'])} examples. {amounts}",
+        f"{title} on {counted(shown, int(shown['examples']))}. {amounts}",
         "Bands: 95 % intervals (Wilson 1927) over examples." if name == "accuracy" else BANDS,
     )
 
@@ -119,11 +125,11 @@ def _split(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
         "split",
         "Total uncertainty and its aleatoric part",
         _intensity(first),
-        Axis("entropy", NATS),
+        Axis("entropy", nats(datasets)),
         tuple(marks),
         "Solid: entropy of the mixture of draws, the total. Dashed: mean entropy of a draw, the aleatoric"
         " part; the gap between them is the epistemic part, the mutual information of label and draw. A plain"
-        f" model has one draw and no gap. Means over {_named(first)}; {int(first['examples'])} examples.",
+        f" model has one draw and no gap. Means over {_named(first)}; {_counted(first)}.",
     )
 
 
@@ -137,12 +143,11 @@ def _accuracy_entropy(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> 
     return FigureSpec(
         "accuracy_entropy",
         "Accuracy against doubt, over all shifts",
-        Axis("entropy", NATS),
+        Axis("entropy", nats(datasets)),
         Axis("share of right answers", limits=UNIT),
         tuple(marks),
         "Each point is a shift at an intensity: share of right answers against the mean entropy of the"
-        f" prediction. A model that knows when it fails goes down to the right; {int(first['examples'])}"
-        " examples.",
+        f" prediction. A model that knows when it fails goes down to the right; {_counted(first)}.",
     )
 
 
@@ -162,7 +167,7 @@ def _risk(datasets: Mapping[str, xr.Dataset], first: xr.Dataset, place: int) -> 
         Axis("error rate", limits=UNIT if place else None),
         tuple(marks),
         "Error rate if only the examples of least entropy are answered. A good order rises to the right; one"
-        f" by chance is level.{over} {int(first['examples'])} examples.",
+        f" by chance is level.{over} {_counted(first)}.",
     )
 
 
@@ -189,7 +194,7 @@ def _pooled(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec
         tuple(marks),
         "Area under the lift curve over that of the ideal order, all intensities of a shift in one ranking,"
         " as one threshold would meet them. 1: every error after every right answer. 0: by chance. Means over"
-        f" {_named(first)}; {int(first['examples'])} examples at each intensity.",
+        f" {_named(first)}; {_counted(first)} at each intensity.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from landscape.analyses.behaviour._answers import ANSWERS
 from landscape.base.schema import Schema, Variable
 
 __all__ = ["NATS", "PARTS", "SCHEMA", "SCORES"]
@@ -90,5 +91,6 @@ SCHEMA = Schema(
         Variable("pixel_std", ("channel",), "scale of the normalisation that was undone", "pixel range"),
         Variable("draws", (), "number of draws that were averaged", kind="int"),
         Variable("examples", (), "number of examples", kind="int"),
+        *ANSWERS,
     ),
 )

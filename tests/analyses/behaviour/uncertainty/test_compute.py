@@ -231,3 +231,69 @@ def test_what_cannot_be_is_named(options, message):
     """Oracle: the sentence the user must see."""
     with pytest.raises(InputError, match=message):
         landscape.uncertainty(problem(), **options)
+
+
+def test_labels_are_the_flattened_problem_with_errors_of_examples():
+    """Oracle: the problem that asks each label of its own, one logit; equal labels have the errors of one."""
+    torch.manual_seed(0)
+    x = torch.rand(40, 1, 4, 4, dtype=torch.float64)
+    y = (torch.rand(40, 3) < 0.4).double()
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).double()
+    options = {
+        "shifts": ("gaussian_noise",),
+        "intensities": (0.1,),
+        "bootstrap": 20,
+        "mean": (0.0,),
+        "std": (1.0,),
+    }
+    other = torch.rand(25, 1, 4, 4, dtype=torch.float64) + 0.5
+    found = landscape.uncertainty(Problem(net, nn.BCEWithLogitsLoss(), (x, y)), ood=other, **options)
+    assert str(found["classification"].item()) == "labels"
+    assert (int(found["examples"]), int(found["answers"]), int(found["ood_examples"][0])) == (40, 120, 25)
+    parts = []
+    for label in range(3):
+        one = nn.Sequential(nn.Flatten(), nn.Linear(16, 1)).double()
+        one[1].weight.data, one[1].bias.data = net[1].weight.data[label, None], net[1].bias.data[label, None]
+        data = x, y[:, label, None]
+        parts.append(landscape.uncertainty(Problem(one, nn.BCEWithLogitsLoss(), data), ood=other, **options))
+    for name in ("accuracy", "nll", "brier", "entropy", "nll_change"):
+        np.testing.assert_allclose(
+            found[name], np.mean([p[name] for p in parts], axis=0), rtol=1e-9, atol=1e-12
+        )
+    # every pair of a label of the own data and one of the others, by hand
+    sides = [np.sort(-np.exp(-np.abs(net(d).detach().numpy())).ravel()) for d in (x, other)]
+    pairs = np.greater.outer(*sides) + 0.5 * np.equal.outer(*sides)
+    by = found["by"].values.tolist().index("entropy")
+    assert float(found["ood_auroc"][0, by]) == pytest.approx(pairs.mean(), rel=1e-9)
+
+    net[1].weight.data, net[1].bias.data = net[1].weight.data[:1].repeat(3, 1), net[1].bias.data[:1].repeat(3)
+    data = x, y[:, :1].repeat(1, 3)
+    copies = landscape.uncertainty(Problem(net, nn.BCEWithLogitsLoss(), data), ood=other, **options)
+    one = nn.Sequential(nn.Flatten(), nn.Linear(16, 1)).double()
+    one[1].weight.data, one[1].bias.data = net[1].weight.data[:1], net[1].bias.data[:1]
+    once = landscape.uncertainty(Problem(one, nn.BCEWithLogitsLoss(), (x, y[:, :1])), ood=other, **options)
+    for name in ("nll_se", "accuracy_se", "brier_change_se", "ece_se", "error_auroc", "ood_auroc_se"):
+        np.testing.assert_allclose(copies[name], once[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    # DeLong's two factors n/(n − 1) count right and wrong apart; here their examples are the same sets
+    np.testing.assert_allclose(copies["error_auroc_se"], once["error_auroc_se"], rtol=0.05)
+
+
+def test_soft_targets_keep_the_brier_score_the_sum_of_its_parts():
+    """Oracle: Murphy's identity, and plain targets drawn from the soft ones very often."""
+    torch.manual_seed(0)
+    x, t = torch.rand(50, 1, 4, 4, dtype=torch.float64), torch.randn(50, 3, dtype=torch.float64).softmax(1)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).double()
+    options = {"shifts": ("contrast",), "intensities": (0.5,), "bootstrap": 2, "mean": (0.0,), "std": (1.0,)}
+    ds = landscape.uncertainty(Problem(net, "cross_entropy", (x, t)), **options)
+    total = ds["reliability"] - ds["resolution"] + ds["uncertainty_term"] + ds["within_bin"]
+    np.testing.assert_allclose(ds["brier_top"], total, rtol=1e-10)
+    drawn = torch.multinomial(t, 4000, replacement=True).flatten()
+    many = Problem(net, "cross_entropy", (x.repeat_interleave(4000, 0), drawn), batch_size=50000)
+    found = predict_draws(many)
+    means = {name: values.mean() for name, values in found.per_example().items()}
+    for name in ("accuracy", "nll", "brier"):
+        assert float(ds[name][0, 0]) == pytest.approx(means[name], abs=0.005)
+    ranking = Ranking.of(found.uncertainty("entropy"), found.mixture.correct)
+    assert float(ds["aurc"][0, 0, 1]) == pytest.approx(ranking.aurc, abs=0.02)
+    value, _ = error_auroc(found.uncertainty("entropy"), found.mixture.correct)
+    assert float(ds["error_auroc"][0, 0, 1]) == pytest.approx(value, abs=0.01)
