@@ -1,4 +1,4 @@
-"""Text for files that people read and edit."""
+"""Text for files that people read and edit, and foreign text for a terminal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["toml_table", "toml_value"]
+__all__ = ["foreign", "toml_table", "toml_value"]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def foreign(text: object, longest: int | None = 200) -> str:
+    r"""Text that came from a file as it may be printed: on one line, what would steer a terminal is shown.
+
+    Args:
+        text: A name, an attribute, a message.
+        longest: Characters to keep, half of them at each end; ``None`` keeps all.
+
+    Example:
+        >>> foreign("a\x1b[2Jb\nc"), foreign("epoch-" * 9, 20)
+        ('a\\x1b[2Jb\\nc', 'epoch-epo...ch-epoch-')
+    """
+    whole = str(text)
+    if longest is not None and len(whole) > longest:
+        half = (longest - 2) // 2
+        whole = f"{whole[:half]}...{whole[-half:]}"
+    if whole.isprintable():
+        return whole
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
 
 def toml_table(header: str, values: Mapping[str, Any]) -> str:

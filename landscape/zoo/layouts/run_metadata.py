@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from landscape.zoo.reading.modules import scalar_of
+from landscape.zoo.reading.stubs import attributes
 
 __all__ = [
     "Facts",
@@ -123,7 +127,9 @@ def facts_in_row(row: Mapping[Any, Any]) -> Facts:
         for key, value in ((k, _plain(v)) for k, v in row.items())
         if isinstance(value, int | float) and not isinstance(value, bool) and is_metric(str(key))
     }
-    progress = {k: v for k in _PROGRESS if isinstance(v := _plain(row.get(k)), int | float)}
+    progress = {
+        k: v for k in _PROGRESS if isinstance(v := _plain(row.get(k)), int | float) and math.isfinite(v)
+    }
     return Facts({_SYNONYMS[k]: int(v) for k, v in progress.items()}, metrics)
 
 
@@ -143,8 +149,7 @@ def facts_in_content(content: Mapping[Any, Any]) -> Facts:
     """Facts in what a checkpoint holds beside its weights."""
     found = Facts()
     for name in _CONFIGS:
-        config = content.get(name)
-        config = config if isinstance(config, Mapping) else getattr(config, "__dict__", None)
+        config = attributes(content.get(name))
         if config:
             # A command line has a hundred options of which most tell nothing of the model.
             found |= facts_in_config(config, known_only=name == "args")
@@ -155,12 +160,11 @@ def facts_in_content(content: Mapping[Any, Any]) -> Facts:
 
 def _plain(value: Any) -> int | float | bool | str | None:
     """A single value as Python has it; ``None`` for others, for long texts and for paths."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
+    value = scalar_of(value)
     if isinstance(value, str):
         single = 0 < len(value) <= _LONGEST and value.isprintable() and not re.search(r"[/\\]", value)
         return value if single else None
-    return value if isinstance(value, bool | int | float) else None
+    return value
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
