@@ -164,7 +164,8 @@ class Machine:
         self._stack.append(set())
 
     def _do_list(self, _: Any) -> None:
-        self._stack.append(self._marked())
+        items = self._marked()
+        self._stack.append(items)
 
     def _do_dict(self, _: Any) -> None:
         items = self._marked()

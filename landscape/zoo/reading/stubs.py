@@ -27,14 +27,15 @@ class Budget:
 
     Args:
         size: Bytes of the file.
+        spare: Bytes beside twice that.
 
     Attributes:
         size: The same.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, spare: int = _SPARE) -> None:
         self.size = size
-        self._left = 2 * size + _SPARE
+        self._limit = self._left = 2 * size + spare
 
     def take(self, amount: int) -> None:
         """Count bytes.
@@ -44,9 +45,7 @@ class Budget:
         """
         self._left -= amount
         if self._left < 0:
-            raise RefusedError(
-                f"its {self.size:,} bytes would fill more than {2 * self.size + _SPARE:,} of memory"
-            )
+            raise RefusedError(f"its {self.size:,} bytes would fill more than {self._limit:,} of memory")
 
 
 class Name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -137,7 +138,8 @@ def _load(path: Path, named: list[Any], mmap: bool, trust: bool = False) -> Any:
 
     try:
         # With the names as the pickle spells them: an object that has moved calls itself otherwise by now.
-        with torch.serialization.safe_globals(named):
+        with torch.serialization.safe_globals(named), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=not trust, mmap=mmap)
     except OSError as error:
         raise unreadable(path, error) from error
