@@ -22,62 +22,14 @@ REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 """Pattern of a reference, for options that hold one."""
 
 
-_LIBRARIES = (
-    frozenset(
-        [
-            "landscape",
-            "torch",
-            "torchvision",
-            "torchaudio",
-            "timm",
-            "transformers",
-            "safetensors",
-            "peft",
-            "accelerate",
-            "lightning",
-            "numpy",
-            "scipy",
-            "xarray",
-            "h5py",
-            "h5netcdf",
-            "netCDF4",
-            "hdf5plugin",
-            "pandas",
-            "pyarrow",
-            "dask",
-            "distributed",
-            "dask_jobqueue",
-            "plotly",
-            "kaleido",
-            "matplotlib",
-            "rich",
-            "typer",
-            "click",
-            "pydantic",
-            "pydantic_core",
-            "yaml",
-            "tomllib",
-            "tomli",
-            "psutil",
-            "sklearn",
-            "PIL",
-            "IPython",
-            "ipykernel",
-            "joblib",
-            "cloudpickle",
-            "dill",
-            "tqdm",
-            "requests",
-            "urllib3",
-            "packaging",
-            "pyhessian",
-            "ray",
-            "datasets",
-            "huggingface_hub",
-        ]
-    )
-    | sys.stdlib_module_names
-)
+_LIBRARIES = sys.stdlib_module_names | {
+    *("landscape", "torch", "torchvision", "torchaudio", "timm", "transformers", "safetensors", "peft"),
+    *("accelerate", "lightning", "numpy", "scipy", "xarray", "h5py", "h5netcdf", "netCDF4", "pandas"),
+    *("pyarrow", "dask", "distributed", "dask_jobqueue", "plotly", "kaleido", "matplotlib", "rich", "typer"),
+    *("click", "pydantic", "pydantic_core", "yaml", "tomli", "psutil", "sklearn", "PIL", "IPython"),
+    *("ipykernel", "joblib", "cloudpickle", "tqdm", "packaging", "pyhessian", "ray", "huggingface_hub"),
+}
+"""Modules of Python, and those that landscape or a library of its own may import, installed or not."""
 _used: set[Path] = set()  # folders of manifests that modules were imported from
 
 
@@ -177,8 +129,8 @@ def import_module(name: str, what: str, folder: Path | None = None) -> Any:
 def importing_from(folder: Path | None) -> Iterator[None]:
     """Within it, modules in the folder can be imported, after all others.
 
-    What came with a manifest may hold a file ``torch.py``: it is never taken for a library, not even for one that is
-    not installed.
+    What came with a manifest may hold a file ``torch.py``: it is never taken for a library, not even for one
+    that is not installed.
     """
     if folder is None:
         yield
@@ -240,11 +192,11 @@ def _check_name(top: str, what: str, folder: Path) -> None:
     own = [p.resolve() for p in _own(top, folder)]
     if not own:
         return
-    found = sys.modules.get(top)
+    found, origin = sys.modules.get(top), None
     with importing_from(folder), contextlib.suppress(ImportError, ValueError):
         origin = getattr(found, "__file__", None) if found else getattr(find_spec(top), "origin", None)
-        if origin is None or Path(origin).resolve() not in own:
-            raise InputError(
-                f"{what}: there is a module '{top}' beside the manifest, and another one that comes first"
-                f" ({origin or 'built in'}); give yours another name."
-            )
+    if origin is None or Path(origin).resolve() not in own:
+        raise InputError(
+            f"{what}: there is a module '{top}' beside the manifest, and another one that comes first"
+            f" ({origin or 'built in'}); give yours another name."
+        )

@@ -137,7 +137,7 @@ def run(
     ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html.")] = False,
 ) -> None:
-    """Analyse a zoo of checkpoints; resumes by itself.
+    """Analyse a zoo of checkpoints; resumes by itself. A manifest runs the code that its builders name.
 
     Under torchrun its processes share the data of each model: for one large model.
     """

@@ -43,7 +43,7 @@ def manifest_template(spec: ZooSpec) -> str:
     if spec.problem.allow:
         problem += f"\nallow = {toml_value(list(spec.problem.allow))}"
     blocks = [
-        f"name = {toml_value(spec.name)}",
+        f"# Running this manifest runs the code that its builders name.\nname = {toml_value(spec.name)}",
         "# A function that makes the model, without weights: package.module:function, timm:NAME or\n"
         "# torchvision:NAME. Modules beside this file can be imported.\n"
         "[model]\n"
