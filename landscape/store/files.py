@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import re
@@ -12,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from landscape.errors import StoreError
+from landscape.errors import StoreError, one_line
+from landscape.store.within import check_group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,10 +74,12 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     if not h5py.is_hdf5(path):
         raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
     try:
-        if group is not None:
-            with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path, "r", locking=False) as file:
+            check_group(file, path)
+            if group is not None:
                 if not isinstance(file.get(group), h5py.Group):
                     raise StoreError(f"'{path}' has no group '{group}'.")
+                check_group(file, path, group)
         # Without a lock: results are put in place whole and never written to, so that another program that
         # holds the file open, even for writing, is no reason not to read it.
         return xr.load_dataset(
@@ -90,7 +94,7 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     except Exception as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
         if isinstance(error, OSError) and error.errno:  # the system's word, not that of the format
             raise StoreError(f"'{path}' cannot be read: {error.strerror or error}.") from error
-        raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
+        raise StoreError(f"'{path}' is truncated or damaged: {one_line(error)}.") from error
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, within: Path | None = None) -> None:
@@ -112,6 +116,8 @@ def make_folder(folder: Path, within: Path | None) -> None:
     if within is None:
         folder.mkdir(parents=True, exist_ok=True)
     elif folder != within:
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, "its folder is a link, and may lead anywhere")
         folder.mkdir(exist_ok=True)  # fails if `within` is gone, as it is meant to
 
 
