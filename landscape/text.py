@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["foreign", "toml_table", "toml_value"]
+__all__ = ["csv_cell", "foreign", "toml_table", "toml_value"]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -30,6 +30,22 @@ def foreign(text: object, longest: int | None = 200) -> str:
     if whole.isprintable():
         return whole
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
+
+
+def csv_cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers.
+
+    Example:
+        >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell("-x"), csv_cell("a")
+        ("'=1+1", '-0.5', "'-x", 'a')
+    """
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def toml_table(header: str, values: Mapping[str, Any]) -> str:
@@ -68,7 +84,8 @@ def toml_value(value: Any) -> str:
     if isinstance(value, float):
         return repr(float(value))  # nan and inf are TOML too
     # JSON's strings are TOML's, but that TOML wants one more character escaped.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = str(value).encode(errors="backslashreplace").decode()  # half a character of UTF-16 is none
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(key: str) -> str:

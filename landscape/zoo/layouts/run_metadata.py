@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from landscape.zoo.layouts.side_files import text_of
 from landscape.zoo.reading.modules import scalar_of
 from landscape.zoo.reading.stubs import attributes
 
@@ -72,6 +73,7 @@ _METRICS = {
     "top5",
 }
 _LONGEST = 60
+_LARGEST_YAML = 500_000  # bytes; its reader takes seconds for more
 
 
 @dataclass(frozen=True)
@@ -169,18 +171,20 @@ def _plain(value: Any) -> int | float | bool | str | None:
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
     """Rows of a log: a CSV table, JSON lines or a JSON list; what cannot be read is left out."""
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+    text = text_of(file)
+    if text is None:
         return []
     if file.suffix == ".csv":
-        rows: Iterable[Mapping[str, Any]] = csv.DictReader(text.splitlines())
+        try:
+            rows: Iterable[Mapping[str, Any]] = list(csv.DictReader(text.splitlines()))
+        except csv.Error:  # a field longer than any number or name
+            return []
         return [{k: _scalar(v) for k, v in row.items() if k and v not in (None, "")} for row in rows]
     found = []
     for line in text.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:  # the last line of a run that was killed
+        except (ValueError, RecursionError):  # the last line of a run that was killed
             continue
         found.append(value)
     return [row for row in found if isinstance(row, dict)]
@@ -194,8 +198,8 @@ def read_flat_yaml(file: Path) -> dict[str, Any]:
     # for one tag of Python's, such as Lightning writes. And it leaves what is a number to `_scalar`, as in
     # CSV files: YAML 1.1 takes 1e-3 for a text and "no" for a truth value.
     try:
-        content = yaml.load(file.read_bytes(), Loader=yaml.BaseLoader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        content = yaml.load(text_of(file, _LARGEST_YAML) or "", Loader=yaml.BaseLoader)
+    except (ValueError, RecursionError, yaml.YAMLError):
         return {}
     pairs = content.items() if isinstance(content, dict) else ()
     single = {str(k): v for k, v in pairs if isinstance(v, str) and v.lower() not in ("", "~", "null")}

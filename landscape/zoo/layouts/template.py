@@ -63,7 +63,9 @@ def manifest_template(spec: ZooSpec) -> str:
 
 
 def _checkpoint(model: Model) -> str:
-    entry: dict[str, Any] = {"name": model.name, "path": model.shown}
+    # A path that begins with ~ is below someone's home.
+    path = f"./{model.shown}" if model.shown.startswith("~") else model.shown
+    entry: dict[str, Any] = {"name": model.name, "path": path}
     if model.builder is not None:
         entry |= {"builder": model.builder.reference, "kwargs": model.builder.kwargs}
     if model.group:
