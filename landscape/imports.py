@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from landscape.errors import InputError, one_line, suggest
+from landscape.text import without_secrets
 
 __all__ = ["REFERENCE", "call", "import_module", "importing_from", "invoke", "resolve"]
 
@@ -93,9 +94,8 @@ def invoke(function: Any, keywords: Mapping[str, Any], what: str) -> Any:
         return function(**keywords)
     except (Exception, SystemExit) as error:
         arguments = ", ".join(f"{k}={v!r}" for k, v in keywords.items())
-        raise InputError(
-            f"{what} called with ({arguments}) raised {type(error).__name__}: {one_line(error)}."
-        ) from error
+        said = f"{what} called with ({arguments}) raised {type(error).__name__}: {one_line(error)}."
+        raise InputError(without_secrets(said, keywords)) from error
 
 
 def import_module(name: str, what: str, folder: Path | None = None) -> Any:

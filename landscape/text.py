@@ -7,8 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["csv_cell", "foreign", "toml_table", "toml_value"]
+__all__ = ["csv_cell", "foreign", "toml_table", "toml_value", "without_secrets"]
 
+_SECRET = re.compile(
+    r"token|passw|passphrase|secret|credential|(^|[-_])(key|auth|pwd)$|api_?key", re.IGNORECASE
+)
+_CREDENTIALS = re.compile(r"://[^/\s:@'\"]+:[^/\s@'\"]+@")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -30,6 +34,30 @@ def foreign(text: object, longest: int | None = 200) -> str:
     if whole.isprintable():
         return whole
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
+
+
+def without_secrets(text: str, values: Mapping[str, Any]) -> str:
+    """A text without the values that are secrets by their names, and without passwords in addresses.
+
+    Args:
+        text: A message.
+        values: What it may tell of, by name, such as the arguments of a function; mappings in it too.
+
+    Example:
+        >>> without_secrets("f(token='abc', n=1) at ftp://me:pw@host", {"token": "abc", "n": 1})
+        "f(token='***', n=1) at ftp://***@host"
+    """
+    todo: list[Mapping[str, Any]] = [values]
+    found: set[str] = set()
+    while todo:
+        for name, value in todo.pop().items():
+            if isinstance(value, Mapping):
+                todo.append(value)
+            elif isinstance(value, str) and value and _SECRET.search(str(name)):
+                found |= {value, repr(value)[1:-1]}
+    for secret in sorted(found, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _CREDENTIALS.sub("://***@", text)
 
 
 def csv_cell(text: str) -> str:

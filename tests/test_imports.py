@@ -134,3 +134,22 @@ def test_libraries_stay_loaded(module):
     with pytest.raises(InputError, match="another name"):
         resolve("collections:Counter", "function", folder)
     assert sys.modules["collections"] is collections
+
+
+def test_secrets_are_in_no_message():
+    """Oracle: the secrets given; the error of the function repeats one of them."""
+    given = {
+        "token": "hf_abc'1",
+        "api_key": "k-2",
+        "options": {"password": "pw3"},
+        "url": "s3://me:pw4@host/x",
+        "n": 5,
+    }
+
+    def build(**keywords):
+        raise OSError(f"no leave for {keywords['token']} at {keywords['url']}")
+
+    with pytest.raises(InputError, match=r"n=5.*raised OSError") as caught:
+        invoke(build, given, "data builder 'a:b'")
+    for secret in ("hf_abc", "k-2", "pw3", "pw4"):
+        assert secret not in str(caught.value)

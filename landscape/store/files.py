@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,8 @@ def replacing(path: Path, *, within: Path | None = None) -> Iterator[Path]:
         # Contents before the name, then the name: else a power cut can leave a file of the right name that is
         # empty, and a file that exists counts as done.
         _sync(temporary)
+        if path.is_file() and not path.is_symlink():  # who may read it stays as its owner said
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:

@@ -1,8 +1,8 @@
 """Files that are changed at random, given to everything that reads files of strangers.
 
-``python tests/faults/fuzz.py 2000 --seed 1`` tries two thousand and prints what happened; the first hundreds are a
-test. Nothing may run (a program in each file would make a folder), nothing may be written, and what is wrong with
-a file is one sentence.
+``python tests/faults/fuzz.py 2000 --seed 1`` tries two thousand and prints what happened; the first hundreds
+are a test. Nothing may run (a program in each file would make a folder), nothing may be written, and what is
+wrong with a file is one sentence.
 """
 
 from __future__ import annotations
