@@ -41,6 +41,7 @@ TESTS_OF_MORE = {
     "analyses/test_architectures.py": "every analysis on every architecture",
     "analyses/surfaces/test_line_directions.py": "lines along eigenvectors: two families together",
     "cli/test_calls.py": "whatever the command line may be called with",
+    "faults/test_fuzz.py": "files of strangers, changed at random, and all that reads them",
     "docs/test_*.py": "the documentation and its examples",
     "reference/models/test_models.py": "what all models of the room have in common",
     "reference/test_names.py": "names that manifests hold",

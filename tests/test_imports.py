@@ -43,7 +43,7 @@ def test_a_function_is_called_and_its_errors_are_sentences():
         invoke(len, {"base": 1}, "loss 'a:b'")
 
 
-def test_modules_beside_the_manifest_come_first_and_do_not_mix(module):
+def test_modules_beside_two_manifests_do_not_mix(module):
     """Oracle: what each file says; two manifests may each have a module of one name."""
     first = module("resolved_models", "def name(): return 'first'", "a")
     second = module("resolved_models", "def name(): return 'second'", "b")
@@ -57,7 +57,7 @@ def test_a_folder_is_importable_within_the_block_alone(module):
     """Oracle: Python's list of folders, also after an error."""
     folder = module("resolved_once", "")
     with pytest.raises(KeyError), importing_from(folder):
-        assert sys.path[0] == str(folder)
+        assert sys.path[-1] == str(folder)
         raise KeyError
     assert str(folder) not in sys.path
     with importing_from(None):
@@ -97,3 +97,59 @@ def test_the_pattern_takes_what_can_be_resolved():
         assert re.match(REFERENCE, reference)
     for reference in ("a", "a:", ":b", "a b:c", "a:b c", "1a:b", "a.py"):
         assert not re.match(REFERENCE, reference)
+
+
+def test_a_file_beside_the_manifest_is_never_a_library(module, tmp_path, monkeypatch):
+    """Oracle: a file that each planted module writes; libraries that are there, that are not, of Python."""
+    mark = tmp_path / "mark"
+    evil = f"open({str(mark)!r}, 'w').close()\n"
+    for name in ("h5py", "ray", "dask_jobqueue", "wave"):
+        folder = module(name, evil)
+    module("own_models", "def build(): return 1\n")
+    for name in ("ray", "dask_jobqueue"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with importing_from(folder):
+        assert import_module("h5py", "test").__file__ != str(folder / "h5py.py")
+        assert import_module("wave", "test").__file__ != str(folder / "wave.py")
+        with pytest.raises(InputError, match="there is no module 'dask_jobqueue'"):
+            import_module("dask_jobqueue", "test")
+    assert call("own_models:build", {}, "model builder", folder) == 1
+    assert not mark.exists()
+
+
+def test_a_module_that_another_hides_is_said(module, tmp_path):
+    """Oracle: the file beside the manifest, and the module of that name which Python finds first."""
+    mark = tmp_path / "mark"
+    folder = module("colorsys", f"open({str(mark)!r}, 'w').close()\ndef build(): return 1\n")
+    with pytest.raises(
+        InputError, match=r"a module 'colorsys' beside the manifest, and another .*another name"
+    ):
+        call("colorsys:build", {}, "model builder", folder)
+    assert not mark.exists()
+
+
+def test_libraries_stay_loaded(module):
+    """Oracle: the module itself; one of the manifest's has its name."""
+    folder = module("collections", "")
+    with pytest.raises(InputError, match="another name"):
+        resolve("collections:Counter", "function", folder)
+    assert sys.modules["collections"] is collections
+
+
+def test_secrets_are_in_no_message():
+    """Oracle: the secrets given; the error of the function repeats one of them."""
+    given = {
+        "token": "hf_abc'1",
+        "api_key": "k-2",
+        "options": {"password": "pw3"},
+        "url": "s3://me:pw4@host/x",
+        "n": 5,
+    }
+
+    def build(**keywords):
+        raise OSError(f"no leave for {keywords['token']} at {keywords['url']}")
+
+    with pytest.raises(InputError, match=r"n=5.*raised OSError") as caught:
+        invoke(build, given, "data builder 'a:b'")
+    for secret in ("hf_abc", "k-2", "pw3", "pw4"):
+        assert secret not in str(caught.value)

@@ -14,12 +14,11 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 import landscape
 from landscape.cli.common import Guard, headline
-from landscape.cli.display import ProgressBar, metric_table, number
+from landscape.cli.display import ProgressBar, cell, metric_table, number
 from landscape.cli.outputs import check_file
 from landscape.errors import InputError, LandscapeError, one_line
 
@@ -212,7 +211,7 @@ def _analyse(
     path = output or Path(f"{analysis.name}-{'-'.join(m.name for m in spec.models)}.h5")
     landscape.save(ds, path)
     console.print(metric_table(analysis.summary(ds)), highlight=False)
-    console.print(escape(f"saved to {path}"), highlight=False, soft_wrap=True)
+    console.print(cell(f"saved to {path}", None), soft_wrap=True)
 
 
 def _spec(
@@ -264,7 +263,7 @@ def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
     facts.add_column()
     facts.add_column(overflow="fold")
     for key, value in ds.attrs.items():
-        facts.add_row(escape(str(key)), number(value))
+        facts.add_row(cell(key), cell(number(value), None))
     yield facts
     yield ""
     variables = Table("variable", "dimensions", "unit", "values", "meaning", box=None, pad_edge=False)
@@ -274,7 +273,7 @@ def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
         some = " ".join(number(v.item() if hasattr(v, "item") else v) for v in values[:_FEW])
         more = " ..." if len(values) > _FEW else ""
         unit, meaning = (str(variable.attrs.get(k, "")) for k in ("units", "long_name"))
-        variables.add_row(escape(str(name)), sizes, escape(unit), some + more, escape(meaning))
+        variables.add_row(cell(name), cell(sizes), cell(unit), cell(some + more), cell(meaning, None))
     yield variables
     try:
         metrics = find_recorded(str(ds.attrs.get("analysis", ""))).summary(ds)
@@ -288,6 +287,8 @@ def groups_in(file: Path) -> list[str]:
     """The groups of a consolidated file that hold results."""
     import h5py
 
+    from landscape.store.within import check_group
+
     found: list[str] = []
 
     def visit(name: str, item: Any) -> None:
@@ -295,5 +296,6 @@ def groups_in(file: Path) -> list[str]:
             found.append(name)
 
     with h5py.File(file, "r", locking=False) as handle:
+        check_group(handle, file, depth=3)
         handle.visititems(visit)
     return found

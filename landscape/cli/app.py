@@ -22,6 +22,7 @@ from landscape.cli.group import analysis_group
 from landscape.cli.outputs import check_file, check_folder
 from landscape.cli.study import add_study
 from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
+from landscape.text import foreign
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -140,7 +141,7 @@ def run(
     ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html.")] = False,
 ) -> None:
-    """Analyse a zoo of checkpoints; resumes by itself.
+    """Analyse a zoo of checkpoints; resumes by itself. A manifest runs the code that its builders name.
 
     Under torchrun its processes share the data of each model: for one large model.
     """
@@ -221,7 +222,9 @@ def _console(**options: bool) -> Console:
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        foreign(text, None), style=style, markup=False, emoji=False, highlight=False, soft_wrap=True
+    )
 
 
 @app.command()
@@ -250,10 +253,9 @@ def scan(
 
 
 def _print_models(console: Console, zoo: Zoo) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from landscape.cli.display import number
+    from landscape.cli.display import cell, number
 
     if not zoo.models:
         return
@@ -264,7 +266,7 @@ def _print_models(console: Console, zoo: Zoo) -> None:
         seed = "" if model.seed is None else str(model.seed)
         facts = ", ".join(f"{k} {number(v)}" for k, v in {**model.tags, **model.metrics}.items())
         row = (model.name, model.layout, model.group, seed, facts, model.shown)
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     console.print(table)
 
 
@@ -282,7 +284,8 @@ def show(
         console = _console()
         for file in files:
             if len(files) > 1:
-                _line(console, f"\n{file}")
+                _line(console, "")
+                _line(console, str(file))
             ds = landscape.open(file, group)
             if not ds.variables and group is None:
                 for name in groups_in(file):

@@ -19,8 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from landscape._moved import old_names
+from landscape.text import foreign
 
 if TYPE_CHECKING:
     from landscape.base.analysis import Metric
@@ -96,13 +98,14 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def say(self, text: str, *, style: str = "") -> None:
         """Write a line that stays."""
-        self.console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+        options = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
+        self.console.print(foreign(text, None), style=style, **options)
 
     def update(self, completed: float, text: str) -> None:
         """Show how much is done (of the total given to `begin`), and what is being done."""
         if self._bar is not None:
             self._bar.update(
-                self._bar.task_ids[0], completed=completed, description=escape(text), refresh=True
+                self._bar.task_ids[0], completed=completed, description=escape(foreign(text)), refresh=True
             )
         elif time.monotonic() - self._shown >= _LINE_EVERY_S:
             self._shown = time.monotonic()
@@ -203,7 +206,7 @@ def estimate_table(rows: Iterable[Estimate], jobs: int) -> Table:
     for heading in ("to do", "done", "time"):
         table.add_column(heading, justify="right")
     for row in rows:
-        table.add_row(escape(row.label), str(row.todo), str(row.done), duration(row.seconds / jobs))
+        table.add_row(cell(row.label), str(row.todo), str(row.done), duration(row.seconds / jobs))
     total = sum(r.seconds for r in rows) / jobs
     todo, done = sum(r.todo for r in rows), sum(r.done for r in rows)
     table.add_row("all", str(todo), str(done), duration(total), style="bold")
@@ -215,13 +218,18 @@ def metric_table(metrics: Iterable[Metric]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for metric in metrics:
         unit = "" if metric.unit in ("", "1") else metric.unit
-        table.add_row(escape(metric.name), number(metric.value), escape(unit), escape(metric.meaning))
+        table.add_row(cell(metric.name), cell(number(metric.value)), cell(unit), cell(metric.meaning, None))
     return table
+
+
+def cell(text: object, longest: int | None = 200) -> Text:
+    """Text of a table: neither markup nor emoji codes nor escapes in it are obeyed."""
+    return Text(foreign(text, longest))
 
 
 def number(value: Any) -> str:
     """A number in a table: four significant digits."""
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from landscape.errors import InputError, suggest
 from landscape.store.files import write_bytes
+from landscape.text import foreign
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,7 +57,7 @@ def write_vtk(
     X, Y = np.meshgrid(ds["x"].values, ds["y"].values)
     points = np.stack([X, Y, np.where(np.isfinite(z), z, 0.0)], axis=-1).reshape(-1, 3)
     # The format allows one line of ASCII, of at most 256 characters.
-    title = f"{ds.attrs.get('analysis', 'surface')} {ds.attrs.get('model', '')}".split("\n")[0]
+    title = foreign(f"{ds.attrs.get('analysis', 'surface')} {ds.attrs.get('model', '')}")
     lines = [
         "# vtk DataFile Version 3.0",
         title.encode("ascii", "replace").decode()[:200].strip(),
@@ -68,6 +70,6 @@ def write_vtk(
         f"POINT_DATA {len(points)}",
     ]
     for name, values in fields.items():
-        lines += [f"SCALARS {name} double 1", "LOOKUP_TABLE default"]
+        lines += [f"SCALARS {re.sub(r'[^!-~]', '_', name)} double 1", "LOOKUP_TABLE default"]
         lines += [repr(v) for v in values.astype(np.float64).ravel().tolist()]
     write_bytes(Path(path), ("\n".join(lines) + "\n").encode())

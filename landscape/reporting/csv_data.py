@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from landscape.base.figure import Axis, FigureSpec, Guide, Heatmap, Line, Mark, Violin
+from landscape.text import csv_cell
 
 __all__ = ["csv_of"]
 
@@ -36,8 +37,8 @@ def csv_of(spec: FigureSpec) -> str:
     filled = [i for i in range(len(heads)) if any(row[i] != "" for row in rows)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([heads[i] for i in filled])
-    writer.writerows([row[i] for i in filled] for row in rows)
+    writer.writerow([csv_cell(heads[i]) for i in filled])
+    writer.writerows([csv_cell(row[i]) for i in filled] for row in rows)
     return out.getvalue()
 
 

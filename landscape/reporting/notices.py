@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from landscape.batchnorm_policy import normalise
+from landscape.text import foreign
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Notice", "notices"]
 
+_SHOWN = 5
 _WIDE = 0.25
 
 
@@ -63,8 +65,29 @@ def notices(
             for text in troubles.get(section.label, ())
         ]
         found += _of_section(section, anchor)
+    unread = {name: _unread(ds) for section in contents.sections for name, ds in section.results.items()}
+    names = sorted({name for held in unread.values() for name in held})
+    if names:
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        shown = ", ".join(foreign(name, 80) for name in names[:_SHOWN]) + more
+        found.append(
+            Notice(
+                "note",
+                f"Beside their weights, checkpoints name what was not imported: {shown}.",
+                tuple(name for name, held in unread.items() if held),
+            )
+        )
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda n: order[n.level])
+
+
+def _unread(ds: xr.Dataset) -> list[str]:
+    """What a checkpoint's pickle wanted to import and did not."""
+    try:
+        held = json.loads(ds.attrs.get("unread", "[]"))
+    except (TypeError, ValueError, RecursionError):
+        return []
+    return [str(name) for name in held] if isinstance(held, list) else []
 
 
 def _of_section(section: Section, anchor: str) -> list[Notice]:

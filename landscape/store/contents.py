@@ -13,6 +13,8 @@ from landscape.store.fast_read import Known, read
 from landscape.store.files import open as open_file
 from landscape.store.records import Failure, ModelRecord, SectionRecord, Snapshot
 from landscape.store.store import Store
+from landscape.store.within import check_place
+from landscape.text import foreign
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,6 +95,7 @@ def read_contents(directory: str | Path) -> Contents:
             former = failed.get((record.folder, key))
             if entry.path.is_file():
                 try:
+                    check_place(entry.path, store.directory)
                     results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
                 except StoreError as error:
                     text = f"{error} Delete it and run again."
@@ -111,7 +114,15 @@ def located(store: Store) -> tuple[str, list[Located]]:
     """Name of the zoo, and its result files in order."""
     snapshot = store.read_snapshot() or _guess(store)
     entries = [e for record in snapshot.sections for e in _entries(store, snapshot, record)]
-    return snapshot.name, [e for e in entries if e.path.is_file()]
+    return snapshot.name, [e for e in entries if e.path.is_file() and _is_inside(e.path, store)]
+
+
+def _is_inside(path: Path, store: Store) -> bool:
+    try:
+        check_place(path, store.directory)
+    except StoreError:
+        return False
+    return True
 
 
 def _entries(store: Store, snapshot: Snapshot, record: SectionRecord) -> Iterator[Located]:
@@ -124,6 +135,21 @@ def _entries(store: Store, snapshot: Snapshot, record: SectionRecord) -> Iterato
         yield Located(record.label, subject, store.path(record.folder, key), attrs)
 
 
+def _check_attributes(file: Path, attrs: Mapping[str, Any]) -> None:
+    """Raise if attributes that say where a result belongs are not what a run writes."""
+    try:
+        whole = all(
+            isinstance(json.loads(str(attrs.get(name, "{}"))), dict) for name in ("tags", "parameters")
+        )
+        int(attrs.get("model_seed", 0))
+    except (ValueError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise StoreError(
+            f"'{foreign(file)}' does not say what it is a result of: its attributes are damaged."
+        )
+
+
 def _guess(store: Store, damaged: list[Failure] | None = None) -> Snapshot:
     """A snapshot made out from the attributes of the result files; those that cannot be read go to a list."""
     models: dict[str, ModelRecord] = {}
@@ -131,7 +157,9 @@ def _guess(store: Store, damaged: list[Failure] | None = None) -> Snapshot:
     readable: list[tuple[str, Path, Mapping[str, Any]]] = []
     for file in sorted(store.directory.glob("*/*.h5")):
         try:
+            check_place(file, store.directory)
             attrs = open_file(file).attrs
+            _check_attributes(file, attrs)
         except StoreError as error:
             if damaged is not None:
                 text, folder = f"{error} Delete it and run again.", file.parent.name

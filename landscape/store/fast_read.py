@@ -13,6 +13,7 @@ import numpy as np
 
 from landscape.store.files import open as open_file
 from landscape.store.netcdf import WRITTEN_HERE
+from landscape.store.within import check_group
 
 if TYPE_CHECKING:
     import h5py
@@ -62,6 +63,7 @@ def read(path: Path, known: Known | None = None) -> xr.Dataset:
     try:
         with h5py.File(path, "r", locking=False) as file:
             if _text(file.attrs.get("_NCProperties", "")) == WRITTEN_HERE:
+                check_group(file, path)
                 return _dataset(file, {} if known is None else known)
     except Exception:  # what is wrong with a file is told by the slower way
         return open_file(path)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import InputError, StoreError
+from landscape.errors import InputError, StoreError, one_line
+from landscape.store.within import check_group
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,10 +86,12 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     if not h5py.is_hdf5(path):
         raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
     try:
-        if group is not None:
-            with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path, "r", locking=False) as file:
+            check_group(file, path)
+            if group is not None:
                 if not isinstance(file.get(group), h5py.Group):
                     raise StoreError(f"'{path}' has no group '{group}'.")
+                check_group(file, path, group)
         # Without a lock: results are put in place whole and never written to, so that another program that
         # holds the file open, even for writing, is no reason not to read it.
         return xr.load_dataset(
@@ -101,7 +106,7 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     except Exception as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
         if isinstance(error, OSError) and error.errno:  # the system's word, not that of the format
             raise StoreError(f"'{path}' cannot be read: {error.strerror or error}.") from error
-        raise StoreError(f"'{path}' is truncated or damaged: {error}.") from error
+        raise StoreError(f"'{path}' is truncated or damaged: {one_line(error)}.") from error
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, within: Path | None = None) -> None:
@@ -123,6 +128,8 @@ def make_folder(folder: Path, within: Path | None) -> None:
     if within is None:
         folder.mkdir(parents=True, exist_ok=True)
     elif folder != within:
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, "its folder is a link, and may lead anywhere")
         folder.mkdir(exist_ok=True)  # fails if `within` is gone, as it is meant to
 
 
@@ -144,6 +151,8 @@ def replacing(path: Path, *, within: Path | None = None) -> Iterator[Path]:
         # Contents before the name, then the name: else a power cut can leave a file of the right name that is
         # empty, and a file that exists counts as done.
         _sync(temporary)
+        if path.is_file() and not path.is_symlink():  # who may read it stays as its owner said
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:

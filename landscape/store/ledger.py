@@ -5,6 +5,7 @@ Implements `landscape.base.ledger.Ledger`, which says what each method is for.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
@@ -57,6 +58,8 @@ class FolderLedger:
         # A result that is there already is one to be replaced, and does not say that this work is finished.
         self._anew = self._result.exists()
         try:
+            if folder.is_symlink():
+                raise OSError(errno.ELOOP, "it is a link, and may lead anywhere")
             folder.mkdir(exist_ok=True)  # without parents: a store that is gone must not come back empty
         except OSError as error:
             raise StoreError(f"'{folder}' cannot be made: {error.strerror or error}.") from error

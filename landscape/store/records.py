@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Failure", "FileHash", "ModelRecord", "SectionRecord", "Snapshot"]
+__all__ = ["Failure", "FileHash", "ModelRecord", "SectionRecord", "Snapshot", "validated"]
+
+T = TypeVar("T")
+
+
+def validated(kind: type[T], text: str) -> T:
+    """What a record of a store holds, checked for its form.
+
+    Args:
+        kind: What it should be.
+        text: JSON.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    from pydantic import TypeAdapter
+
+    try:
+        return TypeAdapter(kind).validate_python(json.loads(text))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 @dataclass(frozen=True)
@@ -100,10 +119,5 @@ class Snapshot:
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
-        """Read what `to_json` wrote; KeyError, TypeError or ValueError if it is not that."""
-        data: Mapping[str, Any] = json.loads(text)
-        return cls(
-            name=str(data["name"]),
-            models=tuple(ModelRecord(**m) for m in data["models"]),
-            sections=tuple(SectionRecord(**s) for s in data["sections"]),
-        )
+        """Read what `to_json` wrote; ValueError if it is not that."""
+        return validated(cls, text)

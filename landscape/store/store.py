@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import StoreError
 from landscape.store.files import make_folder, save, sweep, write_bytes
 from landscape.store.files import open as open_file
-from landscape.store.records import Failure, FileHash, Snapshot
+from landscape.store.records import Failure, FileHash, Snapshot, validated
+from landscape.store.within import check_name, check_place, read_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -131,8 +132,9 @@ class Store:
         """All remembered failures."""
         found = []
         for file in sorted(self.directory.glob("*/*.failed.json")):
-            with contextlib.suppress(OSError, ValueError, TypeError):  # half a file is no failure
-                found.append(Failure(**json.loads(file.read_text("utf-8"))))
+            with contextlib.suppress(OSError, ValueError):  # half a file is no failure
+                check_place(file, self.directory)
+                found.append(validated(Failure, read_text(file)))
         return found
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
@@ -141,11 +143,23 @@ class Store:
             write_bytes(self._snapshot_path, snapshot.to_json().encode(), within=within)
 
     def read_snapshot(self) -> Snapshot | None:
-        """The zoo of the last run; ``None`` if there is none or it cannot be read."""
-        try:
-            return Snapshot.from_json(self._snapshot_path.read_text("utf-8"))
-        except (OSError, KeyError, TypeError, ValueError):
+        """The zoo of the last run; ``None`` if there is none or it cannot be read.
+
+        Raises:
+            StoreError: If it names what is not in the store.
+        """
+        path = self._snapshot_path
+        if not path.exists():
             return None
+        check_place(path, self.directory)
+        try:
+            snapshot = Snapshot.from_json(read_text(path))
+        except (OSError, ValueError):
+            return None
+        for section in snapshot.sections:
+            for name in (section.folder, *section.tasks.values()):
+                check_name(name, path)
+        return snapshot
 
     def write_hashes(self, hashes: Mapping[str, FileHash]) -> None:
         """Remember the hashes of the checkpoints, so that the next run need not read them all."""
@@ -156,10 +170,10 @@ class Store:
     def read_hashes(self) -> dict[str, FileHash]:
         """Hashes by the path that the manifest gives; empty if there are none or they cannot be read."""
         try:
-            known = json.loads(self._hashes_path.read_text("utf-8"))
-            return {path: FileHash(*values) for path, values in known.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            known = validated(dict[str, tuple[int, int, str]], read_text(self._hashes_path))
+        except (OSError, ValueError):
             return {}
+        return {path: FileHash(*values) for path, values in known.items()}
 
     def sweep(self) -> int:
         """Remove what a killed run left, temporary files and claims of finished tasks; return how many."""

@@ -12,6 +12,7 @@ from landscape.errors import StoreError, suggest
 from landscape.store.contents import located
 from landscape.store.files import replacing
 from landscape.store.store import Store
+from landscape.store.within import check_group
 
 __all__ = ["consolidate", "read_field"]
 
@@ -65,6 +66,7 @@ def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
         with h5py.File(path, "r", locking=False) as file:
             if label not in file:
                 raise StoreError(f"'{path}' has no section '{label}'; {suggest(label, file)}")
+            check_group(file, path, label, depth=2)
             section = file[label]
             found = ((subject, _values(section, f"{subject}/{name}")) for subject in section)
             return {subject: values for subject, values in found if values is not None}
@@ -102,6 +104,10 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
     except OSError:
         return
     with source:
+        try:
+            check_group(source, path)
+        except StoreError:
+            return
         source.copy(source["/"], target, group)
         copied = target[group]
         _relink(source, copied)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape import imports
-from landscape.errors import CheckpointError, InputError, one_line
-from landscape.zoo.pickle_globals import unsafe_globals
+from landscape.errors import CheckpointError, one_line
+from landscape.zoo.reading.weights import State, read_whole, unreadable
 from landscape.zoo.reparametrised import drop_counter, fold
 
 if TYPE_CHECKING:
@@ -31,14 +28,11 @@ __all__ = [
     "without_ending",
 ]
 
-State = dict[str, "Tensor"]
-
 SUFFIXES = (".pt", ".pth", ".pth.tar", ".ckpt", ".bin", ".pkl", ".safetensors")
 """Endings of checkpoint files."""
 
 TRUST_WARNING = "WARNING: pickles are trusted: loading a checkpoint may run ANY program hidden in it."
 
-_NESTED = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel and DistributedDataParallel; torch.compile
 _SHOWN = 3
 
@@ -53,7 +47,7 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
@@ -105,17 +99,8 @@ def read_checkpoint(
     Returns:
         Tensors by name; and the other entries of the dictionary around them, if there is one.
     """
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"checkpoint '{path}' {reason}.")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"checkpoint '{path}' is empty (0 bytes).")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path), {}
-    content = _read_pickle(path, list(allow), trust_pickle, mmap)
-    state = _unwrap(path, content)
-    beside = content if isinstance(content, Mapping) else {}
-    return state, {k: v for k, v in beside.items() if k not in state and k not in _NESTED}
+    read = read_whole(path, allow=allow, trust_pickle=trust_pickle, mmap=mmap)
+    return read.state, read.beside
 
 
 def without_ending(path: str) -> str:
@@ -246,126 +231,3 @@ def _some(kind: str, keys: list[str]) -> str:
         return ""
     more = ", ..." if len(keys) > _SHOWN else ""
     return f"{len(keys)} {kind} ({', '.join(keys[:_SHOWN])}{more})"
-
-
-def _read_safetensors(path: Path) -> State:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        state: State = load_file(path, device="cpu")
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise _damaged(path, error) from error
-    if not state:
-        raise CheckpointError(f"checkpoint '{path}' holds no tensors.")
-    return state
-
-
-def _read_pickle(path: Path, allow: list[str], trust: bool, mmap: bool) -> Any:
-    import torch
-
-    with path.open("rb") as file:
-        start = file.read(2)
-    # A zip archive, as torch.save writes today, or a pickle, with which older files begin.
-    if start != b"PK" and start[:1] != b"\x80":
-        raise CheckpointError(f"'{path}' is not a checkpoint: no file of torch.save begins like this.")
-    # torch maps archives only.
-    mmap = mmap and start == b"PK"
-    named: list[Any] = [(_import(name, path), name) for name in allow]
-    try:
-        # With the names as the pickle spells them: an object that has moved calls itself otherwise by now.
-        with torch.serialization.safe_globals(named):
-            return torch.load(path, map_location="cpu", weights_only=not trust, mmap=mmap)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except Exception as error:
-        if "TorchScript" in str(error):
-            raise CheckpointError(
-                f"'{path}' is a TorchScript archive; save the model's state_dict instead."
-            ) from error
-        refused = [] if trust else [n for n in unsafe_globals(path) if n not in allow]
-        if not refused:
-            raise _damaged(path, error) from error
-        names = ", ".join(refused)
-        listed = ", ".join(f'"{n}"' for n in refused)
-        raise CheckpointError(
-            f"checkpoint '{path}' is refused: its pickle wants to import {names}, which could run any"
-            f" program; if you trust the file, allow the names one by one (allow = [{listed}] under"
-            " [problem] in the manifest) or pass --trust-pickle."
-        ) from error
-
-
-def _import(name: str, path: Path) -> Callable[..., Any]:
-    """The object that an allowed name stands for."""
-    module, _, attribute = name.rpartition(".")
-    if not module or not attribute:
-        raise CheckpointError(
-            f"'{name}', allowed for checkpoint '{path}', must have the form 'package.module.name'."
-        )
-    try:
-        found: Callable[..., Any] = imports.resolve(f"{module}:{attribute}", "name")
-    except InputError as error:
-        raise CheckpointError(
-            f"'{name}', allowed for checkpoint '{path}', cannot be imported: {error}"
-        ) from error
-    return found
-
-
-def _unwrap(path: Path, content: Any) -> State:
-    """The state_dict within what a file holds."""
-    import torch
-
-    while True:
-        if isinstance(content, torch.nn.Module):
-            content = content.state_dict()
-        if not isinstance(content, Mapping):
-            raise CheckpointError(f"checkpoint '{path}' holds a {type(content).__name__}, not a state_dict.")
-        nested = next((k for k in _NESTED if isinstance(content.get(k), Mapping | torch.nn.Module)), None)
-        if nested is None:
-            break
-        content = content[nested]
-    state = {k: v.detach() for k, v in content.items() if isinstance(v, torch.Tensor)}
-    if not state:
-        keys = ", ".join(str(k) for k in list(content)[:_SHOWN]) or "none"
-        raise CheckpointError(
-            f"checkpoint '{path}' holds no tensors at its top level or under {', '.join(_NESTED)}"
-            f" (keys: {keys})."
-        )
-    odd = next((k for k in state if not isinstance(k, str)), None)
-    if odd is not None:
-        raise CheckpointError(
-            f"checkpoint '{path}' is not a state_dict: its keys are not all names ({odd!r})."
-        )
-    return state
-
-
-def _unreadable(path: Path, error: OSError) -> CheckpointError:
-    reason = "does not exist" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-    if reason == "does not exist":
-        return CheckpointError(f"checkpoint '{path}' does not exist.")
-    return CheckpointError(f"checkpoint '{path}' cannot be read: {reason}.")
-
-
-def _damaged(path: Path, error: Exception) -> CheckpointError:
-    """What to say of a file that could not be loaded: damage only if its format does not show it whole."""
-    detail = re.split(r"[.;] ", one_line(error), maxsplit=1)[0]
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
-        return CheckpointError(f"checkpoint '{path}' cannot be loaded: there is not enough memory.")
-    if isinstance(error, ImportError | AttributeError) or _is_whole(path):
-        return CheckpointError(
-            f"checkpoint '{path}' is whole, but cannot be loaded here: {type(error).__name__}: {detail}."
-        )
-    return CheckpointError(
-        f"checkpoint '{path}' is truncated or damaged" + (f" ({detail})." if detail else ".")
-    )
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file is an archive of torch.save whose parts have the sums that its directory gives."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return any(n.endswith("/data.pkl") for n in file.namelist()) and file.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError):
-        return False

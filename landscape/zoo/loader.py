@@ -12,9 +12,10 @@ import numpy as np
 from landscape.errors import CheckpointError, InputError, LandscapeError, one_line
 from landscape.imports import importing_from
 from landscape.zoo.builders import build_data, build_model, resolve
-from landscape.zoo.checkpoint import file_stamp, load_into, read_checkpoint
+from landscape.zoo.checkpoint import file_stamp, load_into
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
+from landscape.zoo.reading.weights import read_whole
 from landscape.zoo.recorded_metrics import comparable, differences
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
@@ -47,6 +48,8 @@ class Loader:
             text if none does.
         made_plain: By name of a model, the weights that its file holds in another form, and in which.
         left_out: By name of a predictive, the members that the last one built is without, and why.
+        unread: By name of a model, what its checkpoint holds beside the weights that was not made, since that
+            would have meant to import something.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Loader:
         self.metric_mismatches: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
         self.made_plain: dict[str, str] = {}
+        self.unread: dict[str, tuple[str, ...]] = {}
         self._ranks = ranks
         self._data: tuple[list[Any], str] | None = None
         self._sizes: list[int] = []
@@ -182,11 +186,12 @@ class Loader:
         with importing_from(self.setup.folder), seeded():
             module = build_model(model.made_by, self.setup.folder)
         options = self.setup.problem
-        state, rest = read_checkpoint(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
-        made = load_into(module, state, str(model.path), options.prefix)
+        read = read_whole(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
+        self.unread[model.name] = read.unread
+        made = load_into(module, read.state, str(model.path), options.prefix)
         if made:
             self.made_plain[model.name] = made
-        return module, facts_in_content(rest).metrics
+        return module, facts_in_content(read.beside).metrics
 
     def _assemble(self, model: PredictiveModel) -> nn.Module:
         """A predictive of those members that can be used; `left_out` says which cannot."""

@@ -33,6 +33,9 @@ __all__ = ["Runner"]
 _PROGRESS_EVERY_S = 0.2
 
 
+_UNREAD = 50  # names kept in a result
+
+
 class Runner:
     """Turns a task into a file in the store.
 
@@ -169,9 +172,13 @@ class Runner:
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)
         if mismatch:
             attrs["recorded_metrics"] = mismatch
-        made = {m.name: self.loader.made_plain.get(m.name) for m in (*task.members, *task.gathered)}
+        loaded = (*task.members, *task.gathered)
+        made = {m.name: self.loader.made_plain.get(m.name) for m in loaded}
         if any(made.values()):
             attrs["made_plain"] = json.dumps({name: what for name, what in made.items() if what})
+        unread = {name for m in loaded for name in self.loader.unread.get(m.name, ())}
+        if unread:
+            attrs["unread"] = json.dumps(sorted(unread)[:_UNREAD])
         if left_out:
             attrs |= {"members_asked": len(task.gathered), "left_out": json.dumps(left_out)}
         return result.assign_attrs(attrs)

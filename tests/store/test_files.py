@@ -203,3 +203,13 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(error, words, ds, tmp_
     monkeypatch.setattr(xr, "load_dataset", fail)
     with pytest.raises(StoreError, match=words):
         open_file(tmp_path / "x.h5")
+
+
+def test_a_file_written_again_keeps_its_mode(tmp_path):
+    """Oracle: the mode that its owner set."""
+    path = tmp_path / "report.html"
+    write_bytes(path, b"1")
+    path.chmod(0o600)
+    write_bytes(path, b"2")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes() == b"2"

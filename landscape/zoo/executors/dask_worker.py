@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
+import stat
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -100,14 +103,34 @@ def pick_device(count: int) -> int:
     names = visible.split(",") if visible else [str(i) for i in range(count)]
     for device, name in enumerate(names[:count]):
         safe = "".join(c if c.isalnum() else "_" for c in name)
-        lock = FileLock(Path(tempfile.gettempdir()) / f"landscape-gpu-{os.getuid()}-{safe}.lock", timeout=0)
         try:
+            lock = FileLock(_own_folder() / f"gpu-{safe}.lock", timeout=0)
             lock.acquire()
         except Timeout:
             continue
+        except OSError:  # no place for locks: any device is better than none
+            break
         _LOCKS.append(lock)
         return device
     return os.getpid() % max(count, 1)
+
+
+def _own_folder() -> Path:
+    """A folder for locks on this machine that nobody else can write to.
+
+    Raises:
+        OSError: If there can be none.
+    """
+    # In the folder for temporary files anybody may have put a file of any name, and hold a lock on it.
+    name = f"landscape-{os.getuid()}"
+    home = Path.home() / ".cache" / f"landscape-{platform.node() or 'host'}"
+    for folder in (Path(tempfile.gettempdir()) / name, home):
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=folder == home, exist_ok=True)
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
+                return folder
+    raise OSError("there is no folder for locks")
 
 
 def encode(event: Event) -> Message:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from landscape.errors import CheckpointError
+from landscape.errors import CheckpointError, reason
 from landscape.zoo.checkpoint import read_checkpoint, without_ending
 from landscape.zoo.layouts.names import facts_in_name
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_content
@@ -83,11 +83,15 @@ class Found:
         try:
             # Left on disk: a scan asks what stands beside the weights, and there may be hundreds of files.
             _, rest = read_checkpoint(file, allow=scan.allow, mmap=True)
+            beside = facts_in_content(rest)
         except CheckpointError as error:
             self.skip(scan, file, str(error))
             return
+        except Exception as error:  # whatever is wrong with one file, the others are there
+            self.skip(scan, file, f"it cannot be read: {reason(error)}.")
+            return
         shown = scan.relative(file)
-        facts = facts_in_name(without_ending(shown)) | facts_in_content(rest) | (given or Facts())
+        facts = facts_in_name(without_ending(shown)) | beside | (given or Facts())
         self.models.append(
             Model(
                 name=label or shown,

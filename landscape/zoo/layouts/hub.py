@@ -6,13 +6,12 @@ looked up in timm's own register, so nothing of the folder is run.
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 from landscape.zoo.layouts.base import Found, Layout, Scan
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row
+from landscape.zoo.layouts.side_files import json_of
 from landscape.zoo.libraries import timm_builder
 from landscape.zoo.spec import Builder
 
@@ -30,7 +29,7 @@ def _find(scan: Scan) -> Found:
         for shard in shards:
             found.skip(scan, shard, f"one of {len(shards)} parts of a model; save it in one file to use it.")
         weights = [files[name] for name in _WEIGHTS if name in files]
-        config = _json(files.get("config.json"))
+        config = json_of(files.get("config.json"))
         if not weights or config is None:
             continue
         found.read |= {files[n] for n in ("config.json", "trainer_state.json") if n in files}
@@ -43,19 +42,10 @@ def _find(scan: Scan) -> Found:
             weights[0],
             label=scan.relative(folder) if folder != scan.root else "",
             group="-".join(run.relative_to(scan.root).parts) if run.is_relative_to(scan.root) else "",
-            given=_facts(config) | _progress(_json(files.get("trainer_state.json"))),
+            given=_facts(config) | _progress(json_of(files.get("trainer_state.json"))),
             builder=_builder(config),
         )
     return found
-
-
-def _json(file: Path | None) -> dict[str, Any] | None:
-    """A JSON object; ``None`` if there is no such file or it holds something else."""
-    try:
-        value = json.loads(file.read_text("utf-8")) if file is not None else None
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _facts(config: dict[str, Any]) -> Facts:
@@ -69,7 +59,8 @@ def _progress(state: dict[str, Any] | None) -> Facts:
     if state is None:
         return Facts()
     # Rows of training and of evaluation take turns and name other numbers: of each, the last one counts.
-    history = [row for row in state.get("log_history", []) if isinstance(row, dict)]
+    rows = state.get("log_history", [])
+    history = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     merged: dict[str, Any] = {}
     for row in history:
         merged |= row

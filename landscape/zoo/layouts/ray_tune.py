@@ -8,7 +8,6 @@ line) or ``progress.csv``, and folders ``checkpoint_N``. The model zoo datasets 
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from landscape.zoo.checkpoint import SUFFIXES
 from landscape.zoo.layouts.base import Found, Layout, Scan
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row, read_rows
+from landscape.zoo.layouts.side_files import json_of
 
 __all__ = ["MODEL_ZOO", "RAY_TUNE"]
 
@@ -61,11 +61,8 @@ def _find_trials(scan: Scan, is_weights: Any) -> Found:
 
 def _options(trial: dict[str, Path]) -> Facts:
     for name in ("params.json", "config.json"):
-        try:
-            options = json.loads(trial[name].read_text("utf-8"))
-        except (KeyError, OSError, ValueError):
-            continue
-        if isinstance(options, dict):
+        options = json_of(trial.get(name))
+        if options is not None:
             return facts_in_config(options)
     return Facts()
 

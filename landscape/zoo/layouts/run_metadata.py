@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from landscape.zoo.layouts.side_files import text_of
+from landscape.zoo.reading.modules import scalar_of
+from landscape.zoo.reading.stubs import attributes
 
 __all__ = [
     "Facts",
@@ -68,6 +73,7 @@ _METRICS = {
     "top5",
 }
 _LONGEST = 60
+_LARGEST_YAML = 500_000  # bytes; its reader takes seconds for more
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,9 @@ def facts_in_row(row: Mapping[Any, Any]) -> Facts:
         for key, value in ((k, _plain(v)) for k, v in row.items())
         if isinstance(value, int | float) and not isinstance(value, bool) and is_metric(str(key))
     }
-    progress = {k: v for k in _PROGRESS if isinstance(v := _plain(row.get(k)), int | float)}
+    progress = {
+        k: v for k in _PROGRESS if isinstance(v := _plain(row.get(k)), int | float) and math.isfinite(v)
+    }
     return Facts({_SYNONYMS[k]: int(v) for k, v in progress.items()}, metrics)
 
 
@@ -143,8 +151,7 @@ def facts_in_content(content: Mapping[Any, Any]) -> Facts:
     """Facts in what a checkpoint holds beside its weights."""
     found = Facts()
     for name in _CONFIGS:
-        config = content.get(name)
-        config = config if isinstance(config, Mapping) else getattr(config, "__dict__", None)
+        config = attributes(content.get(name))
         if config:
             # A command line has a hundred options of which most tell nothing of the model.
             found |= facts_in_config(config, known_only=name == "args")
@@ -155,28 +162,29 @@ def facts_in_content(content: Mapping[Any, Any]) -> Facts:
 
 def _plain(value: Any) -> int | float | bool | str | None:
     """A single value as Python has it; ``None`` for others, for long texts and for paths."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
+    value = scalar_of(value)
     if isinstance(value, str):
         single = 0 < len(value) <= _LONGEST and value.isprintable() and not re.search(r"[/\\]", value)
         return value if single else None
-    return value if isinstance(value, bool | int | float) else None
+    return value
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
     """Rows of a log: a CSV table, JSON lines or a JSON list; what cannot be read is left out."""
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+    text = text_of(file)
+    if text is None:
         return []
     if file.suffix == ".csv":
-        rows: Iterable[Mapping[str, Any]] = csv.DictReader(text.splitlines())
+        try:
+            rows: Iterable[Mapping[str, Any]] = list(csv.DictReader(text.splitlines()))
+        except csv.Error:  # a field longer than any number or name
+            return []
         return [{k: _scalar(v) for k, v in row.items() if k and v not in (None, "")} for row in rows]
     found = []
     for line in text.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:  # the last line of a run that was killed
+        except (ValueError, RecursionError):  # the last line of a run that was killed
             continue
         found.append(value)
     return [row for row in found if isinstance(row, dict)]
@@ -190,8 +198,8 @@ def read_flat_yaml(file: Path) -> dict[str, Any]:
     # for one tag of Python's, such as Lightning writes. And it leaves what is a number to `_scalar`, as in
     # CSV files: YAML 1.1 takes 1e-3 for a text and "no" for a truth value.
     try:
-        content = yaml.load(file.read_bytes(), Loader=yaml.BaseLoader)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        content = yaml.load(text_of(file, _LARGEST_YAML) or "", Loader=yaml.BaseLoader)
+    except (ValueError, RecursionError, yaml.YAMLError):
         return {}
     pairs = content.items() if isinstance(content, dict) else ()
     single = {str(k): v for k, v in pairs if isinstance(v, str) and v.lower() not in ("", "~", "null")}

@@ -60,9 +60,8 @@ def scan_directory(
     if not root.is_dir():
         reason = "is not a directory" if root.exists() else "does not exist"
         raise InputError(f"'{directory}' {reason}; give a directory of checkpoints.")
-    rest = _files(root)
+    rest, skipped = _named(_files(root), root)
     models: list[Model] = []
-    skipped: list[Skipped] = []
     for layout in LAYOUTS if layouts is None else layouts:
         found = layout.claim(Scan(root, rest, tuple(allow)))
         models += found.models
@@ -70,11 +69,13 @@ def scan_directory(
         taken = {m.path for m in found.models} | {root / s.path for s in found.skipped} | found.read
         rest = [f for f in rest if f not in taken]
     models, twins = _without_twins(models)
-    names = unique_names([m.name for m in models])
+    names = unique_names([_printable(m.name) for m in models])
     return ZooSpec(
         name=root.resolve().name,
         folder=root.resolve(),
-        models=tuple(replace(m, name=name) for m, name in zip(models, names, strict=True)),
+        models=tuple(
+            replace(m, name=name, group=_printable(m.group)) for m, name in zip(models, names, strict=True)
+        ),
         problem=ProblemOptions(allow=tuple(allow)),
         skipped=tuple(skipped + twins + _leftovers(rest)),
     )
@@ -99,6 +100,25 @@ def _leftovers(files: Sequence[Path]) -> list[Skipped]:
         Skipped(f"{count} file{'s' if count > 1 else ''} with {ending}", f"not one of {known}")
         for ending, count in sorted(endings.items())
     ]
+
+
+def _named(files: Sequence[Path], root: Path) -> tuple[list[Path], list[Skipped]]:
+    """Files whose names are texts, which a manifest can hold; and those whose names are not."""
+    named: list[Path] = []
+    nameless: list[Skipped] = []
+    for file in files:
+        try:
+            str(file).encode()
+            named.append(file)
+        except UnicodeEncodeError:
+            shown = os.fsencode(file.relative_to(root)).decode("utf-8", "backslashreplace")
+            nameless.append(Skipped(shown, "its name is no text (UTF-8); rename it."))
+    return named, nameless
+
+
+def _printable(name: str) -> str:
+    """A name that a model can have, made from that of a file."""
+    return "".join(c if c.isprintable() else "_" for c in name)
 
 
 def _files(root: Path) -> list[Path]:

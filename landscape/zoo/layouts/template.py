@@ -43,7 +43,7 @@ def manifest_template(spec: ZooSpec) -> str:
     if spec.problem.allow:
         problem += f"\nallow = {toml_value(list(spec.problem.allow))}"
     blocks = [
-        f"name = {toml_value(spec.name)}",
+        f"# Running this manifest runs the code that its builders name.\nname = {toml_value(spec.name)}",
         "# A function that makes the model, without weights: package.module:function, timm:NAME or\n"
         "# torchvision:NAME. Modules beside this file can be imported.\n"
         "[model]\n"
@@ -63,7 +63,9 @@ def manifest_template(spec: ZooSpec) -> str:
 
 
 def _checkpoint(model: Model) -> str:
-    entry: dict[str, Any] = {"name": model.name, "path": model.shown}
+    # A path that begins with ~ is below someone's home.
+    path = f"./{model.shown}" if model.shown.startswith("~") else model.shown
+    entry: dict[str, Any] = {"name": model.name, "path": path}
     if model.builder is not None:
         entry |= {"builder": model.builder.reference, "kwargs": model.builder.kwargs}
     if model.group:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from landscape.zoo.events import Done, DoneElsewhere, Failed, Message, Progress, Started
+from landscape.zoo.executors import dask_worker
 from landscape.zoo.executors.dask_worker import decode, encode
 from landscape.zoo.task import Task
 
@@ -61,3 +62,18 @@ def test_devices_are_picked_once_each():
         process.communicate()
     assert third in (0, 1)
     assert len({*picked, third}) == 2
+
+
+def test_nobody_else_can_block_the_choice_of_a_device(tmp_path, monkeypatch):
+    """Oracle: a file in the shared folder, as anybody may put one there; the mode of the folder."""
+    monkeypatch.setattr(dask_worker.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(dask_worker.Path, "home", lambda: tmp_path / "home")
+    (tmp_path / f"landscape-{os.getuid()}").write_text("")
+    folder = dask_worker._own_folder()
+    assert folder.is_relative_to(tmp_path / "home")
+    (tmp_path / f"landscape-{os.getuid()}").unlink()
+    folder = dask_worker._own_folder()
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    assert dask_worker._own_folder() != folder

@@ -1,0 +1,123 @@
+"""A store is read within itself: nothing in it may lead to another file, and none is larger than it is.
+
+Stores travel. A data set that keeps its numbers in another file, a link, a folder named ``../..``: each would
+bring a file of the reader's machine into a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.errors import StoreError
+from landscape.text import foreign
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["check_group", "check_name", "check_place", "read_text"]
+
+_SPARE = 100_000_000
+_LARGEST_TEXT = 500_000_000
+_DEEPEST = 8
+
+
+def check_place(path: Path, store: Path) -> None:
+    """Raise if a file of a store lies elsewhere: it, or its folder, is a link.
+
+    Raises:
+        StoreError: Naming the file.
+    """
+    try:
+        inside = path.resolve().is_relative_to(store.resolve())
+    except (OSError, RuntimeError, ValueError):  # links that lead in a circle, a name with a NUL
+        inside = False
+    if not inside:
+        raise StoreError(f"'{foreign(path)}' leads out of the store '{foreign(store)}'; it is not read.")
+
+
+def check_name(name: str, where: Path) -> None:
+    """Raise if a name in a store's records is no name of a file or folder within it.
+
+    Raises:
+        StoreError: Naming the file that says so.
+    """
+    if not name or name in (".", "..") or "/" in name or "\\" in name or not name.isprintable():
+        raise StoreError(
+            f"'{foreign(where)}' names '{foreign(name, 80)}', which is no file or folder of it; it is not"
+            " read."
+        )
+
+
+def read_text(path: Path) -> str:
+    """The text of a record of a store: a regular file, and no endless one.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no such file, or no text.
+    """
+    if not path.is_file() or path.stat().st_size > _LARGEST_TEXT:
+        raise ValueError(f"'{path}' is no record of a store.")
+    return path.read_text("utf-8")
+
+
+def check_group(file: h5py.File, path: Path, group: str = "/", depth: int = 1) -> None:
+    """Raise if a group of an HDF5 file leads to other files, or declares more than the file could hold.
+
+    Args:
+        file: The open file.
+        path: Where it is.
+        group: The group, looked at with what is right below it.
+        depth: How many levels of groups below it to look at.
+
+    Raises:
+        StoreError: Naming the file and the data set.
+    """
+    place = file["/"]
+    for part in (p for p in group.split("/") if p):
+        _check_link(place, part, path)
+        place = place[part]
+    size = path.stat().st_size
+    for holder, name in _members(place, path, min(depth, _DEEPEST)):
+        _check_data(holder[name], f"{holder.name.rstrip('/')}/{name}", path, size)
+
+
+def _members(group: Any, path: Path, depth: int) -> Iterator[tuple[Any, str]]:
+    import h5py
+
+    if not isinstance(group, h5py.Group):
+        return
+    for name in group:
+        _check_link(group, name, path)
+        yield group, name
+        if depth > 1:
+            yield from _members(group[name], path, depth - 1)
+
+
+def _check_link(group: Any, name: str, path: Path) -> None:
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if link is not None and not isinstance(link, h5py.HardLink):
+        raise StoreError(
+            f"'{foreign(path)}': '{foreign(name, 80)}' is a link to another place; it is not read."
+        )
+
+
+def _check_data(item: Any, name: str, path: Path, size: int) -> None:
+    import h5py
+
+    if not isinstance(item, h5py.Dataset):
+        return
+    made = item.id.get_create_plist()
+    if made.get_external_count() or made.get_layout() == h5py.h5d.VIRTUAL:
+        raise StoreError(
+            f"'{foreign(path)}': the numbers of '{foreign(name, 80)}' are in another file; it is not read."
+        )
+    # A data set that was never written, or is compressed, may be of any size.
+    if item.size is not None and item.size * item.dtype.itemsize > 3 * size + _SPARE:
+        raise StoreError(
+            f"'{foreign(path)}': '{foreign(name, 80)}' declares {item.size:,} numbers in a file of {size:,}"
+            " bytes; it is not read."
+        )

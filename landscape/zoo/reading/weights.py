@@ -1,0 +1,230 @@
+"""Reading a checkpoint's weights: as data first, and by torch's own loader only as far as a user allowed."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape.errors import CheckpointError, one_line
+from landscape.text import foreign
+from landscape.zoo.reading.allowed import allowed, listed, offered
+from landscape.zoo.reading.modules import as_tensor, module_state
+from landscape.zoo.reading.safetensors_header import check_header
+from landscape.zoo.reading.stubs import RefusedError, Stub, UnsupportedError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Read", "State", "read_whole", "unreadable"]
+
+State = dict[str, "Tensor"]
+
+_NESTED = ("state_dict", "model_state_dict", "model")
+_SHOWN = 3
+_MADE_BY_TORCH = (
+    "torch._utils._rebuild_qtensor",
+    "torch._utils._rebuild_sparse_tensor",
+    "torch._utils._rebuild_wrapper_subclass",
+)
+_DEEPEST = 10  # of mappings around a state_dict
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read of a checkpoint.
+
+    Attributes:
+        state: Tensors by name, as the file names them.
+        beside: The other entries of the mapping around them; a `Stub` stands for what was not made.
+        unread: Dotted names of what the file wanted to import and what stayed a stub.
+    """
+
+    state: State
+    beside: Mapping[Any, Any]
+    unread: tuple[str, ...] = ()
+
+
+def read_whole(
+    path: Path, *, allow: Iterable[str] = (), trust_pickle: bool = False, mmap: bool = False
+) -> Read:
+    """The state_dict of a file, what stands beside it, and the names of what was left unread.
+
+    Args:
+        path: The file.
+        allow: Dotted names that the pickle may import where its weights stand behind them.
+        trust_pickle: Run whatever the pickle says.
+        mmap: Leave the tensors of an archive on disk until they are used.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, no checkpoint, or would run something.
+    """
+    if not path.is_file():
+        reason = (
+            "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+        )
+        raise CheckpointError(f"checkpoint '{path}' {reason}.")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"checkpoint '{path}' is empty (0 bytes).")
+    if path.suffix == ".safetensors":
+        return Read(_read_safetensors(path), {})
+    return _read_pickle(path, list(allow), trust_pickle, mmap)
+
+
+def _read_safetensors(path: Path) -> State:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        check_header(path)
+        state: State = load_file(path, device="cpu")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+    if not state:
+        raise CheckpointError(f"checkpoint '{path}' holds no tensors.")
+    return state
+
+
+def _read_pickle(path: Path, allow: list[str], trust: bool, mmap: bool) -> Read:
+    with path.open("rb") as file:
+        start = file.read(2)
+    # A zip archive, as torch.save writes today, or a pickle, with which older files begin.
+    if start != b"PK" and start[:1] != b"\x80":
+        raise CheckpointError(f"'{path}' is not a checkpoint: no file of torch.save begins like this.")
+    named = allowed(allow, path)
+    if trust:
+        return _split(path, _load(path, [], mmap and start == b"PK", trust=True))
+    from landscape.zoo.reading.archive import TORCHSCRIPT, read_inert
+
+    try:
+        content = read_inert(path, mmap=mmap)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (RefusedError, UnsupportedError) as error:
+        raise CheckpointError(
+            f"checkpoint '{path}' is refused: {error}; if you trust it, load it and save its state_dict."
+        ) from error
+    except Exception as error:
+        if str(error) == TORCHSCRIPT:
+            raise CheckpointError(f"'{path}' {error}; save the model's state_dict instead.") from error
+        raise _damaged(path, error) from error
+    try:
+        return replace(_split(path, content.value), unread=content.unknown)
+    except UnsupportedError:
+        pass  # tensors that torch can make and the machine cannot; all else in the file was within bounds
+    except RefusedError as error:
+        raise CheckpointError(f"checkpoint '{path}' is refused: {error}.") from error
+    except CheckpointError:
+        unknown = [n for n in content.unknown if n not in allow]
+        if unknown:
+            raise CheckpointError(_advice(path, unknown)) from None
+        if not content.unknown:
+            raise
+    if tarfile.is_tarfile(path):  # torch would unpack it into a folder
+        raise CheckpointError(f"checkpoint '{path}' is refused: it is a tar archive too.")
+    return _split(path, _load(path, named, mmap and start == b"PK"))
+
+
+def _load(path: Path, named: list[Any], mmap: bool, trust: bool = False) -> Any:
+    """What torch's own loader makes of a file."""
+    import torch
+
+    try:
+        # With the names as the pickle spells them: an object that has moved calls itself otherwise by now.
+        with torch.serialization.safe_globals(named), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=not trust, mmap=mmap)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def _advice(path: Path, unknown: list[str]) -> str:
+    """What to say of a file whose weights stand behind names that were not followed."""
+    possible, others = offered(unknown)
+    if others:
+        return (
+            f"checkpoint '{path}' is refused: to make its weights it would run a program ({listed(others)});"
+            " nothing of it was run, and only --trust-pickle, which lets it do whatever it says, would."
+        )
+    names = ", ".join(f'"{name}"' for name in possible)
+    return (
+        f"checkpoint '{path}' is refused: its weights stand behind {listed(possible)}, which its pickle wants"
+        f" to import; if you trust the file, allow the names one by one (allow = [{names}] under [problem] in"
+        " the manifest) or pass --trust-pickle."
+    )
+
+
+def _split(path: Path, content: Any) -> Read:
+    """The state_dict within what a file holds, and what stands beside it."""
+    import torch
+
+    around = content
+    for _ in range(_DEEPEST):
+        content = module_state(content)
+        if not isinstance(content, Mapping):
+            kind = content.name if isinstance(content, Stub) else type(content).__name__
+            raise CheckpointError(f"checkpoint '{path}' holds a {foreign(kind)}, not a state_dict.")
+        held = (k for k in _NESTED if isinstance(content.get(k), Mapping | torch.nn.Module | Stub))
+        nested = next((k for k in held if isinstance(module_state(content[k]), Mapping)), None)
+        if nested is None:
+            break
+        content = content[nested]
+    else:
+        raise CheckpointError(f"checkpoint '{path}' is not a state_dict: its mappings hold one another.")
+    if any(isinstance(v, Stub) and v.name in _MADE_BY_TORCH for v in content.values()):
+        raise UnsupportedError("it holds tensors that only torch can make")
+    arrays = {k: as_tensor(v) for k, v in content.items()}
+    state = {k: v.detach() for k, v in arrays.items() if v is not None}
+    if not state:
+        keys = ", ".join(foreign(k, 60) for k in list(content)[:_SHOWN]) or "none"
+        raise CheckpointError(
+            f"checkpoint '{path}' holds no tensors at its top level or under {', '.join(_NESTED)}"
+            f" (keys: {keys})."
+        )
+    odd = next((k for k in state if not isinstance(k, str)), None)
+    if odd is not None:
+        raise CheckpointError(
+            f"checkpoint '{path}' is not a state_dict: its keys are not all names ({foreign(odd, 60)})."
+        )
+    beside = around if isinstance(around, Mapping) else {}
+    return Read(state, {k: v for k, v in beside.items() if k not in state and k not in _NESTED})
+
+
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """What to say of a file that cannot be opened."""
+    reason = "does not exist" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+    if reason == "does not exist":
+        return CheckpointError(f"checkpoint '{path}' does not exist.")
+    return CheckpointError(f"checkpoint '{path}' cannot be read: {reason}.")
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    """What to say of a file that could not be loaded: damage only if its format does not show it whole."""
+    detail = re.split(r"[.;] ", one_line(error), maxsplit=1)[0]
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return CheckpointError(f"checkpoint '{path}' cannot be loaded: there is not enough memory.")
+    if isinstance(error, ImportError | AttributeError) or _is_whole(path):
+        return CheckpointError(
+            f"checkpoint '{path}' is whole, but cannot be loaded here: {type(error).__name__}: {detail}."
+        )
+    return CheckpointError(
+        f"checkpoint '{path}' is truncated or damaged" + (f" ({detail})." if detail else ".")
+    )
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is an archive of torch.save whose parts have the sums that its directory gives."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(n.endswith("/data.pkl") for n in file.namelist()) and file.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError):
+        return False
