@@ -176,6 +176,7 @@ def _first_output(problem: Problem, batch: Batch) -> tuple[Any, Any]:
     shapes = ", ".join(f"{tuple(t.shape)} {t.dtype}" for _, t in tensors_in(batch.inputs))
     raise _PassError(
         f"{type(problem.module).__name__} cannot take the first batch (inputs {shapes}): {reasons}"
+        f"{_input_cure(problem, batch, failure)}"
     ) from failure
 
 
@@ -187,11 +188,36 @@ def _first_loss(problem: Problem, output: Any, target: Any, batch: Batch) -> Ten
     except Exception as error:
         raise _PassError(
             f"the loss {problem.loss_name} failed on the first batch (output {_describe(output)},"
-            f" target {_describe(target)}): {reason(error)}"
+            f" target {_describe(target)}): {reason(error)}{_target_cure(output, target)}"
         ) from error
     if not torch.is_tensor(values):
         raise InputError(f"the loss {problem.loss_name} returned a {type(values).__name__}; return a tensor.")
     return values
+
+
+def _input_cure(problem: Problem, batch: Batch, failure: Exception) -> str:
+    """What to do about inputs that a model does not take, where it is known."""
+    said = str(failure)
+    if isinstance(failure, TypeError) and "argument" in said and problem._forward.function is None:
+        return "; say how it is called, as by forward=lambda model, batch: model(batch['image'])"
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for _, tensor in tensors_in(batch.inputs)}
+    wanted = str(problem.dtype).removeprefix("torch.")
+    if "dtype" in said and dtypes - {wanted}:
+        return f"; its weights are {wanted}: convert the inputs (x.to(torch.{wanted})), or give dtype="
+    return ""
+
+
+def _target_cure(output: Any, target: Any) -> str:
+    """What to do about targets that a loss of class labels does not take, where it is known."""
+    if not (torch.is_tensor(output) and torch.is_tensor(target) and output.ndim >= 2):
+        return ""
+    if target.shape == output.shape and not target.is_floating_point():
+        return f"; one-hot targets have to be {_describe(output).split()[-1]}, as outputs are"
+    if target.ndim == 2 and target.shape[1] == 1:
+        return "; labels have to have shape (B,): give targets.squeeze(1)"
+    if target.ndim == output.ndim - 1 and target.dtype != torch.int64:
+        return "; class labels have to be int64: give targets.long()"
+    return ""
 
 
 def _describe(value: Any) -> str:

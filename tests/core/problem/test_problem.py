@@ -625,6 +625,15 @@ WIDE = (torch.zeros(2, 5), torch.tensor([0, 1]))
         ),
         ((mlp(), "cross_entropy", WIDE), {}, r"cannot take the first batch \(inputs \(2, 5\)"),
         ((mlp(), "cross_entropy", vectors()), {}, "torch.float64"),
+        ((mlp(), "cross_entropy", (VECTORS[0].long(), VECTORS[1])), {}, r"x.to\(torch.float32\)"),
+        (
+            (mlp(), "cross_entropy", [{"image": VECTORS[0], "label": VECTORS[1]}]),
+            {},
+            r"forward=lambda model, batch",
+        ),
+        ((mlp(), "cross_entropy", (VECTORS[0], VECTORS[1].int())), {}, r"int64: give targets.long\(\)"),
+        ((mlp(), "cross_entropy", (VECTORS[0], VECTORS[1][:, None])), {}, r"give targets.squeeze\(1\)"),
+        ((mlp(), "cross_entropy", (VECTORS[0], torch.eye(3).long()[VECTORS[1]])), {}, "have to be float32"),
         ((mlp(), "cross_entropy", [VECTORS[0]]), {}, "needs targets; the batches hold none"),
         (
             (mlp(), "cross_entropy", (VECTORS[0], VECTORS[0][:, 0])),

@@ -100,9 +100,9 @@ def _refuse_rounding(problem: Problem, twin: Twin, gradient: Tensor) -> None:
         again = here.flatten_grads(here.batch_gradients(twin.batch)) / twin.batch.size
     if distance(again, gradient) > NOISE * max(length(again), length(gradient)):
         raise InputError(
-            f"the gradient of the loss of {type(problem.module).__name__} is rounding alone: it is another one"
-            f" where weights differ in their last digits. They are too large (their norm is"
-            f" {length(problem.theta):.2g}), as of a training that diverged; scale them down, {WAY_OUT}"
+            f"the gradient of the loss of {type(problem.module).__name__} is rounding alone: it is another"
+            " one where weights differ in their last digits. They are too large (their norm is"
+            f" {length(problem.theta):.2g}), as after a training that diverged; scale them down, {WAY_OUT}"
         )
 
 
