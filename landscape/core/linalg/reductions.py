@@ -87,8 +87,10 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 def length(vector: Tensor) -> float:
     """Euclidean norm of a vector (P,), summed in float64: the root of `sum_of_squares`."""
-    parts = [vector[part].double().norm() for part in slices(len(vector), BLOCK_ENTRIES)]
-    return float(parts[0] if len(parts) == 1 else torch.stack(parts).norm()) if parts else 0.0
+    # As numbers: tensors kept between the pieces would leave holes in memory too small for the next piece,
+    # and with them hold a copy of the whole.
+    parts = [float(vector[part].double().norm()) for part in slices(len(vector), BLOCK_ENTRIES)]
+    return parts[0] if len(parts) == 1 else float(torch.tensor(parts, dtype=torch.float64).norm())
 
 
 def norms(rows: Tensor, *, keepdim: bool = False) -> Tensor:
