@@ -234,6 +234,8 @@ class Analysis:
             return self.label(self.compute(subject, params, context), subject, params, context, start)
         from landscape.core.ambient import own_context
 
+        for problem in _problems(self.scope, subject):
+            problem.derivatives.begin()
         with own_context():
             return self.label(self.compute(subject, params, context), subject, params, context, start)
 
@@ -359,6 +361,13 @@ def _kind(given: Any) -> str:
     return f"a mapping with {next((k for k, v in kinds.items() if v != 'Problem'), 'Problems')}"
 
 
+def _problems(scope: str, subject: Any) -> list[Problem]:
+    """The problems that a subject consists of."""
+    if scope == "group":
+        return list(subject.values())
+    return [subject.problem if scope == "pair" else subject]
+
+
 def run_together(
     problem: Problem, analyses: Sequence[tuple[Analysis, Params]], context: Context | None = None
 ) -> list[xr.Dataset | Exception]:
@@ -387,6 +396,7 @@ def _run_together(
     from landscape.core.features.collect import collect
 
     start = time.perf_counter()
+    problem.derivatives.begin()
     collectors = [analysis.collect(params) for analysis, params in analyses if analysis.collect is not None]
     errors = collect(problem, collectors, context.progress)
     results: list[xr.Dataset | Exception] = []

@@ -136,7 +136,8 @@ def identity(
 ) -> dict[str, Any]:
     """What decides the numbers of a run, by name: subject, options, inputs that can be hashed, schema.
 
-    The number of threads is not among it: a run may go on with another.
+    The number of threads is not among it: a run may go on with another. Nor is what is known of derivatives,
+    which is found out on the way.
 
     Args:
         analysis: The facts of the analysis itself: name, schema, options.
@@ -157,4 +158,5 @@ def identity(
 
 
 def _of_problem(problem: Problem) -> dict[str, Any]:
-    return {name: value for name, value in problem.provenance().items() if name != "threads"}
+    left_out = ("threads", "derivatives_notice", "without_gradient")
+    return {name: value for name, value in problem.provenance().items() if name not in left_out}

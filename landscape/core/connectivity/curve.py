@@ -123,6 +123,14 @@ class Curve:
         """Arc length over chord, at least 1; NaN if the ends are equal."""
         return np.float64(self.length / self.chord) if self.chord > 0.0 else np.float64("nan")
 
+    @property
+    def farthest(self) -> int:
+        """Which control point lies farthest from the straight line through the ends."""
+        ahead = np.concatenate([np.zeros((1, len(self._gram))), np.cumsum(self._gram, 0)])
+        along = ahead.sum(1)  # times the chord's length; of the squares from the first point, off it:
+        squares = np.concatenate([[0.0], np.cumsum(ahead[1:], 1).diagonal()])
+        return int(np.argmax(squares - along**2 / max(along[-1], np.finfo(float).tiny)))
+
     def arc(self, ts: ArrayLike) -> Array:
         """Arc length from 0 to each of ``ts`` (k,), in any order.
 

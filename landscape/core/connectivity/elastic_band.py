@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from landscape.core.connectivity.curve_training import (
     loss_and_gradient,
 )
 from landscape.core.data.batches import Batch
-from landscape.core.linalg.reductions import norms, sum_of_squares
+from landscape.core.linalg.reductions import length, norms, sum_of_squares
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -182,7 +183,7 @@ def missing_pivots(at_points: Array, between: Array) -> list[float | None]:
 
 def at_constant_speed(points: Tensor) -> Curve:
     """The polychain through ``points`` (m, P) at constant speed; even knots where neighbours are equal."""
-    lengths = (points[1:] - points[:-1]).double().norm(dim=1).cpu().numpy()
+    lengths = np.array([length(high - low) for low, high in pairwise(points)])
     knots = np.concatenate([[0.0], np.cumsum(lengths) / max(lengths.sum(), np.finfo(float).tiny)])
     knots[-1] = 1.0
     if not (np.diff(knots) > 0).all():  # also where a length is lost in the rounding of the sum

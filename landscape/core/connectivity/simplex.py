@@ -17,6 +17,7 @@ from landscape.core.connectivity.curve_training import (
     learning_rate,
     loss_and_gradient,
 )
+from landscape.core.linalg.reductions import BLOCK_ENTRIES, length, slices, summed
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.states import direction_seed
 
@@ -53,8 +54,7 @@ def log_volume(points: Tensor) -> Tensor:
         >>> round(float(log_volume(torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0]])).exp()), 12)
         1.0
     """
-    steps = (points[1:] - points[:1]).double()
-    return _log_volume(steps @ steps.T)
+    return _log_volume(_gram(points[1:], points[0]))
 
 
 def random_shares(count: int, vertices: int, generator: torch.Generator) -> Tensor:
@@ -115,12 +115,24 @@ def connecting_point(
 
 def _start(models: Tensor, points: Tensor, generator: torch.Generator) -> Tensor:
     """The mean of all vertices, moved a little at random: without volume there is no gradient of it."""
-    vertices = torch.cat([models, points])
-    mean = vertices.double().mean(0)
-    spread = float((vertices.double() - mean).square().sum(1).mean().sqrt()) or float(mean.norm())
-    step = torch.randn(len(mean), generator=generator, dtype=torch.float64)
-    step *= START * spread / float(step.norm())
-    return (mean + step.to(mean)).to(vertices)
+
+    def vertices(*piece: Tensor) -> Tensor:
+        return torch.cat(piece, 1).double()
+
+    def spread(*piece: Tensor) -> Tensor:
+        v = vertices(*piece)
+        return (v - v.mean(1, keepdim=True)).square().sum()
+
+    every = (models.T, points.T)
+    square = float(summed(spread, *every)) / (len(models) + len(points))
+    square = square or float(summed(lambda *piece: vertices(*piece).mean(1).square().sum(), *every))
+    step = torch.randn(models.shape[1], generator=generator, dtype=torch.float64)
+    step *= START * square**0.5 / length(step)
+    theta = torch.empty_like(models[0])
+    for part in slices(len(theta), BLOCK_ENTRIES // (len(models) + len(points))):
+        mean = vertices(*(side[part] for side in every)).mean(1)
+        theta[part] = mean + step[part].to(mean)
+    return theta
 
 
 def volume_gradient(models: Tensor, points: Tensor, theta: Tensor) -> Tensor:
@@ -132,8 +144,7 @@ def volume_gradient(models: Tensor, points: Tensor, theta: Tensor) -> Tensor:
     corners = torch.cat([points, theta[None]])
     volumes, rows = [], []
     for model in models:
-        steps = (corners - model).double()
-        gram = steps @ steps.T
+        gram = _gram(corners, model)
         volumes.append(_log_volume(gram))
         # Vertices that coincide make the Gram matrix singular; an inverse would raise.
         rows.append(torch.linalg.pinv(gram, hermitian=True)[-1])
@@ -145,6 +156,16 @@ def volume_gradient(models: Tensor, points: Tensor, theta: Tensor) -> Tensor:
     # as a sum of vertices, so that the steps of all models are never held at once
     gradient: Tensor = weights.sum(0).to(theta) @ corners - weights.sum(1).to(theta) @ models
     return gradient
+
+
+def _gram(corners: Tensor, start: Tensor) -> Tensor:
+    """Inner products (n, n), summed in float64, of the steps to corners (n, P) from one point (P,)."""
+
+    def products(corners: Tensor, start: Tensor) -> Tensor:
+        steps = (corners - start[:, None]).double()
+        return steps.T @ steps
+
+    return summed(products, corners.T, start)
 
 
 def _log_volume(gram: Tensor) -> Tensor:

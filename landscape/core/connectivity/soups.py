@@ -19,7 +19,10 @@ def average(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         if not tensor.is_floating_point():
             mean[name] = tensor.clone()
             continue
-        mean[name] = torch.stack([state[name].double() for state in states]).mean(0).to(tensor.dtype)
+        total = torch.zeros_like(tensor, dtype=torch.float64)
+        for state in states:  # one after another, so that not all are held in float64 at once
+            total += state[name]
+        mean[name] = (total / len(states)).to(tensor.dtype)
     return mean
 
 

@@ -14,6 +14,7 @@ from landscape.core.inputs.image_lanczos import image_eigenvalues
 from landscape.core.inputs.images import Images
 from landscape.core.inputs.operators import FisherSpectrum, InputFisher, InputHessian, exact_fisher
 from landscape.core.inputs.robustness import image_generator
+from landscape.core.linalg.reductions import norms
 
 __all__ = ["MOST_CLASSES", "image_curvature"]
 
@@ -82,11 +83,11 @@ def _slopes(images: Images, pixels: Tensor, labels: Tensor) -> dict[str, Tensor]
     losses = images.losses(at)
     slope = _gradient(losses, at)
     gap = margins(images(at), labels)
-    length = torch.linalg.vector_norm(_gradient(gap, at), dim=1)
+    length = norms(_gradient(gap, at))
     return {
         "loss": losses,
         "margin": gap,
-        "gradient_norm": torch.linalg.vector_norm(slope, dim=1),
+        "gradient_norm": norms(slope),
         "gradient_l1": slope.abs().sum(1),
         "distance": (gap / length).detach(),
     }
@@ -137,9 +138,9 @@ def _hessian(
     operator = InputHessian(images.losses, pixels)
     vectors = _draws(images, seed, 1)
     along = InputFisher(images, pixels).blocks(vectors)
-    gap = torch.linalg.vector_norm(operator.blocks(vectors) - along, dim=1)
+    gap = norms(operator.blocks(vectors) - along)
     # Pieces of linear logits leave nothing but rounding, which is relative to the largest eigenvalue.
-    reach = fisher.values[:, 0].to(gap.device) * torch.linalg.vector_norm(vectors, dim=1)
+    reach = fisher.values[:, 0].to(gap.device) * norms(vectors)
     rounding = (100.0 if pixels.dtype == torch.float64 else 20.0) * torch.finfo(pixels.dtype).eps
     same = gap <= rounding * reach
     zeros = torch.zeros(len(pixels), dtype=torch.float64)
@@ -149,7 +150,7 @@ def _hessian(
             "hessian_values": data["fisher_values"],
             "hessian_bottom": zeros,
             "hessian_trace": fisher.trace,
-            "residual": gap.double() / torch.linalg.vector_norm(vectors, dim=1),
+            "residual": gap.double() / norms(vectors),
             "converged": torch.ones(len(pixels)),
             "same": same,
         }

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
+from landscape.core.linalg.reductions import norms
+
 __all__ = ["Norm", "dual_size", "each", "project", "size", "steepest", "uniform"]
 
 Norm = Literal["linf", "l2"]
@@ -21,20 +23,20 @@ def each(values: Tensor, like: Tensor) -> Tensor:
 def size(delta: Tensor, norm: Norm) -> Tensor:
     """The norm of each perturbation (B, ...), (B,)."""
     flat = delta.flatten(1)
-    return flat.abs().amax(1) if norm == "linf" else torch.linalg.vector_norm(flat, dim=1)
+    return flat.abs().amax(1) if norm == "linf" else norms(flat)
 
 
 def dual_size(gradient: Tensor, norm: Norm) -> Tensor:
     """The dual norm of each gradient (B, ...), (B,): the most it gains along a perturbation of norm 1."""
     flat = gradient.flatten(1)
-    return flat.abs().sum(1) if norm == "linf" else torch.linalg.vector_norm(flat, dim=1)
+    return flat.abs().sum(1) if norm == "linf" else norms(flat)
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """The perturbation of norm 1 along which each gradient (B, ...) gains most; zero for a zero gradient."""
     if norm == "linf":
         return gradient.sign()
-    lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    lengths = norms(gradient.flatten(1))
     return gradient / each(lengths.where(lengths > 0, 1.0), gradient)
 
 
@@ -43,7 +45,7 @@ def project(delta: Tensor, radius: Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         bound = each(radius, delta)
         return torch.minimum(torch.maximum(delta, -bound), bound)
-    lengths = torch.linalg.vector_norm(delta.flatten(1), dim=1)
+    lengths = norms(delta.flatten(1))
     shrink = (radius / lengths.where(lengths > 0, 1.0)).clamp(max=1.0)
     return delta * each(shrink, delta)
 

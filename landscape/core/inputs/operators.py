@@ -11,6 +11,7 @@ from torch import Tensor
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.inputs.attacks import Logits
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.reductions import norms
 
 __all__ = ["FisherSpectrum", "InputFisher", "InputHessian", "exact_fisher"]
 
@@ -163,7 +164,7 @@ def exact_fisher(logits: Tensor, gradients: Tensor, count: int = 1) -> FisherSpe
     values, basis = torch.linalg.eigh(gram)
     values, top = values.flip(1).clamp(min=0.0), basis[:, :, -1]
     vectors = (top[:, None] @ factor)[:, 0]
-    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    lengths = norms(vectors, keepdim=True)
     vectors = vectors / lengths.where(lengths > 0, 1.0)
     padded = torch.nn.functional.pad(values, (0, max(0, count - values.shape[1])))[:, :count]
     shape = gradients.shape[0], *gradients.shape[2:]

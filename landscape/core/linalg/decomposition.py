@@ -14,6 +14,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.reductions import summed
 from landscape.errors import InputError
 
 __all__ = ["Outliers", "Split", "block_shares", "count_outliers", "split"]
@@ -89,7 +90,7 @@ def block_shares(vectors: Tensor, sizes: Sequence[int]) -> Tensor:
     Returns:
         Shares (b, k) or (b,), float64; those of a vector sum to 1.
     """
-    sums = block_sums(vectors.double().square(), sizes)
+    sums = block_sums(vectors, sizes, times=vectors)
     return sums / sums.sum(0)
 
 
@@ -164,4 +165,5 @@ def split(
     on_progress(1.0)
     used = samples + Q.shape[1]
     of_whole, of_part, of_rest = (sampler.estimate(products=used) for sampler in samplers)
-    return Split(of_whole, of_part, of_rest, (Q * images[1]).double().sum(0).cpu())
+    quotients = summed(lambda u, image: (u * image).double().sum(0), Q, images[1])
+    return Split(of_whole, of_part, of_rest, quotients.cpu())

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape.core.linalg.reductions import products, project_out
+from landscape.core.linalg.reductions import products, project_out, slices, summed
 
 __all__ = ["HutchinsonSampler", "TraceEstimate", "block_sums", "mean_and_error", "random_signs"]
+
+PIECE = 1 << 18
+"""Entries of each probe that are turned into float64 at a time."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class HutchinsonSampler:
         # diag(PA + AP − PAP) = rows of Q∘(2AQ − QT) with T = QᵀAQ; ‖PA + AP − PAP‖_F² = 2‖AQ‖² − ‖T‖².
         T = products(Q.T, image.T)
         self._known = (Q * (2 * image - Q @ T)).sum(1)
-        self._known_square = float(2 * image.double().square().sum() - T.double().square().sum())
+        image_square = float(summed(lambda part: part.double().square().sum(), image))
+        self._known_square = 2 * image_square - float(T.double().square().sum())
         self._blocks: list[Tensor] = []
         self._squares: list[Tensor] = []
         self._sum = torch.zeros(len(Q), dtype=torch.float64, device=Q.device)
@@ -84,11 +88,12 @@ class HutchinsonSampler:
             image: A(I − P)ω.
         """
         image = self.rest(image)
-        self._squares.append(image.double().square().sum(0).cpu())
-        entries = (signs * image).double()
-        self._blocks.append(block_sums(entries, self.sizes))
-        self._sum += entries.sum(1)
-        self._sum_of_squares += entries.square().sum(1)
+        self._squares.append(summed(lambda part: part.double().square().sum(0), image).cpu())
+        self._blocks.append(block_sums(image, self.sizes, times=signs))
+        for part in slices(len(signs), PIECE):
+            entries = (signs[part] * image[part]).double()
+            self._sum[part] += entries.sum(1)
+            self._sum_of_squares[part] += entries.square().sum(1)
         self.count += signs.shape[1]
 
     def trace(self) -> tuple[float, float]:
@@ -99,8 +104,9 @@ class HutchinsonSampler:
         eigenvalue dominates M.
         """
         mean = float(torch.cat(self._blocks, dim=1).mean(1).sum())
-        variance = 2.0 * float(self._variances().sum())
-        return float(self._known.double().sum()) + mean, (variance / self.count) ** 0.5
+        variance = 2.0 * float(summed(lambda *part: self._variances(*part).sum(), *self._moments))
+        known = float(summed(lambda part: part.double().sum(), self._known))
+        return known + mean, (variance / self.count) ** 0.5
 
     def estimate(self, *, diagonal: bool = False, products: int = 0, converged: bool = True) -> TraceEstimate:
         """All estimates so far.
@@ -111,10 +117,11 @@ class HutchinsonSampler:
             converged: Verdict to report.
         """
         trace, trace_se = self.trace()
-        variances = self._variances()
         means, errors = mean_and_error(torch.cat(self._blocks, dim=1))
         # entries of one block are not negatively correlated, so this is the least their sum can have
-        least = block_sums(variances[:, None], self.sizes)[:, 0] / self.count
+        pairs = zip(*(torch.split(moment, self.sizes) for moment in self._moments), strict=True)
+        least = torch.stack([summed(lambda *part: self._variances(*part).sum(), *pair) for pair in pairs])
+        least = least.cpu() / self.count
         square, square_se = (float(v) for v in mean_and_error(torch.cat(self._squares)))
         frobenius = (square + self._known_square) ** 0.5
         return TraceEstimate(
@@ -126,17 +133,21 @@ class HutchinsonSampler:
             # of a root: d√x = dx/(2√x)
             frobenius_se=square_se / (2 * frobenius) if frobenius else square_se,
             diagonal=(self._known + self._sum / self.count).cpu() if diagonal else None,
-            diagonal_se=(variances / self.count).sqrt().cpu() if diagonal else None,
+            diagonal_se=(self._variances(*self._moments) / self.count).sqrt().cpu() if diagonal else None,
             sketch=self.Q.shape[1],
             samples=self.count,
             products=products,
             converged=converged,
         )
 
-    def _variances(self) -> Tensor:
-        """Variance over probes of each entry of ω∘Mω, (n,), enlarged as in `mean_and_error`."""
+    @property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        return self._sum, self._sum_of_squares
+
+    def _variances(self, total: Tensor, squares: Tensor) -> Tensor:
+        """Variances over probes of entries of ω∘Mω with these sums, enlarged as in `mean_and_error`."""
         g = self.count
-        spread = (self._sum_of_squares / g - (self._sum / g).square()).clamp_min(0)
+        spread = (squares / g - (total / g).square()).clamp_min(0)
         return spread * (g / (g - 1) * _enlarged(g) ** 2)
 
 
@@ -145,9 +156,24 @@ def random_signs(n: int, count: int, generator: torch.Generator, like: Tensor) -
     return (2 * torch.randint(0, 2, (n, count), generator=generator) - 1).to(like)
 
 
-def block_sums(entries: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Sums over consecutive rows (b, k) of entries (n, k), float64."""
-    return torch.stack([part.double().sum(0).cpu() for part in torch.split(entries, list(sizes))])
+def block_sums(entries: Tensor, sizes: Sequence[int], *, times: Tensor | None = None) -> Tensor:
+    """Sums over consecutive rows (b, k) of entries (n, k), float64.
+
+    Args:
+        entries: What to sum.
+        sizes: Numbers of rows, summing to n.
+        times: A factor for each entry (n, k).
+    """
+    factors = (entries,) if times is None else (entries, times)
+    blocks = zip(*(torch.split(factor, list(sizes)) for factor in factors), strict=True)
+    return torch.stack([summed(_product_sum, *block).cpu() for block in blocks])
+
+
+def _product_sum(*factors: Tensor) -> Tensor:
+    product, *rest = (factor.double() for factor in factors)
+    for factor in rest:
+        product = product * factor
+    return product.sum(0)
 
 
 def mean_and_error(samples: Tensor) -> tuple[Tensor, Tensor]:

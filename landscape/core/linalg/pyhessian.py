@@ -17,7 +17,7 @@ from landscape.core.linalg.eigenpairs import Eigenpairs
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate
 from landscape.core.linalg.krylov import finite_product
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.reductions import norms
+from landscape.core.linalg.reductions import inner_product, norms, summed
 from landscape.errors import InputError
 
 __all__ = ["MAX_ITERATIONS", "power_iteration", "pyhessian_trace"]
@@ -77,7 +77,7 @@ def power_iteration(
     V /= norms(V.T)
     found = torch.tensor(values, dtype=torch.float64)
     images = finite_product(operator, V)
-    residuals = (images.double() - V.double() * found.to(V.device)).norm(dim=0).cpu()
+    residuals = summed(_square_gaps(found.to(V.device)), images, V).sqrt().cpu()
     order = torch.argsort(found.abs(), descending=True, stable=True)
     return Eigenpairs(
         values=found[order],
@@ -157,13 +157,18 @@ def _engine(
         image = finite_product(operator, v[:, None])[:, 0]
         on_product(v, image)
         rows = [row.view(shape) for row, shape in zip(torch.split(image, sizes), shapes, strict=True)]
-        return float(image.double() @ v.double()), rows
+        return inner_product(image, v), rows
 
     engine.dataloader_hv_product = product
     devices = [operator.device] if operator.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield engine
+
+
+def _square_gaps(values: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The function of rows of images Au and vectors u that gives the sums of (Au − λu)² by column."""
+    return lambda images, vectors: (images.double() - vectors.double() * values).square().sum(0)
 
 
 def _flat(parts: Sequence[Tensor]) -> Tensor:

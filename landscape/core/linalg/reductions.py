@@ -7,12 +7,14 @@ are short enough for float32 are summed by the usual kernels, and their sums in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 __all__ = [
+    "distance",
+    "exact_products",
     "inner_product",
     "length",
     "norms",
@@ -21,6 +23,7 @@ __all__ = [
     "project_out",
     "slices",
     "sum_of_squares",
+    "summed",
 ]
 
 SHORT = 1 << 17
@@ -53,10 +56,41 @@ def sum_of_squares(entries: Tensor) -> float:
     return sum(float(entries[part].double().square().sum()) for part in slices(len(entries), BLOCK_ENTRIES))
 
 
+def summed(sum_of: Callable[..., Tensor], *vectors: Tensor) -> Tensor:
+    """The sum of what ``sum_of`` gives for consecutive pieces of ``vectors`` (n, ...).
+
+    A sum that needs its terms in float64 never holds more than a piece of them.
+
+    Example:
+        >>> summed(lambda x: x.double().cos().sum(0), torch.zeros(5, 2)).tolist()
+        [5.0, 5.0]
+    """
+    n = len(vectors[0])
+    step = max(1, BLOCK_ENTRIES * n // max(1, *(v.numel() for v in vectors)))
+    parts = list(slices(n, step)) or [slice(0, 0)]
+    total = sum_of(*(v[parts[0]] for v in vectors))
+    for part in parts[1:]:
+        total = total + sum_of(*(v[part] for v in vectors))
+    return total
+
+
+def exact_products(a: Tensor, b: Tensor) -> Tensor:
+    """All inner products a bᵀ (m, c) of the rows of ``a`` (m, n) and ``b`` (c, n), in float64 throughout."""
+    return summed(lambda x, y: x.double().T @ y.double(), a.T, b.T)
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """Euclidean norm of the difference of two tensors of one shape, taken and summed in float64."""
+    square = summed(lambda x, y: (x.double() - y.double()).square().sum(), a.flatten(), b.flatten())
+    return float(square) ** 0.5
+
+
 def length(vector: Tensor) -> float:
     """Euclidean norm of a vector (P,), summed in float64: the root of `sum_of_squares`."""
-    parts = [vector[part].double().norm() for part in slices(len(vector), BLOCK_ENTRIES)]
-    return float(parts[0] if len(parts) == 1 else torch.stack(parts).norm()) if parts else 0.0
+    # As numbers: tensors kept between the pieces would leave holes in memory too small for the next piece,
+    # and with them hold a copy of the whole.
+    parts = [float(vector[part].double().norm()) for part in slices(len(vector), BLOCK_ENTRIES)]
+    return parts[0] if len(parts) == 1 else float(torch.tensor(parts, dtype=torch.float64).norm())
 
 
 def norms(rows: Tensor, *, keepdim: bool = False) -> Tensor:
@@ -80,6 +114,8 @@ def products(a: Tensor, b: Tensor) -> Tensor:
         return a @ b.mT if a.ndim == 2 else torch.bmm(a, b.mT)
     if a.ndim > 2:  # one at a time: a product of more axes would copy them
         return torch.stack([products(x, y) for x, y in zip(a, b, strict=True)])
+    if len(a) > len(b):  # as a few rows by many, for which batched kernels are faster
+        return products(b, a).T
     total = torch.zeros(len(a), len(b), dtype=torch.float64, device=a.device)
     # The sums of all blocks are held at once: so many blocks that these stay few beside the vectors.
     step = BLOCK * max(1, BLOCK_ENTRIES // max(1, total.numel()))

@@ -13,7 +13,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.reductions import orthonormalise, products, project_out
+from landscape.core.linalg.reductions import orthonormalise, products, project_out, summed
 from landscape.errors import InputError, suggest
 
 __all__ = ["TraceEstimate", "TraceMethod", "estimate_trace"]
@@ -141,8 +141,8 @@ def _grow_sketch(
         signs = random_signs(n, BLOCK, generator, Q)
         missed = finite_product(operator, signs) - Z @ products(Q.T, signs.T)
         missed = project_out(Q, missed)
-        trace = float((Q * Z).double().sum() + (signs * missed).double().sum(0).mean())
-        variance = 2.0 * float(missed.double().square().sum(0).mean())
+        trace = float(summed(_trace_of, Q, Z)) + float(summed(_trace_of, signs, missed)) / BLOCK
+        variance = 2.0 * float(summed(lambda part: part.double().square().sum(), missed)) / BLOCK
         # Var ωᵀMω ≤ 2‖M‖_F², and E‖Mω‖² = ‖M‖_F²; the floor keeps a trace of zero from dividing.
         needed = variance / max((rel_se * trace) ** 2, 1e-300)
         total = 2 * Q.shape[1] + needed
@@ -153,6 +153,11 @@ def _grow_sketch(
         Z = torch.cat([Z, finite_product(operator, fresh)], dim=1)
         Q = torch.cat([Q, fresh], dim=1)
     return Q, Z
+
+
+def _trace_of(a: Tensor, b: Tensor) -> Tensor:
+    """The trace of aᵀb, of columns (n, s)."""
+    return (a * b).double().sum()
 
 
 def _orthonormalize(Y: Tensor, Q: Tensor) -> Tensor:

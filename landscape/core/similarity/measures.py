@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, rel_entr
 from scipy.stats import rankdata
 
+from landscape.core.linalg.reductions import distance
 from landscape.core.problem.problem import Problem
 
 __all__ = ["Representation", "agreement", "jensen_shannon"]
@@ -161,8 +162,5 @@ def weight_distance(a: Problem, b: Problem) -> float:
     if one != two:
         return float("nan")
     others = dict(b.module.named_parameters())
-    squares = [
-        float((p.detach().double() - others[n].detach().double()).square().sum())
-        for n, p in a.module.named_parameters()
-    ]
-    return float(sum(squares) ** 0.5)
+    apart = [distance(p.detach(), others[n].detach()) for n, p in a.module.named_parameters()]
+    return float(np.linalg.norm(apart))

@@ -13,7 +13,14 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.curvature.operator import hessian
 from landscape.core.linalg.eigenpairs import Which, eigenpairs
-from landscape.core.linalg.reductions import inner_product
+from landscape.core.linalg.reductions import (
+    BLOCK_ENTRIES,
+    distance,
+    inner_product,
+    length,
+    slices,
+    summed,
+)
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.states import State, as_vector, direction_seed
@@ -103,12 +110,28 @@ class Plane:
     @property
     def norms(self) -> Array:
         """Euclidean norms of the directions (k,)."""
-        return np.array([float(torch.linalg.vector_norm(d, dtype=torch.float64)) for d in self.directions])
+        return np.array([length(d) for d in self.directions])
 
     def gram(self) -> Array:
         """Inner products of the directions (k, k), summed in float64."""
-        # Pair by pair and in slices: no copy of the directions in float64 is ever whole in memory.
         return np.array([[inner_product(a, b) for b in self.directions] for a in self.directions])
+
+    def projections(self, points: Tensor) -> tuple[Array, Array]:
+        """Of points (m, P), the steps (m, k) along orthonormal directions, and what these leave.
+
+        The latter as inner products (m, m) of the parts of the points that lie outside the plane.
+        """
+
+        def steps(points: Tensor, origin: Tensor) -> Tensor:
+            return points.double() - origin.double()[:, None]
+
+        def outside(points: Tensor, origin: Tensor, directions: Tensor) -> Tensor:
+            rest = steps(points, origin) - directions.double() @ places.T
+            return rest.T @ rest
+
+        columns = (points.T, self.origin, self.directions.T)
+        places = summed(lambda p, o, d: steps(p, o).T @ d.double(), *columns)
+        return places.cpu().numpy(), summed(outside, *columns).cpu().numpy()
 
     def angle(self) -> float:
         """Angle in degrees between the first two directions; NaN for a line."""
@@ -235,18 +258,30 @@ def model_plane(problem: Problem, models: Sequence[State]) -> Plane:
 
 def _orthonormal(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
     """Gram and Schmidt in float64, as rows (2, P) in the precision of the models."""
-    u = second.double() - first.double()
-    v = third.double() - first.double()
-    length, reach = float(u.norm()), float(v.norm())
-    if length == 0.0:
+    base, reach = distance(first, second), distance(first, third)
+    if base == 0.0:
         raise InputError("models 1 and 2 are equal; a plane needs three different models.")
-    u /= length
+    along: list[float] = []
+
+    def pair(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a piece of each model, that of u and of v less its parts along u known so far."""
+        u, v = (b.double() - a.double()) / base, c.double() - a.double()
+        for share in along:
+            v -= u * share
+        return u, v
+
+    models = (first, second, third)
     # Twice: of a vector nearly along u, one projection leaves rounding along u behind.
-    v -= u * (u @ v)
-    v -= u * (u @ v)
-    if float(v.norm()) <= 1e-6 * max(length, reach):
+    along.append(float(summed(lambda *piece: torch.dot(*pair(*piece)), *models)))
+    along.append(float(summed(lambda *piece: torch.dot(*pair(*piece)), *models)))
+    height = float(summed(lambda *piece: pair(*piece)[1].square().sum(), *models)) ** 0.5
+    if height <= 1e-6 * max(base, reach):
         raise InputError("the three models lie on a line; a plane needs three that do not.")
-    return torch.stack([u, v / v.norm()]).to(first.dtype)
+    rows = first.new_empty(2, len(first))
+    for part in slices(len(first), BLOCK_ENTRIES):
+        u, v = pair(*(model[part] for model in models))
+        rows[0, part], rows[1, part] = u, v / height
+    return rows
 
 
 @under_own_context

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.linalg.reductions import inner_product, length
+from landscape.core.linalg.reductions import exact_products, inner_product, length
 from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
 
@@ -62,7 +62,7 @@ def accumulate(
         shape = tuple(block.shape[k] for k in chain)
         columns = a.numel() // max(math.prod(shape), 1)  # a parameter may be empty
         rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(math.prod(shape), columns) for t in (a, b)]
-        products = (rows[0].double() @ rows[1].double().T).reshape(*shape, *shape)
+        products = exact_products(rows[0], rows[1]).reshape(*shape, *shape)
         # From (m, n, ..., m', n', ...) to (m, m', n, n', ...): `assign` reads a pair of positions at a time.
         order = [k + side * len(chain) for k in range(len(chain)) for side in (0, 1)]
         add_gain(gains, block.dims[chain[-1]], products.permute(order))

@@ -125,3 +125,15 @@ def test_unusable_paths_are_refused():
         Curve("polychain", points(3), (0.0, 0.7, 0.6))
     with pytest.raises(InputError, match="at least one bend"):
         bent(*points(2), 0)
+
+
+@pytest.mark.parametrize("kind", ["bezier", "polychain"])
+def test_the_point_farthest_from_the_chord(kind):
+    """Oracle: distances from the chord by NumPy, point by point; a loop has no chord but a first point."""
+    points = np.random.default_rng(0).normal(size=(6, 20))
+    chord = points[-1] - points[0]
+    rest = points - points[0]
+    rest = rest - np.outer(rest @ chord / (chord @ chord), chord)
+    expected = int(np.linalg.norm(rest, axis=1).argmax())
+    assert Curve(kind, torch.from_numpy(points)).farthest == expected
+    assert Curve(kind, torch.tensor([[0.0], [1.0], [3.0], [0.0]])).farthest == 2

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +20,8 @@ from landscape.core.linalg import reductions
 from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import (
+    distance,
+    exact_products,
     inner_product,
     length,
     norms,
@@ -22,6 +29,7 @@ from landscape.core.linalg.reductions import (
     products,
     project_out,
     sum_of_squares,
+    summed,
 )
 from landscape.core.linalg.trace import estimate_trace
 from landscape.core.linalg.tridiagonal import lanczos
@@ -67,6 +75,73 @@ def test_inner_products_do_not_depend_on_their_pieces(monkeypatch):
         squares = float(np.square(a.double().numpy()).sum())
         assert sum_of_squares(a) == pytest.approx(squares, rel=1e-12)
         assert length(a) == pytest.approx(squares**0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [0, 1, 1000, LONG + 1000])
+def test_sums_by_pieces(n):
+    """Oracle: `math.fsum` of the terms, which rounds once; NumPy in float64 for the matrix."""
+    a, b = noise(2, n), noise(2, n, seed=1)
+    x, y = a[0].double().numpy(), b[0].double().numpy()
+    assert distance(a[0], b[0]) == pytest.approx(math.sqrt(math.fsum((x - y) ** 2)), rel=1e-12)
+    np.testing.assert_allclose(exact_products(a, b), exact(a, b), rtol=1e-11, atol=1e-12 * n)
+    total = summed(lambda p, q: (p.double() * q[:, None].double().cos()).sum(0), a.T, b[0])
+    truth = [math.fsum(row.double().numpy() * np.cos(y)) for row in a]
+    np.testing.assert_allclose(total, truth, rtol=1e-11, atol=1e-11)
+
+
+def test_sums_over_parameters_take_no_float64_copy():
+    """Oracle: the process's own peak, which a float64 copy of one vector would raise by 32 MiB.
+
+    In a process of its own, since a peak once reached hides those below it.
+    """
+    found = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    rises = json.loads(found.stdout)
+    assert len(rises) == 10 and max(rises.values()) < 26, rises
+
+
+PEAK = """
+import json, resource, torch
+from types import SimpleNamespace
+from landscape.core.connectivity.elastic_band import at_constant_speed
+from landscape.core.connectivity.simplex import log_volume
+from landscape.core.linalg import reductions
+from landscape.core.linalg.decomposition import block_shares
+from landscape.core.linalg.reductions import distance, exact_products, inner_product, length, sum_of_squares
+from landscape.core.similarity.measures import weight_distance
+from landscape.core.surfaces.plane import Plane
+
+torch.set_num_threads(1)
+
+def weights(vector):
+    return SimpleNamespace(module=SimpleNamespace(named_parameters=lambda: [("w", vector)]))
+
+def sums(points):
+    plane = Plane("given", points[0], points[1:])
+    yield "inner product", lambda: inner_product(points[0], points[1])
+    yield "length", lambda: length(points[0]) + sum_of_squares(points[0])
+    yield "distance", lambda: distance(points[0], points[1])
+    yield "products", lambda: exact_products(points, points)
+    yield "weights", lambda: weight_distance(weights(points[0]), weights(points[1]))
+    yield "speed", lambda: at_constant_speed(points).knots
+    yield "volume", lambda: log_volume(points)
+    yield "shares", lambda: block_shares(points.T, [len(points.T) // 2] * 2)
+    yield "norms", lambda: plane.norms
+    yield "projections", lambda: plane.projections(points)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+reductions.BLOCK_ENTRIES = 2**16  # so that pieces count for nothing
+points = torch.empty(3, 2**22).normal_()
+for name, call in sums(points[:, : 2**18]):  # what libraries and the allocator keep after a first call
+    call()
+rises, start = {}, peak()
+for name, call in sums(points):
+    call()
+    rises[name] = peak() - start
+print(json.dumps(rises))
+"""
 
 
 @pytest.mark.parametrize("n", [1000, LONG, LONG + 1000])

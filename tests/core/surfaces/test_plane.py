@@ -148,6 +148,18 @@ def test_projections_are_least_squares(oblique):
     assert marker.distance == pytest.approx(float(np.sqrt(rest[0])), rel=1e-9)
 
 
+def test_many_points_are_projected_at_once():
+    """Oracle: NumPy on whole vectors, along rows of an orthogonal matrix."""
+    rng = np.random.default_rng(1)
+    rows = np.linalg.qr(rng.normal(size=(30, 2)))[0].T
+    points, origin = rng.normal(size=(4, 30)), rng.normal(size=30)
+    plane = Plane("given directions", torch.from_numpy(origin), torch.from_numpy(rows))
+    steps, outside = plane.projections(torch.from_numpy(points))
+    rest = points - origin - (points - origin) @ rows.T @ rows
+    np.testing.assert_allclose(steps, (points - origin) @ rows.T, atol=1e-12)
+    np.testing.assert_allclose(outside, rest @ rest.T, atol=1e-12)
+
+
 def test_given_directions_may_be_states_and_are_checked():
     """Oracle: the flat vector of the state; key words of the sentences."""
     problem = problem_of()

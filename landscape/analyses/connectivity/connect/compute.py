@@ -180,26 +180,22 @@ def _plane(
     # A curve that has stayed on its chord spans no plane.
     if not params.plane or not curve.ratio > 1.0 + 1e-9:
         return {}
-    p, chord = curve.points.double(), (curve.points[-1] - curve.points[0]).double()
-    off = p - p[0]
-    off = off - (off @ chord / chord.square().sum())[:, None] * chord
-    bend = curve.points[int(off.norm(dim=1).argmax())]
-    plane = model_plane(problem, [curve.points[0], curve.points[-1], bend])
-    places = (p - p[0]) @ plane.directions.double().T
-    outside = p - p[0] - places @ plane.directions.double()
+    ends_and_bend = [curve.points[0], curve.points[-1], curve.points[curve.farthest]]
+    plane = model_plane(problem, ends_and_bend)
+    places, outside = plane.projections(curve.points)
     shares = np.stack([curve.weights(float(t)) for t in np.linspace(0, 1, ALONG)])
-    line = shares @ places.cpu().numpy()
+    line = shares @ places
     # a plane has no two ends whose statistics or outputs could be interpolated
     asked: Any = {"repair": "recalibrate", "interpolate": "checkpoint"}.get(policy, policy)
     mode = policy_in_force(problem, asked)
-    corners = np.concatenate([line, places.cpu().numpy()])
+    corners = np.concatenate([line, places])
     x, y = (_around(corners[:, axis], params.plane) for axis in (0, 1))
     evaluator = Evaluator(problem, plane, statistics=mode)
     sweep = Sweep(evaluator, ledger, lambda fraction: None, params.plane**2)
     fields = sweep.grid(x, y)
     meter.advance(params.plane**2)
     # inner control points may leave the plane by as much as the curve itself, or more
-    away = np.linalg.norm(shares @ outside.cpu().numpy(), axis=1).max()
+    away = np.sqrt(((shares @ outside) * shares).sum(1).clip(min=0.0).max())
     return {
         "plane_x": x,
         "plane_y": y,
@@ -207,8 +203,8 @@ def _plane(
         "curve_x": line[:, 0],
         "curve_y": line[:, 1],
         "curve_distance": away,
-        "bend_x": places[1:-1, 0].cpu().numpy(),
-        "bend_y": places[1:-1, 1].cpu().numpy(),
+        "bend_x": places[1:-1, 0],
+        "bend_y": places[1:-1, 1],
     }
 
 

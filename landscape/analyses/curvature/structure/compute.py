@@ -83,6 +83,10 @@ class _Stages:
 
     def ggn(self, found: Mapping[str, Piece], progress: Callable[[float], None]) -> Piece:
         """Its leading space is near that of the Hessian, which is where it starts."""
+        import torch
+
+        from landscape.core.linalg.reductions import exact_products
+
         U = found["hessian"]["_vectors"]
         pairs = self._pairs("ggn", self.G, U.sum(1), progress)
         W = _vectors(pairs)
@@ -91,7 +95,7 @@ class _Stages:
             "ggn_residuals": pairs.residuals.numpy(),
             "ggn_converged": np.array(pairs.converged),
             "ggn_products": np.array(pairs.products),
-            "ggn_overlap": np.square(W.T.astype(np.float64) @ U).sum(0),
+            "ggn_overlap": exact_products(*(torch.from_numpy(V).T for V in (W, U))).square().sum(0).numpy(),
             "_vectors": W,
         }
 
@@ -242,15 +246,16 @@ def _shares(problem: Problem, params: StructureParams, found: Mapping[str, Piece
     import torch
 
     from landscape.core.linalg.decomposition import block_shares
+    from landscape.core.linalg.reductions import exact_products, length, sum_of_squares
 
     _, sizes = _layers(problem, params.by)
-    U = torch.from_numpy(found["hessian"]["_vectors"]).double()
-    gradient = problem.gradient().cpu().double()
-    overlaps = gradient @ U
+    U = torch.from_numpy(found["hessian"]["_vectors"])
+    gradient = problem.gradient().cpu()
+    overlaps = exact_products(gradient[None], U.T)[0]
     return {
-        "gradient_norm": float(gradient.norm()),
+        "gradient_norm": length(gradient),
         "gradient_overlap": overlaps.numpy(),
-        "gradient_share": (overlaps.square() / gradient.square().sum()).numpy(),
+        "gradient_share": (overlaps.square() / sum_of_squares(gradient)).numpy(),
         "layer_share": block_shares(U, sizes).numpy(),
         "gradient_layer_share": block_shares(gradient, sizes).numpy(),
     }

@@ -235,12 +235,13 @@ def _exact_curvature(problem: Problem, plane: Plane) -> Array:
     import torch
 
     from landscape.core.curvature.operator import hessian
+    from landscape.core.linalg.reductions import exact_products
 
     if not torch.equal(plane.origin, problem.theta):
         raise InputError(
             "hessian=True needs a plane through the checkpoint; leave it out, or the first model."
         )
     products = hessian(problem) @ plane.directions.T
-    square: Array = (plane.directions.double() @ products.double()).cpu().numpy()
+    square: Array = exact_products(plane.directions, products.T).cpu().numpy()
     # H is symmetric, its products are so but for rounding.
     return (square + square.T) / 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from landscape.core.linalg.reductions import distance, inner_product, length
 from landscape.core.problem.derivatives.culprit import culprit
 from landscape.core.problem.derivatives.twin import Twin
 from landscape.errors import InputError, reason
@@ -20,6 +21,15 @@ __all__ = ["WAY_OUT", "check_gradient"]
 MOVES = (1e-2, 1e-1, 0.3)
 """Lengths of the moves that tell whether a loss depends on parameters that have no gradient, as parts of the
 norms of these."""
+
+TREMOR, ROUNDED_TREMOR = 1e-13, 1e-6
+"""Relative changes of all weights in their last digits, in float64 and where something rounds to float32."""
+
+NOISE = 0.3
+"""A gradient that changes by more than this part of itself with them is rounding alone."""
+
+HALVINGS = 40
+"""How often the way to another loss is halved in search of a place where the loss has a slope."""
 
 CONFIRMED = (1, 2, 3)
 """Seeds of the directions along which a doubt is confirmed: along one, kinks may cancel by chance."""
@@ -61,25 +71,39 @@ def check_gradient(problem: Problem, twin: Twin | None) -> None:
     dead = [g is None or not bool(g.any()) for g in grads]
     if any(dead):
         _check_dead(problem, twin, dead)
-    slope = float(gradient.double().norm())
+    slope = length(gradient)
     if slope == 0.0:
         return
     ahead = gradient / slope
     mixed = [ahead + twin.draw(seed) for seed in CONFIRMED]
     verdicts = set()
     for direction in (ahead, *(m / m.norm() for m in mixed)):
-        said = (gradient.double() @ direction.double()).cpu()
+        said = torch.tensor(inner_product(gradient, direction), dtype=torch.float64)
         verdict = twin.judge(said, direction, lambda: _loss(here))
         if verdict == "right":
             return  # further directions are only tried to confirm a doubt
         verdicts.add(verdict)
     if verdicts == {"wrong"}:
+        _refuse_rounding(problem, twin, gradient)
         raise InputError(
             f"the loss of {type(problem.module).__name__} does not move as its gradient says"
             f"{culprit(twin)}: a straight-through estimator, a detached part or a custom backward pass gives"
             f" the derivatives of another function than the loss; take that out of forward, {WAY_OUT}"
         )
     problem.derivatives.unknown["gradients"] = "the loss is not smooth enough here for differences"
+
+
+def _refuse_rounding(problem: Problem, twin: Twin, gradient: Tensor) -> None:
+    """Raise if the gradient changes with the last digits of the weights, as no function's does."""
+    here = twin.problem
+    with here.at(here.theta * (1 + (ROUNDED_TREMOR if twin.rounds else TREMOR))):
+        again = here.flatten_grads(here.batch_gradients(twin.batch)) / twin.batch.size
+    if distance(again, gradient) > NOISE * max(length(again), length(gradient)):
+        raise InputError(
+            f"the gradient of the loss of {type(problem.module).__name__} is rounding alone: it is another"
+            " one where weights differ in their last digits. They are too large (their norm is"
+            f" {length(problem.theta):.2g}), as after a training that diverged; scale them down, {WAY_OUT}"
+        )
 
 
 def _loss(problem: Problem) -> Tensor:
@@ -150,7 +174,7 @@ def _moves(twin: Twin, dead: Sequence[bool]) -> tuple[bool, bool]:
     A loss that is flat here, such as one at a minimum or of units that are off, has a gradient elsewhere.
     """
     here = twin.problem
-    loss, changed = float(_loss(here)), False
+    loss = float(_loss(here))
     generator = torch.Generator().manual_seed(3)
     for move in MOVES:
         theta = here.theta.clone()
@@ -163,5 +187,27 @@ def _moves(twin: Twin, dead: Sequence[bool]) -> tuple[bool, bool]:
             grads = here.batch_gradients(twin.batch)
         if any(g is not None and bool(g.any()) for g, none in zip(grads, dead, strict=True) if none):
             return True, False
-        changed |= abs(there - loss) > 1e-6 * max(abs(loss), abs(there))
-    return changed, changed
+        if abs(there - loss) > 1e-6 * max(abs(loss), abs(there)):
+            return True, not _slopes_between(twin, dead, theta, loss, there)
+    return False, False
+
+
+def _slopes_between(twin: Twin, dead: Sequence[bool], theta: Tensor, loss: float, there: float) -> bool:
+    """Whether the way to ``theta`` has a slope somewhere, as past units that are saturated, or jumps alone.
+
+    Each step keeps the half on which the loss changes more.
+    """
+    here, start = twin.problem, twin.problem.theta.clone()
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        with here.at(torch.lerp(start, theta, middle)):
+            value = float(_loss(here))
+            grads = here.batch_gradients(twin.batch)
+        if any(g is not None and bool(g.any()) for g, none in zip(grads, dead, strict=True) if none):
+            return True
+        if abs(value - loss) >= abs(there - value):
+            high, there = middle, value
+        else:
+            low, loss = middle, value
+    return False

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from landscape.core.linalg.reductions import length
 from landscape.core.problem.derivatives.differences import COARSE, FINE, FINE_SECOND, Ruler, Verdict, judge
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ class Twin:
     @property
     def length(self) -> float:
         """What steps are parts of."""
-        return float(self.problem.theta.norm()) or 1.0
+        return length(self.problem.theta) or 1.0
 
     def draw(self, seed: int) -> Tensor:
         """A random direction (P,) of length 1."""
         generator = torch.Generator().manual_seed(seed)
         v = torch.randn(self.problem.size, generator=generator, dtype=torch.float64)
-        unit: Tensor = v / v.norm()
+        unit: Tensor = v / length(v)
         return unit.to(self.problem.device, self.problem.dtype)
 
     def judge(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -95,6 +97,54 @@ def test_stationary_points_and_flat_losses() -> None:
         return (output.abs() - 1e3).clamp(min=0).sum(1)
 
     assert not Problem(nn.Linear(6, 2), hinge, (x, target)).gradient().any()
+
+
+@pytest.mark.parametrize("activation", [nn.Hardtanh, nn.Hardsigmoid, nn.ReLU6])
+def test_saturated_units_are_no_cut(activation: Callable[[], nn.Module]) -> None:
+    """The loss jumps, but for narrow slopes, when weights move; autograd's zero gradient is right here."""
+    torch.manual_seed(1)
+    model = around(activation())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e4)
+    assert problem(model).gradient().isfinite().all()
+
+
+def test_steps_of_large_weights_are_still_a_cut() -> None:
+    """A sign jumps where a saturated unit slopes, however large the weights are."""
+
+    class Sign(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.sign()
+
+    model = around(Sign())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e4)
+    with pytest.raises(InputError, match=r"has no gradient in parameter '0\.weight'"):
+        problem(model).gradient()
+
+
+def test_a_gradient_that_is_rounding_is_told_as_such() -> None:
+    """Attention of weights a million times too large: differences find 8e4 where autograd says 2e13."""
+    torch.manual_seed(1)
+    model = Attention()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e6)
+    with pytest.raises(InputError, match="gradient of the loss of Attention is rounding alone"):
+        problem(model).gradient()
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.attend = nn.Linear(6, 8), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.embed(x[:, None] * torch.linspace(0.5, 1.5, 4, dtype=x.dtype)[None, :, None])
+        return self.head(self.norm(h + self.attend(h, h, h, need_weights=False)[0]).mean(1))
 
 
 def test_what_is_not_finite_stays_so() -> None:

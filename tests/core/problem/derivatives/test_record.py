@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
+import landscape
 from landscape import Problem
 from landscape.core.problem.derivatives.record import DerivativeRecord
 from landscape.core.problem.derivatives.twin import Twin
@@ -45,10 +47,59 @@ def test_what_a_result_remembers() -> None:
     """Nothing where all was found right, and nothing of a switch that made no difference."""
     assert DerivativeRecord().facts() == DerivativeRecord(wanted=False).facts() == {}
     unchecked = DerivativeRecord(wanted=False)
-    assert not unchecked.needs(())
+    assert not unchecked.needs((rough,))
     assert "not checked" in unchecked.facts()["derivatives_notice"]
-    record = DerivativeRecord(unknown={"a": "too rough", "b": "too rough"}, without_gradient=("w", "v"))
-    assert record.facts() == {
+    problem = Problem(nn.Linear(6, 3), "cross_entropy", data())
+    problem.vouch(rough)
+    assert problem.derivatives.facts() == {
         "derivatives_notice": "derivatives could not be checked: too rough",
         "without_gradient": "w, v",
     }
+
+
+def rough(problem: Problem, twin: Twin | None) -> None:
+    """A check that cannot tell, twice for one reason."""
+    problem.derivatives.unknown |= {"a": "too rough", "b": "too rough"}
+    problem.derivatives.without_gradient = ("w", "v")
+
+
+def test_a_result_remembers_what_it_asked_for_alone() -> None:
+    """Not what a result before it did, whether the checks are made anew or were made for that one."""
+
+    def right(problem: Problem, twin: Twin | None) -> None:
+        pass
+
+    problem = Problem(nn.Linear(6, 3), "cross_entropy", data())
+    problem.vouch(rough)
+    record = problem.derivatives
+    noted = record.facts()
+    record.begin()
+    problem.vouch(right)
+    assert noted and record.facts() == {}
+    record.begin()
+    problem.vouch(right, rough)
+    assert record.facts() == noted
+    record.begin()
+    assert record.facts() == {}
+
+
+class Rough(nn.Module):
+    """A mean of outputs so rough that no difference tells its slope."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.linear(x)
+        return h + 1e-3 * torch.sin(1e9 * h)
+
+
+def test_an_analysis_without_derivatives_has_no_notice_of_them() -> None:
+    """A line takes losses alone, also where a spectrum was taken of the same problem before."""
+    problem = Problem(Rough(), "cross_entropy", data())
+    notices = []
+    for run in (landscape.line, landscape.spectrum, landscape.line):
+        options = {"k": 1} if run is landscape.spectrum else {"steps": 3}
+        notices.append("derivatives_notice" in run(problem, **options).attrs)
+    assert notices == [False, True, False]
