@@ -98,6 +98,7 @@ SCHEMA = Schema(
         Variable("mean_negative_interval", ("bound",), f"{_INTERVAL} mean_negative", LOSS_UNIT),
         Variable("converged", (), "whether every mini-batch has converged", "", kind="bool"),
         Variable("products", (), "matrix-vector products used, each over one mini-batch", kind="int"),
+        Variable("notice", (), "of which eigenvalues the sign is open", "", kind="str", optional=True),
     ),
 )
 
@@ -167,7 +168,19 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
         **_pooled(data["eigenvalues"], params),
         "converged": bool(data["batch_converged"].all()),
         "products": int(data["batch_products"].sum()),
+        "notice": _open_signs(data["eigenvalues"], data["residuals"]),
     }
+
+
+def _open_signs(values: Any, residuals: Any) -> str:
+    """A sentence on eigenvalues that the NEP counts on one side of 0 though they may lie on the other."""
+    count = int(((residuals >= np.abs(values)) & (residuals > 0)).sum())
+    if not count:
+        return ""
+    return (
+        f"the sign of {count} of {values.size} eigenvalues is within their error, so that the NEP may be off"
+        f" by as much as {count / values.size:.2g}; a smaller tol or k decides them"
+    )
 
 
 def _seed(seed: int, number: int) -> int:

@@ -16,6 +16,7 @@ from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.moment_bounds import Bracket, below, between
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import project_out
+from landscape.core.linalg.thick_restart import SEPARATE
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
 from landscape.errors import InputError
 
@@ -25,7 +26,6 @@ Array = NDArray[np.float64]
 
 BASIS_BYTES = 512 * 2**20  # Lanczos vectors of the probes that run side by side
 WEIGHTLESS = 1e-12  # a node of less weight stands for nothing: a recurrence ended before it
-SEPARATE = 0.1  # residual over |λ| up to which an eigenvalue is told from the bulk
 
 
 @dataclass(frozen=True)
@@ -192,8 +192,7 @@ def spectral_measure(
         if found.vectors is None:
             raise InputError("the outliers hold no eigenvectors: find them with vectors=True.")
         # The second term lets eigenvalues at zero through, whose residual is rounding of the largest ones.
-        rounding = BREAKDOWN * torch.finfo(dtype).eps * float(found.values.abs().max())
-        apart = found.residuals <= SEPARATE * found.values.abs() + rounding
+        apart = found.residuals <= SEPARATE * found.values.abs() + BREAKDOWN * found.rounding
         Q = found.vectors[:, apart.to(found.vectors.device)].to(Q)
         values, residuals = found.values[apart].numpy(), found.residuals[apart].numpy()
         converged = found.converged and bool(apart.all())
