@@ -12,6 +12,7 @@ from landscape.analyses._shared.options import BootstrapSeed
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 from landscape.imports import REFERENCE
 
@@ -136,7 +137,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "ece_adaptive": binned[1].error,
     }
     for name, values in draws.items():
-        data[f"{name}_interval"] = percentile_interval(values)
+        data[f"{name}_interval"] = percentile_interval(values, examples=len(correct))
     for prefix, part in zip(("bin", "mass_bin"), binned, strict=True):
         data[f"{prefix}_count"] = part.count.astype(np.int64)
         data[f"{prefix}_confidence"] = part.confidence
@@ -273,7 +274,9 @@ def _detection_by_model(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
     marks: list[Any] = [Guide(y=0.5, label="chance")]
     for place, (label, ds) in enumerate(datasets.items()):
         value, se = float(ds["ood_auroc_confidence"]), float(ds["ood_auroc_confidence_se"])
-        marks.append(Points([place], [value], series(label, ds), [1.96 * se]))
+        # of the smaller of the two sets of data, on which more of the error rests
+        least = min(ds.sizes["example"], int(ds["ood_examples"]))
+        marks.append(Points([place], [value], series(label, ds), [reach(least) * se]))
     return FigureSpec(
         "ood_auroc",
         "Detection of data of another distribution by model",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses._shared.matrix_figure import matrix
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Points, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach, standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def compute(problems: Mapping[str, Problem], params: DiversityParams, context: C
             f"mean_{name}": parts.members.mean(),
             f"average_{name}": parts.average.mean(),
             f"{name}_gain": parts.gain.mean(),
-            f"{name}_gain_se": _error(parts.gain),
+            f"{name}_gain_se": standard_error(parts.gain),
         }
     average = Predictions.of_logits(np.logaddexp.reduce(log_p), labels)
     context.progress(1.0)
@@ -105,10 +107,6 @@ def _check(first: Any, other: Any) -> None:
         raise InputError("diversity compares models on the same examples with the same classes.")
 
 
-def _error(values: Any) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-
-
 def _pairs(made: Sequence[Any]) -> dict[str, Any]:
     """What there is to say of each pair of models."""
     from landscape.core.behaviour.diversity import expected_disagreement, kl_divergence
@@ -120,7 +118,7 @@ def _pairs(made: Sequence[Any]) -> dict[str, Any]:
         for j, b in enumerate(made):
             differ = np.where(np.isnan(a.correct + b.correct), np.nan, a.log_p.argmax(1) != b.log_p.argmax(1))
             data["disagreement"][i, j] = differ.mean()
-            data["disagreement_se"][i, j] = _error(differ)
+            data["disagreement_se"][i, j] = standard_error(differ)
             expected = expected_disagreement(a.correct.mean(), b.correct.mean(), classes)
             if i != j and expected > 0:
                 data["relative_disagreement"][i, j] = differ.mean() / expected
@@ -138,6 +136,11 @@ def _correlation(a: Any, b: Any) -> float:
     return float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread != 0 else float("nan")
 
 
+def _half(ds: xr.Dataset, name: str) -> float:
+    """Half the 95 % interval of a gain."""
+    return reach(int(ds["examples"])) * float(ds[f"{name}_gain_se"])
+
+
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """What averages gain in each group, and matrices of pairs."""
     places = Axis("group", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5))
@@ -146,7 +149,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for name, (what, unit, gap) in GAINS.items():
         marks = [
             Points(
-                [place], [float(ds[f"{name}_gain"])], series(label, ds), [1.96 * float(ds[f"{name}_gain_se"])]
+                [place],
+                [float(ds[f"{name}_gain"])],
+                series(label, ds),
+                [_half(ds, name)],
             )
             for place, (label, ds) in enumerate(datasets.items())
         ]
@@ -159,7 +165,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 tuple(marks),
                 f"Mean {what} of the models less that of the mean of their probabilities: exactly {gap};"
                 f" {int(first['examples'])} examples.",
-                "Bars: ± 1.96 standard errors over examples.",
+                error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples", "Bars"),
             )
         )
     colors = {

@@ -204,7 +204,7 @@ def _pooled(values: Any, params: BatchSpectraParams) -> dict[str, Any]:
             pooled[name] = float(above.sum() / np.float64(below.sum()))
             ratios = (draws @ above) / (draws @ below)
             ratios = ratios if count > 1 else ratios[:0]  # one mini-batch says nothing of the spread
-            pooled[f"{name}_interval"] = percentile_interval(ratios, finite=True)
+            pooled[f"{name}_interval"] = percentile_interval(ratios, finite=True, examples=count)
     return pooled
 
 
@@ -276,7 +276,7 @@ def _densities(label: str, ds: xr.Dataset, low: float, high: float) -> list[Line
             [gaussian_density(x[h], np.ones(h.sum()), grid, width) for x, h in zip(logs, half, strict=True)]
         )
         rows /= values.shape[1]
-        low_end, high_end = percentile_interval(draws @ rows / count)
+        low_end, high_end = percentile_interval(draws @ rows / count, examples=count)
         band = (low_end, high_end) if count > 1 else (None, None)
         who = replace(series(label, ds), label=f"{label}, {name}")
         lines.append(Line(10**grid, rows.mean(0), who, band[0], band[1], style=style))

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.linalg.moment_bounds import Bracket, below, smoothed, standard_error
+from landscape.core.linalg.moment_bounds import Bracket, below, smoothed
 from landscape.core.stats.density import gaussian_density, resolving_grid
+from landscape.core.stats.intervals import reach, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,7 +79,7 @@ SCHEMA = Schema(
         Variable(
             "density_low",
             ("grid",),
-            "lower end of its band: what the recurrences leave open, less two standard errors",
+            "lower end of its band: what the recurrences leave open, less the error over probes at 95 %",
             DENSITY_UNIT,
         ),
         Variable("density_high", ("grid",), "upper end of its band, alike", DENSITY_UNIT),
@@ -156,7 +157,10 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
         "negative_share": float(negative.middle),
         "negative_share_low": low,
         "negative_share_high": high,
-        "negative_share_se": float(np.hypot((high - low) / 2, negative.sampling_error)),
+        # Of few probes the error is itself uncertain: enlarged, so that two of them cover 95 %.
+        "negative_share_se": float(
+            np.hypot((high - low) / 2, reach(len(measure.nodes)) / 2 * negative.sampling_error)
+        ),
         "converged": measure.converged and high - low <= params.share_tol,
         "iterations": measure.iterations,
         "products": measure.products,
@@ -188,7 +192,7 @@ def _smoothed(nodes: Any, weights: Any, alpha: Any, beta: Any, width: float) -> 
     return {
         "grid": grid,
         "density": rows.mean(0),
-        "density_se": standard_error(rows),
+        "density_se": standard_error(rows, 0),
         "density_low": low,
         "density_high": high,
         "kernel_width": width,
@@ -200,7 +204,7 @@ def _banded(
 ) -> tuple[Any, Any, Any]:
     """The smoothed density of each probe (probes, grid), and the ends of a band about their mean (grid,).
 
-    The band holds what the recurrences leave open and two standard errors of the probes on either side.
+    The band holds what the recurrences leave open and the error over probes, at 95 %, on either side.
     """
     rows = np.array([gaussian_density(x, w, grid, width(x)) for x, w in zip(nodes, weights, strict=True)])
     outliers, bulk = nodes[0, alpha.shape[1] :], weights[0, : alpha.shape[1]].sum()
@@ -208,7 +212,8 @@ def _banded(
     if not alpha.shape[1]:
         return rows, peaks, peaks
     low, high = smoothed(alpha, beta, grid, width).scaled(bulk, peaks).ends
-    error = np.nan_to_num(2.0 * standard_error(rows))  # a single probe has none, and its bracket is all
+    # A single probe has no error, and its bracket is all.
+    error = np.nan_to_num(reach(len(rows)) * standard_error(rows, 0))
     return rows, (low - error).clip(min=0.0), high + error
 
 
@@ -247,7 +252,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f" {100 * RELATIVE:.0f} % of |λ|, and no less than the quadrature resolves ({_range(datasets)}"
             f" {unit}); the axis is linear within ±{finest:.2g}. Outliers, computed apart, stand out as"
             " high as the peak of one eigenvalue.",
-            _BAND,
+            _band_text(datasets),
         ),
         FigureSpec(
             "counts",
@@ -257,12 +262,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(counts),
             f"How many eigenvalues lie above |λ| (solid) and below −|λ| (dashed), from the smallest |λ| that"
             f" the quadrature resolves. No kernel. {about}",
-            _BAND,
+            _band_text(datasets),
         ),
     ]
 
 
-_BAND = "Bands: what the Lanczos recurrences leave open, and 2 standard errors over probes on either side."
+def _band_text(datasets: Mapping[str, xr.Dataset]) -> str:
+    beyond = "over probes, beyond what the Lanczos recurrences leave open"
+    return error_bars((ds.sizes["probe"] for ds in datasets.values()), beyond)
 
 
 def _size(ds: xr.Dataset) -> int:
@@ -312,7 +319,8 @@ def _counts(label: str, ds: xr.Dataset) -> list[Line]:
     lines = []
     for sign, style, side in ((1.0, "solid", "λ > 0"), (-1.0, "dash", "λ < 0")):
         found = _beyond(ds, sign, at)
-        middle, error = found.middle, np.nan_to_num(2.0 * found.sampling_error)
+        middle = found.middle
+        error = np.nan_to_num(reach(ds.sizes["probe"]) * found.sampling_error)
         (under, over), there = found.ends, middle > LEAST_COUNT  # a log axis ends before zero
         if there.any():
             who = replace(series(label, ds), label=f"{label}, {side}")
@@ -342,8 +350,14 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """Trace, mean eigenvalue and the share of negative eigenvalues."""
     unit = loss_unit({"": ds})
     low, high = float(ds["negative_share_low"]), float(ds["negative_share_high"])
+    half = reach(ds.sizes["probe"]) * float(ds["trace_se"])
     return [
-        Metric("tr (SLQ)", float(ds["trace"]), unit, f"trace by quadrature, ± {float(ds['trace_se']):.2g}"),
+        Metric(
+            "tr (SLQ)",
+            float(ds["trace"]),
+            unit,
+            f"trace by quadrature, ± {half:.2g} (95 %)",
+        ),
         Metric(
             "share λ < 0",
             float(ds["negative_share"]),

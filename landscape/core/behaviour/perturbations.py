@@ -13,6 +13,7 @@ from landscape.core.data.batches import Batch
 from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
 from landscape.core.inputs.pixel_scale import PixelScale, image_of, image_shape
 from landscape.core.problem.problem import Measure, Problem
+from landscape.core.stats.intervals import standard_error
 
 __all__ = [
     "Change",
@@ -124,11 +125,8 @@ def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[floa
         return (float("nan"),) * 4
     # Draws are averaged within an example first: examples, not draws, are the independent samples.
     mean = torch.stack(draws).mean(0)
-    return float(mean.mean()), _error(mean), float((mean - clean).mean()), _error(mean - clean)
-
-
-def _error(values: Tensor) -> float:
-    return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    change = mean - clean
+    return float(mean.mean()), standard_error(mean), float(change.mean()), standard_error(change)
 
 
 def measure_changed(problem: Problem, scale: PixelScale, change: Change) -> Measure:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from landscape.core.stats.bootstrap import percentile_interval, resampled_means
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 __all__ = [
@@ -78,11 +79,10 @@ class Profile:
         return self._errors(lambda rows: chord_gap(self.t, rows.T).T)
 
     def _errors(self, change: Callable[[Array], Array]) -> Array:
-        if self.examples is None or self.examples.shape[1] < 2:
+        if self.examples is None:
             return np.full(len(self.t), np.nan)
         with np.errstate(invalid="ignore", over="ignore"):
-            rows = change(self.examples)
-            return np.asarray(rows.std(axis=1, ddof=1) / np.sqrt(rows.shape[1]))
+            return np.asarray(standard_error(change(self.examples)))
 
 
 def chord_gap(t: ArrayLike, values: ArrayLike) -> Array:
@@ -182,9 +182,9 @@ def barrier_errors(
     if profile.examples is None or profile.examples.shape[1] < 2 or not np.isfinite(profile.examples).all():
         return BarrierErrors(nothing, nothing, float("nan"))
     curves = resampled_means(profile.examples, resamples, seed) + profile.offset
-    low, high = {}, {}
+    low, high, count = {}, {}, profile.examples.shape[1]
     for name, values in barriers(profile.t, profile.arc, curves, eps=eps).items():
-        low[name], high[name] = (float(q) for q in percentile_interval(values))
+        low[name], high[name] = (float(q) for q in percentile_interval(values, examples=count))
     return BarrierErrors(low, high, _p_value(profile, curves, eps))
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bracket", "below", "between", "gauss_radau", "smoothed", "standard_error"]
+from landscape.core.stats.intervals import standard_error
+
+__all__ = ["Bracket", "below", "between", "gauss_radau", "smoothed"]
 
 Array = NDArray[np.float64]
 
@@ -53,19 +55,12 @@ class Bracket:
     @property
     def sampling_error(self) -> Array:
         """Standard error of the middle over probes (...); NaN for one."""
-        return standard_error((self.low + self.high) / 2)
+        return np.asarray(standard_error((self.low + self.high) / 2, 0))
 
     def scaled(self, share: float, known: ArrayLike = 0.0) -> Bracket:
         """``share`` times this one, and beside it what is known, (...)."""
         known = np.asarray(known, dtype=np.float64)
         return Bracket(share * self.low + known, share * self.high + known)
-
-
-def standard_error(rows: Array) -> Array:
-    """s/√p over p probes (axis 0); NaN for a single one."""
-    if len(rows) < 2:
-        return np.full(rows.shape[1:], np.nan)
-    return np.asarray(rows.std(axis=0, ddof=1) / len(rows) ** 0.5)
 
 
 def gauss_radau(alpha: Array, beta: Array, end: ArrayLike) -> Array:

@@ -18,6 +18,7 @@ from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.thick_restart import SEPARATE
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 __all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure"]
@@ -94,8 +95,7 @@ class SpectralMeasure:
             values: f at the nodes, shape (probes, nodes).
         """
         rows = (self.weights * values).sum(1)
-        error = rows.std(ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
-        return float(rows.mean()), float(error)
+        return float(rows.mean()), float(standard_error(rows))
 
     def kernel_width(self, relative: float) -> float:
         """A kernel width scaled to the spectrum: ``relative`` times the range of the bulk.

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from landscape.core.stats.intervals import expanded
+
 __all__ = [
     "TAILS",
     "draw_counts",
@@ -80,7 +82,13 @@ def resampled_means(examples: Array, resamples: int, seed: int) -> Array:
     return np.concatenate(parts)
 
 
-def percentile_interval(draws: ArrayLike, tails: tuple[float, float] = TAILS, *, finite: bool = False) -> Any:
+def percentile_interval(
+    draws: ArrayLike,
+    tails: tuple[float, float] = TAILS,
+    *,
+    finite: bool = False,
+    examples: int | None = None,
+) -> Any:
     """Quantiles of a statistic over its resamples (axis 0): the lower end, then the upper one.
 
     Args:
@@ -88,12 +96,15 @@ def percentile_interval(draws: ArrayLike, tails: tuple[float, float] = TAILS, *,
         tails: Which quantiles.
         finite: Whether to leave out resamples in which the statistic (resamples,) is undefined, and to
             return NaN if that is all of them. Otherwise NaN in a resample makes the interval NaN.
+        examples: How many examples were resampled: of few, the quantiles lie further out
+            (`landscape.core.stats.intervals.expanded`).
 
     Example:
         >>> percentile_interval([0.0, 1.0, 2.0, np.nan], (0.0, 1.0), finite=True).tolist()
         [0.0, 2.0]
     """
     values: Any = np.asarray(draws)
+    tails = tails if examples is None else expanded(tails, examples)
     if finite:
         values = values[np.isfinite(values)]
         if not values.size:
