@@ -65,6 +65,9 @@ RELATIVE = 0.08
 
 LEAST_COUNT = 0.01
 
+ROUNDING = 1e-12
+"""Of an eigenvalue, beside its residual."""
+
 DENSITY_UNIT = f"1/({LOSS_UNIT})"
 
 SCHEMA = Schema(
@@ -149,7 +152,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
         "alpha": measure.alpha,
         "beta": measure.beta,
         "rounding": measure.rounding,
-        **_smoothed(measure.nodes, measure.weights, measure.alpha, measure.beta, width),
+        **_smoothed(measure.nodes, measure.weights, measure.alpha, measure.beta, measure.residuals, width),
         "outliers": measure.nodes[0, last:],
         "residuals": measure.residuals,
         "trace": trace * measure.size,
@@ -182,13 +185,17 @@ def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
     """
     kept = ds.drop_vars(["grid", "density", "density_se", "density_low", "density_high", "kernel_width"])
     data = {str(n): kept.variables[n].values for n in kept.variables}
-    nodes, weights, alpha, beta = (ds[name].values for name in ("nodes", "weights", "alpha", "beta"))
-    return SCHEMA.dataset({**data, **_smoothed(nodes, weights, alpha, beta, width)}, ds.attrs)
+    found = (ds[name].values for name in ("nodes", "weights", "alpha", "beta", "residuals"))
+    return SCHEMA.dataset({**data, **_smoothed(*found, width)}, ds.attrs)
 
 
-def _smoothed(nodes: Any, weights: Any, alpha: Any, beta: Any, width: float) -> dict[str, Any]:
+def _smoothed(
+    nodes: Any, weights: Any, alpha: Any, beta: Any, residuals: Any, width: float
+) -> dict[str, Any]:
     grid = resolving_grid(nodes[weights > 1e-12], width)
-    rows, low, high = _banded(nodes, weights, alpha, beta, grid, lambda at: np.full(np.shape(at), width))
+    rows, low, high = _banded(
+        nodes, weights, alpha, beta, residuals, grid, lambda at: np.full(np.shape(at), width)
+    )
     return {
         "grid": grid,
         "density": rows.mean(0),
@@ -200,18 +207,33 @@ def _smoothed(nodes: Any, weights: Any, alpha: Any, beta: Any, width: float) -> 
 
 
 def _banded(
-    nodes: Any, weights: Any, alpha: Any, beta: Any, grid: Any, width: Callable[[Any], Any]
+    nodes: Any,
+    weights: Any,
+    alpha: Any,
+    beta: Any,
+    residuals: Any,
+    grid: Any,
+    width: Callable[[Any], Any],
 ) -> tuple[Any, Any, Any]:
     """The smoothed density of each probe (probes, grid), and the ends of a band about their mean (grid,).
 
-    The band holds what the recurrences leave open and the error over probes, at 95 %, on either side.
+    The band holds what the recurrences leave open and the error over probes, at 95 %, on either side; and
+    the peaks of outliers wherever their residuals let them be.
     """
     rows = np.array([gaussian_density(x, w, grid, width(x)) for x, w in zip(nodes, weights, strict=True)])
     outliers, bulk = nodes[0, alpha.shape[1] :], weights[0, : alpha.shape[1]].sum()
-    peaks = gaussian_density(outliers, weights[0, alpha.shape[1] :], grid, width(outliers))
+    spread, distance = width(outliers), np.abs(grid[:, None] - outliers)
+    heights = weights[0, alpha.shape[1] :] / (spread * np.sqrt(2.0 * np.pi))
+    # A peak lies within the residual of where it was found, or within rounding.
+    reaches = residuals + ROUNDING * np.abs(outliers)
+    under, over = (
+        np.exp(-0.5 * (np.clip(distance + side * reaches, 0.0, None) / spread) ** 2) @ heights
+        for side in (1.0, -1.0)
+    )
     if not alpha.shape[1]:
-        return rows, peaks, peaks
-    low, high = smoothed(alpha, beta, grid, width).scaled(bulk, peaks).ends
+        return rows, under, over
+    low, high = smoothed(alpha, beta, grid, width).scaled(bulk).ends
+    low, high = low + under, high + over
     # A single probe has no error, and its bracket is all.
     error = np.nan_to_num(reach(len(rows)) * standard_error(rows, 0))
     return rows, (low - error).clip(min=0.0), high + error
@@ -306,7 +328,8 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     grid = np.concatenate([-half[:0:-1], half])
     grid = grid[(grid >= low) & (grid <= high)]
     alpha, beta = ds["alpha"].values, ds["beta"].values
-    rows, under, over = _banded(nodes, weights, alpha, beta, grid, lambda at: _widths(ds, at))
+    residuals = ds["residuals"].values
+    rows, under, over = _banded(nodes, weights, alpha, beta, residuals, grid, lambda at: _widths(ds, at))
     middle = rows.mean(0)
     # A band that reaches down to 0 has no lower edge on a logarithmic axis: it ends below the picture.
     return Line(grid, middle, series(label, ds), under.clip(min=1e-9 * middle.max()), over)
