@@ -55,7 +55,12 @@ def _scores() -> tuple[Variable, ...]:
         for name, meaning, unit in scores
         for variable in (
             Variable(name, (), meaning, unit),
-            Variable(f"{name}_interval", ("bound",), f"95 % bootstrap interval of {name}", unit),
+            Variable(
+                f"{name}_interval",
+                ("bound",),
+                f"95 % bootstrap interval of {name}" + (", its bias taken off" if "ece" in name else ""),
+                unit,
+            ),
         )
     )
 
@@ -118,7 +123,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         predict,
         resampled_scores,
     )
-    from landscape.core.stats.bootstrap import percentile_interval
+    from landscape.core.stats.bootstrap import percentile_interval, pivotal_interval
     from landscape.core.stats.hypothesis import wilson
 
     predictions = predict(problem)
@@ -137,7 +142,11 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "ece_adaptive": binned[1].error,
     }
     for name, values in draws.items():
-        data[f"{name}_interval"] = percentile_interval(values, examples=len(correct))
+        if name.startswith("ece"):  # a mean of absolute values, which resampling raises as sampling has
+            ends = pivotal_interval(data[name], values, examples=len(correct))
+            data[f"{name}_interval"] = ends.clip(min=0.0)
+        else:
+            data[f"{name}_interval"] = percentile_interval(values, examples=len(correct))
     for prefix, part in zip(("bin", "mass_bin"), binned, strict=True):
         data[f"{prefix}_count"] = part.count.astype(np.int64)
         data[f"{prefix}_confidence"] = part.confidence
@@ -295,9 +304,12 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
     for place, (label, ds) in enumerate(datasets.items()):
         low, high = ds[f"{name}_interval"].values
         middle, half = float(ds[name]), (high - low) / 2
+        if name == "ece":  # the interval lies lower than the value, which is biased
+            half = max(half, middle - low, high - middle)
         marks.append(Points([place], [middle], series(label, ds), [half]))
     bias = (
-        " The error is biased upwards: a calibrated model on few examples has one above 0."
+        " The error is biased upwards: a calibrated model on few examples has one above 0. Its bar reaches as"
+        " far down as the interval, from which the bias is taken off."
         if name == "ece"
         else ""
     )
@@ -331,7 +343,8 @@ calibration = Analysis(
         "Negative log-likelihood, accuracy, Brier score, entropy and expected calibration error (Guo et al."
         " 2017: 15 bins of equal width, upper edges closed; and with bins of equally many examples, Nixon et"
         " al. 2019), the reliability diagram with its counts, and accuracy over confidence thresholds. All"
-        " averages weigh examples. Intervals: bootstrap over examples with the bins kept; Wilson intervals"
+        " averages weigh examples. Intervals: bootstrap over examples with the bins kept, of"
+        " calibration errors with their bias taken off; Wilson intervals"
         " for shares in bins. The optimal temperature is found on the same data and is information, not a"
         " correction: 0 means that every answer is right, infinity that the uniform distribution is best."
         " Calibration errors are biased upwards on few examples. Given data of another distribution (option"

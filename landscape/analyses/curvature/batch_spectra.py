@@ -17,6 +17,7 @@ from landscape.base.figure import Axis, FigureSpec, Line, Violin, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 from landscape.core.stats.density import gaussian_density
+from landscape.core.stats.intervals import reach, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -205,6 +206,14 @@ def _pooled(values: Any, params: BatchSpectraParams) -> dict[str, Any]:
             ratios = (draws @ above) / (draws @ below)
             ratios = ratios if count > 1 else ratios[:0]  # one mini-batch says nothing of the spread
             pooled[f"{name}_interval"] = percentile_interval(ratios, finite=True, examples=count)
+    if count > 1:
+        # Of few mini-batches with few eigenvalues, most have as many negative ones: the bootstrap does not
+        # leave the range of what it saw. At least Student's interval, and one eigenvalue more.
+        least = 1.0 / (values.shape[1] * (count + 2))
+        half = reach(count) * max(standard_error(negative.mean(1)), least)
+        middle, (low, high) = pooled["negative_proportion"], pooled["negative_proportion_interval"]
+        ends = min(low, middle - half), max(high, middle + half)
+        pooled["negative_proportion_interval"] = np.clip(ends, 0.0, 1.0)
     return pooled
 
 

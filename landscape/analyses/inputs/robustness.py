@@ -16,7 +16,7 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.hypothesis import wilson
-from landscape.core.stats.intervals import reach, standard_error
+from landscape.core.stats.intervals import reach, share_error, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -151,7 +151,7 @@ def compute(problem: Problem, params: RobustnessParams, context: Context) -> Map
         "channel": np.arange(channels),
         **_mean("accuracy", right),
         **_mean("worst", unchanged),
-        **_mean("gap", gap),
+        **_gap(gap, radii),
         "distance": found["distance"],
         "median_distance": median,
         "median_distance_low": low,
@@ -172,6 +172,12 @@ def _targets(params: RobustnessParams, images: Images) -> int:
     with torch.no_grad():
         classes = images.take(torch.tensor([0]))(images.pixels[:1]).shape[1]
     return min(params.targets, classes - 1)
+
+
+def _gap(gap: Array, radii: Array) -> dict[str, Array]:
+    """Mean difference of answers over images; at a radius of 0 it is 0 and has no error."""
+    error = np.where(np.asarray(radii) > 0, share_error(gap), 0.0)
+    return {"gap": gap.mean(-1), "gap_se": np.where(np.isnan(gap).any(-1), np.nan, error)}
 
 
 def _mean(name: str, values: Array) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from landscape.core.data.batches import Batch
 from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
 from landscape.core.inputs.pixel_scale import PixelScale, image_of, image_shape
 from landscape.core.problem.problem import Measure, Problem
-from landscape.core.stats.intervals import standard_error
+from landscape.core.stats.intervals import share_error, standard_error
 
 __all__ = [
     "Change",
@@ -126,7 +126,9 @@ def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[floa
     # Draws are averaged within an example first: examples, not draws, are the independent samples.
     mean = torch.stack(draws).mean(0)
     change = mean - clean
-    return float(mean.mean()), standard_error(mean), float(change.mean()), standard_error(change)
+    answers = bool(((clean == 0) | (clean == 1)).all()) and not any(values is clean for values in draws)
+    changed_by = (share_error if answers else standard_error)(change)
+    return float(mean.mean()), standard_error(mean), float(change.mean()), changed_by
 
 
 def measure_changed(problem: Problem, scale: PixelScale, change: Change) -> Measure:

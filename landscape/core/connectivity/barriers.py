@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from landscape.core.stats.bootstrap import percentile_interval, resampled_means
+from landscape.core.stats.bootstrap import resampled_means, widest_interval
 from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
@@ -183,9 +183,16 @@ def barrier_errors(
         return BarrierErrors(nothing, nothing, float("nan"))
     curves = resampled_means(profile.examples, resamples, seed) + profile.offset
     low, high, count = {}, {}, profile.examples.shape[1]
+    found = barriers(profile.t, profile.arc, profile.values, eps=eps)
     for name, values in barriers(profile.t, profile.arc, curves, eps=eps).items():
-        low[name], high[name] = (float(q) for q in percentile_interval(values, examples=count))
+        least, most = widest_interval(float(found[name]), values, examples=count)
+        # A maximum over the path is no lower than at its ends.
+        low[name] = max(float(least), 0.0) if name in _NO_LESS_THAN_ZERO else float(least)
+        high[name] = float(most)
     return BarrierErrors(low, high, _p_value(profile, curves, eps))
+
+
+_NO_LESS_THAN_ZERO = ("barrier_chord", "barrier_mean", "barrier_max")
 
 
 def _p_value(profile: Profile, curves: Array, eps: float) -> float:

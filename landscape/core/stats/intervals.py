@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW", "expanded", "reach", "standard_error"]
+__all__ = ["FEW", "expanded", "reach", "share_error", "standard_error"]
 
 Array = NDArray[np.float64]
 
@@ -47,6 +47,19 @@ def standard_error(values: Any, axis: int = -1) -> Any:
         with np.errstate(invalid="ignore", over="ignore"):
             errors = np.asarray(values.std(axis=axis, ddof=1) / n**0.5)
     return float(errors) if not errors.ndim else errors
+
+
+def share_error(values: Any, axis: int = -1) -> Any:
+    """`standard_error` of answers, 0 or 1, or of their changes; of n equal ones 1/(n + 2), and not 0.
+
+    That none of n examples differs does not say that none would: an error of 0 would be an interval without
+    width (Agresti & Min 2005 add as many that do).
+    """
+    count = values.shape[axis]
+    error = standard_error(values, axis)
+    if count < 2:
+        return error
+    return max(error, 1.0 / (count + 2)) if isinstance(error, float) else error.clip(1.0 / (count + 2))
 
 
 def reach(count: float) -> float:
