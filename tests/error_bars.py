@@ -452,9 +452,7 @@ ROWS: dict[str, Row] = {
 """What is checked of each analysis."""
 
 NOT_COUNTED = {
-    "calibration": {
-        "mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own, so that no truth is"
-    },
+    "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "taxonomy": {"threshold": "the interval of resampled means, at the level that the user asks for"},
     "uncertainty": {"score": "of methods with a score of their own", "score_change": "likewise"},

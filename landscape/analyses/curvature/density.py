@@ -115,6 +115,14 @@ SCHEMA = Schema(
             "",
             kind="bool",
         ),
+        Variable(
+            "converged_notice",
+            (),
+            "where all but the bracket has converged: what would narrow it",
+            "",
+            kind="str",
+            optional=True,
+        ),
         Variable("iterations", (), "Lanczos steps per probe", kind="int"),
         Variable("products", (), "matrix-vector products used", kind="int"),
     ),
@@ -140,6 +148,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
     # An eigenvalue that is 0 is not negative, whichever way it was rounded.
     negative = measure.share_below(-measure.rounding)
     low, high = (float(end) for end in negative.ends)
+    narrow = high - low <= params.share_tol
     last = measure.nodes.shape[1] - measure.outliers
     width = max(
         measure.kernel_width(params.kernel_width),
@@ -164,10 +173,19 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
         "negative_share_se": float(
             np.hypot((high - low) / 2, reach(len(measure.nodes)) / 2 * negative.sampling_error)
         ),
-        "converged": measure.converged and high - low <= params.share_tol,
+        "converged": measure.converged and narrow,
+        "converged_notice": "" if narrow or not measure.converged else _wide_bracket(params),
         "iterations": measure.iterations,
         "products": measure.products,
     }
+
+
+def _wide_bracket(params: DensityParams) -> str:
+    """The same sentence for all models, so that a report says it once."""
+    return (
+        f"{params.steps} Lanczos steps leave the share of negative eigenvalues open by more than"
+        f" share_tol={params.share_tol:g}; its bracket is shown with it, and more steps narrow it"
+    )
 
 
 def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
