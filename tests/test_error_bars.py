@@ -1,4 +1,4 @@
-"""The error bars of every analysis hold what they are of, and the table in the documentation says how often."""
+"""The error bars of every analysis hold what they are of, as often as the documentation says."""
 
 from __future__ import annotations
 

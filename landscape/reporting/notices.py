@@ -182,7 +182,7 @@ def _converged(ds: xr.Dataset) -> bool:
 
 
 def _why_not(ds: xr.Dataset) -> str:
-    """What an analysis says of why it has not converged, where the numbers show that themselves; else empty."""
+    """Why a result has not converged, where the analysis itself says so; else empty."""
     said = ds.get("converged_notice")
     return "" if said is None or said.ndim else str(said.item())
 

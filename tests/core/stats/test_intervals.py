@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
-from landscape.core.stats.intervals import FEW, expanded, reach, standard_error
+from landscape.core.stats.intervals import FEW, expanded, reach, share_error, standard_error
 
 
 def test_standard_errors():
@@ -51,3 +51,18 @@ def test_few_values_cover_what_they_should(count):
     means = draw_counts(count, 1000, 0) @ samples.T / count
     low, high = percentile_interval(means, examples=count)
     assert ((low <= 0) & (high >= 0)).mean() > {4: 0.87, 8: 0.925, 20: 0.935}[count]
+
+
+def test_equal_answers_have_an_error():
+    """Oracle: by hand; of unlike answers, or one alone, that of any mean. The floor holds 95 % of 1/n."""
+    same, other = np.zeros(48), np.array([0.0, 1.0, 1.0, -1.0])
+    assert share_error(same) == pytest.approx(0.02)
+    assert share_error(torch.zeros(48)) == pytest.approx(0.02)
+    assert share_error(other) == standard_error(other)
+    np.testing.assert_allclose(share_error(np.stack([same, same])), 0.02)
+    assert np.isnan(share_error(same[:1]))
+    rng = np.random.default_rng(0)
+    draws = (rng.random((4000, 50)) < 0.02).astype(float)
+    half = 2.0 * share_error(draws)
+    assert (np.abs(draws.mean(1) - 0.02) <= half).mean() > 0.95
+    assert (np.abs(draws.mean(1) - 0.02) <= 2.0 * standard_error(draws)).mean() < 0.7
