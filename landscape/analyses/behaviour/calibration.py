@@ -330,7 +330,12 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("accuracy", float(ds["accuracy"]), "1", "share of right answers"),
         Metric("NLL", float(ds["nll"]), NATS, "mean negative log-likelihood"),
         Metric("Brier", float(ds["brier"]), "1", "mean Brier score, summed over classes"),
-        Metric("ECE", float(ds["ece"]), "1", "expected calibration error, equal-width bins"),
+        Metric(
+            "ECE",
+            float(ds["ece"]),
+            "1",
+            "expected calibration error, equal-width bins; biased upwards on few examples",
+        ),
         Metric("OOD AUROC", float(ds["ood_auroc_confidence"]), "1", "AUROC of confidence against other data"),
         Metric("temperature", float(ds["temperature"]), "1", "temperature of least NLL on this very data"),
     ]

@@ -96,13 +96,14 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
         steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
         amounts = f"Amounts: {steps} ({part['amount_unit'].item()})."
     assert shown is not None
+    bias = ", too large on average, the more so the fewer they are" if name == "ece" else ""
     return FigureSpec(
         f"{name}_{kind}",
         f"{title} under {kind.replace('_', ' ')}",
         _intensity(shown, kind),
         axis,
         tuple(marks),
-        f"{title} on {int(shown['examples'])} examples. {amounts}",
+        f"{title} on {int(shown['examples'])} examples{bias}. {amounts}",
         "Bands: 95 % intervals (Wilson 1927) over examples."
         if name == "accuracy"
         else error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples"),
