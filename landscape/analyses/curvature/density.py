@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +15,8 @@ from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.linalg.moment_bounds import Bracket, below, smoothed
-from landscape.core.stats.density import gaussian_density, resolving_grid
+from landscape.core.linalg.moment_bounds import Bracket, below, density_band
+from landscape.core.stats.density import resolving_grid
 from landscape.core.stats.intervals import reach, standard_error
 
 if TYPE_CHECKING:
@@ -64,9 +64,6 @@ RELATIVE = 0.08
 """Kernel width over |λ| in the figure, whose axis is logarithmic."""
 
 LEAST_COUNT = 0.01
-
-ROUNDING = 1e-12
-"""Of an eigenvalue, beside its residual."""
 
 DENSITY_UNIT = f"1/({LOSS_UNIT})"
 
@@ -211,7 +208,7 @@ def _smoothed(
     nodes: Any, weights: Any, alpha: Any, beta: Any, residuals: Any, width: float
 ) -> dict[str, Any]:
     grid = resolving_grid(nodes[weights > 1e-12], width)
-    rows, low, high = _banded(
+    rows, low, high = density_band(
         nodes, weights, alpha, beta, residuals, grid, lambda at: np.full(np.shape(at), width)
     )
     return {
@@ -222,39 +219,6 @@ def _smoothed(
         "density_high": high,
         "kernel_width": width,
     }
-
-
-def _banded(
-    nodes: Any,
-    weights: Any,
-    alpha: Any,
-    beta: Any,
-    residuals: Any,
-    grid: Any,
-    width: Callable[[Any], Any],
-) -> tuple[Any, Any, Any]:
-    """The smoothed density of each probe (probes, grid), and the ends of a band about their mean (grid,).
-
-    The band holds what the recurrences leave open and the error over probes, at 95 %, on either side; and
-    the peaks of outliers wherever their residuals let them be.
-    """
-    rows = np.array([gaussian_density(x, w, grid, width(x)) for x, w in zip(nodes, weights, strict=True)])
-    outliers, bulk = nodes[0, alpha.shape[1] :], weights[0, : alpha.shape[1]].sum()
-    spread, distance = width(outliers), np.abs(grid[:, None] - outliers)
-    heights = weights[0, alpha.shape[1] :] / (spread * np.sqrt(2.0 * np.pi))
-    # A peak lies within the residual of where it was found, or within rounding.
-    reaches = residuals + ROUNDING * np.abs(outliers)
-    under, over = (
-        np.exp(-0.5 * (np.clip(distance + side * reaches, 0.0, None) / spread) ** 2) @ heights
-        for side in (1.0, -1.0)
-    )
-    if not alpha.shape[1]:
-        return rows, under, over
-    low, high = smoothed(alpha, beta, grid, width).scaled(bulk).ends
-    low, high = low + under, high + over
-    # A single probe has no error, and its bracket is all.
-    error = np.nan_to_num(reach(len(rows)) * standard_error(rows, 0))
-    return rows, (low - error).clip(min=0.0), high + error
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -347,7 +311,7 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     grid = grid[(grid >= low) & (grid <= high)]
     alpha, beta = ds["alpha"].values, ds["beta"].values
     residuals = ds["residuals"].values
-    rows, under, over = _banded(nodes, weights, alpha, beta, residuals, grid, lambda at: _widths(ds, at))
+    rows, under, over = density_band(nodes, weights, alpha, beta, residuals, grid, lambda at: _widths(ds, at))
     middle = rows.mean(0)
     # A band that reaches down to 0 has no lower edge on a logarithmic axis: it ends below the picture.
     return Line(grid, middle, series(label, ds), under.clip(min=1e-9 * middle.max()), over)
