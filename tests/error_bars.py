@@ -121,6 +121,8 @@ def _with_changes(ds: Any) -> Any:
             new[f"{name}_gap"] = E - (1 - t) * E.isel(point=0) - t * E.isel(point=-1)
     if "loss_change_se" in ds and "loss_change" not in ds:
         centre = {d: 0.0 for d in ("alpha", "x", "y") if d in ds.dims}
+        if "step" in ds.dims:  # steps away from an image
+            centre = {"step": float(ds["step"][0])}
         new["loss_change"] = ds["loss"] - ds["loss"].sel(centre)
     return ds.assign(new)
 

@@ -200,8 +200,9 @@ def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
     """
     kept = ds.drop_vars(["grid", "density", "density_se", "density_low", "density_high", "kernel_width"])
     data = {str(n): kept.variables[n].values for n in kept.variables}
-    found = (ds[name].values for name in ("nodes", "weights", "alpha", "beta", "residuals"))
-    return SCHEMA.dataset({**data, **_smoothed(*found, width)}, ds.attrs)
+    nodes, weights, alpha, beta = (ds[name].values for name in ("nodes", "weights", "alpha", "beta"))
+    found = _smoothed(nodes, weights, alpha, beta, ds["residuals"].values, width)
+    return SCHEMA.dataset({**data, **found}, ds.attrs)
 
 
 def _smoothed(

@@ -151,7 +151,7 @@ def compute(problem: Problem, params: RobustnessParams, context: Context) -> Map
         "channel": np.arange(channels),
         **_mean("accuracy", right),
         **_mean("worst", unchanged),
-        **_gap(gap, radii),
+        **_gap(gap, np.array(radii)),
         "distance": found["distance"],
         "median_distance": median,
         "median_distance_low": low,
@@ -176,7 +176,7 @@ def _targets(params: RobustnessParams, images: Images) -> int:
 
 def _gap(gap: Array, radii: Array) -> dict[str, Array]:
     """Mean difference of answers over images; at a radius of 0 it is 0 and has no error."""
-    error = np.where(np.asarray(radii) > 0, share_error(gap), 0.0)
+    error = np.where(radii > 0, share_error(gap), 0.0)
     return {"gap": gap.mean(-1), "gap_se": np.where(np.isnan(gap).any(-1), np.nan, error)}
 
 
