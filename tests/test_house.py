@@ -37,6 +37,7 @@ TESTS_OF_MORE = {
     "test_combinations.py": "models, data, losses and contexts together",
     "test_contract.py": "every analysis that is registered, held to one contract",
     "test_crash.py": "whole runs, killed",
+    "test_error_bars.py": "the errors of all analyses, against populations and exact matrices",
     "test_house.py": "the files themselves",
     "analyses/test_architectures.py": "every analysis on every architecture",
     "analyses/surfaces/test_line_directions.py": "lines along eigenvectors: two families together",

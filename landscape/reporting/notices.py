@@ -96,7 +96,8 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
         for name, ds in section.results.items()
         for member, reason in json.loads(ds.attrs.get("left_out", "{}")).items()
     ]
-    loose = _which(section, (n for n, ds in section.results.items() if not _converged(ds)))
+    open_ones = (n for n, ds in section.results.items() if not _converged(ds) and not _why_not(ds))
+    loose = _which(section, open_ones)
     if loose:
         found.append(
             Notice(
@@ -128,6 +129,10 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
     for text in dict.fromkeys(own.values()):
         names = _which(section, (n for n, said in own.items() if said == text))
         found.append(Notice("warning", f"{section.label}: {text}.", names, anchor))
+    why = {n: _why_not(ds) for n, ds in section.results.items() if not _converged(ds)}
+    for text in dict.fromkeys(filter(None, why.values())):
+        names = _which(section, (n for n, said in why.items() if said == text))
+        found.append(Notice("note", f"{section.label}: {text}.", names, anchor))
     found += _of_reductions(section, anchor)
     found += _of_derivatives(section, anchor)
     wide = _which(section, (n for n, ds in section.results.items() if _wide(ds)))
@@ -197,6 +202,12 @@ def _which(section: Section, names: Iterable[str]) -> tuple[str, ...]:
 def _converged(ds: xr.Dataset) -> bool:
     flags = [v.values for n, v in ds.variables.items() if str(n).endswith("converged")]
     return all(bool(np.all(f)) for f in flags)
+
+
+def _why_not(ds: xr.Dataset) -> str:
+    """Why a result has not converged, where the analysis itself says so; else empty."""
+    said = ds.get("converged_notice")
+    return "" if said is None or said.ndim else str(said.item())
 
 
 def _wide(ds: xr.Dataset) -> bool:

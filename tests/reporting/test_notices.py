@@ -24,6 +24,9 @@ TROUBLES = {
         attrs={"derivatives_notice": "derivatives were not checked (check_derivatives=False)"}
     ),
     "gradients may be masked": xr.Dataset({"notice": ((), "a sign: gradients may be masked")}),
+    "more steps narrow it": xr.Dataset(
+        {"converged": False, "converged_notice": "wide; more steps narrow it"}
+    ),
     "infinite values": xr.Dataset({"loss": ("t", [1.0, np.inf])}),
 }
 FINE = xr.Dataset({"converged": ((), True), "trace": ((), 1.0), "trace_se": ((), 0.2)})
@@ -75,3 +78,12 @@ def test_a_group_without_a_member_says_so(contents: Contents) -> None:
     assert "'m3' is left out: training diverged." in found[0].text
     assert "'m4' is left out: checkpoint 'm4.pt' does not exist." in found[1].text
     assert found[0].subjects == ("all",)
+
+
+def test_one_reason_of_many_models_is_one_line(contents: Contents) -> None:
+    """Oracle: two models with the analysis's own reason, one without: two lines, the second graver."""
+    wide = xr.Dataset({"converged": False, "converged_notice": "the bracket is wide"})
+    fine = xr.Dataset({"converged": True, "converged_notice": ""})
+    found = told(contents, {"a": wide, "b": wide, "c": xr.Dataset({"converged": False}), "d": fine})
+    assert [(n.level, n.subjects) for n in found] == [("warning", ("c",)), ("note", ("a", "b"))]
+    assert "the bracket is wide" in found[1].text

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
+
+from landscape.core.stats.intervals import FEW, reach
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LOSS_UNIT", "loss_unit", "weight_decays"]
+__all__ = ["LOSS_UNIT", "error_bars", "loss_unit", "weight_decays"]
 
 LOSS_UNIT = "loss/example"
 """Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
@@ -18,6 +20,25 @@ def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
     """The unit of the loss for axis labels: nats if all datasets used the cross-entropy."""
     losses = {ds.attrs.get("loss") for ds in datasets.values()}
     return "nats/example" if losses == {"cross_entropy"} else LOSS_UNIT
+
+
+def error_bars(counts: Iterable[float], over: str, kind: str = "Bands") -> str:
+    """What error bars of 95 % are: two standard errors, more of them where few values make the error.
+
+    Args:
+        counts: How many values each error comes from, such as the examples of each result.
+        over: What the errors are over, or of.
+        kind: "Bands" or "Bars".
+
+    Example:
+        >>> error_bars([5], "over probes")
+        "Bands: ±2.78 standard errors over probes (Student's factor)."
+    """
+    known = sorted({count for count in counts if count >= 2}, reverse=True)
+    factors = list(dict.fromkeys(f"{reach(count):.3g}" for count in known)) or ["2"]
+    said = factors[0] if len(factors) == 1 else f"{factors[0]} to {factors[-1]}"
+    few = " (Student's factor)" if known and known[-1] < FEW else ""
+    return f"{kind}: ±{said} standard errors {over}{few}."
 
 
 def weight_decays(datasets: Mapping[str, xr.Dataset]) -> str:

@@ -13,6 +13,7 @@ from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats,
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 from landscape.imports import REFERENCE
 
@@ -55,7 +56,12 @@ def _scores() -> tuple[Variable, ...]:
         for name, meaning, unit in scores
         for variable in (
             Variable(name, (), meaning, unit),
-            Variable(f"{name}_interval", ("bound",), f"95 % bootstrap interval of {name}", unit),
+            Variable(
+                f"{name}_interval",
+                ("bound",),
+                f"95 % bootstrap interval of {name}" + (", its bias taken off" if "ece" in name else ""),
+                unit,
+            ),
         )
     )
 
@@ -123,7 +129,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         predict,
         resampled_scores,
     )
-    from landscape.core.stats.bootstrap import percentile_interval
+    from landscape.core.stats.bootstrap import percentile_interval, pivotal_interval
     from landscape.core.stats.clusters import clustered_wilson
     from landscape.core.stats.hypothesis import wilson
 
@@ -143,7 +149,11 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "ece_adaptive": binned[1].error,
     }
     for name, values in draws.items():
-        data[f"{name}_interval"] = percentile_interval(values)
+        if name.startswith("ece"):  # a mean of absolute values, which resampling raises as sampling has
+            ends = pivotal_interval(data[name], values, examples=len(correct))
+            data[f"{name}_interval"] = ends.clip(min=0.0)
+        else:
+            data[f"{name}_interval"] = percentile_interval(values, examples=len(correct))
     for prefix, part in zip(("bin", "mass_bin"), binned, strict=True):
         data[f"{prefix}_count"] = part.count.astype(np.int64)
         data[f"{prefix}_confidence"] = part.confidence
@@ -294,7 +304,9 @@ def _detection_by_model(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
     marks: list[Any] = [Guide(y=0.5, label="chance")]
     for place, (label, ds) in enumerate(datasets.items()):
         value, se = float(ds["ood_auroc_confidence"]), float(ds["ood_auroc_confidence_se"])
-        marks.append(Points([place], [value], series(label, ds), [1.96 * se]))
+        # of the smaller of the two sets of data, on which more of the error rests
+        least = min(ds.sizes["example"], int(ds["ood_examples"]))
+        marks.append(Points([place], [value], series(label, ds), [reach(least) * se]))
     return FigureSpec(
         "ood_auroc",
         "Detection of data of another distribution by model",
@@ -313,9 +325,12 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
     for place, (label, ds) in enumerate(datasets.items()):
         low, high = ds[f"{name}_interval"].values
         middle, half = float(ds[name]), (high - low) / 2
+        if name == "ece":  # the interval lies lower than the value, which is biased
+            half = max(half, middle - low, high - middle)
         marks.append(Points([place], [middle], series(label, ds), [half]))
     bias = (
-        " The error is biased upwards: a calibrated model on few examples has one above 0."
+        " The error is biased upwards: a calibrated model on few examples has one above 0. Its bar reaches as"
+        " far down as the interval, from which the bias is taken off."
         if name == "ece"
         else ""
     )
@@ -336,7 +351,12 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("accuracy", float(ds["accuracy"]), "1", "share of right answers"),
         Metric("NLL", float(ds["nll"]), nats({"": ds}), "mean negative log-likelihood"),
         Metric("Brier", float(ds["brier"]), "1", "mean Brier score, summed over classes"),
-        Metric("ECE", float(ds["ece"]), "1", "expected calibration error, equal-width bins"),
+        Metric(
+            "ECE",
+            float(ds["ece"]),
+            "1",
+            "expected calibration error, equal-width bins; biased upwards on few examples",
+        ),
         Metric("OOD AUROC", float(ds["ood_auroc_confidence"]), "1", "AUROC of confidence against other data"),
         Metric("temperature", float(ds["temperature"]), "1", "temperature of least NLL on this very data"),
     ]
@@ -349,7 +369,8 @@ calibration = Analysis(
         "Negative log-likelihood, accuracy, Brier score, entropy and expected calibration error (Guo et al."
         " 2017: 15 bins of equal width, upper edges closed; and with bins of equally many examples, Nixon et"
         " al. 2019), the reliability diagram with its counts, and accuracy over confidence thresholds. All"
-        " averages weigh examples. Intervals: bootstrap over examples with the bins kept; Wilson intervals"
+        " averages weigh examples. Intervals: bootstrap over examples with the bins kept, of"
+        " calibration errors with their bias taken off; Wilson intervals"
         " for shares in bins. The optimal temperature is found on the same data and is information, not a"
         " correction: 0 means that every answer is right, infinity that the uniform distribution is best."
         " Calibration errors are biased upwards on few examples. Those of labels are of the more probable"

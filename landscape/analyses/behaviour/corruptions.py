@@ -116,7 +116,8 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
                 made = predict(problem, changed_batches(problem, scale, change, labels))
                 data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
             for name, value in values.items():
-                scores = paired_answers(clean, before[name], made, getattr(made, value))
+                now = before[name] if made is clean else getattr(made, value)
+                scores = paired_answers(clean, before[name], made, now)
                 for part, score in zip(parts, scores, strict=True):
                     data[f"{name}{part}"][row, column] = score
             data["ece"][row, column] = calibration_error(made, params.bins)

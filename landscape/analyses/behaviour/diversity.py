@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses._shared.matrix_figure import matrix
 from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Points, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -145,6 +147,11 @@ def _correlation(a: Any, b: Any) -> float:
     return float(((a - a.mean()) * (b - b.mean())).mean() / spread) if spread != 0 else float("nan")
 
 
+def _half(ds: xr.Dataset, name: str) -> float:
+    """Half the 95 % interval of a gain."""
+    return reach(int(ds["examples"])) * float(ds[f"{name}_gain_se"])
+
+
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """What averages gain in each group, and matrices of pairs."""
     places = Axis("group", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5))
@@ -153,7 +160,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for name, (what, unit, gap) in GAINS.items():
         marks = [
             Points(
-                [place], [float(ds[f"{name}_gain"])], series(label, ds), [1.96 * float(ds[f"{name}_gain_se"])]
+                [place],
+                [float(ds[f"{name}_gain"])],
+                series(label, ds),
+                [_half(ds, name)],
             )
             for place, (label, ds) in enumerate(datasets.items())
         ]
@@ -166,7 +176,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 tuple(marks),
                 f"Mean {what} of the models less that of the mean of their probabilities: exactly {gap};"
                 f" {counted(first, int(first['examples']))}.",
-                "Bars: ± 1.96 standard errors over examples.",
+                error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples", "Bars"),
             )
         )
     colors = {

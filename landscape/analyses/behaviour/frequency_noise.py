@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -183,10 +184,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             continue
         marks: list[Any] = [Guide(y=0.0, label="clean images")]
         for who, ds in datasets.items():
-            y, se = ds[f"{name}_change"].values, ds[f"{name}_change_se"].values
-            marks.append(
-                Line(ds["frequency"].values, y, series(who, ds), y - 2 * se, y + 2 * se, markers=True)
-            )
+            y = ds[f"{name}_change"].values
+            half = reach(int(ds["examples"])) * ds[f"{name}_change_se"].values
+            marks.append(Line(ds["frequency"].values, y, series(who, ds), y - half, y + half, markers=True))
         figures.append(
             FigureSpec(
                 f"{name}_change",
@@ -195,7 +195,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis(f"change of the {label}", y_unit),
                 tuple(marks),
                 f"Change of the {label} from the clean images. {_noise(datasets)}",
-                "Bands: ±2 standard errors, paired by example.",
+                error_bars((int(ds["examples"]) for ds in datasets.values()), "paired by example"),
             )
         )
     return [*figures, *_heat_maps(datasets, unit)]

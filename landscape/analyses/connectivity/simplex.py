@@ -22,6 +22,7 @@ from landscape.analyses.connectivity._profiles import (
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Mark, Points, Series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def compute(problems: Mapping[str, Problem], params: SimplexParams, context: Con
         "loss": loss,
         "error": error,
         "mean_loss": loss.mean(-1),
-        "mean_loss_se": loss.std(-1, ddof=1) / np.sqrt(params.samples),
+        "mean_loss_se": standard_error(loss),
         "mean_error": error.mean(-1),
         "vertex_loss": own["loss"],
         "vertex_error": own["error"],

@@ -17,6 +17,7 @@ from landscape.base.figure import Axis, FigureSpec, Line, Violin, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 from landscape.core.stats.density import gaussian_density
+from landscape.core.stats.intervals import reach, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,6 +99,7 @@ SCHEMA = Schema(
         Variable("mean_negative_interval", ("bound",), f"{_INTERVAL} mean_negative", LOSS_UNIT),
         Variable("converged", (), "whether every mini-batch has converged", "", kind="bool"),
         Variable("products", (), "matrix-vector products used, each over one mini-batch", kind="int"),
+        Variable("notice", (), "of which eigenvalues the sign is open", "", kind="str", optional=True),
     ),
 )
 
@@ -167,7 +169,19 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
         **_pooled(data["eigenvalues"], params),
         "converged": bool(data["batch_converged"].all()),
         "products": int(data["batch_products"].sum()),
+        "notice": _open_signs(data["eigenvalues"], data["residuals"]),
     }
+
+
+def _open_signs(values: Any, residuals: Any) -> str:
+    """A sentence on eigenvalues that the NEP counts on one side of 0 though they may lie on the other."""
+    count = int(((residuals >= np.abs(values)) & (residuals > 0)).sum())
+    if not count:
+        return ""
+    return (
+        f"the sign of {count} of {values.size} eigenvalues is within their error, so that the NEP may be off"
+        f" by as much as {count / values.size:.2g}; a smaller tol or k decides them"
+    )
 
 
 def _seed(seed: int, number: int) -> int:
@@ -191,7 +205,15 @@ def _pooled(values: Any, params: BatchSpectraParams) -> dict[str, Any]:
             pooled[name] = float(above.sum() / np.float64(below.sum()))
             ratios = (draws @ above) / (draws @ below)
             ratios = ratios if count > 1 else ratios[:0]  # one mini-batch says nothing of the spread
-            pooled[f"{name}_interval"] = percentile_interval(ratios, finite=True)
+            pooled[f"{name}_interval"] = percentile_interval(ratios, finite=True, examples=count)
+    if count > 1:
+        # Of few mini-batches with few eigenvalues, most have as many negative ones: the bootstrap does not
+        # leave the range of what it saw. At least Student's interval, and one eigenvalue more.
+        least = 1.0 / (values.shape[1] * (count + 2))
+        half = reach(count) * max(standard_error(negative.mean(1)), least)
+        middle, (low, high) = pooled["negative_proportion"], pooled["negative_proportion_interval"]
+        ends = min(low, middle - half), max(high, middle + half)
+        pooled["negative_proportion_interval"] = np.clip(ends, 0.0, 1.0)
     return pooled
 
 
@@ -263,7 +285,7 @@ def _densities(label: str, ds: xr.Dataset, low: float, high: float) -> list[Line
             [gaussian_density(x[h], np.ones(h.sum()), grid, width) for x, h in zip(logs, half, strict=True)]
         )
         rows /= values.shape[1]
-        low_end, high_end = percentile_interval(draws @ rows / count)
+        low_end, high_end = percentile_interval(draws @ rows / count, examples=count)
         band = (low_end, high_end) if count > 1 else (None, None)
         who = replace(series(label, ds), label=f"{label}, {name}")
         lines.append(Line(10**grid, rows.mean(0), who, band[0], band[1], style=style))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.linalg.moment_bounds import Bracket, below, smoothed, standard_error
-from landscape.core.stats.density import gaussian_density, resolving_grid
+from landscape.core.linalg.moment_bounds import Bracket, below, density_band
+from landscape.core.stats.density import resolving_grid
+from landscape.core.stats.intervals import reach, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,7 +79,7 @@ SCHEMA = Schema(
         Variable(
             "density_low",
             ("grid",),
-            "lower end of its band: what the recurrences leave open, less two standard errors",
+            "lower end of its band: what the recurrences leave open, less the error over probes at 95 %",
             DENSITY_UNIT,
         ),
         Variable("density_high", ("grid",), "upper end of its band, alike", DENSITY_UNIT),
@@ -111,6 +112,14 @@ SCHEMA = Schema(
             "",
             kind="bool",
         ),
+        Variable(
+            "converged_notice",
+            (),
+            "where all but the bracket has converged: what would narrow it",
+            "",
+            kind="str",
+            optional=True,
+        ),
         Variable("iterations", (), "Lanczos steps per probe", kind="int"),
         Variable("products", (), "matrix-vector products used", kind="int"),
     ),
@@ -136,6 +145,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
     # An eigenvalue that is 0 is not negative, whichever way it was rounded.
     negative = measure.share_below(-measure.rounding)
     low, high = (float(end) for end in negative.ends)
+    narrow = high - low <= params.share_tol
     last = measure.nodes.shape[1] - measure.outliers
     width = max(
         measure.kernel_width(params.kernel_width),
@@ -148,7 +158,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
         "alpha": measure.alpha,
         "beta": measure.beta,
         "rounding": measure.rounding,
-        **_smoothed(measure.nodes, measure.weights, measure.alpha, measure.beta, width),
+        **_smoothed(measure.nodes, measure.weights, measure.alpha, measure.beta, measure.residuals, width),
         "outliers": measure.nodes[0, last:],
         "residuals": measure.residuals,
         "trace": trace * measure.size,
@@ -156,11 +166,23 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
         "negative_share": float(negative.middle),
         "negative_share_low": low,
         "negative_share_high": high,
-        "negative_share_se": float(np.hypot((high - low) / 2, negative.sampling_error)),
-        "converged": measure.converged and high - low <= params.share_tol,
+        # Of few probes the error is itself uncertain: enlarged, so that two of them cover 95 %.
+        "negative_share_se": float(
+            np.hypot((high - low) / 2, reach(len(measure.nodes)) / 2 * negative.sampling_error)
+        ),
+        "converged": measure.converged and narrow,
+        "converged_notice": "" if narrow or not measure.converged else _wide_bracket(params),
         "iterations": measure.iterations,
         "products": measure.products,
     }
+
+
+def _wide_bracket(params: DensityParams) -> str:
+    """The same sentence for all models, so that a report says it once."""
+    return (
+        f"{params.steps} Lanczos steps leave the share of negative eigenvalues open by more than"
+        f" share_tol={params.share_tol:g}; its bracket is shown with it, and more steps narrow it"
+    )
 
 
 def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
@@ -179,37 +201,25 @@ def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
     kept = ds.drop_vars(["grid", "density", "density_se", "density_low", "density_high", "kernel_width"])
     data = {str(n): kept.variables[n].values for n in kept.variables}
     nodes, weights, alpha, beta = (ds[name].values for name in ("nodes", "weights", "alpha", "beta"))
-    return SCHEMA.dataset({**data, **_smoothed(nodes, weights, alpha, beta, width)}, ds.attrs)
+    found = _smoothed(nodes, weights, alpha, beta, ds["residuals"].values, width)
+    return SCHEMA.dataset({**data, **found}, ds.attrs)
 
 
-def _smoothed(nodes: Any, weights: Any, alpha: Any, beta: Any, width: float) -> dict[str, Any]:
+def _smoothed(
+    nodes: Any, weights: Any, alpha: Any, beta: Any, residuals: Any, width: float
+) -> dict[str, Any]:
     grid = resolving_grid(nodes[weights > 1e-12], width)
-    rows, low, high = _banded(nodes, weights, alpha, beta, grid, lambda at: np.full(np.shape(at), width))
+    rows, low, high = density_band(
+        nodes, weights, alpha, beta, residuals, grid, lambda at: np.full(np.shape(at), width)
+    )
     return {
         "grid": grid,
         "density": rows.mean(0),
-        "density_se": standard_error(rows),
+        "density_se": standard_error(rows, 0),
         "density_low": low,
         "density_high": high,
         "kernel_width": width,
     }
-
-
-def _banded(
-    nodes: Any, weights: Any, alpha: Any, beta: Any, grid: Any, width: Callable[[Any], Any]
-) -> tuple[Any, Any, Any]:
-    """The smoothed density of each probe (probes, grid), and the ends of a band about their mean (grid,).
-
-    The band holds what the recurrences leave open and two standard errors of the probes on either side.
-    """
-    rows = np.array([gaussian_density(x, w, grid, width(x)) for x, w in zip(nodes, weights, strict=True)])
-    outliers, bulk = nodes[0, alpha.shape[1] :], weights[0, : alpha.shape[1]].sum()
-    peaks = gaussian_density(outliers, weights[0, alpha.shape[1] :], grid, width(outliers))
-    if not alpha.shape[1]:
-        return rows, peaks, peaks
-    low, high = smoothed(alpha, beta, grid, width).scaled(bulk, peaks).ends
-    error = np.nan_to_num(2.0 * standard_error(rows))  # a single probe has none, and its bracket is all
-    return rows, (low - error).clip(min=0.0), high + error
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -247,7 +257,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f" {100 * RELATIVE:.0f} % of |λ|, and no less than the quadrature resolves ({_range(datasets)}"
             f" {unit}); the axis is linear within ±{finest:.2g}. Outliers, computed apart, stand out as"
             " high as the peak of one eigenvalue.",
-            _BAND,
+            _band_text(datasets),
         ),
         FigureSpec(
             "counts",
@@ -257,12 +267,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(counts),
             f"How many eigenvalues lie above |λ| (solid) and below −|λ| (dashed), from the smallest |λ| that"
             f" the quadrature resolves. No kernel. {about}",
-            _BAND,
+            _band_text(datasets),
         ),
     ]
 
 
-_BAND = "Bands: what the Lanczos recurrences leave open, and 2 standard errors over probes on either side."
+def _band_text(datasets: Mapping[str, xr.Dataset]) -> str:
+    beyond = "over probes, beyond what the Lanczos recurrences leave open"
+    return error_bars((ds.sizes["probe"] for ds in datasets.values()), beyond)
 
 
 def _size(ds: xr.Dataset) -> int:
@@ -299,7 +311,8 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     grid = np.concatenate([-half[:0:-1], half])
     grid = grid[(grid >= low) & (grid <= high)]
     alpha, beta = ds["alpha"].values, ds["beta"].values
-    rows, under, over = _banded(nodes, weights, alpha, beta, grid, lambda at: _widths(ds, at))
+    residuals = ds["residuals"].values
+    rows, under, over = density_band(nodes, weights, alpha, beta, residuals, grid, lambda at: _widths(ds, at))
     middle = rows.mean(0)
     # A band that reaches down to 0 has no lower edge on a logarithmic axis: it ends below the picture.
     return Line(grid, middle, series(label, ds), under.clip(min=1e-9 * middle.max()), over)
@@ -312,7 +325,8 @@ def _counts(label: str, ds: xr.Dataset) -> list[Line]:
     lines = []
     for sign, style, side in ((1.0, "solid", "λ > 0"), (-1.0, "dash", "λ < 0")):
         found = _beyond(ds, sign, at)
-        middle, error = found.middle, np.nan_to_num(2.0 * found.sampling_error)
+        middle = found.middle
+        error = np.nan_to_num(reach(ds.sizes["probe"]) * found.sampling_error)
         (under, over), there = found.ends, middle > LEAST_COUNT  # a log axis ends before zero
         if there.any():
             who = replace(series(label, ds), label=f"{label}, {side}")
@@ -342,8 +356,14 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """Trace, mean eigenvalue and the share of negative eigenvalues."""
     unit = loss_unit({"": ds})
     low, high = float(ds["negative_share_low"]), float(ds["negative_share_high"])
+    half = reach(ds.sizes["probe"]) * float(ds["trace_se"])
     return [
-        Metric("tr (SLQ)", float(ds["trace"]), unit, f"trace by quadrature, ± {float(ds['trace_se']):.2g}"),
+        Metric(
+            "tr (SLQ)",
+            float(ds["trace"]),
+            unit,
+            f"trace by quadrature, ± {half:.2g} (95 %)",
+        ),
         Metric(
             "share λ < 0",
             float(ds["negative_share"]),

@@ -13,6 +13,7 @@ from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
 from landscape.analyses.curvature._resume import resumed_eigenpairs, start_from
+from landscape.analyses.curvature._unresolved import as_asked, unresolved
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Stems, series
 from landscape.base.schema import Schema, Variable
@@ -68,7 +69,25 @@ SCHEMA = Schema(
             "residual norm ‖Au − λu‖, a bound on the error of λ",
             LOSS_UNIT,
         ),
-        Variable("converged", (), "whether every residual is within tolerance", "", kind="bool"),
+        Variable(
+            "resolved",
+            ("eigenpair",),
+            "whether the residual, or rounding, is at most a tenth of the eigenvalue's own |λ|",
+            "",
+            kind="bool",
+            optional=True,
+        ),
+        Variable(
+            "converged",
+            (),
+            "whether every residual is within tolerance, and at the ends of the spectrum every eigenvalue"
+            " resolved or 0 to rounding",
+            "",
+            kind="bool",
+        ),
+        Variable(
+            "notice", (), "which eigenvalues are not resolved, and what would", "", kind="str", optional=True
+        ),
         Variable(
             "complete",
             (),
@@ -92,11 +111,14 @@ def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mappi
     with matrix(problem, params.operator) as operator:
         solve = _by_pyhessian if params.engine == "pyhessian" else _by_lanczos
         found = solve(problem, operator, params, context)
+    double = problem.dtype.itemsize == 8
     data = {
         "eigenpair": np.arange(len(found.values)),
         "eigenvalues": found.values.cpu().numpy(),
         "residuals": found.residuals.cpu().numpy(),
-        "converged": found.converged,
+        "resolved": found.resolved.cpu().numpy(),
+        "converged": as_asked(found, params.which, double),
+        "notice": unresolved(found, params.which, double),
         "complete": found.complete,
         "products": found.products,
         "loss": loss,
@@ -166,7 +188,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     marks = []
     for label, ds in datasets.items():
         values, residuals = ds["eigenvalues"].values, ds["residuals"].values
-        texts = tuple(f"λ = {v:.5g} ± {r:.1g}" for v, r in zip(values, residuals, strict=True))
+        known = _resolved(ds)
+        texts = tuple(
+            f"λ = {v:.5g} ± {r:.1g}" + ("" if sure else ", not resolved")
+            for v, r, sure in zip(values, residuals, known, strict=True)
+        )
         x = ds["eigenpair"].values + 1  # back ends set models apart
         marks.append(Stems(x, values, series(label, ds), error=residuals, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
@@ -188,12 +214,23 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
 
 
 def _doubt(datasets: Mapping[str, xr.Dataset]) -> str:
-    """A sentence on results in which eigenvalues may be missing."""
+    """Sentences on results in which eigenvalues may be missing, or are not told from 0."""
     open_ones = sum(not bool(ds["complete"]) for ds in datasets.values())
-    if not open_ones:
-        return ""
     where = "" if open_ones == len(datasets) else f" in {open_ones} of {len(datasets)} results"
-    return f" Copies of eigenvalues may be missing{where}: a search for them was left out or did not end."
+    missing = f" Copies of eigenvalues may be missing{where}: a search for them was left out or did not end."
+    counts = [int((~_resolved(ds)).sum()) for ds in datasets.values()]
+    small = (
+        f" Of {sum(counts)} of {sum(ds.sizes['eigenpair'] for ds in datasets.values())} eigenvalues the error"
+        " is not small against themselves: they are not told from 0."
+    )
+    return (missing if open_ones else "") + (small if any(counts) else "")
+
+
+def _resolved(ds: xr.Dataset) -> Any:
+    """Which eigenvalues are known against themselves (eigenpair,); of older results by their residuals."""
+    if "resolved" in ds:
+        return ds["resolved"].values
+    return ds["residuals"].values <= 0.1 * np.abs(ds["eigenvalues"].values)
 
 
 def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str) -> FigureSpec:
@@ -217,9 +254,17 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     unit = loss_unit({"": ds})
     return [
         Metric("λ max", float(values.max()), unit, "largest eigenvalue found"),
-        Metric("λ < 0", int((values < 0).sum()), "1", f"negative ones among the {len(values)} found"),
+        Metric("λ < 0", int((values < 0).sum()), "1", _negative(ds)),
         Metric("‖∇L‖", float(ds["gradient_norm"]), unit, "gradient norm at the checkpoint"),
     ]
+
+
+def _negative(ds: xr.Dataset) -> str:
+    """What the number of negative eigenvalues is, and how many of all may have the other sign."""
+    values = ds["eigenvalues"].values
+    open_ones = int((ds["residuals"].values >= np.abs(values)).sum())
+    doubt = f"; the sign of {open_ones} is within their error" if open_ones else ""
+    return f"negative ones among the {len(values)} found{doubt}"
 
 
 def _cost(params: SpectrumParams) -> Cost:

@@ -14,6 +14,7 @@ from landscape.analyses.features._options import FrequencyBins, Images
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -199,13 +200,13 @@ def _mean_known(values: Any, axis: int) -> Any:
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """Heads, how many are low-pass, and mean leakage."""
     ratio, leakage = ds["gain_high_low"].values, ds["leakage"].values
-    error = ds["gain_high_low_se"].values
-    low = int((ratio + 2 * error < 0).sum())
-    high = int((ratio - 2 * error > 0).sum())
+    half = reach(int(ds["images"])) * ds["gain_high_low_se"].values
+    low = int((ratio + half < 0).sum())
+    high = int((ratio - half > 0).sum())
     return [
         Metric("heads", int(np.isfinite(ds["entropy"].values).sum()), "1", "attention heads"),
-        Metric("low-pass heads", low, "1", "gain_high_low below 0 by two standard errors"),
-        Metric("high-pass heads", high, "1", "gain_high_low above 0 by two standard errors"),
+        Metric("low-pass heads", low, "1", "gain_high_low below 0 by a 95 % interval"),
+        Metric("high-pass heads", high, "1", "gain_high_low above 0 by a 95 % interval"),
         Metric("mean leakage", float(_mean_known(leakage.ravel(), 0)), "1", "mean leakage of all heads"),
     ]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses._shared.options import PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import UNITS, Images, Layers, MeasuredKinds
@@ -14,6 +15,7 @@ from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Points, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, symbol_key, symbols_of
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,8 +121,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             y = np.where(y > 0, y, np.nan)  # a logarithmic axis has no place for zero
             low = high = None
             if f"{key}_se" in ds:
-                se = ds[f"{key}_se"].values
-                low, high = np.where(y > 2 * se, y - 2 * se, y), y + 2 * se
+                half = reach(int(ds["images"])) * ds[f"{key}_se"].values
+                low, high = np.where(y > half, y - half, y), y + half
             kinds = ds["kind"].values
             texts = tuple(f"{n}: {k}" for n, k in zip(ds["layer"].values, kinds, strict=True))
             symbols = symbols_of(kinds)
@@ -133,7 +135,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("variance", "feature²", scale="log"),
                 tuple(marks),
                 f"{caption} {images} images. A point per unit in firing order ({SYMBOL_LEGEND}).",
-                "Bands: two standard errors over images.",
+                error_bars((int(ds["images"]) for ds in datasets.values()), "over images"),
                 symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
             )
         )

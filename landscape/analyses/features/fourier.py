@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses._shared.options import BootstrapSeed, PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images, Resamples
@@ -15,6 +16,7 @@ from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
+from landscape.core.stats.intervals import reach, standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -164,10 +166,10 @@ def _assemble(
             power = kept["power"][:, filled]
             log_power[i, filled] = np.log(power.mean(0) / kept["ac"].mean())
             draw_power = np.log(draws @ power / (draws @ kept["ac"])[:, None])
-            power_interval[:, i, filled] = percentile_interval(draw_power)
+            power_interval[:, i, filled] = percentile_interval(draw_power, examples=len(image))
             high_low[i] = np.log(kept["high"].mean() / kept["low"].mean())
             high_low_interval[:, i] = percentile_interval(
-                np.log(draws @ kept["high"] / (draws @ kept["low"]))
+                np.log(draws @ kept["high"] / (draws @ kept["low"])), examples=len(image)
             )
             if min(height, width) >= SMALLEST_MAP:
                 x = radii[i][filled] - radii[i][filled].mean()
@@ -210,8 +212,7 @@ def _assemble(
 
 
 def _mean_and_error(values: Any) -> tuple[float, float]:
-    n = len(values)
-    return float(values.mean()), float(values.std(ddof=1) / n**0.5) if n > 1 else float("nan")
+    return float(values.mean()), float(standard_error(values))
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -229,8 +230,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         symbols = symbols_of(kinds)
         ratio.append(Line(x, ds["high_low"].values, who, low, high))
         ratio.append(Points(x, ds["high_low"].values, who, texts=texts, symbols=symbols))
-        y, se = ds["delta_log_amplitude"].values, ds["delta_log_amplitude_se"].values
-        delta.append(Line(x, y, who, y - 2 * se, y + 2 * se))
+        y = ds["delta_log_amplitude"].values
+        half = reach(int(ds["images"])) * ds["delta_log_amplitude_se"].values
+        delta.append(Line(x, y, who, y - half, y + half))
         delta.append(Points(x, y, who, texts=texts, symbols=symbols))
     figures = [
         FigureSpec(
@@ -254,7 +256,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "Mean ln(|FFT| + 10⁻⁶) of the highest mode on the diagonal minus that of the constant mode, as"
             " in Park & Kim (2022), Figure 8, but in evaluation mode. Depends on the size of the map and on"
             f" constant offsets; prefer the form above. {images} images.",
-            "Bands: ±2 standard errors over images.",
+            error_bars((int(ds["images"]) for ds in datasets.values()), "over images"),
             symbols=key,
         ),
     ]

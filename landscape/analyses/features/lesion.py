@@ -15,6 +15,7 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,8 +144,7 @@ def _changes(now: Measure, whole: Measure) -> tuple[float, float, float, float]:
 
 def _paired(now: Any, before: Any) -> tuple[float, float]:
     change = now.double().numpy() - before.double().numpy()
-    n = len(change)
-    return float(change.mean()), float(change.std(ddof=1) / n**0.5) if n > 1 else float("nan")
+    return float(change.mean()), float(standard_error(change))
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:

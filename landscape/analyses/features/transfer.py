@@ -155,9 +155,10 @@ def _measure(
     rows, bins = layer.rows(), len(layer.counts)
     filled = layer.counts > 0
     inputs, outputs = rows["inputs"][:, filled], rows["outputs"][:, filled]
+    n = len(inputs)
     transfer, interval = np.full(bins, np.nan), np.full((2, bins), np.nan)
     transfer[filled] = np.sqrt(outputs.mean(0) / inputs.mean(0))
-    interval[:, filled] = percentile_interval(np.sqrt(draws @ outputs / (draws @ inputs)))
+    interval[:, filled] = percentile_interval(np.sqrt(draws @ outputs / (draws @ inputs)), examples=n)
     bands = [rows[key] for key in ("out_high", "in_high", "out_low", "in_low")]
     slope, slope_se, p_value = np.nan, np.nan, np.nan
     if min(layer.shape[1:]) >= SMALLEST_MAP:
@@ -166,14 +167,16 @@ def _measure(
     aliasing, aliasing_interval, share = np.nan, np.full(2, np.nan), np.full(bins, np.nan)
     if "alias" in rows:
         aliasing = rows["alias_energy"].mean() / rows["energy"].mean()
-        aliasing_interval = percentile_interval(draws @ rows["alias_energy"] / (draws @ rows["energy"]))
+        aliasing_interval = percentile_interval(
+            draws @ rows["alias_energy"] / (draws @ rows["energy"]), examples=n
+        )
         share[filled] = rows["alias"][:, filled].mean(0) / outputs.mean(0)
     return {
         "transfer": transfer,
         "transfer_interval": interval,
         "coherence": layer.coherent_share(collector.bins),
         "gain_high_low": np.array(_log_gain(*(b.mean() for b in bands))),
-        "gain_high_low_interval": percentile_interval(_log_gain(*(draws @ b for b in bands))),
+        "gain_high_low_interval": percentile_interval(_log_gain(*(draws @ b for b in bands)), examples=n),
         "slope": np.array(slope),
         "slope_se": np.array(slope_se),
         "p_value": np.array(p_value),

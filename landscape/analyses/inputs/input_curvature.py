@@ -96,7 +96,11 @@ SCHEMA = Schema(
         Variable(
             "residual", ("image",), "largest ‖Hu − λu‖ of the ends of the Hessian's spectrum", LOSS_CURVATURE
         ),
+        Variable(
+            "bottom_residual", ("image",), "‖Hu − λu‖ of hessian_bottom alone", LOSS_CURVATURE, optional=True
+        ),
         Variable("converged", ("image",), "whether it is within the tolerance", "", kind="bool"),
+        Variable("notice", (), "on smallest eigenvalues that are not resolved", "", "str", optional=True),
         Variable(
             "same",
             ("image",),
@@ -130,7 +134,9 @@ def compute(problem: Problem, params: InputCurvatureParams, context: Context) ->
         )
 
     names = [name for name, *_ in EACH if name != "fisher_share"]
-    axes = dict.fromkeys([*names, "fisher_values", "hessian_values", "residual", "converged", "same"], 0)
+    axes = dict.fromkeys(
+        [*names, "fisher_values", "hessian_values", "residual", "bottom_residual", "converged", "same"], 0
+    )
     found: dict[str, Any] = by_part(parts, context, measure, axes)
     with np.errstate(invalid="ignore", divide="ignore"):
         found["fisher_share"] = found["fisher_top"] / found["fisher_trace"]
@@ -144,7 +150,19 @@ def compute(problem: Problem, params: InputCurvatureParams, context: Context) ->
         "channel": np.arange(len(scale.mean)),
         "pixel_mean": np.array(scale.mean),
         "pixel_std": np.array(scale.std),
+        "notice": _unresolved(found["hessian_bottom"], found["bottom_residual"]),
     }
+
+
+def _unresolved(bottom: Array, residual: Array) -> str:
+    """A sentence on images whose smallest eigenvalue, far smaller than the largest, may be all error."""
+    count = int((residual > 0.1 * np.abs(bottom)).sum())
+    if 2 * count <= len(bottom):
+        return ""
+    return (
+        f"the smallest eigenvalue of the Hessian is not resolved for {count} of {len(bottom)} images: its"
+        " residual is not small against itself; a smaller tolerance and more products resolve it"
+    )
 
 
 DISTRIBUTIONS = (

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.analyses.inputs._parts import Images128, by_part, reader_of
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -159,7 +160,7 @@ def _mean(name: str, values: Array) -> dict[str, Any]:
     hole = np.full(values.shape[:-1], np.nan)
     return {
         name: values.mean(-1) if n else hole,
-        f"{name}_se": values.std(-1, ddof=1) / np.sqrt(n) if n > 1 else hole,
+        f"{name}_se": standard_error(values) if n else hole,
     }
 
 
@@ -174,14 +175,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     marks: dict[str, list[Any]] = {"loss": [], "error": []}
     for label, ds in datasets.items():
         for name, lines in marks.items():
-            y, se = ds[name].values, ds[f"{name}_se"].values
-            lines.append(Line(ds["step"].values, y, series(label, ds), y - 2 * se, y + 2 * se))
+            y, half = ds[name].values, reach(int(ds["images"])) * ds[f"{name}_se"].values
+            lines.append(Line(ds["step"].values, y, series(label, ds), y - half, y + half))
     counts = sorted({int(ds["images"]) for ds in datasets.values()})
     images = (
         f"{' to '.join(str(c) for c in (counts[0], counts[-1])) if len(counts) > 1 else counts[0]} images."
     )
     what = f"Along {WORDS[options['first']]}, for each image its own. {images}"
-    errors = "Bands: ±2 standard errors over images."
+    errors = error_bars(counts, "over images")
     figures = [
         FigureSpec(
             "loss",

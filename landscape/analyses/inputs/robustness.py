@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.analyses.inputs._parts import (
     by_part,
@@ -21,6 +22,7 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.hypothesis import wilson
+from landscape.core.stats.intervals import reach, share_error, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -155,7 +157,7 @@ def compute(problem: Problem, params: RobustnessParams, context: Context) -> Map
         "channel": np.arange(channels),
         **_mean("accuracy", right),
         **_mean("worst", unchanged),
-        **_mean("gap", gap),
+        **_gap(gap, np.array(radii)),
         "distance": found["distance"],
         "median_distance": median,
         "median_distance_low": low,
@@ -178,11 +180,17 @@ def _targets(params: RobustnessParams, images: Images) -> int:
     return min(params.targets, classes - 1)
 
 
+def _gap(gap: Array, radii: Array) -> dict[str, Array]:
+    """Mean difference of answers over images; at a radius of 0 it is 0 and has no error."""
+    error = np.where(radii > 0, share_error(gap), 0.0)
+    return {"gap": gap.mean(-1), "gap_se": np.where(np.isnan(gap).any(-1), np.nan, error)}
+
+
 def _mean(name: str, values: Array) -> dict[str, Array]:
     """Mean over images, the last axis, and its standard error."""
     return {
         name: values.mean(-1),
-        f"{name}_se": values.std(-1, ddof=1) / np.sqrt(values.shape[-1]),
+        f"{name}_se": standard_error(values),
     }
 
 
@@ -192,8 +200,7 @@ def _power(power: Array) -> dict[str, Array]:
     if not len(known):
         empty = np.full(power.shape[1], np.nan)
         return {"perturbation_power": empty, "perturbation_power_se": empty}
-    error = known.std(0, ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.full(power.shape[1], np.nan)
-    return {"perturbation_power": known.mean(0), "perturbation_power_se": error}
+    return {"perturbation_power": known.mean(0), "perturbation_power_se": standard_error(known, 0)}
 
 
 FLAT = 0.05
@@ -218,11 +225,11 @@ def _masking(attacks: Sequence[str], right: Array, flat: float) -> str:
 
 
 def _surely(differences: Array) -> bool:
-    """Whether the mean of any row (images along it) is above 0 by more than two standard errors."""
+    """Whether the mean of any row (images along it) is above 0 by more than its error, at 95 %."""
     if not differences.size:
         return False
     mean = differences.mean(1)
-    return bool((mean > 2 * differences.std(1, ddof=1) / np.sqrt(differences.shape[1])).any())
+    return bool((mean > reach(differences.shape[1]) * standard_error(differences)).any())
 
 
 DASHES: dict[str, Literal["solid", "dash", "dot"]] = {"pgd": "solid", "fgsm": "dash", "random": "dot"}
@@ -248,13 +255,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             marks["distance"].append(Line(*empirical_distribution(ds["distance"].values), who))
         gap, se = ds["gap"].values, ds["gap_se"].values
         if np.isfinite(gap).any():
-            marks["gap"].append(Line(x, gap, who, gap - 2 * se, gap + 2 * se, markers=True))
+            half = reach(ds.sizes["image"]) * se
+            marks["gap"].append(Line(x, gap, who, gap - half, gap + half, markers=True))
         power, se = ds["perturbation_power"].values, ds["perturbation_power_se"].values
         if np.isfinite(power).any():
             known = np.isfinite(power)
-            x, y, se = ds["frequency"].values[known], power[known], se[known]
-            marks["power"].append(Line(x, y, who, y - 2 * se, y + 2 * se, markers=True))
-    images = f"{images_in(datasets)} images."
+            x, y, half = ds["frequency"].values[known], power[known], reach(ds.sizes["image"]) * se[known]
+            marks["power"].append(Line(x, y, who, y - half, y + half, markers=True))
+    images, counts = f"{images_in(datasets)} images.", [ds.sizes["image"] for ds in datasets.values()]
     bound = "Attacks give upper bounds: what they do not change, others may."
     figures = [
         FigureSpec(
@@ -299,7 +307,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 tuple(marks["gap"]),
                 "Accuracy under fgsm minus that under pgd: large where training against one step was"
                 f" overfitted, negative where gradients are masked. {images}",
-                "Bands: ±2 standard errors, paired by image.",
+                error_bars(counts, "paired by image"),
             )
         )
     if len(marks["power"]) > 1:
@@ -312,7 +320,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 tuple(marks["power"]),
                 "Radial power of pgd's perturbations, each at the radius that changes the answer first, else"
                 f" the largest; relative to white noise of the same energy. {images}",
-                "Bands: ±2 standard errors over images.",
+                error_bars(counts, "over images"),
             )
         )
     return figures

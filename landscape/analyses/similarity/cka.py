@@ -15,6 +15,7 @@ from landscape.analyses.similarity._options import COORDS, Layers, MostLayers, P
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ SCHEMA = Schema(
         Variable("matched_cka", ("model", "other"), "mean of cka over layers of the same name that vary"),
         Variable("matched_layers", ("model", "other"), "layers of the same name that vary", kind="int"),
         Variable("batches", (), "batches that HSIC was summed over", kind="int"),
+        Variable(
+            "interval_factor",
+            (),
+            "standard errors on either side that make a 95 % interval: Student's of few batches",
+            optional=True,
+        ),
         Variable("examples", (), "number of examples", kind="int"),
     ),
 )
@@ -108,6 +115,7 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
         "model": np.array(names),
         "other": np.array(names),
         "cka": cka[:count, :count],
+        "interval_factor": reach(len(sums.blocks)),
         "cka_se": se[:count, :count],
         "output_cka": cka[outputs],
         "output_cka_se": se[outputs],
@@ -176,12 +184,18 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     return figures
 
 
+def _reach(ds: xr.Dataset) -> float:
+    """Standard errors in a 95 % interval; two in results that do not say."""
+    return float(ds["interval_factor"]) if "interval_factor" in ds else 2.0
+
+
 def _note(ds: xr.Dataset) -> str:
     import json
 
     options = json.loads(ds.attrs["parameters"])
     se = ds["cka_se"].values
-    error = f"; median standard error {np.nanmedian(se):.2g}" if np.isfinite(se).any() else ""
+    half = _reach(ds) * float(np.nanmedian(se)) if np.isfinite(se).any() else np.nan
+    error = f"; 95 % interval ± {half:.2g} in the median" if np.isfinite(half) else ""
     return (
         f"{options['estimator'].capitalize()} {options['kernel']} CKA on {int(ds['examples'])} examples in"
         f" {int(ds['batches'])} batches, HSIC summed before the ratio{error}. Tokens: {options['tokens']};"
@@ -253,7 +267,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "standard error, largest",
             float(se[above].max()) if others.size else nothing,
             "1",
-            "largest standard error of an output CKA",
+            f"largest standard error of an output CKA; {_reach(ds):.3g} of them are a 95 % interval",
         ),
     ]
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
 from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach, standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _mean(lines: Sequence[Piece], center: Any) -> dict[str, Array]:
     change = None if losses is None or center is None else losses - center.numpy()
     errors = {"loss_se": losses, "loss_change_se": change, "accuracy_se": correct}
     unknown = np.full(len(mean["loss"]), np.nan)
-    return mean | {name: unknown if v is None else _standard_errors(v) for name, v in errors.items()}
+    return mean | {name: unknown if v is None else standard_error(v) for name, v in errors.items()}
 
 
 def _each_example(lines: Sequence[Piece], name: str) -> Array | None:
@@ -185,16 +186,6 @@ def _each_example(lines: Sequence[Piece], name: str) -> Array | None:
         return None
     mean: Array = np.mean([line[name] for line in lines], axis=0)
     return mean
-
-
-def _standard_errors(values: Array) -> Array:
-    """s/√n over the last axis; NaN for one example, or where a value is not finite."""
-    n = values.shape[-1]
-    if n < 2:
-        return np.full(values.shape[:-1], np.nan)
-    with np.errstate(invalid="ignore", over="ignore"):
-        errors: Array = values.std(axis=-1, ddof=1) / np.sqrt(n)
-    return errors
 
 
 def _spread(values: Array) -> Array:
@@ -212,17 +203,18 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     marks: dict[str, list[Any]] = {"loss": [], "change": [], "accuracy": [], "spread": []}
     for label, ds in datasets.items():
         who, x = series(label, ds), ds["alpha"].values
-        loss, se = ds["loss"].values, ds["loss_se"].values
+        loss, r = ds["loss"].values, reach(int(ds["examples"]))
         change, change_se = loss - float(ds["center_loss"]), ds["loss_change_se"].values
-        marks["loss"].append(Line(x, loss, who, *_band(loss, 2 * se)))
-        marks["change"].append(Line(x, change, who, *_band(change, 2 * change_se)))
+        marks["loss"].append(Line(x, loss, who, *_band(loss, r * ds["loss_se"].values)))
+        marks["change"].append(Line(x, change, who, *_band(change, r * change_se)))
         if np.isfinite(ds["accuracy"].values).any():
             accuracy = ds["accuracy"].values
-            marks["accuracy"].append(Line(x, accuracy, who, *_band(accuracy, 2 * ds["accuracy_se"].values)))
+            marks["accuracy"].append(Line(x, accuracy, who, *_band(accuracy, r * ds["accuracy_se"].values)))
         if ds.sizes["direction"] > 1:
             marks["spread"].append(Line(x, loss, who, *_band(loss, ds["loss_spread"].values)))
     step, unit = Axis("step α along the direction"), loss_unit(datasets)
-    how, errors = f"{int(first['examples'])} examples.", "Bands: ±2 standard errors over examples."
+    counts = [int(ds["examples"]) for ds in datasets.values()]
+    how, errors = f"{int(first['examples'])} examples.", error_bars(counts, "over examples")
     if ds_count := max(ds.sizes["direction"] for ds in datasets.values()) - 1:
         how = f"Means over {ds_count + 1} directions. {how}"
     positive = all(bool((ds["loss"] > 0).all()) for ds in datasets.values())
@@ -243,7 +235,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("loss − loss at the checkpoint", unit),
             tuple(marks["change"]),
             f"L(θ + αd) − L(θ), over the same examples at every point. {how}",
-            "Bands: ±2 standard errors of the difference, paired by example.",
+            error_bars(counts, "of the difference, paired by example"),
         ),
     ]
     if marks["accuracy"]:

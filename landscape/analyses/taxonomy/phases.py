@@ -154,7 +154,7 @@ def resampled_spearman(
     if x.size < 3:
         return float("nan"), float("nan"), float("nan"), int(x.size)
     rows = draw_rows(x.size, resamples, rng)
-    low, high = _interval(spearman(x[rows], y[rows]), level)
+    low, high = _interval(spearman(x[rows], y[rows]), level, x.size)
     return float(spearman(x, y)), low, high, int(x.size)
 
 
@@ -166,9 +166,9 @@ def resampled_mean(
     if values.size < 2:
         return (float(values[0]) if values.size else float("nan")), float("nan"), float("nan")
     rows = draw_rows(values.size, resamples, rng)
-    return float(values.mean()), *_interval(values[rows].mean(axis=1), level)
+    return float(values.mean()), *_interval(values[rows].mean(axis=1), level, values.size)
 
 
-def _interval(draws: Array, level: float) -> tuple[float, float]:
-    low, high = percentile_interval(draws, ((1 - level) / 2, (1 + level) / 2), finite=True)
+def _interval(draws: Array, level: float, cells: int) -> tuple[float, float]:
+    low, high = percentile_interval(draws, ((1 - level) / 2, (1 + level) / 2), finite=True, examples=cells)
     return float(low), float(high)

@@ -19,6 +19,7 @@ from landscape.core.data.batches import Batch
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import each_draw
 from landscape.core.stats.clusters import cluster_means, clustered_error
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 __all__ = [
@@ -98,7 +99,7 @@ class Predictions:
         """Standard error of a mean over answers (N,), whose examples are independent; NaN of one example."""
         if self.examples is not None:
             return clustered_error(values, self.examples)
-        return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+        return float(standard_error(values))
 
     def by_example(self, values: Array) -> Array:
         """Mean over the answers of each example (n,)."""

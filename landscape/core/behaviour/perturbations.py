@@ -16,6 +16,7 @@ from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_freq
 from landscape.core.inputs.pixel_scale import PixelScale, image_of, image_shape
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.stats.clusters import clustered_change_error
+from landscape.core.stats.intervals import share_error, standard_error
 
 __all__ = [
     "Change",
@@ -161,11 +162,9 @@ def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[floa
     # Draws are averaged within an example first: examples, not draws, are the independent samples.
     mean = torch.stack(draws).mean(0)
     change = mean - clean
-    return float(mean.mean()), _error(mean), float(change.mean()), _error(change)
-
-
-def _error(values: Tensor) -> float:
-    return float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    answers = bool(((clean == 0) | (clean == 1)).all()) and not any(values is clean for values in draws)
+    changed_by = (share_error if answers else standard_error)(change)
+    return float(mean.mean()), standard_error(mean), float(change.mean()), changed_by
 
 
 def paired_answers(
@@ -180,7 +179,8 @@ def paired_answers(
         values: A number for each of theirs.
     """
     if made.examples is None:
-        return paired(torch.from_numpy(before), [torch.from_numpy(values)])
+        old = torch.from_numpy(before)
+        return paired(old, [old if values is before else torch.from_numpy(values)])
     error = clustered_change_error(values, made.places, before, clean.places)
     mean = float(values.mean())
     return mean, made.error(values), mean - float(before.mean()), error

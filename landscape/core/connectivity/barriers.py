@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from landscape.core.stats.bootstrap import percentile_interval, resampled_means
+from landscape.core.stats.bootstrap import resampled_means, widest_interval
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 __all__ = [
@@ -78,11 +79,10 @@ class Profile:
         return self._errors(lambda rows: chord_gap(self.t, rows.T).T)
 
     def _errors(self, change: Callable[[Array], Array]) -> Array:
-        if self.examples is None or self.examples.shape[1] < 2:
+        if self.examples is None:
             return np.full(len(self.t), np.nan)
         with np.errstate(invalid="ignore", over="ignore"):
-            rows = change(self.examples)
-            return np.asarray(rows.std(axis=1, ddof=1) / np.sqrt(rows.shape[1]))
+            return np.asarray(standard_error(change(self.examples)))
 
 
 def chord_gap(t: ArrayLike, values: ArrayLike) -> Array:
@@ -182,10 +182,17 @@ def barrier_errors(
     if profile.examples is None or profile.examples.shape[1] < 2 or not np.isfinite(profile.examples).all():
         return BarrierErrors(nothing, nothing, float("nan"))
     curves = resampled_means(profile.examples, resamples, seed) + profile.offset
-    low, high = {}, {}
+    low, high, count = {}, {}, profile.examples.shape[1]
+    found = barriers(profile.t, profile.arc, profile.values, eps=eps)
     for name, values in barriers(profile.t, profile.arc, curves, eps=eps).items():
-        low[name], high[name] = (float(q) for q in percentile_interval(values))
+        least, most = widest_interval(float(found[name]), values, examples=count)
+        # A maximum over the path is no lower than at its ends.
+        low[name] = max(float(least), 0.0) if name in _NO_LESS_THAN_ZERO else float(least)
+        high[name] = float(most)
     return BarrierErrors(low, high, _p_value(profile, curves, eps))
+
+
+_NO_LESS_THAN_ZERO = ("barrier_chord", "barrier_mean", "barrier_max")
 
 
 def _p_value(profile: Profile, curves: Array, eps: float) -> float:

@@ -70,7 +70,9 @@ def image_curvature(
     if hessian:
         data |= _hessian(images, found, data, count, tolerance, most, probes, seed)
     else:
-        data |= dict.fromkeys(("hessian_top", "hessian_bottom", "hessian_trace", "residual"), hole)
+        data |= dict.fromkeys(
+            ("hessian_top", "hessian_bottom", "hessian_trace", "residual", "bottom_residual"), hole
+        )
         data |= {"hessian_values": hole[:, None].expand(-1, count), "converged": torch.ones(len(labels))}
         data |= {"same": torch.zeros(len(labels))}
     on_step(1.0)
@@ -151,6 +153,7 @@ def _hessian(
             "hessian_bottom": zeros,
             "hessian_trace": fisher.trace,
             "residual": gap.double() / norms(vectors),
+            "bottom_residual": zeros,
             "converged": torch.ones(len(pixels)),
             "same": same,
         }
@@ -167,6 +170,7 @@ def _hessian(
         "hessian_bottom": ends.bottom,
         "hessian_trace": trace,
         "residual": ends.residual,
+        "bottom_residual": ends.bottom_residual,
         "converged": ends.converged,
         "same": same,
     }

@@ -25,6 +25,7 @@ class ImageEigenvalues:
         bottom: The smallest eigenvalue, (B,).
         vectors: Eigenvectors of the largest one, of norm 1, (B, D).
         residual: Largest residual norm ‖Au − λu‖ of these, (B,): an eigenvalue lies within it of each.
+        bottom_residual: That of the smallest one alone, (B,).
         converged: Whether it is at most the tolerance times the largest |eigenvalue|, (B,).
         steps: Products taken.
     """
@@ -33,6 +34,7 @@ class ImageEigenvalues:
     bottom: Tensor
     vectors: Tensor
     residual: Tensor
+    bottom_residual: Tensor
     converged: Tensor
     steps: int
 
@@ -142,4 +144,4 @@ def _read(
     top = torch.nn.functional.pad(top, (0, count - top.shape[1]), value=torch.nan)
     wanted = residuals[:, _wanted(count, done)].amax(1)
     converged = wanted <= tolerance * values.abs().amax(1)
-    return ImageEigenvalues(top, values[:, 0], _unit(vectors), wanted, converged, done)
+    return ImageEigenvalues(top, values[:, 0], _unit(vectors), wanted, residuals[:, 0], converged, done)

@@ -17,6 +17,7 @@ from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.quadrature import gauss_quadrature
 from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 __all__ = ["EffectiveDimension", "effective_dimension", "gauss_radau"]
@@ -118,7 +119,7 @@ def effective_dimension(
             on_progress((operator.products - before) / (probes * steps))
         upper, lower = (rest * np.concatenate(part) for part in zip(*rows, strict=True))
     middle = (upper + lower) / 2
-    error = middle.std(0, ddof=1) / np.sqrt(probes) if probes > 1 else np.full(len(alpha), np.nan)
+    error = np.asarray(standard_error(middle, 0))
     return EffectiveDimension(
         alpha, known + upper.mean(0), known + np.maximum(lower.mean(0), 0.0), error, probes * steps
     )

@@ -149,15 +149,18 @@ def _dense(operator: SymmetricOperator, k: int, which: Which, tol: float, vector
     chosen = rank_requested(theta.cpu(), k, which).to(A.device)
     values, u = theta[chosen], S[:, chosen]
     residuals = torch.linalg.vector_norm(A @ u - u * values, dim=0)
+    scale = float(theta.abs().max())
     return Eigenpairs(
         values=values.cpu(),
         residuals=residuals.cpu(),
         vectors=u.to(working_dtype(operator.dtype)) if vectors else None,
-        converged=bool((residuals <= tol * theta.abs().max()).all()),
+        converged=bool((residuals <= tol * scale).all()),
         complete=True,
         iterations=math.ceil(operator.size / DENSE_BLOCK),
         products=operator.size,
         tol=tol,
+        scale=scale,
+        rounding=torch.finfo(working_dtype(operator.dtype)).eps * scale,
     )
 
 

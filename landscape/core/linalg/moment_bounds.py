@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bracket", "below", "between", "gauss_radau", "smoothed", "standard_error"]
+from landscape.core.stats.density import gaussian_density
+from landscape.core.stats.intervals import reach, standard_error
+
+__all__ = ["Bracket", "below", "between", "density_band", "gauss_radau", "smoothed"]
 
 Array = NDArray[np.float64]
 
@@ -23,6 +26,9 @@ AT_ONCE = 2**22
 
 REACH = 4.0
 """Kernel widths beyond the outermost nodes in which mass is looked for."""
+
+_ROUNDING = 1e-12
+"""Of an eigenvalue, beside its residual."""
 
 CELLS = 12
 """Cuts per kernel width when a distribution function is smoothed: the bracket is wider by a few percent."""
@@ -53,19 +59,12 @@ class Bracket:
     @property
     def sampling_error(self) -> Array:
         """Standard error of the middle over probes (...); NaN for one."""
-        return standard_error((self.low + self.high) / 2)
+        return np.asarray(standard_error((self.low + self.high) / 2, 0))
 
     def scaled(self, share: float, known: ArrayLike = 0.0) -> Bracket:
         """``share`` times this one, and beside it what is known, (...)."""
         known = np.asarray(known, dtype=np.float64)
         return Bracket(share * self.low + known, share * self.high + known)
-
-
-def standard_error(rows: Array) -> Array:
-    """s/√p over p probes (axis 0); NaN for a single one."""
-    if len(rows) < 2:
-        return np.full(rows.shape[1:], np.nan)
-    return np.asarray(rows.std(axis=0, ddof=1) / len(rows) ** 0.5)
 
 
 def gauss_radau(alpha: Array, beta: Array, end: ArrayLike) -> Array:
@@ -81,7 +80,9 @@ def gauss_radau(alpha: Array, beta: Array, end: ArrayLike) -> Array:
     end = np.asarray(end, dtype=np.float64)
     limits = np.finfo(np.float64)
     # An end at a node of the rule with fewer steps leaves no pivot: moved by rounding, there is one.
-    least = limits.eps * np.maximum(np.abs(alpha).max(-1), limits.tiny)
+    # Of a spectrum that is symmetric about 0 the diagonal vanishes, and the couplings give the scale.
+    size = np.maximum(np.abs(alpha).max(-1), np.abs(beta).max(-1, initial=0.0))
+    least = limits.eps * np.maximum(size, limits.tiny)
     above = np.zeros(
         np.broadcast_shapes(alpha.shape[:-1], end.shape)
     )  # β²/pivot in the elimination of T − end
@@ -178,3 +179,45 @@ def smoothed(
     low = under @ down.T - over @ up.T
     low, high = (side.clip(min=0.0) for side in (low, over @ down.T - under @ up.T))  # but for rounding
     return Bracket(low, np.maximum(low, high))
+
+
+def density_band(
+    nodes: Array,
+    weights: Array,
+    alpha: Array,
+    beta: Array,
+    residuals: Array,
+    grid: Array,
+    width: Callable[[Array], Array],
+) -> tuple[Array, Array, Array]:
+    """The smoothed density of each probe (probes, grid), and the ends of a band about their mean (grid,).
+
+    The band holds what the recurrences leave open and the error over probes, at 95 %, on either side; and
+    the peaks of outliers wherever their residuals let them be.
+
+    Args:
+        nodes: Quadrature nodes: those of the bulk, then the outliers, alike for all probes (probes, nodes).
+        weights: Their weights (probes, nodes).
+        alpha: Diagonals of the bulk's recurrences (probes, k).
+        beta: Their off-diagonals (probes, k − 1).
+        residuals: Residual norms of the outliers (outliers,).
+        grid: Where (g,).
+        width: The kernel's standard deviation as a function of the place.
+    """
+    rows = np.array([gaussian_density(x, w, grid, width(x)) for x, w in zip(nodes, weights, strict=True)])
+    outliers, bulk = nodes[0, alpha.shape[1] :], weights[0, : alpha.shape[1]].sum()
+    spread, distance = width(outliers), np.abs(grid[:, None] - outliers)
+    heights = weights[0, alpha.shape[1] :] / (spread * np.sqrt(2.0 * np.pi))
+    # A peak lies within the residual of where it was found, or within rounding.
+    reaches = residuals + _ROUNDING * np.abs(outliers)
+    under, over = (
+        np.exp(-0.5 * (np.clip(distance + side * reaches, 0.0, None) / spread) ** 2) @ heights
+        for side in (1.0, -1.0)
+    )
+    if not alpha.shape[1]:
+        return rows, under, over
+    low, high = smoothed(alpha, beta, grid, width).scaled(bulk).ends
+    low, high = low + under, high + over
+    # A single probe has no error, and its bracket is all.
+    error = np.nan_to_num(reach(len(rows)) * standard_error(rows, 0))
+    return rows, (low - error).clip(min=0.0), high + error

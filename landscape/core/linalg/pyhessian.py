@@ -79,15 +79,18 @@ def power_iteration(
     images = finite_product(operator, V)
     residuals = summed(_square_gaps(found.to(V.device)), images, V).sqrt().cpu()
     order = torch.argsort(found.abs(), descending=True, stable=True)
+    scale = float(found.abs().max())
     return Eigenpairs(
         values=found[order],
         residuals=residuals[order],
         vectors=V[:, order.to(V.device)],
-        converged=bool((residuals <= tol * found.abs().max()).all()),
+        converged=bool((residuals <= tol * scale).all()),
         complete=False,
         iterations=count + 1,
         products=count + k,
         tol=tol,
+        scale=scale,
+        rounding=torch.finfo(V.dtype).eps * scale,
     )
 
 

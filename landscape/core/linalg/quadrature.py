@@ -16,7 +16,9 @@ from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.moment_bounds import Bracket, below, between
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import project_out
+from landscape.core.linalg.thick_restart import SEPARATE
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 __all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure"]
@@ -25,7 +27,6 @@ Array = NDArray[np.float64]
 
 BASIS_BYTES = 512 * 2**20  # Lanczos vectors of the probes that run side by side
 WEIGHTLESS = 1e-12  # a node of less weight stands for nothing: a recurrence ended before it
-SEPARATE = 0.1  # residual over |λ| up to which an eigenvalue is told from the bulk
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ class SpectralMeasure:
             values: f at the nodes, shape (probes, nodes).
         """
         rows = (self.weights * values).sum(1)
-        error = rows.std(ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
-        return float(rows.mean()), float(error)
+        return float(rows.mean()), float(standard_error(rows))
 
     def kernel_width(self, relative: float) -> float:
         """A kernel width scaled to the spectrum: ``relative`` times the range of the bulk.
@@ -192,8 +192,7 @@ def spectral_measure(
         if found.vectors is None:
             raise InputError("the outliers hold no eigenvectors: find them with vectors=True.")
         # The second term lets eigenvalues at zero through, whose residual is rounding of the largest ones.
-        rounding = BREAKDOWN * torch.finfo(dtype).eps * float(found.values.abs().max())
-        apart = found.residuals <= SEPARATE * found.values.abs() + rounding
+        apart = found.residuals <= SEPARATE * found.values.abs() + BREAKDOWN * found.rounding
         Q = found.vectors[:, apart.to(found.vectors.device)].to(Q)
         values, residuals = found.values[apart].numpy(), found.residuals[apart].numpy()
         converged = found.converged and bool(apart.all())

@@ -9,15 +9,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from landscape.core.linalg.krylov import KrylovBasis, KrylovState
+from landscape.core.linalg.krylov import KrylovBasis, KrylovState, working_dtype
 from landscape.core.linalg.selection import Which, ends_of, rank_requested
 from landscape.core.linalg.tridiagonal import excludes, tridiagonal_matrix
 
-__all__ = ["EigenProgress", "Eigenpairs", "LanczosState", "ThickRestart"]
+__all__ = ["SEPARATE", "EigenProgress", "Eigenpairs", "LanczosState", "ThickRestart"]
 
 # The search for missed pairs (see `eigenpairs`):
 MISS_MARGIN = 0.05  # of the last requested value: within it, a dense bulk would take very long to search
 SHORT_SEARCH = 40  # products that a search may always take, however few the pairs took
+
+SEPARATE = 0.1  # residual over |λ| up to which an eigenvalue is told from zero, and from a bulk about it
 
 KEPT_SHARE = 0.4  # of the room beyond the k pairs that a restart fills with the next Ritz vectors
 
@@ -35,6 +37,8 @@ class Eigenpairs:
         iterations: operator calls, each with up to `block` vectors.
         products: single-vector products.
         tol: the relative tolerance in force.
+        scale: largest |eigenvalue| met on the way, which `tol` is relative to.
+        rounding: what products of this precision leave unknown of every eigenvalue, eps * `scale`.
     """
 
     values: Tensor
@@ -45,6 +49,16 @@ class Eigenpairs:
     iterations: int
     products: int
     tol: float
+    scale: float
+    rounding: float
+
+    @property
+    def resolved(self) -> Tensor:
+        """Whether each residual, or rounding if larger, is at most a tenth of its own |lambda| (k,), bool.
+
+        `converged` compares with the largest eigenvalue: beside a huge one, a small one may be all error.
+        """
+        return self.residuals.clamp_min(self.rounding) <= SEPARATE * self.values.abs()
 
 
 @dataclass(frozen=True)
@@ -138,6 +152,8 @@ class ThickRestart:
             iterations=self.basis.iterations,
             products=self.basis.products,
             tol=self.tol,
+            scale=self.scale,
+            rounding=torch.finfo(working_dtype(self.basis.operator.dtype)).eps * self.scale,
         )
 
     def _rayleigh_ritz(self, among: int | None = None) -> None:

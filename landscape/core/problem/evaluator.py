@@ -18,7 +18,7 @@ from landscape.core.linalg.reductions import length
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.problem.states import State, as_vector, rest_of_state
-from landscape.core.stats.hypothesis import standard_error
+from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
 __all__ = ["Evaluator", "ParametrisedSet", "PointSet"]

@@ -15,14 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from landscape.core.stats.intervals import expanded
+
 __all__ = [
     "TAILS",
     "draw_counts",
     "draw_rows",
     "each_draw",
     "percentile_interval",
+    "pivotal_interval",
     "resampled_error",
     "resampled_means",
+    "widest_interval",
 ]
 
 Array = NDArray[np.float64]
@@ -80,7 +84,13 @@ def resampled_means(examples: Array, resamples: int, seed: int) -> Array:
     return np.concatenate(parts)
 
 
-def percentile_interval(draws: ArrayLike, tails: tuple[float, float] = TAILS, *, finite: bool = False) -> Any:
+def percentile_interval(
+    draws: ArrayLike,
+    tails: tuple[float, float] = TAILS,
+    *,
+    finite: bool = False,
+    examples: int | None = None,
+) -> Any:
     """Quantiles of a statistic over its resamples (axis 0): the lower end, then the upper one.
 
     Args:
@@ -88,17 +98,50 @@ def percentile_interval(draws: ArrayLike, tails: tuple[float, float] = TAILS, *,
         tails: Which quantiles.
         finite: Whether to leave out resamples in which the statistic (resamples,) is undefined, and to
             return NaN if that is all of them. Otherwise NaN in a resample makes the interval NaN.
+        examples: How many examples were resampled: of few, the quantiles lie further out
+            (`landscape.core.stats.intervals.expanded`).
 
     Example:
         >>> percentile_interval([0.0, 1.0, 2.0, np.nan], (0.0, 1.0), finite=True).tolist()
         [0.0, 2.0]
     """
     values: Any = np.asarray(draws)
+    tails = tails if examples is None else expanded(tails, examples)
     if finite:
         values = values[np.isfinite(values)]
         if not values.size:
             return np.full(2, np.nan)
     return np.quantile(values, tails, axis=0)
+
+
+def pivotal_interval(value: float, draws: ArrayLike, *, examples: int) -> Any:
+    """The 95 % interval of a statistic that is biased: its quantiles over resamples, mirrored at its value.
+
+    What resampling adds to the statistic is what sampling had added already (Davison & Hinkley 1997, section
+    5.2: the basic interval), so that the interval lies where the percentile interval's mirror image does, and
+    its bias is gone to first order. It may leave the value outside.
+
+    Args:
+        value: The statistic.
+        draws: It in each resample, (resamples,).
+        examples: How many examples were resampled, as in `percentile_interval`.
+
+    Example:
+        >>> pivotal_interval(1.0, np.linspace(1.0, 3.0, 1001), examples=1000).round(3).tolist()
+        [-0.95, 0.95]
+    """
+    return 2.0 * value - percentile_interval(draws, examples=examples)[::-1]
+
+
+def widest_interval(value: float, draws: ArrayLike, *, examples: int) -> Any:
+    """The smallest interval that holds the percentile interval and the pivotal one.
+
+    For the largest of several means. Where one of them is far above the others, both intervals agree; where
+    several are nearly equal, the largest is biased upwards, which doubles in the percentile interval, while
+    the pivotal one fails where the statistic cannot fall below a limit.
+    """
+    both = percentile_interval(draws, examples=examples), pivotal_interval(value, draws, examples=examples)
+    return np.array([min(b[0] for b in both), max(b[1] for b in both)])
 
 
 def resampled_error(means: Array, n: int) -> float:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from landscape.core.stats.bootstrap import draw_counts, resampled_error
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["holm", "mean_test", "row_slopes", "standard_error", "wilson"]
+__all__ = ["holm", "mean_test", "row_slopes", "wilson"]
 
 Array = NDArray[np.float64]
 
@@ -75,10 +72,3 @@ def wilson(share: Array, count: Array, z: float = 1.959964) -> tuple[Array, Arra
         middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
         half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return middle - half, middle + half
-
-
-def standard_error(values: Tensor | None) -> float:
-    """s/√n over examples; NaN where there are no values per example, or only one."""
-    if values is None or len(values) < 2:
-        return float("nan")
-    return float(values.std() / len(values) ** 0.5)

@@ -211,7 +211,9 @@ def eigenvector_plane(
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     return Plane(
         {"LA": "top", "SA": "lowest", "LM": "largest", "BE": "lowest and top"}[which]
-        + " Hessian eigenvectors",
+        + " Hessian eigenvectors"
+        # An unresolved pair is a mixture of whatever lies about its value: no direction of its own.
+        + ("" if bool(found.resolved.all()) else f" ({int((~found.resolved).sum())} not resolved)"),
         problem.theta,
         (vectors * largest.sign()).to(problem.dtype).contiguous(),
         eigenvalues=found.values.cpu().numpy(),

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from cases import CASES, mlp, regression, snapshot, vectors
+from scipy import stats
 from torch import nn
 
 import landscape
@@ -213,12 +214,14 @@ def test_nothing_moves(name):
     assert torch.equal(problem.theta, CASES[name].problem().theta)
 
 
-def test_figures_show_two_standard_errors():
-    """Oracle: the dataset."""
+def test_figures_show_intervals_of_95_percent():
+    """Oracle: the dataset, and scipy's quantile of Student's t for so few examples."""
     ds = landscape.line(CASES["mlp"].problem(), steps=5)
     figures = {f.name: f for f in landscape.line.plots({"a": ds})}
     (curve,) = figures["loss"].marks
-    np.testing.assert_allclose(curve.high - curve.y, 2 * ds["loss_se"].values, rtol=1e-9)
+    factor = stats.t.ppf(0.975, int(ds["examples"]) - 1)
+    np.testing.assert_allclose(curve.high - curve.y, factor * ds["loss_se"].values, rtol=1e-9)
+    assert f"±{factor:.3g} standard errors over examples (Student's factor)" in figures["loss"].errors
     (change,) = figures["change"].marks
     np.testing.assert_array_equal(change.y, ds["loss"] - float(ds["center_loss"]))
     assert set(figures) == {"loss", "change", "accuracy"}

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.core.linalg.moment_bounds import Bracket, below, between, gauss_radau, gauss_rule, smoothed
+from landscape.core.linalg.moment_bounds import (
+    Bracket,
+    below,
+    between,
+    density_band,
+    gauss_radau,
+    gauss_rule,
+    smoothed,
+)
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.tridiagonal import lanczos
 
@@ -87,3 +95,22 @@ def test_errors_of_a_bracket():
     assert np.isnan(Bracket(np.zeros(1), np.ones(1)).sampling_error)
     half = found.scaled(0.5, 0.2)
     assert half.low.tolist() == pytest.approx([0.25, 0.35])
+
+
+def test_the_band_of_a_density_holds_outliers_that_are_not_quite_known():
+    """Oracle: one outlier, off by half its residual, beside a bulk that is known node by node."""
+    bulk = np.array([[-1.0, 1.0], [-1.0, 1.0]])
+    alpha, beta = np.zeros((2, 2)), np.ones((2, 1))
+    nodes = np.concatenate([bulk, [[5.1], [5.1]]], 1)
+    weights = np.tile([1 / 3, 1 / 3, 1 / 3], (2, 1))
+    grid = np.linspace(-3.0, 7.0, 201)
+    rows, low, high = density_band(nodes, weights, alpha, beta, np.array([0.2]), grid, lambda x: 0.3 + 0 * x)
+    exact = np.exp(-0.5 * ((grid[:, None] - [-1.0, 1.0, 5.0]) / 0.3) ** 2).mean(1) / (
+        0.3 * np.sqrt(2 * np.pi)
+    )
+    there = exact > 1e-9
+    assert ((low <= exact + 1e-12) & (exact <= high + 1e-12))[there].all()
+    assert rows.shape == (2, 201)
+    known = density_band(nodes, weights, alpha, beta, np.zeros(1), grid, lambda x: 0.3 + 0 * x)
+    assert (known[1] >= low - 1e-12).all()
+    assert not (known[1] <= exact + 1e-12).all()

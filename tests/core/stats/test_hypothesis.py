@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
-from landscape.core.stats.hypothesis import holm, mean_test, row_slopes, standard_error
+from landscape.core.stats.hypothesis import holm, mean_test, row_slopes
 
 
 def test_holm_by_hand():
@@ -39,11 +38,3 @@ def test_edge_cases():
     assert mean_test(np.zeros(5), 10, 0) == (0.0, 0.0, 1.0)
     assert mean_test(np.ones(5), 10, 0)[2] == 0.0
     assert np.isnan(mean_test([1.0], 10, 0)[1:]).all()
-
-
-def test_standard_errors():
-    """Oracle: NumPy; nothing to say of one example."""
-    values = torch.tensor([1.0, 4.0, 7.0, 9.0])
-    assert standard_error(values) == pytest.approx(values.numpy().std(ddof=1) / 2)
-    assert np.isnan(standard_error(values[:1]))
-    assert np.isnan(standard_error(None))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses.behaviour._answers import counted, nats, share_interval
 from landscape.analyses.behaviour.uncertainty.schema import NATS
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, series
+from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +26,6 @@ AXES = {
     "ece": ("Expected calibration error", Axis("expected calibration error")),
     "mutual_information": ("Epistemic uncertainty", Axis("mutual information", NATS)),
 }
-BANDS = "Bands: ± 1.96 standard errors over examples."
 WORDS = {"mutual_information": "mutual information", "score": "own score"}
 LEAST = 0.02
 """Share of the examples below which an error rate is that of a handful."""
@@ -93,7 +94,7 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
             continue
         shown = shown if shown is not None else ds
         part = ds.sel(shift=kind)
-        y, half = part[name].values, 1.96 * part[f"{name}_se"].values
+        y, half = part[name].values, reach(int(ds["examples"])) * part[f"{name}_se"].values
         low, high = y - half, y + half
         if name == "accuracy":  # near 0 and 1 errors are not symmetric
             low, high = share_interval(ds, y, part["accuracy_se"].values, int(ds["examples"]))
@@ -101,14 +102,17 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
         steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
         amounts = f"Amounts: {steps} ({part['amount_unit'].item()})."
     assert shown is not None
+    bias = ", too large on average, the more so the fewer they are" if name == "ece" else ""
     return FigureSpec(
         f"{name}_{kind}",
         f"{title} under {kind.replace('_', ' ')}",
         _intensity(shown, kind),
         axis,
         tuple(marks),
-        f"{title} on {counted(shown, int(shown['examples']))}. {amounts}",
-        "Bands: 95 % intervals (Wilson 1927) over examples." if name == "accuracy" else BANDS,
+        f"{title} on {_counted(shown)}{bias}. {amounts}",
+        "Bands: 95 % intervals (Wilson 1927) over examples."
+        if name == "accuracy"
+        else error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples"),
     )
 
 
@@ -205,7 +209,9 @@ def _detection(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
     marks: list[Any] = [Guide(y=0.5, label="chance")] if name == "ood_auroc" else []
     for place, (label, ds) in enumerate(datasets.items()):
         part = ds[name].sel(by="entropy").values
-        error = 1.96 * ds["ood_auroc_se"].sel(by="entropy").values if name == "ood_auroc" else None
+        error = None
+        if name == "ood_auroc":
+            error = reach(int(ds["examples"])) * ds["ood_auroc_se"].sel(by="entropy").values
         used = tuple(symbols[sets.index(str(o)) % len(symbols)] for o in ds["ood"].values)
         texts = tuple(str(o) for o in ds["ood"].values)
         x = np.full(len(part), float(place))

@@ -10,6 +10,8 @@ __all__ = ["NATS", "PARTS", "SCHEMA", "SCORES"]
 NATS = "nats/example"
 DIMS = ("shift", "intensity")
 
+_BIAS = "biased upwards on few examples"
+
 SCORES: dict[str, tuple[str, str]] = {
     "accuracy": ("share of right answers", "1"),
     "nll": ("mean negative log-likelihood", NATS),
@@ -21,8 +23,8 @@ SCORES: dict[str, tuple[str, str]] = {
     "variance": ("mean variance of probabilities over draws", "1"),
     "disagreement": ("mean share of pairs of draws with different most probable classes", "1"),
     "score": ("mean of the method's own score; NaN if it has none", ""),
-    "ece": ("expected calibration error, equal-width bins with closed upper edges", "1"),
-    "ece_adaptive": ("expected calibration error, bins of equally many examples", "1"),
+    "ece": (f"expected calibration error, equal-width bins with closed upper edges; {_BIAS}", "1"),
+    "ece_adaptive": (f"expected calibration error, bins of equally many examples; {_BIAS}", "1"),
 }
 """Meaning and unit of each score that has errors and a change, the first ten means over examples."""
 

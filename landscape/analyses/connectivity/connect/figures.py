@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import loss_unit, weight_decays
+from landscape.analyses._shared.captions import error_bars, loss_unit, weight_decays
 from landscape.base.figure import (
     Axis,
     ColorAxis,
@@ -21,6 +21,7 @@ from landscape.base.figure import (
     Series,
     series,
 )
+from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,14 +84,14 @@ def _profile(name: str, title: str, ds: xr.Dataset, what: str, y: Axis, note: st
     for path in _names(ds, "path"):
         for split, style in zip(_names(ds, "split"), styles, strict=False):
             part = ds.sel(path=path, split=split)
-            value, reach = part[what].values, 2 * part[f"{what}_gap_se"].values
-            low, high = (value - reach, value + reach) if np.isfinite(reach).any() else (None, None)
+            value = part[what].values
+            half = reach(int(part["examples"])) * part[f"{what}_gap_se"].values
+            low, high = (value - half, value + half) if np.isfinite(half).any() else (None, None)
             who = Series(path, label=f"{path}, {split}")
             marks.append(Line(part["t"].values, value, who, low, high, style=style))
     splits = "; ".join(f"{split}: {style}" for split, style in zip(_names(ds, "split"), styles, strict=False))
-    errors = (
-        "Bands: ±2 standard errors of the gap to the straight line between the end values, paired by example."
-    )
+    over = "of the gap to the straight line between the end values, paired by example"
+    errors = error_bars(map(int, ds["examples"].values), over)
     return FigureSpec(name, title, PLACE, y, tuple(marks), f"{splits}. {note}", errors)
 
 
@@ -104,9 +105,10 @@ def _gaps(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
         for path in _names(ds, "path"):
             style = shown.setdefault(path, styles[min(len(shown), 2)])
             part = ds.sel(path=path, split="train")
-            t, loss, reach = part["t"].values, part["loss"].values, 2 * part["loss_gap_se"].values
+            t, loss = part["t"].values, part["loss"].values
+            half = reach(int(part["examples"])) * part["loss_gap_se"].values
             gap = loss - ((1 - t) * loss[0] + t * loss[-1])
-            low, high = (gap - reach, gap + reach) if np.isfinite(reach).any() else (None, None)
+            low, high = (gap - half, gap + half) if np.isfinite(half).any() else (None, None)
             named = Series(who.model, who.group, f"{label}: {path}")
             marks.append(Line(t, gap, named, low, high, style=style))
     return FigureSpec(
@@ -116,7 +118,7 @@ def _gaps(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
         Axis("loss above the chord", unit),
         tuple(marks),
         "E(t) − ((1 − t) E(0) + t E(1)) of the training loss; its largest value is the barrier.",
-        "Bands: ±2 standard errors, paired by example.",
+        error_bars((int(ds["examples"].sel(split="train")) for ds in datasets.values()), "paired by example"),
     )
 
 

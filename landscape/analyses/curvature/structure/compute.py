@@ -11,6 +11,7 @@ import numpy as np
 
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._resume import resumed_eigenpairs
+from landscape.analyses.curvature._unresolved import unresolved
 from landscape.analyses.curvature.structure.options import StructureParams
 from landscape.base.analysis import Context
 
@@ -54,6 +55,7 @@ def compute(problem: Problem, params: StructureParams, context: Context) -> Mapp
         "eigenpair": np.arange(len(data["eigenvalues"])),
         "loss": loss,
         "converged": bool(data["hessian_converged"] and data["ggn_converged"]),
+        "notice": ". ".join(filter(None, (str(p["_notice"][0]) for p in found.values() if "_notice" in p))),
         **_classes(problem),
     }
 
@@ -78,6 +80,7 @@ class _Stages:
             "residuals": pairs.residuals.numpy(),
             "hessian_converged": np.array(pairs.converged),
             "hessian_products": np.array(pairs.products),
+            "_notice": self._notice(pairs, "LM", "eigenvalues of H"),
             "_vectors": _vectors(pairs),
         }
 
@@ -95,6 +98,7 @@ class _Stages:
             "ggn_residuals": pairs.residuals.numpy(),
             "ggn_converged": np.array(pairs.converged),
             "ggn_products": np.array(pairs.products),
+            "_notice": self._notice(pairs, "LM", "eigenvalues of G"),
             "ggn_overlap": exact_products(*(torch.from_numpy(V).T for V in (W, U))).square().sum(0).numpy(),
             "_vectors": W,
         }
@@ -110,6 +114,7 @@ class _Stages:
             "residual_min": ends.values[-1].numpy(),
             "residual_norm": ends.values.abs().max().numpy(),
             "residual_norm_error": ends.residuals.max().numpy(),
+            "_notice": self._notice(ends, "BE", "ends of the spectrum of H − G"),
         }
 
     def split(self, found: Mapping[str, Piece], progress: Callable[[float], None]) -> Piece:
@@ -187,7 +192,11 @@ class _Stages:
             "sharpness_first_order": result.first_order,
             "adaptive_curvature": adaptive.values[0].numpy(),
             "adaptive_curvature_error": adaptive.residuals[0].numpy(),
+            "_notice": self._notice(adaptive, "LA", "eigenvalues of THT"),
         }
+
+    def _notice(self, found: Eigenpairs, which: str, what: str) -> Any:
+        return np.array([unresolved(found, which, self.problem.dtype.itemsize == 8, what)])
 
     def _pairs(
         self, name: str, A: SymmetricOperator, start: Any, progress: Callable[[float], None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analyses._shared.captions import loss_unit, weight_decays
+from landscape.analyses._shared.captions import error_bars, loss_unit, weight_decays
 from landscape.base.figure import (
     Axis,
     Bars,
@@ -21,6 +22,7 @@ from landscape.base.figure import (
     Points,
     series,
 )
+from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -136,7 +138,7 @@ def _norms(datasets: Mapping[str, xr.Dataset], unit: str, about: str) -> FigureS
 def _dimension(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
     marks = []
     for label, ds in datasets.items():
-        error = np.nan_to_num(2 * ds["effective_dimension_se"].values)
+        error = np.nan_to_num(reach(_probes(ds)) * ds["effective_dimension_se"].values)
         low = ds["effective_dimension_low"].values - error
         high = ds["effective_dimension_high"].values + error
         # On a logarithmic axis a band must end above zero.
@@ -152,8 +154,13 @@ def _dimension(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
         tuple(marks),
         "Number of directions that the data determine against a prior of precision α, over the eigenvalues λ"
         " of the Gauss-Newton matrix without weight decay.",
-        "Bands: bounds of the quadrature's error, ±2 standard errors over probes.",
+        error_bars(map(_probes, datasets.values()), "over probes, beyond bounds of the quadrature's error"),
     )
+
+
+def _probes(ds: xr.Dataset) -> int:
+    """How many probes the effective dimension comes from."""
+    return int(json.loads(ds.attrs["parameters"])["probes"])
 
 
 def _sharpness(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:

@@ -67,6 +67,7 @@ _VERDICTS = (
     Variable("loss", (), "loss at the checkpoint", LOSS_UNIT),
     Variable("gradient_norm", (), "norm of the gradient at the checkpoint", LOSS_UNIT),
     Variable("converged", (), "whether the eigenpairs of H and G are within tolerance", "", "bool"),
+    Variable("notice", (), "which eigenvalues are not resolved, and what would", "", "str", optional=True),
     Variable("hessian_converged", (), "whether those of H are", "", "bool"),
     Variable("ggn_converged", (), "whether those of G are", "", "bool"),
     Variable("hessian_products", (), "products with H for its eigenpairs", kind="int"),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import loss_unit, weight_decays
+from landscape.analyses._shared.captions import error_bars, loss_unit, weight_decays
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
 from landscape.batchnorm_policy import normalise
+from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -126,8 +127,8 @@ def _slices(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
             if not bool(ds["evaluated"].all()) or not (ds[other].values == 0.0).any():
                 continue
             cut = ds.sel({other: 0.0})
-            values, reach = cut["loss"].values, 2 * cut["loss_change_se"].values
-            low, high = (values - reach, values + reach) if np.isfinite(reach).any() else (None, None)
+            values, half = cut["loss"].values, reach(int(ds["examples"])) * cut["loss_change_se"].values
+            low, high = (values - half, values + half) if np.isfinite(half).any() else (None, None)
             marks.append(Line(cut[name].values, values, series(label, ds), low, high))
         if marks:
             n = int(next(iter(datasets.values()))["examples"])
@@ -139,7 +140,7 @@ def _slices(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
                     loss,
                     tuple(marks),
                     f"The surface at {other} = 0; {n} examples.",
-                    "Bands: ±2 standard errors of the loss change from the centre, paired by example.",
+                    error_bars(_counts(datasets), "of the loss change from the centre, paired by example"),
                 )
             )
     return specs
@@ -152,8 +153,9 @@ def _checkpoints(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
         if "explained" not in ds:
             continue
         who, index = series(label, ds), np.arange(ds.sizes["marker"])
-        true, reach = ds["marker_loss"].values, 2 * ds["marker_loss_se"].values
-        low, high = (true - reach, true + reach) if np.isfinite(reach).any() else (None, None)
+        true = ds["marker_loss"].values
+        half = reach(int(ds["examples"])) * ds["marker_loss_se"].values
+        low, high = (true - half, true + half) if np.isfinite(half).any() else (None, None)
         marks.append(Line(index, true, who, low, high, markers=True))
         projected = Series(who.model, who.group, f"{label}, projected")
         marks.append(Line(index, ds["marker_plane_loss"].values, projected, style="dot"))
@@ -168,9 +170,14 @@ def _checkpoints(datasets: Datasets, loss: Axis) -> list[FigureSpec]:
             tuple(marks),
             "Solid: loss of each checkpoint itself. Dotted: loss of its projection onto the plane; where they"
             " part, the plane does not show the run.",
-            "Bands: ±2 standard errors over examples.",
+            error_bars(_counts(datasets), "over examples"),
         )
     ]
+
+
+def _counts(datasets: Datasets) -> list[int]:
+    """How many examples each result has."""
+    return [int(ds["examples"]) for ds in datasets.values()]
 
 
 def _same_length(ds: xr.Dataset) -> bool:

@@ -1,0 +1,525 @@
+"""How often the error bars of every analysis hold what they are of, where that is known.
+
+A case draws data or probes anew, runs an analysis with them, and asks of each number with an error whether
+its 95 % interval holds the truth: the same number of the whole population that the examples were drawn from,
+or of the exact matrix. ``pytest -m slow tests/test_error_bars.py`` writes the table of docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import landscape
+from landscape.analyses.taxonomy.phases import resampled_mean, resampled_spearman
+from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.core.linalg.decomposition import split
+from landscape.core.linalg.effective_dimension import effective_dimension
+from landscape.core.linalg.operators import DenseOperator
+from landscape.core.linalg.trace import estimate_trace
+from landscape.core.stats.intervals import reach
+from landscape.reference.models import vit
+
+TABLE = Path(__file__).resolve().parents[1] / "docs" / "reliability.csv"
+
+POPULATION = 2000
+EXAMPLES = 50
+SCALE = {"mean": (0.0,), "std": (1.0,)}
+
+Found = Iterator[tuple[str, Any, Any, Any]]
+"""Name of a number, both ends of its interval and what it is of; arrays, each entry for itself."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cases of one analysis.
+
+    Attributes:
+        case: From the number of a case to what was found.
+        cases: How many are counted for the table.
+        quick: Whether cases are cheap enough for every run of the tests.
+        apart: Numbers that are held in fewer than 90 % of the cases or in more than 98 %, and why.
+    """
+
+    case: Callable[[int], Found]
+    cases: int = 120
+    quick: bool = False
+    apart: Mapping[str, str] = field(default_factory=dict)
+
+
+# The population: images and labels that a teacher gives them at random
+
+
+def net(seed: int) -> nn.Module:
+    """A network of two convolutions."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = nn.Conv2d(1, 3, 3, padding=1), nn.Tanh(), nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Tanh()
+        model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 3)).double().eval()
+        for p in model.parameters():
+            p.data *= 1.5
+    return model
+
+
+@cache
+def population() -> tuple[torch.Tensor, torch.Tensor]:
+    """Images of unlike contrast and smoothness, and labels."""
+    draw = torch.Generator().manual_seed(0)
+    fine = torch.randn(POPULATION, 1, 8, 8, generator=draw).double()
+    coarse = nn.functional.interpolate(
+        torch.randn(POPULATION, 1, 2, 2, generator=draw).double(), 8, mode="bilinear"
+    )
+    contrast = (0.4 * torch.randn(POPULATION, 1, 1, 1, generator=draw).double()).exp()
+    x = contrast * (0.5 * fine + coarse)
+    with torch.no_grad():
+        shares = (2.0 * net(0)(x)).softmax(1)
+    return x, torch.multinomial(shares, 1, generator=draw)[:, 0]
+
+
+def rows_of(case: int, count: int = EXAMPLES) -> torch.Tensor:
+    """Which of the population a case draws."""
+    return torch.randperm(POPULATION, generator=torch.Generator().manual_seed(case))[:count]
+
+
+def problem(model: nn.Module | None = None, rows: torch.Tensor | None = None, **options: Any) -> Any:
+    """A problem on some of the population, or on all of it."""
+    x, y = population()
+    data = (x, y) if rows is None else (x[rows], y[rows])
+    model = net(1) if model is None else model
+    return landscape.Problem(model, "cross_entropy", data, check_derivatives=False, **options)
+
+
+def held(ds: Any, truth: Any, factor: float) -> Found:
+    """Every number of a result that has an error, a 95 % interval or two ends, against another result's."""
+    ds, truth = _with_changes(ds), _with_changes(truth)
+    for variable in (str(v) for v in ds.data_vars):
+        for end, ends in (
+            ("_se", lambda n: (ds[n] - factor * ds[f"{n}_se"], ds[n] + factor * ds[f"{n}_se"])),
+            ("_interval", lambda n: tuple(ds[f"{n}_interval"].values)),
+            ("_low", lambda n: (ds[f"{n}_low"], ds[f"{n}_high"])),
+        ):
+            name = variable.removesuffix(end)
+            if variable.endswith(end) and name in truth and (end != "_low" or f"{name}_high" in ds):
+                low, high = (np.asarray(e) for e in ends(name))
+                yield name, low, high, np.asarray(truth[name])
+
+
+def _with_changes(ds: Any) -> Any:
+    """Beside a loss, what an error is of that results do not hold: its change from the centre, or its gap."""
+    new = {}
+    for name in ("loss", "error"):
+        if f"{name}_gap_se" in ds:
+            t, E = ds["t"], ds[name]
+            new[f"{name}_gap"] = E - (1 - t) * E.isel(point=0) - t * E.isel(point=-1)
+    if "loss_change_se" in ds and "loss_change" not in ds:
+        centre = {d: 0.0 for d in ("alpha", "x", "y") if d in ds.dims}
+        if "step" in ds.dims:  # steps away from an image
+            centre = {"step": float(ds["step"][0])}
+        new["loss_change"] = ds["loss"] - ds["loss"].sel(centre)
+    return ds.assign(new)
+
+
+def of_examples(
+    analysis: str, count: int = EXAMPLES, model: Any = None, **options: Any
+) -> Callable[[int], Found]:
+    """Cases that draw examples: the truth is the same analysis of the population."""
+    run = getattr(landscape, analysis)
+    many = {"images": POPULATION} if "images" in landscape.analyses()[analysis].params.model_fields else {}
+
+    @cache
+    def truth() -> Any:
+        return run(problem(model and model()), **{**options, **many})
+
+    def case(number: int) -> Found:
+        ds = run(problem(model and model(), rows_of(number, count)), **options)
+        return held(ds, truth(), reach(count))
+
+    return case
+
+
+# Analyses whose arguments are others
+
+
+def several(analysis: str, **options: Any) -> Callable[[int], Found]:
+    """Cases of a group of two models."""
+    run = getattr(landscape, analysis)
+
+    def group(rows: torch.Tensor | None) -> Any:
+        return run({f"m{i}": problem(net(i), rows) for i in (1, 2)}, **options)
+
+    truth = cache(lambda: group(None))
+    return lambda number: held(group(rows_of(number)), truth(), reach(EXAMPLES))
+
+
+def cka(number: int) -> Found:
+    """Four batches of sixteen: Student's factor of four."""
+    ds = _cka(rows_of(number, 64), 16)
+    return held(ds, _cka(None, 100), float(ds["interval_factor"]))
+
+
+@cache
+def _cka_of_all() -> Any:
+    return landscape.cka({f"m{i}": problem(net(i)) for i in (1, 2)}, batch_size=100)
+
+
+def _cka(rows: torch.Tensor | None, batch: int) -> Any:
+    if rows is None:
+        return _cka_of_all()
+    return landscape.cka({f"m{i}": problem(net(i), rows) for i in (1, 2)}, batch_size=batch)
+
+
+def connect(number: int) -> Found:
+    """The straight line between two models, at five places."""
+    ds = _connect(rows_of(number))
+    return held(ds, _connect_all(), reach(EXAMPLES))
+
+
+def _connect(rows: torch.Tensor | None) -> Any:
+    ends = [net(i).state_dict() for i in (1, 2)]
+    return landscape.connect(problem(rows=rows), *ends, method="linear", steps=5, refine=0, resamples=200)
+
+
+@cache
+def _connect_all() -> Any:
+    return _connect(None)
+
+
+def simplex(number: int) -> Found:
+    """Random points between two models, whose mean loss is an integral."""
+    group = {f"m{i}": problem(net(i), rows_of(0)) for i in (1, 2)}
+    ds = landscape.simplex(group, epochs=1, points=1, draws=1, samples=8, seed=number).isel(region=0)
+    half = reach(8) * ds["mean_loss_se"].values
+    yield "mean_loss", ds["mean_loss"].values - half, ds["mean_loss"].values + half, _mean_between()
+
+
+@cache
+def _mean_between() -> float:
+    subject, ends = problem(rows=rows_of(0)), [problem(net(i), rows_of(0)).theta for i in (1, 2)]
+    places, weights = np.polynomial.legendre.leggauss(24)
+    losses = [subject.measure(ends[0] + (t + 1) / 2 * (ends[1] - ends[0])).loss for t in places]
+    return float(weights @ losses / 2)
+
+
+def calibration(number: int) -> Found:
+    """With other data: as many images of twice the contrast."""
+    rows, x = rows_of(number), population()[0]
+    ds = landscape.calibration(
+        problem(rows=rows), ood=2.0 * x[rows_of(number + 10_000)], bins=5, bootstrap=200
+    )
+    truth = _calibrated()
+    fixed = [n for n in ds.data_vars if not str(n).startswith("mass_bin")]  # their bins are the sample's own
+    return held(ds[fixed], truth, reach(EXAMPLES))
+
+
+@cache
+def _calibrated() -> Any:
+    return landscape.calibration(problem(), ood=2.0 * population()[0], bins=5, bootstrap=2)
+
+
+def uncertainty(number: int) -> Found:
+    """An ensemble of two."""
+    return held(_uncertain(rows_of(number), number), _uncertain_all(), reach(EXAMPLES))
+
+
+def _uncertain(rows: torch.Tensor | None, case: int) -> Any:
+    model = DeepEnsemble([net(1), net(2)])
+    x = population()[0]
+    other = x if rows is None else x[rows_of(case + 10_000)]
+    options = {"shifts": ("gaussian_noise",), "bins": 5, "bootstrap": 100, "ood": 2.0 * other}
+    return landscape.uncertainty(problem(model, rows), **options, **SCALE)
+
+
+@cache
+def _uncertain_all() -> Any:
+    return _uncertain(None, 0)
+
+
+def batch_spectra(number: int) -> Found:
+    """Eight mini-batches; the truth is all of them, of several dealings."""
+    ds = _batches(8 / 250, number)
+    names = ("negative_proportion", "mean_positive", "mean_negative")
+    for name in names:
+        yield name, *ds[f"{name}_interval"].values, np.mean([float(d[name]) for d in _all_batches()])
+
+
+def _batches(fraction: float, seed: int) -> Any:
+    x, y = _rows()
+    model = _head()
+    subject = landscape.Problem(model, "mse", (x, y), check_derivatives=False)
+    return landscape.batch_spectra(subject, k=8, batch_size=8, fraction=fraction, seed=seed)
+
+
+@cache
+def _rows() -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    return torch.randn(2000, 3, generator=draw).double(), torch.randn(2000, 1, generator=draw).double()
+
+
+def _head() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+
+
+@cache
+def _all_batches() -> list[Any]:
+    return [_batches(1.0, seed) for seed in range(2)]
+
+
+# Random probes against exact matrices
+
+
+@cache
+def matrix(kind: int, n: int = 120) -> torch.Tensor:
+    """A symmetric matrix with a few large eigenvalues, a bulk and a negative side."""
+    draw = torch.Generator().manual_seed(kind)
+    Q = torch.linalg.qr(torch.randn(n, n, generator=draw).double())[0]
+    values = 0.2 * torch.randn(n, generator=draw).double()
+    values[:5] = torch.tensor([20.0, 9.0, 5.0, 3.0, 2.0]).double()
+    values += 0.3
+    return (Q * values) @ Q.T
+
+
+def trace(number: int) -> Found:
+    """Of both methods."""
+    A = matrix(number % 10)
+    for method, most in (("hutch++", 60), ("hutchinson", 40)):
+        got = estimate_trace(
+            DenseOperator(A),
+            method=method,
+            rel_se=1e-3,
+            max_products=most,
+            sizes=[40, 80],
+            diagonal=True,
+            seed=number,
+        )
+        blocks = torch.tensor([A[:40, :40].trace(), A[40:, 40:].trace()])
+        yield from _estimates(got, A, blocks)
+
+
+def _estimates(got: Any, A: torch.Tensor, blocks: torch.Tensor) -> Found:
+    for name, value, se, exact in (
+        ("trace", got.trace, got.trace_se, A.trace()),
+        ("frobenius", got.frobenius, got.frobenius_se, A.norm()),
+        ("layer_trace", got.blocks, got.blocks_se, blocks),
+        ("diagonal", got.diagonal, got.diagonal_se, A.diagonal()),
+    ):
+        if value is not None:
+            value, se = np.asarray(value), np.asarray(se)
+            yield name, value - 2 * se, value + 2 * se, np.asarray(exact)
+
+
+def structure(number: int) -> Found:
+    """The split of a matrix into two, and the effective dimension."""
+    kind = number % 10
+    A, n = matrix(kind), len(matrix(kind))
+    G = torch.matrix_power(A, 2) / 10
+    values, vectors = torch.linalg.eigh(A)
+    top = values.abs().argsort(descending=True)[:3]
+    parts = split(DenseOperator(A), DenseOperator(G), vectors[:, top], sizes=[40, 80], seed=number)
+    for prefix, got, exact in (
+        ("", parts.whole, A),
+        ("ggn_", parts.part, G),
+        ("residual_", parts.rest, A - G),
+    ):
+        blocks = torch.tensor([exact[:40, :40].trace(), exact[40:, 40:].trace()])
+        for name, low, high, of in _estimates(got, exact, blocks):
+            yield f"{prefix}{name}", low, high, of
+    values, vectors = torch.linalg.eigh(G)
+    alphas = [0.003, 0.03, 0.3]
+    last = slice(n - 3, n)
+    got = effective_dimension(DenseOperator(G), values[last], vectors[:, last], alphas, probes=4, seed=number)
+    half = reach(4) * got.error
+    exact = [(values.clamp_min(0) / (values.clamp_min(0) + a)).sum() for a in alphas]
+    yield "effective_dimension", got.lower - half, got.upper + half, np.array([float(e) for e in exact])
+
+
+class Quadratic(nn.Module):
+    """A loss with a given Hessian."""
+
+    def __init__(self, A: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("A", A)
+        self.w = nn.Parameter(torch.zeros(len(A), dtype=A.dtype))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 0.5 * self.w @ (self.A @ self.w)
+
+
+@cache
+def hessian_of_network(seed: int) -> torch.Tensor:
+    """The exact Hessian of a small network at its start, or after some training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = nn.Linear(6, 9), nn.Tanh(), nn.Linear(9, 9), nn.Tanh(), nn.Linear(9, 4)
+        model = nn.Sequential(*layers).double()
+        data = torch.randn(40, 6).double(), torch.randint(0, 4, (40,))
+    descent = torch.optim.SGD(model.parameters(), 0.5)
+    for _ in range(25 * (seed % 3)):
+        descent.zero_grad()
+        nn.functional.cross_entropy(model(data[0]), data[1]).backward()
+        descent.step()
+    return landscape.hessian(landscape.Problem(model, "cross_entropy", data, check_derivatives=False)).dense()
+
+
+def density(number: int) -> Found:
+    """At the defaults, on the Hessians of twenty networks."""
+    A = hessian_of_network(number % 20)
+    quadratic = landscape.Problem(
+        Quadratic(A),
+        lambda out, _: out[:, 0],
+        (torch.zeros(1, 1).double(), torch.zeros(1)),
+        check_derivatives=False,
+    )
+    ds = landscape.density(quadratic, seed=number)
+    exact = torch.linalg.eigvalsh(A).numpy()
+    width, grid = float(ds["kernel_width"]), ds["grid"].values
+    curve = np.exp(-0.5 * ((grid[:, None] - exact) / width) ** 2).mean(1) / (width * np.sqrt(2 * np.pi))
+    some = curve > 1e-6 * curve.max()  # where there is anything to cover
+    slack = 1e-9 * curve.max()  # rounding of sums that are equal
+    low, high = ds["density_low"].values - slack, ds["density_high"].values + slack
+    yield "density", low[some], high[some], curve[some]
+    share = (exact < -1e-12 * np.abs(exact).max()).mean()
+    truths = {"trace": (exact.sum(), reach(ds.sizes["probe"])), "negative_share": (share, 2.0)}
+    for name, (truth, factor) in truths.items():
+        half = factor * float(ds[f"{name}_se"])
+        yield name, float(ds[name]) - half, float(ds[name]) + half, truth
+
+
+def taxonomy(number: int) -> Found:
+    """Cells of a table, at a level of 95 %: a bivariate normal law has Spearman's 6/π asin(ρ/2)."""
+    rng = np.random.default_rng(number)
+    x, y = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=40).T
+    _, low, high, _ = resampled_spearman(x, y, 500, 0.95, rng)
+    yield "spearman", low, high, 6 / np.pi * np.arcsin(0.3)
+    for name, values, truth in (("phase_accuracy", y[:8], 0.0),):
+        _, low, high = resampled_mean(values, 500, 0.95, rng)
+        yield name, low, high, truth
+
+
+def attention() -> nn.Module:
+    """A small vision transformer."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return vit(depth=1, image=8, patch=2, dim=8, heads=2, classes=3).double()
+
+
+ECE = "biased upwards, most of all on few examples of a calibrated model; captions and summaries say so"
+WIDE = "the interval of a median by order statistics holds at least 95 %"
+ATOM = "for many images the distance is exactly 0, which is then the median"
+BRACKET = "holds a bracket that is exact for each probe, and so nearly always"
+FLAT = "0 where the path stays within its ends, and so in nearly every interval"
+RARE = "one step and many change the same answers of nearly all images; the error is that of one more"
+
+ROWS: dict[str, Row] = {
+    "trace": Row(trace, quick=True),
+    "structure": Row(structure, quick=True),
+    "density": Row(density, apart={"negative_share": BRACKET}),
+    "batch_spectra": Row(batch_spectra),
+    "taxonomy": Row(taxonomy, quick=True),
+    "line": Row(of_examples("line", steps=3), quick=True),
+    "surface": Row(of_examples("surface", steps=(3, 3))),
+    "connect": Row(connect, cases=300, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),
+    "connectivity": Row(
+        several("connectivity", steps=5, refine=0, resamples=200), apart={"barrier_max": FLAT}
+    ),
+    "simplex": Row(simplex),
+    "calibration": Row(calibration, cases=300, apart={"ece": ECE, "ece_adaptive": ECE}),
+    "corruptions": Row(of_examples("corruptions", kinds=("gaussian_noise",), **SCALE)),
+    "frequency_noise": Row(of_examples("frequency_noise", frequencies=(0.3, 0.7), heat_steps=3, **SCALE)),
+    "uncertainty": Row(uncertainty, cases=240, apart={"ece": ECE, "ece_adaptive": ECE}),
+    "diversity": Row(several("diversity"), cases=300, quick=True),
+    "cka": Row(cka),
+    "fourier": Row(of_examples("fourier", count=24), cases=300, quick=True),
+    "transfer": Row(of_examples("transfer", count=24), cases=300),
+    "feature_variance": Row(of_examples("feature_variance")),
+    "attention_response": Row(of_examples("attention_response", model=attention, worst_images=POPULATION)),
+    "lesion": Row(of_examples("lesion", replacements=("remove",))),
+    "robustness": Row(
+        of_examples("robustness", radii=(0.05, 0.2), steps=3, **SCALE),
+        apart={"median_distance": ATOM, "gap": RARE},
+    ),
+    "input_curvature": Row(
+        of_examples("input_curvature", count=24, products=40, tolerance=1e-2, **SCALE),
+        apart={f"median_hessian_{name}": WIDE for name in ("trace", "bottom")},
+    ),
+    "input_surface": Row(of_examples("input_surface", points=4, plane=3, clip=False, **SCALE)),
+}
+"""What is checked of each analysis."""
+
+NOT_COUNTED = {
+    "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
+    "surface": {"marker_loss": "the error of the loss, at other places"},
+    "taxonomy": {"threshold": "the interval of resampled means, at the level that the user asks for"},
+    "uncertainty": {"score": "of methods with a score of their own", "score_change": "likewise"},
+    "input_surface": {"distorted": "a share of images that leave the pixels' range, as error is"},
+}
+"""Numbers with an error that have no count of their own, and why."""
+
+
+@dataclass
+class Count:
+    """How often an interval held what it is of."""
+
+    held: float = 0.0
+    entries: int = 0
+    shares: list[float] = field(default_factory=list)
+
+    def add(self, low: Any, high: Any, truth: Any) -> None:
+        """One case: entries that are exact, or unknown, do not count."""
+        low, high, truth = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (low, high, truth)))
+        known = np.isfinite(low) & np.isfinite(high) & np.isfinite(truth)
+        known &= ~((high - low <= 1e-12 * np.abs(truth)) & (np.abs(low - truth) <= 1e-9 * np.abs(truth)))
+        known &= ~((high == low) & (truth == low))
+        if known.any():
+            inside = (low <= truth) & (truth <= high)
+            self.shares.append(float(inside[known].mean()))
+            self.entries += int(known.sum())
+
+    @property
+    def coverage(self) -> float:
+        """The share of cases, each by the share of its entries."""
+        return float(np.mean(self.shares)) if self.shares else float("nan")
+
+    @property
+    def error(self) -> float:
+        """Its standard error over cases."""
+        return float(np.std(self.shares) / len(self.shares) ** 0.5) if self.shares else float("nan")
+
+
+def coverage(row: str, cases: int | None = None) -> dict[str, Count]:
+    """Counts of an analysis by number."""
+    found: dict[str, Count] = {}
+    for number in range(ROWS[row].cases if cases is None else cases):
+        # of their own for each analysis, so that one odd set of examples does not turn up in all; networks of
+        # the density go by the number
+        seed = number if row == "density" else zlib.crc32(f"{row}-{number}".encode()) % 10_000
+        for name, low, high, truth in ROWS[row].case(seed):
+            found.setdefault(name, Count()).add(low, high, truth)
+    return {name: count for name, count in found.items() if name not in NOT_COUNTED.get(row, {})}
+
+
+def write_table(rows: list[str] | None = None, table: Path = TABLE) -> None:
+    """Count all cases of some rows, or of all, and put them into the table."""
+    lines = {}
+    if table.exists():
+        for line in table.read_text(encoding="utf-8").splitlines()[1:]:
+            lines[tuple(line.split(",", 2)[:2])] = line
+    order = list(ROWS)
+    for row in rows or order:
+        lines = {key: line for key, line in lines.items() if key[0] != row}
+        for name, count in coverage(row).items():
+            why = ROWS[row].apart.get(name, "")
+            held = f"{100 * count.coverage:.1f} ± {100 * count.error:.1f}"
+            lines[row, name] = f'{row},{name},{len(count.shares)},{held},"{why}"'
+        kept = sorted(lines, key=lambda key: (order.index(key[0]), key[1]))
+        text = "\n".join(["analysis,number,cases,held (%),why", *(lines[key] for key in kept)])
+        table.write_text(text + "\n", encoding="utf-8")
