@@ -24,13 +24,14 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import functools
 import json
+import multiprocessing
 import os
 import re
 import resource
-import subprocess
-import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,8 +51,9 @@ PARTS = (
     "alignment",
 )
 FEATURES = PARTS[2:7]
-NOTHING = re.compile(r"has no (attention|unit|layer|downsampling)|no attention")
+NOTHING = re.compile(r"has no self-attention|has no unit|no units of")
 LARGE = re.compile(r"giant|huge|large|gigantic|xlarge|xxlarge|enormous|so400m|so150m|_[xh]l\b")
+FORK = multiprocessing.get_context("fork")  # so that the libraries are imported once
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 LIBRARIES = ("timm", "torchvision")
 
@@ -141,8 +143,8 @@ def output_of(model: Any, x: Any) -> Any:
     return output["out"] if isinstance(output, dict) else output
 
 
-def fit(name: str) -> tuple[dict[str, Any], int]:
-    """The options it is made with, and the smallest size of pictures that it takes."""
+def fit(name: str) -> dict[str, Any]:
+    """The options it is made with, the smallest size of pictures that it takes, and its parameters."""
     import torch
 
     for size in SIZES:
@@ -154,7 +156,8 @@ def fit(name: str) -> tuple[dict[str, Any], int]:
             except Exception:
                 continue
             if output.shape[:2] == (2, CLASSES):
-                return options, size
+                parameters = sum(p.numel() for p in model.parameters())
+                return {"options": options, "size": size, "parameters": parameters}
     raise RuntimeError(f"{name} takes no pictures of {SIZES[0]} to {SIZES[-1]} pixels")
 
 
@@ -174,18 +177,23 @@ class Subject:
         if len(shape) == 4:
             self.y = torch.randint(CLASSES, (PICTURES, *shape[2:]), generator=generator)
 
+    def fresh(self) -> Any:
+        """A network that landscape has not seen, with the weights of the first seed."""
+        return prepared(self.name, 0, self.options, self.size)
+
+    @functools.cache  # noqa: B019 - there is one subject per process
     def model(self, seed: int) -> Any:
-        """A network of its own, with the weights of a seed."""
+        """The network with the weights of a seed."""
         return prepared(self.name, seed, self.options, self.size)
 
-    def problem(self, seed: int = 0, **options: Any) -> Any:
+    @functools.cache  # noqa: B019
+    def problem(self, seed: int = 0, dtype: Any = None) -> Any:
         """Cross-entropy on the five pictures."""
         import landscape
 
-        model = self.model(seed)
-        if self.y.ndim > 1:
-            options["forward"] = lambda network, batch: output_of(network, batch[0])
-        return landscape.Problem(model, "cross_entropy", (self.x, self.y), **options)
+        forward = None if self.y.ndim == 1 else lambda network, batch: output_of(network, batch[0])
+        data = (self.x, self.y)
+        return landscape.Problem(self.model(seed), "cross_entropy", data, dtype=dtype, forward=forward)
 
 
 def hessian(subject: Subject) -> dict[str, Any]:
@@ -205,12 +213,10 @@ def _hessian(subject: Subject, dtype: Any) -> dict[str, Any]:
 
     import landscape
 
-    problem = subject.problem(dtype=dtype)
+    problem = subject.problem(0, dtype)
     v = torch.randn(problem.size, generator=torch.Generator().manual_seed(3), dtype=torch.float64).to(dtype)
     product = landscape.hessian(problem) @ v
-    names = problem.space.names
-    del problem
-    reference, how = double_backward(subject, names, v)
+    reference, how = double_backward(subject, problem.space.names, v)
     error = float((product - reference).norm() / reference.norm())
     kind = str(dtype).removeprefix("torch.")
     if not error <= TOLERANCE[kind]:
@@ -227,7 +233,7 @@ def double_backward(subject: Subject, names: tuple[str, ...], v: Any) -> tuple[A
     plain = F.hardsigmoid
 
     def fresh() -> tuple[Any, list[Any]]:
-        model = subject.model(0).to(v.dtype)
+        model = subject.fresh().to(v.dtype)
         parameters = dict(model.named_parameters())
         return model, [parameters[name] for name in names]
 
@@ -239,9 +245,10 @@ def double_backward(subject: Subject, names: tuple[str, ...], v: Any) -> tuple[A
         return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in pairs])
 
     with sdpa_kernel(SDPBackend.MATH):
+        model, parameters = fresh()
+        torch.set_default_dtype(v.dtype)  # to which torch's attention rounds its scale
+        F.hardsigmoid = lambda x, inplace=False: F.relu6(x + 3.0) / 6.0
         try:
-            F.hardsigmoid = lambda x, inplace=False: F.relu6(x + 3.0) / 6.0
-            model, parameters = fresh()
             first = flat(
                 torch.autograd.grad(loss(model), parameters, create_graph=True, allow_unused=True), parameters
             )
@@ -252,6 +259,7 @@ def double_backward(subject: Subject, names: tuple[str, ...], v: Any) -> tuple[A
                 raise
         finally:
             F.hardsigmoid = plain
+            torch.set_default_dtype(torch.float32)
         sides = []
         step = 1e-6 / float(v.norm()) * len(v) ** 0.5
         for sign in (1.0, -1.0):
@@ -335,41 +343,40 @@ WORK: dict[str, Callable[[Subject], dict[str, Any]]] = {
 }
 
 
-def one(name: str, parts: list[str], gigabytes: float) -> None:
-    """Work off the parts of one network, each a line on standard output as it is done."""
-    limit = int(gigabytes * 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+def one(network: str, parts: list[str], gigabytes: float, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Work off the parts of one network within a limit of memory; each is told as soon as it is done."""
     import torch
 
-    torch.set_num_threads(1)
     from landscape.errors import LandscapeError
 
-    def attempt(part: str, work: Callable[[], Any]) -> Any:
+    limit = int(gigabytes * 2**30)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    torch.set_num_threads(1)
+
+    def attempt(part: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         line: dict[str, Any] = {"part": part, "outcome": "right"}
-        start, result = time.time(), None
+        start, result = time.process_time(), None
         try:
             result = work()
-            line |= result if isinstance(result, dict) else {}
+            line |= result
         except LandscapeError as error:
             text = " ".join(str(error).split())
             line |= {"outcome": "nothing" if NOTHING.search(text) else "refused", "reason": text}
         except Exception as error:
             text = " ".join(str(error).split())
             line |= {"outcome": "failed", "reason": f"{type(error).__name__}: {text}"[:400]}
-        line["seconds"] = round(time.time() - start, 1)
-        print(json.dumps(line), flush=True)
+            line["trace"] = traceback.format_exc()[-2000:]
+        line["seconds"] = round(time.process_time() - start, 1)
+        tell(line)
         return result
 
-    def build() -> dict[str, Any]:
-        options, size = fit(name)
-        return {"options": options, "size": size}
-
-    fitted = attempt("build", build)
+    fitted = attempt("build", lambda: fit(network))
     if fitted is None:
         return
-    subject = Subject(name, **fitted)
+    subject = Subject(network, fitted["options"], fitted["size"])
     for part in parts:
-        attempt(part, lambda part=part: WORK[part](subject))  # type: ignore[misc]
+        if part != "build":
+            attempt(part, functools.partial(WORK[part], subject))
 
 
 # The sweep
@@ -409,6 +416,13 @@ def append(path: Path, line: dict[str, Any]) -> None:
 
 def sweep(given: argparse.Namespace) -> None:
     """Each network that has parts to do, in a process of its own."""
+    import torch
+
+    import landscape
+
+    torch.set_num_threads(1)
+    for name in (*FEATURES, "Problem", "hessian", "align", "cka"):  # imported once, before the first fork
+        getattr(landscape, name)
     for family, network, parameters in choose(given):
         done = {line["part"]: line["outcome"] for line in read(given.out) if line.get("network") == network}
         parts = [p for p in given.parts if p not in done or done[p] in given.again]
@@ -416,36 +430,27 @@ def sweep(given: argparse.Namespace) -> None:
         if not parts:
             continue
         print(f"{family} {network} {parameters / 1e6:.1f} M: {' '.join(parts)}", flush=True)
-        waiting = [p for p in parts if p != "build"]
-        command = [
-            sys.executable,
-            __file__,
-            "--one",
-            network,
-            "--memory",
-            str(given.memory),
-            "--parts",
-            *parts,
-        ]
-        start, lines = time.time(), []
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                text, said = process.communicate(timeout=given.seconds)
-                end = f"the process ended with status {process.returncode}: {said.strip()[-200:]}"
-            except subprocess.TimeoutExpired:
-                process.kill()
-                text, said = process.communicate()
-                end = f"not done after {given.seconds:.0f} s"
-        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        told = {line["part"] for line in lines}
-        broken = [line for line in lines if line["part"] == "build" and line["outcome"] != "right"]
-        missing = [p for p in waiting if p not in told]
-        if missing and not broken:
-            lines.append({"part": missing[0], "outcome": "failed", "reason": end})
-        for line in lines:
-            append(given.out, {"family": family, "network": network, "parameters": parameters, **line})
+        start, facts = time.time(), {"family": family, "network": network, "parameters": parameters}
+
+        def tell(line: dict[str, Any], facts: dict[str, Any] = facts) -> None:
+            append(given.out, facts | line)
             if line["outcome"] not in ("right", "nothing"):
                 print(f"    {line['part']} {line['outcome']}: {line['reason']}", flush=True)
+
+        before = len(list(read(given.out)))
+        process = FORK.Process(target=one, args=(network, parts, given.memory, tell))
+        process.start()
+        process.join(given.seconds)
+        end = f"not done after {given.seconds:.0f} s"
+        if process.is_alive():
+            process.kill()
+            process.join()
+        elif process.exitcode:
+            end = f"the process ended with status {process.exitcode}"
+        told = {line["part"]: line["outcome"] for line in list(read(given.out))[before:]}
+        missing = [p for p in parts if p not in told]
+        if missing and told.get("build", "right") == "right":
+            tell({"part": missing[0], "outcome": "failed", "reason": end})
         print(f"    {time.time() - start:.0f} s", flush=True)
 
 
@@ -491,12 +496,8 @@ def main() -> int:
     options.add_argument("--memory", type=float, default=5.0, help="limit for one network, GiB")
     options.add_argument("--again", nargs="*", default=[], help="outcomes to try again: failed, refused")
     options.add_argument("--table", action="store_true", help="print the table of what is in the file")
-    options.add_argument("--one", help=argparse.SUPPRESS)
     given = options.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if given.one:
-        one(given.one, given.parts, given.memory)
-        return 0
     if not given.table:
         sweep(given)
     print(table(given))

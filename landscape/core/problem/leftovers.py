@@ -53,7 +53,7 @@ def forget(model: nn.Module) -> None:
 
 
 class CopiedValues(torch.overrides.TorchFunctionMode):
-    """Within it, `copy.deepcopy` takes the values of tensors that torch refuses to copy, wherever they are."""
+    """Within it, `copy.deepcopy` takes the values of tensors that torch refuses to copy, wherever met."""
 
     def __init__(self, convert: Any) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from landscape.core.problem.leftovers import CopiedValues, forget, forget_betwee
 from landscape.core.problem.plain_layers import make_plain
 from landscape.errors import InputError
 
-__all__ = ["Substituted", "bind", "check_weights", "plain_encoder", "private_copy", "set_mode"]
+__all__ = ["Substituted", "bind", "check_weights", "fill", "plain_encoder", "private_copy", "set_mode"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -93,6 +93,16 @@ def set_mode(module: nn.Module, batchnorm: str) -> None:
             if isinstance(part, _BatchNorm):
                 part.train()
                 part.track_running_stats = False  # batch statistics, and nothing is written
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load values into a module; a plain mapping lacks the versions of layers that some refuse to go without."""
+    whole = module.state_dict()
+    versions = getattr(state, "_metadata", None) or getattr(whole, "_metadata", None)
+    whole.update(state)
+    if versions is not None:
+        whole._metadata = versions  # type: ignore[attr-defined]
+    module.load_state_dict(whole)
 
 
 def bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
