@@ -244,8 +244,8 @@ def double_backward(subject: Subject, names: tuple[str, ...], v: Any) -> tuple[A
         pairs = zip(grads, parameters, strict=True)
         return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in pairs])
 
+    model, parameters = fresh()  # with statistics of the pass that landscape's was made with
     with sdpa_kernel(SDPBackend.MATH):
-        model, parameters = fresh()
         torch.set_default_dtype(v.dtype)  # to which torch's attention rounds its scale
         F.hardsigmoid = lambda x, inplace=False: F.relu6(x + 3.0) / 6.0
         try:
@@ -260,17 +260,17 @@ def double_backward(subject: Subject, names: tuple[str, ...], v: Any) -> tuple[A
         finally:
             F.hardsigmoid = plain
             torch.set_default_dtype(torch.float32)
-        sides = []
-        step = 1e-6 / float(v.norm()) * len(v) ** 0.5
-        for sign in (1.0, -1.0):
-            model, parameters = fresh()
-            pieces = v.split([p.numel() for p in parameters])
-            with torch.no_grad():
-                for p, piece in zip(parameters, pieces, strict=True):
-                    p.add_(piece.view_as(p), alpha=sign * step)
-            grads = torch.autograd.grad(loss(model), parameters, allow_unused=True)
-            sides.append(flat(grads, parameters))
-        return (sides[0] - sides[1]) / (2 * step), "differences of gradients"
+    sides = []
+    step = 1e-6 / float(v.norm()) * len(v) ** 0.5
+    for sign in (1.0, -1.0):
+        model, parameters = fresh()
+        pieces = v.split([p.numel() for p in parameters])
+        with torch.no_grad():
+            for p, piece in zip(parameters, pieces, strict=True):
+                p.add_(piece.view_as(p), alpha=sign * step)
+        grads = torch.autograd.grad(loss(model), parameters, allow_unused=True)
+        sides.append(flat(grads, parameters))
+    return (sides[0] - sides[1]) / (2 * step), "differences of gradients"
 
 
 def feature(analysis: str) -> Callable[[Subject], dict[str, Any]]:

@@ -76,10 +76,8 @@ class _Leftovers:
         self._left: dict[nn.Module, set[str]] = {}
         self._mode: bool | None = None  # of the pass that is running
         self._seen: set[bool] = set()
-        self._hooks = [
-            model.register_forward_pre_hook(self.before),
-            model.register_forward_hook(self.after),
-        ]
+        model.register_forward_pre_hook(self.before)
+        model.register_forward_hook(self.after)
 
     def __deepcopy__(self, memo: Any) -> _Leftovers:
         copied = copy.copy(self)  # that of another model, which watches nothing
@@ -107,13 +105,6 @@ class _Leftovers:
         for module, values in self._clean.items():
             if module not in self._switched and (names := _changed(module, values)):
                 self._left.setdefault(module, set()).update(names)
-        if len(self._seen) == 2 and not self._left and not self._switched:
-            self.remove()
-
-    def remove(self) -> None:
-        """Watch no more."""
-        for hook in self._hooks:
-            hook.remove()
 
 
 def _values(module: nn.Module) -> _Values:
