@@ -96,7 +96,7 @@ def set_mode(module: nn.Module, batchnorm: str) -> None:
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load values into a module; a plain mapping lacks the versions of layers that some refuse to go without."""
+    """Load values into a module; where they come without the versions of its layers, with its own."""
     whole = module.state_dict()
     versions = getattr(state, "_metadata", None) or getattr(whole, "_metadata", None)
     whole.update(state)
