@@ -13,8 +13,8 @@ Each part comes out as
 
 - right: the product of the Hessian with a random vector, in float64, is that of plain double backward on a
   copy that landscape has not touched, to a relative 1e-6, mostly 1e-14 (float32: 1e-3, where float64 does not
-  fit the memory); feature analyses give finite numbers; CKA of two seeds is 1 on the diagonal wherever there is one;
-  alignment of two seeds leaves the outputs as they were (it checks that itself);
+  fit the memory); feature analyses give finite numbers; CKA of two seeds is 1 on the diagonal, wherever it is
+  a number; alignment of two seeds leaves the outputs as they were (it checks that itself);
 - nothing to measure: a network without attention has no response of attention;
 - refused: landscape says in a sentence why not;
 - failed: anything else, wrong numbers, a traceback, too slow or too large.

@@ -278,9 +278,7 @@ def test_products_of_miniatures(kind, monkeypatch):
     loss = nn.functional.cross_entropy(model(x.double()), y)
     first = torch.autograd.grad(loss, parameters, create_graph=True)
     v = torch.randn(sum(p.numel() for p in parameters), dtype=torch.float64)
-    product = sum(
-        (g.flatten() * part).sum() for g, part in zip(first, v.split([p.numel() for p in parameters]))
-    )
+    product = torch.cat([g.flatten() for g in first]) @ v
     second = torch.cat([g.flatten() for g in torch.autograd.grad(product, parameters)])
     monkeypatch.undo()
     problem = Problem(miniature(kind), "cross_entropy", (x, y), dtype=torch.float64)
@@ -289,7 +287,7 @@ def test_products_of_miniatures(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", MINIATURES)
 def test_feature_analyses_of_miniatures(kind):
-    """Oracle: there are numbers, removals change the loss, and what has no attention is told in a sentence."""
+    """Oracle: there are numbers, removals change the loss, want of attention is a sentence."""
     problem = Problem(miniature(kind), "cross_entropy", pictures())
     for analysis in ("fourier", "transfer", "feature_variance"):
         result = getattr(landscape, analysis)(problem)
