@@ -49,10 +49,8 @@ class Forward:
             ) from error
 
     def _run(self, model: Any, batch: Batch) -> tuple[Any, Any]:
+        forget(model.substituted if isinstance(model, Substituted) else model)
         if self.function is not None:
-            forget(
-                model.substituted if isinstance(model, Substituted) else model
-            )  # it may call the model's parts
             result = self.function(model, batch.raw if self.takes_batch else batch.inputs)
             if isinstance(result, tuple) and len(result) == 2 and self.takes_batch:
                 return result

@@ -35,21 +35,16 @@ def forget_between_passes(model: nn.Module) -> None:
         model.train()  # such modules drop what they kept when they begin to train
     before = {module: _values(module) for module in keeps}
     model.eval()
-    for hooks in (model._forward_pre_hooks, model._forward_hooks):  # of a private copy that this is a copy of
-        for key in [
-            k for k, hook in hooks.items() if isinstance(getattr(hook, "__self__", None), _Leftovers)
-        ]:
-            del hooks[key]
     switched = [module for module, values in before.items() if _changed(module, values)]
     vars(model)[_KEY] = _Leftovers(model, switched)
 
 
 def forget(model: nn.Module) -> None:
-    """Drop what passes left on a private copy, before one that calls its parts and before it is copied."""
+    """Drop what passes have left on a private copy, before each pass and before it is copied."""
     found = vars(model).get(_KEY)
     if found is not None:
-        found.after(model)
-        found.before(model)
+        found.see()
+        found.drop(model)
 
 
 class CopiedValues(torch.overrides.TorchFunctionMode):
@@ -76,16 +71,23 @@ class _Leftovers:
         self._left: dict[nn.Module, set[str]] = {}
         self._mode: bool | None = None  # of the pass that is running
         self._seen: set[bool] = set()
-        model.register_forward_pre_hook(self.before)
-        model.register_forward_hook(self.after)
 
     def __deepcopy__(self, memo: Any) -> _Leftovers:
-        copied = copy.copy(self)  # that of another model, which watches nothing
+        copied = copy.copy(self)  # that of another model, which is treated anew
         copied._switched, copied._clean, copied._left, copied._mode = [], {}, {}, None
         return copied
 
-    def before(self, model: nn.Module, *_: Any) -> None:
-        """Forget what the last pass left."""
+    def see(self) -> None:
+        """See what the last pass left: of the first without gradients, and of the first with them."""
+        if self._mode is None or self._mode in self._seen:
+            return
+        self._seen.add(self._mode)
+        for module, values in self._clean.items():
+            if module not in self._switched and (names := _changed(module, values)):
+                self._left.setdefault(module, set()).update(names)
+
+    def drop(self, model: nn.Module) -> None:
+        """Forget what the last pass left; another one begins."""
         self._mode = torch.is_grad_enabled()
         for module, names in self._left.items():
             _restore(module, names, self._clean[module])
@@ -96,15 +98,6 @@ class _Leftovers:
                 module.train(False)
             for module, mode in modes.items():  # BatchNorm may be held in training
                 module.training = mode
-
-    def after(self, model: nn.Module, *_: Any) -> None:
-        """See what the pass left, once without gradients and once with them."""
-        if self._mode is None or self._mode in self._seen or not self._clean:
-            return
-        self._seen.add(self._mode)
-        for module, values in self._clean.items():
-            if module not in self._switched and (names := _changed(module, values)):
-                self._left.setdefault(module, set()).update(names)
 
 
 def _values(module: nn.Module) -> _Values:

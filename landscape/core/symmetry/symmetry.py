@@ -270,8 +270,8 @@ def fresh(tree: Any, device: torch.device | None = None) -> Any:
 
 def call_model(model: nn.Module, inputs: Any, forward: Forward | None) -> Any:
     """The model's output: by ``forward``, or mappings as keywords, tuples as arguments."""
+    forget(model)
     if forward is not None:
-        forget(model)  # it may call the model's parts
         return forward(model, inputs)
     if isinstance(inputs, Mapping):
         return model(**inputs)
