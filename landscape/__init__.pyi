@@ -204,7 +204,7 @@ class _Cka(Analysis):
         """Similarity of layers: centred kernel alignment.
 
         Args:
-            layers: globs over module names; outputs without one row per example are passed over.
+            layers: globs over module names; outputs without one row per example are left out.
             most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
                 both ends.
             batch_size: largest number of examples in a Gram matrix.
@@ -688,7 +688,7 @@ class _Similarity(Analysis):
         """Similarity by other measures.
 
         Args:
-            layers: globs over module names; outputs without one row per example are passed over.
+            layers: globs over module names; outputs without one row per example are left out.
             most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
                 both ends.
             sample: largest number of examples, shared by all.

@@ -179,8 +179,10 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], where: str, prefix:
             f"checkpoint '{where}' does not fit {type(model).__name__}: {'; '.join(p for p in parts if p)}"
             f"{_prefix_hint(own, state)}."
         )
+    from landscape.core.problem.private_model import fill  # here, so that listing needs no torch
+
     try:
-        model.load_state_dict(state)
+        fill(model, state)
     except Exception as error:
         raise CheckpointError(
             f"checkpoint '{where}' does not fit {type(model).__name__}: {one_line(error)}."

@@ -9,11 +9,11 @@ from pydantic import Field
 from landscape.base.analysis import NEW_OPTION
 from landscape.base.schema import Variable
 
-__all__ = ["COORDS", "Layers", "MostLayers", "Pairing", "Spatial", "Tokens"]
+__all__ = ["COORDS", "LEFT_OUT", "Layers", "MostLayers", "Pairing", "Spatial", "Tokens"]
 
 Layers = Annotated[
     tuple[str, ...],
-    Field(description="globs over module names; outputs without one row per example are passed over"),
+    Field(description="globs over module names; outputs without one row per example are left out"),
 ]
 
 MostLayers = Annotated[
@@ -53,3 +53,5 @@ COORDS = (
     Variable("other", ("other",), "second model of the pair", "", kind="str"),
 )
 """Pairs of layers (unit_a, unit_b) and pairs of models (model, other)."""
+
+LEFT_OUT = Variable("notice", (), "outputs left out, which cannot be compared", "", kind="str", optional=True)

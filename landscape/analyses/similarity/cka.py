@@ -11,7 +11,15 @@ from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
 from landscape.analyses._shared.options import PrefixTokens
-from landscape.analyses.similarity._options import COORDS, Layers, MostLayers, Pairing, Spatial, Tokens
+from landscape.analyses.similarity._options import (
+    COORDS,
+    LEFT_OUT,
+    Layers,
+    MostLayers,
+    Pairing,
+    Spatial,
+    Tokens,
+)
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -64,6 +72,7 @@ SCHEMA = Schema(
             optional=True,
         ),
         Variable("examples", (), "number of examples", kind="int"),
+        LEFT_OUT,
     ),
 )
 
@@ -71,6 +80,7 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context) -> Mapping[str, Any]:
     """One pass over the examples for all models; then the ratio and its jackknife."""
     from landscape.core.similarity.cka import Kernel, jackknife
+    from landscape.core.similarity.layer_choice import describe_left_out
     from landscape.core.similarity.layer_names import without_wrappers
     from landscape.core.similarity.zoo_pass import FeatureRows, zoo_hsic
 
@@ -123,6 +133,7 @@ def compute(problems: Mapping[str, Problem], params: CkaParams, context: Context
         "matched_layers": shared,
         "batches": sums.batches,
         "examples": next(iter(problems.values())).examples,
+        **({"notice": notice} if (notice := describe_left_out(sums.left_out)) else {}),
     }
 
 
@@ -281,7 +292,8 @@ cka = Analysis(
         " is taken (Nguyen et al. 2021), so the value does not depend on the batch size. Features are centred"
         " before single-precision products; nothing is clamped, so unlike layers may come out slightly"
         " negative. Standard errors: jackknife over batches (pooled into at most 20 blocks); NaN for a single"
-        " batch. Windowed outputs, whose rows are not examples, are passed over."
+        " batch. Outputs that are not one row per example, such as windows and tables of positions, are left"
+        " out, and named in a notice."
     ),
     scope="group",
     params=CkaParams,

@@ -11,7 +11,15 @@ from pydantic import Field
 
 from landscape.analyses._shared.matrix_figure import dendrogram, matrix
 from landscape.analyses._shared.options import PrefixTokens
-from landscape.analyses.similarity._options import COORDS, Layers, MostLayers, Pairing, Spatial, Tokens
+from landscape.analyses.similarity._options import (
+    COORDS,
+    LEFT_OUT,
+    Layers,
+    MostLayers,
+    Pairing,
+    Spatial,
+    Tokens,
+)
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -53,6 +61,7 @@ SCHEMA = Schema(
         Variable("weight_distance", MODELS, "Euclidean distance of the weights, if of one shape"),
         Variable("neighbours", (), "nearest neighbours of each example", kind="int"),
         Variable("examples", (), "number of examples in the sample", kind="int"),
+        LEFT_OUT,
     ),
 )
 
@@ -60,11 +69,12 @@ SCHEMA = Schema(
 def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: Context) -> Mapping[str, Any]:
     """One forward pass of a shared sample; every measure from the Gram matrices."""
     from landscape.core.similarity import measures
+    from landscape.core.similarity.layer_choice import describe_left_out
     from landscape.core.similarity.zoo_pass import FeatureRows, zoo_sample
 
     examples = min(params.sample, next(iter(problems.values())).examples)
     k = min(params.neighbours, examples // 2)
-    units, layers, outputs = zoo_sample(
+    units, layers, outputs, left_out = zoo_sample(
         problems,
         lambda features: measures.Representation.of(features.cpu().numpy(), params.variance, k),
         layers=params.layers,
@@ -111,6 +121,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
         **models,
         "neighbours": k,
         "examples": examples,
+        **({"notice": notice} if (notice := describe_left_out(left_out)) else {}),
     }
 
 

@@ -65,15 +65,18 @@ class Site:
             return given if self.keeps_shape else None
         if how == "remove":
             return torch.zeros_like(output)
+        # Expanded tensors are cloned: the next layer may write to its input, of which they hold one for all.
         if how == "mean":
             if self.total is None or self.total.shape != output.shape[1:]:
                 return None
-            # Cloned, since the next layer may write to its input, and an expanded tensor has one row for all.
             return (self.total / self.examples).to(output.dtype).expand_as(output).clone()
         if self.layout is None:
             return None
         maps = self.layout.to_maps(output)
-        smooth = maps.mean((-2, -1), keepdim=True).expand_as(maps) if how == "dc" else low_pass(maps, cutoff)
+        if how == "dc":
+            smooth = maps.mean((-2, -1), keepdim=True).expand_as(maps).clone()
+        else:
+            smooth = low_pass(maps, cutoff)
         return self.layout.from_maps(smooth, output)
 
     def possible(self, how: Replacement) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 
 from landscape.core.data.batches import Batch
+from landscape.core.problem.leftovers import forget
+from landscape.core.problem.private_model import Substituted
 from landscape.errors import InputError
 
 __all__ = ["Call", "Forward", "natural"]
@@ -59,6 +61,7 @@ class Forward:
             ) from error
 
     def _run(self, model: Any, batch: Batch) -> tuple[Any, Any]:
+        forget(model.substituted if isinstance(model, Substituted) else model)
         if self.function is not None:
             result = self.function(model, batch.raw if self.takes_batch else batch.inputs)
             if isinstance(result, tuple) and len(result) == 2 and self.takes_batch:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
+from landscape.core.problem.leftovers import CopiedValues, forget, forget_between_passes
 from landscape.core.problem.plain_layers import make_plain
 from landscape.errors import InputError
 
-__all__ = ["Substituted", "bind", "check_weights", "plain_encoder", "private_copy", "set_mode"]
+__all__ = ["Substituted", "bind", "check_weights", "fill", "plain_encoder", "private_copy", "set_mode"]
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -51,7 +52,10 @@ def check_weights(model: nn.Module) -> None:
 def private_copy(
     model: nn.Module, names: tuple[str, ...], device: torch.device, dtype: torch.dtype | None
 ) -> nn.Module:
-    """A copy in evaluation mode that shares no tensor with the original; tied weights stay tied."""
+    """A copy in evaluation mode that shares no tensor with the original; tied weights stay tied.
+
+    What its modules keep between passes is worked out anew in each, see `landscape.core.problem.leftovers`.
+    """
 
     def convert(tensor: Tensor) -> Tensor:
         kind = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
@@ -67,19 +71,17 @@ def private_copy(
         )
     for buffer in model.buffers():
         memo[id(buffer)] = convert(buffer)
-    for module in model.modules():  # cached activations and the like cannot be deep-copied
-        for value in vars(module).values():
-            stuck = isinstance(value, Tensor) and (not value.is_leaf or value.is_inference())
-            if stuck and id(value) not in memo:
-                memo[id(value)] = convert(value)
+    forget(model)
     try:
-        private = copy.deepcopy(model, memo)
+        with CopiedValues(convert):  # cached activations and the like cannot be deep-copied
+            private = copy.deepcopy(model, memo)
     except Exception as error:
         raise InputError(
             f"{type(model).__name__} cannot be copied ({type(error).__name__}: {error}); remove what"
             " cannot be deep-copied, such as locks, open files or generators."
         ) from error
     make_plain(private)
+    forget_between_passes(private)
     return private
 
 
@@ -91,6 +93,16 @@ def set_mode(module: nn.Module, batchnorm: str) -> None:
             if isinstance(part, _BatchNorm):
                 part.train()
                 part.track_running_stats = False  # batch statistics, and nothing is written
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load values into a module; where they come without the versions of its layers, with its own."""
+    whole = module.state_dict()
+    versions = getattr(state, "_metadata", None) or getattr(whole, "_metadata", None)
+    whole.update(state)
+    if versions is not None:
+        whole._metadata = versions  # type: ignore[attr-defined]
+    module.load_state_dict(whole)
 
 
 def bind(parameters: list[nn.Parameter], theta: Tensor) -> Tensor:
@@ -107,15 +119,15 @@ class Substituted:
     """A module called with other parameters or buffers in place of its own."""
 
     def __init__(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-        self._module = module
+        self.substituted = module
         self._state = dict(state)
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """The module's output."""
-        return functional_call(self._module, self._state, args, keywords)
+        return functional_call(self.substituted, self._state, args, keywords)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
+        return getattr(self.substituted, name)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from landscape.core.features.hooks import watch_outputs
 from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic, rounding
+from landscape.core.similarity.layer_choice import choose_layers
 from landscape.errors import InputError
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "HsicSums",
     "Pairing",
     "check_same_inputs",
-    "choose_layers",
     "plan_batches",
     "zoo_hsic",
     "zoo_sample",
@@ -83,12 +83,15 @@ class HsicSums:
         outputs: Index of each model's output among the rows of ``blocks``: they follow the units.
         blocks: (blocks, L + models, L + models): HSIC summed over the batches of each block.
         batches: Number of batches.
+        left_out: Names of the outputs of each model that cannot be compared, see
+            `landscape.core.similarity.layer_choice.LayerChoice`.
     """
 
     units: list[tuple[str, str]]
     outputs: list[int]
     blocks: Array
     batches: int
+    left_out: dict[str, list[str]]
 
 
 def check_same_inputs(problems: Mapping[str, Problem], pairing: Pairing = "inputs") -> None:
@@ -194,35 +197,6 @@ def plan_batches(examples: int, batch_size: int, seed: int) -> list[Tensor]:
     return list(order.tensor_split(math.ceil(examples / batch_size)))
 
 
-def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> list[str]:
-    """Names of the outputs to compare, in firing order.
-
-    Those count that match the globs and have real numbers, one row per example. Of more than ``most``,
-    evenly spaced ones in firing order are taken, the first and the last among them.
-
-    Raises:
-        InputError: If a glob matches no module, or no output counts.
-    """
-    size = min(3, problem.examples)  # unlike that of the batches, so that rows are seen to be examples
-    batch = gather(problem.batches, torch.arange(size))
-    names: list[str] = []
-
-    def receive(name: str, output: Tensor) -> None:
-        if output.is_floating_point() and output.ndim >= 2 and len(output) == size:
-            names.append(name)
-
-    with torch.no_grad(), watch_outputs(problem.module, receive, patterns):
-        problem.output(batch)
-    if not names:
-        raise InputError(
-            f"no output of {type(problem.module).__name__} matching {', '.join(patterns)} has one row of real"
-            " numbers per example; choose other layers."
-        )
-    if len(names) <= most:
-        return names
-    return [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
-
-
 @under_own_context
 @torch.no_grad()
 def zoo_hsic(
@@ -263,7 +237,9 @@ def zoo_hsic(
     check_same_inputs(problems, pairing)
     patterns = list(layers)
     kernel, policy = kernel or Kernel(), policy or FeatureRows()
-    chosen = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
+    choices = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
+    chosen = {name: choice.names for name, choice in choices.items()}
+    left_out = {name: choice.left_out for name, choice in choices.items()}
     arranged = {name: _takes_channels_last(problem) for name, problem in problems.items()}
     units = [(model, layer) for model, names in chosen.items() for layer in names]
     rows = {unit: row for row, unit in enumerate(units)}
@@ -283,13 +259,24 @@ def zoo_hsic(
             def keep(features: Tensor, row: int, grams: Tensor = grams, eps: Tensor = eps) -> None:
                 grams[row], eps[row] = gram(features, kernel), rounding(features)
 
-            output = _run(problem, batch, model, chosen[model], rows, policy, layouts[model], keep)
+            output, lost = _run(problem, batch, model, chosen[model], rows, policy, layouts[model], keep)
+            left_out[model] += [name for name in lost if name not in left_out[model]]
             if isinstance(output, Tensor) and output.is_floating_point() and len(output) == len(examples):
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
         # Batches go to the blocks in turn, so that all have about as many.
         blocks[index % len(blocks)] += hsic(grams, estimator, eps)
-    return HsicSums(units, [len(units) + i for i in range(len(problems))], blocks, len(plan))
+    kept = [row for row, (model, layer) in enumerate(units) if layer not in left_out[model]]
+    if not kept:
+        raise InputError("no layer runs on every batch with one row per example; choose other layers.")
+    every = [*kept, *range(len(units), total)]
+    return HsicSums(
+        units=[units[row] for row in kept],
+        outputs=[len(kept) + i for i in range(len(problems))],
+        blocks=blocks[:, every][:, :, every],
+        batches=len(plan),
+        left_out=left_out,
+    )
 
 
 @under_own_context
@@ -305,7 +292,7 @@ def zoo_sample(
     seed: int = 0,
     pairing: Pairing = "inputs",
     progress: Callable[[float], None] = lambda fraction: None,
-) -> tuple[list[tuple[str, str]], list[T], list[Array | None]]:
+) -> tuple[list[tuple[str, str]], list[T], list[Array | None], dict[str, list[str]]]:
     """All layers of all models on one shared sample of the inputs, each reduced as it fires.
 
     Args:
@@ -320,8 +307,8 @@ def zoo_sample(
         progress: Called with the finished fraction.
 
     Returns:
-        (model, layer) of each unit; what is kept of each; and each model's output (n, C), ``None`` if it is
-        no such matrix.
+        (model, layer) of each unit; what is kept of each; each model's output (n, C), ``None`` if it is no
+        such matrix; and the names of each model's outputs that cannot be compared.
 
     Raises:
         InputError: As `zoo_hsic`.
@@ -334,10 +321,10 @@ def zoo_sample(
     units: list[tuple[str, str]] = []
     kept: list[T] = []
     outputs: list[Array | None] = []
+    left_out: dict[str, list[str]] = {}
     for number, (model, problem) in enumerate(problems.items()):
-        names = choose_layers(problem, patterns, most_layers)
-        rows = {(model, name): len(units) + row for row, name in enumerate(names)}
-        units += [(model, name) for name in names]
+        choice = choose_layers(problem, patterns, most_layers)
+        rows = {(model, name): row for row, name in enumerate(choice.names)}
         found: dict[int, T] = {}
 
         def keep(features: Tensor, row: int, found: dict[int, T] = found) -> None:
@@ -345,12 +332,16 @@ def zoo_sample(
             found[row] = reduce(features - features.mean(0))
 
         batch = gather(problem.batches, examples)
-        output = _run(problem, batch, model, names, rows, policy, _layouts(problem, policy), keep)
-        kept += [found[row] for row in sorted(found)]
+        output, lost = _run(
+            problem, batch, model, choice.names, rows, policy, _layouts(problem, policy), keep
+        )
+        left_out[model] = [*choice.left_out, *lost]
+        units += [(model, name) for name in choice.names if name not in lost]
+        kept += [found[rows[model, name]] for name in choice.names if name not in lost]
         fits = isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2
         outputs.append(output.double().cpu().numpy() if fits else None)
         progress((number + 1) / len(problems))
-    return units, kept, outputs
+    return units, kept, outputs, left_out
 
 
 def _layouts(problem: Problem, policy: FeatureRows) -> MapLayouts:
@@ -383,20 +374,19 @@ def _run(
     policy: FeatureRows,
     layouts: MapLayouts,
     keep: Callable[[Tensor, int], None],
-) -> Any:
-    """One forward pass; each chosen output goes to ``keep`` as it fires. Returns the model's output."""
+) -> tuple[Any, list[str]]:
+    """One forward pass; each chosen output goes to ``keep`` as it fires.
+
+    Returns:
+        The model's output, and the names of those that did not give one row per example, or did not run.
+    """
     modules = dict(problem.module.named_modules())
     missing = set(names)
 
     def receive(name: str, output: Tensor) -> None:
         row = rows.get((model, name))
-        if row is None:
+        if row is None or len(output) != batch.size:
             return
-        if len(output) != batch.size:
-            raise InputError(
-                f"layer '{name}' of '{model}' gave {len(output)} rows for {batch.size} examples;"
-                " leave it out."
-            )
         missing.discard(name)
         keep(policy.rows(output, layouts, modules.get(name.split("#")[0])), row)
 
@@ -404,6 +394,4 @@ def _run(
     patterns = sorted({glob.escape(name.split("#")[0]) for name in names})
     with watch_outputs(problem.module, receive, patterns):
         output, _ = problem.output(batch)
-    if missing:
-        raise InputError(f"layer '{min(missing)}' of '{model}' does not run on every batch; leave it out.")
-    return output
+    return output, [name for name in names if name in missing]

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import tensors_in
+from landscape.core.problem.private_model import fill
 from landscape.core.symmetry.groups import TensorBlock
 from landscape.core.symmetry.symmetry import (
     Forward,
@@ -217,7 +218,7 @@ class _Observer:
     def _record(
         self, state: Mapping[str, Tensor], features: Sequence[TracedTensor], batch: Any
     ) -> dict[tuple[int, str], Tensor]:
-        self._module.load_state_dict(state)
+        fill(self._module, state)
         # Counted as in the trace: the same fused kernels have to be off.
         recorder = _Recorder(features)
         inputs = fresh(batch, torch.device("cpu"))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch, tensors_in
-from landscape.core.problem.private_model import private_copy
+from landscape.core.problem.private_model import fill, private_copy
 from landscape.core.symmetry.activation_matching import match_activations
 from landscape.core.symmetry.symmetry import Forward, Motion, Symmetry, call_model, find_symmetry, fresh
 from landscape.core.symmetry.weight_matching import inner, match_weights, trees
@@ -214,7 +214,7 @@ def _output_error(
     for batch in batches:
         outputs = []
         for state in (before, after):
-            module.load_state_dict(state)
+            fill(module, state)
             outputs.append([t for _, t in tensors_in(call_model(module, fresh(batch), forward))])
         for x, y in zip(*outputs, strict=True):
             if x.is_floating_point():

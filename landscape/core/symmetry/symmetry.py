@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import tensors_in
+from landscape.core.problem.leftovers import forget
 from landscape.core.problem.private_model import private_copy
 from landscape.core.symmetry.axis_terms import fix, size
 from landscape.core.symmetry.groups import Group, TensorBlock, blocks_of, equate_members, find_groups
@@ -269,6 +270,7 @@ def fresh(tree: Any, device: torch.device | None = None) -> Any:
 
 def call_model(model: nn.Module, inputs: Any, forward: Forward | None) -> Any:
     """The model's output: by ``forward``, or mappings as keywords, tuples as arguments."""
+    forget(model)
     if forward is not None:
         return forward(model, inputs)
     if isinstance(inputs, Mapping):

@@ -13,6 +13,7 @@ from landscape.core.problem.private_model import (
     Substituted,
     bind,
     check_weights,
+    fill,
     plain_encoder,
     private_copy,
     set_mode,
@@ -141,3 +142,28 @@ def test_sparse_buffers_are_copied_and_told_apart(layout):
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-12)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-9)
     assert len({problem.fingerprint()[0] for *_, problem in found[1:]}) == 2
+
+
+class Versioned(nn.Linear):
+    """As MNASNet of torchvision: its states say which version they are of."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+        if local_metadata.get("version") not in (1, 2):
+            raise ValueError("version should be set to 1 or 2")
+        self.loaded = local_metadata["version"]
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+
+def test_states_without_versions_are_loaded():
+    """Oracle: torch refuses the plain mapping; values, and the version of a state that has one."""
+    model, values = Versioned(2, 1), {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}
+    with pytest.raises(ValueError, match="version"):
+        model.load_state_dict(values)
+    fill(model, values)
+    assert model.weight.tolist() == [[1.0, 1.0]] and model.loaded == 2
+    older = Versioned(2, 1).state_dict()
+    older._metadata[""]["version"] = 1
+    fill(model, older)
+    assert model.loaded == 1 and torch.equal(model.weight, older["weight"])

@@ -16,7 +16,6 @@ from landscape.core.similarity.cka import jackknife, normalized
 from landscape.core.similarity.zoo_pass import (
     JACKKNIFE_BLOCKS,
     FeatureRows,
-    choose_layers,
     plan_batches,
     zoo_hsic,
     zoo_sample,
@@ -122,13 +121,6 @@ def test_number_of_blocks_is_bounded():
     assert len(sums.blocks) == JACKKNIFE_BLOCKS
 
 
-def test_layers_are_capped_evenly():
-    model = nn.Sequential(*[nn.Linear(4, 4) for _ in range(11)]).double()
-    problem = Problem(model, "cross_entropy", vectors())
-    assert choose_layers(problem, ["*"], 3) == ["0", "5", "10"]
-    assert choose_layers(problem, ["1*"], 8) == ["1", "10"]
-
-
 def test_what_cannot_be_compared_is_refused():
     model = CASES["mlp"].model()
     x, y = vectors(20)
@@ -177,7 +169,7 @@ def test_features_of_one_shared_sample():
     model, (x, _) = CASES["mlp"].model().eval(), vectors(30)
     problem = Problem(model, "cross_entropy", vectors(30), batch_size=7)
     problems = {"a": problem, "b": problem}
-    units, kept, outputs = zoo_sample(problems, lambda x: x.clone(), layers=["0", "2"], sample=12, seed=5)
+    units, kept, outputs, _ = zoo_sample(problems, lambda x: x.clone(), layers=["0", "2"], sample=12, seed=5)
     assert units == [("a", "0"), ("a", "2"), ("b", "0"), ("b", "2")]
     index = plan_batches(30, 30, 5)[0][:12]
     with torch.no_grad():
