@@ -86,8 +86,8 @@ def fold(model: nn.Module, state: Mapping[str, Tensor], where: str) -> tuple[dic
             folded[target] = _weight(form, [folded.pop(key) for key in keys], model, plain)
         except (RuntimeError, TypeError, IndexError, StopIteration) as error:
             raise CheckpointError(
-                f"checkpoint '{where}' holds '{target}' as {form}, but {', '.join(keys)} do not fit each other:"
-                f" {one_line(error) or 'their shapes differ'}."
+                f"checkpoint '{where}' holds '{target}' as {form}, but {', '.join(keys)} do not fit each"
+                f" other: {one_line(error) or 'their shapes differ'}."
             ) from error
         found.setdefault(form, []).append(target)
     return folded, "; ".join(f"{', '.join(names)} from {form}" for form, names in found.items())
