@@ -7,6 +7,7 @@ are short enough for float32 are summed by the usual kernels, and their sums in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -82,7 +83,7 @@ def exact_products(a: Tensor, b: Tensor) -> Tensor:
 def distance(a: Tensor, b: Tensor) -> float:
     """Euclidean norm of the difference of two tensors of one shape, taken and summed in float64."""
     square = summed(lambda x, y: (x.double() - y.double()).square().sum(), a.flatten(), b.flatten())
-    return float(square) ** 0.5
+    return math.sqrt(float(square))
 
 
 def length(vector: Tensor) -> float:
