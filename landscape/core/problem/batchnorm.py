@@ -138,15 +138,17 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
     """
     moments: dict[_BatchNorm, ChannelMoments] = {}
 
-    def check(part: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if inputs[0].numel() // inputs[0].shape[1] < 2:
+    def check(part: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        if _values_per_channel(inputs, named) < 2:
             raise InputError(
                 "BatchNorm cannot take statistics of a batch of one example; give larger batches."
             )
 
-    def gather(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def gather(
+        part: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
+    ) -> None:
         assert isinstance(part, _BatchNorm)
-        count = inputs[0].numel() // inputs[0].shape[1]
+        count = _values_per_channel(inputs, named)
         mean, variance = part.running_mean, part.running_var
         assert mean is not None
         assert variance is not None
@@ -158,8 +160,8 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
         else:
             moments[part] = found
 
-    handles = [part.register_forward_pre_hook(check) for part in layers]
-    handles += [part.register_forward_hook(gather) for part in layers]
+    handles = [part.register_forward_pre_hook(check, with_kwargs=True) for part in layers]
+    handles += [part.register_forward_hook(gather, with_kwargs=True) for part in layers]
     try:
         with batch_statistics(problem), _last_batch(layers):
             for batch in problem.batches:
@@ -168,6 +170,12 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
         for handle in handles:
             handle.remove()
     return moments
+
+
+def _values_per_channel(inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> int:
+    """Of what a layer is called with, by place or as ``input=``."""
+    given = inputs[0] if inputs else named["input"]
+    return given.numel() // given.shape[1]
 
 
 @contextmanager

@@ -37,6 +37,26 @@ def test_statistics_are_pooled_over_uneven_batches():
         np.testing.assert_allclose(norm.running_var, h.var((0, 2, 3)), rtol=1e-12)
 
 
+def test_a_layer_called_by_keyword_gives_the_same_moments():
+    """Oracle: the moments of the same layer called by place."""
+
+    class ByKeyword(nn.Module):
+        def __init__(self, norm):
+            super().__init__()
+            self.norm = norm
+
+        def forward(self, x):
+            return self.norm(input=x)
+
+    by_place, by_keyword = problem_of(), net()
+    by_keyword.body[1] = ByKeyword(by_keyword.body[1])
+    named = problem_of(model=by_keyword)
+    with recalibrated(by_place), recalibrated(named):
+        want, found = by_place.module.body[1], named.module.body[1].norm
+        torch.testing.assert_close(found.running_mean, want.running_mean, rtol=0, atol=0)
+        torch.testing.assert_close(found.running_var, want.running_var, rtol=0, atol=0)
+
+
 def test_the_loss_is_that_of_the_pooled_statistics():
     """Oracle: the network by hand, normalised with NumPy's moments."""
     problem, model = problem_of(), net()
