@@ -60,8 +60,8 @@ class Problem:
             mean over examples or their sum, and if neither, all the data must come in one batch.
         data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
             is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
-            ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords, or whole
-            if it takes those. A form with one reading is taken (labels of any type, (B, 1) or one-hot).
+            ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords, or
+            whole if it takes those. A form with one reading is taken (labels of any type, (B, 1), one-hot).
         weight_decay: λ, over the chosen parameters.
         parameters: Which parameters form θ: ``None`` for all trainable ones, or globs over names.
         forward: ``(model, batch) -> output`` for batches or models of unusual form. It is called with the
