@@ -69,14 +69,14 @@ def _of_classes(output: Tensor, target: Tensor, batches: Sequence[Batch], loss: 
         return [_from_one_hot(output, batches)]
     squeezed = _squeezed(output, target)
     if squeezed is None:
-        _refuse_shape(output, target, loss)
+        raise _unfit(output, target, loss)
     axis, shape = squeezed
     found = []
     if axis is not None:
         found.append(
             Conversion(
                 f"labels {_shape(target.shape)} -> {_shape(shape)}",
-                of_tensors("target", lambda labels: labels.squeeze(axis)),
+                of_tensors("target", lambda labels, axis=axis: labels.squeeze(axis)),
             )
         )
     if target.is_floating_point():
@@ -96,9 +96,9 @@ def _squeezed(output: Tensor, target: Tensor) -> tuple[int | None, Sequence[int]
     return None
 
 
-def _refuse_shape(output: Tensor, target: Tensor, loss: str) -> None:
+def _unfit(output: Tensor, target: Tensor, loss: str) -> InputError:
     classes = _shape((*output.shape[:1], *output.shape[2:]))
-    raise InputError(
+    return InputError(
         f"{loss} of outputs {_shape(output.shape)} takes class numbers {classes}, or probabilities"
         f" {_shape(output.shape)}; the targets are {_shape(target.shape)} {name_of(target.dtype)}."
     )
