@@ -170,7 +170,7 @@ class TestAnalysisCommands:
             ),
             (
                 ("m0.pt", "--loss", "mes"),
-                "option 'loss' of the problem cannot be 'mes': give cross_entropy, half_squared_error, mse",
+                "option 'loss' of the problem cannot be 'mes': give cross_entropy, half_squared_error",
             ),
         ],
     )

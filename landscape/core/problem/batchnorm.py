@@ -144,9 +144,7 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
                 "BatchNorm cannot take statistics of a batch of one example; give larger batches."
             )
 
-    def gather(
-        part: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
-    ) -> None:
+    def gather(part: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor) -> None:
         assert isinstance(part, _BatchNorm)
         count = _values_per_channel(inputs, named)
         mean, variance = part.running_mean, part.running_var

@@ -80,9 +80,9 @@ def provenance(problem: Problem) -> dict[str, str | int | float]:
     }
     if problem.conversions:
         facts["converted"] = "; ".join(conversion.what for conversion in problem.conversions)
-    if problem._loss.is_sum:
+    if problem.criterion.is_sum:
         facts["loss_reduction"] = "sum"
-    elif problem._loss.reduction != "example":
+    elif problem.criterion.reduction != "example":
         facts["loss_reduction"] = "batch mean"
     if problem.reading.doubt:
         facts["scores_notice"] = problem.reading.doubt

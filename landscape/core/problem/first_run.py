@@ -58,7 +58,7 @@ def _recount(problem: Problem) -> None:
     if problem._forward.function is None and all(batch.counted for batch in problem._all):
         return  # targets come from the batches, and so does their number
     batches = recount(
-        problem._all, problem.device, partial(_first_output, problem), problem.output, problem._loss
+        problem._all, problem.device, partial(_first_output, problem), problem.output, problem.criterion
     )
     if batches is not problem._all:
         problem._take_share(batches)
@@ -67,21 +67,21 @@ def _recount(problem: Problem) -> None:
 @torch.no_grad()
 def fit_scale(problem: Problem) -> None:
     """Make the mean over the data that of torch on all of it, where examples weigh differently."""
-    if problem._loss.total_of_torch or problem._loss.reduction == "sum":
-        problem._loss = problem._loss.scaled(float(problem.examples))
+    if problem.criterion.total_of_torch or problem.criterion.reduction == "sum":
+        problem.criterion = problem.criterion.scaled(float(problem.examples))
         return
-    if not problem._loss.weighs:
+    if not problem.criterion.weighs:
         return
     total = torch.zeros(1, dtype=torch.float64)
     with problem.sharding.summing(total):
         for batch in problem.shard:
             # without a forward of the user's, targets are known without running the model
             given = (None, batch.target) if problem._forward.function is None else problem.output(batch)
-            weights = problem._loss.weights(*given)
+            weights = problem.criterion.weights(*given)
             total += batch.size if weights is None else weights.sum().cpu()
     if not bool(total):
         raise InputError(f"the loss {problem.loss_name} leaves out every label of the data.")
-    problem._loss = problem._loss.scaled(problem.examples / float(total))
+    problem.criterion = problem.criterion.scaled(problem.examples / float(total))
 
 
 class _PassError(InputError):
@@ -125,17 +125,17 @@ def _try_first(problem: Problem) -> None:
         if not torch.is_tensor(target):
             raise InputError("cross_entropy needs targets; the batches hold none.")
         axis = settle_axis(output, target, problem._all, partial(_run_anywhere, problem))
-        problem._loss.read_along(axis)
+        problem.criterion.read_along(axis)
         problem.reading = replace(problem.reading, axis=axis)
         check_labels(problem._all, output.shape[axis])
     values, target = _first_loss(problem, output, target)
     batch = problem.first
     output = cut_off(output)
     if values.ndim == 0:
-        problem._loss.judge(*_whole_and_parts(problem))
+        problem.criterion.judge(*_whole_and_parts(problem))
         if len(problem._all) > 1:
-            problem._loss.refuse_cuts()
-    problem.reading = read_outputs(output, target, values, problem._loss, problem.reading)
+            problem.criterion.refuse_cuts()
+    problem.reading = read_outputs(output, target, values, problem.criterion, problem.reading)
     if (values.ndim == 1 and len(values) == batch.size) or values.ndim == 0:
         again = problem._losses(*problem.output(batch))
         if not torch.equal(values.nan_to_num(), again.nan_to_num()):

@@ -61,7 +61,7 @@ class Problem:
         data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
             is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
             ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords, or
-            whole if it takes those. A form with one reading is taken (labels of any type, (B, 1) or one-hot).
+            whole if it takes those. A form with one reading is taken (labels of any type, (B, 1), one-hot).
         weight_decay: λ, over the chosen parameters.
         parameters: Which parameters form θ: ``None`` for all trainable ones, or globs over names.
         forward: ``(model, batch) -> output`` for batches or models of unusual form. It is called with the
@@ -152,9 +152,9 @@ class Problem:
         self.dtype = dtype if dtype is not None else named[names[0]].dtype
         self.module = private_copy(model, names, self.device, dtype)
         set_mode(self.module, self.batchnorm)
-        self._loss = Criterion(loss, self.device, self.dtype)
-        self.loss_name = self._loss.name
-        self.reading = Reading(ignore_index=self._loss.ignore_index)
+        self.criterion = Criterion(loss, self.device, self.dtype)
+        self.loss_name = self.criterion.name
+        self.reading = Reading(ignore_index=self.criterion.ignore_index)
         self._hold(names)
         self._unsound = has_unsound_convolution(self.module)
         self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
@@ -185,11 +185,6 @@ class Problem:
     def size(self) -> int:
         """Number P of entries of θ."""
         return self.space.size
-
-    @property
-    def criterion(self) -> Criterion:
-        """The loss as it is applied."""
-        return self._loss
 
     @property
     def batches(self) -> list[Batch]:
@@ -247,13 +242,13 @@ class Problem:
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
         with self._evaluating():
-            return measure(((b.size, *self.output(b)) for b in batches), self._loss, self.reading)
+            return measure(((b.size, *self.output(b)) for b in batches), self.criterion, self.reading)
 
     def _weighed(self, found: PartialMeasure) -> PartialMeasure:
         """What was measured on other data, in the weighted mean of its own examples."""
-        if found.losses is None or not self._loss.weighs:
+        if found.losses is None or not self.criterion.weighs:
             return found
-        factor = found.examples / found.weight / self._loss.scale if found.weight else float("nan")
+        factor = found.examples / found.weight / self.criterion.scale if found.weight else float("nan")
         return found if factor == 1.0 else replace(found, losses=found.losses * factor)
 
     def _measure_all(self) -> PartialMeasure:
@@ -288,9 +283,9 @@ class Problem:
         other = copy.copy(self)
         other._take_share(list(batches))
         if other.examples != self.examples or len(other._all) > 1:
-            self._loss.refuse_cuts()
-        if self._loss.weighs:
-            other._loss = self._loss.scaled(1.0)
+            self.criterion.refuse_cuts()
+        if self.criterion.weighs:
+            other.criterion = self.criterion.scaled(1.0)
             fit_scale(other)
         return other
 
@@ -304,7 +299,7 @@ class Problem:
         other.dtype, other.sharding, other.derivatives = dtype, Sharding(), DerivativeRecord(wanted=False)
         other.module = private_copy(self.module, self.space.names, self.device, dtype)
         set_mode(other.module, self.batchnorm)
-        other._loss = self._loss.in_dtype(dtype)
+        other.criterion = self.criterion.in_dtype(dtype)
         other._hold(self.space.names)
         other._take_share([batch.in_dtype(dtype)])
         return other
@@ -393,11 +388,11 @@ class Problem:
     @under_own_context
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
         """Sum of the losses for given outputs; ``size`` examples."""
-        return self._loss.total(self._losses(output, target), size)
+        return self.criterion.total(self._losses(output, target), size)
 
     def _losses(self, output: Any, target: Any) -> Tensor:
         with self._evaluating():
-            return self._loss(output, target)
+            return self.criterion(output, target)
 
     def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
         """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -63,7 +63,7 @@ def check_arguments(
             f" got {_shown(parameters)}."
         )
     for name, function in (("forward", forward), ("size", size)):
-        if function is not None and not isinstance(function, Callable):  # type: ignore[arg-type]
+        if function is not None and not callable(function):
             raise InputError(f"{name} must be a function; got {_shown(function)}.")
     if sharding is not None and not isinstance(sharding, Sharding):
         raise InputError(f"sharding must be a Sharding, such as landscape.Ranks(); got {_shown(sharding)}.")

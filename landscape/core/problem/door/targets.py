@@ -39,7 +39,7 @@ def settle_targets(problem: Problem, output: Any, target: Any) -> Any:
     # What a forward of the user's returns as the target is the user's own.
     if target.shape != first.shape or not torch.equal(_plain(target), _plain(first)):
         return target
-    kind = problem._loss.kind
+    kind = problem.criterion.kind
     changes: list[Conversion] = []
     if kind == "target" and output.ndim > 1:
         changes = _of_classes(output, target, problem._all, problem.loss_name)
@@ -69,14 +69,14 @@ def _of_classes(output: Tensor, target: Tensor, batches: Sequence[Batch], loss: 
         return [_from_one_hot(output, batches)]
     squeezed = _squeezed(output, target)
     if squeezed is None:
-        _refuse_shape(output, target, loss)
+        raise _unfit(output, target, loss)
     axis, shape = squeezed
     found = []
     if axis is not None:
         found.append(
             Conversion(
                 f"labels {_shape(target.shape)} -> {_shape(shape)}",
-                of_tensors("target", lambda labels: labels.squeeze(axis)),
+                of_tensors("target", lambda labels, axis=axis: labels.squeeze(axis)),
             )
         )
     if target.is_floating_point():
@@ -96,9 +96,9 @@ def _squeezed(output: Tensor, target: Tensor) -> tuple[int | None, Sequence[int]
     return None
 
 
-def _refuse_shape(output: Tensor, target: Tensor, loss: str) -> None:
+def _unfit(output: Tensor, target: Tensor, loss: str) -> InputError:
     classes = _shape((*output.shape[:1], *output.shape[2:]))
-    raise InputError(
+    return InputError(
         f"{loss} of outputs {_shape(output.shape)} takes class numbers {classes}, or probabilities"
         f" {_shape(output.shape)}; the targets are {_shape(target.shape)} {name_of(target.dtype)}."
     )
@@ -183,7 +183,7 @@ def retry_loss(problem: Problem, attempt: Callable[[], Tensor]) -> Tensor | None
         casts(first, "target", torch.int64, _is_small_whole, "targets"),
         casts(first, "target", problem.dtype, Tensor.is_floating_point, "targets"),
     ]
-    if problem._loss.kind == "entry":  # compares numbers, which classes are not
+    if problem.criterion.kind == "entry":  # compares numbers, which classes are not
         tries.append(casts(first, "target", problem.dtype, lambda t: not t.is_complex(), "targets"))
     for change in filter(None, tries):
         before = problem._all, problem.conversions

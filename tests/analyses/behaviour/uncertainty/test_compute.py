@@ -223,7 +223,7 @@ def test_summary_is_of_the_result(result):
     [
         ({"shifts": ("roll", "roll")}, "named twice"),
         ({"intensities": (3.0, 2.0)}, "amounts must rise"),
-        ({"intensities": (0.0, 2.0)}, "greater than 0"),
+        ({"intensities": (0.0, 2.0)}, "give more than 0"),
         ({"ood_data": "json:loads", "ood": torch.ones(2, 1, 8, 8)}, "either the input ood or the option"),
     ],
 )
