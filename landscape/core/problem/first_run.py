@@ -88,7 +88,7 @@ class _PassError(InputError):
     """The user's model or loss failed on a batch."""
 
 
-def _with_graph_if_needed(problem: Problem, run: Callable[[], None]) -> None:
+def _with_graph_if_needed(problem: Problem, run: Callable[[], object]) -> None:
     """Run something of the first evaluations without a graph, and with one if model or loss fails.
 
     One that takes derivatives itself, such as by its inputs, needs a graph. That it runs with one tells it:

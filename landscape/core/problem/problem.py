@@ -92,6 +92,7 @@ class Problem:
         first: The first micro-batch of all.
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
+        criterion: The loss as it is applied.
         may_lay_channels_last: Whether images may lie in memory with their channels last.
         conversions: What was done to the data that model or loss did not take as they were.
         derivatives: What is known of its derivatives; shared by all that share its model.

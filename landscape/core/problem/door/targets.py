@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def _of_classes(output: Tensor, target: Tensor, batches: Sequence[Batch], loss: 
         found.append(
             Conversion(
                 f"labels {_shape(target.shape)} -> {_shape(shape)}",
-                of_tensors("target", lambda labels, axis=axis: labels.squeeze(axis)),
+                of_tensors("target", partial(_without_axis, axis)),
             )
         )
     if target.is_floating_point():
@@ -96,6 +97,10 @@ def _squeezed(output: Tensor, target: Tensor) -> tuple[int | None, Sequence[int]
     return None
 
 
+def _without_axis(axis: int, labels: Tensor) -> Tensor:
+    return labels.squeeze(axis)
+
+
 def _unfit(output: Tensor, target: Tensor, loss: str) -> InputError:
     classes = _shape((*output.shape[:1], *output.shape[2:]))
     return InputError(
@@ -108,7 +113,9 @@ def _check_whole(batches: Sequence[Batch], loss: str) -> None:
     """Raise unless all labels are whole numbers."""
     for index, batch in enumerate(batches):
         labels = batch.target
-        odd = labels[~(labels.isfinite() & (labels == labels.round()))] if torch.is_tensor(labels) else []
+        if not torch.is_tensor(labels):
+            continue
+        odd = labels[~(labels.isfinite() & (labels == labels.round()))]
         if len(odd):
             raise InputError(
                 f"{loss} takes class numbers, and batch {index} has the target"
