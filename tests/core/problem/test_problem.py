@@ -659,7 +659,7 @@ def test_points_of_the_wrong_size_are_refused():
     """Oracle: the sentence names both sizes."""
     problem = CASES["mlp"].problem()
     for call in (problem.measure, problem.gradient):
-        with pytest.raises(InputError, match=r"shape \(3,\), not \(43,\)"):
+        with pytest.raises(InputError, match=r"shape \(43,\); got .*3"):
             call(torch.zeros(3))
 
 
