@@ -470,7 +470,8 @@ def table(given: argparse.Namespace) -> str:
         some = next(iter(parts.values()))
         cells = []
         for part in shown:
-            line = parts.get(part) or {"outcome": "build", **parts["build"]}
+            built = parts.get("build", {"outcome": "right"})
+            line = parts.get(part, {"outcome": ""} if built["outcome"] == "right" else built)
             cells.append(marks.get(line["outcome"], ""))
             if "error" in line:
                 cells[-1] += f" {line['error']:.0e}"

@@ -38,6 +38,8 @@ T = TypeVar("T")
 Pairing = Literal["inputs", "order"]
 """By what examples of several problems are paired."""
 
+_NONE = "no layer runs on every batch with one row per example; choose other layers."
+
 JACKKNIFE_BLOCKS = 20  # batches are pooled into at most so many, so that memory does not grow with the data
 
 
@@ -268,7 +270,7 @@ def zoo_hsic(
         blocks[index % len(blocks)] += hsic(grams, estimator, eps)
     kept = [row for row, (model, layer) in enumerate(units) if layer not in left_out[model]]
     if not kept:
-        raise InputError("no layer runs on every batch with one row per example; choose other layers.")
+        raise InputError(_NONE)
     every = [*kept, *range(len(units), total)]
     return HsicSums(
         units=[units[row] for row in kept],
@@ -341,6 +343,8 @@ def zoo_sample(
         fits = isinstance(output, Tensor) and output.is_floating_point() and output.ndim == 2
         outputs.append(output.double().cpu().numpy() if fits else None)
         progress((number + 1) / len(problems))
+    if not units:
+        raise InputError(_NONE)
     return units, kept, outputs, left_out
 
 

@@ -59,6 +59,22 @@ def test_a_unit_is_replaced(how):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("how", ["remove", "mean", "dc", "lowpass"])
+@torch.no_grad()
+def test_the_next_layer_may_write_to_what_it_gets(how):
+    """Oracle: the layer after `conv` works in place; a copy of the model in which it does not."""
+    losses = []
+    for inplace in (True, False):
+        torch.manual_seed(0)
+        model = Net()
+        model.act = nn.ReLU(inplace=inplace)
+        problem = problem_of(model)
+        sites, _ = find_sites(problem, Selection(), None, means=True, heads=False)
+        with lesion(problem, sites["conv"], how, 0.25):
+            losses.append(problem.loss())
+    assert losses[0] == losses[1]
+
+
 def test_an_input_written_over_is_still_passed_on():
     """Oracle: the convolution's output, which the in-place ReLU would overwrite."""
     problem = problem_of(Net())

@@ -210,3 +210,33 @@ def test_models_of_other_input_sizes_are_paired_by_order_on_request(analysis):
     mixed = Problem(Smaller(False).double(), "cross_entropy", (small.flip(0), y.flip(0)))
     with pytest.raises(InputError, match="in their targets: paired by order"):
         analysis({"a": one, "b": mixed}, pairing="order")
+
+
+class Fickle(nn.Module):
+    """A layer that runs on few examples only, and one that never takes more than three."""
+
+    def __init__(self):
+        super().__init__()
+        self.few, self.three, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        shift = self.three(x[:3]).mean(0)
+        return self.head(self.few(x) if len(x) < 4 else x + shift)
+
+
+def test_layers_that_do_not_run_on_every_batch_are_left_out():
+    """Oracle: by construction; what is left is as in a model that has the head alone."""
+    torch.manual_seed(0)
+    model, (x, y) = Fickle().double(), vectors(24)
+    problem = Problem(model, "cross_entropy", (x, y))
+    sums = zoo_hsic({"a": problem}, batch_size=8)
+    assert sums.units == [("a", "head")] and sums.left_out == {"a": ["three", "few"]}
+    alone = zoo_hsic({"a": problem}, layers=["head"], batch_size=8)
+    np.testing.assert_allclose(sums.blocks, alone.blocks, rtol=1e-12)  # a product of fewer rows rounds else
+    assert sums.outputs == alone.outputs == [1]
+    units, kept, _, left_out = zoo_sample({"a": problem}, lambda f: f.shape, sample=12)
+    assert units == sums.units and kept == [(12, 3)] and left_out == sums.left_out
+    with pytest.raises(InputError, match="no layer runs on every batch"):
+        zoo_hsic({"a": problem}, layers=["few"], batch_size=8)
+    with pytest.raises(InputError, match="no layer runs on every batch"):
+        zoo_sample({"a": problem}, len, layers=["few"])
