@@ -73,7 +73,7 @@ def fill(array: np.ndarray[Any, Any], state: Any, budget: Budget) -> None:
     _check(shape, real, data)
     budget.take(len(data))
     state = (1, shape, real, bool(columns), bytes(data))
-    array.__setstate__(state)  # type: ignore[arg-type]  # its stub wants numpy's truth values
+    array.__setstate__(state)
 
 
 def from_buffer(budget: Budget, buffer: Any, dtype: Any, shape: Any, order: Any = "C") -> Any:
