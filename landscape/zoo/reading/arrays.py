@@ -72,7 +72,8 @@ def fill(array: np.ndarray[Any, Any], state: Any, budget: Budget) -> None:
         return
     _check(shape, real, data)
     budget.take(len(data))
-    array.__setstate__((1, shape, real, bool(columns), bytes(data)))
+    state = (1, shape, real, bool(columns), bytes(data))
+    array.__setstate__(state)
 
 
 def from_buffer(budget: Budget, buffer: Any, dtype: Any, shape: Any, order: Any = "C") -> Any:

@@ -42,10 +42,10 @@ def check_header(path: Path) -> None:
 
 
 def _check(entry: Any, size: int) -> None:
-    ends = entry.get("data_offsets") if isinstance(entry, dict) else None
-    shape = entry.get("shape") if isinstance(entry, dict) else None
-    numbers = [*(ends if isinstance(ends, list) else [None]), *(shape if isinstance(shape, list) else [None])]
-    if not all(type(n) is int and n >= 0 for n in numbers) or len(ends) != 2 or len(shape) > 64:
+    ends, shape = (entry.get(k) if isinstance(entry, dict) else None for k in ("data_offsets", "shape"))
+    if not isinstance(ends, list) or not isinstance(shape, list) or len(ends) != 2 or len(shape) > 64:
+        raise DamagedError("its header describes no tensor")
+    if not all(type(n) is int and n >= 0 for n in (*ends, *shape)):
         raise DamagedError("its header describes no tensor")
     if not ends[0] <= ends[1] <= size:
         raise DamagedError("a tensor ends behind the file")

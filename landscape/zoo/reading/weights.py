@@ -16,7 +16,7 @@ from landscape.text import foreign
 from landscape.zoo.reading.allowed import allowed, listed, offered
 from landscape.zoo.reading.modules import as_tensor, module_state
 from landscape.zoo.reading.safetensors_header import check_header
-from landscape.zoo.reading.stubs import RefusedError, Stub, UnsupportedError
+from landscape.zoo.reading.stubs import DamagedError, RefusedError, Stub, UnsupportedError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -212,7 +212,8 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
     detail = re.split(r"[.;] ", one_line(error), maxsplit=1)[0]
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
         return CheckpointError(f"checkpoint '{path}' cannot be loaded: there is not enough memory.")
-    if isinstance(error, ImportError | AttributeError) or _is_whole(path):
+    known = isinstance(error, DamagedError)  # the file's own words do not fit together, whole as it may be
+    if isinstance(error, ImportError | AttributeError) or (not known and _is_whole(path)):
         return CheckpointError(
             f"checkpoint '{path}' is whole, but cannot be loaded here: {type(error).__name__}: {detail}."
         )
