@@ -111,7 +111,7 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
                 data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
             for name, value in values.items():
                 now = before[name] if made is clean else torch.from_numpy(getattr(made, value))
-                scores = paired(before[name], [now])
+                scores = paired(before[name], [now], answers=name == "accuracy")
                 for part, score in zip(parts, scores, strict=True):
                     data[f"{name}{part}"][row, column] = score
             data["ece"][row, column] = calibration_error(made, params.bins)

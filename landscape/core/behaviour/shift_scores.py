@@ -62,7 +62,7 @@ class ShiftScores:
         ends = ("", "_se", "_change", "_change_se")
         n = len(self.drawn.mixture.labels)
         for name, values in self._values.items():
-            four = paired(clean._values[name], [values])
+            four = paired(clean._values[name], [values], answers=name == "accuracy")
             found |= {f"{name}{end}": number for end, number in zip(ends, four, strict=True)}
         for name, (value, draws) in self._calibration.items():
             before, former = clean._calibration[name]
