@@ -117,7 +117,7 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
                 data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
             for name, value in values.items():
                 now = before[name] if made is clean else getattr(made, value)
-                scores = paired_answers(clean, before[name], made, now)
+                scores = paired_answers(clean, before[name], made, now, answers=name == "accuracy")
                 for part, score in zip(parts, scores, strict=True):
                     data[f"{name}{part}"][row, column] = score
             data["ece"][row, column] = calibration_error(made, params.bins)

@@ -135,7 +135,9 @@ def compute(problem: Problem, params: FrequencyNoiseParams, context: Context) ->
         measures = [measure(draw, noise) for draw in range(params.draws)]
         for name, value in zip(names, paired(clean.losses, [m.losses for m in measures]), strict=True):
             data[f"loss{name}"].append(value)
-        for name, value in zip(names, paired(clean.correct, [m.correct for m in measures]), strict=True):
+        for name, value in zip(
+            names, paired(clean.correct, [m.correct for m in measures], answers=True), strict=True
+        ):
             data[f"accuracy{name}"].append(value)
         modes.append(count)
         share = count / (height * width) if rms is None else float(count > 0)
@@ -155,7 +157,7 @@ def compute(problem: Problem, params: FrequencyNoiseParams, context: Context) ->
             at = int(np.flatnonzero(ky == place[0])[0]), int(np.flatnonzero(kx == place[1])[0])
             _, _, *change = paired(clean.losses, [result.losses])
             heat["heat_loss_change"][at], heat["heat_loss_change_se"][at] = change
-            _, _, *change = paired(clean.correct, [result.correct])
+            _, _, *change = paired(clean.correct, [result.correct], answers=True)
             heat["heat_accuracy_change"][at], heat["heat_accuracy_change_se"][at] = change
     return {
         "frequency": np.array(params.frequencies),

@@ -149,12 +149,15 @@ def basis_noise(shape: Sequence[int], mode: tuple[int, int], rng: np.random.Gene
 # Scores
 
 
-def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[float, float, float, float]:
+def paired(
+    clean: Tensor | None, changed: Sequence[Tensor | None], *, answers: bool = False
+) -> tuple[float, float, float, float]:
     """Mean, its standard error, mean change and its paired standard error over examples.
 
     Args:
         clean: Values per example (N,) without the change; ``None`` if there are none: all NaN.
-        changed: Values per example with the change, one tensor for each draw of it.
+        changed: Values per example with the change, one tensor for each draw of it; ``clean`` itself without.
+        answers: Whether values are 1 for right and 0 for wrong answers, of which equal ones have an error.
     """
     draws = [values for values in changed if values is not None]
     if clean is None or not draws:
@@ -162,13 +165,18 @@ def paired(clean: Tensor | None, changed: Sequence[Tensor | None]) -> tuple[floa
     # Draws are averaged within an example first: examples, not draws, are the independent samples.
     mean = torch.stack(draws).mean(0)
     change = mean - clean
-    answers = bool(((clean == 0) | (clean == 1)).all()) and not any(values is clean for values in draws)
-    changed_by = (share_error if answers else standard_error)(change)
+    unchanged = any(values is clean for values in draws)
+    changed_by = (share_error if answers and not unchanged else standard_error)(change)
     return float(mean.mean()), standard_error(mean), float(change.mean()), changed_by
 
 
 def paired_answers(
-    clean: Predictions, before: NDArray[np.float64], made: Predictions, values: NDArray[np.float64]
+    clean: Predictions,
+    before: NDArray[np.float64],
+    made: Predictions,
+    values: NDArray[np.float64],
+    *,
+    answers: bool = False,
 ) -> tuple[float, float, float, float]:
     """As `paired`, of predictions of which an example may have several answers: errors count examples.
 
@@ -177,10 +185,11 @@ def paired_answers(
         before: A number for each of their answers.
         made: Predictions with the change; labels that move with pixels may leave other answers.
         values: A number for each of theirs.
+        answers: As of `paired`.
     """
     if made.examples is None:
         old = torch.from_numpy(before)
-        return paired(old, [old if values is before else torch.from_numpy(values)])
+        return paired(old, [old if values is before else torch.from_numpy(values)], answers=answers)
     error = clustered_change_error(values, made.places, before, clean.places)
     mean = float(values.mean())
     return mean, made.error(values), mean - float(before.mean()), error

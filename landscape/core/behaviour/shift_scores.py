@@ -61,7 +61,8 @@ class ShiftScores:
         ends = ("", "_se", "_change", "_change_se")
         n = self.drawn.mixture.count
         for name, values in self._values.items():
-            four = paired_answers(clean.drawn.mixture, clean._values[name], self.drawn.mixture, values)
+            pair = clean.drawn.mixture, clean._values[name], self.drawn.mixture, values
+            four = paired_answers(*pair, answers=name == "accuracy")
             found |= {f"{name}{end}": number for end, number in zip(ends, four, strict=True)}
         for name, (value, draws) in self._calibration.items():
             before, former = clean._calibration[name]
