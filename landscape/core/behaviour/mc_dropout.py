@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from landscape.core.behaviour.predictive import Draws, Predictive
+from landscape.core.behaviour.predictive import Draws, Kind, Predictive, joined, predictive_of
 from landscape.errors import InputError
 
 __all__ = ["MCDropout", "mc_samples"]
@@ -26,9 +26,11 @@ class MCDropout(Predictive):
     the device nor what else draws numbers changes a prediction.
 
     Args:
-        model: A classifier with dropout, whose activations have the examples along axis 0.
+        model: A classifier with dropout, whose activations have the examples along axis 0; or a predictive,
+            such as a Gaussian head, whose draws are then those of each mask.
         samples: Masks.
         seed: Seed of the masks.
+        kind: What a model predicts that is no predictive: ``classification`` or ``regression``.
 
     Raises:
         InputError: If there is no dropout, or no sample.
@@ -37,10 +39,13 @@ class MCDropout(Predictive):
         Gal & Ghahramani (2016), Dropout as a Bayesian approximation.
     """
 
-    def __init__(self, model: nn.Module, samples: int = 10, seed: int = 0) -> None:
+    def __init__(
+        self, model: nn.Module, samples: int = 10, seed: int = 0, kind: Kind = "classification"
+    ) -> None:
         super().__init__()
         _check(model, samples)
         self.model = model
+        self.kind: Kind = kind
         self.samples = samples
         self.seed = seed
 
@@ -57,11 +62,12 @@ class MCDropout(Predictive):
         """
         count = self.samples if samples is None else samples
         _check(self.model, count)
+        one = predictive_of(self.model, self.kind)
         passes = []
         for index in range(count):
             with _thinned(self.model, _mask_seed(self.seed + seed, index)):
-                passes.append(self.model(x).log_softmax(-1))
-        return Draws("classification", log_p=torch.stack(passes))
+                passes.append(one.draws(x, seed=seed))
+        return joined(passes)
 
 
 @torch.no_grad()
