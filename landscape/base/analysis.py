@@ -137,7 +137,7 @@ class Analysis:
     compute: Callable[[Any, Any, Context], Mapping[str, Any]] | None = None
     collect: Callable[[Any], Collector] | None = None
     finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
-    needs: Literal["", "attention", "dropout"] = ""
+    needs: Literal["", "attention", "dropout", "regression"] = ""
     takes: Literal["problem", "predictive"] = "problem"
     cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()

@@ -5,13 +5,31 @@ import importlib
 import pytest
 
 NAMES = {
-    "data": {"cifar10", "cifar100", "digits", "image_folder", "noisy_labels"},
-    "models": {"alternet", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"},
+    "data": {
+        "cifar10",
+        "cifar100",
+        "cubic",
+        "diabetes",
+        "digits",
+        "image_folder",
+        "noisy_labels",
+        "patches",
+        "uci",
+    },
+    "models": {"alternet", "gaussian_mlp", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"},
     "layers": {"Blur", "Prob", "Smooth"},
-    "training": {"CrossEntropy", "NoiseConsistency", "evaluate", "train"},
+    "training": {
+        "AdversarialSmoothing",
+        "CrossEntropy",
+        "NoiseConsistency",
+        "RegressionLoss",
+        "evaluate",
+        "train",
+    },
     "uncertainty": {
         "DeepEnsemble",
         "Draws",
+        "GaussianHead",
         "MCDropout",
         "Mixture",
         "Point",
@@ -19,6 +37,8 @@ NAMES = {
         "Predictive",
         "TemperatureScaled",
         "mc_dropout",
+        "posterior_samples",
+        "spread_ensemble",
         "temperature_scaled",
     },
     "compression": {"prune"},

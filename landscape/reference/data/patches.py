@@ -36,9 +36,7 @@ def patches(count: int = 500, seed: int = 0, size: int = 28) -> tuple[Tensor, Te
     photographs = [_photograph(name) for name in PHOTOGRAPHS]
     most = min(min(p.shape) for p in photographs)
     if count < 1 or not 1 <= size <= most:
-        raise InputError(
-            f"patches: count is at least 1 and size 1 to {most} pixels, not {count} and {size}."
-        )
+        raise InputError(f"patches: count is at least 1 and size 1 to {most} pixels, not {count} and {size}.")
     rng = np.random.default_rng(seed)
     made = []
     for index in range(count):
@@ -61,7 +59,9 @@ def _photograph(name: str) -> npt.NDArray[np.uint8]:
     try:
         from PIL import Image
     except ImportError as error:
-        raise InputError("patches reads photographs with Pillow, which is missing: pip install pillow.") from error
+        raise InputError(
+            "patches reads photographs with Pillow, which is missing: pip install pillow."
+        ) from error
     path = Path(package.submodule_search_locations[0]) / "datasets" / "images" / name
     with Image.open(path) as image:
         return np.asarray(image.convert("L"))

@@ -83,7 +83,7 @@ def uci(root: str | Path, name: UciName = "concrete", split: Split = "train", pa
 
 
 def cubic(split: Split = "train", part: int = 0, count: int = 20) -> tuple[Tensor, Tensor]:
-    """y = x³ + noise of standard deviation 3 at random points of [−4, 4]; both divided by constants.
+    """A curve with noise, y = x³ + noise of standard deviation 3 at random points of [−4, 4].
 
     Inputs are divided by 4 and targets by 64, so that the noise-free curve runs from −1 to 1.
 
@@ -141,7 +141,7 @@ def _tensor(values: Array) -> Tensor:
 
 @functools.cache
 def _diabetes() -> tuple[Array, Array]:
-    """Measurements (442, 10) and targets (442,), read from the files: scikit-learn takes a second to import."""
+    """Measurements (442, 10) and targets (442,), from the files: scikit-learn is slow to import."""
     package = importlib.util.find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
         raise InputError(

@@ -47,7 +47,8 @@ def gaussian_mlp(
         inputs: Number of inputs.
         hidden: Units of each hidden layer.
         targets: Number D of targets.
-        variance: Of every target, if the network is to put out means alone; 1 trains on ½ of the squared error.
+        variance: Of every target, if the network is to put out means alone; 1 trains on ½ of the squared
+            error.
 
     Raises:
         InputError: If a number is not positive, or the variance negative.

@@ -120,8 +120,8 @@ def train(
             and arguments.
 
     Returns:
-        Losses, and accuracies or errors, of the final weights; those of the training examples are of the examples
-        used, with the labels used.
+        Losses, and accuracies or errors, of the final weights; those of the training examples are of the
+        examples used, with the labels used.
 
     Raises:
         InputError: If a setting or the data are unusable, or the loss becomes NaN or infinite.

@@ -6,7 +6,7 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.mc_dropout import MCDropout
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
-from landscape.reference.uncertainty import GaussianHead, PosteriorSamples, mc_dropout
+from landscape.reference.uncertainty import GaussianHead, PosteriorSamples, mc_dropout, spread_ensemble
 
 X = torch.randn(9, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 Y = X.sum(1)
@@ -41,6 +41,8 @@ def test_means_alone_have_the_variance_that_is_given():
     means = torch.stack([n(X) for n in nets])
     torch.testing.assert_close(mean, means.mean(0))
     torch.testing.assert_close(variance, means.var(0, correction=0))
+    spread = spread_ensemble([net() for _ in range(3)]).draws(X)
+    assert (spread.variance == 0).all()
     with pytest.raises(InputError, match="a variance is finite and not negative; got -1"):
         GaussianHead(nets[0], -1.0)
 

@@ -20,10 +20,10 @@ Data = tuple[Tensor, Tensor]
 class AdversarialSmoothing(Objective):
     """Mean loss of x + ε·sign(∇ₓℓ(x)), ε a share of the range of each input over the training examples.
 
-    Beside the loss of x itself, as published: ``RegressionLoss() + AdversarialSmoothing(0.01)``. For inputs of
-    any kind; an input that never changes is not moved. No gradient flows through the moved inputs, and both
-    passes leave BatchNorm's running statistics alone. It smooths predictions about the training inputs; it is no
-    defence.
+    Beside the loss of x itself, as published: ``RegressionLoss() + AdversarialSmoothing(0.01)``. For inputs
+    of any kind; an input that never changes is not moved. No gradient flows through the moved inputs, and
+    both passes leave BatchNorm's running statistics alone. It smooths predictions about the training
+    inputs; it is no defence.
 
     Attributes:
         share: Of the range of each input; 0.01 as published (2.55 for pixels from 0 to 255).
@@ -33,7 +33,7 @@ class AdversarialSmoothing(Objective):
         InputError: If the share is negative, there is no such loss, or examples are mixed.
 
     Reference:
-        Lakshminarayanan et al. (2017), Simple and scalable predictive uncertainty, section 2.3 and algorithm 1.
+        Lakshminarayanan et al. (2017), Simple and scalable predictive uncertainty, section 2.3, algorithm 1.
     """
 
     share: float = 0.01
@@ -56,7 +56,9 @@ class AdversarialSmoothing(Objective):
     def __call__(self, model: nn.Module, batch: Batch, generator: Generator) -> Tensor:
         """The loss of the moved batch."""
         if batch.share != 1.0:
-            raise InputError("AdversarialSmoothing has no loss of mixed examples; train without mixup and cutmix.")
+            raise InputError(
+                "AdversarialSmoothing has no loss of mixed examples; train without mixup and cutmix."
+            )
         x = batch.inputs.detach().requires_grad_()
         step = self._step["step"] = self._step["step"].to(x.device)
         with frozen_statistics(model):
