@@ -2,9 +2,9 @@
 
     python analysis_scripts/deep_ensembles.py [--quick | --full --data DIR]
 
-Trains networks that put out a mean and a variance on random parts of a regression, with and without adversarial
-smoothing, the same on squared errors alone, networks on points of a cubic, and classifiers of digits; averages
-them, and says which of the paper's findings hold. Run it again to go on where it was stopped.
+Trains networks that put out a mean and a variance on random parts of a regression, with and without
+adversarial smoothing, the same on squared errors alone, networks on points of a cubic, and classifiers of
+digits; averages them, and says which of the paper's findings hold. Run it again to go on where it stopped.
 """
 
 from pathlib import Path
@@ -18,41 +18,34 @@ from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, 
 
 ADAM = {"optimizer": "adamw", "lr": 0.01, "schedule": "constant"}
 TABLES = {**ADAM, "batch_size": 100, "loss": "gaussian_nll"}
-CURVES = {**ADAM, "batch_size": 20, "loss": "gaussian_nll"}
+CURVES = {**ADAM, "batch_size": 5, "loss": "gaussian_nll"}
 DIGITS = {"optimizer": "adamw", "lr": 0.001, "schedule": "cosine", "batch_size": 100}
 PIXELS = {"mean": [0.1307], "std": [0.3081]}
 PATCHES = "landscape.reference.data:patches"
 AVERAGE = "digits-ensemble"
-SETS = {  # lines of nine tenths of each, and inputs
-    "concrete": (927, 8),
-    "energy": (691, 8),
-    "kin8nm": (7373, 8),
-    "power-plant": (8611, 4),
-    "wine-quality-red": (1439, 11),
-    "yacht": (277, 6),
-}
+FEATURES = {"concrete": 8, "energy": 8, "kin8nm": 8, "power-plant": 4, "wine-quality-red": 11, "yacht": 6}
 
 
-def size(tables, epochs, cubics, digits, train, images):
-    """A size of the study: `data` are those that a folder is asked for, if one is."""
-    fields = {"tables": tables, "epochs": epochs, "cubics": cubics, "digits": digits}
-    return Size(data=next(iter(tables.values())), train=train, images=images, **fields)
+def sized(tables, epochs, parts, train, images):
+    """A size of the study: epochs of tables, cubics and digits; random parts of cubics and of digits."""
+    data = next(iter(tables.values()))  # says whether there is a folder to name
+    return Size(data=data, tables=tables, epochs=epochs, parts=parts, train=train, images=images)
 
 
 def diabetes_parts(count):
     """Random tenths of the diabetes data held out."""
-    return {f"diabetes-{part}": Data.table(diabetes, 398, 10, part=part) for part in range(count)}
+    return {f"diabetes-{part}": Data.table(diabetes, 10, part=part) for part in range(count)}
 
 
 UCI = {
-    f"{name}-{part}": Data.table(uci, *shape, name=name, part=part, root="data")
-    for name, shape in SETS.items()
+    f"{name}-{part}": Data.table(uci, features, name=name, part=part, root="data")
+    for name, features in FEATURES.items()
     for part in range(20)
 }
-SIZES = {  # epochs of tables, cubics and digits; random parts of cubics and of digits
-    "quick": size(diabetes_parts(2), (3, 10, 2), cubics=2, digits=2, train=100, images=40),
-    "default": size(diabetes_parts(20), (40, 200, 20), cubics=10, digits=5, train=1000, images=500),
-    "full": size(UCI, (40, 200, 20), cubics=20, digits=5, train=4000, images=1000),
+SIZES = {
+    "quick": sized(diabetes_parts(2), (3, 4, 2), (2, 2), train=100, images=40),
+    "default": sized(diabetes_parts(20), (40, 80, 20), (10, 5), train=1000, images=500),
+    "full": sized(UCI, (40, 80, 20), (20, 5), train=4000, images=1000),
 }
 
 
@@ -94,63 +87,55 @@ def cohorts(size):
         {**given, "epochs": epochs}
         for given, epochs in zip((TABLES, CURVES, DIGITS), size.epochs, strict=True)
     )
-    folder = Path(size.data.train.kwargs.get("root", "."))
-    return [
-        *(regressions(n, "table", d.at(folder), tables, 50) for n, d in size.tables.items()),
-        *(
-            regressions(f"cubic-{p}", "cubic", Data.table(cubic, 20, 1, part=p), curves, 100)
-            for p in range(size.cubics)
-        ),
-        *(
-            classifiers(f"digits-{p}", Data.digits(size.train, size.images, seed=p), digits, size.images)
-            for p in range(size.digits)
-        ),
-    ]
-
-
-def paired(claim, of, effect, more, than, unit="nats", **given):
-    """A difference within each random part of the data."""
-    return Finding(claim, effect, of, more=more, than=than, unit=unit, by_cohort=True, **given)
+    folder, made = Path(size.data.train.kwargs.get("root", ".")), []
+    for name, data in size.tables.items():
+        made.append(regressions(name, "table", data.at(folder), tables, 50))
+    for part in range(size.parts[0]):
+        data = Data.table(cubic, 1, part=part)
+        made.append(regressions(f"cubic-{part}", "cubic", data, curves, 100))
+    for part in range(size.parts[1]):
+        data = Data.digits(size.train, size.images, seed=part)
+        made.append(classifiers(f"digits-{part}", data, digits, size.images))
+    return made
 
 
 def findings(size):
-    """Averaging, variances, adversarial smoothing, and what is far from the data."""
-    nll, covered, ratio = effects.score("nll"), effects.coverage(0.9), effects.far_over_near(1.0)
-    seeds, points = f"{size.seeds} networks", {"unit": "points", "scale": 100}
-    shifted, members = effects.shifted("nll"), "table-ensemble"
-    smooth, less = "adversarial smoothing", "lowers the NLL"
+    """Averaging, variances, adversarial smoothing, and what is far from the data; each part has its own."""
+    nll, rmse, crps = map(effects.score, ("nll", "rmse", "crps"))
+    covered, ratio, shifted = effects.coverage(0.9), effects.far_over_near(1.0), effects.shifted("nll")
+    one, several, smoothed = "table", "table-ensemble", "table-adv-ensemble"
+    average, smooth = f"an average of {size.seeds} networks", "adversarial smoothing"
+    spread, photographs = "the spread of networks on squared errors", effects.ood_auroc
+    sd, share, more = "sd of the target", "of targets", "raises the coverage of 90 % intervals"
+    far = f"outside of a cubic's points the spread of {average} grows more than that of one"
+    other = f"{average} tells photographs from digits better than one"
+    tables = [
+        (f"{average} has a lower NLL than one", nll, one, several, "nats"),
+        (f"{average} has a lower RMSE than one", rmse, one, several, sd),
+        (f"{average} has a lower CRPS than one", crps, one, several, sd),
+        (f"{average} {more}", covered, several, one, share),
+        (
+            f"{average} with variances has a lower NLL than {spread}",
+            nll,
+            "table-mse-ensemble",
+            several,
+            "nats",
+        ),
+        (f"{smooth} lowers the NLL of single networks", nll, one, "table-adv", "nats"),
+        (f"{smooth} lowers the NLL of averages", nll, several, smoothed, "nats"),
+        (f"{smooth} {more} of single networks", covered, "table-adv", one, share),
+        (f"{smooth} {more} of averages", covered, smoothed, several, share),
+    ]
+    digits = [
+        (f"{average} has a lower NLL on rotated and noisy digits", shifted, "digits", AVERAGE, "nats"),
+        (f"{smooth} lowers the NLL on these", shifted, "digits", "digits-adv", "nats"),
+        (other, photographs, AVERAGE, "digits", "AUROC"),
+    ]
+    cubics = [(far, ratio, "cubic-ensemble", "cubic", "of the spread inside")]
     return [
-        paired(f"an average of {seeds} {less}", "table", nll, "table", members),
-        paired("its RMSE is lower", "table", effects.score("rmse"), "table", members, "sd of the target"),
-        paired("its CRPS is lower", "table", effects.score("crps"), "table", members, "sd of the target"),
-        paired("its 90 % intervals hold more targets", "table", covered, members, "table", **points),
-        paired(
-            "a variance head has a lower NLL than the spread of networks on squared errors",
-            *("table", nll, "table-mse-ensemble", members),
-        ),
-        paired(f"{smooth} {less} of single networks", "table", nll, "table", "table-adv"),
-        paired(f"{smooth} {less} of ensembles", "table", nll, members, "table-adv-ensemble"),
-        paired(
-            f"{smooth} raises the coverage of 90 % intervals (ensembles)",
-            *("table", covered, "table-adv-ensemble", members),
-            **points,
-        ),
-        paired(
-            "outside of a cubic's points the spread of an ensemble grows more than that of a network",
-            *("cubic", ratio, "cubic-ensemble", "cubic", "of the spread inside"),
-        ),
-        paired(f"an ensemble {less} of rotated and noisy digits", "uncertainty", shifted, "digits", AVERAGE),
-        paired(
-            "an ensemble tells photographs from digits better",
-            "uncertainty",
-            effects.ood_auroc,
-            AVERAGE,
-            "digits",
-            "AUROC",
-        ),
-        paired(
-            f"{smooth} {less} of rotated and noisy digits", "uncertainty", shifted, "digits", "digits-adv"
-        ),
+        Finding(claim, effect, of, more=more, than=than, unit=unit, by_cohort=True)
+        for of, rows in (("table", tables), ("cubic", cubics), ("uncertainty", digits))
+        for claim, effect, more, than, unit in rows
     ]
 
 

@@ -169,7 +169,9 @@ class _Calibration(Analysis):
         bootstrap: int = 200,
         seed: int = 0,
         ood_data: str = '',
+        fit_data: str = '',
         ood: Any = None,
+        fit: Any = None,
     ) -> xr.Dataset:
         """Calibration of predicted probabilities.
 
@@ -180,6 +182,9 @@ class _Calibration(Analysis):
             seed: seed of the bootstrap.
             ood_data: package.module:function that returns data of another distribution, to be told
                 apart; none = no such scores, unless data are given as the input ood.
+            fit_data: package.module:function that returns held-out data on which a temperature is
+                fitted, so that scores with it are no flattery; none = no such scores, unless data are
+                given as the input fit.
         """
 
 calibration: _Calibration

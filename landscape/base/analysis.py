@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
 from landscape.base.ledger import identity, in_folder
-from landscape.base.params import NEW_OPTION, Params
+from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
 from landscape.errors import InputError, suggest
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
 
 __all__ = [
+    "DATA_BUILDER",
     "NEW_OPTION",
     "SECTION_KEYS",
     "SUBJECTS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import (
@@ -13,10 +14,16 @@ from pydantic import (
     model_serializer,
 )
 
-__all__ = ["NEW_OPTION", "Params"]
+__all__ = ["DATA_BUILDER", "NEW_OPTION", "Params"]
 
 NEW_OPTION = "written only where it is set: results of before the option keep their keys"
 """Marks an option, in its ``Annotated`` type, that an analysis with stored results has got since."""
+
+DATA_BUILDER = "names a builder of data, or several, whose content enters the key of a zoo's result"
+"""Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``.
+
+Its arguments are those of the option called ``<name>_kwargs``, if there is one.
+"""
 
 
 class Params(BaseModel):
@@ -38,6 +45,17 @@ class Params(BaseModel):
         if several and isinstance(value, str) and value.strip():
             return tuple(part.strip() for part in value.split(","))
         return value
+
+    def data_builders(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What makes the data that the analysis reads beside the problem's: references and arguments."""
+        found: list[tuple[str, Mapping[str, Any]]] = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if DATA_BUILDER not in field.metadata or not value:
+                continue
+            references = (value,) if isinstance(value, str) else value
+            found += [(reference, getattr(self, f"{name}_kwargs", {})) for reference in references]
+        return found
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -57,13 +57,13 @@ class Data:
         )
 
     @classmethod
-    def table(cls, builder: Callable[..., Any], examples: int, features: int, **kwargs: Any) -> Data:
+    def table(cls, builder: Callable[..., Any], features: int, examples: int = 0, **kwargs: Any) -> Data:
         """A regression whose builder takes ``split``, such as `landscape.reference.data.diabetes`.
 
         Args:
             builder: The builder.
-            examples: Number of training examples.
             features: Numbers of an example.
+            examples: Number of training examples, where a measure asks for it.
             **kwargs: Arguments of the builder beside ``split``; with ``root`` it is read from a folder.
         """
         train, test = (Builder(address(builder), {"split": s, **kwargs}) for s in ("train", "test"))

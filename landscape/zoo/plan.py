@@ -19,7 +19,7 @@ from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
-from landscape.zoo.spec import Model, PredictiveModel, SectionSpec, ZooSpec, check_name
+from landscape.zoo.spec import Builder, Model, PredictiveModel, SectionSpec, ZooSpec, check_name
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 f"[analyses.{label}]: '{analysis.name}' looks at a table of measurements, and a zoo holds"
                 f" checkpoints; call landscape.{analysis.name}(table) on what was measured."
             )
-    options = {s.label: analyses[s.label].validate(s.options).model_dump_json() for s in spec.sections}
+    validated = {s.label: analyses[s.label].validate(s.options) for s in spec.sections}
+    options = {label: params.model_dump_json() for label, params in validated.items()}
     _check_builders(spec)
     _, fingerprint = loader.data()
     known = store.read_hashes()
@@ -172,8 +173,10 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     records: list[SectionRecord] = []
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
+        builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
+        data = fingerprint, *(loader.other_data(builder) for builder in builders)
         made = [
-            _task(section, analysis, given, subject, members, spec, fingerprint)
+            _task(section, analysis, given, subject, members, spec, data)
             for subject, members in _subjects(section, analysis, everyone)
         ]
         tasks += made
@@ -281,15 +284,17 @@ def _task(
     subject: str,
     members: list[Model],
     spec: ZooSpec,
-    fingerprint: str,
+    data: tuple[str, ...],
 ) -> Task:
     facts: dict[str, object] = {
         "models": [m.facts() for m in members],
         # a result about a group names its members; others do not depend on names
         "names": [m.name for m in members] if analysis.scope == "group" else [],
-        "data": fingerprint,
+        "data": data[0],
         "problem": spec.problem.facts(),
     }
+    if data[1:]:  # what options name: other data under the same name make another result
+        facts["other_data"] = data[1:]
     if section.examples is not None:
         facts["sample"] = section.examples
     return Task(

@@ -20,7 +20,7 @@ UNIT = (-0.02, 1.02)
 SCORES = {
     "nll": ("Negative log-likelihood", Axis("NLL", NATS)),
     "crps": ("Continuous ranked probability score", Axis("CRPS", TARGET)),
-    "rmse": ("Errors", Axis("root mean square error", TARGET)),
+    "rmse": ("Size of errors", Axis("root mean square error", TARGET)),
 }
 
 
@@ -125,9 +125,9 @@ def _split(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         "split",
         "Predicted spread and its aleatoric part",
         Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
-        Axis("root mean predicted variance", TARGET),
+        Axis("predicted spread", TARGET),
         tuple(marks),
-        "Circles: spread of the mixture. Diamonds: that of a draw by itself, the noise it expects; the rest"
-        " is what draws disagree in. A plain model has one draw.",
+        "Roots of mean variances. Circles: spread of the mixture. Diamonds: that of a draw by itself, the"
+        " noise it expects; the rest is what draws disagree in. A plain model has one draw.",
         symbols=(("circle", "total"), ("diamond", "aleatoric")),
     )
