@@ -83,11 +83,9 @@ def classifiers(name, data, training, images):
 
 def cohorts(size):
     """One cohort for each random part of the data, with as many networks of a kind as there are seeds."""
-    tables, curves, digits = (
-        {**given, "epochs": epochs}
-        for given, epochs in zip((TABLES, CURVES, DIGITS), size.epochs, strict=True)
-    )
-    folder, made = Path(size.data.train.kwargs.get("root", ".")), []
+    pairs = zip((TABLES, CURVES, DIGITS), size.epochs, strict=True)
+    tables, curves, digits = ({**given, "epochs": epochs} for given, epochs in pairs)
+    made, folder = [], Path(size.data.train.kwargs.get("root", "."))
     for name, data in size.tables.items():
         made.append(regressions(name, "table", data.at(folder), tables, 50))
     for part in range(size.parts[0]):

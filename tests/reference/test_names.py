@@ -21,6 +21,7 @@ NAMES = {
     "training": {
         "AdversarialSmoothing",
         "CrossEntropy",
+        "Divergence",
         "NoiseConsistency",
         "RegressionLoss",
         "evaluate",
@@ -40,6 +41,10 @@ NAMES = {
         "posterior_samples",
         "spread_ensemble",
         "temperature_scaled",
+        "Variational",
+        "kl",
+        "variational",
+        "variational_network",
     },
     "compression": {"prune"},
 }

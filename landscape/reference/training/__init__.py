@@ -9,6 +9,7 @@ from landscape.reference.training.methods import (
     PGD,
     Adversarial,
     AdversarialSmoothing,
+    Divergence,
     NoiseConsistency,
     VirtualAdversarial,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "AdversarialSmoothing",
     "Batch",
     "CrossEntropy",
+    "Divergence",
     "NoiseConsistency",
     "Objective",
     "PostProcessing",

@@ -13,6 +13,14 @@ from landscape.reference.uncertainty.dropout import mc_dropout
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
 from landscape.reference.uncertainty.posterior_samples import PosteriorSamples, posterior_samples
 from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
+from landscape.reference.uncertainty.variational import (
+    Variational,
+    VariationalConv2d,
+    VariationalLinear,
+    kl,
+    variational,
+    variational_network,
+)
 
 __all__ = [
     "DeepEnsemble",
@@ -24,10 +32,16 @@ __all__ = [
     "PosteriorSamples",
     "Predictive",
     "TemperatureScaled",
+    "Variational",
+    "VariationalConv2d",
+    "VariationalLinear",
+    "kl",
     "mc_dropout",
     "mc_samples",
     "posterior_samples",
     "predictive_of",
     "spread_ensemble",
     "temperature_scaled",
+    "variational",
+    "variational_network",
 ]

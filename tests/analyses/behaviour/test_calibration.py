@@ -91,13 +91,16 @@ def test_a_temperature_fitted_on_held_out_data():
     """Oracle: the temperature that the fit data's own analysis finds, and the scores with it by hand."""
     problem = CASES["mlp"].problem()
     x = torch.randn(40, *problem.batches[0].inputs.shape[1:], generator=generator(5), dtype=torch.float64)
-    held = (x, torch.arange(40) % 3)
+    labels = problem.module(x).argmax(1).detach()
+    labels[:8] = (labels[:8] + 1) % 3  # some errors, so that the temperature is neither 0 nor infinite
+    held = (x, labels)
     ds = landscape.calibration(problem, fit=held)
     want = float(
         landscape.calibration(problem.on(Problem(problem.module, "cross_entropy", held).batches))[
             "temperature"
         ]
     )
+    assert 0 < want < np.inf
     assert float(ds["temperature_fitted"]) == pytest.approx(want)
     scaled = predict(problem).scaled(want)
     assert float(ds["nll_scaled"]) == pytest.approx(scaled.nll.mean())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseConsistency
+from landscape.reference.training.methods.divergence import Divergence
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
 
@@ -12,6 +13,7 @@ __all__ = [
     "PGD",
     "Adversarial",
     "AdversarialSmoothing",
+    "Divergence",
     "NoiseConsistency",
     "VirtualAdversarial",
 ]
