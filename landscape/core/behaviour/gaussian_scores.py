@@ -66,7 +66,8 @@ def crps(error: Array, sd: Array) -> Array:
         >>> crps(np.array([0.0, 2.0]), np.array([1.0, 0.0])).round(4).tolist()
         [0.2337, 2.0]
     """
-    return _mean_distance(error, sd) - sd / np.sqrt(np.pi)
+    values: Array = _mean_distance(error, sd) - sd / np.sqrt(np.pi)
+    return values
 
 
 def mixture_crps(mean: Array, variance: Array, target: Array) -> Array:

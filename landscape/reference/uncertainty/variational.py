@@ -139,7 +139,7 @@ class VariationalConv2d(_Variational):
         if layer.padding_mode != "zeros":
             raise InputError(f"VariationalConv2d pads with zeros, not with '{layer.padding_mode}'.")
         self._start(layer, prior)
-        self.settings = layer.stride, layer.padding, layer.dilation, layer.groups
+        self.settings: Any = layer.stride, layer.padding, layer.dilation, layer.groups
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return functional.conv2d(x, weight, bias, *self.settings)
@@ -261,8 +261,10 @@ def variational(
         if type(child) in (nn.Linear, nn.Conv2d)
     ]
     for parent, name, child in found if layers == "*" else found[-1:]:
-        made = VariationalLinear(child, prior) if isinstance(child, nn.Linear) else None
-        setattr(parent, name, made or VariationalConv2d(child, prior))
+        if isinstance(child, nn.Conv2d):
+            setattr(parent, name, VariationalConv2d(child, prior))
+        elif isinstance(child, nn.Linear):
+            setattr(parent, name, VariationalLinear(child, prior))
     return Variational(model, samples, kind=kind)
 
 
