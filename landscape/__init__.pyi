@@ -74,6 +74,7 @@ __all__ = [
     "mc_dropout",
     "open",
     "plot",
+    "regression_uncertainty",
     "report",
     "robustness",
     "save",
@@ -168,7 +169,9 @@ class _Calibration(Analysis):
         bootstrap: int = 200,
         seed: int = 0,
         ood_data: str = '',
+        fit_data: str = '',
         ood: Any = None,
+        fit: Any = None,
     ) -> xr.Dataset:
         """Calibration of predicted probabilities.
 
@@ -179,6 +182,9 @@ class _Calibration(Analysis):
             seed: seed of the bootstrap.
             ood_data: package.module:function that returns data of another distribution, to be told
                 apart; none = no such scores, unless data are given as the input ood.
+            fit_data: package.module:function that returns held-out data on which a temperature is
+                fitted, so that scores with it are no flattery; none = no such scores, unless data are
+                given as the input fit.
         """
 
 calibration: _Calibration
@@ -628,6 +634,30 @@ class _McDropout(Analysis):
         """
 
 mc_dropout: _McDropout
+
+class _RegressionUncertainty(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        levels: Sequence[float] | str = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        bins: int = 10,
+        samples: int = 0,
+        target_std: float = 1.0,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Uncertainty of a regression.
+
+        Args:
+            levels: shares that central intervals are to hold, rising.
+            bins: number of bins of predicted ranks, and of spread.
+            samples: draws of a predictive; 0 = its own number.
+            target_std: what targets were divided by; results are in the unit from before.
+            seed: seed of draws.
+        """
+
+regression_uncertainty: _RegressionUncertainty
 
 class _Robustness(Analysis):
     def __call__(

@@ -78,8 +78,23 @@ def measured_grid() -> dict[str, np.ndarray]:
     }
 
 
-PROBLEMS = {"": image_problem, "attention": attention_problem, "dropout": image_problem}
-WITHOUT = {"attention": image_problem, "dropout": attention_problem}
+def regression_problem(seed: int = 0) -> landscape.Problem:
+    """The means and variances of two numbers for each of the same images."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(256, 5), nn.Tanh(), nn.Linear(5, 4))
+    images = torch.cat([b.inputs for b in image_problem().batches])
+    y = torch.randn(24, 2, generator=torch.Generator().manual_seed(8))
+    return landscape.Problem(model, "gaussian_nll", (images, y), batch_size=10)
+
+
+PROBLEMS = {
+    "": image_problem,
+    "attention": attention_problem,
+    "dropout": image_problem,
+    "regression": regression_problem,
+}
+WITHOUT = {"attention": image_problem, "dropout": attention_problem, "regression": image_problem}
 
 
 def subject_for(analysis: Analysis) -> object:
@@ -140,11 +155,11 @@ def test_what_takes_predictives_looks_at_predictions_alone(analysis: Analysis) -
     """Oracle: the same result of an ensemble of one model, twice, as of the model, up to rounding."""
     if analysis.takes != "predictive":
         return
-    problem = image_problem()
-    twice = landscape.Problem(
-        DeepEnsemble([problem.module, problem.module]), "cross_entropy", [b.raw for b in problem.batches]
-    )
-    plain = landscape.Problem(problem.module, "cross_entropy", [b.raw for b in problem.batches])
+    problem = PROBLEMS[analysis.needs]()
+    kind = "regression" if analysis.needs == "regression" else "classification"
+    loss, data = problem.loss_name, [b.raw for b in problem.batches]
+    twice = landscape.Problem(DeepEnsemble([problem.module, problem.module], kind), loss, data)
+    plain = landscape.Problem(problem.module, loss, data)
     options = analysis.validate(options_of(analysis))
     found, want = analysis.run(twice, options), analysis.run(plain, options)
     for name in ("nll", "accuracy", "loss"):
@@ -173,8 +188,12 @@ def test_what_the_caller_gives_is_untouched(analysis: Analysis) -> None:
     if analysis.needs == "attention":
         model = vit(dim=8, depth=1, heads=2, patch=2, classes=3, image=8).train()
     data = (torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(8) % 3)
+    loss = "cross_entropy"
+    if analysis.needs == "regression":
+        model.append(nn.Linear(3, 4)).train()
+        loss, data = "gaussian_nll", (data[0], torch.randn(8, 2))
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    problem = landscape.Problem(model, "cross_entropy", data)
+    problem = landscape.Problem(model, loss, data)
     state = {k: v.clone() for k, v in model.state_dict().items()}
     subjects = {
         "checkpoint": (problem,),

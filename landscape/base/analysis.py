@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
 from landscape.base.ledger import identity, in_folder
-from landscape.base.params import NEW_OPTION, Params
+from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
 from landscape.base.validation import found_wrong
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
 
 __all__ = [
+    "DATA_BUILDER",
     "NEW_OPTION",
     "SECTION_KEYS",
     "SUBJECTS",
@@ -138,7 +139,7 @@ class Analysis:
     compute: Callable[[Any, Any, Context], Mapping[str, Any]] | None = None
     collect: Callable[[Any], Collector] | None = None
     finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
-    needs: Literal["", "attention", "dropout"] = ""
+    needs: Literal["", "attention", "dropout", "regression"] = ""
     takes: Literal["problem", "predictive"] = "problem"
     cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()

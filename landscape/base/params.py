@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import (
@@ -15,7 +16,7 @@ from pydantic import (
 
 from landscape.base.validation import admits_truth_values
 
-__all__ = ["NEW_OPTION", "Params", "check_numbers"]
+__all__ = ["DATA_BUILDER", "NEW_OPTION", "Params", "check_numbers"]
 
 SEEDS = 2**64
 """Seeds are below it: more than this no generator takes."""
@@ -25,6 +26,12 @@ MOST = 2**63 - 1
 
 NEW_OPTION = "written only where it is set: results of before the option keep their keys"
 """Marks an option, in its ``Annotated`` type, that an analysis with stored results has got since."""
+
+DATA_BUILDER = "names a builder of data, or several, whose content enters the key of a zoo's result"
+"""Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``.
+
+Its arguments are those of the option called ``<name>_kwargs``, if there is one.
+"""
 
 
 class Params(BaseModel):
@@ -48,6 +55,17 @@ class Params(BaseModel):
         if several and isinstance(value, str) and value.strip():
             return tuple(part.strip() for part in value.split(","))
         return value
+
+    def data_builders(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What makes the data that the analysis reads beside the problem's: references and arguments."""
+        found: list[tuple[str, Mapping[str, Any]]] = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if DATA_BUILDER not in field.metadata or not value:
+                continue
+            references = (value,) if isinstance(value, str) else value
+            found += [(reference, getattr(self, f"{name}_kwargs", {})) for reference in references]
+        return found
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

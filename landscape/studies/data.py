@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Data:
         examples: Number of training examples.
         channels: Channels of an image.
         side: Pixels along an edge of an image.
+        features: Numbers of an example, where examples are no images; else 0.
     """
 
     train: Builder
@@ -38,17 +39,35 @@ class Data:
     examples: int
     channels: int
     side: int
+    features: int = 0
 
     @classmethod
-    def digits(cls, train: int, test: int, side: int = 28) -> Data:
-        """Real digits that an installed package ships: so many for training and for testing."""
+    def digits(cls, train: int, test: int, side: int = 28, seed: int = 0) -> Data:
+        """Real digits that an installed package ships: so many for training and for testing.
+
+        The seed decides which of them are taken for training.
+        """
+        own = {"seed": seed} if seed else {}  # as builders of before there was a seed
         return cls(
-            Builder(DIGITS, {"split": "train", "count": train, "size": side}),
+            Builder(DIGITS, {"split": "train", "count": train, "size": side, **own}),
             Builder(DIGITS, {"split": "test", "count": test, "size": side}),
             examples=train,
             channels=1,
             side=side,
         )
+
+    @classmethod
+    def table(cls, builder: Callable[..., Any], features: int, examples: int = 0, **kwargs: Any) -> Data:
+        """A regression whose builder takes ``split``, such as `landscape.reference.data.diabetes`.
+
+        Args:
+            builder: The builder.
+            features: Numbers of an example.
+            examples: Number of training examples, where a measure asks for it.
+            **kwargs: Arguments of the builder beside ``split``; with ``root`` it is read from a folder.
+        """
+        train, test = (Builder(address(builder), {"split": s, **kwargs}) for s in ("train", "test"))
+        return cls(train, test, examples=examples, channels=0, side=0, features=features)
 
     @classmethod
     def cifar(cls, classes: int) -> Data:
@@ -61,6 +80,11 @@ class Data:
             channels=3,
             side=32,
         )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an example."""
+        return (self.features,) if self.features else (self.channels, self.side, self.side)
 
     @property
     def in_folder(self) -> bool:

@@ -17,6 +17,8 @@ from landscape.reference.training.loop import TrainResult
 __all__ = [
     "between",
     "corrupted_accuracy",
+    "coverage",
+    "far_over_near",
     "gain_after",
     "growth_after",
     "head_gain",
@@ -30,6 +32,9 @@ __all__ = [
     "middle_attention_effect",
     "mode_connectivity",
     "negative_proportion",
+    "ood_auroc",
+    "score",
+    "shifted",
     "test_accuracy",
     "test_loss",
     "top_eigenvalue",
@@ -185,3 +190,34 @@ def mean_cka(ds: xr.Dataset, model: str) -> float:
     rows = ds["model_a"].values == model
     block = ds["cka"].values[np.ix_(rows, rows)]
     return float(block[np.triu_indices(len(block), 1)].mean())
+
+
+def score(name: str) -> Callable[[xr.Dataset], float]:
+    """A number of a result by its name, such as ``nll`` of ``regression_uncertainty``."""
+    return lambda ds: float(ds[name])
+
+
+def coverage(level: float) -> Callable[[xr.Dataset], float]:
+    """Share of targets within the central interval of a level."""
+    return lambda ds: float(ds["coverage"].sel(level=level, method="nearest"))
+
+
+def far_over_near(bound: float) -> Callable[[xr.Dataset], float]:
+    """Mean predicted spread where targets are beyond ± a bound over that where they are within."""
+
+    def effect(ds: xr.Dataset) -> float:
+        far = np.abs(ds["example_target"].values) > bound
+        spread = ds["example_sd"].values
+        return float(spread[far].mean() / spread[~far].mean())
+
+    return effect
+
+
+def shifted(name: str) -> Callable[[xr.Dataset], float]:
+    """A score of ``uncertainty``, mean over shifts and intensities above zero."""
+    return lambda ds: float(ds[name].values[:, 1:].mean())
+
+
+def ood_auroc(ds: xr.Dataset) -> float:
+    """AUROC of low entropy against data of other distributions, mean over these."""
+    return float(ds["ood_auroc"].sel(by="entropy").mean())

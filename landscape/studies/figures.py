@@ -23,12 +23,14 @@ class Figure:
         names: The figure of the analysis, or several; all if none is named.
         kinds: Kinds of models; all if none is named.
         tag: How names of files begin, after that of the study; default: ``of``.
+        cohorts: Names of cohorts; all if none is named. Models of the same name in several are drawn once.
     """
 
     of: str
     names: str | tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     tag: str | None = None
+    cohorts: tuple[str, ...] = ()
 
     def draw(self, measured: Measured) -> dict[str, FigureSpec]:
         """The figures by the names of their files, without ending; none if there is no result.
@@ -36,6 +38,7 @@ class Figure:
         Seeds of one kind are drawn together, see `landscape.plotting.group_summary.summarize_by_group`.
         """
         kinds = {m.name: m.recipe.group for m in measured.models()}
+        kinds |= {name: name for part in measured.parts for name in part.averages}
         chosen = (self.names,) if isinstance(self.names, str) else self.names
         tag = self.of if self.tag is None else self.tag
         return {
@@ -49,5 +52,5 @@ class Figure:
             return [ensembles.figure({kind: measured.ensemble(kind) for kind in self.kinds})]
         if self.of in measured.tables:
             return figures_of(measured.tables[self.of].dataset)
-        found = measured.results(self.of, self.kinds)
+        found = measured.results(self.of, self.kinds, self.cohorts)
         return figures_of(found) if found else []

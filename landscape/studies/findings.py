@@ -33,7 +33,7 @@ class Judgeable(Protocol):
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim on one or two kinds of models, decided over training seeds.
+    """A claim on one or two kinds of models, decided over training seeds or over cohorts.
 
     Either an effect is larger in ``more`` than in ``than``, or that of one kind lies ``above_zero`` or
     ``below_zero``.
@@ -54,6 +54,8 @@ class Finding:
         note: What else a reader must know.
         sizes: Whether the note says how large the two kinds of models are, and how well they are trained.
         paper: Where it is said, if not in the paper of the study.
+        by_cohort: Whether there is one number per cohort, the mean over its seeds or that of an average of
+            them, and two kinds are paired by cohort: for cohorts that are random parts of the same data.
     """
 
     claim: str
@@ -69,6 +71,7 @@ class Finding:
     note: str = ""
     sizes: bool = False
     paper: str = ""
+    by_cohort: bool = False
 
     def __post_init__(self) -> None:
         if (bool(self.more), bool(self.than), bool(self.above_zero) + bool(self.below_zero)) not in (
@@ -89,12 +92,16 @@ class Finding:
     def judge(self, measured: Measured, paper: str) -> Claim:
         """How it fared."""
         effects = (self.effect, self.than_effect or self.effect)
+        read = measured.by_cohort if self.by_cohort else measured.numbers
         numbers = [
-            self.scale * np.array(measured.numbers(self.of, effect, kind))
+            self.scale * np.array(read(self.of, effect, kind))
             for kind, effect in zip(self.kinds, effects, strict=False)
         ]
         note = "; ".join(self._notes(measured))
         source = self.paper or paper
+        if self.more and self.by_cohort:
+            paired = numbers[0] - numbers[1]
+            return above(self.claim, source, paired, unit=self.unit, note=note)
         if self.more:
             return contrast(self.claim, source, *numbers, unit=self.unit, note=note)
         sign = -1 if self.below_zero else 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from landscape.base.registry import find
 from landscape.reference.training import augment
 from landscape.studies.data import Data
 from landscape.zoo.spec import SectionSpec
@@ -46,8 +48,16 @@ class On:
         return self.label or self.analysis
 
 
-def sections(measures: Sequence[On], seeds: Sequence[int]) -> dict[str, list[SectionSpec]]:
-    """The sections of a zoo that measures make, by what findings and figures call their results."""
+def sections(
+    measures: Sequence[On], seeds: Sequence[int], averages: Sequence[str] = ()
+) -> dict[str, list[SectionSpec]]:
+    """The sections of a zoo that measures make, by what findings and figures call their results.
+
+    Args:
+        measures: What is measured.
+        seeds: Training seeds.
+        averages: Names of ensembles, at which analyses of predictions look as at kinds of models.
+    """
     found: dict[str, list[SectionSpec]] = {}
     for on in measures:
         made = found.setdefault(on.of, [])
@@ -57,6 +67,8 @@ def sections(measures: Sequence[On], seeds: Sequence[int]) -> dict[str, list[Sec
             if any(label == section.label for section in made):
                 label = f"{label}-{len(made) + 1}"
             models = tuple(f"{kind}-s{seed}" for kind in on.kinds)
+            if on.seeds == "all" and averages and find(on.analysis).takes == "predictive":
+                models += tuple(a for a in averages if any(fnmatchcase(a, kind) for kind in on.kinds))
             made.append(SectionSpec(label, on.analysis, {**on.options, **own}, models, on.examples))
     return found
 

@@ -33,13 +33,15 @@ class Part:
         name: Of the cohort.
         models: By recipe and then by seed.
         data: The examples.
-        results: By label and subject: a model, a pair ``a ~ b`` or a kind of models.
+        results: By label and subject: a model, a pair ``a ~ b``, a kind of models or an average.
+        averages: Names of ensembles of its models.
     """
 
     name: str
     models: Sequence[Trained]
     data: Data
     results: Mapping[str, Mapping[str, xr.Dataset]]
+    averages: tuple[str, ...] = ()
 
     def of_kind(self, kind: str) -> list[Trained]:
         """The models of a kind, by seed."""
@@ -54,6 +56,14 @@ class Part:
             return float(effect(found[model.name]))
         ds = found.get(model.recipe.group)
         return float("nan") if ds is None else float(effect(ds, model.name))
+
+    def of_all(self, of: str, effect: Effect, kind: str) -> float:
+        """An effect of an average, or its mean over the models of a kind; NaN without any."""
+        if kind in self.averages:
+            ds = self.results.get(of, {}).get(kind)
+            return float("nan") if ds is None else float(effect(ds))
+        numbers = [self.of_model(of, effect, model) for model in self.of_kind(kind)]
+        return sum(numbers) / len(numbers) if numbers else float("nan")
 
     def of_pair(self, of: str, effect: Effect, a: Trained, b: Trained) -> float:
         """An effect of the result of two models, or of that of their kind on both; NaN without any."""
@@ -85,9 +95,12 @@ class Measured:
         everything = [m for part in self.parts for m in part.models]
         return [m for kind in kinds for m in everything if m.recipe.group == kind] if kinds else everything
 
-    def results(self, of: str, kinds: Sequence[str] = ()) -> dict[str, xr.Dataset]:
-        """Results by subject, of these kinds of models in that order, or of all."""
-        found = {name: ds for part in self.parts for name, ds in part.results.get(of, {}).items()}
+    def results(
+        self, of: str, kinds: Sequence[str] = (), cohorts: Sequence[str] = ()
+    ) -> dict[str, xr.Dataset]:
+        """Results by subject, of these kinds in that order, or of all; of these cohorts, or of all."""
+        parts = self.named(cohorts) if cohorts else self.parts
+        found = {name: ds for part in parts for name, ds in part.results.get(of, {}).items()}
         names = [m.name for m in self.models(kinds)] + list(kinds)
         if not kinds:
             names += [name for name in found if name not in names]
@@ -102,6 +115,11 @@ class Measured:
             ensemble = self.ensemble(kind)
             return list(ensemble.by_seed(partial(effect, ensemble)))
         return [part.of_model(of, effect, model) for part in self.parts for model in part.of_kind(kind)]
+
+    def by_cohort(self, of: str, effect: Effect, kind: str) -> list[float]:
+        """An effect of a kind of models, or of an average, one number per cohort that has it."""
+        having = [part for part in self.parts if kind in part.averages or part.of_kind(kind)]
+        return [part.of_all(of, effect, kind) for part in having]
 
     def ensemble(self, kind: str) -> Ensemble:
         """The deep ensemble of all seeds of a kind, on held-out examples."""

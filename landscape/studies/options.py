@@ -56,7 +56,7 @@ class Options:
         seeds: Training seeds.
         jobs: Processes.
         device: Where to train and analyse; None for the CPU.
-        data: Folder of CIFAR, for sizes that use it.
+        data: Folder of CIFAR or of the UCI sets, for sizes that use it.
     """
 
     size: str
@@ -99,7 +99,7 @@ class Options:
             seeds: Number of seeds.
             jobs: Processes.
             device: Such as ``cuda:0``.
-            data: Folder of CIFAR; default: ``data``.
+            data: Folder of CIFAR or of the UCI sets; default: ``data``.
 
         Raises:
             InputError: If there is no such size, or something given cannot be used.
@@ -115,7 +115,7 @@ class Options:
         if data is not None and not sizes[size].data.in_folder:
             using = [f"--size {n}" for n, s in sizes.items() if s.data.in_folder]
             raise InputError(
-                f"--data is the folder of CIFAR, which only {' or '.join(using) or 'no size'} uses."
+                f"--data is a folder of data, which only {' or '.join(using) or 'no size'} uses."
             )
         out = out or Path("landscape-studies") / f"{name}-{size}"
         return cls(

@@ -16,6 +16,7 @@ from landscape.cli.display import ProgressBar
 from landscape.reference.training.recipe import Recipe
 from landscape.store import Store, read_contents, task_key
 from landscape.studies import claims as verdicts
+from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.forest import forest
 from landscape.studies.measure import On, sections
@@ -64,27 +65,46 @@ class Run:
             home = o.checkpoints / folder
             found = train_models(recipes, o.seeds, data, home, jobs=o.jobs, device=o.device, on_model=counter)
         # One training that failed would bend a comparison, and not show in a mean.
-        worst = min(found, key=lambda t: t.result.train_accuracy)
-        self.say(f"trained; least training accuracy {worst.result.train_accuracy:.3f} ({worst.name})")
+        worst = max(found, key=lambda t: t.result.train_loss)
+        said = f"largest training loss {worst.result.train_loss:.3g} ({worst.name})"
+        if not worst.result.is_regression:
+            worst = min(found, key=lambda t: t.result.train_accuracy)
+            said = f"least training accuracy {worst.result.train_accuracy:.3f} ({worst.name})"
+        self.say(f"trained; {said}")
         return found
 
     def analyse(
-        self, label: str, models: Sequence[Trained], data: Builder, measures: Sequence[On]
+        self,
+        label: str,
+        models: Sequence[Trained],
+        data: Builder,
+        measures: Sequence[On],
+        averages: Sequence[Average] = (),
+        loss: str = "cross_entropy",
     ) -> dict[str, dict[str, xr.Dataset]]:
         """Run analyses over models; results go to ``OUT/results/<label>``, one file per task.
+
+        Args:
+            label: Where results go.
+            models: The models.
+            data: What they are looked at on.
+            measures: The analyses.
+            averages: Ensembles of the models, for analyses of predictions.
+            loss: The loss of the models' landscapes, by name.
 
         Returns:
             Results by what findings call them and by the name of the subject.
         """
         o = self.options
-        requested = sections(measures, o.seeds)
+        requested = sections(measures, o.seeds, [average.name for average in averages])
         spec = ZooSpec(
             f"{self.name}: {label}",
             self.folder,
             tuple(m.spec() for m in models),
             data,
-            ProblemOptions(device=o.device),
+            ProblemOptions(device=o.device, loss=loss),
             tuple(section for made in requested.values() for section in made),
+            predictives=tuple(average.spec(models) for average in averages),
         )
         store = o.out / "results" / label
         self.say(f"analysing {len(models)} models: {', '.join(s.label for s in spec.sections)}")

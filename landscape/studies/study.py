@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from landscape.errors import InputError
 from landscape.reference.training.recipe import Recipe
+from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.figures import Figure
 from landscape.studies.findings import Judgeable
@@ -39,6 +40,8 @@ class Cohort:
         without_dropout: Whether models trained with dropout are looked at without it, with BatchNorm
             statistics taken anew (see `landscape.studies.recalibrate`), unless a measure says
             ``with_dropout``.
+        averages: Ensembles of all seeds of a kind, looked at by all analyses of predictions.
+        loss: The loss of the models' landscapes, by name.
     """
 
     recipes: Sequence[Recipe]
@@ -46,6 +49,8 @@ class Cohort:
     measure: Sequence[On]
     name: str = ""
     without_dropout: bool = False
+    averages: Sequence[Average] = ()
+    loss: str = "cross_entropy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +136,7 @@ class Study:
                     " label of its own."
                 )
         kinds = {recipe.group for cohort in cohorts for recipe in cohort.recipes}
+        kinds |= {average.name for cohort in cohorts for average in cohort.averages}
         results = {on.of for cohort in cohorts for on in cohort.measure} | {TRAINING, ENSEMBLE}
         results |= {grid.name for grid in _of(self.grids, size)}
         parts: list[Judgeable | Figure] = [*_of(self.findings, size), *_of(self.figures, size)]
@@ -159,5 +165,8 @@ def _measure(run: Run, cohort: Cohort) -> Part:
     for data, dropout in dict.fromkeys((on.data, on.with_dropout) for on in cohort.measure):
         measures = [on for on in cohort.measure if (on.data, on.with_dropout) == (data, dropout)]
         label = "-".join(filter(None, (cohort.name, data, "dropout" if dropout else "")))
-        results |= run.analyse(label, trained if dropout else models, cohort.data.builder(data), measures)
-    return Part(cohort.name, models, cohort.data, results)
+        looked_at = trained if dropout else models
+        results |= run.analyse(
+            label, looked_at, cohort.data.builder(data), measures, cohort.averages, cohort.loss
+        )
+    return Part(cohort.name, models, cohort.data, results, tuple(a.name for a in cohort.averages))

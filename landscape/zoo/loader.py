@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from landscape.core.data.batches import Batch
     from landscape.core.problem.problem import Problem
     from landscape.core.problem.sharding import Ranks
 
@@ -71,6 +72,7 @@ class Loader:
         self._sizes: list[int] = []
         self._last: tuple[Model, Problem] | None = None
         self._fits: list[tuple[Builder, Any, str]] = []
+        self._others: list[tuple[Builder, str]] = []
 
     def check(self) -> None:
         """Raise unless loss, functions and device of the problem are there, before any work is done.
@@ -120,6 +122,32 @@ class Loader:
             known = fit_tensors(raw), content
             self._fits.append((builder, *known))
         return known
+
+    def other_data(self, builder: Builder) -> str:
+        """Content hash of data that an analysis reads beside the zoo's, as it is built now.
+
+        Where it cannot be built, a sentence in its place: the analysis will say so, and others go on.
+        """
+        known = next((content for b, content in self._others if b == builder), None)
+        if known is None:
+            try:
+                known = self._content(builder)
+            except LandscapeError as error:
+                known = f"unreadable: {one_line(error)}"
+            self._others.append((builder, known))
+        return known
+
+    def _content(self, builder: Builder) -> str:
+        """Content hash of what a builder makes: inputs alone, one tensor, or data as a problem takes it."""
+        import torch
+
+        from landscape.core.problem.fingerprint import fingerprint
+
+        with importing_from(self.setup.folder), seeded():
+            given = build_data(builder, self.setup.folder)
+            if torch.is_tensor(given):
+                return fingerprint([("inputs", given)])
+            return self._hashed(self._batches(given))[1]
 
     def sizes(self) -> list[int]:
         """Examples in each batch of the data."""
@@ -220,26 +248,37 @@ class Loader:
 
     def _read(self, builder: Builder) -> tuple[list[Any], str, list[int]]:
         """The batches that a data builder makes, their content hash, and the examples of each."""
-        from landscape.core.data.batches import read_batches, tensors_in
         from landscape.core.data.data_forms import changes_when_read
-        from landscape.core.problem.fingerprint import fingerprint
 
         with importing_from(self.setup.folder), seeded():
             given = build_data(builder, self.setup.folder)
-            batches = read_batches(
-                given,
-                batch_size=self.setup.problem.batch_size,
-                device=self._device(),
-                dtype=None,
-                size=self._size(),
-                progress=self._on_read,
-            )
+            batches = self._batches(given, self._on_read)
         if self._on_read is not None:  # who listens wants to know
             with importing_from(self.setup.folder), seeded():
                 self.changing = self.changing or changes_when_read(given)
+        return *self._hashed(batches), [b.size for b in batches]
+
+    def _batches(self, given: Any, progress: Callable[[int], None] | None = None) -> list[Batch]:
+        """Data as batches of the zoo's size."""
+        from landscape.core.data.batches import read_batches
+
+        return read_batches(
+            given,
+            batch_size=self.setup.problem.batch_size,
+            device=self._device(),
+            dtype=None,
+            size=self._size(),
+            progress=progress,
+        )
+
+    @staticmethod
+    def _hashed(batches: list[Batch]) -> tuple[list[Any], str]:
+        """The batches as they were given, and their content hash."""
+        from landscape.core.data.batches import tensors_in
+        from landscape.core.problem.fingerprint import fingerprint
+
         raw = [b.raw for b in batches]
-        content = fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
-        return raw, content, [b.size for b in batches]
+        return raw, fingerprint(item for i, b in enumerate(raw) for item in tensors_in(b, str(i)))
 
     def _device(self) -> torch.device:
         """Where data lie: each rank keeps only its share of all batches on its own device."""

@@ -20,11 +20,11 @@ from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
-from landscape.zoo.spec import Model, PredictiveModel, SectionSpec, ZooSpec, check_name
+from landscape.zoo.spec import Builder, Model, PredictiveModel, SectionSpec, ZooSpec, check_name
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
-    from landscape.base.analysis import Analysis
+    from landscape.base.analysis import Analysis, Params
 
 __all__ = ["Plan", "Shard", "choose_sections", "make_plan"]
 
@@ -167,7 +167,8 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 f"[analyses.{section.label}]: together = true compares the models of all groups, and"
                 f" '{analysis.name}' looks at one model at a time; leave it out."
             )
-    options = {s.label: _validated(s, analyses[s.label]) for s in spec.sections}
+    validated = {s.label: _validated(s, analyses[s.label]) for s in spec.sections}
+    options = {label: params.model_dump_json() for label, params in validated.items()}
     _check_builders(spec)
     loader.check()
     _, fingerprint = loader.data()
@@ -180,8 +181,10 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     records: list[SectionRecord] = []
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
+        builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
+        data = fingerprint, *(loader.other_data(builder) for builder in builders)
         made = [
-            _task(section, analysis, given, subject, members, spec, fingerprint)
+            _task(section, analysis, given, subject, members, spec, data)
             for subject, members in _subjects(section, analysis, everyone)
         ]
         tasks += made
@@ -203,13 +206,13 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
 
 
-def _validated(section: SectionSpec, analysis: Analysis) -> str:
-    """The options of a section, checked, as JSON."""
+def _validated(section: SectionSpec, analysis: Analysis) -> Params:
+    """The options of a section, checked."""
     for name in section.options:
         if name not in analysis.params.model_fields:
             hint = suggest(name, {*analysis.params.model_fields, *SECTION_KEYS})
             raise InputError(f"analysis '{analysis.name}' has no option '{name}'; {hint}")
-    return analysis.validate(section.options).model_dump_json()
+    return analysis.validate(section.options)
 
 
 def _check_builders(spec: ZooSpec) -> None:
@@ -298,15 +301,17 @@ def _task(
     subject: str,
     members: list[Model],
     spec: ZooSpec,
-    fingerprint: str,
+    data: tuple[str, ...],
 ) -> Task:
     facts: dict[str, object] = {
         "models": [m.facts() for m in members],
         # a result about a group names its members; others do not depend on names
         "names": [m.name for m in members] if analysis.scope == "group" else [],
-        "data": fingerprint,
+        "data": data[0],
         "problem": spec.problem.facts(),
     }
+    if data[1:]:  # what options name: other data under the same name make another result
+        facts["other_data"] = data[1:]
     if section.examples is not None:
         facts["sample"] = section.examples
     return Task(

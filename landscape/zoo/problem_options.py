@@ -34,7 +34,8 @@ class ProblemOptions(Params):
 
     loss: str = Field(
         "cross_entropy",
-        description="cross_entropy, mse or package.module:NAME of a function, or of what makes one.",
+        description="cross_entropy, mse, gaussian_nll or package.module:NAME of a function, or of what makes"
+        " one.",
     )
     weight_decay: float = Field(0.0, ge=0.0, description="λ of the term (λ/2)‖θ‖².")
     batch_size: int = Field(256, ge=1, description="Micro-batch size.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field, ValidationError
 
-from landscape.base.params import NEW_OPTION, Params
+from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
 
 
 class Earlier(Params):
@@ -42,3 +42,20 @@ def test_a_new_option_is_written_only_where_it_is_set():
     assert Later.model_validate_json(Earlier().model_dump_json()) == Later()
     assert Later(shift=(1, 2)).model_dump()["shift"] == (1, 2)
     assert Later.model_validate_json(Later(shift=(1, 2)).model_dump_json()).shift == (1, 2)
+
+
+def test_builders_of_data_are_told():
+    """Oracle: references and arguments by hand; an option that is not set names none."""
+
+    class Reading(Params):
+        """With data beside the problem's."""
+
+        one: Annotated[str, Field(description="data"), DATA_BUILDER] = ""
+        test: Annotated[str | None, Field(description="data"), DATA_BUILDER] = None
+        test_kwargs: dict[str, int] = Field({}, description="arguments")
+        several: Annotated[tuple[str, ...], Field(description="data"), DATA_BUILDER] = ()
+        other: str = Field("a:b", description="no data")
+
+    assert Reading().data_builders() == []
+    found = Reading(one="a:b", test="c:d", test_kwargs={"n": 3}, several="e:f, g:h").data_builders()
+    assert found == [("a:b", {}), ("c:d", {"n": 3}), ("e:f", {}), ("g:h", {})]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.reference.data import digits
+from landscape.reference.data import diabetes, digits, uci
 from landscape.studies.data import Data, load, mixup
 
 
@@ -54,3 +54,16 @@ def test_only_data_in_a_folder_take_another():
     assert cifar.test.kwargs == {"root": "here", "split": "test"}
     assert cifar.in_folder
     assert Data.digits(4, 2).at(Path("here")) == Data.digits(4, 2)
+
+
+def test_tables_are_read_by_their_builder():
+    """Oracle: the builder called by hand; a folder only where there is one; other digits by a seed."""
+    data = Data.table(diabetes, 10, part=3)
+    assert torch.equal(load(data.test)[0], diabetes("test", 3)[0])
+    assert (data.shape, data.in_folder, data.at(Path("here"))) == ((10,), False, data)
+    folder = Data.table(uci, 8, name="concrete", root="data").at(Path("here"))
+    assert folder.train.kwargs == {"split": "train", "name": "concrete", "root": "here"}
+    assert Data.digits(10, 5).shape == (1, 28, 28)
+    assert Data.digits(10, 5, seed=0) == Data.digits(10, 5)
+    a, b = (load(Data.digits(10, 5, seed=s).train)[0] for s in (0, 1))
+    assert not torch.equal(a, b)

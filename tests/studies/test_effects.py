@@ -71,3 +71,28 @@ def test_numbers_of_robustness_and_averaging():
     assert [effects.mc_score("nll", n)(ds) for n in (1, 2, 10)] == [3.0, 2.0, 1.0]
     assert effects.log_feature_variance(ds) == pytest.approx(2.0)
     assert effects.log_mean_positive(ds) == pytest.approx(-1.5)
+
+
+def test_effects_of_uncertainty():
+    """Oracle: numbers put in by hand."""
+    ds = xr.Dataset(
+        {
+            "nll": 0.5,
+            "coverage": ("level", [0.4, 0.8]),
+            "example_target": (("example", "target"), [[0.5], [-1.0], [2.0], [-3.0]]),
+            "example_sd": (("example", "target"), [[1.0], [3.0], [4.0], [8.0]]),
+        },
+        coords={"level": [0.5, 0.9]},
+    )
+    assert effects.score("nll")(ds) == 0.5
+    assert effects.coverage(0.9)(ds) == 0.8
+    assert effects.far_over_near(1.0)(ds) == 3.0
+    images = xr.Dataset(
+        {
+            "nll": (("shift", "intensity"), [[0.0, 1.0, 2.0], [0.0, 3.0, 6.0]]),
+            "ood_auroc": (("ood", "by"), [[0.5, 0.9], [0.7, 0.9]]),
+        },
+        coords={"by": ["entropy", "score"]},
+    )
+    assert effects.shifted("nll")(images) == 3.0
+    assert effects.ood_auroc(images) == pytest.approx(0.6)

@@ -65,3 +65,21 @@ def test_a_finding_names_two_kinds_or_one(kinds):
     """Oracle: the sentence."""
     with pytest.raises(InputError, match="must name either two kinds of models"):
         Finding("c", _x, "x", **kinds)
+
+
+def test_kinds_are_paired_by_cohort(tmp_path: Path):
+    """Oracle: the claim on differences of numbers put in: means over seeds, and of an average its own."""
+    parts = []
+    for number in (0.0, 5.0, 7.0):
+        models = [trained("a", seed, tmp_path) for seed in range(2)]
+        results = {m.name: xr.Dataset({"x": number + m.seed}) for m in models}
+        results["mean"] = xr.Dataset({"x": number + number / 10})
+        parts.append(Part(str(number), models, Data.digits(10, 5), {"x": results}, ("mean",)))
+    measured = Measured(parts)
+    got = Finding("c", _x, "x", more="a", than="mean", by_cohort=True).judge(measured, "p")
+    assert asdict(got) == asdict(above("c", "p", [0.5 - 0.0, 5.5 - 5.5, 7.5 - 7.7]))
+    one = Finding("c", _x, "x", above_zero="mean", by_cohort=True).judge(measured, "p")
+    assert asdict(one) == asdict(above("c", "p", [0.0, 5.5, 7.7]))
+    assert measured.by_cohort("y", _x, "mean")[0] != measured.by_cohort("y", _x, "mean")[0]  # NaN
+    assert list(measured.results("x", ("mean",), ("5.0",))) == ["mean"]
+    assert float(measured.results("x", ("mean",), ("5.0",))["mean"]["x"]) == 5.5

@@ -19,7 +19,7 @@ from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, ef
 from landscape.studies.options import Options
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
-STUDIES = ("taxonomy", "how_do_vits_work", "spatial_smoothing")
+STUDIES = ("taxonomy", "how_do_vits_work", "spatial_smoothing", "deep_ensembles")
 LINES = 155
 """Most lines of a script, whatever is in them."""
 
@@ -109,7 +109,7 @@ def test_every_size_builds_models_that_take_its_images(name: str):
                 groups.add(recipe.group)
                 with torch.device("meta" if label == "full" else "cpu"):
                     model = recipe.builder(**recipe.kwargs).eval()
-                    images = torch.zeros(2, at.data.channels, at.data.side, at.data.side)
+                    images = torch.zeros(2, *cohort.data.shape)
                 assert len(model(images)) == 2, (label, recipe.group)
 
 

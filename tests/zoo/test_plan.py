@@ -302,3 +302,44 @@ def test_what_a_problem_names_is_looked_up_once_and_first(folder, problem, sente
     folder.add("m0")
     with pytest.raises(InputError, match=sentence):
         Zoo.from_manifest(folder.write(problem=problem, data="raising")).run()
+
+
+def test_other_data_under_the_same_name_are_another_task(folder):
+    """Oracle: a builder that reads a file: keys change with the file, and no key of an analysis without it.
+
+    A builder that fails leaves the plan, and the task fails with its sentence.
+    """
+    (folder.root / "elsewhere.py").write_text(
+        "from pathlib import Path\n"
+        "import torch\n"
+        "def shifted():\n"
+        "    return torch.full((4, 2), float((Path(__file__).parent / 'amount.txt').read_text()))\n"
+        "def held():\n"
+        "    return shifted(), torch.tensor([0, 1, 0, 1])\n"
+    )
+    amount = folder.root / "amount.txt"
+    folder.add("m0")
+    named = (
+        '[analyses.calibration]\nood_data = "elsewhere:shifted"\nfit_data = "elsewhere:held"\nbootstrap = 2'
+    )
+    plain = '[analyses.plain]\nanalysis = "calibration"\nbootstrap = 2'
+    path = folder.write(f"{named}\n{plain}")
+
+    def run(text):
+        amount.write_text(text)
+        keys = []
+        found = Zoo.from_manifest(path).run(
+            on_event=lambda e: keys.append((e.task.label, e.task.key)) if hasattr(e, "task") else None
+        )
+        return found, dict(keys)
+
+    first, keys = run("1.0")
+    assert (first.done, len(first.failed)) == (2, 0)
+    again, _ = run("1.0")
+    assert (again.done, again.skipped) == (0, 2)
+    moved, other = run("2.0")
+    assert (moved.done, moved.skipped) == (1, 1)
+    assert other["calibration"] != keys["calibration"]
+    broken, _ = run("no number")
+    assert broken.skipped == 1
+    assert "no number" in broken.failed[0].error

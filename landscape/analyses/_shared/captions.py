@@ -10,16 +10,19 @@ from landscape.core.stats.intervals import FEW, reach
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LOSS_UNIT", "error_bars", "loss_unit", "weight_decays"]
+__all__ = ["LIKELIHOODS", "LOSS_UNIT", "error_bars", "loss_unit", "weight_decays"]
 
 LOSS_UNIT = "loss/example"
 """Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
 
+LIKELIHOODS = {"cross_entropy", "gaussian_nll"}
+"""Losses by name that are in nats."""
+
 
 def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
-    """The unit of the loss for axis labels: nats if all datasets used the cross-entropy."""
+    """The unit of the loss for axis labels: nats if all datasets used one of `LIKELIHOODS`."""
     losses = {ds.attrs.get("loss") for ds in datasets.values()}
-    return "nats/example" if losses == {"cross_entropy"} else LOSS_UNIT
+    return "nats/example" if len(losses) == 1 and losses <= LIKELIHOODS else LOSS_UNIT
 
 
 def error_bars(counts: Iterable[float], over: str, kind: str = "Bands") -> str:

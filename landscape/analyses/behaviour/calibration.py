@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.options import BootstrapSeed
 from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.analysis import DATA_BUILDER, NEW_OPTION, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import reach
@@ -31,11 +31,17 @@ class CalibrationParams(Params):
     thresholds: int = Field(20, ge=2, description="number of confidence thresholds, evenly from 0")
     bootstrap: int = Field(200, ge=2, description="bootstrap resamples over examples for the intervals")
     seed: BootstrapSeed = 0
-    ood_data: str = Field(
+    ood_data: Annotated[str, DATA_BUILDER] = Field(
         "",
         pattern=f"^$|{REFERENCE}",
         description="package.module:function that returns data of another distribution, to be told apart;"
         " none = no such scores, unless data are given as the input ood",
+    )
+    fit_data: Annotated[str, DATA_BUILDER, NEW_OPTION] = Field(
+        "",
+        pattern=f"^$|{REFERENCE}",
+        description="package.module:function that returns held-out data on which a temperature is fitted, so"
+        " that scores with it are no flattery; none = no such scores, unless data are given as the input fit",
     )
 
 
@@ -99,6 +105,11 @@ SCHEMA = Schema(
         Variable("temperature", (), "temperature of least NLL on this very data"),
         Variable("nll_at_temperature", (), "mean NLL at that temperature", NATS),
         Variable("ece_at_temperature", (), "expected calibration error at that temperature"),
+        Variable("temperature_fitted", (), "temperature of least NLL on the data to fit on", optional=True),
+        Variable("nll_scaled", (), "mean NLL at temperature_fitted", NATS, optional=True),
+        Variable("brier_scaled", (), "mean Brier score at temperature_fitted", optional=True),
+        Variable("ece_scaled", (), "expected calibration error at temperature_fitted", optional=True),
+        Variable("fit_examples", (), "number of examples to fit on", "1", "int", optional=True),
         Variable("ood_auroc_confidence", (), "AUROC of confidence against other data; NaN without any"),
         Variable("ood_auroc_confidence_se", (), "standard error of ood_auroc_confidence (DeLong)"),
         Variable("ood_auroc_entropy", (), "AUROC of low entropy against other data; NaN without any"),
@@ -178,6 +189,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
     # a limit stands for 0 and ∞, where the logits would be no numbers
     scaled = predictions.scaled(float(np.clip(temperature, 1e-6, 1e6)))
     data |= _detection(problem, predictions, params, context)
+    data |= _scaled(problem, predictions, params, context)
     context.progress(1.0)
     return {
         **data,
@@ -198,6 +210,35 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "example_correct": predictions.by_example(correct),
         "example_entropy": predictions.by_example(predictions.entropy),
         **record(predictions),
+    }
+
+
+def _scaled(
+    problem: Problem, predictions: Predictions, params: CalibrationParams, context: Context
+) -> dict[str, Any]:
+    """Scores at the temperature of least NLL on other data; nothing without such."""
+    from landscape.core.behaviour.calibration import calibration_error, optimal_temperature, predict
+    from landscape.core.behaviour.ood import load_data
+    from landscape.core.data.batches import read_batches
+
+    given = context.inputs.get("fit")
+    if given is not None and params.fit_data:
+        raise InputError("calibration takes either the input fit or the option fit_data, not both.")
+    if given is None and not params.fit_data:
+        return {}
+    if given is None:
+        given = load_data(params.fit_data, "fit_data")
+    size = max(batch.size for batch in problem.batches)
+    batches = read_batches(given, batch_size=size, device=problem.device, dtype=problem.dtype)
+    held = predict(problem, batches)
+    temperature = optimal_temperature(held)
+    scaled = predictions.scaled(float(np.clip(temperature, 1e-6, 1e6)))
+    return {
+        "temperature_fitted": temperature,
+        "nll_scaled": scaled.nll.mean(),
+        "brier_scaled": scaled.brier.mean(),
+        "ece_scaled": calibration_error(scaled, params.bins),
+        "fit_examples": len(held.labels),
     }
 
 
@@ -347,7 +388,7 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The scores, and what a temperature would do."""
-    return [
+    found = [
         Metric("accuracy", float(ds["accuracy"]), "1", "share of right answers"),
         Metric("NLL", float(ds["nll"]), nats({"": ds}), "mean negative log-likelihood"),
         Metric("Brier", float(ds["brier"]), "1", "mean Brier score, summed over classes"),
@@ -360,6 +401,12 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("OOD AUROC", float(ds["ood_auroc_confidence"]), "1", "AUROC of confidence against other data"),
         Metric("temperature", float(ds["temperature"]), "1", "temperature of least NLL on this very data"),
     ]
+    if "temperature_fitted" in ds:
+        what = "at the temperature of least NLL on held-out data"
+        found.append(Metric("fitted temperature", float(ds["temperature_fitted"]), "1", what))
+        found.append(Metric("scaled NLL", float(ds["nll_scaled"]), NATS, f"mean NLL {what}"))
+        found.append(Metric("scaled ECE", float(ds["ece_scaled"]), "1", f"calibration error {what}"))
+    return found
 
 
 calibration = Analysis(
@@ -373,6 +420,8 @@ calibration = Analysis(
         " calibration errors with their bias taken off; Wilson intervals"
         " for shares in bins. The optimal temperature is found on the same data and is information, not a"
         " correction: 0 means that every answer is right, infinity that the uniform distribution is best."
+        " One found on held-out data (option fit_data or input fit) is a correction, and scores with it stand"
+        " beside the others."
         " Calibration errors are biased upwards on few examples. Those of labels are of the more probable"
         " of no and yes, over all labels together. Given data of another distribution (option"
         " ood_data or input ood), the area under the ROC curve of telling them apart by confidence"
@@ -386,5 +435,5 @@ calibration = Analysis(
     plots=plots,
     summary=summary,
     cost=lambda params: Cost(forwards=1.0),
-    inputs=("ood",),
+    inputs=("ood", "fit"),
 )

@@ -45,7 +45,7 @@ class McDropoutParams(Params):
 
 
 SCHEMA = Schema(
-    version=2,
+    version=3,
     coords=(Variable("samples", ("samples",), "dropout masks averaged", "", kind="int"),),
     variables=(
         Variable("nll", ("samples",), "mean negative log-likelihood", NATS),
@@ -73,13 +73,13 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
     most = max(params.counts)
     drawn: list[torch.Tensor] = []
     spread: list[list[float]] = []
+    start = 0
     for batch in problem.batches:
         x = batch.inputs
         with _outputs_of(module) as seen:
-            # masks of its own for each batch, the same whatever batches come before
-            seed = int(np.random.SeedSequence((params.seed, len(drawn))).generate_state(1)[0])
-            passes = mc_samples(problem.module, x, most, seed, len(x), what.logits)
+            passes = mc_samples(problem.module, x, most, params.seed, len(x), what.logits, first=start)
             drawn.append(passes[:, what.counted(batch.target, passes.shape[-1])])
+        start += len(x)
         features = torch.stack(seen).double().flatten(2)
         between = features.var(0).sum().item() if most > 1 else np.nan
         spread.append([between, features.square().mean(0).sum().item()])

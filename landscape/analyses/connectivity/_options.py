@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from landscape.base.analysis import DATA_BUILDER
 from landscape.batchnorm_policy import BatchNormPolicy, normalise
 from landscape.imports import REFERENCE
 
@@ -26,6 +27,7 @@ Rounds = Annotated[int, Field(ge=0, le=30, description="rounds of two more point
 HeldOutBuilder = Annotated[
     str | None,
     Field(pattern=REFERENCE, description="builder of held-out data, package.module:function"),
+    DATA_BUILDER,
 ]
 
 HeldOutArguments = Annotated[dict[str, Any], Field(description="its arguments")]

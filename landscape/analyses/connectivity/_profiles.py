@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import LOSS_UNIT
+from landscape.analyses._shared.captions import LIKELIHOODS, LOSS_UNIT
 from landscape.base.schema import Variable
 from landscape.core.connectivity.barriers import (
     BARRIERS,
@@ -244,10 +244,10 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
 
 
 def group_loss_unit(ds: xr.Dataset) -> str:
-    """The unit of the loss of a group: nats if all its models were given the cross-entropy."""
+    """The unit of the loss of a group: nats if all its models were given one of `LIKELIHOODS`."""
     problems = json.loads(ds.attrs.get("problems", "{}")).values()
     known = {problem.get("loss") for problem in problems}
-    return "nats/example" if known == {"cross_entropy"} else LOSS_UNIT
+    return "nats/example" if len(known) == 1 and known <= LIKELIHOODS else LOSS_UNIT
 
 
 def group_by_architecture(problems: Sequence[Problem]) -> list[list[int]]:

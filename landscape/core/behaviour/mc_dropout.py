@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from landscape.core.behaviour.predictive import Draws, Predictive
+from landscape.core.behaviour.predictive import Draws, Kind, Predictive, joined, predictive_of
 from landscape.errors import InputError
 
 __all__ = ["MCDropout", "mc_samples"]
@@ -26,9 +27,11 @@ class MCDropout(Predictive):
     the device nor what else draws numbers changes a prediction.
 
     Args:
-        model: A classifier with dropout, whose activations have the examples along axis 0.
+        model: A classifier with dropout, whose activations have the examples along axis 0; or a predictive,
+            such as a Gaussian head, whose draws are then those of each mask.
         samples: Masks.
         seed: Seed of the masks.
+        kind: What a model predicts that is no predictive: ``classification`` or ``regression``.
 
     Raises:
         InputError: If there is no dropout, or no sample.
@@ -37,10 +40,13 @@ class MCDropout(Predictive):
         Gal & Ghahramani (2016), Dropout as a Bayesian approximation.
     """
 
-    def __init__(self, model: nn.Module, samples: int = 10, seed: int = 0) -> None:
+    def __init__(
+        self, model: nn.Module, samples: int = 10, seed: int = 0, kind: Kind = "classification"
+    ) -> None:
         super().__init__()
         _check(model, samples)
         self.model = model
+        self.kind: Kind = kind
         self.samples = samples
         self.seed = seed
 
@@ -57,11 +63,12 @@ class MCDropout(Predictive):
         """
         count = self.samples if samples is None else samples
         _check(self.model, count)
+        one = predictive_of(self.model, self.kind)
         passes = []
         for index in range(count):
             with _thinned(self.model, _mask_seed(self.seed + seed, index)):
-                passes.append(self.model(x).log_softmax(-1))
-        return Draws("classification", log_p=torch.stack(passes))
+                passes.append(one.draws(x, seed=seed))
+        return joined(passes)
 
 
 @torch.no_grad()
@@ -72,10 +79,16 @@ def mc_samples(
     seed: int = 0,
     batch: int = 500,
     log_p: Callable[[Tensor], Tensor] | None = None,
+    *,
+    first: int = 0,
 ) -> Tensor:
     """Log probabilities of single dropout masks, for curves over the number of samples.
 
-    Each example has masks of its own, so that means over examples vary less than those of `MCDropout`.
+    Each example has masks of its own, so that means over examples vary less than those of `MCDropout`. A mask
+    follows from the seed, the number of the example, the number of the draw and how many dropouts were passed
+    before: neither the cut into batches nor the device changes it. That takes activations with the examples
+    along axis 0, each in a row or in as many neighbouring rows (windows of a picture); where rows are
+    something else, such as tokens before examples, masks are random too, but the cut into batches matters.
 
     Args:
         model: A classifier with dropout; put into eval mode, dropout apart.
@@ -85,26 +98,27 @@ def mc_samples(
         batch: Examples at a time.
         log_p: Logits of the model's outputs, such as the logarithm where they are probabilities; default:
             the outputs themselves.
+        first: Number of the first example.
 
     Returns:
         Shape (samples, N, classes). The mean of the first n probabilities is the prediction of n samples.
 
     Raises:
-        InputError: If there is no dropout, or no sample.
+        InputError: If there is no dropout, no sample, or a dropout whose rows are not those of examples.
     """
     _check(model, samples)
     model.eval()
-    with _dropping(model, seed, inputs.device):
-        parts = [_passes(model, x, samples, log_p) for x in torch.split(inputs, batch)]
+    parts = []
+    for x in torch.split(inputs, batch):
+        numbers = np.arange(first, first + len(x))
+        first += len(x)
+        passes = []
+        for draw in range(samples):
+            with _thinned_apart(model, seed, draw, numbers):
+                z = model(x)
+            passes.append((z if log_p is None else log_p(z)).log_softmax(-1))
+        parts.append(torch.stack(passes))
     return torch.cat(parts, dim=1)
-
-
-def _passes(
-    model: nn.Module, x: Tensor, samples: int, log_p: Callable[[Tensor], Tensor] | None = None
-) -> Tensor:
-    """Log probabilities of one pass after another, (samples, N, classes)."""
-    outputs = (model(x) for _ in range(samples))
-    return torch.stack([(z if log_p is None else log_p(z)).log_softmax(-1) for z in outputs])
 
 
 def _check(model: nn.Module, samples: int) -> None:
@@ -167,16 +181,62 @@ def _dropped(part: nn.Module, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _dropping(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
-    """Turn dropout on, with random numbers of its own."""
+def _thinned_apart(model: nn.Module, seed: int, draw: int, numbers: NDArray[np.int64]) -> Iterator[None]:
+    """Within it, each dropout has a mask for each example of the batch that passes.
+
+    Args:
+        model: The model.
+        seed: Seed of the masks.
+        draw: Which draw.
+        numbers: Numbers of the examples.
+    """
     parts = _dropouts(model)
     modes = [part.training for part in parts]
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    call = 0
+
+    def masked(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        nonlocal call
+        if len(output) % len(numbers):
+            raise InputError(
+                f"{type(model).__name__} drops out activations of shape {tuple(output.shape)} for"
+                f" {len(numbers)} examples; masks need the examples along axis 0."
+            )
+        shape = len(output) // len(numbers), *output.shape[1:]
+        affine = [_affine(part, shape, output.dtype, s) for s in _seeds(seed, draw, call, numbers)]
+        call += 1
+        factors, shifts = (torch.cat(values).to(output.device) for values in zip(*affine, strict=True))
+        return output * factors + shifts
+
+    with torch.random.fork_rng(devices=[]), ExitStack() as hooks:
         for part in parts:
-            part.training = True
+            part.training = False
+            hooks.callback(part.register_forward_hook(masked).remove)
         try:
             yield
         finally:
             for part, mode in zip(parts, modes, strict=True):
                 part.training = mode
+
+
+def _affine(part: nn.Module, shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> tuple[Tensor, Tensor]:
+    """Factor and shift that a dropout makes of one example, each of this shape."""
+    generator = torch.default_generator  # on the CPU, whose numbers do not depend on the device
+    shift = torch.zeros(shape, dtype=dtype)
+    if isinstance(part, nn.AlphaDropout | nn.FeatureAlphaDropout):  # others make 0 of 0
+        generator.manual_seed(seed)
+        shift = _dropped(part, shift)
+    generator.manual_seed(seed)
+    return _dropped(part, torch.ones(shape, dtype=dtype)) - shift, shift
+
+
+def _seeds(seed: int, draw: int, call: int, numbers: NDArray[np.int64]) -> list[int]:
+    """Seeds of the masks of examples by their numbers.
+
+    Reference:
+        Steele et al. (2014), Fast splittable pseudorandom number generators, figure 16 (splitmix64).
+    """
+    base = np.random.SeedSequence((seed, draw, call)).generate_state(1, np.uint64)
+    z = base + (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)  # wraps around
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return [int(s) for s in (z ^ (z >> np.uint64(31))) >> np.uint64(1)]

@@ -135,13 +135,17 @@ def false_accept_rate(inside: Array, outside: Array, accepted: float = 0.95) -> 
     return float((outside >= threshold).mean())
 
 
-def load_data(reference: str) -> Any:
+def load_data(reference: str, option: str = "ood_data") -> Any:
     """Data that the function ``package.module:function`` returns.
+
+    Args:
+        reference: The function.
+        option: What names it, for the sentence.
 
     Raises:
         InputError: If there is no such function, or it fails.
     """
-    return call(reference, {}, "ood_data")
+    return call(reference, {}, option)
 
 
 @under_own_context

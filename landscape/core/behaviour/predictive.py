@@ -12,9 +12,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from landscape.core.problem.losses import gaussian_moments, gaussian_outputs
 from landscape.errors import InputError, suggest
 
-__all__ = ["Draws", "Mixture", "Point", "Predictive", "predictive_of"]
+__all__ = ["Draws", "Kind", "Mixture", "Point", "Predictive", "joined", "predictive_of"]
 
 Kind = Literal["classification", "regression"]
 
@@ -128,8 +129,9 @@ class Predictive(nn.Module, ABC):
             x: Inputs (N, ...).
 
         Returns:
-            Classification: log mean probabilities (N, C). Regression: (N, 2D), the means, then the
-            logarithms of the variances.
+            What the loss of a plain model reads. Classification: log mean probabilities (N, C), for
+            ``cross_entropy``. Regression: (N, 2D), the means, then what
+            `landscape.core.problem.losses.gaussian_moments` makes the variances of, for ``gaussian_nll``.
         """
         if self._heard is None:
             draws = self.draws(x)
@@ -140,8 +142,7 @@ class Predictive(nn.Module, ABC):
         mixture = draws.mixture()
         if isinstance(mixture, Tensor):
             return mixture
-        mean, variance = mixture
-        return torch.cat([mean, variance.log()], dim=-1)
+        return gaussian_outputs(*mixture)
 
     @contextmanager
     def heard(self, samples: int | None = None, *, seed: int = 0) -> Iterator[list[Draws]]:
@@ -164,36 +165,48 @@ class Predictive(nn.Module, ABC):
 
 
 class Point(Predictive):
-    """A classifier as a predictive of one draw.
+    """A plain model as a predictive of one draw.
 
     Args:
-        model: A module from inputs (N, ...) to logits (N, C).
+        model: A module from inputs (N, ...) to logits (N, C); of a regression, to means and variances (N, 2D)
+            as the loss ``gaussian_nll`` reads them.
+        kind: ``classification`` or ``regression``.
+
+    Raises:
+        InputError: If there is no such kind.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, kind: Kind = "classification") -> None:
         super().__init__()
         self.model = model
+        self.kind = _known(kind)
 
     def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
         """The one draw there is, whatever `samples` and `seed`."""
-        return Draws("classification", log_p=self.model(x).log_softmax(-1)[None])
+        output = self.model(x)
+        if self.kind == "classification":
+            return Draws("classification", log_p=output.log_softmax(-1)[None])
+        mean, variance = gaussian_moments(output)
+        return Draws("regression", mean=mean[None], variance=variance[None])
 
 
 class Mixture(Predictive):
     """The draws of several predictives together, all of equal weight.
 
     Args:
-        members: Predictives, or classifiers, each of which gives one draw.
+        members: Predictives, or plain models, each of which gives one draw.
+        kind: What plain models predict, see `Point`.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or no such kind.
     """
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    def __init__(self, members: Sequence[nn.Module], kind: Kind = "classification") -> None:
         super().__init__()
         if not members:
             raise InputError("a mixture of predictives needs at least one member.")
         self.members = nn.ModuleList(members)
+        self.kind = _known(kind)
 
     def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
         """The draws of each member in turn.
@@ -207,7 +220,7 @@ class Mixture(Predictive):
             InputError: If members differ in their kind, in what they put out, or in their number of draws,
                 which would give them unequal weights.
         """
-        parts = [predictive_of(member).draws(x, samples, seed=seed) for member in self.members]
+        parts = [predictive_of(member, self.kind).draws(x, samples, seed=seed) for member in self.members]
         kinds = {(part.kind, part.samples) for part in parts}
         if len(kinds) > 1:
             raise InputError(
@@ -219,20 +232,36 @@ class Mixture(Predictive):
         if len(outputs) > 1:
             sizes = " and ".join(map(str, outputs))
             raise InputError(f"members of a mixture have outputs of one size; these have {sizes}.")
-        if parts[0].kind == "classification":
-            return Draws("classification", log_p=_joined([part.log_p for part in parts]))
-        means, variances = ([getattr(part, name) for part in parts] for name in ("mean", "variance"))
-        return Draws("regression", mean=_joined(means), variance=_joined(variances))
+        return joined(parts)
 
 
-def predictive_of(module: nn.Module) -> Predictive:
+def predictive_of(module: nn.Module, kind: Kind = "classification") -> Predictive:
     """The module itself if it is a predictive, else `Point` of it.
 
     Args:
-        module: A predictive or a classifier.
+        module: A predictive or a plain model.
+        kind: What a plain model predicts.
     """
-    return module if isinstance(module, Predictive) else Point(module)
+    return module if isinstance(module, Predictive) else Point(module, kind)
 
 
-def _joined(parts: Sequence[Tensor | None]) -> Tensor:
+def joined(parts: Sequence[Draws]) -> Draws:
+    """Draws of one kind, one after the other, without scores of their own.
+
+    Args:
+        parts: Draws for the same examples.
+    """
+    if parts[0].kind == "classification":
+        return Draws("classification", log_p=_cat([part.log_p for part in parts]))
+    means, variances = ([getattr(part, name) for part in parts] for name in ("mean", "variance"))
+    return Draws("regression", mean=_cat(means), variance=_cat(variances))
+
+
+def _known(kind: Kind) -> Kind:
+    if kind not in get_args(Kind):
+        raise InputError(f"there is no predictive of kind '{kind}'; {suggest(str(kind), get_args(Kind))}")
+    return kind
+
+
+def _cat(parts: Sequence[Tensor | None]) -> Tensor:
     return torch.cat([part for part in parts if part is not None])

@@ -14,19 +14,23 @@ from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.operator import GaussNewton, Graph, Sandwich
 from landscape.core.data.batches import Batch
 from landscape.core.problem.derivatives.record import Check
-from landscape.core.problem.losses import IGNORE_INDEX
+from landscape.core.problem.losses import IGNORE_INDEX, gaussian_fisher, gaussian_moments
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
 __all__ = ["EmpiricalFisher", "Fisher", "empirical_fisher", "fisher"]
+
+LIKELIHOODS = ("cross_entropy", "mse", "half_squared_error", "gaussian_nll")
+"""Losses by name that are the negative logarithm of a density, up to a constant."""
 
 
 class Fisher(GaussNewton):
     """The Fisher matrix (1/N) Σ E[∇ℓ ∇ℓᵀ] + λI, targets drawn from the model (Martens 2020, §5).
 
     Cross-entropy is the likelihood of a categorical distribution; the squared errors are that of a Gaussian
-    of variance 1 (``"half_squared_error"``) or K/2 (``"mse"``, K outputs per example). Positions of a dense
-    output count as observations of their own. Equals the Gauss-Newton matrix for these losses.
+    of variance 1 (``"half_squared_error"``) or K/2 (``"mse"``, K outputs per example), ``"gaussian_nll"``
+    that of one whose variance is put out as well. Positions of a dense output count as observations of their
+    own. Equals the Gauss-Newton matrix for these losses.
 
     Args:
         problem: A problem with a loss of one of these names.
@@ -53,10 +57,11 @@ class Fisher(GaussNewton):
         memory_budget: int | None = None,
     ) -> None:
         super().__init__(problem, memory_budget=memory_budget)
-        if problem.loss_name not in ("cross_entropy", "mse", "half_squared_error"):
+        if problem.loss_name not in LIKELIHOODS:
+            *others, last = (f"'{name}'" for name in LIKELIHOODS)
             raise InputError(
-                f"the loss {problem.loss_name} has no known likelihood; use 'cross_entropy', 'mse' or"
-                " 'half_squared_error', or take ggn or empirical_fisher."
+                f"the loss {problem.loss_name} has no known likelihood; use {', '.join(others)} or {last},"
+                " or take ggn or empirical_fisher."
             )
         if type not in ("true", "mc"):
             raise InputError(f"there is no Fisher matrix of type '{type}'; known: mc, true.")
@@ -75,6 +80,8 @@ class Fisher(GaussNewton):
                 turned = self._of_logits(output.movedim(-1, 1), target, start)
                 return lambda t: turned(t.movedim(-1, 1)).movedim(1, -1)
             return self._of_logits(output, target, start)
+        if self.problem.loss_name == "gaussian_nll":
+            return self._of_gaussian(output, start)
         outputs = prod(output.shape[1:])
         # The mean over K outputs of (z − y)² is −ln of a Gaussian of variance K/2: precision 2/K.
         precision = 2.0 / outputs if self.problem.loss_name == "mse" else 1.0
@@ -98,6 +105,22 @@ class Fisher(GaussNewton):
             return lambda t: weight * (p * t - p * (p * t).sum(1, keepdim=True))
         scores = p - self._drawn_classes(p, start)
         return lambda t: weight * (scores * (scores * t).sum(2, keepdim=True)).mean(0)
+
+    def _of_gaussian(self, output: Tensor, start: int) -> Callable[[Tensor], Tensor]:
+        """The Fisher matrix of means and variances (B, 2D, ...)."""
+        if not self._samples:
+            return gaussian_fisher(output)
+        mean, variance = gaussian_moments(output)
+        shape = (self._samples, *mean.shape)
+        noise = torch.randn(shape, generator=self._generator(start), dtype=output.dtype).to(output.device)
+        slope = output.chunk(2, dim=1)[1].sigmoid()  # of the variance, in what is put out
+        scores = torch.cat([-noise / variance.sqrt(), (1 - noise**2) * slope / (2 * variance)], dim=2)
+
+        def inner(t: Tensor) -> Tensor:
+            along = (scores * t).flatten(2).sum(2)
+            return (scores * along.view(*along.shape, *(1,) * (t.ndim - 1))).mean(0)
+
+        return inner
 
     def _generator(self, start: int) -> torch.Generator:
         """The draws of one micro-batch: the same in every product, whatever was drawn before."""

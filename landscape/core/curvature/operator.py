@@ -20,6 +20,7 @@ from landscape.core.data.batches import Batch
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.derivatives.record import Check
+from landscape.core.problem.losses import gaussian_fisher
 from landscape.core.problem.parameters import Grouping
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -246,7 +247,9 @@ class GaussNewton(Sandwich):
     """The generalised Gauss-Newton matrix (1/N) Σ JᵀHᵢJ + λI (Schraudolph 2002; Martens 2020).
 
     J is the Jacobian of the model output and Hᵢ the Hessian of the loss in the outputs. Positive
-    semi-definite for convex losses; equal to the Hessian for models linear in θ.
+    semi-definite for convex losses; equal to the Hessian for models linear in θ. Of ``"gaussian_nll"``, which
+    is not convex in the variance, the natural parameters of the Gaussian pass for the outputs: it is the
+    Fisher matrix.
     """
 
     _title = "Gauss-Newton"
@@ -266,6 +269,8 @@ class GaussNewton(Sandwich):
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         """The map t ↦ Bt for tangents shaped as the output; ``None`` if B is zero."""
+        if self.problem.loss_name == "gaussian_nll":
+            return gaussian_fisher(output)
         leaf = output.requires_grad_()
         loss = self.problem.loss_sum(leaf, target, batch.size)
         if not loss.requires_grad:

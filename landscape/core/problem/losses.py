@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 
 import torch
@@ -12,11 +13,25 @@ from torch import Tensor
 from landscape.core.data.batches import Batch
 from landscape.errors import InputError, reason, suggest
 
-__all__ = ["LOSSES", "LossFunction", "accuracy_per_example", "check_labels", "resolve_loss"]
+__all__ = [
+    "LOSSES",
+    "VARIANCE_FLOOR",
+    "LossFunction",
+    "accuracy_per_example",
+    "check_labels",
+    "gaussian_fisher",
+    "gaussian_moments",
+    "gaussian_nll",
+    "gaussian_outputs",
+    "resolve_loss",
+]
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 IGNORE_INDEX = -100
+
+VARIANCE_FLOOR = 1e-6
+"""Least variance of a Gaussian head, in squared units of its targets."""
 
 
 def _per_example(values: Tensor) -> Tensor:
@@ -54,6 +69,71 @@ def half_squared_error(output: Tensor, target: Tensor) -> Tensor:
     return 0.5 * (squares if squares.ndim <= 1 else squares.flatten(1).sum(1))
 
 
+def gaussian_nll(output: Tensor, target: Tensor) -> Tensor:
+    """−ln N(target; mean, variance) in nats per example, summed over the D targets, shape (B,).
+
+    The constant ½ ln 2π is in it, so that it is the negative logarithm of a density. Not convex in the
+    outputs: `gaussian_fisher` is what stands for its curvature there.
+
+    Args:
+        output: Shape (B, 2D, ...): D means, then D numbers r of which `gaussian_moments` makes variances.
+        target: Shape (B, D, ...), or (B,) of one target.
+
+    Reference:
+        Nix & Weigend (1994), Estimating the mean and variance of the target probability distribution;
+        Lakshminarayanan et al. (2017), equation 1.
+    """
+    mean, variance = gaussian_moments(output)
+    errors = (_fit(mean, target) - target) ** 2
+    entries = 0.5 * (variance.reshape(errors.shape).log() + errors / variance.reshape(errors.shape))
+    entries = entries + 0.5 * math.log(2.0 * math.pi)
+    return entries if entries.ndim == 1 else entries.flatten(1).sum(1)
+
+
+def gaussian_moments(output: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and variances of a Gaussian head, each (B, D, ...): the variance is softplus(r) + 1e-6.
+
+    Args:
+        output: Shape (B, 2D, ...): D means, then D numbers r.
+
+    Raises:
+        InputError: If axis 1 does not halve.
+    """
+    if output.ndim < 2 or output.shape[1] % 2:
+        raise InputError(
+            "gaussian_nll needs outputs (B, 2D), D means and then D variances before the softplus; the model"
+            f" returned {tuple(output.shape)}."
+        )
+    mean, raw = output.chunk(2, dim=1)
+    return mean, F.softplus(raw) + VARIANCE_FLOOR
+
+
+def gaussian_outputs(mean: Tensor, variance: Tensor) -> Tensor:
+    """The outputs (B, 2D, ...) of which `gaussian_moments` makes these means and variances.
+
+    Variances at the floor or below it become the floor.
+    """
+    above = variance - VARIANCE_FLOOR
+    raw = above + (-torch.expm1(-above)).clamp(min=0.0).log()  # the inverse of the softplus, without overflow
+    return torch.cat([mean, raw.where(above > 0, -torch.inf)], dim=1)
+
+
+def gaussian_fisher(output: Tensor) -> Callable[[Tensor], Tensor]:
+    """The Fisher matrix of `gaussian_nll` in its outputs, as a map of tangents (B, 2D, ...).
+
+    diag(1/v, v′(r)²/(2v²)), positive semi-definite: the Hessian is not, since the loss is not convex in the
+    variance. The Gauss-Newton matrix has it in the middle if the natural parameters (μ/v, −1/(2v)), in which
+    the loss is convex, are taken as the outputs.
+
+    Reference:
+        Martens (2020), New insights and perspectives on the natural gradient method, sections 5 and 9.2.
+    """
+    raw = output.chunk(2, dim=1)[1]
+    variance = gaussian_moments(output)[1]
+    diagonal = torch.cat([1.0 / variance, 0.5 * (raw.sigmoid() / variance) ** 2], dim=1)
+    return lambda tangent: diagonal * tangent
+
+
 def _fit(output: Tensor, target: Tensor) -> Tensor:
     """Outputs in the shape of the targets: axes of length 1 after the first may differ, no more."""
     if output.shape == target.shape:
@@ -61,7 +141,7 @@ def _fit(output: Tensor, target: Tensor) -> Tensor:
     if _long_axes(output) == _long_axes(target):
         return output.reshape(target.shape)
     raise InputError(
-        f"a squared error needs outputs and targets of one shape; got {tuple(output.shape)} and"
+        f"errors of a regression need means and targets of one shape; got {tuple(output.shape)} and"
         f" {tuple(target.shape)}."
     )
 
@@ -74,6 +154,7 @@ LOSSES: dict[str, LossFunction] = {
     "cross_entropy": cross_entropy,
     "mse": mse,
     "half_squared_error": half_squared_error,
+    "gaussian_nll": gaussian_nll,
 }
 
 

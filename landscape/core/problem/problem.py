@@ -54,10 +54,11 @@ class Problem:
 
     Args:
         model: Any module.
-        loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``, or a
-            callable ``(output, target) -> losses (B,)``. torch's own losses are taken per example, with
-            torch's value on all the data as their mean; of another scalar it is found out whether it is the
-            mean over examples or their sum, and if neither, all the data must come in one batch.
+        loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``,
+            ``"gaussian_nll"`` (outputs (B, 2D): means, then variances before a softplus), or a callable
+            ``(output, target) -> losses (B,)``. torch's own losses are taken per example, with torch's
+            value on all the data as their mean; of another scalar it is found out whether it is the mean
+            over examples or their sum, and if neither, all the data must come in one batch.
         data: ``(inputs, targets)`` tensors, an iterable of batches, a Dataset or a DataLoader. A batch
             is ``(input, target)``, ``(input, ..., target)``, or a mapping with a key ``labels``,
             ``label``, ``targets``, ``target`` or ``y``. Mappings are passed to the model as keywords, or

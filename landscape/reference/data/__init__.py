@@ -1,8 +1,20 @@
-"""Data of the reference zoo: digits that come with a package, and torchvision's sets from a folder."""
+"""Data of the reference zoo: what comes with installed packages, and sets of data from a folder."""
 
 from __future__ import annotations
 
 from landscape.reference.data.digits import digits, noisy_labels
+from landscape.reference.data.patches import patches
+from landscape.reference.data.regression import cubic, diabetes, uci
 from landscape.reference.data.torchvision import cifar10, cifar100, image_folder
 
-__all__ = ["cifar10", "cifar100", "digits", "image_folder", "noisy_labels"]
+__all__ = [
+    "cifar10",
+    "cifar100",
+    "cubic",
+    "diabetes",
+    "digits",
+    "image_folder",
+    "noisy_labels",
+    "patches",
+    "uci",
+]

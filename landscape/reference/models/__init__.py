@@ -1,13 +1,13 @@
-"""Small image classifiers with clean module names, used as builders of a manifest."""
+"""Small networks with clean module names, used as builders of a manifest."""
 
 from __future__ import annotations
 
 from landscape.reference.models.alternet import alternet
 from landscape.reference.models.mixer import mixer
-from landscape.reference.models.mlp import mlp
+from landscape.reference.models.mlp import gaussian_mlp, mlp
 from landscape.reference.models.resnet import resnet
 from landscape.reference.models.swin import windowed
 from landscape.reference.models.vgg import vgg
 from landscape.reference.models.vit import vit
 
-__all__ = ["alternet", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"]
+__all__ = ["alternet", "gaussian_mlp", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"]

@@ -1,4 +1,4 @@
-"""The multilayer perceptron."""
+"""The multilayer perceptron, and the same as a regression with a variance."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import nn
 
 from landscape.errors import InputError
 from landscape.reference.layers.convolution import check_positive
+from landscape.reference.uncertainty.gaussian import GaussianHead
 
-__all__ = ["mlp"]
+__all__ = ["gaussian_mlp", "mlp"]
 
 
 def mlp(widths: Sequence[int] = (784, 32, 10)) -> nn.Module:
@@ -35,3 +36,25 @@ def mlp(widths: Sequence[int] = (784, 32, 10)) -> nn.Module:
             model.add_module(f"relu{i - 1}", nn.ReLU())
         model.add_module(f"fc{i}", nn.Linear(fan_in, fan_out))
     return model
+
+
+def gaussian_mlp(
+    inputs: int = 10, hidden: Sequence[int] = (50,), targets: int = 1, variance: float | None = None
+) -> GaussianHead:
+    """An `mlp` of a regression that puts out means and variances, for the loss ``gaussian_nll``.
+
+    Args:
+        inputs: Number of inputs.
+        hidden: Units of each hidden layer.
+        targets: Number D of targets.
+        variance: Of every target, if the network is to put out means alone; 1 trains on ½ of the squared
+            error.
+
+    Raises:
+        InputError: If a number is not positive, or the variance negative.
+
+    Reference:
+        Lakshminarayanan et al. (2017), section 3.3, for one hidden layer of 50 units.
+    """
+    outputs = 2 * targets if variance is None else targets
+    return GaussianHead(mlp((inputs, *hidden, outputs)), variance)

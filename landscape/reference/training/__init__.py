@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from landscape.reference.training.evaluation import TrainResult, evaluate
 from landscape.reference.training.loop import train
-from landscape.reference.training.methods import FGSM, PGD, Adversarial, NoiseConsistency, VirtualAdversarial
+from landscape.reference.training.methods import (
+    FGSM,
+    PGD,
+    Adversarial,
+    AdversarialSmoothing,
+    Divergence,
+    NoiseConsistency,
+    VirtualAdversarial,
+)
 from landscape.reference.training.objective import (
     Batch,
     CrossEntropy,
     Objective,
+    RegressionLoss,
     Scaled,
     Sum,
     frozen_statistics,
@@ -20,12 +29,15 @@ __all__ = [
     "FGSM",
     "PGD",
     "Adversarial",
+    "AdversarialSmoothing",
     "Batch",
     "CrossEntropy",
+    "Divergence",
     "NoiseConsistency",
     "Objective",
     "PostProcessing",
     "Recipe",
+    "RegressionLoss",
     "Scaled",
     "Sum",
     "TrainResult",

@@ -20,8 +20,8 @@ from landscape.errors import InputError, suggest
 from landscape.reference.data.digits import noisy_labels
 from landscape.reference.training import checkpoints as files
 from landscape.reference.training.augment import Augment, AugmentName, augmentation, mix
-from landscape.reference.training.evaluation import TrainResult, evaluate, measure
-from landscape.reference.training.objective import Batch, CrossEntropy, Objective
+from landscape.reference.training.evaluation import LossName, TrainResult, evaluate, measure
+from landscape.reference.training.objective import Batch, CrossEntropy, Objective, RegressionLoss
 from landscape.reference.training.optimisation import (
     OptimizerName,
     ScheduleName,
@@ -54,6 +54,7 @@ def train(
     label_smoothing: float = 0.0,
     mixup: float = 0.0,
     cutmix: float = 0.0,
+    loss: LossName = "cross_entropy",
     objective: Objective | None = None,
     unlabelled: Tensor | None = None,
     unlabelled_batch_size: int | None = None,
@@ -61,7 +62,7 @@ def train(
     on_epoch: OnEpoch | None = None,
     note: Mapping[str, Any] | None = None,
 ) -> TrainResult:
-    """Train a classifier and save its weights as safetensors.
+    """Train a classifier, or a regression, and save its weights as safetensors.
 
     After every epoch the whole state is saved beside `path` as ``<path>.resume``. If the process
     is killed, the same call continues from there and ends with the same weights, bit for bit, as
@@ -71,9 +72,9 @@ def train(
     machine with one number of torch threads. The caller's random numbers are left as they were.
 
     Args:
-        model: The classifier, on its device. It is changed in place and left in eval mode.
-        data: Training inputs (N, ...) and labels (N,).
-        test_data: Held-out inputs (M, ...) and labels (M,).
+        model: The network, on its device. It is changed in place and left in eval mode.
+        data: Training inputs (N, ...) and labels (N,); of a regression, targets (N,) or (N, D).
+        test_data: Held-out inputs (M, ...) and labels (M,), or targets.
         path: Where the final weights go. The file's metadata hold the settings and the metrics.
         epochs: Passes through the data.
         optimizer: ``"adamw"`` (decoupled weight decay) or ``"sgd"`` (momentum 0.9; its weight
@@ -102,8 +103,10 @@ def train(
             with one another; 0 for no mixup.
         cutmix: The same for rectangles of images put into one another; 0 for no cutmix. With both, each
             batch takes one of the two at random, see `landscape.reference.training.augment.mix`.
+        loss: What losses are reported of, and the objective by default: ``"cross_entropy"`` of classes;
+            ``"gaussian_nll"`` of means and variances; ``"mse"`` of means alone.
         objective: What is minimised, such as ``CrossEntropy() + 0.2 * NoiseConsistency()``; by default,
-            `CrossEntropy`.
+            `CrossEntropy`, or `RegressionLoss` of the loss.
         unlabelled: Inputs (K, ...) without labels, for objectives that look at some, such as
             `VirtualAdversarial`; each step gets the next ones of a random order.
         unlabelled_batch_size: How many of them; by default, `batch_size`.
@@ -111,14 +114,14 @@ def train(
             0 stands for the initial weights. Those of the last epoch are as the last step left them, before
             the objective's ``end``.
         on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
-            mean training loss of the epoch as trained, held-out accuracy); once, with the final
-            values, if the training was already finished.
+            mean training loss of the epoch as trained, held-out accuracy, or root mean square of the
+            errors); once, with the final values, if the training was already finished.
         note: JSON-like facts that tell this training from others, such as the model's builder
             and arguments.
 
     Returns:
-        Accuracies and losses of the final weights; those of the training examples are of the examples
-        used, with the labels used.
+        Losses, and accuracies or errors, of the final weights; those of the training examples are of the
+        examples used, with the labels used.
 
     Raises:
         InputError: If a setting or the data are unusable, or the loss becomes NaN or infinite.
@@ -137,19 +140,20 @@ def train(
         "augment": augment,
     }
     # Only what differs from the default: trainings of before these options stay what they were.
-    options = {
+    options: dict[str, tuple[Any, Any]] = {
         "label_noise": (label_noise, 0.0),
         "data_fraction": (data_fraction, 1.0),
         "mixup": (mixup, 0.0),
         "cutmix": (cutmix, 0.0),
     }
+    options["loss"] = (loss, "cross_entropy")
     settings |= {name: value for name, (value, usual) in options.items() if value != usual}
     if unlabelled is not None:
         settings["unlabelled_batch_size"] = (
             batch_size if unlabelled_batch_size is None else unlabelled_batch_size
         )
     _check(settings, data, test_data, keep, unlabelled)
-    objective = _objective(objective, label_smoothing)
+    objective = _objective(objective, label_smoothing, loss)
     settings |= objective.settings()
     data = _training_examples(data, label_noise, data_fraction)
     identity = _as_json(
@@ -169,9 +173,10 @@ def train(
         assert notes is not None
         files.load_weights(model.eval(), path)
         resume.unlink(missing_ok=True)
-        result = TrainResult(**notes["metrics"], epochs=epochs, seconds=0.0)
+        result = TrainResult.of(notes["metrics"], epochs, 0.0)
         if on_epoch is not None:
-            on_epoch(epochs, epochs, result.train_loss, result.test_accuracy)
+            score = result.test_rmse if result.is_regression else result.test_accuracy
+            on_epoch(epochs, epochs, result.train_loss, score)
         return result
 
     change = augmentation(augment, data[0])
@@ -198,11 +203,11 @@ def train(
     with _own_random_numbers(device):
         for epoch in range(done, epochs):
             with sound_convolutions(has_unsound_convolution(model)):
-                loss = _epoch(model, solver, objective, data, unlabelled, change, settings, epoch)
-            if not math.isfinite(loss):
+                trained = _epoch(model, solver, objective, data, unlabelled, change, settings, epoch)
+            if not math.isfinite(trained):
                 raise InputError(
                     f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "
-                    f"{loss}; lower the learning rate {lr} or check the data for NaN."
+                    f"{trained}; lower the learning rate {lr} or check the data for NaN."
                 )
             state = {
                 "identity": identity,
@@ -215,13 +220,13 @@ def train(
                 files.save_weights(model, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
             files.save_state(state, resume)
             if on_epoch is not None:
-                on_epoch(epoch + 1, epochs, loss, evaluate(model, test_data)[1])
+                on_epoch(epoch + 1, epochs, trained, evaluate(model, test_data, loss=loss)[1])
         objective.end(model, data)
 
-    metrics = measure(model, data, test_data)
+    metrics = measure(model, data, test_data, loss)
     files.save_weights(model, path, {"identity": identity, "metrics": metrics})
     resume.unlink(missing_ok=True)
-    return TrainResult(**metrics, epochs=epochs, seconds=time.perf_counter() - began)
+    return TrainResult.of(metrics, epochs, time.perf_counter() - began)
 
 
 def _epoch(
@@ -285,10 +290,12 @@ def _stream(inputs: Tensor, size: int, generator: Generator) -> Iterator[Tensor]
         order = order[size:]
 
 
-def _objective(objective: Objective | None, label_smoothing: float) -> Objective:
+def _objective(objective: Objective | None, label_smoothing: float, loss: LossName) -> Objective:
     """What is minimised."""
-    if objective is None:
+    if objective is None and loss == "cross_entropy":
         return CrossEntropy(label_smoothing)
+    if objective is None and not label_smoothing:
+        return RegressionLoss(loss)
     if not isinstance(objective, Objective):
         raise InputError(
             f"train: objective is an Objective, such as CrossEntropy(), not {type(objective).__name__}."
@@ -359,9 +366,10 @@ def _check(
         "optimizer": get_args(OptimizerName),
         "schedule": get_args(ScheduleName),
         "augment": (None, *get_args(AugmentName)),
+        "loss": get_args(LossName),
     }
     for name, known in choices.items():
-        if settings[name] not in known:
+        if settings.get(name, known[0]) not in known:
             words = [str(word) for word in known]
             raise InputError(f"train has no {name} {settings[name]!r}: {suggest(str(settings[name]), words)}")
     least = {"epochs": 1, "batch_size": 1, "seed": 0, "weight_decay": 0, "mixup": 0, "cutmix": 0}
@@ -377,6 +385,7 @@ def _check(
                 f"train: {name} needs as many inputs as labels, and at least one; "
                 f"it has {len(inputs)} inputs and {len(labels)} labels."
             )
+    _check_targets(settings, data[1])
     if unlabelled is not None and (len(unlabelled) == 0 or unlabelled.shape[1:] != data[0].shape[1:]):
         raise InputError(
             f"train: unlabelled holds inputs like those of data, {tuple(data[0].shape[1:])}, and at least"
@@ -393,3 +402,15 @@ def _check(
                 f"train: {name}={settings[name]!r} needs images of shape (N, C, H, W), "
                 f"but the inputs have shape {tuple(data[0].shape)}."
             )
+
+
+def _check_targets(settings: Mapping[str, Any], targets: Tensor) -> None:
+    """Raise InputError for targets that are not those of the loss, and for what only classes have."""
+    loss = settings.get("loss", "cross_entropy")
+    if loss == "cross_entropy":
+        return
+    if not targets.is_floating_point():
+        raise InputError(f"train: loss={loss!r} is one of numbers, but the targets are {targets.dtype}.")
+    for name in ("label_noise", "mixup", "cutmix"):
+        if settings.get(name):
+            raise InputError(f"train: {name} is for classes, not for loss={loss!r}.")

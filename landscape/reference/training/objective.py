@@ -13,10 +13,19 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from landscape.core.problem.batchnorm import running_layers
+from landscape.core.problem.losses import LOSSES
 from landscape.errors import InputError
 from landscape.reference.training.recipe import address
 
-__all__ = ["Batch", "CrossEntropy", "Objective", "Scaled", "Sum", "frozen_statistics"]
+__all__ = [
+    "Batch",
+    "CrossEntropy",
+    "Objective",
+    "RegressionLoss",
+    "Scaled",
+    "Sum",
+    "frozen_statistics",
+]
 
 Data = tuple[Tensor, Tensor]
 
@@ -27,7 +36,7 @@ class Batch:
 
     Attributes:
         inputs: Shape (n, ...), augmented and mixed, as the model takes them, on its device.
-        targets: Labels (n,), on the same device.
+        targets: Labels (n,), or the targets of a regression (n,) or (n, D), on the same device.
         rows: Which training examples these are, (n,).
         progress: Share of all steps of the training that is done, 0 to 1.
         share: With mixup or cutmix, the share λ of an example in its mixed input; the rest is that of the
@@ -163,6 +172,29 @@ class CrossEntropy(Objective):
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class RegressionLoss(Objective):
+    """Mean loss of a mini-batch of a regression.
+
+    Attributes:
+        loss: ``gaussian_nll``, nats, of means and variances; ``mse`` of means alone. See
+            `landscape.core.problem.losses`.
+
+    Raises:
+        InputError: If it is no loss of numbers.
+    """
+
+    loss: str = "gaussian_nll"
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("gaussian_nll", "mse"):
+            raise InputError(f"RegressionLoss: the loss is gaussian_nll or mse, not {self.loss!r}.")
+
+    def __call__(self, model: nn.Module, batch: Batch, generator: Generator) -> Tensor:
+        """The loss of the batch."""
+        return LOSSES[self.loss](batch.outputs(model), batch.targets).mean()
 
 
 @dataclass(frozen=True)

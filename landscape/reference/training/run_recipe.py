@@ -82,8 +82,8 @@ def _post_process(
     if notes is None or notes.get("identity") != identity:
         for step in recipe.after:
             model = step(model, data)
-        metrics = measure(model, data, test_data)
+        metrics = measure(model, data, test_data, recipe.training.get("loss", "cross_entropy"))
         files.save_weights(model, path, {"identity": identity, "metrics": metrics})
         notes = {"metrics": metrics}
     seconds = result.seconds + time.perf_counter() - began
-    return TrainResult(**notes["metrics"], epochs=result.epochs, seconds=seconds)
+    return TrainResult.of(notes["metrics"], result.epochs, seconds)

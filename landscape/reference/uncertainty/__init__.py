@@ -10,20 +10,38 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
 from landscape.reference.uncertainty.dropout import mc_dropout
-from landscape.reference.uncertainty.posterior_samples import PosteriorSamples
+from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
+from landscape.reference.uncertainty.posterior_samples import PosteriorSamples, posterior_samples
 from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
+from landscape.reference.uncertainty.variational import (
+    Variational,
+    VariationalConv2d,
+    VariationalLinear,
+    kl,
+    variational,
+    variational_network,
+)
 
 __all__ = [
     "DeepEnsemble",
     "Draws",
+    "GaussianHead",
     "MCDropout",
     "Mixture",
     "Point",
     "PosteriorSamples",
     "Predictive",
     "TemperatureScaled",
+    "Variational",
+    "VariationalConv2d",
+    "VariationalLinear",
+    "kl",
     "mc_dropout",
     "mc_samples",
+    "posterior_samples",
     "predictive_of",
+    "spread_ensemble",
     "temperature_scaled",
+    "variational",
+    "variational_network",
 ]

@@ -11,12 +11,13 @@ def result(**attrs):
     return xr.Dataset(attrs=attrs)
 
 
-def test_losses_are_in_nats_only_where_all_are_cross_entropies():
+def test_losses_are_in_nats_only_where_all_are_log_likelihoods():
     """Oracle: the attributes: a mean squared error has no unit that is known."""
     nats = result(loss="cross_entropy")
     assert loss_unit({"a": nats}) == loss_unit({"a": nats, "b": nats}) == "nats/example"
     assert loss_unit({"a": nats, "b": result(loss="mse")}) == "loss/example"
     assert loss_unit({"a": result()}) == "loss/example"
+    assert loss_unit({"a": result(loss="gaussian_nll")}) == "nats/example"
 
 
 def test_captions_say_how_much_weight_decay_is_in_the_losses():

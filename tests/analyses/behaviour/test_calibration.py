@@ -10,9 +10,7 @@ from torch import nn
 
 import landscape
 from landscape import Problem
-from landscape.core.behaviour.calibration import (
-    predict,
-)
+from landscape.core.behaviour.calibration import calibration_error, predict
 from landscape.core.behaviour.ood import predict_other
 from landscape.errors import InputError
 
@@ -173,3 +171,31 @@ def test_what_cannot_be_used_is_refused(options, words):
     """Oracle: the sentence names what was wrong."""
     with pytest.raises(InputError, match=words):
         landscape.calibration(CASES["mlp"].problem(), **options)
+
+
+def test_a_temperature_fitted_on_held_out_data():
+    """Oracle: the temperature that the fit data's own analysis finds, and the scores with it by hand."""
+    problem = CASES["mlp"].problem()
+    x = torch.randn(40, *problem.batches[0].inputs.shape[1:], generator=generator(5), dtype=torch.float64)
+    labels = problem.module(x).argmax(1).detach()
+    labels[:8] = (labels[:8] + 1) % 3  # some errors, so that the temperature is neither 0 nor infinite
+    held = (x, labels)
+    ds = landscape.calibration(problem, fit=held)
+    want = float(
+        landscape.calibration(problem.on(Problem(problem.module, "cross_entropy", held).batches))[
+            "temperature"
+        ]
+    )
+    assert 0 < want < np.inf
+    assert float(ds["temperature_fitted"]) == pytest.approx(want)
+    scaled = predict(problem).scaled(want)
+    assert float(ds["nll_scaled"]) == pytest.approx(scaled.nll.mean())
+    assert float(ds["brier_scaled"]) == pytest.approx(scaled.brier.mean())
+    assert float(ds["ece_scaled"]) == pytest.approx(calibration_error(scaled))
+    assert int(ds["fit_examples"]) == 40
+    assert {"fitted temperature", "scaled NLL"} <= {m.name for m in landscape.calibration.summary(ds)}
+    plain = landscape.calibration(problem)
+    assert "temperature_fitted" not in plain
+    assert "fit_data" not in plain.attrs["parameters"]  # keys of results of before the option stay
+    with pytest.raises(InputError, match="either the input fit or the option fit_data"):
+        landscape.calibration(problem, fit=held, fit_data="package:function")

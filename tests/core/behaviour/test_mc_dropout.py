@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
+from landscape.core.behaviour.mc_dropout import MCDropout, _seeds, mc_samples
 from landscape.errors import InputError
 from landscape.reference.models import mlp, resnet
 
@@ -41,15 +41,57 @@ def test_mc_dropout_is_seeded_and_leaves_the_callers_state():
     assert torch.equal(net(x), net(x))
 
 
-def test_mc_samples_of_one_example_are_those_of_a_mask_under_the_seed():
-    """Oracle: torch's own dropout in training mode under the seed, mask by mask, bit for bit."""
-    net = dropout_net()
-    x = torch.randn(4, 6)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        by_hand = torch.stack([net.train()(x).log_softmax(-1) for _ in range(5)])
-    net.eval()
-    assert torch.equal(mc_samples(net, x, 5, seed=7), by_hand)
+@pytest.mark.parametrize(
+    "dropout", [nn.Dropout(0.4), nn.AlphaDropout(0.4), nn.Dropout(0.4, inplace=True)], ids=lambda d: str(d)
+)
+def test_mc_samples_of_an_example_are_torchs_own_dropout(dropout):
+    """Oracle: torch's own dropout in training mode, example by example, under the seed of each mask."""
+    net = nn.Sequential(nn.Linear(6, 5), dropout, nn.Linear(5, 3)).double()
+    x = torch.randn(4, 6, dtype=torch.float64)
+    by_hand = torch.zeros(2, 4, 3, dtype=torch.float64)
+    for draw in range(2):
+        for number, seed in enumerate(_seeds(7, draw, 0, np.arange(4))):
+            with torch.random.fork_rng(), torch.no_grad():
+                torch.manual_seed(seed)
+                by_hand[draw, number] = net.train()(x[[number]])[0].log_softmax(-1)
+    state = torch.get_rng_state()
+    torch.testing.assert_close(mc_samples(net, x, 2, seed=7), by_hand, rtol=1e-13, atol=1e-13)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_samples_of_an_example_do_not_depend_on_how_batches_are_cut():
+    """Oracle: all examples at once, bit for bit: the net holds no matrix product. Masks differ everywhere."""
+    net = nn.Sequential(nn.Dropout(0.5), nn.ReLU(), nn.Dropout(0.3)).eval()
+    x = torch.rand(7, 40) + 1
+    whole = mc_samples(net, x, 3, seed=1)
+    for cut in (1, 2, 6):
+        assert torch.equal(mc_samples(net, x, 3, seed=1, batch=cut), whole)
+    assert torch.equal(mc_samples(net, x[4:], 3, seed=1, first=4), whole[:, 4:])
+    zeros = (mc_samples(nn.Sequential(nn.Dropout(0.5)), torch.full((7, 40), 9.0), 3).exp() < 1e-3).flatten(
+        0, 1
+    )
+    assert len(zeros.unique(dim=0)) == 21
+    assert abs(zeros.double().mean() - 0.5) < 4 * 0.5 / 840**0.5
+    other = mc_samples(nn.Sequential(nn.Dropout(0.5)), torch.full((7, 40), 9.0), 3, seed=1).exp() < 1e-3
+    assert not torch.equal(other.flatten(0, 1), zeros)
+
+
+def test_rows_of_one_example_may_be_several():
+    """Oracle: the same masks if examples are cut apart; rows that are not those of examples are refused."""
+
+    class Windows(nn.Module):
+        def __init__(self, rows):
+            super().__init__()
+            self.rows, self.dropout = rows, nn.Dropout(0.5)
+
+        def forward(self, x):
+            return self.dropout(x.reshape(self.rows * len(x), -1) if self.rows else x.T).reshape(len(x), -1)
+
+    x = torch.rand(5, 8) + 1
+    whole = mc_samples(Windows(2), x, 2)
+    assert torch.equal(mc_samples(Windows(2), x, 2, batch=2), whole)
+    with pytest.raises(InputError, match=r"shape \(8, 5\) for 5 examples"):
+        mc_samples(Windows(0), x, 2)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
+from landscape.core.problem.losses import gaussian_nll
 from landscape.errors import InputError
 
 
@@ -63,12 +64,27 @@ def test_the_variance_of_far_means_cancels_nothing():
 
 
 def test_forward_is_the_mixture_of_the_draws():
-    """Oracle: `mixture` itself, for both kinds; of a regression the means, then the logarithms."""
+    """Oracle: `mixture` itself, for both kinds; of a regression, the loss that reads it, written out."""
     members = classifiers(3)
     for module in (Point(members[0]), Mixture(members)):
         assert torch.equal(module(X), module.draws(X).mixture())
     heads = Heads(torch.tensor([[1.0, 2.0], [3.0, 2.0]]), torch.tensor([[0.5, 1.0], [0.5, 2.0]]))
-    torch.testing.assert_close(heads(X)[0], torch.tensor([2.0, 2.0, math.log(1.5), math.log(1.5)]))
+    mean, variance = heads.draws(X).mixture()
+    torch.testing.assert_close(heads(X)[:, :2], mean)
+    y = torch.ones(4, 2)
+    by_hand = 0.5 * (variance.log() + (y - mean) ** 2 / variance + math.log(2 * math.pi)).sum(1)
+    torch.testing.assert_close(gaussian_nll(heads(X), y), by_hand)
+
+
+def test_a_regression_is_read_as_its_loss_reads_it():
+    """Oracle: softplus in plain torch; a mixture of two keeps both; an unknown kind is a sentence."""
+    nets = [nn.Linear(6, 4).double() for _ in range(2)]
+    draws = Mixture(nets, "regression").draws(X)
+    outputs = torch.stack([net(X) for net in nets])
+    torch.testing.assert_close(draws.mean, outputs[..., :2])
+    torch.testing.assert_close(draws.variance, outputs[..., 2:].exp().log1p() + 1e-6)
+    with pytest.raises(InputError, match="no predictive of kind 'regresion'"):
+        Mixture(nets, "regresion")
 
 
 def test_a_classifier_is_a_predictive_of_one_draw():

@@ -9,6 +9,7 @@ from torch import nn
 
 import landscape
 from landscape import Problem
+from landscape.core.problem.losses import LOSSES, VARIANCE_FLOOR
 from landscape.errors import InputError
 
 every_case = pytest.mark.parametrize("name", CASES)
@@ -132,3 +133,50 @@ def test_fisher_refuses_what_it_cannot_mean():
         landscape.fisher(problem, type="exact")
     with pytest.raises(InputError, match="at least 1; got 0"):
         landscape.fisher(problem, type="mc", samples=0)
+
+
+def heteroscedastic(loss="gaussian_nll"):
+    """A small network of two means and variances on targets that it does not fit."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 4)).double()
+    x = torch.randn(17, 4, generator=generator(1), dtype=torch.float64)
+    y = 3 * torch.randn(17, 2, generator=generator(2), dtype=torch.float64)
+    return Problem(model, loss, (x, y), batch_size=5)
+
+
+def test_gaussian_nll_has_a_fisher_matrix_where_its_gauss_newton_matrix_is_indefinite():
+    """Oracle: Jᵀ diag(1/v, v′²/(2v²)) J with a Jacobian from autograd and the diagonal written out in NumPy.
+
+    The Gauss-Newton matrix of the same loss as a callable, which landscape knows no likelihood of, has a
+    negative eigenvalue; by name it is the Fisher matrix.
+    """
+    problem = heteroscedastic()
+    model, want = problem.module, torch.zeros(problem.size, problem.size, dtype=torch.float64)
+    for batch in problem.batches:
+        for x in batch.inputs:
+            output = model(x[None])[0]
+            rows = [
+                problem.flatten_grads(torch.autograd.grad(o, problem.parameters, retain_graph=True))
+                for o in output
+            ]
+            J, raw = torch.stack(rows), output[2:].detach()
+            v = raw.exp().log1p() + VARIANCE_FLOOR
+            slope = 1 / (1 + (-raw).exp())
+            want += J.T @ torch.diag(torch.cat([1 / v, slope**2 / (2 * v**2)])) @ J / 17
+    torch.testing.assert_close(landscape.fisher(problem).dense(), want, rtol=1e-11, atol=1e-13)
+    torch.testing.assert_close(landscape.ggn(problem).dense(), want, rtol=1e-11, atol=1e-13)
+    assert torch.linalg.eigvalsh(want).min() > -1e-12
+    naive = landscape.ggn(heteroscedastic(lambda o, t: LOSSES["gaussian_nll"](o, t)))
+    assert torch.linalg.eigvalsh(naive.dense()).min() < -1e-3
+
+
+def test_the_fisher_of_gaussian_nll_by_monte_carlo_is_the_true_one_on_average():
+    """Oracle: the exact matrix, within 5 standard errors over independent seeds; a seed repeats."""
+    problem = heteroscedastic()
+    true = landscape.fisher(problem).dense()
+    drawn = torch.stack([landscape.fisher(problem, type="mc", samples=20, seed=s).dense() for s in range(60)])
+    again = landscape.fisher(problem, type="mc", samples=20, seed=7).dense()
+    assert torch.equal(drawn[7], again)
+    error = drawn.std(0) / 60**0.5
+    assert ((drawn.mean(0) - true).abs() <= 5 * error + 1e-9).all()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from cases import generator, mlp, vectors
+from scipy import stats
 from torch import nn
 
 from landscape import Problem
-from landscape.core.problem.losses import LOSSES, accuracy_per_example, resolve_loss
+from landscape.core.problem.losses import (
+    LOSSES,
+    VARIANCE_FLOOR,
+    accuracy_per_example,
+    gaussian_fisher,
+    gaussian_moments,
+    gaussian_outputs,
+    resolve_loss,
+)
 from landscape.errors import InputError
 
 
@@ -136,7 +146,7 @@ def test_a_loss_has_a_name(loss, name):
     ("loss", "words"),
     [
         ("cross_entropi", "no loss 'cross_entropi'; did you mean 'cross_entropy'"),
-        ("zzz", "known: cross_entropy, half_squared_error, mse"),
+        ("zzz", "known: cross_entropy, gaussian_nll, half_squared_error, mse"),
         (3.0, "name or callable; got float"),
     ],
 )
@@ -194,3 +204,61 @@ def test_a_function_that_takes_nothing_makes_the_loss():
     assert loss.label_smoothing == 0.5
     with pytest.raises(InputError, match=r"the loss .*broken.* has to make one.*no such smoothing"):
         resolve_loss(broken)
+
+
+def test_gaussian_nll_is_a_log_density():
+    """Oracle: scipy's normal density with the variance written out in NumPy; of two targets, the product."""
+    output, target = logits(7, 4), torch.randn(7, 2, generator=generator(3), dtype=torch.float64)
+    o, t = output.numpy(), target.numpy()
+    spread = np.sqrt(np.log1p(np.exp(o[:, 2:])) + VARIANCE_FLOOR)
+    expected = -stats.norm.logpdf(t, o[:, :2], spread).sum(1)
+    np.testing.assert_allclose(LOSSES["gaussian_nll"](output, target), expected, rtol=1e-12)
+    one = LOSSES["gaussian_nll"](output[:, [0, 2]], target[:, 0])  # targets (B,) of one output
+    np.testing.assert_allclose(one, -stats.norm.logpdf(t[:, 0], o[:, 0], spread[:, 0]), rtol=1e-12)
+
+
+def test_gaussian_nll_is_least_at_the_squared_error():
+    """Oracle: calculus: ½ ln v + e²/(2v) is least at v = e²; at constant v it is e²/(2v) + a constant."""
+    error = torch.tensor([0.3, 1.0, 2.5], dtype=torch.float64)
+    best = gaussian_outputs(torch.zeros(3, 1, dtype=torch.float64), error[:, None] ** 2)
+    leaf = best.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(LOSSES["gaussian_nll"](leaf, error).sum(), leaf)
+    assert slope[:, 1].abs().max() < 1e-13
+    fixed = gaussian_outputs(torch.zeros(3, 1).double(), torch.full((3, 1), 0.7).double())
+    values = LOSSES["gaussian_nll"](fixed, error)
+    np.testing.assert_allclose(values - values[0], (error**2 - error[0] ** 2) / 1.4, atol=1e-13)
+
+
+def test_outputs_of_a_gaussian_are_the_inverse_of_its_moments():
+    """Oracle: there and back, from the floor to where the softplus is the identity to rounding."""
+    variance = torch.tensor([[2e-6, 1e-3, 1.0, 40.0, 1e6]], dtype=torch.float64)
+    mean, back = gaussian_moments(gaussian_outputs(torch.ones_like(variance), variance))
+    assert torch.equal(mean, torch.ones_like(variance))
+    torch.testing.assert_close(back, variance, rtol=1e-10, atol=0)
+    floor = gaussian_moments(gaussian_outputs(torch.ones(1, 2), torch.tensor([[0.0, VARIANCE_FLOOR]])))[1]
+    torch.testing.assert_close(floor, torch.full((1, 2), VARIANCE_FLOOR))
+
+
+def test_the_fisher_of_a_gaussian_is_the_mean_hessian_over_its_targets():
+    """Oracle: Gauss-Hermite quadrature, exact for these polynomials of the target, of autograd's Hessians."""
+    output = torch.tensor([[0.4, -0.7, -2.0, 1.5]], dtype=torch.float64)
+    mean, variance = gaussian_moments(output)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(6)
+    want = torch.zeros(4, 4, dtype=torch.float64)
+    for (a, wa), (b, wb) in itertools.product(zip(nodes, weights, strict=True), repeat=2):
+        y = mean + variance.sqrt() * torch.tensor([[a, b]], dtype=torch.float64)
+
+        def loss(o, y=y):
+            return LOSSES["gaussian_nll"](o.view(1, 4), y).sum()
+
+        want += wa * wb / (2 * np.pi) * torch.autograd.functional.hessian(loss, output[0])
+    got = torch.stack([gaussian_fisher(output)(row[None])[0] for row in torch.eye(4).double()])
+    torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
+
+
+def test_gaussian_nll_says_what_outputs_it_needs():
+    """Oracle: the sentence the user must see."""
+    with pytest.raises(InputError, match=r"needs outputs \(B, 2D\).*returned \(4, 3\)"):
+        LOSSES["gaussian_nll"](torch.zeros(4, 3), torch.zeros(4))
+    with pytest.raises(InputError, match=r"means and targets of one shape; got \(4, 2\) and \(4, 3\)"):
+        LOSSES["gaussian_nll"](torch.zeros(4, 4), torch.zeros(4, 3))

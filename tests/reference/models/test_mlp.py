@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.reference.models.mlp import mlp
+from landscape.reference.models.mlp import gaussian_mlp, mlp
 
 
 def test_mlp_is_relu_between_linear_layers():
@@ -26,3 +26,13 @@ def test_bad_sizes_are_named(make, message):
     """Oracle: the sentence the user must see."""
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_regression_has_a_mean_and_a_variance_for_each_target():
+    """Oracle: shapes; with a variance of its own the network puts out means alone."""
+    model = gaussian_mlp(3, (4,), 2)
+    assert model(torch.zeros(5, 3)).shape == (5, 4)
+    assert model.draws(torch.zeros(5, 3)).mean.shape == (1, 5, 2)
+    fixed = gaussian_mlp(3, (), 2, variance=0.5)
+    assert fixed.model.fc1.out_features == 2
+    assert (fixed.draws(torch.zeros(5, 3)).variance == 0.5).all()

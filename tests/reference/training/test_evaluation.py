@@ -28,3 +28,22 @@ def test_metrics_are_those_of_both_parts_by_name():
     assert (metrics["train_loss"], metrics["train_accuracy"]) == evaluate(model, DATA)
     assert (metrics["test_loss"], metrics["test_accuracy"]) == evaluate(model, test)
     assert TrainResult(**metrics, epochs=1, seconds=0.5).metrics() == metrics
+
+
+def test_regressions_have_errors_in_place_of_accuracies():
+    """Oracle: torch's own Gaussian loss and mean squared error on all examples at once."""
+    x, y = DATA[0], torch.linspace(-1, 1, 24)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).eval()
+    loss, rmse = evaluate(model, (x, y), batch_size=7, loss="gaussian_nll")
+    mean, raw = model(x).double().T
+    variance = functional.softplus(raw) + 1e-6
+    want = functional.gaussian_nll_loss(mean, y.double(), variance, full=True)
+    assert loss == pytest.approx(want.item(), rel=1e-6)
+    assert rmse == pytest.approx((mean - y).square().mean().sqrt().item(), rel=1e-6)
+    metrics = measure(model, (x, y), (x[:5], y[:5]), "gaussian_nll")
+    result = TrainResult.of(metrics, 1, 0.5)
+    assert result.is_regression
+    assert result.metrics() == metrics
+    assert set(metrics) == {"train_loss", "test_loss", "train_rmse", "test_rmse"}
+    squares = evaluate(nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), (x, y), loss="mse")
+    assert squares[1] == pytest.approx(squares[0] ** 0.5)

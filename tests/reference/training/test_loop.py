@@ -520,3 +520,42 @@ def test_mixing_leaves_the_labels_and_their_noise_alone(tmp_path):
 def test_bad_fractions_and_epochs_are_named(tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         train(fresh("dropout"), DATA, TEST, path=tmp_path / "m.safetensors", **SETTINGS | change)
+
+
+def test_a_regression_goes_on_where_it_was(tmp_path):
+    """Oracle: least squares, since the network is linear; what is trained is not trained again."""
+    x = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    y = x @ torch.tensor([1.0, -2.0, 0.5]) + 0.1 * torch.randn(60, generator=torch.Generator().manual_seed(1))
+    heard = []
+
+    def run(**changes):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = torch.nn.Linear(3, 2)
+        given = {
+            "path": tmp_path / "r.safetensors",
+            "epochs": 60,
+            "lr": 0.05,
+            "loss": "gaussian_nll",
+            "batch_size": 6,
+            **changes,
+        }
+        return train(model, (x, y), (x[:9], y[:9]), on_epoch=lambda *a: heard.append(a), **given)
+
+    result = run()
+    solution = torch.linalg.lstsq(torch.cat([x, torch.ones(60, 1)], 1), y[:, None])
+    least = (torch.cat([x, torch.ones(60, 1)], 1) @ solution.solution - y[:, None]).square().mean().sqrt()
+    assert least <= result.train_rmse < 1.3 * least
+    assert result.is_regression
+    again = run()
+    assert (again.seconds, again.metrics()) == (0.0, result.metrics())
+    assert heard[-1] == (60, 60, result.train_loss, result.test_rmse)
+    for changes, sentence in (
+        ({"loss": "nll"}, "train has no loss 'nll'"),
+        ({"mixup": 0.5}, "mixup is for classes"),
+        ({"label_noise": 0.5}, "label_noise is for classes"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            run(**changes)
+    with pytest.raises(InputError, match="one of numbers, but the targets are"):
+        train(torch.nn.Linear(3, 2), (x, y.long()), (x, y), path=tmp_path / "x", epochs=1, loss="mse")

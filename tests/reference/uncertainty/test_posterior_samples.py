@@ -7,7 +7,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
-from landscape.reference.uncertainty import PosteriorSamples
+from landscape.reference.uncertainty import PosteriorSamples, posterior_samples
 
 
 def net():
@@ -80,3 +80,16 @@ def test_what_does_not_fit_is_named(make, message):
     """Oracle: the sentence the user must see. 72 = 6·5 + 5 + 5 + 5 + 5·3 + 3 + 9."""
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_manifest_names_checkpoints_of_a_chain():
+    """Oracle: the class itself on the members' parameters; what is not one network is a sentence."""
+    thetas = points(3)
+    chain = posterior_samples([at(theta) for theta in thetas])
+    assert torch.equal(chain.draws(X).log_p, PosteriorSamples(net(), thetas).draws(X).log_p)
+    with pytest.raises(InputError, match="member 2 has other parameters than member 1"):
+        posterior_samples([net(), nn.Linear(6, 3).double()])
+    moved = net()
+    moved[1].running_mean += 1
+    with pytest.raises(InputError, match="those of member 2 are not those of member 1: take DeepEnsemble"):
+        posterior_samples([net(), moved])

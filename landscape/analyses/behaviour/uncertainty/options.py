@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.analyses.behaviour._options import CorruptionName
-from landscape.base.analysis import Params
+from landscape.base.analysis import DATA_BUILDER, Params
 from landscape.imports import REFERENCE
 
 __all__ = ["UncertaintyParams"]
@@ -37,7 +37,7 @@ class UncertaintyParams(Params):
     bootstrap: int = Field(
         200, ge=2, description="bootstrap resamples for the standard errors of calibration"
     )
-    ood_data: tuple[Annotated[str, Field(pattern=REFERENCE)], ...] = Field(
+    ood_data: Annotated[tuple[Annotated[str, Field(pattern=REFERENCE)], ...], DATA_BUILDER] = Field(
         (),
         description="package.module:function that returns data of another distribution, or several;"
         " none = no such scores, unless data are given as the input ood",

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseConsistency
+from landscape.reference.training.methods.divergence import Divergence
+from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
 
-__all__ = ["FGSM", "PGD", "Adversarial", "NoiseConsistency", "VirtualAdversarial"]
+__all__ = [
+    "FGSM",
+    "PGD",
+    "Adversarial",
+    "AdversarialSmoothing",
+    "Divergence",
+    "NoiseConsistency",
+    "VirtualAdversarial",
+]

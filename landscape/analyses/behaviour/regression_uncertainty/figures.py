@@ -1,0 +1,133 @@
+"""Pictures of ``regression_uncertainty``: coverage, ranks, spread against errors, scores, kinds of doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from landscape.analyses.behaviour.regression_uncertainty.schema import NATS, TARGET
+from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, Series, series
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["plots"]
+
+UNIT = (-0.02, 1.02)
+SCORES = {
+    "nll": ("Negative log-likelihood", Axis("NLL", NATS)),
+    "crps": ("Continuous ranked probability score", Axis("CRPS", TARGET)),
+    "rmse": ("Size of errors", Axis("root mean square error", TARGET)),
+}
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Coverage over levels, ranks of targets, errors by spread, scores by model, the split of variance."""
+    first = next(iter(datasets.values()))
+    figures = [_coverage(datasets, first), _ranks(datasets, first), _errors(datasets, first)]
+    figures += [_by_model(datasets, name) for name in SCORES]
+    return [*figures, _split(datasets)]
+
+
+def _coverage(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
+    """Share of targets within intervals against what it should be."""
+    marks: list[Any] = [Line([0, 1], [0, 1], Series(label="perfectly calibrated"), style="dash")]
+    for label, ds in datasets.items():
+        low, high = ds["coverage_interval"].values
+        x, y = ds["level"].values, ds["coverage"].values
+        marks.append(Line(x, y, series(label, ds), low, high, markers=True))
+    return FigureSpec(
+        "coverage",
+        "Coverage of central intervals",
+        Axis("share that the interval is to hold", limits=UNIT),
+        Axis("share of targets within", limits=UNIT),
+        tuple(marks),
+        "Share of targets within the central part of the predicted Gaussian; below the dashed line spreads"
+        f" are too narrow, and the model over-confident. {int(first['examples'])} examples.",
+        "Bands: 95 % Wilson intervals over examples.",
+        equal=True,
+    )
+
+
+def _ranks(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
+    """Where targets lie in the predicted distributions."""
+    marks: list[Any] = [Guide(y=1.0, label="calibrated")]
+    for label, ds in datasets.items():
+        edges, count = ds["pit_bin"].values, ds["pit_count"].values
+        share = count / max(count.sum(), 1) * len(count)
+        marks.append(Line(edges - 0.5 * edges[0], share, series(label, ds), markers=True))
+    return FigureSpec(
+        "ranks",
+        "Ranks of targets in the predicted distribution",
+        Axis("share of the predicted distribution below the target", limits=UNIT),
+        Axis("density"),
+        tuple(marks),
+        "How often targets fall into each part of the predicted Gaussian. Level at 1 if predictions are"
+        " right; high at both ends if they are too narrow, in the middle if too wide, at one end if means are"
+        " off."
+        f" {int(first['examples'])} examples.",
+    )
+
+
+def _errors(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
+    """Errors against predicted spread, in bins of equally many predictions."""
+    most = max(float(np.nanmax(ds["bin_sd"].values)) for ds in datasets.values())
+    marks: list[Any] = [Line([0, most], [0, most], Series(label="as predicted"), style="dash")]
+    for label, ds in datasets.items():
+        y, half = ds["bin_rmse"].values, 1.96 * ds["bin_rmse_se"].values
+        marks.append(Line(ds["bin_sd"].values, y, series(label, ds), y - half, y + half, markers=True))
+    return FigureSpec(
+        "errors_by_spread",
+        "Errors against predicted spread",
+        Axis("predicted standard deviation", TARGET),
+        Axis("root mean square error", TARGET),
+        tuple(marks),
+        f"Predictions in {first.sizes['sd_bin']} bins of equally many by their standard deviation. On the"
+        " dashed line errors are as large as predicted; a level curve is spread that says nothing of errors."
+        f" {int(first['examples'])} examples.",
+        "Bands: ± 1.96 standard errors over predictions.",
+    )
+
+
+def _by_model(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
+    title, axis = SCORES[name]
+    marks = [
+        Points([place], [float(ds[name])], series(label, ds), [1.96 * float(ds[f"{name}_se"])])
+        for place, (label, ds) in enumerate(datasets.items())
+    ]
+    return FigureSpec(
+        name,
+        f"{title} by model",
+        Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
+        axis,
+        tuple(marks),
+        f"{title} of each model, of the Gaussian of the mixture's mean and variance."
+        if name != "rmse"
+        else "Root mean square of the errors of the mean prediction of each model.",
+        "Bars: ± 1.96 standard errors over examples.",
+    )
+
+
+def _split(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
+    """Predicted variance and its aleatoric part, as standard deviations."""
+    marks: list[Any] = []
+    for place, (label, ds) in enumerate(datasets.items()):
+        who = series(label, ds)
+        noise, doubt = float(ds["aleatoric_variance"]), float(ds["epistemic_variance"])
+        marks.append(Points([place], [np.sqrt(noise + doubt)], who, symbols=("circle",)))
+        if int(ds["draws"]) > 1:
+            part = replace(who, label=f"{label}: aleatoric")
+            marks.append(Points([place], [np.sqrt(noise)], part, symbols=("diamond",)))
+    return FigureSpec(
+        "split",
+        "Predicted spread and its aleatoric part",
+        Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
+        Axis("predicted spread", TARGET),
+        tuple(marks),
+        "Roots of mean variances. Circles: spread of the mixture. Diamonds: that of a draw by itself, the"
+        " noise it expects; the rest is what draws disagree in. A plain model has one draw.",
+        symbols=(("circle", "total"), ("diamond", "aleatoric")),
+    )
