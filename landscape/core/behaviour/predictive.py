@@ -30,6 +30,7 @@ class Draws:
         variance: Variances of the targets about these means, (S, N, D).
         score: Larger = more unlike the training data, (N,), where the method has a score of its own (a
             density, a distance).
+        weights: Of the draws in the mixture (S,), positive and of sum 1; ``None``: all equal.
 
     Raises:
         InputError: If the tensors are not those of the kind, or their shapes do not fit.
@@ -48,6 +49,7 @@ class Draws:
     mean: Tensor | None = None
     variance: Tensor | None = None
     score: Tensor | None = None
+    weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -72,6 +74,8 @@ class Draws:
                 + ", ".join(f"{name} {shape}" for name, shape in given.items())
                 + "."
             )
+        if self.weights is not None and self.weights.shape != (self.samples,):
+            raise InputError(f"{self.samples} draws have as many weights, not {tuple(self.weights.shape)}.")
 
     @property
     def samples(self) -> int:
@@ -79,7 +83,7 @@ class Draws:
         return len(self._values)
 
     def mixture(self) -> Tensor | tuple[Tensor, Tensor]:
-        """The average over draws, all of equal weight.
+        """The average over draws, of equal weight unless there are `weights`.
 
         Returns:
             Classification: log (1/S) Σ p_s, (N, C), which are logits of themselves. Regression: the mean
@@ -89,10 +93,17 @@ class Draws:
         Reference:
             Lakshminarayanan et al. (2017), Simple and scalable predictive uncertainty, section 2.4.
         """
-        if self.log_p is not None:
+        if self.log_p is not None and self.weights is None:
             return torch.logsumexp(self.log_p, dim=0) - math.log(self.samples)
+        share = None if self.weights is None else self.weights[:, None, None].to(self._values)
+        if self.log_p is not None:
+            assert share is not None
+            return torch.logsumexp(self.log_p + share.log(), dim=0)
         assert self.mean is not None
         assert self.variance is not None
+        if share is not None:
+            mean = (share * self.mean).sum(0)
+            return mean, (share * (self.variance + (self.mean - mean).square())).sum(0)
         return self.mean.mean(0), self.variance.mean(0) + self.mean.var(0, correction=0)
 
     @property

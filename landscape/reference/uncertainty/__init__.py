@@ -10,18 +10,22 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
 from landscape.reference.uncertainty.dropout import mc_dropout
+from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, laplace
 from landscape.reference.uncertainty.posterior_samples import PosteriorSamples
 from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
 
 __all__ = [
     "DeepEnsemble",
     "Draws",
+    "LinearisedLaplace",
     "MCDropout",
     "Mixture",
     "Point",
     "PosteriorSamples",
     "Predictive",
     "TemperatureScaled",
+    "fit_laplace",
+    "laplace",
     "mc_dropout",
     "mc_samples",
     "predictive_of",
