@@ -43,9 +43,7 @@ def regression(loss: str = "half_squared_error", outputs: int = 1) -> Problem:
     """A linear network at the least squares of its data."""
     x, _ = data()
     true = torch.linspace(-1, 1, x.shape[1] * outputs, dtype=torch.float64).view(x.shape[1], outputs)
-    noise = torch.randn(
-        len(x), outputs, generator=torch.Generator().manual_seed(2), dtype=torch.float64
-    )
+    noise = torch.randn(len(x), outputs, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     y = x @ true + 0.5 * noise
     model = nn.Linear(x.shape[1], outputs, bias=False).double()
     with torch.no_grad():

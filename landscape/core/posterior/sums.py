@@ -1,4 +1,4 @@
-"""Sums over the data of what Laplace approximations are made of: Σ JᵀΛJ on some entries of θ, or its diagonal."""
+"""Sums over the data that Laplace approximations are made of: Σ JᵀΛJ on some entries of θ, its diagonal."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
 from landscape.reference.uncertainty.dropout import mc_dropout
-from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, laplace
+from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, linearised_laplace
 from landscape.reference.uncertainty.posterior_samples import PosteriorSamples
 from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
 
@@ -25,7 +25,7 @@ __all__ = [
     "Predictive",
     "TemperatureScaled",
     "fit_laplace",
-    "laplace",
+    "linearised_laplace",
     "mc_dropout",
     "mc_samples",
     "predictive_of",

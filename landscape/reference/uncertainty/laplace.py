@@ -39,7 +39,7 @@ from landscape.core.problem.private_model import private_copy
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
 
-__all__ = ["LinearisedLaplace", "fit_laplace", "laplace"]
+__all__ = ["LinearisedLaplace", "fit_laplace", "linearised_laplace"]
 
 Structure = Literal["last_layer", "diagonal", "full", "subnetwork", "low_rank"]
 
@@ -164,7 +164,7 @@ def fit_laplace(
     samples: int = 30,
     seed: int = 0,
 ) -> LinearisedLaplace:
-    """Fit a Laplace posterior to a network at its trained parameters: no training, passes over the data alone.
+    """Fit a Laplace posterior to a trained network, by passes over its data and without any training.
 
     Σ⁻¹ = Σ_n JᵀΛJ + δI on the entries of the structure; the other weights stay at the checkpoint.
 
@@ -337,7 +337,7 @@ def _prior(
     return float(prior_precision)
 
 
-def laplace(
+def linearised_laplace(
     members: Sequence[nn.Module],
     fit_data: tuple[Tensor, Tensor],
     *,
@@ -359,8 +359,8 @@ def laplace(
         InputError: As `fit_laplace`.
 
     Reference:
-        Eschenhagen et al. (2021), Mixtures of Laplace approximations for improved post-hoc uncertainty in deep
-        learning (2111.03577); it takes equal weights and leaves others open.
+        Eschenhagen et al. (2021), Mixtures of Laplace approximations for improved post-hoc uncertainty in
+        deep learning (2111.03577); it takes equal weights and leaves others open.
     """
     if weights not in get_args(Weights):
         raise InputError(f"there are no weights '{weights}'; {suggest(str(weights), get_args(Weights))}")

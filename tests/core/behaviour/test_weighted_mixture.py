@@ -62,7 +62,9 @@ def test_equal_weights_are_a_plain_mixture_in_all_that_is_measured():
 def test_regressions_are_one_gaussian_of_the_weighted_moments():
     """Oracle: the law of total variance by hand."""
     x = inputs()
-    mean, variance = WeightedMixture([Regression(0.0), Regression(2.0)], torch.tensor([3.0, 1.0])).draws(x).mixture()
+    mean, variance = (
+        WeightedMixture([Regression(0.0), Regression(2.0)], torch.tensor([3.0, 1.0])).draws(x).mixture()
+    )
     torch.testing.assert_close(mean, x + 0.5)
     torch.testing.assert_close(variance, x.exp() + 0.75 * 0.25 + 0.25 * 2.25)
 

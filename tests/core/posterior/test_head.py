@@ -45,5 +45,5 @@ def test_a_layer_within_is_no_head():
 def test_a_head_that_is_not_among_the_parameters_is_refused():
     model = mlp()
     only = ParameterSpace.of({"0.weight": model[0].weight})
-    with pytest.raises(InputError, match="lack '2.weight'"):
+    with pytest.raises(InputError, match=r"lack '2\.weight'"):
         head_entries(only, "2")

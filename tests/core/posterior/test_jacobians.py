@@ -13,8 +13,12 @@ from landscape.errors import InputError
 
 def by_hand(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """∂f_nc/∂θ (N, C, P) by one backward pass each."""
-    rows = [torch.cat([g.reshape(-1) for g in torch.autograd.grad(f, list(model.parameters()), retain_graph=True)])
-            for one in x for f in model(one[None])[0]]  # fmt: skip
+    parameters = list(model.parameters())
+    rows = [
+        torch.cat([g.reshape(-1) for g in torch.autograd.grad(f, parameters, retain_graph=True)])
+        for one in x
+        for f in model(one[None])[0]
+    ]
     return torch.stack(rows).view(len(x), -1, rows[0].numel())
 
 

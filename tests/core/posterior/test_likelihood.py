@@ -37,7 +37,9 @@ def test_roots_are_those_of_the_hessian_in_the_outputs():
     """Oracle: second derivatives of −ln p by autograd."""
     f = torch.randn(3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     R = likelihood_of(classifier()).roots(f[None])[0]
-    exact = torch.autograd.functional.hessian(lambda z: torch.nn.functional.cross_entropy(z, torch.tensor(1)), f)
+    exact = torch.autograd.functional.hessian(
+        lambda z: torch.nn.functional.cross_entropy(z, torch.tensor(1)), f
+    )
     torch.testing.assert_close(R @ R.T, exact)
     R = likelihood_of(regression(outputs=3), 0.5).roots(f[None])[0]
     torch.testing.assert_close(R @ R.T, torch.eye(3, dtype=torch.float64) / 0.5)
@@ -53,7 +55,9 @@ def test_what_has_no_likelihood_is_refused():
     hinge = Problem(mlp(), torch.nn.MultiMarginLoss(), (x, y))
     with pytest.raises(InputError, match="no known likelihood"):
         likelihood_of(hinge)
-    dense = Problem(torch.nn.Conv1d(1, 3, 1).double(), "cross_entropy", (x[:, None], y[:, None].expand(-1, 5)))
+    dense = Problem(
+        torch.nn.Conv1d(1, 3, 1).double(), "cross_entropy", (x[:, None], y[:, None].expand(-1, 5))
+    )
     with pytest.raises(InputError, match="outputs \\(examples, outputs\\)"):
         likelihood_of(dense)
     with pytest.raises(InputError, match="noise must be positive"):
