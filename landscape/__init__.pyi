@@ -60,6 +60,7 @@ __all__ = [
     "density",
     "diversity",
     "empirical_fisher",
+    "evidence",
     "feature_variance",
     "find_symmetry",
     "fisher",
@@ -74,6 +75,7 @@ __all__ = [
     "mc_dropout",
     "open",
     "plot",
+    "posterior_mass",
     "report",
     "robustness",
     "save",
@@ -381,6 +383,33 @@ class _Diversity(Analysis):
 
 diversity: _Diversity
 
+class _Evidence(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        prior_precision: Sequence[float] | str = (),
+        k: int = 20,
+        probes: int = 4,
+        steps: int = 30,
+        noise: float | None = None,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Evidence.
+
+        Args:
+            prior_precision: prior precisions δ; none = 25 over six decades about that of weight decay,
+                N λ.
+            k: largest eigenvalues that count exactly, beyond 2,000 parameters.
+            probes: random probes of the other eigenvalues.
+            steps: Lanczos steps (products) per probe.
+            noise: variance of Gaussian noise, for squared errors; none = mean squared residual.
+            seed: seed of starting vectors and probes.
+        """
+
+evidence: _Evidence
+
 class _FeatureVariance(Analysis):
     def __call__(
         self,
@@ -628,6 +657,34 @@ class _McDropout(Analysis):
         """
 
 mc_dropout: _McDropout
+
+class _PosteriorMass(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        by: Sequence[Literal['variance', 'magnitude', 'random', 'gradient', 'curvature', 'predictive']] | str = ('variance', 'magnitude', 'random', 'gradient', 'curvature', 'predictive'),
+        shares: Sequence[float] | str = (0.01, 0.03, 0.1, 0.3, 1.0),
+        prior_precision: float | None = None,
+        noise: float | None = None,
+        other_data: str = '',
+        seed: int = 0,
+        other: Any = None,
+    ) -> xr.Dataset:
+        """Posterior mass of subsets.
+
+        Args:
+            by: what weights are ranked by, the highest first.
+            shares: shares of the weights that are kept.
+            prior_precision: δ; none = that of weight decay, N λ, or without any that of most evidence.
+            noise: variance of Gaussian noise, for squared errors; none = mean squared residual.
+            other_data: function of inputs beside the data, such as changed ones,
+                package.module:function.
+            seed: seed of the random ranking.
+        """
+
+posterior_mass: _PosteriorMass
 
 class _Robustness(Analysis):
     def __call__(

@@ -14,9 +14,7 @@ DELTAS = [1e-3, 0.1, 1.0, 30.0]
 
 
 def exact(problem, delta):
-    """Ln p(D | θ) − ½δ‖θ‖² − ½ ln det(I + (N/δ) G) with torch's own determinant of the Hessian of a
-    linearised model: the operator's dense matrix.
-    """
+    """By hand: ln p(D | θ) − ½δ‖θ‖² − ½ ln det(I + (N/δ) G), of the operator's dense matrix by torch."""
     eye = torch.eye(problem.size, dtype=torch.float64)
     G = ggn(problem).dense() - problem.weight_decay * eye
     n, theta = problem.examples, problem.theta
