@@ -666,9 +666,11 @@ class _PosteriorMass(Analysis):
         *,
         by: Sequence[Literal['variance', 'magnitude', 'random', 'gradient', 'curvature', 'predictive']] | str = ('variance', 'magnitude', 'random', 'gradient', 'curvature', 'predictive'),
         shares: Sequence[float] | str = (0.01, 0.03, 0.1, 0.3, 1.0),
-        prior_precision: float | None = None,
+        prior_precision: float | Literal['evidence'] | None = None,
         noise: float | None = None,
         other_data: str = '',
+        other_kwargs: Mapping[str, Any] = {},
+        bins: int = 15,
         seed: int = 0,
         other: Any = None,
     ) -> xr.Dataset:
@@ -677,10 +679,13 @@ class _PosteriorMass(Analysis):
         Args:
             by: what weights are ranked by, the highest first.
             shares: shares of the weights that are kept.
-            prior_precision: δ; none = that of weight decay, N λ, or without any that of most evidence.
+            prior_precision: δ; evidence: that of most evidence; none = of weight decay, N λ, else
+                evidence.
             noise: variance of Gaussian noise, for squared errors; none = mean squared residual.
-            other_data: function of inputs beside the data, such as changed ones,
+            other_data: builder of further inputs and labels, or of several by name,
                 package.module:function.
+            other_kwargs: its arguments.
+            bins: bins of the calibration error.
             seed: seed of the random ranking.
         """
 

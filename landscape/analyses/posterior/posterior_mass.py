@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,14 +14,14 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Line, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
-from landscape.imports import REFERENCE
+from landscape.imports import REFERENCE, call
 
 if TYPE_CHECKING:
     import xarray as xr
     from torch import Tensor
 
     from landscape.core.posterior.likelihood import Likelihood
-    from landscape.core.posterior.mass import Kept, PosteriorRows
+    from landscape.core.posterior.mass import PosteriorRows
     from landscape.core.problem.problem import Problem
 
 Ranking = Literal["variance", "magnitude", "random", "gradient", "curvature", "predictive"]
@@ -38,20 +38,38 @@ class PosteriorMassParams(Params):
     shares: tuple[float, ...] = Field(
         (0.01, 0.03, 0.1, 0.3, 1.0), min_length=1, description="shares of the weights that are kept"
     )
-    prior_precision: float | None = Field(
-        None, gt=0, description="δ; none = that of weight decay, N λ, or without any that of most evidence"
+    prior_precision: Annotated[float, Field(gt=0)] | Literal["evidence"] | None = Field(
+        None,
+        description="δ; evidence: that of most evidence; none = of weight decay, N λ, else evidence",
     )
     noise: NoiseVariance = None
     other_data: str = Field(
         "",
         pattern=rf"^$|{REFERENCE}",
-        description="function of inputs beside the data, such as changed ones, package.module:function",
+        description="builder of further inputs and labels, or of several by name, package.module:function",
     )
+    other_kwargs: dict[str, Any] = Field({}, description="its arguments")
+    bins: int = Field(15, ge=1, description="bins of the calibration error")
     seed: int = Field(0, ge=0, description="seed of the random ranking")
 
 
 _CELL = ("by", "share")
-_OF = ("by", "share", "inputs")
+_SHARES = {
+    "trace_share": "share of the trace of H that the weights kept hold",
+    "evidence_share": "ln det(I + H_SS/δ) over that of all weights",
+}
+_PREDICTIONS = {
+    "variance_share": ("variance of the outputs over that of all weights", "1"),
+    "predictive_tv": ("total variation from the prediction of all weights", "1"),
+    "nll": ("negative log-likelihood of the labels; NaN without any", "nats/example"),
+    "ece": ("expected calibration error; NaN without labels", "1"),
+}
+_REFERENCES = {
+    "layer": "the layer alone",
+    "full": "all weights",
+    "diagonal": "all weights, independent",
+    "map": "the checkpoint",
+}
 
 SCHEMA = Schema(
     version=1,
@@ -62,17 +80,21 @@ SCHEMA = Schema(
         Variable("layer", ("layer",), "layer, in the model's order", "", kind="str"),
     ),
     variables=(
-        Variable("trace_share", _CELL, "share of the trace of H that the weights kept hold"),
-        Variable("evidence_share", _CELL, "ln det(I + H_SS/δ) over that of all weights"),
+        *(Variable(name, _CELL, meaning) for name, meaning in _SHARES.items()),
         Variable("wasted", _CELL, "share of the weights kept that no example feels"),
-        Variable("variance_share", _OF, "variance of the outputs over that of all weights"),
-        Variable("predictive_tv", _OF, "total variation from the prediction of all weights"),
+        *(Variable(name, (*_CELL, "inputs"), *what) for name, what in _PREDICTIONS.items()),
         Variable("layer_size", ("layer",), "number of weights of the layer", kind="int"),
-        Variable("layer_trace_share", ("layer",), "trace_share of the layer alone"),
-        Variable("layer_evidence_share", ("layer",), "evidence_share of the layer alone"),
-        Variable("layer_variance_share", ("layer", "inputs"), "variance_share of the layer alone"),
-        Variable("layer_predictive_tv", ("layer", "inputs"), "predictive_tv of the layer alone"),
-        Variable("map_tv", ("inputs",), "total variation of the checkpoint's own prediction from it"),
+        *(Variable(f"layer_{name}", ("layer",), f"{name} of the layer alone") for name in _SHARES),
+        *(
+            Variable(
+                f"{who}_{name}",
+                ("layer", "inputs") if who == "layer" else ("inputs",),
+                f"{name} of {words}",
+                unit,
+            )
+            for who, words in _REFERENCES.items()
+            for name, (_, unit) in _PREDICTIONS.items()
+        ),
         Variable("prior_precision", (), "prior precision δ"),
         Variable("effective_dimension", (), "number of directions that the data determine, Σ λ/(λ + δ)"),
         Variable("weights", (), "number of weights", kind="int"),
@@ -92,11 +114,13 @@ def compute(problem: Problem, params: PosteriorMassParams, context: Context) -> 
     if not np.isfinite(loss):
         raise InputError(f"the loss at the checkpoint is {loss}, so there is no posterior about it.")
     likelihood = likelihood_of(problem, "ml" if params.noise is None else params.noise)
-    rows = PosteriorRows(problem, likelihood, _others(problem, params, context))
+    others = _others(problem, params, context)
+    rows = PosteriorRows(problem, likelihood, others)
     context.progress(0.5)
     layers = group_parameters(problem.space.names, "module")
     delta = _prior_precision(problem, params, likelihood, rows)
-    whole = _Whole(rows, likelihood, delta)
+    labels = {name: _labels(one) for name, one in {"data": problem, **others}.items()}
+    whole = _Whole(rows, likelihood, delta, labels, params.bins)
     orders = [_order(by, problem, rows, delta, params.seed) for by in params.by]
     sizes = [max(1, round(share * problem.size)) for share in params.shares]
     done, subsets = 0, len(orders) * len(sizes) + len(layers)
@@ -110,12 +134,18 @@ def compute(problem: Problem, params: PosteriorMassParams, context: Context) -> 
 
     cells = [list(measured(order[:size].sort().values for size in sizes)) for order in orders]
     alone = list(measured(_entries(problem, members) for members in layers.values()))
-    names = ("trace_share", "evidence_share", "variance_share", "predictive_tv")
+    names = (*_SHARES, *_PREDICTIONS)
+    nothing = {name: 0.0 * variance for name, variance in whole.kept.variance.items()}
+    references = {"full": whole.kept.variance, "diagonal": rows.diagonal(delta), "map": nothing}
     eigenvalues = rows.eigenvalues().clamp(min=0.0).numpy()
     return {
         **{name: np.array([[cell[name] for cell in row] for row in cells]) for name in (*names, "wasted")},
         **{f"layer_{name}": np.array([layer[name] for layer in alone]) for name in names},
-        "map_tv": whole.of_checkpoint(),
+        **{
+            f"{who}_{name}": np.array(values)
+            for who, variance in references.items()
+            for name, values in whole.predictions(variance).items()
+        },
         "by": np.array(params.by),
         "share": np.array(params.shares),
         "inputs": np.array(list(rows.jacobians)),
@@ -131,21 +161,31 @@ def _others(problem: Problem, params: PosteriorMassParams, context: Context) -> 
     """The model on the inputs beside the data, if there are any."""
     import torch
 
-    from landscape.core.behaviour.ood import load_data
     from landscape.core.data.batches import read_batches
 
     given = context.inputs.get("other")
     if given is not None and params.other_data:
         raise InputError("posterior_mass takes either the input other or the option other_data, not both.")
     if params.other_data:
-        given = load_data(params.other_data)
+        given = call(params.other_data, params.other_kwargs, "other_data")
     if given is None:
         return {}
-    if isinstance(given, torch.Tensor):
-        given = given, torch.zeros(len(given), dtype=torch.long)
-    size = max(batch.size for batch in problem.batches)
-    batches = read_batches(given, batch_size=size, device=problem.device, dtype=problem.dtype)
-    return {"other": problem.on(batches)}
+    others, size = {}, max(batch.size for batch in problem.batches)
+    for name, data in (given if isinstance(given, Mapping) else {"other": given}).items():
+        if isinstance(data, torch.Tensor):
+            data = data, torch.full((len(data),), problem.reading.ignore_index)
+        batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+        others[name] = problem.on(batches)
+    return others
+
+
+def _labels(problem: Problem) -> Any:
+    """The classes of the examples; ``None`` if they are none, or do not all count."""
+    targets = [batch.target for batch in problem.batches]
+    if problem.loss_name != "cross_entropy" or any(t.is_floating_point() or t.ndim != 1 for t in targets):
+        return None
+    labels = np.concatenate([target.cpu().numpy() for target in targets])
+    return labels if (labels >= 0).all() else None
 
 
 def _prior_precision(
@@ -155,9 +195,9 @@ def _prior_precision(
     from landscape.core.linalg.reductions import sum_of_squares
     from landscape.core.posterior.evidence import EvidenceCurve
 
-    if params.prior_precision is not None:
+    if isinstance(params.prior_precision, float):
         return params.prior_precision
-    if problem.weight_decay:
+    if problem.weight_decay and params.prior_precision is None:
         return likelihood.precision(problem.weight_decay)
     spectrum = PsdQuadrature.exact(rows.eigenvalues().numpy())
     return EvidenceCurve(0.0, sum_of_squares(problem.theta), problem.size, spectrum).best()
@@ -192,39 +232,46 @@ class _Whole:
     rows: PosteriorRows
     likelihood: Likelihood
     delta: float
+    labels: Mapping[str, Any]
+    bins: int
 
     def __post_init__(self) -> None:
-        self.sums = self.rows.sums
         self.kept = self.rows.kept(None, self.delta)
 
     def keeps(self, index: Tensor) -> dict[str, Any]:
         """What the entries of an index keep."""
-        found = self.rows.kept(index, self.delta)
-        names = list(found.variance)
+        found, sums = self.rows.kept(index, self.delta), self.rows.sums
         return {
-            "trace_share": float(self.sums.curvature[index].sum() / self.sums.curvature.sum()),
+            "trace_share": float(sums.curvature[index].sum() / sums.curvature.sum()),
             "evidence_share": found.log_determinant / self.kept.log_determinant,
-            "wasted": float((self.sums.reach[index] == 0).double().mean()),
-            "variance_share": [float(found.variance[n].sum() / self.kept.variance[n].sum()) for n in names],
-            "predictive_tv": [self._distance(found, name) for name in names],
+            "wasted": float((sums.reach[index] == 0).double().mean()),
+            **self.predictions(found.variance),
         }
 
-    def of_checkpoint(self) -> list[float]:
-        """The distance of predictions without any variance."""
-        from landscape.core.posterior.mass import Kept
+    def predictions(self, variance: Mapping[str, Tensor]) -> dict[str, list[float]]:
+        """What predictions of these variances are like, for each group of inputs."""
+        every = [self._of(name, v) for name, v in variance.items()]
+        return {name: [one[name] for one in every] for name in _PREDICTIONS}
 
-        nothing = {name: 0.0 * variance for name, variance in self.kept.variance.items()}
-        return [self._distance(Kept(0.0, nothing), name) for name in nothing]
-
-    def _distance(self, found: Kept, name: str) -> float:
-        """Mean total variation between predicted classes; NaN of a regression."""
+    def _of(self, name: str, variance: Tensor) -> dict[str, float]:
+        from landscape.core.behaviour.calibration import Predictions, calibration_error
         from landscape.core.posterior.links import probit
 
-        if self.likelihood.kind == "gaussian":
-            return float("nan")
-        f = self.rows.outputs[name]
-        ours, all_weights = (probit(f, k.variance[name]).exp() for k in (found, self.kept))
-        return float((ours - all_weights).abs().sum(1).mean() / 2)
+        whole, nan = self.kept.variance[name], float("nan")
+        share = float(variance.sum() / whole.sum())
+        if self.likelihood.kind == "gaussian":  # a regression has no classes
+            return {"variance_share": share, "predictive_tv": nan, "nll": nan, "ece": nan}
+        ours, theirs = (probit(self.rows.outputs[name], v) for v in (variance, whole))
+        distance = float((ours.exp() - theirs.exp()).abs().sum(1).mean() / 2)
+        if self.labels[name] is None:
+            return {"variance_share": share, "predictive_tv": distance, "nll": nan, "ece": nan}
+        made = Predictions.of_logits(ours.numpy(), self.labels[name])
+        return {
+            "variance_share": share,
+            "predictive_tv": distance,
+            "nll": float(made.nll.mean()),
+            "ece": float(calibration_error(made, self.bins)),
+        }
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:

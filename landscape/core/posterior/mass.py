@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class PosteriorRows:
     """The Jacobian of all examples at once, of which every subset's posterior follows exactly.
 
     With A the rows Λ^½J of all examples, H = AᵀA, and of any subset (δI + A_SᵀA_S)⁻¹ is, by Woodbury, an
-    inverse of the size of the data: N · C, whatever the number of weights.
+    inverse of the size of the data where that is smaller: N · C, whatever the number of weights.
 
     Args:
         problem: A problem of few examples.
@@ -70,7 +71,7 @@ class PosteriorRows:
         roots = likelihood.roots(self.outputs["data"]).to(self.jacobians["data"])
         self.rows = (roots.mT @ self.jacobians["data"]).flatten(0, 1)
 
-    @property
+    @cached_property
     def sums(self) -> DiagonalSums:
         """What the data say of each entry."""
         reach = self.jacobians["data"].square().sum(1, dtype=torch.float64).mean(0)
@@ -84,15 +85,28 @@ class PosteriorRows:
             prior_precision: δ.
         """
         A = (self.rows if index is None else self.rows[:, index]).double()
-        gram = A @ A.mT / prior_precision
-        factor = torch.linalg.cholesky(gram + torch.eye(len(gram), dtype=gram.dtype))
+        in_weights = A.shape[1] <= len(A)
+        gram = A.mT @ A if in_weights else A @ A.mT
+        factor = torch.linalg.cholesky(gram / prior_precision + torch.eye(len(gram), dtype=gram.dtype))
         variance = {}
         for name, J in self.jacobians.items():
             flat = (J if index is None else J[:, :, index]).double().flatten(0, 1)
-            seen = torch.linalg.solve_triangular(factor, A @ flat.mT, upper=False)
-            left = flat.square().sum(1) - seen.square().sum(0) / prior_precision
-            variance[name] = (left.clamp(min=0.0) / prior_precision).view(J.shape[:2])
+            if in_weights:
+                left = torch.linalg.solve_triangular(factor, flat.mT, upper=False).square().sum(0)
+            else:
+                seen = torch.linalg.solve_triangular(factor, A @ flat.mT, upper=False)
+                left = (flat.square().sum(1) - seen.square().sum(0) / prior_precision).clamp(min=0.0)
+            variance[name] = (left / prior_precision).view(J.shape[:2])
         return Kept(2.0 * float(factor.diagonal().log().sum()), variance)
+
+    def diagonal(self, prior_precision: float) -> dict[str, Tensor]:
+        """Variances of the outputs (N, C) by a posterior of independent entries, by group of inputs.
+
+        Args:
+            prior_precision: δ.
+        """
+        variance = (1.0 / (self.sums.curvature + prior_precision)).to(self.rows)
+        return {name: (J.square() @ variance).double() for name, J in self.jacobians.items()}
 
     def eigenvalues(self) -> Tensor:
         """Those of H that are not zero for want of data, at most N · C, float64."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from posterior_cases import classifier, data, mlp, regression
 
 import landscape
@@ -47,7 +48,26 @@ def test_all_weights_keep_everything_and_layers_are_subsets():
     last, _ = variances(problem, problem.first.inputs, structure="last_layer")
     exact = float(last.sum() / full.sum())
     assert float(mass["layer_variance_share"][1, 0]) == pytest.approx(exact, rel=1e-8)
-    assert float(mass["map_tv"][0]) > float(mass["layer_predictive_tv"][1, 0])
+    assert float(mass["map_predictive_tv"][0]) > float(mass["layer_predictive_tv"][1, 0])
+
+
+def test_scores_of_labelled_inputs_are_those_of_predictives():
+    """Oracle: the log-likelihood of the predictives of `fit_laplace`, and of the checkpoint, by torch."""
+    problem = classifier()
+    x, y = data(count=9)
+    mass = landscape.posterior_mass(problem, shares=[1.0], prior_precision=DELTA, other=(2 * x, y)).isel(
+        inputs=1
+    )
+    for who, options in (("full", {"structure": "full"}), ("diagonal", {"structure": "diagonal"})):
+        _, p = variances(problem, 2 * x, **options)
+        exact = torch.nn.functional.nll_loss(p.log(), y)
+        assert float(mass[f"{who}_nll"]) == pytest.approx(float(exact), rel=1e-7)
+    exact = torch.nn.functional.cross_entropy(problem.module(2 * x).detach(), y)
+    assert float(mass["map_nll"]) == pytest.approx(float(exact), rel=1e-7)
+    assert float(mass["layer_nll"][1]) > 0
+    unlabelled = landscape.posterior_mass(problem, shares=[1.0], prior_precision=DELTA, other=2 * x)
+    assert np.isnan(unlabelled["full_nll"][1])
+    assert float(unlabelled["full_predictive_tv"][1]) == 0.0
 
 
 def test_weights_of_inputs_that_are_always_zero_are_wasted_by_marginal_variance():
@@ -66,6 +86,9 @@ def test_the_prior_is_that_of_weight_decay_or_of_most_evidence():
     """Oracle: N λ; `evidence` of the same problem."""
     assert float(landscape.posterior_mass(classifier(0.02))["prior_precision"]) == pytest.approx(0.8)
     best = float(landscape.evidence(classifier(0.0))["best_prior_precision"])
+    assert (
+        float(landscape.posterior_mass(classifier(0.02), prior_precision="evidence")["prior_precision"]) > 0.9
+    )
     found = landscape.posterior_mass(classifier(0.0))
     assert float(found["prior_precision"]) == pytest.approx(best, rel=1e-5)
 

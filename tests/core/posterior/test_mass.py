@@ -5,7 +5,7 @@ import torch
 from posterior_cases import classifier, data, image_classifier, mlp, regression
 
 from landscape.core.posterior import mass
-from landscape.core.posterior.gaussian import DensePosterior
+from landscape.core.posterior.gaussian import DensePosterior, DiagonalPosterior
 from landscape.core.posterior.jacobians import data_jacobians
 from landscape.core.posterior.likelihood import likelihood_of
 from landscape.core.posterior.mass import PosteriorRows
@@ -14,10 +14,15 @@ from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
 
-@pytest.mark.parametrize("make", [classifier, image_classifier, regression])
+def few():
+    """Three outputs of four examples: fewer rows than the 39 weights."""
+    return Problem(mlp(), "cross_entropy", data(count=4))
+
+
+@pytest.mark.parametrize("make", [classifier, few, image_classifier, regression])
 @pytest.mark.parametrize("index", [None, [0, 2, 4]])
 def test_subsets_have_the_posterior_of_their_block(make, index):
-    """Oracle: Cholesky of H_SS + δI and torch.logdet, in the space of weights."""
+    """Oracle: Cholesky of H_SS + δI and torch.logdet; `few` has fewer examples than weights."""
     problem, delta = make(), 0.4
     likelihood = likelihood_of(problem)
     at = None if index is None else torch.tensor(index)
@@ -28,6 +33,15 @@ def test_subsets_have_the_posterior_of_their_block(make, index):
     exact = DensePosterior(H + delta * eye).variance(J)
     torch.testing.assert_close(found.variance["data"], exact, rtol=1e-9, atol=1e-12)
     assert found.log_determinant == pytest.approx(float(torch.logdet(eye + H / delta)), rel=1e-10)
+
+
+def test_the_diagonal_is_that_of_its_own_posterior():
+    """Oracle: `DiagonalPosterior`, entry by entry."""
+    problem = few()
+    likelihood = likelihood_of(problem)
+    J = torch.cat([J for _, J in data_jacobians(problem)])
+    exact = DiagonalPosterior(diagonal_sums(problem, likelihood).curvature + 0.4).variance(J)
+    torch.testing.assert_close(PosteriorRows(problem, likelihood, {}).diagonal(0.4)["data"], exact)
 
 
 def test_other_inputs_have_the_variance_of_the_same_posterior():
