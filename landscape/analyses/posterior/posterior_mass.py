@@ -170,7 +170,8 @@ def _others(problem: Problem, params: PosteriorMassParams, context: Context) -> 
         given = call(params.other_data, params.other_kwargs, "other_data")
     if given is None:
         return {}
-    others, size = {}, max(batch.size for batch in problem.batches)
+    others: dict[str, Problem] = {}
+    size = max(batch.size for batch in problem.batches)
     for name, data in (given if isinstance(given, Mapping) else {"other": given}).items():
         if isinstance(data, torch.Tensor):
             data = data, torch.full((len(data),), problem.reading.ignore_index)

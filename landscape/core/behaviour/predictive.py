@@ -216,7 +216,7 @@ class Mixture(Predictive):
 
         Raises:
             InputError: If members differ in their kind, in what they put out, or in their number of draws,
-                which would give them unequal weights.
+                which would give them unequal weights, or have weighted draws.
         """
         parts = [predictive_of(member).draws(x, samples, seed=seed) for member in self.members]
         kinds = {(part.kind, part.samples) for part in parts}
@@ -226,6 +226,8 @@ class Mixture(Predictive):
                 + ", ".join(sorted(f"{count} of {kind}" for kind, count in kinds))
                 + "."
             )
+        if any(part.weights is not None for part in parts):
+            raise InputError("the draws of a member have weights of their own; mix its members instead.")
         outputs = sorted({part._values.shape[-1] for part in parts})
         if len(outputs) > 1:
             sizes = " and ".join(map(str, outputs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,15 @@ def find_head(module: nn.Module, call: Callable[[], Tensor]) -> str:
         InputError: If the module's output is not that of a linear layer that reads a vector per example.
     """
     seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def fired(_: nn.Module, __: Any, output: Tensor) -> None:
+            seen[name] = output
+
+        return fired
+
     handles = [
-        part.register_forward_hook(lambda _, __, output, name=name: seen.__setitem__(name, output))
+        part.register_forward_hook(keep(name))
         for name, part in module.named_modules()
         if isinstance(part, nn.Linear)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -87,11 +87,9 @@ class OutputJacobian:
         rows = []
         for number, entry in enumerate(output[0]):
             last = number + 1 == count
-            gradients = (
-                torch.autograd.grad(entry, parameters, retain_graph=not last, allow_unused=True)
-                if entry.requires_grad
-                else [None] * len(parameters)
-            )
+            gradients: Sequence[Tensor | None] = [None] * len(parameters)
+            if entry.requires_grad:
+                gradients = torch.autograd.grad(entry, parameters, retain_graph=not last, allow_unused=True)
             full = [
                 torch.zeros_like(p) if g is None else g for g, p in zip(gradients, parameters, strict=True)
             ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from landscape.core.data.batches import Batch
 from landscape.core.posterior.head import HeadJacobian
 from landscape.core.posterior.jacobians import data_jacobians
 from landscape.core.posterior.likelihood import Likelihood
@@ -69,6 +71,11 @@ def summed_block(problem: Problem, likelihood: Likelihood, index: Tensor | None 
     return total
 
 
+def _output(problem: Problem, batch: Batch) -> Tensor:
+    output: Tensor = problem.output(batch)[0]
+    return output
+
+
 def check_entries(entries: int) -> None:
     """Refuse more entries than a full matrix is made of.
 
@@ -96,7 +103,7 @@ def summed_head(problem: Problem, likelihood: Likelihood, head: HeadJacobian) ->
     total: Tensor | None = None
     with torch.no_grad():
         for batch in problem.batches:
-            outputs, J = head.of(lambda batch=batch: problem.output(batch)[0])  # type: ignore[misc]
+            outputs, J = head.of(partial(_output, problem, batch))
             check_entries(J.shape[-1])
             rows = (likelihood.roots(outputs).mT @ J).double().flatten(0, 1).cpu()
             total = rows.mT @ rows if total is None else total.addmm_(rows.mT, rows)

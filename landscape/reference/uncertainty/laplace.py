@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -197,13 +197,14 @@ def fit_laplace(
             f"there is no structure '{structure}'; {suggest(str(structure), get_args(Structure))}"
         )
     fit = _Fit(problem, likelihood_of(problem, noise), prior_precision, seed)
-    posterior, jacobian = {
+    ways: dict[str, Callable[[], Fitted]] = {
         "last_layer": fit.last_layer,
         "diagonal": fit.diagonal,
         "full": fit.full,
         "subnetwork": lambda: fit.subnetwork(size, select),
         "low_rank": lambda: fit.low_rank(k),
-    }[structure]()
+    }
+    posterior, jacobian = ways[structure]()
     return LinearisedLaplace(
         fit.model,
         posterior,

@@ -69,6 +69,13 @@ def test_regressions_are_one_gaussian_of_the_weighted_moments():
     torch.testing.assert_close(variance, x.exp() + 0.75 * 0.25 + 0.25 * 2.25)
 
 
+def test_mixtures_of_weighted_mixtures_are_refused():
+    """Their shares would be lost without a word."""
+    inner = WeightedMixture(members(2), torch.tensor([2.0, 1.0]))
+    with pytest.raises(InputError, match="mix its members instead"):
+        Mixture([inner, inner])(inputs())
+
+
 def test_weights_that_do_not_fit_are_refused():
     for weights in ([1.0], [1.0, -1.0, 1.0], [0.0, 0.0, 0.0]):
         with pytest.raises(InputError, match="mixture of 3"):
