@@ -60,6 +60,7 @@ __all__ = [
     "density",
     "diversity",
     "empirical_fisher",
+    "evidence",
     "feature_variance",
     "find_symmetry",
     "fisher",
@@ -74,6 +75,7 @@ __all__ = [
     "mc_dropout",
     "open",
     "plot",
+    "posterior_mass",
     "regression_uncertainty",
     "report",
     "robustness",
@@ -387,6 +389,33 @@ class _Diversity(Analysis):
 
 diversity: _Diversity
 
+class _Evidence(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        prior_precision: Sequence[float] | str = (),
+        k: int = 20,
+        probes: int = 4,
+        steps: int = 30,
+        noise: float | None = None,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Evidence.
+
+        Args:
+            prior_precision: prior precisions δ; none = 25 over six decades about that of weight decay,
+                N λ.
+            k: largest eigenvalues that count exactly, beyond 2,000 parameters.
+            probes: random probes of the other eigenvalues.
+            steps: Lanczos steps (products) per probe.
+            noise: variance of Gaussian noise, for squared errors; none = mean squared residual.
+            seed: seed of starting vectors and probes.
+        """
+
+evidence: _Evidence
+
 class _FeatureVariance(Analysis):
     def __call__(
         self,
@@ -634,6 +663,39 @@ class _McDropout(Analysis):
         """
 
 mc_dropout: _McDropout
+
+class _PosteriorMass(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        by: Sequence[Literal['variance', 'magnitude', 'random', 'gradient', 'curvature', 'predictive']] | str = ('variance', 'magnitude', 'random', 'gradient', 'curvature', 'predictive'),
+        shares: Sequence[float] | str = (0.01, 0.03, 0.1, 0.3, 1.0),
+        prior_precision: float | Literal['evidence'] | None = None,
+        noise: float | None = None,
+        other_data: str = '',
+        other_kwargs: Mapping[str, Any] = {},
+        bins: int = 15,
+        seed: int = 0,
+        other: Any = None,
+    ) -> xr.Dataset:
+        """Posterior mass of subsets.
+
+        Args:
+            by: what weights are ranked by, the highest first.
+            shares: shares of the weights that are kept.
+            prior_precision: δ; evidence: that of most evidence; none = of weight decay, N λ, else
+                evidence.
+            noise: variance of Gaussian noise, for squared errors; none = mean squared residual.
+            other_data: builder of further inputs and labels, or of several by name,
+                package.module:function.
+            other_kwargs: its arguments.
+            bins: bins of the calibration error.
+            seed: seed of the random ranking.
+        """
+
+posterior_mass: _PosteriorMass
 
 class _RegressionUncertainty(Analysis):
     def __call__(

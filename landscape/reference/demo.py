@@ -58,6 +58,7 @@ RECIPES = (
 )
 
 PIXELS = {"mean": [0.1307], "std": [0.3081]}  # how the digits are standardised
+TRAINING_DIGITS = 4000
 QUICK_DIGITS = 320
 QUICK_EPOCHS = 2
 
@@ -219,7 +220,8 @@ def _manifest(
     tables |= _connections(recipes, quick)
     sections = ['name = "landscape demo"', *(toml_table(*item) for item in tables.items())]
     sections += [toml_table("[[checkpoints]]", entry) for entry in entries]
-    sections += [toml_table("[[predictives]]", entry) for entry in _ensembles(entries)]
+    predictives = [*_ensembles(entries), _laplace(recipes[0], first, quick)]
+    sections += [toml_table("[[predictives]]", entry) for entry in predictives]
     return "\n\n".join(sections) + "\n"
 
 
@@ -235,6 +237,16 @@ def _ensembles(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for group, count in members.items()
         if count > 1
     ]
+
+
+def _laplace(recipe: Recipe, seed: int, quick: bool) -> dict[str, Any]:
+    """The Laplace posterior of the last layer of one model, on the examples that it was trained on."""
+    return {
+        "name": f"{recipe.group}-laplace",
+        "builder": "landscape.reference.uncertainty:linearised_laplace",
+        "members": _name(recipe, seed),
+        "fit": {"kwargs": {"split": "train", "count": QUICK_DIGITS if quick else TRAINING_DIGITS}},
+    }
 
 
 def _connections(recipes: Sequence[Recipe], quick: bool) -> dict[str, Mapping[str, Any]]:

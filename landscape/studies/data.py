@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from landscape import imports
+from landscape.core.behaviour.corruptions import corrupt_by
 from landscape.errors import InputError
 from landscape.reference.training.recipe import address
 from landscape.zoo.spec import Builder
 
-__all__ = ["Data", "load", "mixup"]
+__all__ = ["Data", "load", "mixup", "rotated"]
 
 DIGITS = "landscape.reference.data:digits"
 CIFAR_EXAMPLES = 50_000
@@ -146,3 +147,27 @@ def mixup(reference: str, kwargs: Mapping[str, Any], alpha: float = 16.0, seed: 
     rng = np.random.default_rng(seed)
     share = torch.from_numpy(rng.beta(alpha, alpha, len(x))).to(x.dtype).view(-1, *[1] * (x.ndim - 1))
     return share * x + (1 - share) * x[torch.from_numpy(rng.permutation(len(x)))], y
+
+
+def rotated(
+    reference: str,
+    kwargs: Mapping[str, Any],
+    degrees: Sequence[float],
+    mean: float = 0.1307,
+    std: float = 0.3081,
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Images turned by several angles, each to a random side, with their labels, by name.
+
+    Args:
+        reference: Builder of standardised images and labels.
+        kwargs: Its arguments.
+        degrees: The angles; 0 for the images as they are.
+        mean: What pixels were standardised by.
+        std: Likewise.
+    """
+    x, y = load(Builder(reference, kwargs))
+    pixels, made = x * std + mean, {}
+    for angle in degrees:
+        turned = corrupt_by("rotation", float(angle))(pixels, 0) if angle else pixels
+        made[f"{angle:g}°"] = (turned - mean) / std, y
+    return made

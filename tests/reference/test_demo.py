@@ -56,8 +56,10 @@ def test_manifest_names_files_builders_and_metrics(built):
     }
     assert manifest["problem"]["weight_decay"] == 0.0
     assert {"spectrum", "line", "fourier", "surface", "uncertainty"} <= manifest["analyses"].keys()
-    assert [p["name"] for p in manifest["predictives"]] == ["resnet-ensemble", "vit-ensemble"]
-    assert Zoo.from_manifest(path).predictives == ["resnet-ensemble", "vit-ensemble"]
+    predictives = ["resnet-ensemble", "vit-ensemble", "resnet-laplace"]
+    assert [p["name"] for p in manifest["predictives"]] == predictives
+    assert Zoo.from_manifest(path).predictives == predictives
+    assert manifest["predictives"][2]["fit"]["kwargs"] == {"split": "train", "count": 320}
 
 
 def test_progress_is_reported_after_each_epoch(built):
@@ -89,7 +91,7 @@ def test_a_compressed_model_is_a_checkpoint_that_a_zoo_loads(tmp_path):
     path = build_zoo(tmp_path, quick=True, recipes=[recipe], seeds=[0], jobs=2)
     manifest = tomllib.loads(path.read_text(encoding="utf-8"))
     (entry,) = manifest["checkpoints"]
-    assert "predictives" not in manifest  # an ensemble of one seed is none
+    assert [p["name"] for p in manifest["predictives"]] == ["mlp-laplace"]  # an ensemble of one is none
     state = load_file(path.parent / entry["path"])
     assert int((state["fc1.weight"] == 0).sum()) == round(0.8 * 7840)
     model = models.mlp((784, 10))

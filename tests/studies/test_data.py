@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from landscape.core.behaviour.corruptions import corrupt_by
 from landscape.errors import InputError
 from landscape.reference.data import diabetes, digits, uci
-from landscape.studies.data import Data, load, mixup
+from landscape.studies.data import Data, load, mixup, rotated
 
 
 def test_mixed_inputs_are_blends_of_two_examples():
@@ -24,6 +25,18 @@ def test_mixed_inputs_are_blends_of_two_examples():
     assert abs(share.mean() - 0.5) < 4 * (1 / 132 / 300) ** 0.5
     want = share[7] * x[7] + (1 - share[7]) * x[partner[7]]
     torch.testing.assert_close(blend[7], want.float())
+
+
+def test_turned_images_are_those_of_the_corruption():
+    """Oracle: `corrupt_by` on pixels, undone and redone by hand; 0° leaves images and labels alone."""
+    kwargs = {"split": "test", "count": 20, "size": 14}
+    x, y = digits(**kwargs)
+    made = rotated("landscape.reference.data:digits", kwargs, [0, 60])
+    assert list(made) == ["0°", "60°"]
+    torch.testing.assert_close(made["0°"][0], x)
+    turned = corrupt_by("rotation", 60.0)(x * 0.3081 + 0.1307, 0)
+    torch.testing.assert_close(made["60°"][0], (turned - 0.1307) / 0.3081)
+    assert all(torch.equal(labels, y) for _, labels in made.values())
 
 
 def test_data_as_declared():

@@ -213,16 +213,32 @@ def _of_batch(logits: Tensor, heard: list[Draws], rows: Tensor) -> dict[str, Ten
     entropies = -torch.special.xlogy(p, p).sum(-1)
     votes = one_hot(log_p.argmax(-1), classes).sum(0).double()
     pairs = max(draws * (draws - 1), 1)
+    shares = heard[0].weights.double() if heard and heard[0].weights is not None else None
     part = {
-        "log_p": torch.logsumexp(log_p, 0) - math.log(draws) if draws > 1 else log_p[0],
-        "expected_entropy": entropies.mean(0),
-        "variance": p.var(0, correction=0).mean(-1),
+        "log_p": _mean_log(log_p, shares) if draws > 1 else log_p[0],
+        "expected_entropy": entropies.mean(0) if shares is None else shares @ entropies,
+        "variance": _spread(p, shares).mean(-1),
         "disagreement": 1.0 - (votes * (votes - 1)).sum(-1) / pairs if draws > 1 else torch.zeros(len(votes)),
         "draws": torch.tensor(draws),
     }
     if score is not None:
         part["score"] = score.double()[rows]
     return {name: tensor.cpu() for name, tensor in part.items()}
+
+
+def _mean_log(log_p: Tensor, shares: Tensor | None) -> Tensor:
+    """The logarithm of the mean probability over draws, of equal weight unless they have shares."""
+    if shares is None:
+        return torch.logsumexp(log_p, 0) - math.log(len(log_p))
+    return torch.logsumexp(log_p + shares.log()[:, None, None], 0)
+
+
+def _spread(p: Tensor, shares: Tensor | None) -> Tensor:
+    """The variance over draws, likewise."""
+    if shares is None:
+        return p.var(0, correction=0)
+    mean = torch.tensordot(shares, p, 1)
+    return torch.tensordot(shares, (p - mean).square(), 1)
 
 
 def _joined(parts: list[dict[str, Tensor]], predictions: Callable[[Array], Predictions]) -> DrawnPredictions:

@@ -31,6 +31,7 @@ class Draws:
         variance: Variances of the targets about these means, (S, N, D).
         score: Larger = more unlike the training data, (N,), where the method has a score of its own (a
             density, a distance).
+        weights: Of the draws in the mixture (S,), positive and of sum 1; ``None``: all equal.
 
     Raises:
         InputError: If the tensors are not those of the kind, or their shapes do not fit.
@@ -49,6 +50,7 @@ class Draws:
     mean: Tensor | None = None
     variance: Tensor | None = None
     score: Tensor | None = None
+    weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -73,6 +75,8 @@ class Draws:
                 + ", ".join(f"{name} {shape}" for name, shape in given.items())
                 + "."
             )
+        if self.weights is not None and self.weights.shape != (self.samples,):
+            raise InputError(f"{self.samples} draws have as many weights, not {tuple(self.weights.shape)}.")
 
     @property
     def samples(self) -> int:
@@ -80,7 +84,7 @@ class Draws:
         return len(self._values)
 
     def mixture(self) -> Tensor | tuple[Tensor, Tensor]:
-        """The average over draws, all of equal weight.
+        """The average over draws, of equal weight unless there are `weights`.
 
         Returns:
             Classification: log (1/S) Σ p_s, (N, C), which are logits of themselves. Regression: the mean
@@ -90,10 +94,17 @@ class Draws:
         Reference:
             Lakshminarayanan et al. (2017), Simple and scalable predictive uncertainty, section 2.4.
         """
-        if self.log_p is not None:
+        if self.log_p is not None and self.weights is None:
             return torch.logsumexp(self.log_p, dim=0) - math.log(self.samples)
+        share = None if self.weights is None else self.weights[:, None, None].to(self._values)
+        if self.log_p is not None:
+            assert share is not None
+            return torch.logsumexp(self.log_p + share.log(), dim=0)
         assert self.mean is not None
         assert self.variance is not None
+        if share is not None:
+            mean = (share * self.mean).sum(0)
+            return mean, (share * (self.variance + (self.mean - mean).square())).sum(0)
         return self.mean.mean(0), self.variance.mean(0) + self.mean.var(0, correction=0)
 
     @property
@@ -218,7 +229,7 @@ class Mixture(Predictive):
 
         Raises:
             InputError: If members differ in their kind, in what they put out, or in their number of draws,
-                which would give them unequal weights.
+                which would give them unequal weights, or have weighted draws.
         """
         parts = [predictive_of(member, self.kind).draws(x, samples, seed=seed) for member in self.members]
         kinds = {(part.kind, part.samples) for part in parts}
@@ -228,6 +239,8 @@ class Mixture(Predictive):
                 + ", ".join(sorted(f"{count} of {kind}" for kind, count in kinds))
                 + "."
             )
+        if any(part.weights is not None for part in parts):
+            raise InputError("the draws of a member have weights of their own; mix its members instead.")
         outputs = sorted({part._values.shape[-1] for part in parts})
         if len(outputs) > 1:
             sizes = " and ".join(map(str, outputs))

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.linalg import moment_bounds
-from landscape.core.linalg.krylov import working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.quadrature import gauss_quadrature
-from landscape.core.linalg.reductions import project_out
-from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
-from landscape.core.stats.intervals import standard_error
+from landscape.core.linalg.psd_quadrature import gauss_radau, psd_quadrature
 from landscape.errors import InputError
 
 __all__ = ["EffectiveDimension", "effective_dimension", "gauss_radau"]
 
 Array = NDArray[np.float64]
-
-BASIS_BYTES = 512 * 2**20
-WEIGHTLESS = 1e-12
-NEGATIVE = 1e-4  # of the largest eigenvalue: above it, a negative node is more than rounding
 
 
 @dataclass(frozen=True)
@@ -87,6 +77,7 @@ def effective_dimension(
         LandscapeError: If a product is not finite.
 
     Example:
+        >>> import torch
         >>> from landscape.core.linalg.operators import DenseOperator
         >>> A = DenseOperator(torch.diag(torch.tensor([9.0, 1.0, 1.0, 1.0])))
         >>> found = effective_dimension(A, torch.tensor([9.0]), torch.eye(4)[:, :1], [1.0])
@@ -99,72 +90,8 @@ def effective_dimension(
             f"the effective dimension needs every α > 0, probes >= 1 and steps >= 1; got α = {list(alphas)},"
             f" {probes} and {steps}."
         )
-    Q = vectors.to(operator.device, working_dtype(operator.dtype))
-    eigenvalues: Array = values.double().cpu().numpy()
-    known = _filter(eigenvalues[None], np.ones((1, len(eigenvalues))), alpha)[0]
-    rest = operator.size - Q.shape[1]
-    steps = min(steps, rest)
-    upper, lower = np.zeros((probes, len(alpha))), np.zeros((probes, len(alpha)))
-    if steps:
-        before = operator.products
-        rows = []
-        for run in _recurrences(operator.deflate(Q), Q, probes, steps, seed):
-            nodes, weights = _rule(run)
-            least = float(nodes[weights > WEIGHTLESS].min(initial=0.0))
-            if least < -NEGATIVE * max(nodes.max(), eigenvalues.max(initial=0.0)):
-                return _undefined(alpha, operator.products - before)
-            # Radau's bound holds if the spectrum lies on one side of its node: at zero, or further out
-            # where rounding has left nodes below zero.
-            rows.append([_filter(nodes, weights, alpha), _filter(*_rule(gauss_radau(run, 2 * least)), alpha)])
-            on_progress((operator.products - before) / (probes * steps))
-        upper, lower = (rest * np.concatenate(part) for part in zip(*rows, strict=True))
-    middle = (upper + lower) / 2
-    error = np.asarray(standard_error(middle, 0))
-    return EffectiveDimension(
-        alpha, known + upper.mean(0), known + np.maximum(lower.mean(0), 0.0), error, probes * steps
+    rules = psd_quadrature(
+        operator, values, vectors, probes=probes, steps=steps, seed=seed, on_progress=on_progress
     )
-
-
-def gauss_radau(run: Tridiagonal, end: float) -> Tridiagonal:
-    """The recurrence changed in its last coefficient so that its Gauss rule has a node at ``end``.
-
-    The Gauss-Radau rule (Golub 1973) for spectra on one side of ``end``.
-
-    Example:
-        >>> run = Tridiagonal(torch.tensor([1.0, 1.0]), torch.tensor([0.5]), torch.tensor(1.0), None)
-        >>> gauss_quadrature(gauss_radau(run, 0.0))[0].tolist()
-        [0.0, 1.25]
-    """
-    return replace(
-        run, alpha=torch.from_numpy(moment_bounds.gauss_radau(run.alpha.numpy(), run.beta.numpy(), end))
-    )
-
-
-def _recurrences(bulk: SymmetricOperator, Q: Tensor, probes: int, steps: int, seed: int) -> list[Tridiagonal]:
-    """Lanczos recurrences of probes in the complement of Q, as many side by side as memory allows."""
-    n = bulk.size
-    generator = torch.Generator().manual_seed(seed)
-    side = max(1, min(probes, BASIS_BYTES // (n * steps * Q.dtype.itemsize)))
-    runs = []
-    for first in range(0, probes, side):
-        V = torch.randn(n, min(side, probes - first), generator=generator).to(Q)
-        runs.append(lanczos(bulk, steps, project_out(Q, V)))
-    return runs
-
-
-def _undefined(alpha: Array, products: int) -> EffectiveDimension:
-    """NaN: the matrix has negative eigenvalues."""
-    unknown = np.full(len(alpha), np.nan)
-    return EffectiveDimension(alpha, unknown, unknown, unknown, products)
-
-
-def _rule(run: Tridiagonal) -> tuple[Array, Array]:
-    nodes, weights = gauss_quadrature(run)
-    return nodes.numpy(), weights.numpy()
-
-
-def _filter(nodes: Array, weights: Array, alpha: Array) -> Array:
-    """Σ w x/(x + α) over the nodes of each row (rows, a); nodes below zero are rounding."""
-    x = np.maximum(nodes, 0.0)[:, :, None]
-    total: Array = (weights[:, :, None] * (x / (x + alpha))).sum(1)
-    return total
+    found = rules.sum(lambda x: x / (x + alpha))
+    return EffectiveDimension(alpha, found.upper, found.lower, found.error, rules.products)

@@ -11,6 +11,7 @@ from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
 from landscape.reference.uncertainty.dropout import mc_dropout
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
+from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, linearised_laplace
 from landscape.reference.uncertainty.posterior_samples import PosteriorSamples, posterior_samples
 from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
 from landscape.reference.uncertainty.variational import (
@@ -26,6 +27,7 @@ __all__ = [
     "DeepEnsemble",
     "Draws",
     "GaussianHead",
+    "LinearisedLaplace",
     "MCDropout",
     "Mixture",
     "Point",
@@ -35,7 +37,9 @@ __all__ = [
     "Variational",
     "VariationalConv2d",
     "VariationalLinear",
+    "fit_laplace",
     "kl",
+    "linearised_laplace",
     "mc_dropout",
     "mc_samples",
     "posterior_samples",

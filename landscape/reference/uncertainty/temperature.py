@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -61,7 +62,7 @@ class TemperatureScaled(Predictive):
         if inner.log_p is None:
             raise InputError("a temperature scales probabilities of classes; this is a regression.")
         scaled = (inner.log_p / self.temperature.to(inner.log_p)).log_softmax(-1)
-        return Draws("classification", log_p=scaled, score=inner.score)
+        return replace(inner, log_p=scaled)
 
 
 @torch.no_grad()
@@ -98,7 +99,7 @@ def fit(model: nn.Module, data: tuple[Tensor, Tensor], *, batch: int = 500) -> T
 
     def loss(log_temperature: float) -> float:
         scaled = (log_p / math.exp(log_temperature)).log_softmax(-1)
-        mixture = Draws("classification", log_p=scaled).mixture()
+        mixture = Draws("classification", log_p=scaled, weights=parts[0].weights).mixture()
         assert isinstance(mixture, Tensor)
         return -float(mixture.gather(1, y[:, None].to(mixture.device)).mean())
 

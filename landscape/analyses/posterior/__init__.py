@@ -1,0 +1,1 @@
+"""Analyses of Gaussian posteriors about a checkpoint."""
