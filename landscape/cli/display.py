@@ -98,8 +98,9 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def say(self, text: str, *, style: str = "") -> None:
         """Write a line that stays."""
-        options = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
-        self.console.print(foreign(text, None), style=style, **options)
+        self.console.print(
+            foreign(text, None), style=style, markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
 
     def update(self, completed: float, text: str) -> None:
         """Show how much is done (of the total given to `begin`), and what is being done."""

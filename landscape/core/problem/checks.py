@@ -48,7 +48,7 @@ def _checksum(parameter: Tensor) -> int:
     found = 0
     for part in slices(len(entries), PIECE):
         piece = (entries[part] + 0.0).cpu()
-        found = zlib.crc32(memoryview(piece.view(torch.uint8).numpy()), found)
+        found = zlib.crc32(piece.view(torch.uint8).numpy().data, found)
     return found
 
 

@@ -166,7 +166,7 @@ def _plain(value: Any) -> int | float | bool | str | None:
     if isinstance(value, str):
         single = 0 < len(value) <= _LONGEST and value.isprintable() and not re.search(r"[/\\]", value)
         return value if single else None
-    return value
+    return value if value is None or isinstance(value, int | float | bool) else None
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:

@@ -92,7 +92,8 @@ def offered(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
     Nothing is imported for it: a name that is not loaded yet is looked for in the source of its module.
     """
-    ours, others = [], []
+    ours: list[str] = []
+    others: list[str] = []
     for name in names:
         (ours if _FUNCTIONS.fullmatch(name) or (not _refused(name) and _is_class(name)) else others).append(
             name

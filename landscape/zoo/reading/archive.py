@@ -109,13 +109,13 @@ class _Archive:
         self._path = path
         self._file = file
         self._budget = budget
-        self._map: torch.UntypedStorage | None = None
+        self._map: Any = None
         self._mmap = mmap
         self._storages: dict[str, torch.UntypedStorage] = {}
 
     def read(self) -> Content:
         try:
-            with zipfile.ZipFile(self._file) as archive:  # type: ignore[arg-type]
+            with zipfile.ZipFile(self._file) as archive:
                 return self._read(archive.infolist())
         except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
             raise DamagedError(str(error)) from error
@@ -152,7 +152,7 @@ class _Archive:
             whole = self._swap or not self._mmap
             self._storages[key] = self._loaded(record) if whole else self._mapped(record)
             if self._swap and kind.dtype is not None:
-                self._storages[key].byteswap(kind.dtype)
+                self._storages[key].byteswap(kind.dtype)  # type: ignore[no-untyped-call]
         return Storage(kind, self._storages[key])
 
     def _start(self, record: zipfile.ZipInfo) -> int:
@@ -177,7 +177,7 @@ class _Archive:
 
     def _loaded(self, record: zipfile.ZipInfo) -> torch.UntypedStorage:
         self._file.seek(self._start(record))
-        storage = torch.UntypedStorage(record.file_size)
+        storage = torch.UntypedStorage(record.file_size)  # type: ignore[no-untyped-call]
         if record.file_size:
             _fill(self._file, storage)
             self._check(record, torch.empty(0, dtype=torch.uint8).set_(storage).numpy())
@@ -192,7 +192,8 @@ class _Archive:
         start = self._start(record)
         if self._map is None:
             self._map = torch.UntypedStorage.from_file(str(self._path), False, self._budget.size)
-        return self._map[start : start + record.file_size]  # type: ignore[return-value]
+        part: torch.UntypedStorage = self._map[start : start + record.file_size]
+        return part
 
 
 class _Plain:
@@ -228,7 +229,7 @@ class _Plain:
             if count:
                 _fill(self._file._file, storage)
                 if little is not (sys.byteorder == "little") and kind.dtype is not None:
-                    storage.byteswap(kind.dtype)
+                    storage.byteswap(kind.dtype)  # type: ignore[no-untyped-call]
         return Content(value, tuple(self._unknown))
 
     def _run(self) -> Any:
@@ -246,7 +247,7 @@ class _Plain:
             self._reserved += length
             if self._reserved > self._file.left:
                 raise RefusedError("its tensors are declared larger than the file")
-            self._storages[key] = kind, torch.UntypedStorage(length)
+            self._storages[key] = kind, torch.UntypedStorage(length)  # type: ignore[no-untyped-call]
         elif self._storages[key][1].nbytes() != length:
             raise DamagedError("a tensor has two lengths")
         return Storage(kind, self._storages[key][1])
@@ -277,7 +278,7 @@ def _identified(identifier: Any, parts: int) -> tuple[Any, StorageKind, str, Any
 
 def _fill(file: BinaryIO, storage: torch.UntypedStorage) -> None:
     """Read the bytes of a storage from where the file stands."""
-    view = memoryview(torch.empty(0, dtype=torch.uint8).set_(storage).numpy())
+    view = torch.empty(0, dtype=torch.uint8).set_(storage).numpy().data
     done = 0
     while done < len(view):
         count = file.readinto(view[done:])  # type: ignore[attr-defined]
