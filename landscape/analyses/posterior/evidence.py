@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -118,10 +118,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         best = float(ds["best_prior_precision"]), float(ds["best_log_evidence"])
         text = f"δ = {best[0]:.3g}: {best[1]:.5g} nats"
         evidence.append(Points([best[0]], [best[1]], who, texts=(text,)))
-        for what, y, style in (
+        parts: tuple[tuple[str, Any, Literal["solid", "dash"]], ...] = (
             ("½ ln det(I + H/δ)", ds["log_determinant"].values / 2, "solid"),
             ("½ δ‖θ‖²", ds["scatter"].values / 2, "dash"),
-        ):
+        )
+        for what, y, style in parts:
             terms.append(Line(x, y, Series(who.model, who.group, f"{label}, {what}"), style=style))
         dimension.append(Line(x, ds["effective_dimension"].values, who))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")

@@ -91,10 +91,12 @@ class DensePosterior(GaussianPosterior):
         J = jacobian.double()
         flat = J.reshape(-1, J.shape[-1]).mT
         found = torch.linalg.solve_triangular(self.factor.double(), flat, upper=False)
-        return found.mT.reshape(J.shape)
+        rows: Tensor = found.mT.reshape(J.shape)
+        return rows
 
     def _scaled(self, noise: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(self.factor.double().mT, noise.mT, upper=True).mT
+        solved: Tensor = torch.linalg.solve_triangular(self.factor.double().mT, noise.mT, upper=True).mT
+        return solved
 
 
 class DiagonalPosterior(GaussianPosterior):
