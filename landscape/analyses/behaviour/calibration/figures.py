@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from landscape.analyses.behaviour._answers import counted, nats
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
 from landscape.core.stats.intervals import reach
