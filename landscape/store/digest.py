@@ -19,11 +19,13 @@ from landscape.text import foreign
 
 __all__ = ["check", "check_once", "checked", "seal", "sealed"]
 
+_MAGIC = b"\x89HDF\r\n\x1a\n"
 # Twice the same word, so that whatever bit flips in one of them, the other says that a digest was there.
 _BEFORE = b"\nlandscape:sha256:"
 _AFTER = b":sha256:landscape\n"
 _LENGTH = len(_BEFORE) + 64 + len(_AFTER)
 _PIECE = 1 << 20
+_HELD = 20  # where HDF5 marks a file that a program has open for writing, whether it writes to it or not
 _RECENT_NS = 2_000_000_000  # a file of two seconds ago may change without its time of change moving on
 
 
@@ -63,6 +65,8 @@ def check(path: Path) -> bool:
         found = hashlib.sha256()
         left, buffer = size - _LENGTH, memoryview(bytearray(_PIECE))
         while left > 0 and (count := _read_into(file, buffer[: min(left, _PIECE)])):
+            if left == size - _LENGTH and _is_held(buffer[:count]):
+                buffer[_HELD] = 0
             found.update(buffer[:count])
             left -= count
     _compare(tail, found.hexdigest(), path)
@@ -77,6 +81,8 @@ def checked(path: Path) -> bytes:
         OSError: If it cannot be read.
     """
     data = path.read_bytes()
+    if _is_held(data):
+        data = data[:_HELD] + b"\0" + data[_HELD + 1 :]
     tail = data[-2 * _LENGTH :]
     if _has_digest(tail):
         _compare(tail, hashlib.sha256(memoryview(data)[:-_LENGTH]).hexdigest(), path)
@@ -112,6 +118,12 @@ def _has_digest(tail: bytes) -> bool:
     return _BEFORE in tail or _AFTER in tail
 
 
+def _is_held(data: bytes | memoryview) -> bool:
+    """Whether the beginning is that of an HDF5 file (of the older form, which ours have) with that mark."""
+    head = bytes(data[: _HELD + 4])
+    return head[:8] == _MAGIC and head[8] in (0, 1) and head[_HELD:] == b"\1\0\0\0"
+
+
 def _compare(tail: bytes, digest: str, path: Path) -> None:
     if tail[-_LENGTH:] != _end(digest):
         raise StoreError(
@@ -121,7 +133,7 @@ def _compare(tail: bytes, digest: str, path: Path) -> None:
 
 def _check_end(head: bytes, size: int, path: Path) -> None:
     """Raise if there is something behind the end that an HDF5 file without digest says that it has."""
-    if head[:8] != b"\x89HDF\r\n\x1a\n" or len(head) < 48:
+    if head[:8] != _MAGIC or len(head) < 48:
         return  # HDF5's to say
     # The format's version, and where that version says how long an address is, and where the file ends.
     places = {0: (13, 40), 1: (13, 44), 2: (9, 28), 3: (9, 28)}

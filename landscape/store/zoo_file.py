@@ -110,7 +110,7 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
 
     try:
         source = h5py.File(h5py.h5f.open_file_image(checked(path)))
-    except OSError as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise StoreError(f"'{path}' is truncated or damaged: {one_line(error)}.") from error
     with source:
         check_group(source, path)

@@ -39,6 +39,13 @@ def results() -> list[xr.Dataset]:
     return made
 
 
+def alike(found: Any, right: Any) -> bool:
+    """Whether two readings gave the same, to the bit."""
+    if isinstance(right, xr.Dataset):
+        return bool(found.identical(right))
+    return found.keys() == right.keys() and all(np.array_equal(found[k], right[k]) for k in right)
+
+
 def campaign(count: int, seed: int) -> Counter[str]:
     """Flip so many bits in results, and as many in zoo.h5, each alone; count how it was noticed."""
     rng = random.Random(seed)
@@ -53,6 +60,7 @@ def campaign(count: int, seed: int) -> Counter[str]:
         }
         for kind, (files, readers) in looks.items():
             good = {f: f.read_bytes() for f in files}
+            right = {(f, look): look(f) for f in files for look in readers}
             for _ in range(count):
                 file = rng.choice(files)
                 data = bytearray(good[file])
@@ -61,8 +69,9 @@ def campaign(count: int, seed: int) -> Counter[str]:
                 file.write_bytes(data)
                 for look in readers:
                     try:
-                        look(file)
-                        happened[f"{kind}: SILENT (bit {bit})"] += 1
+                        # One bit is HDF5's mark of a file that a program has open: it changes no value.
+                        same = alike(look(file), right[file, look])
+                        happened[f"{kind}: harmless" if same else f"{kind}: SILENT (bit {bit})"] += 1
                     except StoreError:
                         happened[f"{kind}: noticed"] += 1
                 file.write_bytes(good[file])
