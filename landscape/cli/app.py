@@ -21,6 +21,7 @@ from landscape._workers import follows, launched
 from landscape.cli.group import analysis_group
 from landscape.cli.outputs import check_file, check_folder
 from landscape.cli.study import add_study
+from landscape.cli.verify import add_verify
 from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
 from landscape.text import foreign
 
@@ -280,6 +281,7 @@ def show(
     """Show what result files hold."""
     with guarded():
         from landscape.cli.analyses import describe, groups_in
+        from landscape.store.digest import check
 
         console = _console()
         for file in files:
@@ -287,6 +289,8 @@ def show(
                 _line(console, "")
                 _line(console, str(file))
             ds = landscape.open(file, group)
+            if not check(file):
+                _line(console, f"note: '{file}' carries no digest: damage to it may go unnoticed", "yellow")
             if not ds.variables and group is None:
                 for name in groups_in(file):
                     _line(console, name)
@@ -410,3 +414,4 @@ def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]
 
 
 add_study(app, guarded)
+add_verify(app, guarded)

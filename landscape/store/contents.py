@@ -81,6 +81,12 @@ def read_contents(directory: str | Path) -> Contents:
     known = store.read_snapshot()
     damaged: list[Failure] = []
     snapshot = known or _guess(store, damaged)
+    if known is None and (store.directory / "zoo.json").exists():
+        text = (
+            f"'{foreign(store.directory / 'zoo.json')}' is damaged: results are listed by what they say of"
+            " themselves, the newest of each; run again to write it anew."
+        )
+        damaged.append(Failure("zoo.json", "zoo.json", "zoo.json", "", text, "store"))
     if not snapshot.sections and not snapshot.models and not damaged:
         raise StoreError(f"'{directory}' holds no results of landscape.")
     failed = {(f.analysis, f.key): f for f in store.failures()}
@@ -98,7 +104,7 @@ def read_contents(directory: str | Path) -> Contents:
                     check_place(entry.path, store.directory)
                     results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
                 except StoreError as error:
-                    text = f"{error} Delete it and run again."
+                    text = f"{error} Run again."
                     failures.append(Failure(record.label, record.folder, entry.subject, key, text, "store"))
             elif former is not None:
                 failures.append(replace(former, label=record.label, model=entry.subject))
@@ -162,7 +168,7 @@ def _guess(store: Store, damaged: list[Failure] | None = None) -> Snapshot:
             _check_attributes(file, attrs)
         except StoreError as error:
             if damaged is not None:
-                text, folder = f"{error} Delete it and run again.", file.parent.name
+                text, folder = f"{error} Run again.", file.parent.name
                 damaged.append(Failure(folder, folder, file.stem, file.stem, text, "store"))
             continue
         readable.append((str(attrs.get("created", "")), file, attrs))

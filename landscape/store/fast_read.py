@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.errors import StoreError
+from landscape.store.digest import checked
 from landscape.store.files import open as open_file
 from landscape.store.netcdf import WRITTEN_HERE
 from landscape.store.within import check_group
@@ -61,10 +63,13 @@ def read(path: Path, known: Known | None = None) -> xr.Dataset:
     import h5py
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        # Read once: what was checked is what HDF5 gets.
+        with h5py.File(h5py.h5f.open_file_image(checked(path))) as file:
             if _text(file.attrs.get("_NCProperties", "")) == WRITTEN_HERE:
                 check_group(file, path)
                 return _dataset(file, {} if known is None else known)
+    except StoreError:
+        raise
     except Exception:  # what is wrong with a file is told by the slower way
         return open_file(path)
     return open_file(path)

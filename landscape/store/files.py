@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import InputError, StoreError, one_line
+from landscape.store.digest import check, sealed
 from landscape.store.within import check_group
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ _OLD_S = 24 * 3600.0  # no write takes that long
 def save(ds: xr.Dataset, path: str | Path, *, within: Path | None = None) -> None:
     """Write a dataset as HDF5 in the netCDF-4 layout; the file is complete or absent.
 
-    Values are written bit for bit, without fill values or compression. Missing folders are made.
+    Values are written bit for bit, without fill values or compression, with a digest over the whole file
+    behind them (`landscape.store.digest`). Missing folders are made.
 
     Args:
         ds: Any dataset of numbers, booleans and strings.
@@ -46,7 +48,7 @@ def save(ds: xr.Dataset, path: str | Path, *, within: Path | None = None) -> Non
 
     # Encoded in memory first: HDF5 on a full disk fails late, sometimes only when closing the file.
     try:
-        data = image(ds)
+        data = sealed(image(ds))
     except (TypeError, ValueError) as error:
         raise StoreError(f"'{path}' cannot be written as HDF5: {error}.") from error
     write_bytes(as_path(path, "a result"), data, within=within)
@@ -83,9 +85,10 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
         raise StoreError(f"'{path}' is a folder, not a result file.")
     if not os.access(path, os.R_OK):
         raise StoreError(f"'{path}' cannot be read: permission denied.")
-    if not h5py.is_hdf5(path):
-        raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
     try:
+        check(path)  # before HDF5 sees any of it: a flipped bit may also make it read without end
+        if not h5py.is_hdf5(path):
+            raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
         with h5py.File(path, "r", locking=False) as file:
             check_group(file, path)
             if group is not None:

@@ -9,7 +9,6 @@ import errno
 import io
 import json
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.errors import InputError, StoreError
+from landscape.store.digest import checked, sealed
 from landscape.store.files import write_bytes
 
 __all__ = ["Finished", "FolderLedger"]
@@ -104,7 +104,15 @@ class FolderLedger:
                 if not file.exists():
                     made = decide()
                     self._write(file, json.dumps(made).encode())
-                return dict(json.loads(file.read_text("utf-8")))
+                found = _decision(file)
+                if found is None:  # a damaged disk spoilt it
+                    # Pieces may rest on what was decided, and deciding again may decide otherwise.
+                    for piece in self._folder.glob("*.npz"):
+                        piece.unlink(missing_ok=True)
+                    made = decide() if made is None else made
+                    self._write(file, json.dumps(made).encode())
+                    return dict(json.loads(json.dumps(made)))
+                return found
         except (OSError, StoreError):
             if self._folder.exists():
                 raise
@@ -193,17 +201,30 @@ class FolderLedger:
             write_bytes(file, content, within=file.parent)
 
 
+def _decision(file: Path) -> dict[str, Any] | None:
+    """What was decided; ``None`` if it cannot be read.
+
+    Raises:
+        OSError: If there is no file.
+    """
+    try:
+        found = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _image(piece: Piece) -> bytes:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = dict(piece)
     np.savez(buffer, **arrays)
-    return buffer.getvalue()
+    return sealed(buffer.getvalue())  # a zip archive may have something behind its end
 
 
 def _read(file: Path) -> Piece | None:
     """The piece in a file; ``None`` if there is none, or a damaged disk spoilt it."""
     try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as content:
+        with np.load(io.BytesIO(checked(file)), allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:  # a flipped bit may be an error of any kind, from EOFError to "encrypted"
         return None  # computed again, which costs less than the whole task

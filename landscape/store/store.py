@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import StoreError
+from landscape.store.digest import check
 from landscape.store.files import make_folder, save, sweep, write_bytes
 from landscape.store.files import open as open_file
 from landscape.store.records import Failure, FileHash, Snapshot, validated
@@ -93,10 +94,17 @@ class Store:
         """Members that the result of a group is without, and why; empty if there are none or no result."""
         import h5py
 
+        path = self.path(analysis, key)
         try:
-            with h5py.File(self.path(analysis, key), "r", locking=False) as file:
+            check(path)
+            with h5py.File(path, "r", locking=False) as file:
                 return dict(json.loads(str(file.attrs.get("left_out", "{}"))))
-        except (OSError, ValueError, TypeError):  # what cannot be read is dealt with where it is needed
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            StoreError,
+        ):  # what cannot be read is dealt with where it is needed
             return {}
 
     def read(self, analysis: str, key: str) -> xr.Dataset:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.errors import StoreError, suggest
+from landscape.errors import StoreError, one_line, suggest
 from landscape.store.contents import located
+from landscape.store.digest import check_once, checked, seal
 from landscape.store.files import replacing
 from landscape.store.store import Store
 from landscape.store.within import check_group
@@ -17,11 +19,12 @@ from landscape.store.within import check_group
 __all__ = ["consolidate", "read_field"]
 
 
-def consolidate(store: Store) -> Path:
+def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda sentence: None) -> Path:
     """Copy every readable result of the last run into ``zoo.h5``; damaged ones are left out.
 
     Args:
         store: The store.
+        on_left_out: Told of each result that is left out, and why, in one sentence.
 
     Returns:
         The file, with a group ``/<label>/<model>`` for each result, which
@@ -38,7 +41,12 @@ def consolidate(store: Store) -> Path:
             with h5py.File(temporary, "w") as target:
                 target.attrs["zoo"] = name
                 for entry in entries:
-                    _copy(entry.path, target, f"{entry.label}/{entry.subject}", entry.attrs)
+                    try:
+                        _copy(entry.path, target, f"{entry.label}/{entry.subject}", entry.attrs)
+                    except StoreError as error:
+                        place = f"{entry.label} of {entry.subject}"
+                        on_left_out(f"{place} is left out of '{store.consolidated}': {error}")
+            seal(temporary)
         except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
             raise StoreError(f"'{store.consolidated}' cannot be written: {error}.") from error
     return store.consolidated
@@ -63,6 +71,7 @@ def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
     import h5py
 
     try:
+        check_once(path)
         with h5py.File(path, "r", locking=False) as file:
             if label not in file:
                 raise StoreError(f"'{path}' has no section '{label}'; {suggest(label, file)}")
@@ -100,14 +109,11 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
     import h5py
 
     try:
-        source = h5py.File(path, "r", locking=False)
-    except OSError:
-        return
+        source = h5py.File(h5py.h5f.open_file_image(checked(path)))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StoreError(f"'{path}' is truncated or damaged: {one_line(error)}.") from error
     with source:
-        try:
-            check_group(source, path)
-        except StoreError:
-            return
+        check_group(source, path)
         source.copy(source["/"], target, group)
         copied = target[group]
         _relink(source, copied)

@@ -12,7 +12,7 @@ import numpy as np
 from landscape.errors import CheckpointError, InputError, LandscapeError, one_line
 from landscape.imports import importing_from
 from landscape.zoo.builders import build_data, build_model, resolve
-from landscape.zoo.checkpoint import file_stamp, load_into
+from landscape.zoo.checkpoint import file_sha256, file_stamp, load_into
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
 from landscape.zoo.reading.weights import read_whole
@@ -207,14 +207,17 @@ class Loader:
             return self._assemble(model), {}
         if model.error is not None:
             raise CheckpointError(model.error)
-        # The key holds the hash that the plan took. Hashing again would read every file twice; size and time
-        # tell a file that was replaced since.
+        # The key holds the hash that the plan took: size and time tell most files that were replaced since,
+        # before anything is read, and the hash those that were made to look the same.
         if file_stamp(model.path) != model.stamp:
-            raise CheckpointError(f"checkpoint '{model.path}' changed after the run was planned; run again.")
+            raise _changed(model)
         with importing_from(self.setup.folder), seeded():
             module = build_model(model.made_by, self.setup.folder)
         options = self.setup.problem
         read = read_whole(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
+        # After reading, and whatever stands there now: a file swapped in between is noticed as well.
+        if model.sha256 is not None and file_sha256(model.path) != model.sha256:
+            raise _changed(model)
         self.unread[model.name] = read.unread
         made = load_into(module, read.state, str(model.path), options.prefix)
         if made:
@@ -346,3 +349,7 @@ def _devices() -> list[int]:
 
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return list(range(torch.cuda.device_count())) if used else []
+
+
+def _changed(model: Model) -> CheckpointError:
+    return CheckpointError(f"checkpoint '{model.path}' changed after the run was planned; run again.")

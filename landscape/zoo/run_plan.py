@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import StoreError
 from landscape.store import Failure, Store, consolidate
+from landscape.store.verify import fault, set_aside
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
 from landscape.zoo.executors.base import Executor
 from landscape.zoo.plan import Plan, Shard
@@ -55,12 +56,16 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     with _holding(home, emit):
         home.sweep()
         former = home.read_snapshot()
+        if former is None and (home.directory / "zoo.json").exists():
+            emit(Message(f"'{home.directory / 'zoo.json'}' is damaged; it is written anew."))
         if former != plan.snapshot:
             home.write_snapshot(plan.snapshot)
         if home.read_hashes() != plan.hashes:
             home.write_hashes(plan.hashes)
         _forget_former_failures(plan, home)
     tasks = plan.part(shard)
+    if not plan.setup.overwrite:
+        _set_damaged_aside(tasks, home, emit)
     todo = plan.todo(home, plan.setup.overwrite, shard)
     emit(Planned(len(todo), len(tasks) - len(todo)))
     outcomes = _Outcomes(home, emit)
@@ -69,11 +74,11 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     finally:
         home.sweep()  # of workers that were killed
     # The consolidated file is made of all results, so that of several shards the last to end makes it.
-    changed = outcomes.done > 0 or former != plan.snapshot or not home.consolidated.exists()
+    changed = outcomes.done > 0 or former != plan.snapshot or not _is_whole(home.consolidated)
     if changed and (shard is None or _all_ended(plan, home)):
         try:
             with _holding(home, emit):
-                consolidate(home)
+                consolidate(home, outcomes.tell)
         except StoreError as error:  # it is disposable: every result is in its own file
             outcomes.tell(str(error))
     skipped = len(tasks) - len(todo) + outcomes.elsewhere
@@ -122,6 +127,28 @@ def _all_ended(plan: Plan, home: Store) -> bool:
     """Whether every task, of whatever shard, is done or has failed."""
     failed = {(f.analysis, f.key) for f in home.failures()}
     return all(home.has(t.folder, t.key) or (t.folder, t.key) in failed for t in plan.part())
+
+
+def _set_damaged_aside(tasks: Sequence[Task], home: Store, emit: Listener) -> None:
+    """Set results aside that are not what was written, so that their tasks count as not done."""
+    for task in tasks:
+        path = home.path(task.folder, task.key)
+        try:
+            if not path.is_file():
+                continue
+            found = fault(path)[0]
+            if found and fault(path)[0]:  # twice: another run may just have put a whole one in its place
+                set_aside(path)
+                emit(Message(f"{task.label} of {task.subject} is computed again: {found}"))
+        except OSError:  # what cannot be read is told where it is needed
+            continue
+
+
+def _is_whole(consolidated: Path) -> bool:
+    try:
+        return consolidated.is_file() and not fault(consolidated)[0]
+    except OSError:
+        return False
 
 
 def _forget_former_failures(plan: Plan, home: Store) -> None:

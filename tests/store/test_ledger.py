@@ -210,3 +210,29 @@ def test_a_folder_named_by_a_key_needs_no_identity(tmp_path):
     FolderLedger(tmp_path / "old").collect(NAMES, lambda i: pytest.fail("computed again"))
     FolderLedger(tmp_path / "new").collect(NAMES[:1], piece)
     assert sorted(f.name for f in (tmp_path / "new").glob("*.*n*")) == ["row-00.npz"]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff\x00", b"[1]", b'{"a": '])
+def test_a_damaged_decision_starts_anew(tmp_path, garbage):
+    """Oracle: no piece of before is taken, since it may rest on what was decided then."""
+    ledger = FolderLedger(tmp_path / "k.partial", {"a": 1})
+    ledger.collect(["p"], lambda i: {"x": np.array([1.0])})
+    (tmp_path / "k.partial" / "identity.json").write_bytes(garbage)
+    again = FolderLedger(tmp_path / "k.partial", {"a": 1})
+    assert again.collect(["p"], lambda i: {"x": np.array([2.0])})[0]["x"] == 2.0
+
+
+def test_a_piece_with_any_bit_flipped_is_made_anew(tmp_path):
+    """Oracle: the piece; a flipped bit, wherever it is, leaves no piece."""
+    ledger = FolderLedger(tmp_path / "k.partial")
+    ledger.collect(["p"], lambda i: {"x": np.array([1.0])})
+    file = tmp_path / "k.partial" / "p.npz"
+    whole = file.read_bytes()
+    for bit in range(0, 8 * len(whole), 7):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(data)
+        piece = ledger.load_state("p")
+        assert piece is None, bit
+    file.write_bytes(whole)
+    assert ledger.load_state("p")["x"].tolist() == [1.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 
@@ -130,3 +131,18 @@ def test_reading_is_told_as_it_goes(folder):
     _, loader = spec._plan(None, Store(spec.store), False)
     Loader(loader.setup, on_read=told.append).data()
     assert told == [5, 10, 12]
+
+
+def test_a_checkpoint_swapped_for_one_that_looks_the_same_is_noticed(folder):
+    """Oracle: other bytes of the same size, with the time of change of the former."""
+    folder.add("m0")
+    (model,), loader, _ = planned(folder.write())
+    status = model.path.stat()
+    state = torch.load(model.path)
+    for values in state.values():
+        values.add_(1)
+    torch.save(state, model.path)
+    assert model.path.stat().st_size == status.st_size
+    os.utime(model.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(CheckpointError, match="changed after the run was planned"):
+        loader.problem(model)

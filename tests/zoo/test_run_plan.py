@@ -179,3 +179,30 @@ class TestEvents:
         assert read_contents(store).missing == 2
         result = run(path)
         assert (result.done, result.skipped) == (2, 1)
+
+
+def test_damaged_results_are_computed_again(folder):
+    """Oracle: the run before the damage; zoo.h5 is made anew, and zoo.json is said to be damaged."""
+    for i in range(3):
+        folder.add(f"m{i}", seed=i)
+    path = folder.write(TOTAL)
+    first = run(path)
+    before = values(first.store)
+    one, other, _ = sorted(first.store.glob("total/*.h5"))
+    flipped = bytearray(one.read_bytes())
+    flipped[1000] ^= 1
+    one.write_bytes(flipped)
+    other.write_bytes(bytes(64) + other.read_bytes()[64:])
+    (first.store / "zoo.json").write_text("{")
+    assert any("zoo.json' is damaged" in f.error for f in read_contents(first.store).failures)
+    said = []
+    again = run(path, on_event=said.append)
+    assert (again.done, again.skipped, again.failed) == (2, 1, ())
+    texts = [e.text for e in said if isinstance(e, Message)]
+    assert sum("is computed again" in t for t in texts) == 2
+    assert sum("zoo.json" in t for t in texts) == 1
+    assert values(first.store) == before
+    consolidated = first.store / "zoo.h5"
+    consolidated.write_bytes(consolidated.read_bytes()[:500])
+    assert run(path).done == 0
+    assert open(consolidated, group="total/m0").attrs["model"] == "m0"
