@@ -12,7 +12,8 @@ import numpy as np
 from landscape.errors import CheckpointError, InputError, LandscapeError, one_line
 from landscape.imports import importing_from
 from landscape.zoo.builders import build_data, build_model, resolve
-from landscape.zoo.checkpoint import file_stamp, load_into
+from landscape.zoo.checkpoint import file_stamp
+from landscape.zoo.fitting.fit import Loaded, load_best
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
 from landscape.zoo.reading.weights import read_whole
@@ -46,7 +47,7 @@ class Loader:
         setup: As given; once a plan is made, with the fingerprint of its data.
         metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
             text if none does.
-        made_plain: By name of a model, the weights that its file holds in another form, and in which.
+        loaded: By name of a model, which weights of its file it was filled with, and how they were made to fit.
         left_out: By name of a predictive, the members that the last one built is without, and why.
         unread: By name of a model, what its checkpoint holds beside the weights that was not made, since that
             would have meant to import something.
@@ -64,7 +65,7 @@ class Loader:
         self._on_read = on_read
         self.metric_mismatches: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
-        self.made_plain: dict[str, str] = {}
+        self.loaded: dict[str, Loaded] = {}
         self.unread: dict[str, tuple[str, ...]] = {}
         self._ranks = ranks
         self._data: tuple[list[Any], str] | None = None
@@ -188,9 +189,14 @@ class Loader:
         options = self.setup.problem
         read = read_whole(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
         self.unread[model.name] = read.unread
-        made = load_into(module, read.state, str(model.path), options.prefix)
-        if made:
-            self.made_plain[model.name] = made
+        self.loaded[model.name] = load_best(
+            module,
+            read.sets,
+            str(model.path),
+            prefix=model.prefix or options.prefix,
+            state=model.state or options.state,
+            ignore=options.ignore_keys,
+        )
         return module, facts_in_content(read.beside).metrics
 
     def _assemble(self, model: PredictiveModel) -> nn.Module:

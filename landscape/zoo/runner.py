@@ -173,9 +173,11 @@ class Runner:
         if mismatch:
             attrs["recorded_metrics"] = mismatch
         loaded = (*task.members, *task.gathered)
-        made = {m.name: self.loader.made_plain.get(m.name) for m in loaded}
-        if any(made.values()):
-            attrs["made_plain"] = json.dumps({name: what for name, what in made.items() if what})
+        fits = {m.name: self.loader.loaded[m.name] for m in loaded if m.name in self.loader.loaded}
+        for attr, what in (("weights", "chosen"), ("made_plain", "made_plain"), ("load_notes", "note")):
+            said = {name: getattr(fit, what) for name, fit in fits.items()}
+            if any(said.values()):
+                attrs[attr] = json.dumps({name: text for name, text in said.items() if text})
         unread = {name for m in loaded for name in self.loader.unread.get(m.name, ())}
         if unread:
             attrs["unread"] = json.dumps(sorted(unread)[:_UNREAD])
