@@ -17,7 +17,7 @@ from landscape.zoo.fitting.fit import Loaded, load_best
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
 from landscape.zoo.reading.weights import read_whole
-from landscape.zoo.recorded_metrics import comparable, differences
+from landscape.zoo.recorded_metrics import comparable, differences, not_compared
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
 
@@ -47,6 +47,7 @@ class Loader:
         setup: As given; once a plan is made, with the fingerprint of its data.
         metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
             text if none does.
+        not_compared: By name of a model, what recorded metrics were not compared, and why.
         loaded: By name of a model, which weights of its file it was filled with, and how they were made to fit.
         left_out: By name of a predictive, the members that the last one built is without, and why.
         unread: By name of a model, what its checkpoint holds beside the weights that was not made, since that
@@ -64,6 +65,7 @@ class Loader:
         self.changing = False
         self._on_read = on_read
         self.metric_mismatches: dict[str, str] = {}
+        self.not_compared: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
         self.loaded: dict[str, Loaded] = {}
         self.unread: dict[str, tuple[str, ...]] = {}
@@ -139,6 +141,7 @@ class Loader:
         module, carried = self._load(model)
         problem = self._make_problem(model, module)
         split, metrics = self.setup.split, {**carried, **model.metrics}
+        self.not_compared[model.name] = not_compared(metrics, split)
         if split is not None and comparable(metrics, split):
             self.metric_mismatches[model.name] = " ".join(differences(metrics, split, problem.measure()))
         self._last = model, problem

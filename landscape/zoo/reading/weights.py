@@ -207,6 +207,11 @@ def _without_weights(path: Path, content: Any) -> CheckpointError:
         return CheckpointError(
             f"checkpoint '{path}' is not a state_dict: its keys are not all names ({foreign(odd, 60)})."
         )
+    inner: Any = content
+    for _ in range(_DEEPEST):
+        inner = next((inner[k] for k in USUAL if isinstance(inner, Mapping) and k in inner), None)
+    if isinstance(inner, Mapping):
+        return CheckpointError(f"checkpoint '{path}' is not a state_dict: its mappings hold one another.")
     keys = ", ".join(foreign(k, 60) for k in list(content)[:_SHOWN]) or "none"
     return CheckpointError(f"checkpoint '{path}' holds no tensors at its top level or below it (keys: {keys}).")
 
