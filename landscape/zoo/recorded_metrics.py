@@ -90,7 +90,9 @@ def not_compared(metrics: Mapping[str, float], split: str | None) -> str:
         return ""
     shown = ", ".join(foreign(name, 60) for name in rest[:_SHOWN]) + (", ..." if len(rest) > _SHOWN else "")
     if split is None:
-        return f'recorded {shown} not compared: say which split the data are (split = "test" under [data], say)'
+        return (
+            f'recorded {shown} not compared: say which split the data are (split = "test" under [data], say)'
+        )
     return f"recorded {shown} not compared: of other data than the {split} split, or not measured here"
 
 

@@ -308,7 +308,12 @@ def _identity(task: Task) -> dict[str, Any]:
 
 def _kind(error: BaseException) -> str:
     kinds: tuple[tuple[type[LandscapeError], str], ...]
-    kinds = ((InapplicableError, "inapplicable"), (CheckpointError, "checkpoint"), (StoreError, "store"), (LandscapeError, "input"))
+    kinds = (
+        (InapplicableError, "inapplicable"),
+        (CheckpointError, "checkpoint"),
+        (StoreError, "store"),
+        (LandscapeError, "input"),
+    )
     return next((kind for cls, kind in kinds if isinstance(error, cls)), "error")
 
 

@@ -132,7 +132,9 @@ def test_without_a_split_nothing_is_compared(folder):
     folder.add("m0", "metrics = { test_loss = 5.0 }")
     folder.add("m1", seed=1)
     texts, _ = notices(folder, None, folder.write())
-    assert texts == []
+    assert texts == [
+        'recorded test_loss not compared: say which split the data are (split = "test" under [data], say).'
+    ]
 
 
 def test_a_checkpoint_that_carries_its_metrics(folder):

@@ -161,7 +161,9 @@ def _fitted(
         return _Fit(place, dict(place.state), error=error)
     state = with_tied(own, state)
     # What a module makes of itself beside tensors has no shape to compare.
-    matches = sum(k in state and getattr(v, "shape", state[k].shape) == state[k].shape for k, v in own.items())
+    matches = sum(
+        k in state and getattr(v, "shape", state[k].shape) == state[k].shape for k, v in own.items()
+    )
     left_out = [] if set(state) <= set(own) else obsolete(model, state)
     kept = {k: v for k, v in state.items() if k not in left_out}
     fits = set(kept) == set(own) and matches == len(own)

@@ -213,7 +213,9 @@ def _without_weights(path: Path, content: Any) -> CheckpointError:
     if isinstance(inner, Mapping):
         return CheckpointError(f"checkpoint '{path}' is not a state_dict: its mappings hold one another.")
     keys = ", ".join(foreign(k, 60) for k in list(content)[:_SHOWN]) or "none"
-    return CheckpointError(f"checkpoint '{path}' holds no tensors at its top level or below it (keys: {keys}).")
+    return CheckpointError(
+        f"checkpoint '{path}' holds no tensors at its top level or below it (keys: {keys})."
+    )
 
 
 def unreadable(path: Path, error: OSError) -> CheckpointError:
