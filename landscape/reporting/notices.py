@@ -108,7 +108,7 @@ _ABOUT_LOADING = {
 
 
 def _of_loading(contents: Contents) -> list[Notice]:
-    """How checkpoints were made to fit, and which recorded metrics were not compared: a note for each kind."""
+    """How checkpoints were made to fit, and which recorded metrics were not compared; alike ones together."""
     said: dict[tuple[str, str], dict[str, None]] = {}
     for section in contents.sections:
         for ds in section.results.values():

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from landscape.errors import CheckpointError
 from landscape.zoo.fitting.fit import load_into
 from landscape.zoo.fitting.keys import strip_prefixes
 from landscape.zoo.reading.weights import State, read_whole, unreadable
@@ -25,7 +24,7 @@ __all__ = [
     "without_ending",
 ]
 
-SUFFIXES = (".pt", ".pth", ".pth.tar", ".th", ".ckpt", ".bin", ".pkl", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".pth.tar", ".ckpt", ".bin", ".pkl", ".safetensors", ".th")
 """Endings of checkpoint files."""
 
 TRUST_WARNING = "WARNING: pickles are trusted: loading a checkpoint may run ANY program hidden in it."

@@ -48,7 +48,7 @@ class Loader:
         metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
             text if none does.
         not_compared: By name of a model, what recorded metrics were not compared, and why.
-        loaded: By name of a model, which weights of its file it was filled with, and how they were made to fit.
+        loaded: By name of a model, which weights of its file it was filled with, and how they came to fit.
         left_out: By name of a predictive, the members that the last one built is without, and why.
         unread: By name of a model, what its checkpoint holds beside the weights that was not made, since that
             would have meant to import something.

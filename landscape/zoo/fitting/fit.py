@@ -97,7 +97,7 @@ def load_best(
     """Fill a model with the one set of weights that fits it; every key must fit.
 
     What does not fit as it is, is made to: names lose a prefix that all have and the model's lack, such as
-    ``module.`` of a wrapper or ``model.`` of a Lightning module, and wrappers of parts, such as ``_orig_mod``;
+    ``module.`` of a wrapper or ``model.`` of a Lightning module, and wrappers of parts (``_orig_mod``);
     weights in a form of torch's own become plain weights of a plain model (see
     `landscape.zoo.reparametrised`); buffers that the model no longer saves are left out; and what
     ``load_state_dict(strict=True)`` takes of a file, since a module translates names of the past, is taken.
@@ -131,8 +131,8 @@ def load_best(
         names = [f.place.name or "the top" for f in good]
         raise CheckpointError(
             f"checkpoint '{where}' holds {len(good)} sets of weights that fit {type(model).__name__} alike:"
-            f' {", ".join(names)}; choose with state = "{names[0]}" in its [[checkpoints]], or under [problem]'
-            " for all."
+            f' {", ".join(names)}; choose with state = "{names[0]}" in its [[checkpoints]], or for all under'
+            " [problem]."
         )
     return _fill(model, good[0], where)
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError, one_line
 from landscape.text import foreign
+from landscape.zoo.fitting.weight_sets import USUAL, WeightSet, likeliest, sets_within
 from landscape.zoo.reading.allowed import allowed, listed, offered
 from landscape.zoo.reading.modules import as_tensor, module_state
 from landscape.zoo.reading.safetensors_header import check_header
 from landscape.zoo.reading.stubs import RefusedError, Stub, UnsupportedError
-
-from landscape.zoo.fitting.weight_sets import USUAL, WeightSet, likeliest, sets_within
 
 if TYPE_CHECKING:
     from torch import Tensor

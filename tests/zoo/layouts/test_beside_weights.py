@@ -10,14 +10,22 @@ from torch import nn
 
 from landscape.zoo.layouts import scan_directory
 from landscape.zoo.layouts.beside_weights import why_by_content, why_by_name
-from landscape.zoo.manifest import read_manifest
 from landscape.zoo.layouts.template import write_manifest
+from landscape.zoo.manifest import read_manifest
 
 
 @pytest.mark.parametrize(
     "name",
-    ["optimizer.pt", "scheduler.bin", "rng_state.pth", "rng_state_3.pth", "random_states_0.pkl", "scaler.pt"]
-    + ["training_args.bin", "optimizer_1.bin"],
+    [
+        "optimizer.pt",
+        "scheduler.bin",
+        "rng_state.pth",
+        "rng_state_3.pth",
+        "random_states_0.pkl",
+        "scaler.pt",
+        "training_args.bin",
+        "optimizer_1.bin",
+    ],
 )
 def test_names_of_trainers(name):
     """Oracle: the names in the sources of Hugging Face's Trainer and of accelerate."""
