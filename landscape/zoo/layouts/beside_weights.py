@@ -62,7 +62,8 @@ def why_by_content(state: Mapping[str, Tensor], beside: Mapping[Any, Any]) -> st
         return "the state of an optimiser, no model."
     if all(_OF_RANDOM_NUMBERS.fullmatch(key) for key in state):
         return f"states of random numbers ({_few(state)}), no model."
-    if set(state) != {"x"} and all(_OF_DATA.fullmatch(key) for key in state):
+    # a letter alone says nothing
+    if (len(state) > 1 or len(min(state)) > 1) and all(_OF_DATA.fullmatch(key) for key in state):
         return f"data ({_few(state)}), no model; if it is one, name it in a manifest."
     return ""
 

@@ -222,7 +222,7 @@ def data():
 
 
 def test_the_published_cifar_layout_goes_from_scan_to_report(tmp_path):
-    """Oracle: the layout itself (DataParallel, best_prec1, .th, no counters of BatchNorm), and torch's numbers."""
+    """Oracle: the layout itself (DataParallel, best_prec1, .th, BatchNorm without counters), and torch."""
     (tmp_path / "cifar_made.py").write_text(BUILDERS)
     space: dict = {}
     exec(BUILDERS, space)
