@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CheckpointError",
+    "InapplicableError",
     "InputError",
     "LandscapeError",
     "SchemaError",
@@ -31,6 +32,10 @@ class InputError(LandscapeError, ValueError):
 
 class CheckpointError(InputError):
     """A checkpoint file cannot be read, is not trusted, or does not fit the model."""
+
+
+class InapplicableError(InputError):
+    """An analysis does not apply to a model: it has nothing of what the analysis looks at."""
 
 
 class SchemaError(LandscapeError, ValueError):
@@ -86,9 +91,12 @@ def short_of_memory(error: BaseException) -> bool:
 def one_line(error: BaseException) -> str:
     r"""The text of an error in one line, without colours and without a full stop.
 
+    A long text is cut, unless it is a sentence of ours: what it advises must be there to the last word.
+
     Example:
         >>> one_line(ValueError("no\n  good."))
         'no good'
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    return " ".join(text.split())[:_LONGEST].rstrip(".")
+    longest = None if isinstance(error, LandscapeError) else _LONGEST
+    return " ".join(text.split())[:longest].rstrip(".")

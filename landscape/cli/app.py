@@ -185,10 +185,13 @@ def _finish(
     _line(
         console,
         f"{result.done} done, {result.skipped} done before, {len(result.failed)} failed;"
-        f" results in {result.store}",
+        + (f" {len(result.inapplicable)} do not apply;" if result.inapplicable else "")
+        + f" results in {result.store}",
     )
     for line in failure_lines(result.failed):
         _line(console, f"  {line}", "red")
+    for line in failure_lines(result.inapplicable):
+        _line(console, f"  does not apply: {line}")
     if report is not None:
         try:
             _line(console, f"report: {_write_report(result.store, report, plugins)}")

@@ -169,6 +169,9 @@ class RunDisplay:
             case DoneElsewhere(task):
                 self._end(task.key)
                 self._bar.say(self._line(f"{task.label} of {task.subject}: done by another run"))
+            case Failed(task, error, "inapplicable"):
+                self._end(task.key)
+                self._bar.say(self._line(f"{task.label} does not apply to {task.subject}: {error}"))
             case Failed(task, error, _, trace):
                 self._end(task.key)
                 line = self._line(f"{task.label} of {task.subject} failed: {error}")

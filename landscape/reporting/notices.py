@@ -51,9 +51,18 @@ def notices(
         troubles: Sentences about what of a section cannot be shown, by label.
     """
     found: list[Notice] = []
-    if contents.failures:
-        models = tuple(dict.fromkeys(f.model for f in contents.failures))
-        found.append(Notice("error", f"{_count(len(contents.failures), 'task')} failed.", models, "failures"))
+    failures = [f for f in contents.failures if f.kind != "inapplicable"]
+    if failures:
+        models = tuple(dict.fromkeys(f.model for f in failures))
+        found.append(Notice("error", f"{_count(len(failures), 'task')} failed.", models, "failures"))
+    without: dict[tuple[str, str], list[str]] = {}
+    for failure in contents.failures:
+        if failure.kind == "inapplicable":
+            without.setdefault((failure.label, failure.error), []).append(failure.model)
+    found += [
+        Notice("note", f"{label} does not apply: {foreign(error, None)}", tuple(subjects))
+        for (label, error), subjects in without.items()
+    ]
     if contents.missing:
         found.append(
             Notice("error", f"{_count(contents.missing, 'task')} not computed yet; run again to finish.")
@@ -77,6 +86,7 @@ def notices(
                 tuple(name for name, held in unread.items() if held),
             )
         )
+    found += _of_loading(contents)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda n: order[n.level])
 
@@ -88,6 +98,38 @@ def _unread(ds: xr.Dataset) -> list[str]:
     except (TypeError, ValueError, RecursionError):
         return []
     return [str(name) for name in held] if isinstance(held, list) else []
+
+
+_ABOUT_LOADING = {
+    "weights": "weights were taken from {text}",
+    "load_notes": "{text}",
+    "not_compared": "{text}",
+}
+
+
+def _of_loading(contents: Contents) -> list[Notice]:
+    """How checkpoints were made to fit, and which recorded metrics were not compared; alike ones together."""
+    said: dict[tuple[str, str], dict[str, None]] = {}
+    for section in contents.sections:
+        for ds in section.results.values():
+            for attr in _ABOUT_LOADING:
+                for name, text in _mapping(ds.attrs.get(attr)).items():
+                    said.setdefault((attr, str(text)), {})[str(name)] = None
+    found = []
+    for (attr, text), names in said.items():
+        shown = ", ".join(list(names)[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        what = _ABOUT_LOADING[attr].format(text=foreign(text, None))
+        found.append(Notice("note", f"{foreign(shown, None)}: {what.rstrip('.')}.", tuple(names)))
+    return found
+
+
+def _mapping(text: object) -> Mapping[str, object]:
+    """The JSON mapping in an attribute; empty if there is none."""
+    try:
+        held = json.loads(str(text)) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _of_section(section: Section, anchor: str) -> list[Notice]:

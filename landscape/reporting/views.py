@@ -133,7 +133,7 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         ways=tuple([MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways]),
         sections=tuple(sections),
         details=details(contents.sections, known, titles, palette, names, _first(names, found)),
-        failures=tuple(contents.failures),
+        failures=tuple(f for f in contents.failures if f.kind != "inapplicable"),
         results=len(created),
     )
 

@@ -62,7 +62,8 @@ class Failure:
         model: The subject: a model, a pair ``"a ~ b"`` or a group.
         key: The task's key.
         error: One sentence.
-        kind: ``checkpoint``, ``input``, ``store``, ``worker`` or ``error`` (unexpected).
+        kind: ``checkpoint``, ``input``, ``store``, ``worker`` or ``error`` (unexpected); ``inapplicable`` if
+            the analysis has nothing to look at in this model, which is no failure.
     """
 
     label: str

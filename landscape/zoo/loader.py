@@ -12,11 +12,12 @@ import numpy as np
 from landscape.errors import CheckpointError, InputError, LandscapeError, one_line
 from landscape.imports import importing_from
 from landscape.zoo.builders import build_data, build_model, resolve
-from landscape.zoo.checkpoint import file_sha256, file_stamp, load_into
+from landscape.zoo.checkpoint import file_sha256, file_stamp
+from landscape.zoo.fitting.fit import Loaded, load_best
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
 from landscape.zoo.reading.weights import read_whole
-from landscape.zoo.recorded_metrics import comparable, differences
+from landscape.zoo.recorded_metrics import comparable, differences, not_compared
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
 
@@ -47,7 +48,8 @@ class Loader:
         setup: As given; once a plan is made, with the fingerprint of its data.
         metric_mismatches: By name of a model, what recorded metrics differ from those measured here; empty
             text if none does.
-        made_plain: By name of a model, the weights that its file holds in another form, and in which.
+        not_compared: By name of a model, what recorded metrics were not compared, and why.
+        loaded: By name of a model, which weights of its file it was filled with, and how they came to fit.
         left_out: By name of a predictive, the members that the last one built is without, and why.
         unread: By name of a model, what its checkpoint holds beside the weights that was not made, since that
             would have meant to import something.
@@ -64,8 +66,9 @@ class Loader:
         self.changing = False
         self._on_read = on_read
         self.metric_mismatches: dict[str, str] = {}
+        self.not_compared: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
-        self.made_plain: dict[str, str] = {}
+        self.loaded: dict[str, Loaded] = {}
         self.unread: dict[str, tuple[str, ...]] = {}
         self._ranks = ranks
         self._data: tuple[list[Any], str] | None = None
@@ -166,6 +169,7 @@ class Loader:
         module, carried = self._load(model)
         problem = self._make_problem(model, module)
         split, metrics = self.setup.split, {**carried, **model.metrics}
+        self.not_compared[model.name] = not_compared(metrics, split)
         if split is not None and comparable(metrics, split):
             self.metric_mismatches[model.name] = " ".join(differences(metrics, split, problem.measure()))
         self._last = model, problem
@@ -219,9 +223,14 @@ class Loader:
         if model.sha256 is not None and file_sha256(model.path) != model.sha256:
             raise _changed(model)
         self.unread[model.name] = read.unread
-        made = load_into(module, read.state, str(model.path), options.prefix)
-        if made:
-            self.made_plain[model.name] = made
+        self.loaded[model.name] = load_best(
+            module,
+            read.sets,
+            str(model.path),
+            prefix=model.prefix or options.prefix,
+            state=model.state or options.state,
+            ignore=options.ignore_keys,
+        )
         return module, facts_in_content(read.beside).metrics
 
     def _assemble(self, model: PredictiveModel) -> nn.Module:

@@ -16,6 +16,7 @@ from landscape.base.params import check_numbers
 from landscape.base.validation import clause, shown
 from landscape.errors import InputError, one_line, suggest
 from landscape.imports import REFERENCE
+from landscape.zoo.checkpoint import without_ending
 from landscape.zoo.problem_options import ProblemOptions
 from landscape.zoo.spec import (
     Builder,
@@ -59,6 +60,8 @@ class _Checkpoint(_Table):
     name: str | None = None
     builder: str | None = Field(None, pattern=REFERENCE)
     kwargs: dict[str, Any] | None = None
+    state: str = ""
+    prefix: str = ""
     group: str = ""
     seed: int | None = None
     tags: dict[str, Any] = {}
@@ -213,7 +216,7 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
         check_name("group", entry.group)
     given = os.path.expanduser(entry.path)  # noqa: PTH111 - a glob is not a path yet
     if not glob.has_magic(given) or (folder / given).is_file():  # a file may have brackets in its name
-        name = check_name("checkpoint", entry.name or Path(given).stem)
+        name = check_name("checkpoint", entry.name or without_ending(Path(given).name))
         yield Model(
             name=name,
             path=folder / given,
@@ -223,6 +226,8 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             seed=entry.seed,
             tags=entry.tags,
             metrics=entry.metrics,
+            state=entry.state,
+            prefix=entry.prefix,
         )
         return
     if entry.name is not None:
@@ -244,6 +249,8 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             seed=parse_seed(name) if entry.seed is None else entry.seed,
             tags=entry.tags,
             metrics=entry.metrics,
+            state=entry.state,
+            prefix=entry.prefix,
         )
 
 

@@ -72,8 +72,14 @@ class ProblemOptions(Params):
     prefix: str = Field(
         "", description="Beginning of the checkpoint's keys that are the model's; others are left out."
     )
+    state: str = Field(
+        "", description="Which weights of a checkpoint that holds several sets, by a key around them: ema."
+    )
+    ignore_keys: tuple[str, ...] = Field(
+        (), description="Globs over the checkpoint's keys to leave out, such as *.position_ids."
+    )
 
-    @field_validator("parameters", mode="before")
+    @field_validator("parameters", "ignore_keys", mode="before")
     @classmethod
     def _one_glob(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
@@ -107,5 +113,6 @@ class ProblemOptions(Params):
         """What of it enters a task's key; a new option may only enter it where it is not at its default."""
         facts = {name: getattr(self, name) for name in _IN_KEYS} | {"batchnorm": key_word(self.batchnorm)}
         given = {"prefix": self.prefix or None, "channels_last": self.channels_last, "size": self.size}
+        given |= {"state": self.state or None, "ignore_keys": list(self.ignore_keys) or None}
         given["check_derivatives"] = None if self.check_derivatives else False
         return facts | {name: value for name, value in given.items() if value is not None}

@@ -30,12 +30,14 @@ class RunResult:
         failed: Tasks that failed, in the manifest's order, each with one sentence; they are tried again in
             the next run.
         store: Where the results are.
+        inapplicable: Tasks whose analysis has nothing to look at in their model, each with one sentence.
     """
 
     done: int
     skipped: int
     failed: tuple[Failure, ...]
     store: Path
+    inapplicable: tuple[Failure, ...] = ()
 
 
 def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
@@ -83,8 +85,10 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
             outcomes.tell(str(error))
     skipped = len(tasks) - len(todo) + outcomes.elsewhere
     place = {(task.label, task.subject): index for index, task in enumerate(tasks)}
-    failed = sorted(outcomes.failures, key=lambda failure: place[failure.label, failure.model])
-    return RunResult(outcomes.done, skipped, tuple(failed), home.directory)
+    ended = sorted(outcomes.failures, key=lambda failure: place[failure.label, failure.model])
+    failed = tuple(f for f in ended if f.kind != "inapplicable")
+    inapplicable = tuple(f for f in ended if f.kind == "inapplicable")
+    return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable)
 
 
 class _Outcomes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import Context, Pair, run_together
-from landscape.errors import CheckpointError, LandscapeError, StoreError, one_line
+from landscape.errors import CheckpointError, InapplicableError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
 from landscape.store.ledger import Finished, FolderLedger
@@ -173,9 +173,14 @@ class Runner:
         if mismatch:
             attrs["recorded_metrics"] = mismatch
         loaded = (*task.members, *task.gathered)
-        made = {m.name: self.loader.made_plain.get(m.name) for m in loaded}
-        if any(made.values()):
-            attrs["made_plain"] = json.dumps({name: what for name, what in made.items() if what})
+        left = {m.name: self.loader.not_compared.get(m.name, "") for m in loaded}
+        if any(left.values()):
+            attrs["not_compared"] = json.dumps({name: text for name, text in left.items() if text})
+        fits = {m.name: self.loader.loaded[m.name] for m in loaded if m.name in self.loader.loaded}
+        for attr, what in (("weights", "chosen"), ("made_plain", "made_plain"), ("load_notes", "note")):
+            said = {name: getattr(fit, what) for name, fit in fits.items()}
+            if any(said.values()):
+                attrs[attr] = json.dumps({name: text for name, text in said.items() if text})
         unread = {name for m in loaded for name in self.loader.unread.get(m.name, ())}
         if unread:
             attrs["unread"] = json.dumps(sorted(unread)[:_UNREAD])
@@ -208,12 +213,16 @@ class Runner:
             emit(Message(f"{task.label}: '{name}' is left out of '{task.subject}': {reason}"))
 
     def _tell_mismatches(self, task: Task, emit: Listener) -> None:
-        """Say once of each model that its recorded metrics do not fit."""
+        """Say once of each model that its recorded metrics do not fit; and what was not compared, once."""
         name = task.members[0].name
         mismatch = self.loader.metric_mismatches.get(name)
         if mismatch and name not in self._told_mismatches:
             self._told_mismatches.add(name)
             emit(Message(f"{name}: {mismatch}"))
+        left = self.loader.not_compared.get(name)
+        if left and left not in self._told_mismatches:  # of many models alike, once
+            self._told_mismatches.add(left)
+            emit(Message(f"{left}."))
 
     def _analysis(self, task: Task) -> tuple[Analysis, Params]:
         """Analysis and options of a task; many tasks have the same."""
@@ -298,7 +307,13 @@ def _identity(task: Task) -> dict[str, Any]:
 
 
 def _kind(error: BaseException) -> str:
-    kinds = ((CheckpointError, "checkpoint"), (StoreError, "store"), (LandscapeError, "input"))
+    kinds: tuple[tuple[type[LandscapeError], str], ...]
+    kinds = (
+        (InapplicableError, "inapplicable"),
+        (CheckpointError, "checkpoint"),
+        (StoreError, "store"),
+        (LandscapeError, "input"),
+    )
     return next((kind for cls, kind in kinds if isinstance(error, cls)), "error")
 
 

@@ -66,6 +66,8 @@ class Model:
         tags: Free labels.
         metrics: Numbers recorded in training.
         layout: How it was laid out, if a scan found it.
+        state: Which weights of the file, if it holds several sets; empty if one fits.
+        prefix: Beginning of the keys that are the model's; empty for what the problem's options say.
         stamp: Size in bytes and time of change in ns of the file when the plan was made; ``None`` before.
         sha256: Content hash of the file then; ``None`` before, or if it cannot be read.
         error: Why the file cannot be read, if that is so.
@@ -80,6 +82,8 @@ class Model:
     tags: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     layout: str = ""
+    state: str = ""
+    prefix: str = ""
     stamp: tuple[int, int] | None = None
     sha256: str | None = None
     error: str | None = None
@@ -97,7 +101,12 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key: its weights and how it is built, and neither name nor group."""
-        return {"checkpoint": self.sha256 or f"unreadable: {self.path}", **self.made_by.facts()}
+        chosen = {"state": self.state, "prefix": self.prefix}
+        return {
+            "checkpoint": self.sha256 or f"unreadable: {self.path}",
+            **self.made_by.facts(),
+            **{name: value for name, value in chosen.items() if value},
+        }
 
     def record(self) -> ModelRecord:
         """What the store remembers of it."""

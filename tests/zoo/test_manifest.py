@@ -201,6 +201,15 @@ def test_wrong_values_say_what_to_give(read, line, sentence):
         read(SMALL + line)
 
 
+def test_what_is_taken_of_a_file_and_how_its_name_is_cut(read):
+    """Oracle: the name is that of a scan, `without_ending`, whatever dots are in it."""
+    files = {"runs/last.pth.tar": "last", "net.th": "net", "epoch=3-loss=0.25": "epoch=3-loss=0.25"}
+    for path, name in files.items():
+        spec = read(SMALL.replace("x.pt", path) + 'state = "ema"\nprefix = "net."')
+        (model,) = spec.models
+        assert (model.name, model.state, model.prefix) == (name, "ema", "net.")
+
+
 def test_files_that_editors_and_chance_make(tmp_path):
     """Oracle: a byte-order mark is no character; what is no manifest is said in one sentence."""
     path = tmp_path / "zoo.toml"

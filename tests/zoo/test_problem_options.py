@@ -30,6 +30,10 @@ def test_facts_are_in_keys_as_they_always_were():
     assert json.dumps(ProblemOptions().facts(), sort_keys=True) == plain
     assert ProblemOptions(allow=("argparse.Namespace",)).facts() == ProblemOptions().facts()
     assert ProblemOptions(channels_last=False).facts() == ProblemOptions().facts() | {"channels_last": False}
+    assert ProblemOptions(state="ema", ignore_keys="*.ids").facts() == ProblemOptions().facts() | {
+        "state": "ema",
+        "ignore_keys": ["*.ids"],
+    }
     unchecked = ProblemOptions(check_derivatives=False).facts()
     assert unchecked == ProblemOptions().facts() | {"check_derivatives": False}
     every = ProblemOptions(weight_decay=1, parameters="0.*", prefix="net.", forward="a:b", device="cpu")

@@ -12,7 +12,7 @@ from landscape.core.problem.problem import Measure
 from landscape.store import read_contents
 from landscape.zoo import Zoo
 from landscape.zoo.events import Message
-from landscape.zoo.recorded_metrics import comparable, differences, meaning
+from landscape.zoo.recorded_metrics import comparable, differences, meaning, not_compared
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,12 @@ from landscape.zoo.recorded_metrics import comparable, differences, meaning
         ("Test_Loss", ("test", "loss")),
         ("val_top1", ("validation", "accuracy")),
         ("train_err", ("train", "error")),
-        ("acc", None),
-        ("best_acc", None),
+        ("acc", ("", "accuracy")),
+        ("best_acc", ("", "accuracy")),
+        ("best_prec1", ("", "accuracy")),
+        ("best_val_acc1", ("validation", "accuracy")),
+        ("loss", None),
+        ("acc5", None),
         ("test_top5", None),
         ("train_test_loss", None),
         ("test_loss_max", None),
@@ -53,6 +57,15 @@ def test_sampling_error_is_no_difference():
     assert len(differences({"test_err": 0.32}, "test", found)) == 1
 
 
+def test_an_accuracy_of_no_split_is_that_of_the_data():
+    """Oracle: 80 % measured against 91.8 % recorded, on 400 examples: six standard errors."""
+    (text,) = differences({"best_prec1": 91.8}, "test", measure(320, 400))
+    assert "best_prec1 was recorded as 0.918, but accuracy on this data is 0.8" in text
+    assert "of the best epoch" in text
+    assert differences({"acc": 81.0}, "test", measure(320, 400)) == []
+    assert comparable({"acc": 81.0}, None) == {}
+
+
 def test_a_subset_without_an_error_is_no_difference():
     """Oracle: 50 of 50 right where 98 % were recorded: (0.98)⁵⁰ = 0.36 is quite likely."""
     assert differences({"test_acc": 0.98}, "test", measure(50, 50)) == []
@@ -68,8 +81,11 @@ def test_loss():
 
 
 def test_other_splits_are_not_compared():
-    metrics = {"train_acc": 0.1, "val_acc": 0.1, "acc": 0.1}
+    metrics = {"train_acc": 0.1, "val_acc": 0.1, "loss": 0.1}
     assert differences(metrics, "test", measure(320, 400)) == []
+    assert not_compared(metrics, "validation").startswith("recorded train_acc, loss not compared: of other")
+    assert 'split = "test" under [data]' in not_compared(metrics, None)
+    assert not_compared({"val_acc": 0.1}, "validation") == ""
     assert comparable(metrics, "validation") == {"val_acc": "accuracy"}
     assert comparable(metrics, None) == {}
 
@@ -116,7 +132,9 @@ def test_without_a_split_nothing_is_compared(folder):
     folder.add("m0", "metrics = { test_loss = 5.0 }")
     folder.add("m1", seed=1)
     texts, _ = notices(folder, None, folder.write())
-    assert texts == []
+    assert texts == [
+        'recorded test_loss not compared: say which split the data are (split = "test" under [data], say).'
+    ]
 
 
 def test_a_checkpoint_that_carries_its_metrics(folder):

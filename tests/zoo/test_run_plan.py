@@ -9,6 +9,7 @@ import threading
 import pytest
 import torch
 
+from landscape.reporting.notices import notices
 from landscape.store import Store, open, read_contents
 from landscape.zoo import Zoo
 from landscape.zoo.events import Done, Failed, Message, Planned, Progress, Started
@@ -206,3 +207,30 @@ def test_damaged_results_are_computed_again(folder):
     consolidated.write_bytes(consolidated.read_bytes()[:500])
     assert run(path).done == 0
     assert open(consolidated, group="total/m0").attrs["model"] == "m0"
+
+
+INAPPLICABLE = """
+import toys
+from landscape.errors import InapplicableError
+
+def compute(problem, params, context):
+    raise InapplicableError("Sequential has no spoons; give a drawer.")
+
+spoons = toys.make("spoons", "checkpoint", compute)
+"""
+
+
+def test_what_does_not_apply_has_not_failed(folder):
+    """Oracle: the analysis says so by construction; the one beside it is done."""
+    (folder.root / "spoon_analyses.py").write_text(INAPPLICABLE)
+    folder.add("m0")
+    path = folder.write(f'{TOTAL}\n[analyses.spoons]\nanalysis = "spoon_analyses:spoons"')
+    result = run(path)
+    assert (result.done, result.failed) == (1, ())
+    assert [(f.label, f.model, f.kind) for f in result.inapplicable] == [("spoons", "m0", "inapplicable")]
+    (failure,) = read_contents(result.store).failures
+    assert failure.error == "Sequential has no spoons; give a drawer."
+    found = notices(read_contents(result.store), {}, {})
+    assert [(n.level, n.text) for n in found] == [
+        ("note", "spoons does not apply: Sequential has no spoons; give a drawer.")
+    ]

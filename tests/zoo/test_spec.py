@@ -53,6 +53,8 @@ def test_names_and_groups_do_not_enter_a_key():
     assert model.facts() == {"checkpoint": "0" * 64, "builder": "a:b", "kwargs": {"width": 8}}
     assert replace(model, name="n", group="h", tags={"x": 1}, path=Path("n.pt")).facts() == model.facts()
     assert replace(model, sha256="1" * 64).facts() != model.facts()
+    assert replace(model, state="ema").facts() == model.facts() | {"state": "ema"}
+    assert replace(model, prefix="net.").facts() == model.facts() | {"prefix": "net."}
     with pytest.raises(InputError, match="model 'm' has no builder"):
         replace(model, builder=None).facts()
 

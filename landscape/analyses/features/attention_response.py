@@ -15,7 +15,7 @@ from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import reach
-from landscape.errors import InputError
+from landscape.errors import InapplicableError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,7 +83,7 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
     """The statistics as the variables of the schema."""
     layers = collector.complete()
     if not layers:
-        raise InputError(
+        raise InapplicableError(
             f"{collector.model_class} has no self-attention over a grid of patches;"
             " attention_response needs a vision transformer, with images (B, C, H, W) as inputs or a 2-D"
             " convolution that cuts the patches, or grid=(height, width) of the tokens."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from landscape.errors import CheckpointError, reason
 from landscape.zoo.checkpoint import read_checkpoint, without_ending
+from landscape.zoo.layouts.beside_weights import why_by_content, why_by_name
 from landscape.zoo.layouts.names import facts_in_name
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_content
 from landscape.zoo.spec import Builder, Model, Skipped
@@ -80,15 +81,21 @@ class Found:
                 what its name says.
             builder: Makes the model, if the layout tells.
         """
+        if beside_weights := why_by_name(file.name):
+            self.skip(scan, file, beside_weights)
+            return
         try:
             # Left on disk: a scan asks what stands beside the weights, and there may be hundreds of files.
-            _, rest = read_checkpoint(file, allow=scan.allow, mmap=True)
+            state, rest = read_checkpoint(file, allow=scan.allow, mmap=True)
             beside = facts_in_content(rest)
         except CheckpointError as error:
             self.skip(scan, file, str(error))
             return
         except Exception as error:  # whatever is wrong with one file, the others are there
             self.skip(scan, file, f"it cannot be read: {reason(error)}.")
+            return
+        if no_model := why_by_content(state, rest):
+            self.skip(scan, file, no_model)
             return
         shown = scan.relative(file)
         facts = facts_in_name(without_ending(shown)) | beside | (given or Facts())

@@ -6,13 +6,14 @@ import re
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import CheckpointError, one_line
 from landscape.text import foreign
+from landscape.zoo.fitting.weight_sets import USUAL, WeightSet, likeliest, sets_within
 from landscape.zoo.reading.allowed import allowed, listed, offered
 from landscape.zoo.reading.modules import as_tensor, module_state
 from landscape.zoo.reading.safetensors_header import check_header
@@ -25,14 +26,13 @@ __all__ = ["Read", "State", "read_whole", "unreadable"]
 
 State = dict[str, "Tensor"]
 
-_NESTED = ("state_dict", "model_state_dict", "model")
 _SHOWN = 3
+_DEEPEST = 10  # of mappings around a state_dict
 _MADE_BY_TORCH = (
     "torch._utils._rebuild_qtensor",
     "torch._utils._rebuild_sparse_tensor",
     "torch._utils._rebuild_wrapper_subclass",
 )
-_DEEPEST = 10  # of mappings around a state_dict
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,16 @@ class Read:
     """What was read of a checkpoint.
 
     Attributes:
-        state: Tensors by name, as the file names them.
+        state: Tensors by name, as the file names them: of several sets, the likeliest.
         beside: The other entries of the mapping around them; a `Stub` stands for what was not made.
         unread: Dotted names of what the file wanted to import and what stayed a stub.
+        sets: All mappings of the file that may be weights; see `landscape.zoo.fitting.weight_sets`.
     """
 
     state: State
     beside: Mapping[Any, Any]
     unread: tuple[str, ...] = ()
+    sets: tuple[WeightSet, ...] = ()
 
 
 def read_whole(
@@ -72,7 +74,8 @@ def read_whole(
     if path.stat().st_size == 0:
         raise CheckpointError(f"checkpoint '{path}' is empty (0 bytes).")
     if path.suffix == ".safetensors":
-        return Read(_read_safetensors(path), {})
+        state = _read_safetensors(path)
+        return Read(state, {}, sets=(WeightSet((), state),))
     return _read_pickle(path, list(allow), trust_pickle, mmap)
 
 
@@ -165,38 +168,53 @@ def _advice(path: Path, unknown: list[str]) -> str:
 
 def _split(path: Path, content: Any) -> Read:
     """The state_dict within what a file holds, and what stands beside it."""
-    import torch
-
-    around = content
-    for _ in range(_DEEPEST):
-        content = module_state(content)
-        if not isinstance(content, Mapping):
-            kind = content.name if isinstance(content, Stub) else type(content).__name__
-            raise CheckpointError(f"checkpoint '{path}' holds a {foreign(kind)}, not a state_dict.")
-        held = (k for k in _NESTED if isinstance(content.get(k), Mapping | torch.nn.Module | Stub))
-        nested = next((k for k in held if isinstance(module_state(content[k]), Mapping)), None)
-        if nested is None:
-            break
-        content = content[nested]
-    else:
-        raise CheckpointError(f"checkpoint '{path}' is not a state_dict: its mappings hold one another.")
-    if any(isinstance(v, Stub) and v.name in _MADE_BY_TORCH for v in content.values()):
+    if any(v.name in _MADE_BY_TORCH for v in _stubs_in(content)):
         raise UnsupportedError("it holds tensors that only torch can make")
-    arrays = {k: as_tensor(v) for k, v in content.items()}
-    state = {k: v.detach() for k, v in arrays.items() if v is not None}
-    if not state:
-        keys = ", ".join(foreign(k, 60) for k in list(content)[:_SHOWN]) or "none"
-        raise CheckpointError(
-            f"checkpoint '{path}' holds no tensors at its top level or under {', '.join(_NESTED)}"
-            f" (keys: {keys})."
-        )
-    odd = next((k for k in state if not isinstance(k, str)), None)
+    sets = sets_within(content)
+    best = likeliest(sets)
+    around = module_state(content)
+    if best is None or _is_beside_closed(best, around):
+        raise _without_weights(path, around)
+    beside = around if isinstance(around, Mapping) else {}
+    rest = {k: v for k, v in beside.items() if k not in best.state and k not in USUAL}
+    return Read(dict(best.state), rest, sets=tuple(sets))
+
+
+def _is_beside_closed(best: WeightSet, content: Any) -> bool:
+    """Whether weights stand where they usually do, but behind a stub, so that the best is something else."""
+    closed = (k for k in USUAL if isinstance(content, Mapping) and isinstance(content.get(k), Stub))
+    return any(k not in best.path and not isinstance(module_state(content[k]), Mapping) for k in closed)
+
+
+def _stubs_in(content: Any) -> Iterator[Stub]:
+    """The stubs among the values of a mapping, and of the mappings that weights usually stand in."""
+    content = module_state(content)
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            return
+        yield from (v for v in content.values() if isinstance(v, Stub))
+        content = next((module_state(content[k]) for k in USUAL if k in content), None)
+
+
+def _without_weights(path: Path, content: Any) -> CheckpointError:
+    """What to say of a file in which nothing is weights."""
+    if not isinstance(content, Mapping):
+        kind = content.name if isinstance(content, Stub) else type(content).__name__
+        return CheckpointError(f"checkpoint '{path}' holds a {foreign(kind)}, not a state_dict.")
+    odd = next((k for k, v in content.items() if not isinstance(k, str) and as_tensor(v) is not None), None)
     if odd is not None:
-        raise CheckpointError(
+        return CheckpointError(
             f"checkpoint '{path}' is not a state_dict: its keys are not all names ({foreign(odd, 60)})."
         )
-    beside = around if isinstance(around, Mapping) else {}
-    return Read(state, {k: v for k, v in beside.items() if k not in state and k not in _NESTED})
+    inner: Any = content
+    for _ in range(_DEEPEST):
+        inner = next((inner[k] for k in USUAL if isinstance(inner, Mapping) and k in inner), None)
+    if isinstance(inner, Mapping):
+        return CheckpointError(f"checkpoint '{path}' is not a state_dict: its mappings hold one another.")
+    keys = ", ".join(foreign(k, 60) for k in list(content)[:_SHOWN]) or "none"
+    return CheckpointError(
+        f"checkpoint '{path}' holds no tensors at its top level or below it (keys: {keys})."
+    )
 
 
 def unreadable(path: Path, error: OSError) -> CheckpointError:
