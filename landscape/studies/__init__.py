@@ -3,6 +3,7 @@
 A study is a declaration, see `Study`; the scripts in ``analysis_scripts/`` are examples.
 """
 
+from landscape.studies.associations import Association
 from landscape.studies.data import Data
 from landscape.studies.figures import Figure
 from landscape.studies.findings import Finding
@@ -10,4 +11,4 @@ from landscape.studies.measure import On, spectra
 from landscape.studies.study import Cohort, Size, Study
 from landscape.studies.training import kind
 
-__all__ = ["Cohort", "Data", "Figure", "Finding", "On", "Size", "Study", "kind", "spectra"]
+__all__ = ["Association", "Cohort", "Data", "Figure", "Finding", "On", "Size", "Study", "kind", "spectra"]

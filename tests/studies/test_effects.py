@@ -71,3 +71,20 @@ def test_numbers_of_robustness_and_averaging():
     assert [effects.mc_score("nll", n)(ds) for n in (1, 2, 10)] == [3.0, 2.0, 1.0]
     assert effects.log_feature_variance(ds) == pytest.approx(2.0)
     assert effects.log_mean_positive(ds) == pytest.approx(-1.5)
+
+
+def test_numbers_of_attacks_are_those_of_the_largest_radius():
+    """Oracle: numbers put in by hand."""
+    ds = xr.Dataset(
+        {
+            "accuracy": (("attack", "radius"), [[0.9, 0.8, 0.7], [0.9, 0.5, 0.1]]),
+            "worst": ("radius", [0.9, 0.4, 0.05]),
+            "gap": ("radius", [0.0, 0.3, 0.6]),
+            "distorted": 0.25,
+        },
+        coords={"attack": ["fgsm", "pgd"]},
+    )
+    assert effects.attacked_accuracy("pgd")(ds) == 0.1
+    assert effects.attacked_accuracy()(ds) == 0.05
+    assert effects.attack_gap(ds) == 0.6
+    assert effects.number("distorted")(ds) == 0.25
