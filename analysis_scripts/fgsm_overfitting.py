@@ -2,9 +2,10 @@
 
     python analysis_scripts/fgsm_overfitting.py [--quick | --full]
 
-Trains networks on images changed by the fast gradient sign method, from the image itself, and looks at whether
-they are wrong against many steps though right against one: with strided convolutions, with downsampling
-without aliasing (Grabinski et al. 2022), and from a random start. Surfaces of the loss around images show why.
+Trains networks on images changed by the fast gradient sign method, from the image itself, and looks at
+whether they are wrong against many steps though right against one: with strided convolutions, with
+downsampling without aliasing (Grabinski et al. 2022), and from a random start. Surfaces of the loss around
+images show why.
 """
 
 from landscape.reference import models
@@ -71,15 +72,16 @@ def cohorts(size: Size) -> list[Cohort]:
     recipes.append(kind(RANDOM, models.resnet, size.resnet, {**size.training, "objective": random}))
     shown = {**size.pixels, "images": size.images}
     attacks = {"radii": (size.radius / 2, size.radius), "steps": size.steps, "targets": 1, "distance": False}
-    surface = {"radius": size.radius, "points": size.points}
+    surface = {"radius": size.radius, "points": size.points, "plane": 3}
+    plane = {**surface, "plane": size.points}
     return [
         Cohort(
             recipes,
             size.data,
             [
                 On("test", "robustness", {**shown, **attacks}),
-                On("test", "input_surface", {**shown, **surface, "plane": 3}),
-                On("test", "input_surface", {**shown, **surface}, seeds="first", label="plane"),
+                On("test", "input_surface", {**shown, **surface}),
+                On("test", "input_surface", {**shown, **plane}, seeds="first", label="plane"),
             ],
         )
     ]
