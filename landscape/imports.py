@@ -167,6 +167,8 @@ class _Guard(importlib.abc.MetaPathFinder):
             spec = finder.find_spec(name, where, target)
             if spec is not None:
                 return spec
+        if PathFinder.find_spec(name, [self._entry], target) is None:
+            return None  # nobody else finds it either; who only asks whether it is there gets no error
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 

@@ -1,8 +1,11 @@
 """The resolver of ``package.module:attribute``: what it finds, and what it says where it finds nothing."""
 
 import collections
+import importlib
+import importlib.util
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +118,24 @@ def test_a_file_beside_the_manifest_is_never_a_library(module, tmp_path, monkeyp
             import_module("dask_jobqueue", "test")
     assert call("own_models:build", {}, "model builder", folder) == 1
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["tqdm", "accelerate"])
+def test_a_library_that_is_nowhere_may_be_asked_for(module, monkeypatch, name):
+    """Oracle: `importlib.util.find_spec` says None of what is missing; torch asks so for tqdm and others.
+
+    A file of that name beside the manifest is an error still.
+    """
+    without = [entry for entry in sys.path if not (Path(entry) / name).is_dir()]
+    monkeypatch.setattr(sys, "path", without)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    importlib.invalidate_caches()
+    with importing_from(module("models", "")):
+        assert importlib.util.find_spec(name) is None
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+    with importing_from(module(name, "", "b")), pytest.raises(ModuleNotFoundError):
+        importlib.import_module(name)
 
 
 def test_a_module_that_another_hides_is_said(module, tmp_path):

@@ -3,6 +3,7 @@
 A study is a declaration, see `Study`; the scripts in ``analysis_scripts/`` are examples.
 """
 
+from landscape.studies.associations import Association
 from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.figures import Figure
@@ -11,4 +12,16 @@ from landscape.studies.measure import On, spectra
 from landscape.studies.study import Cohort, Size, Study
 from landscape.studies.training import kind
 
-__all__ = ["Average", "Cohort", "Data", "Figure", "Finding", "On", "Size", "Study", "kind", "spectra"]
+__all__ = [
+    "Association",
+    "Average",
+    "Cohort",
+    "Data",
+    "Figure",
+    "Finding",
+    "On",
+    "Size",
+    "Study",
+    "kind",
+    "spectra",
+]

@@ -15,6 +15,8 @@ import xarray as xr
 from landscape.reference.training.loop import TrainResult
 
 __all__ = [
+    "attack_gap",
+    "attacked_accuracy",
     "between",
     "corrupted_accuracy",
     "coverage",
@@ -32,6 +34,7 @@ __all__ = [
     "middle_attention_effect",
     "mode_connectivity",
     "negative_proportion",
+    "number",
     "ood_auroc",
     "score",
     "shifted",
@@ -59,6 +62,21 @@ def test_accuracy(result: TrainResult) -> float:
 
 
 test_loss.__test__ = test_accuracy.__test__ = False  # type: ignore[attr-defined] # names that pytest collects
+
+
+def number(name: str) -> Callable[[xr.Dataset], float]:
+    """A number of a result that is one: no axis."""
+    return lambda ds: float(ds[name])
+
+
+def attacked_accuracy(attack: str = "") -> Callable[[xr.Dataset], float]:
+    """Accuracy at the largest radius of ``robustness`` under an attack, or under the strongest of all."""
+    return lambda ds: float((ds["accuracy"].sel(attack=attack) if attack else ds["worst"]).values[-1])
+
+
+def attack_gap(ds: xr.Dataset) -> float:
+    """Accuracy under one step (fgsm) less that under many (pgd), at the largest radius of ``robustness``."""
+    return float(ds["gap"].values[-1])
 
 
 def negative_proportion(ds: xr.Dataset) -> float:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from landscape.errors import InputError
 from landscape.reference.training.recipe import Recipe
+from landscape.studies.associations import Association
 from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.figures import Figure
@@ -141,7 +142,8 @@ class Study:
         results |= {grid.name for grid in _of(self.grids, size)}
         parts: list[Judgeable | Figure] = [*_of(self.findings, size), *_of(self.figures, size)]
         for part in parts:
-            for what, named, known in (("results", (part.of,), results), ("models", part.kinds, kinds)):
+            read = (part.of, part.over_of) if isinstance(part, Association) else (part.of,)
+            for what, named, known in (("results", read, results), ("models", part.kinds, kinds)):
                 unknown = [name for name in named if name not in known]
                 if unknown:
                     raise InputError(

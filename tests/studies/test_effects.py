@@ -96,3 +96,20 @@ def test_effects_of_uncertainty():
     )
     assert effects.shifted("nll")(images) == 3.0
     assert effects.ood_auroc(images) == pytest.approx(0.6)
+
+
+def test_numbers_of_attacks_are_those_of_the_largest_radius():
+    """Oracle: numbers put in by hand."""
+    ds = xr.Dataset(
+        {
+            "accuracy": (("attack", "radius"), [[0.9, 0.8, 0.7], [0.9, 0.5, 0.1]]),
+            "worst": ("radius", [0.9, 0.4, 0.05]),
+            "gap": ("radius", [0.0, 0.3, 0.6]),
+            "distorted": 0.25,
+        },
+        coords={"attack": ["fgsm", "pgd"]},
+    )
+    assert effects.attacked_accuracy("pgd")(ds) == 0.1
+    assert effects.attacked_accuracy()(ds) == 0.05
+    assert effects.attack_gap(ds) == 0.6
+    assert effects.number("distorted")(ds) == 0.25

@@ -19,7 +19,10 @@ from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, ef
 from landscape.studies.options import Options
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
-STUDIES = ("taxonomy", "how_do_vits_work", "spatial_smoothing", "deep_ensembles", "subnetwork_laplace")
+STUDIES = (
+    *("taxonomy", "how_do_vits_work", "spatial_smoothing"),
+    *("deep_ensembles", "subnetwork_laplace", "fgsm_overfitting"),
+)
 LINES = 155
 """Most lines of a script, whatever is in them."""
 

@@ -316,7 +316,10 @@ transfer = Analysis(
         " only for units that keep the shape. Verdicts: Student's t on the per-image slopes of ln T against"
         " r with bootstrap errors, corrected by Holm's method. Aliasing energy of a downsampling unit, which"
         " is known by its class or by its smaller output: it is run again on its input without the"
-        " frequencies that its output cannot hold; for linear units the change is what was folded."
+        " frequencies that its output cannot hold; for linear units the change is what was folded. Modes at"
+        " the output's Nyquist frequency, where two of the input meet and neither is the output's own, are"
+        " left out: of white noise, a stride of s then folds 1 − 1/s² at every size, and an ideal low-pass"
+        " nothing."
     ),
     scope="checkpoint",
     params=TransferParams,

@@ -12,6 +12,7 @@ from landscape.core.features.collect import collect
 from landscape.core.features.fourier import RadialBins
 from landscape.core.features.transfer import TransferCollector, low_pass, low_pass_box
 from landscape.core.features.units import Selection
+from landscape.reference.layers import LowPass2d
 
 SIZE, BINS = 8, 4
 
@@ -72,6 +73,40 @@ class Halving(nn.Module):
 
     def forward(self, x):
         return x[..., ::2, ::2]
+
+
+class Every(nn.Module):
+    """Every so many rows and columns."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def forward(self, x):
+        return x[..., :: self.step, :: self.step]
+
+
+@pytest.mark.parametrize(("size", "step"), [(8, 2), (12, 3), (10, 2)])
+def test_of_white_noise_a_stride_folds_all_but_one_mode_of_its_square(size, step):
+    """Oracle: of the step² modes that meet in each mode of the output one is its own: 1 − 1/step² is folded.
+
+    One image for each pixel, lit alone, has exactly the second moments of white noise, so nothing is left to
+    chance. At the output's Nyquist frequency, where it has one, a mode and its mirror image meet and neither
+    is the output's own: with these modes counted as folded the share would depend on the size, 51/63 in place
+    of 3/4 for 16 to 8 pixels, and be above 0 for a filter that lets through nothing above that frequency.
+    """
+    lit = torch.eye(size**2, dtype=torch.float64).view(-1, 1, size, size)
+    rows = passed(Every(step), lit).rows()
+    assert rows["alias_energy"].mean() / rows["energy"].mean() == pytest.approx(1 - 1 / step**2, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [8, 10, 12, 14])
+def test_what_passes_only_modes_of_the_output_folds_nothing(size):
+    """Oracle: zero, also of a filter that keeps the mode at the Nyquist frequency; pixels lit alone."""
+    lit = torch.eye(size**2, dtype=torch.float64).view(-1, 1, size, size)
+    for nyquist in ("keep", "drop"):
+        rows = passed(LowPass2d("flc", nyquist=nyquist), lit).rows()
+        assert rows["alias_energy"].mean() <= 1e-12 * rows["energy"].mean()
 
 
 def test_a_downsampling_is_known_by_what_it_does():
