@@ -111,7 +111,7 @@ class Run:
         with ProgressBar(self.console) as meter:
             run = landscape.Zoo(spec).run(store=store, jobs=o.jobs, on_event=_Counter(meter).event)
         self.say(f"{label}: {run.done} tasks done, {run.skipped} done before, {len(run.failed)} failed")
-        for failure in run.failed:
+        for failure in (*run.failed, *run.inapplicable):  # a study asks for nothing that need not apply
             self.failures.append(f"{failure.label} of {failure.model}: {failure.error}")
             self.say(f"  failed: {self.failures[-1]}")
         found = {section.label: section.results for section in read_contents(store).sections}

@@ -173,9 +173,9 @@ class Runner:
         if mismatch:
             attrs["recorded_metrics"] = mismatch
         loaded = (*task.members, *task.gathered)
-        left = {m.name: self.loader.not_compared.get(m.name, "") for m in loaded}
-        if any(left.values()):
-            attrs["not_compared"] = json.dumps({name: text for name, text in left.items() if text})
+        unmet = {m.name: self.loader.not_compared.get(m.name, "") for m in loaded}
+        if any(unmet.values()):
+            attrs["not_compared"] = json.dumps({name: text for name, text in unmet.items() if text})
         fits = {m.name: self.loader.loaded[m.name] for m in loaded if m.name in self.loader.loaded}
         for attr, what in (("weights", "chosen"), ("made_plain", "made_plain"), ("load_notes", "note")):
             said = {name: getattr(fit, what) for name, fit in fits.items()}
