@@ -122,7 +122,9 @@ def load_best(
     fits = [_fitted(model, own, one, where, prefix, ignore) for one in sets]
     good = [f for f in fits if f.fits]
     if not good:
-        nearest = sorted(fits, key=lambda f: (f.error is None, f.matches), reverse=True)
+        nearest = sorted(
+            fits, key=lambda f: (f.error is None, f.matches, sum(k in own for k in f.state)), reverse=True
+        )
         asked = (_asked_of_torch(model, f, prefix, ignore, where) for f in nearest[:_MOST_TRIED])
         good = [f for f in asked if f is not None]
         if not good:
