@@ -24,7 +24,9 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.linalg.decomposition import split
 from landscape.core.linalg.effective_dimension import effective_dimension
 from landscape.core.linalg.operators import DenseOperator
+from landscape.core.linalg.psd_quadrature import psd_quadrature
 from landscape.core.linalg.trace import estimate_trace
+from landscape.core.problem.losses import gaussian_outputs
 from landscape.core.stats.intervals import reach
 from landscape.reference.models import vit
 
@@ -342,6 +344,57 @@ def structure(number: int) -> Found:
     yield "effective_dimension", got.lower - half, got.upper + half, np.array([float(e) for e in exact])
 
 
+def evidence(number: int) -> Found:
+    """The evidence of a quadratic loss, whose curvature is a matrix."""
+    kind = number % 10
+    A = matrix(kind)
+    G = torch.matrix_power(A, 2) / 10
+    values, vectors = torch.linalg.eigh(G)
+    last = slice(len(G) - 3, len(G))
+    precision = np.array([0.003, 0.03, 0.3])
+    rules = psd_quadrature(DenseOperator(G), values[last], vectors[:, last], probes=4, seed=number)
+    found = rules.sum(lambda x: np.log1p(x / precision))
+    half = reach(4) * found.error
+    exact = [float(torch.log1p(values.clamp_min(0) / a).sum()) for a in precision]
+    # ln p(D | θ) − ½δ‖θ‖² is exact: the error of the evidence is that of ½ ln det, with the other sign
+    yield "log_evidence", -(found.upper + half) / 2, -(found.lower - half) / 2, -np.array(exact) / 2
+
+
+@cache
+def _regression() -> tuple[torch.Tensor, torch.Tensor]:
+    """Means and spreads that a network knows, but for some overconfidence, and targets."""
+    draw = np.random.default_rng(0)
+    mean, sd = draw.normal(size=POPULATION), draw.uniform(0.2, 2.0, POPULATION)
+    x = torch.from_numpy(np.stack([mean, 0.8 * sd], 1))
+    return x, torch.from_numpy(mean + sd * draw.standard_normal(POPULATION))
+
+
+class _Gaussian(nn.Module):
+    """Puts out the first column as the mean and the second as the standard deviation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.weight * gaussian_outputs(x[:, :1], x[:, 1:] ** 2)
+
+
+def _regressed(rows: torch.Tensor | None) -> Any:
+    x, y = _regression()
+    data = (x, y) if rows is None else (x[rows], y[rows])
+    problem = landscape.Problem(_Gaussian(), "gaussian_nll", data, check_derivatives=False)
+    return landscape.regression_uncertainty(problem, levels=(0.5, 0.9))
+
+
+_regressed_all = cache(lambda: _regressed(None))
+
+
+def regression_uncertainty(number: int) -> Found:
+    """Scores of a regression."""
+    return held(_regressed(rows_of(number)), _regressed_all(), reach(EXAMPLES))
+
+
 class Quadratic(nn.Module):
     """A loss with a given Hessian."""
 
@@ -422,6 +475,8 @@ RARE = "one step and many change the same answers of nearly all images; the erro
 ROWS: dict[str, Row] = {
     "trace": Row(trace, quick=True),
     "structure": Row(structure, quick=True),
+    "evidence": Row(evidence, quick=True),
+    "regression_uncertainty": Row(regression_uncertainty, quick=True),
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),
@@ -458,6 +513,7 @@ ROWS: dict[str, Row] = {
 NOT_COUNTED = {
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
+    "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},
     "taxonomy": {"threshold": "the interval of resampled means, at the level that the user asks for"},
     "uncertainty": {"score": "of methods with a score of their own", "score_change": "likewise"},
     "input_surface": {"distorted": "a share of images that leave the pixels' range, as error is"},

@@ -195,12 +195,17 @@ class TestAnalysisCommands:
         assert not (tmp_path / "mark").exists()
 
     def test_trusting_pickles_is_explicit_and_loud(self, invoke, folder):
-        """Oracle: a whole module in a pickle loads only when trusted, and then with a warning."""
-        torch.save(torch.nn.Linear(2, 2), "whole.pt")
+        """Oracle: weights that a program makes load only when trusted, and then with a warning."""
+
+        class Program:
+            def __reduce__(self):
+                return eval, ("__import__('torch').nn.Linear(2, 2).state_dict()",)
+
+        torch.save({"state_dict": Program()}, "whole.pt")
         arguments = ("whole.pt", "--model", "torch.nn:Linear", "--data", "toy_data:blobs", "--k", 1)
         arguments += ("--model-kwargs", '{"in_features": 2, "out_features": 2}')
         result = invoke("spectrum", *arguments)
-        assert (result.exit_code, "Linear" in result.stderr) == (2, True)
+        assert (result.exit_code, "builtins.eval" in result.stderr) == (2, True)
         result = invoke("spectrum", *arguments, "--trust-pickle")
         assert result.exit_code == 0
         assert result.stderr.startswith("WARNING: pickles are trusted")

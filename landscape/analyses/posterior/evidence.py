@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses.posterior._options import NoiseVariance
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Points, Series, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ SCHEMA = Schema(
         Variable("noise", (), "variance of the noise; 1 for classes"),
         Variable("weights", (), "number of parameters", kind="int"),
         Variable("products", (), "matrix-vector products of the probes", kind="int"),
+        Variable("probes", (), "number of random probes", kind="int"),
     ),
 )
 
@@ -103,6 +106,7 @@ def compute(problem: Problem, params: EvidenceParams, context: Context) -> Mappi
         "noise": likelihood.noise,
         "weights": curve.entries,
         "products": curve.spectrum.products,
+        "probes": params.probes,
     }
 
 
@@ -112,7 +116,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     terms, dimension = [], []
     for label, ds in datasets.items():
         who, x = series(label, ds), ds["prior_precision"].values
-        error = np.nan_to_num(2 * ds["log_evidence_se"].values)
+        error = np.nan_to_num(reach(int(ds["probes"])) * ds["log_evidence_se"].values)
         low, high = ds["log_evidence_low"].values - error, ds["log_evidence_high"].values + error
         evidence.append(Line(x, ds["log_evidence"].values, who, low, high))
         best = float(ds["best_prior_precision"]), float(ds["best_log_evidence"])
@@ -137,7 +141,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(evidence),
             "Log marginal likelihood ln p(D | θ) − ½δ‖θ‖² − ½ ln det(I + H/δ) under a Laplace approximation"
             f" about the checkpoint; points: its maximum. {about}",
-            "Bands: bounds of the quadrature's error, ±2 standard errors over probes.",
+            "Bands: bounds of the quadrature's error and, beyond them, of the probes. "
+            + error_bars((int(ds["probes"]) for ds in datasets.values()), "over probes", "Of probes"),
         ),
         FigureSpec(
             "terms",

@@ -32,7 +32,7 @@ def standard_error(values: Any, axis: int = -1) -> Any:
         The errors without that axis: a number for one axis, else an array, of a tensor a tensor.
 
     Example:
-        >>> standard_error(np.array([1.0, 2.0, 6.0])).round(6), standard_error(np.array([1.0]))
+        >>> round(standard_error(np.array([1.0, 2.0, 6.0])), 6), standard_error(np.array([1.0]))
         (1.527525, nan)
     """
     if values is None:

@@ -118,10 +118,7 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
             half = max(half, middle - low, high - middle)
         marks.append(Points([place], [middle], series(label, ds), [half]))
     bias = (
-        " The error is biased upwards: a calibrated model on few examples has one above 0. Its bar reaches as"
-        " far down as the interval, from which the bias is taken off."
-        if name == "ece"
-        else ""
+        " It is biased upwards: a calibrated model on few examples has one above 0." if name == "ece" else ""
     )
     return FigureSpec(
         name,
@@ -130,5 +127,7 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
         axis,
         tuple(marks),
         f"{title} of each model.{bias}",
-        "Bars: half the width of the 95 % bootstrap interval over examples.",
+        "Bars: as far down as the 95 % bootstrap interval over examples, from which the bias is taken off."
+        if bias
+        else "Bars: half the width of the 95 % bootstrap interval over examples.",
     )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses.behaviour.regression_uncertainty.schema import NATS, TARGET
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, Series, series
+from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +79,7 @@ def _errors(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec
     most = max(float(np.nanmax(ds["bin_sd"].values)) for ds in datasets.values())
     marks: list[Any] = [Line([0, most], [0, most], Series(label="as predicted"), style="dash")]
     for label, ds in datasets.items():
-        y, half = ds["bin_rmse"].values, 1.96 * ds["bin_rmse_se"].values
+        y, half = ds["bin_rmse"].values, reach(int(ds["bin_count"].min())) * ds["bin_rmse_se"].values
         marks.append(Line(ds["bin_sd"].values, y, series(label, ds), y - half, y + half, markers=True))
     return FigureSpec(
         "errors_by_spread",
@@ -88,14 +90,19 @@ def _errors(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec
         f"Predictions in {first.sizes['sd_bin']} bins of equally many by their standard deviation. On the"
         " dashed line errors are as large as predicted; a level curve is spread that says nothing of errors."
         f" {int(first['examples'])} examples.",
-        "Bands: ± 1.96 standard errors over predictions.",
+        error_bars((int(ds["bin_count"].min()) for ds in datasets.values()), "over predictions"),
     )
 
 
 def _by_model(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
     title, axis = SCORES[name]
     marks = [
-        Points([place], [float(ds[name])], series(label, ds), [1.96 * float(ds[f"{name}_se"])])
+        Points(
+            [place],
+            [float(ds[name])],
+            series(label, ds),
+            [reach(int(ds["examples"])) * float(ds[f"{name}_se"])],
+        )
         for place, (label, ds) in enumerate(datasets.items())
     ]
     return FigureSpec(
@@ -107,7 +114,7 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
         f"{title} of each model, of the Gaussian of the mixture's mean and variance."
         if name != "rmse"
         else "Root mean square of the errors of the mean prediction of each model.",
-        "Bars: ± 1.96 standard errors over examples.",
+        error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples", "Bars"),
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 import xarray as xr
 from cases import CASES, ConvNet, generator, images, mlp, regression, snapshot, vectors
+from scipy import stats
 from torch import nn
 
 import landscape
@@ -511,7 +512,8 @@ def test_models_share_axes_and_colours():
     lines = figures["slice-x"].marks
     assert [m.series.model for m in lines] == ["first", "second"]
     np.testing.assert_array_equal(lines[0].y, a["loss"].sel(y=0.0))
-    np.testing.assert_allclose(lines[0].high - lines[0].y, 2 * a["loss_change_se"].sel(y=0.0), atol=1e-15)
+    half = stats.t.ppf(0.975, problem.examples - 1) * a["loss_change_se"].sel(y=0.0)
+    np.testing.assert_allclose(lines[0].high - lines[0].y, half, atol=1e-15)
     assert figures["accuracy-1"].marks[0].color.limits == (0.0, 1.0)
     single = [f.name for f in landscape.surface.plots({"a": a})]
     assert single == ["loss", "slice-x", "slice-y", "accuracy"]
