@@ -112,11 +112,8 @@ class ProblemOptions(Params):
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key; a new option may only enter it where it is not at its default."""
         facts = {name: getattr(self, name) for name in _IN_KEYS} | {"batchnorm": key_word(self.batchnorm)}
-        given: dict[str, Any] = {
-            "prefix": self.prefix or None,
-            "channels_last": self.channels_last,
-            "size": self.size,
-        }
+        given: dict[str, Any] = {"prefix": self.prefix or None}
+        given |= {"channels_last": self.channels_last, "size": self.size}
         given |= {"state": self.state or None, "ignore_keys": list(self.ignore_keys) or None}
         given["check_derivatives"] = None if self.check_derivatives else False
         return facts | {name: value for name, value in given.items() if value is not None}

@@ -18,7 +18,8 @@ def test_options_are_those_of_a_problem():
     """Oracle: the signature of `landscape.Problem`, names and defaults; the others are about files."""
     parameters = inspect.signature(Problem).parameters
     for name, field in ProblemOptions.model_fields.items():
-        assert name in ("loss", "allow", "prefix") or parameters[name].default == field.default, name
+        about_files = ("loss", "allow", "prefix", "state", "ignore_keys")
+        assert name in about_files or parameters[name].default == field.default, name
 
 
 def test_facts_are_in_keys_as_they_always_were():

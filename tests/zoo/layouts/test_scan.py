@@ -20,7 +20,7 @@ def test_every_other_file_is_accounted_for(directory):
         "1 file with .txt",
         "2 files with .csv",
     }
-    assert "beside the weights" in skipped["optimizer.pt"]
+    assert "keeps beside the weights" in skipped["optimizer.pt"]
     assert "truncated or damaged" in skipped["cut.pt"]
     assert "is empty" in skipped["empty.bin"]
     assert skipped["1 file with .txt"].startswith("not one of .pt, .pth, .pth.tar, .ckpt, .bin")

@@ -92,7 +92,7 @@ def test_the_advice_works_when_followed_and_ends(tmp_path, monkeypatch):
     import holders
 
     held = holders.Holder()
-    held.state = STATE
+    held.state = tuple(STATE.values())  # with their names they would be found
     torch.save({"model": held}, tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match="is refused: its weights stand behind") as caught:
         read_whole(tmp_path / "x.pt")
