@@ -35,6 +35,7 @@ TESTED_ELSEWHERE = {
 
 TESTS_OF_MORE = {
     "test_combinations.py": "models, data, losses and contexts together",
+    "test_composition.py": "all training methods together",
     "test_contract.py": "every analysis that is registered, held to one contract",
     "test_crash.py": "whole runs, killed",
     "test_error_bars.py": "the errors of all analyses, against populations and exact matrices",
