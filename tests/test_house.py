@@ -35,7 +35,6 @@ TESTED_ELSEWHERE = {
 
 TESTS_OF_MORE = {
     "test_combinations.py": "models, data, losses and contexts together",
-    "test_composition.py": "all training methods together",
     "test_contract.py": "every analysis that is registered, held to one contract",
     "test_crash.py": "whole runs, killed",
     "test_error_bars.py": "the errors of all analyses, against populations and exact matrices",
@@ -47,6 +46,7 @@ TESTS_OF_MORE = {
     "docs/test_*.py": "the documentation and its examples",
     "reference/models/test_models.py": "what all models of the room have in common",
     "reference/test_names.py": "names that manifests hold",
+    "reference/training/methods/test_composition.py": "all training methods together",
     "reporting/test_browser.py": "the report in a browser",
     "zoo/test_faults.py": "files that are damaged while a zoo runs",
     "zoo/test_scale.py": "zoos of many models",
