@@ -132,7 +132,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "evidence",
             "Evidence",
             x_axis,
-            Axis("ln p(D | δ)", "nats"),
+            Axis("ln p(D | δ)", "nats", limits=_about_the_best(datasets)),
             tuple(evidence),
             "Log marginal likelihood ln p(D | θ) − ½δ‖θ‖² − ½ ln det(I + H/δ) under a Laplace approximation"
             f" about the checkpoint; points: its maximum. {about}",
@@ -157,6 +157,19 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f"Effective dimension over the eigenvalues λ of H. {about}",
         ),
     ]
+
+
+def _about_the_best(datasets: Mapping[str, xr.Dataset]) -> tuple[float, float] | None:
+    """From the likelihood down to where the evidence is several times as far below it as at its best.
+
+    The ends of a grid of six decades would leave no room for the rest.
+    """
+    likelihoods = [float(ds["log_likelihood"]) for ds in datasets.values()]
+    best = [float(ds["best_log_evidence"]) for ds in datasets.values()]
+    if not np.isfinite([*likelihoods, *best]).all():
+        return None
+    high, low = max(likelihoods), min(best)
+    return (low - 4.0 * (high - low), high) if low < high else None
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
