@@ -118,11 +118,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         best = float(ds["best_prior_precision"]), float(ds["best_log_evidence"])
         text = f"δ = {best[0]:.3g}: {best[1]:.5g} nats"
         evidence.append(Points([best[0]], [best[1]], who, texts=(text,)))
-        for what, y, style in (
-            ("½ ln det(I + H/δ)", ds["log_determinant"].values / 2, "solid"),
-            ("½ δ‖θ‖²", ds["scatter"].values / 2, "dash"),
-        ):
-            terms.append(Line(x, y, Series(who.model, who.group, f"{label}, {what}"), style=style))
+        determinant = Series(who.model, who.group, f"{label}, ½ ln det(I + H/δ)")
+        scatter = Series(who.model, who.group, f"{label}, ½ δ‖θ‖²")
+        terms.append(Line(x, ds["log_determinant"].values / 2, determinant))
+        terms.append(Line(x, ds["scatter"].values / 2, scatter, style="dash"))
         dimension.append(Line(x, ds["effective_dimension"].values, who))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
     about = f"H: Gauss-Newton matrix of −ln p of {examples} examples, summed; without weight decay."

@@ -223,7 +223,8 @@ def _spread(p: Tensor, shares: Tensor | None) -> Tensor:
     if shares is None:
         return p.var(0, correction=0)
     mean = torch.tensordot(shares, p, 1)
-    return torch.tensordot(shares, (p - mean).square(), 1)
+    spread: Tensor = torch.tensordot(shares, (p - mean).square(), 1)
+    return spread
 
 
 def _joined(parts: list[dict[str, Tensor]], labels: NDArray[np.int64], numbers: Any) -> DrawnPredictions:

@@ -90,11 +90,12 @@ class DensePosterior(GaussianPosterior):
         """(L⁻¹Jᵀ)ᵀ for Σ⁻¹ = LLᵀ."""
         J = jacobian.double()
         flat = J.reshape(-1, J.shape[-1]).mT
-        found = torch.linalg.solve_triangular(self.factor.double(), flat, upper=False)
+        found: Tensor = torch.linalg.solve_triangular(self.factor.double(), flat, upper=False)
         return found.mT.reshape(J.shape)
 
     def _scaled(self, noise: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(self.factor.double().mT, noise.mT, upper=True).mT
+        found: Tensor = torch.linalg.solve_triangular(self.factor.double().mT, noise.mT, upper=True)
+        return found.mT
 
 
 class DiagonalPosterior(GaussianPosterior):

@@ -62,7 +62,7 @@ class OutputJacobian:
         parameters = self._parameters()
         outputs, rows = [], []
         with torch.enable_grad():
-            for one in x.split(1):
+            for one in torch.split(x, 1):
                 output = _checked(functional_call(self.module, parameters, (one,)))
                 outputs.append(output.detach())
                 rows.append(self.of_output(output, list(parameters.values())))

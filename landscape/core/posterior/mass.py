@@ -111,4 +111,5 @@ class PosteriorRows:
     def eigenvalues(self) -> Tensor:
         """Those of H that are not zero for want of data, at most N · C, float64."""
         A = self.rows.double()
-        return torch.linalg.eigvalsh(A @ A.mT if len(A) <= A.shape[1] else A.mT @ A)
+        values: Tensor = torch.linalg.eigvalsh(A @ A.mT if len(A) <= A.shape[1] else A.mT @ A)
+        return values

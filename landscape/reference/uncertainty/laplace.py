@@ -117,7 +117,7 @@ class LinearisedLaplace(Predictive):
         count = self.samples if samples is None else samples
         _check_samples(count)
         noise = self.posterior.deviations(count, seed=seed) if self.link == "mc" else None
-        parts = [self._of_piece(piece, noise) for piece in x.split(self._step(x))]
+        parts = [self._of_piece(piece, noise) for piece in torch.split(x, self._step(x))]
         mean, variance = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
         if self.likelihood.kind == "gaussian":
             return Draws("regression", mean=mean, variance=variance + self.likelihood.noise)
