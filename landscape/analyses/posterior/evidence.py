@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -122,12 +122,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         best = float(ds["best_prior_precision"]), float(ds["best_log_evidence"])
         text = f"δ = {best[0]:.3g}: {best[1]:.5g} nats"
         evidence.append(Points([best[0]], [best[1]], who, texts=(text,)))
-        parts: tuple[tuple[str, Any, Literal["solid", "dash"]], ...] = (
-            ("½ ln det(I + H/δ)", ds["log_determinant"].values / 2, "solid"),
-            ("½ δ‖θ‖²", ds["scatter"].values / 2, "dash"),
-        )
-        for what, y, style in parts:
-            terms.append(Line(x, y, Series(who.model, who.group, f"{label}, {what}"), style=style))
+        determinant = Series(who.model, who.group, f"{label}, ½ ln det(I + H/δ)")
+        scatter = Series(who.model, who.group, f"{label}, ½ δ‖θ‖²")
+        terms.append(Line(x, ds["log_determinant"].values / 2, determinant))
+        terms.append(Line(x, ds["scatter"].values / 2, scatter, style="dash"))
         dimension.append(Line(x, ds["effective_dimension"].values, who))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
     about = f"H: Gauss-Newton matrix of −ln p of {examples} examples, summed; without weight decay."
@@ -137,7 +135,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "evidence",
             "Evidence",
             x_axis,
-            Axis("ln p(D | δ)", "nats"),
+            Axis("ln p(D | δ)", "nats", limits=_about_the_best(datasets)),
             tuple(evidence),
             "Log marginal likelihood ln p(D | θ) − ½δ‖θ‖² − ½ ln det(I + H/δ) under a Laplace approximation"
             f" about the checkpoint; points: its maximum. {about}",
@@ -163,6 +161,19 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f"Effective dimension over the eigenvalues λ of H. {about}",
         ),
     ]
+
+
+def _about_the_best(datasets: Mapping[str, xr.Dataset]) -> tuple[float, float] | None:
+    """From the likelihood down to where the evidence is several times as far below it as at its best.
+
+    The ends of a grid of six decades would leave no room for the rest.
+    """
+    likelihoods = [float(ds["log_likelihood"]) for ds in datasets.values()]
+    best = [float(ds["best_log_evidence"]) for ds in datasets.values()]
+    if not np.isfinite([*likelihoods, *best]).all():
+        return None
+    high, low = max(likelihoods), min(best)
+    return (low - 4.0 * (high - low), high) if low < high else None
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:

@@ -275,43 +275,57 @@ class _Whole:
         }
 
 
+STYLES: tuple[Literal["solid", "dash", "dot"], ...] = ("solid", "dash", "dot")
+
+
+def _rankings(datasets: Mapping[str, xr.Dataset]) -> list[str]:
+    """What all results rank by; of several models the three that say most, as many as there are dashes."""
+    common = [str(by) for by in next(iter(datasets.values()))["by"].values]
+    for ds in datasets.values():
+        common = [by for by in common if by in ds["by"].values]
+    if len(datasets) == 1 or len(common) <= len(STYLES):
+        return common
+    telling = [by for by in ("curvature", "random", "variance") if by in common]
+    return (telling + [by for by in common if by not in telling])[: len(STYLES)]
+
+
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Shares of trace and variance, and the distance of predictions, over the share of weights; layers."""
     first = next(iter(datasets.values()))
     examples = first.attrs.get("examples", "?")
     about = f"Laplace posterior over {examples} examples; weights not kept stay at the checkpoint."
+    told = _rankings(datasets)
     figures = []
-    for name, title, what in (
-        ("variance_share", "Predictive variance", "variance of the outputs over that of all weights"),
-        (
-            "predictive_tv",
-            "Distance of predictions",
-            "mean total variation from the prediction of all weights",
-        ),
-        ("trace_share", "Curvature", "share of the trace of the Gauss-Newton matrix"),
+    for name, title, what, long in (
+        ("variance_share", "Predictive variance", "share of predictive variance", "of that of all weights"),
+        ("predictive_tv", "Distance of predictions", "total variation", "from the prediction of all weights"),
+        ("trace_share", "Curvature", "share of the trace", "of the Gauss-Newton matrix"),
     ):
         marks = []
         for label, ds in datasets.items():
-            who = series(label, ds)
             values = ds[name].isel(inputs=0) if "inputs" in ds[name].dims else ds[name]
-            for by in ds["by"].values:
-                style: Literal["solid", "dash", "dot"] = {"random": "dash", "variance": "dot"}.get(
-                    by, "solid"
-                )  # type: ignore[assignment]
-                # one model: its rankings are told apart by colour
-                mark = (
-                    Series(str(by)) if len(datasets) == 1 else Series(who.model, who.group, f"{label}, {by}")
-                )
+            for by in told:
+                # one model: its rankings are told apart by colour; of several, by dashes
+                one, who = len(datasets) == 1, series(label, ds)
+                mark = Series(by) if one else Series(who.model, who.group, f"{label}, {by}")
                 y = values.sel(by=by).values
-                marks.append(Line(ds["share"].values, y, mark, markers=True, style=style))
+                marks.append(
+                    Line(
+                        ds["share"].values,
+                        y,
+                        mark,
+                        markers=True,
+                        style=None if one else STYLES[told.index(by)],
+                    )
+                )
         figures.append(
             FigureSpec(
                 name,
                 f"{title} by share of weights kept",
                 Axis("share of weights kept", scale="log"),
-                Axis(what, limits=None),
+                Axis(what),
                 tuple(marks),
-                f"{what[0].upper()}{what[1:]}, for weights chosen by several rankings. {about}",
+                f"{what[0].upper()}{what[1:]} {long}, for weights chosen by {', '.join(told)}. {about}",
             )
         )
     bars = [
@@ -326,7 +340,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "layers",
             "Predictive variance of single layers",
             Axis("layer", categories=tuple(map(str, first["layer"].values))),
-            Axis("variance of the outputs over that of all weights"),
+            Axis("share of predictive variance"),
             tuple(bars),
             f"What the weights of one layer alone keep of the variance of the outputs. {about}",
         )

@@ -90,13 +90,12 @@ class DensePosterior(GaussianPosterior):
         """(L⁻¹Jᵀ)ᵀ for Σ⁻¹ = LLᵀ."""
         J = jacobian.double()
         flat = J.reshape(-1, J.shape[-1]).mT
-        found = torch.linalg.solve_triangular(self.factor.double(), flat, upper=False)
-        rows: Tensor = found.mT.reshape(J.shape)
-        return rows
+        found: Tensor = torch.linalg.solve_triangular(self.factor.double(), flat, upper=False)
+        return found.mT.reshape(J.shape)
 
     def _scaled(self, noise: Tensor) -> Tensor:
-        solved: Tensor = torch.linalg.solve_triangular(self.factor.double().mT, noise.mT, upper=True).mT
-        return solved
+        found: Tensor = torch.linalg.solve_triangular(self.factor.double().mT, noise.mT, upper=True)
+        return found.mT
 
 
 class DiagonalPosterior(GaussianPosterior):
