@@ -48,7 +48,6 @@ TESTS_OF_MORE = {
     "reference/models/test_models.py": "what all models of the room have in common",
     "reference/training/methods/test_composition.py": "all training methods together",
     "reference/test_names.py": "names that manifests hold",
-    "reference/training/methods/test_composition.py": "all training methods together",
     "reporting/test_browser.py": "the report in a browser",
     "zoo/test_faults.py": "files that are damaged while a zoo runs",
     "zoo/test_scale.py": "zoos of many models",

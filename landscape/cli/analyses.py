@@ -276,9 +276,20 @@ def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
         variables.add_row(cell(name), cell(sizes), cell(unit), cell(some + more), cell(meaning, None))
     yield variables
     try:
-        metrics = find_recorded(str(ds.attrs.get("analysis", ""))).summary(ds)
+        analysis = find_recorded(str(ds.attrs.get("analysis", "")))
     except LandscapeError:  # a plug-in that is not installed here
         return
+    version = str(ds.attrs.get("schema_version", analysis.schema.version))
+    if version != str(analysis.schema.version):
+        yield ""
+        yield cell(
+            f"note: this result is of schema version {version[:20]} of '{analysis.name}', and this"
+            f" version of landscape writes version {analysis.schema.version}: run the analysis again,"
+            " or read it with the version that wrote it",
+            None,
+        )
+        return
+    metrics = analysis.summary(ds)
     yield ""
     yield metric_table(metrics)
 

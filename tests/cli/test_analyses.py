@@ -230,3 +230,21 @@ class TestAnalysisCommands:
         from pydantic.fields import FieldInfo
 
         assert parse_option(FieldInfo(annotation=kind), text) == value
+
+
+def test_a_result_of_another_version_is_told_with_both(tmp_path):
+    """Oracle: the version in the attributes, and that of the analysis."""
+    grid = {
+        "load": [1, 2, 4, 8],
+        "temperature": [1, 1, 2, 2],
+        "test_accuracy": [10, 20, 30, 40],
+        "log_top_eigenvalue": [5, 4, 1, 0],
+        "mode_connectivity": [-20, -10, 0, 0],
+        "cka": [0.1, 0.2, 0.8, 0.9],
+    }
+    ds = landscape.taxonomy(grid, resamples=100).assign_attrs(schema_version=99)
+    text = " ".join(shown(ds).split())
+    written = landscape.taxonomy.schema.version
+    assert (
+        f"of schema version 99 of 'taxonomy', and this version of landscape writes version {written}" in text
+    )
