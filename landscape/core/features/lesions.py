@@ -35,11 +35,12 @@ class Site:
 
     Attributes:
         unit: The unit.
-        keeps_shape: Whether its output has the shape of its input.
-        layout: Where the maps of its output are; ``None`` without maps.
+        keeps_shape: Whether its output has the shape of its input, at every call.
+        layout: Where the maps of its output are; ``None`` without maps, or if its calls have unlike ones.
         heads: Number of attention heads seen in it.
         total: Sum of its outputs over examples, float64; ``None`` if they have no row per example.
         examples: Examples in ``total``.
+        shape: Of its output without the examples; ``None`` if these have no axis of their own.
     """
 
     unit: Unit
@@ -48,6 +49,17 @@ class Site:
     heads: int = 0
     total: Tensor | None = field(default=None, repr=False)
     examples: int = 0
+    shape: torch.Size | None = None
+    varies: bool = False  # whether that differs between its calls
+
+    def see(self, output: Tensor, keeps_shape: bool) -> None:
+        """Note one call of the unit itself."""
+        self.keeps_shape = self.keeps_shape and keeps_shape
+        shape = output.shape[1:]
+        if self.shape is not None and shape != self.shape:
+            # Shared between branches of unlike size: there is no one mean, and no one place of its maps.
+            self.varies, self.layout, self.total = True, None, None
+        self.shape = shape
 
     def replaced(
         self, how: Replacement, output: Tensor, given: Tensor | None, cutoff: float
@@ -122,7 +134,10 @@ class _Survey(Collector):
             return
         keeps = self.shapes.get(unit.name) == tensor.shape
         site = self.sites.setdefault(unit.name, Site(unit, keeps, output.layout))
-        if self.means and name == unit.name and len(tensor) == output.examples:
+        if name.split("#")[0] != unit.name or len(tensor) != output.examples:
+            return
+        site.see(tensor, keeps)  # of later calls as well, which are "name#2" and so on
+        if self.means and name == unit.name and not site.varies:
             total = tensor.sum(0, dtype=torch.float64)
             site.total = total if site.total is None else site.total + total
             site.examples += len(tensor)

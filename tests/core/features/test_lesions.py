@@ -174,3 +174,25 @@ def test_an_input_given_by_name_is_passed_on():
     model = problem.module
     expected = model.head(model.conv(problem.batches[0].inputs).mean((2, 3)))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+class TwoScales(nn.Module):
+    """One convolution for an image and for its half."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3, padding=1)
+
+    def forward(self, x):
+        return sum(self.conv(s).mean((2, 3)) for s in (x, nn.functional.avg_pool2d(x, 2)))
+
+
+def test_a_unit_shared_by_branches_of_unlike_size_has_no_mean_and_no_one_map():
+    """Oracle: it puts out maps of two sizes, so that only its removal, zeros of each, makes sense."""
+    problem = problem_of(TwoScales())
+    selection = Selection(("conv",), ("convolution",))
+    sites, _ = find_sites(problem, selection, None, means=True, heads=False)
+    possible = {how for how in ("remove", "identity", "mean", "dc", "lowpass") if sites["conv"].possible(how)}
+    assert possible == {"remove"}
+    with lesion(problem, sites["conv"], "remove", 0.1):
+        assert problem.measure().loss == pytest.approx(float(torch.tensor(3.0).log()), abs=1e-12)
