@@ -41,10 +41,10 @@ def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
     return FigureSpec(
         "claims",
         title,
-        Axis("effect / half-width of its 95 % interval (t)", scale="symlog"),
+        Axis("effect / half its interval (t)", scale="symlog"),
         Axis("", categories=names, limits=(-0.7, len(rows) - 0.3)),
         tuple(marks),
-        "Positive effects support the claim. Lines: 95 % intervals of Student's t; squares: ends of the"
-        " bootstrap's. A claim holds if both lie above zero.",
+        "Positive effects support the claim, each in units of half the width of its 95 % interval of Student's"
+        " t (lines); squares: ends of the bootstrap's. A claim holds if both lie above zero.",
         symbols=(("square", "bootstrap interval"),),
     )

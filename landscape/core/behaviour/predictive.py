@@ -239,8 +239,6 @@ class Mixture(Predictive):
                 + ", ".join(sorted(f"{count} of {kind}" for kind, count in kinds))
                 + "."
             )
-        if any(part.weights is not None for part in parts):
-            raise InputError("the draws of a member have weights of their own; mix its members instead.")
         outputs = sorted({part._values.shape[-1] for part in parts})
         if len(outputs) > 1:
             sizes = " and ".join(map(str, outputs))
@@ -263,7 +261,12 @@ def joined(parts: Sequence[Draws]) -> Draws:
 
     Args:
         parts: Draws for the same examples.
+
+    Raises:
+        InputError: If some have weights of their own: together they would have others.
     """
+    if any(part.weights is not None for part in parts):
+        raise InputError("the draws of a member have weights of their own; mix its members instead.")
     if parts[0].kind == "classification":
         return Draws("classification", log_p=_cat([part.log_p for part in parts]))
     means, variances = ([getattr(part, name) for part in parts] for name in ("mean", "variance"))
