@@ -49,6 +49,34 @@ def test_weights_find_the_best_of_all_orders():
     assert values[tuple(found.permutations["0.weight[0]"].tolist())] == max(values.values())
 
 
+def structured(seed):
+    """Wide layers that begin as the identity, between two that are small and random."""
+    layers = (
+        nn.Linear(3, 8),
+        nn.Tanh(),
+        nn.Linear(8, 8),
+        nn.Tanh(),
+        nn.Linear(8, 8),
+        nn.Tanh(),
+        nn.Linear(8, 2),
+    )
+    model = build(lambda: nn.Sequential(*layers), seed).double()
+    with torch.no_grad():
+        for layer in (model[2], model[4]):
+            layer.weight.copy_(torch.diag(torch.arange(1.0, 9.0)) + 0.1 * layer.weight)
+    return model
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_models_that_begin_alike_are_never_made_less_alike(seed):
+    """Oracle: the sum of products without any alignment, by hand."""
+    a, b = state_of(structured(seed)), state_of(structured(seed + 10))
+    found = align(structured(seed), a, b, inputs=torch.randn(4, 3, dtype=torch.float64))
+    before = sum(float((a[name] * b[name]).sum()) for name in a if name != "6.bias")
+    assert found.objective_before == pytest.approx(before, rel=1e-12)
+    assert found.objective_after >= before * (1 - 1e-12)  # but for the rounding of sums
+
+
 class OneAttention(nn.Module):
     """Attention alone: two heads of three channels; inputs and outputs are fixed."""
 
