@@ -143,7 +143,7 @@ STUDY = Study(
         Figure("input_surface", "loss"),
         Figure("plane", ("plane_0", "plane_1", "plane_2"), tag=""),
     ],
-    seeds=3,
+    seeds=5,
 )
 
 if __name__ == "__main__":

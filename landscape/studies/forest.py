@@ -44,7 +44,7 @@ def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
         Axis("effect / half its interval (t)", scale="symlog"),
         Axis("", categories=names, limits=(-0.7, len(rows) - 0.3)),
         tuple(marks),
-        "Positive effects support the claim, each in units of half the width of its 95 % interval of Student's"
-        " t (lines); squares: ends of the bootstrap's. A claim holds if both lie above zero.",
+        "Positive effects support the claim, each in units of half the width of its 95 % interval of"
+        " Student's t (lines); squares: ends of the bootstrap's. A claim holds if both lie above zero.",
         symbols=(("square", "bootstrap interval"),),
     )
