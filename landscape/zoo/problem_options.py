@@ -20,7 +20,7 @@ __all__ = ["LOSS_NAMES", "ProblemOptions"]
 _IN_KEYS = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
 
 
-LOSS_NAMES = ("cross_entropy", "half_squared_error", "mse")
+LOSS_NAMES = ("cross_entropy", "gaussian_nll", "half_squared_error", "mse")
 """The losses that have a name, here without torch: those of `landscape.core.problem.losses`."""
 
 
