@@ -123,10 +123,12 @@ def test_one_that_fails_fails_alone(zoo, tmp_path):
     """Oracle: the others' results are there; the failure has its own sentence."""
     result = zoo.run(["images:bad", "fourier", "attention_response", "transfer"], store=tmp_path / "s")
     assert result.done == 4
-    assert {(f.label, f.model) for f in result.failed} == {
-        (label, model) for label in ("images:bad", "attention_response") for model in ("one", "two")
-    }
-    sentences = {f.label: f.error for f in result.failed}
+    both = {"one", "two"}
+    assert {(f.label, f.model) for f in result.failed} == {("images:bad", model) for model in both}
+    # what does not apply to a model is no failure
+    unfit = {(f.label, f.model) for f in result.inapplicable}
+    assert unfit == {("attention_response", model) for model in both}
+    sentences = {f.label: f.error for f in (*result.failed, *result.inapplicable)}
     assert "cannot look" in sentences["images:bad"]
     assert "no self-attention" in sentences["attention_response"]
 
