@@ -215,8 +215,8 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
         InputError: If both are given, the builder cannot be used, or an earlier run that left partial
             results had other held-out data.
     """
-    from landscape.core.data.batches import read_batches, tensors_in
-    from landscape.core.problem.door.conversions import converted
+    from landscape.core.data.batches import tensors_in
+    from landscape.core.problem.door.conversions import other_batches
     from landscape.core.problem.fingerprint import fingerprint
 
     data = context.inputs.get("test_data")
@@ -226,9 +226,7 @@ def held_out(problem: Problem, reference: str | None, kwargs: Mapping[str, Any],
         raise InputError("held-out data are given twice: as test_data and by the option test.")
     if reference is not None:
         data = call(reference, kwargs, "held-out data, test =")
-    size = max(b.size for b in problem.batches)
-    batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
-    batches = converted(batches, problem.conversions)
+    batches = other_batches(problem, data)
     try:
         problem.output(batches[0])
     except InputError:

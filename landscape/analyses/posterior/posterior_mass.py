@@ -161,7 +161,7 @@ def _others(problem: Problem, params: PosteriorMassParams, context: Context) -> 
     """The model on the inputs beside the data, if there are any."""
     import torch
 
-    from landscape.core.data.batches import read_batches
+    from landscape.core.problem.door.conversions import other_batches
 
     given = context.inputs.get("other")
     if given is not None and params.other_data:
@@ -171,12 +171,10 @@ def _others(problem: Problem, params: PosteriorMassParams, context: Context) -> 
     if given is None:
         return {}
     others: dict[str, Problem] = {}
-    size = max(batch.size for batch in problem.batches)
     for name, data in (given if isinstance(given, Mapping) else {"other": given}).items():
         if isinstance(data, torch.Tensor):
             data = data, torch.full((len(data),), problem.reading.ignore_index)
-        batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
-        others[name] = problem.on(batches)
+        others[name] = problem.on(other_batches(problem, data))
     return others
 
 

@@ -15,8 +15,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
 from landscape.core.behaviour.classification import classification_of
-from landscape.core.data.batches import read_batches
-from landscape.core.problem.door.conversions import converted
+from landscape.core.problem.door.conversions import other_batches
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.clusters import clustered_auroc
 from landscape.errors import InputError, one_line
@@ -196,10 +195,7 @@ def outputs_on_other(problem: Problem, data: Any) -> Iterator[tuple[Tensor, Any]
     what = classification_of(problem)
     if isinstance(data, Tensor):
         data = data, torch.zeros(len(data), dtype=torch.long)
-    size = max(batch.size for batch in problem.batches)
-    batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
-    batches = converted(batches, problem.conversions)
-    for batch in batches:
+    for batch in other_batches(problem, data):
         try:
             output, target = problem.output(batch)
         except InputError:

@@ -110,7 +110,7 @@ def _scaled(
     """Scores at the temperature of least NLL on other data; nothing without such."""
     from landscape.core.behaviour.calibration import calibration_error, optimal_temperature, predict
     from landscape.core.behaviour.ood import load_data
-    from landscape.core.data.batches import read_batches
+    from landscape.core.problem.door.conversions import other_batches
 
     given = context.inputs.get("fit")
     if given is not None and params.fit_data:
@@ -119,9 +119,7 @@ def _scaled(
         return {}
     if given is None:
         given = load_data(params.fit_data, "fit_data")
-    size = max(batch.size for batch in problem.batches)
-    batches = read_batches(given, batch_size=size, device=problem.device, dtype=problem.dtype)
-    held = predict(problem, batches)
+    held = predict(problem, other_batches(problem, given))
     temperature = optimal_temperature(held)
     scaled = predictions.scaled(float(np.clip(temperature, 1e-6, 1e6)))
     return {

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from landscape.core.data.batches import Batch, tensors_in
+from landscape.core.data.batches import Batch, read_batches, tensors_in
 
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
 
-__all__ = ["Conversion", "casts", "convert", "converted", "name_of", "of_tensors"]
+__all__ = ["Conversion", "casts", "convert", "converted", "name_of", "of_tensors", "other_batches"]
 
 Part = Literal["inputs", "target"]
 
@@ -45,6 +45,21 @@ def convert(problem: Problem, *conversions: Conversion) -> None:
     if conversions:
         problem.conversions += conversions
         problem._take_share(converted(problem._all, conversions))
+
+
+def other_batches(problem: Problem, data: Any) -> list[Batch]:
+    """Other data, such as held-out, in batches no larger than the problem's and in the form of its own.
+
+    Args:
+        problem: The problem, whose conversions apply.
+        data: What `landscape.Problem` takes as data.
+
+    Raises:
+        InputError: If the data cannot be read.
+    """
+    size = max(batch.size for batch in problem.batches)
+    batches = read_batches(data, batch_size=size, device=problem.device, dtype=problem.dtype)
+    return converted(batches, problem.conversions)
 
 
 def of_tensors(part: Part, change: Callable[[Tensor], Tensor]) -> Callable[[Batch], Batch]:
