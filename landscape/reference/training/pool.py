@@ -9,6 +9,7 @@ training has neither; and the reference zoo, which serves as an example, builds 
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -103,8 +104,13 @@ def _receive(pipe: Connection, process: SpawnProcess) -> tuple[str, Any]:
 def _work(pipe: Connection, function: Callable[..., Any], call: tuple[Any, ...]) -> None:
     live_with_parent()
     try:
-        result = function(*call, lambda *report: pipe.send(("report", report)))
+        result = function(*call, lambda *report: _send(pipe, "report", report))
     except BaseException as error:
-        pipe.send(("error", error))
+        _send(pipe, "error", error)
     else:
-        pipe.send(("result", result))
+        _send(pipe, "result", result)
+
+
+def _send(pipe: Connection, kind: str, content: Any) -> None:
+    # Connection.send would pass tensors as shared memory of this process, which may have ended when they are read.
+    pipe.send_bytes(pickle.dumps((kind, content)))
