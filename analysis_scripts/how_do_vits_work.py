@@ -25,7 +25,7 @@ SIZES = {
         data=Data.digits(train=160, test=100),
         few=80,  # examples of the small training set
         epochs={"cnn": 2, "vit": 2},  # transformers learn more slowly
-        hessian_batches=2,
+        hessian_batches=1,
         images=24,  # for features; twice as many for lesions and noise
         cnn={"width": 4, "blocks": [2, 2, 2]},
         vit={"dim": 12, "depth": 2, "heads": 1, "patch": 4},

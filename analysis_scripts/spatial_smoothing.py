@@ -21,7 +21,7 @@ SIZES = {
     "quick": Size(
         data=Data.digits(train=160, test=100),
         training={**SMALL, "epochs": 6},
-        hessian_batches=2,
+        hessian_batches=1,
         images=32,  # for features and corruptions
         samples=(1, 2, 10),  # dropout masks averaged
         surface_evaluations=25,

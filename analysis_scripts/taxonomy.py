@@ -19,14 +19,16 @@ from landscape.studies.settings import SGD
 CONSTANT = {**SGD, "schedule": "constant"}
 SIZES = {
     "quick": Size(
-        data=Data.digits(train=200, test=200, side=14),
+        data=Data.digits(train=100, test=100, side=14),
         widths=(2, 6),  # load of the first grid
         batches=(8, 64),  # batch sizes: temperature of the first grid
         noise_widths=(2, 6),  # load of the second grid
         noises=(0.0, 0.5),  # shares of random labels: temperature of the second grid
         noise_batch=16,
-        training={**CONSTANT, "epochs": 8, "lr": 0.05},
-        curve_epochs=5,
+        training={**CONSTANT, "epochs": 4, "lr": 0.05},
+        curve_epochs=2,
+        examples=50,  # of which Hessians are taken
+        products=20,
         network={"blocks": [1, 1]},
     ),
     "default": Size(
@@ -38,6 +40,8 @@ SIZES = {
         noise_batch=32,
         training={**CONSTANT, "epochs": 60, "lr": 0.1},
         curve_epochs=50,
+        examples=200,
+        products=200,
         network={"blocks": [1, 1]},
     ),
     "full": Size(
@@ -49,6 +53,8 @@ SIZES = {
         noise_batch=128,
         training={**CONSTANT, "epochs": 150, "lr": 0.05},
         curve_epochs=50,
+        examples=200,
+        products=200,
         network={"blocks": [2, 2, 2, 2], "in_channels": 3},
     ),
 }
@@ -87,7 +93,7 @@ def cell(size: Size, width: int, batch: int, **tags: float) -> Recipe:
 
 
 def measure(size: Size) -> Sequence[On]:
-    """As in the paper: Hessians of 200 training examples without weight decay; similarity on mixup inputs."""
+    """As in the paper: Hessians of training examples without weight decay; similarity on mixup inputs."""
     curve = {
         "method": "bezier",
         "epochs": size.curve_epochs,
@@ -97,8 +103,8 @@ def measure(size: Size) -> Sequence[On]:
         "weight_decay": size.training["weight_decay"],
     }
     return [
-        On("train", "spectrum", {"k": 1, "which": "LA", "tol": 1e-2}, examples=200),
-        On("train", "trace", {"rel_se": 0.05, "max_products": 200}, examples=200),
+        On("train", "spectrum", {"k": 1, "which": "LA", "tol": 1e-2}, examples=size.examples),
+        On("train", "trace", {"rel_se": 0.05, "max_products": size.products}, examples=size.examples),
         On("train", "connect", curve),
         On("mixup", "cka", {"layers": ("head",)}, examples=1000),
         On("mixup", "similarity", {"layers": ("head",), "sample": 64}, examples=64),

@@ -38,14 +38,19 @@ def nll(error: Array, variance: Array) -> Array:
 
 
 def mixture_nll(mean: Array, variance: Array, target: Array) -> Array:
-    """−ln of the density of a mixture of S Gaussians of equal weight, in nats.
+    """−ln of the density of all D targets of an example under S draws of equal weight, in nats.
+
+    The densities of several targets are multiplied within a draw, not between draws.
 
     Args:
-        mean: Shape (S, ...).
-        variance: Shape (S, ...); NaN where one is 0, since there is no density.
-        target: Shape (...).
+        mean: Shape (S, N, D).
+        variance: Shape (S, N, D); where one is 0, there is no density.
+        target: Shape (N, D).
+
+    Returns:
+        Shape (N,); NaN where a draw has no density.
     """
-    parts = -nll(target - mean, np.where(variance > 0, variance, np.nan))
+    parts = -nll(target - mean, np.where(variance > 0, variance, np.nan)).sum(2)
     values: Array = np.log(len(mean)) - logsumexp(parts, axis=0)
     return values
 

@@ -111,4 +111,5 @@ def test_predictions_without_spread():
     missing = np.array([np.nan])
     assert np.isnan(scores.coverage(missing, np.ones(1), 0.5)).all()
     assert np.isnan(scores.best_scale(missing, np.ones(1)))
-    assert np.isnan(scores.mixture_nll(np.zeros((2, 1)), np.array([[0.0], [1.0]]), np.zeros(1))).all()
+    variance = np.array([[[0.0]], [[1.0]]])
+    assert np.isnan(scores.mixture_nll(np.zeros((2, 1, 1)), variance, np.zeros((1, 1)))).all()

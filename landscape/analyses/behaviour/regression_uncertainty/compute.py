@@ -34,8 +34,7 @@ def compute(problem: Problem, params: RegressionUncertaintyParams, context: Cont
     per_example = {
         "nll": scores.nll(error, variance).sum(1),
         "crps": scores.crps(error, sd).mean(1),
-        # the densities of several targets are multiplied within a draw, not between draws
-        "mixture_nll": _joint_nll(found.means, found.variances, found.targets),
+        "mixture_nll": scores.mixture_nll(found.means, found.variances, found.targets),
         "mixture_crps": scores.mixture_crps(found.means, found.variances, found.targets).mean(1),
     }
     data: dict[str, Any] = {"rmse": np.sqrt((error**2).mean())}
@@ -98,17 +97,6 @@ def _root_error(squares: Array) -> float:
 
 def _spreads(values: Array) -> bool:
     return len(values) > 1 and bool(np.isfinite(values).all())
-
-
-def _joint_nll(means: Array, variances: Array, targets: Array) -> Array:
-    """−ln of the mixture's density of all targets of an example (N,); NaN where a draw has no density."""
-    from scipy.special import logsumexp
-
-    from landscape.core.behaviour.gaussian_scores import nll
-
-    parts = -nll(targets - means, np.where(variances > 0, variances, np.nan)).sum(2)
-    values: Array = np.log(len(means)) - logsumexp(parts, axis=0)
-    return values
 
 
 def _scaled_nll(error: Array, variance: Array, factor: float) -> float:
