@@ -14,7 +14,7 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
-from landscape.core.behaviour.classification import classification_of
+from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.door.conversions import other_batches
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.clusters import clustered_auroc

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.behaviour.calibration import Predictions
-from landscape.core.behaviour.classification import classification_of
 from landscape.core.data.batches import Batch
 from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
 from landscape.core.inputs.pixel_scale import PixelScale, image_of, image_shape
+from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.stats.clusters import clustered_change_error
 from landscape.core.stats.intervals import share_error, standard_error

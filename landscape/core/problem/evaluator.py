@@ -214,7 +214,8 @@ class Evaluator(Generic[U]):
     def _find_classes(self) -> tuple[Integers, Integers]:
         targets = [batch.target for batch in self.problem.batches]
         correct = self.problem.measure(batches=[self.problem.first]).correct
-        if correct is None or not all(isinstance(t, Tensor) and t.ndim == 1 for t in targets):
+        plain = correct is not None and self.problem.reading.axis is not None
+        if not plain or not all(isinstance(t, Tensor) and t.ndim == 1 for t in targets):
             raise InputError("per_class needs one class label per example; this problem has none.")
         found = torch.cat(targets).cpu()
         output, _ = self.problem.output(self.problem.first)

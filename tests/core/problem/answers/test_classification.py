@@ -12,9 +12,9 @@ from torch import nn
 
 from landscape import Problem
 from landscape.core.behaviour.calibration import predict
-from landscape.core.behaviour.classification import classification_of
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.ood import predict_other
+from landscape.core.problem.answers.classification import classification_of
 from landscape.errors import InputError
 
 G = torch.Generator().manual_seed(0)

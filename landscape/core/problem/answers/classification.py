@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,12 +18,14 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.behaviour.predictive import Predictive
-from landscape.core.problem.outputs import Reading, Scale, class_axes, scale_of
-from landscape.core.problem.problem import Problem
+from landscape.core.problem.answers.outputs import Reading, Scale, class_axes, scale_of
+from landscape.core.problem.losses import LOSSES
 from landscape.errors import InputError
 
-__all__ = ["Answers", "Classification", "classification_of"]
+if TYPE_CHECKING:
+    from landscape.core.problem.problem import Problem
+
+__all__ = ["Answers", "Classification", "classification_of", "if_any"]
 
 Kind = Literal["classes", "labels"]
 
@@ -130,6 +132,24 @@ class Classification:
             log_p[counted], labels[counted], None if truth is None else truth[counted], rows[counted]
         )
 
+    def correct(self, output: Any, target: Any) -> Tensor | None:
+        """Share of right answers per example (B,), −1 where none counts; ``None`` if the batch does not fit.
+
+        Of a soft target an answer is right by the probability of its class. An answer of outputs that hold
+        NaN is NaN.
+        """
+        if not self._fits(output, target):
+            return None
+        found = self.answers(output, target)
+        best = found.log_p.argmax(1)
+        right = (best == found.labels).double()
+        if found.truth is not None:
+            right = found.truth.gather(1, best[:, None])[:, 0]
+        right = right.masked_fill(found.log_p.isnan().any(1), torch.nan)
+        numbers = torch.bincount(found.rows, minlength=len(output))
+        sums = right.new_zeros(len(output)).index_add(0, found.rows, right)
+        return (sums / numbers).masked_fill(numbers == 0, -1.0)
+
     def counted(self, target: Tensor, classes: int) -> Tensor:
         """Which answers have a label that counts (m,).
 
@@ -205,6 +225,16 @@ def classification_of(problem: Problem) -> Classification:
     return known
 
 
+def if_any(problem: Problem) -> Classification | None:
+    """What an answer of a problem is; ``None`` if it is no classification, or cannot be told."""
+    if problem.loss_name in LOSSES and problem.loss_name != "cross_entropy":
+        return None  # without a pass
+    try:
+        return classification_of(problem)
+    except InputError:
+        return None
+
+
 def _find(problem: Problem) -> Classification:
     target = problem.first.target
     one = problem.reading.axis == 1 and isinstance(target, Tensor) and target.ndim == 1
@@ -231,7 +261,7 @@ def _find(problem: Problem) -> Classification:
         found = _agreeing(problem, output, target, found)
     if not found:
         raise InputError(f"{_refusal(output, target)}.")
-    if isinstance(problem.module, Predictive) and (found[0].several or found[0].kind == "labels"):
+    if getattr(problem.module, "one_class_alone", False) and (found[0].several or found[0].kind == "labels"):
         raise InputError(
             "draws of a predictive are of one of C classes for each example, logits (B, C); this problem asks"
             f" for {found[0].name}."
@@ -327,7 +357,7 @@ def _close(losses: Tensor, found: Tensor) -> bool:
 
 def _check_range(problem: Problem, target: Tensor, name: str) -> None:
     """Raise if a binary cross-entropy meets targets that are no probabilities: it is no likelihood then."""
-    for batch in problem.batches:
+    for batch in problem._all:  # whichever process keeps it
         given = batch.target if isinstance(batch.target, Tensor) else target
         outside = given[~((given >= 0) & (given <= 1))]
         if outside.numel():
