@@ -7,9 +7,9 @@
 A family is a module of the library that defines networks; its smallest published network is taken, up to 30
 million parameters, for three classes, and five pictures of the smallest size from 64 pixels on that it takes.
 Weights are those of a seed, moved a little at random so that no branch is zero; running statistics are those
-of a pass over other noise. Each family has a process of its own, on one thread, within a limit of memory and of
-processor time, which other work on the machine does not use up. What is done is in the file at once, and not done
-again.
+of a pass over other noise. Each family has a process of its own, on one thread, within a limit of memory and
+of processor time, which other work on the machine does not use up. What is done is in the file at once, and
+not done again.
 
 Each part comes out as
 

@@ -311,7 +311,8 @@ def _agreeing(
     Raises:
         InputError: If there are several, or none.
     """
-    losses = problem.batch_losses(problem.first).detach().double() / problem.criterion.scale
+    with torch.set_grad_enabled(problem._derives):  # a loss that derives by its inputs needs a graph
+        losses = problem.batch_losses(problem.first).detach().double() / problem.criterion.scale
     agreeing = [c for c in found if _agrees(c, output, target, losses)]
     if len(agreeing) == 1:
         return agreeing
