@@ -18,7 +18,7 @@ from landscape.core.linalg.reductions import length
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.problem.states import State, as_vector, rest_of_state
-from landscape.core.stats.intervals import standard_error
+from landscape.core.stats.intervals import answer_error, standard_error
 from landscape.errors import InputError
 
 __all__ = ["Evaluator", "ParametrisedSet", "PointSet"]
@@ -199,7 +199,7 @@ class Evaluator(Generic[U]):
             "data_loss": measure.data_loss,
             "penalty": measure.penalty,
             "accuracy": measure.accuracy,
-            "accuracy_se": standard_error(measure.correct),
+            "accuracy_se": answer_error(measure.correct),
         }
         if self._per_example:
             correct = measure.correct
