@@ -140,15 +140,21 @@ class Classification:
         """
         if not self._fits(output, target):
             return None
-        found = self.answers(output, target)
-        best = found.log_p.argmax(1)
-        right = (best == found.labels).double()
-        if found.truth is not None:
-            right = found.truth.gather(1, best[:, None])[:, 0]
-        right = right.masked_fill(found.log_p.isnan().any(1), torch.nan)
-        numbers = torch.bincount(found.rows, minlength=len(output))
-        sums = right.new_zeros(len(output)).index_add(0, found.rows, right)
-        return (sums / numbers).masked_fill(numbers == 0, -1.0)
+        if self.kind == "classes" and not self.soft:
+            return self.reading.correct(output, target)
+        # not by way of `answers`, which holds several numbers of each entry
+        if self.kind == "labels":
+            yes = output > (0.5 if self.reading.scale == "probabilities" else 0.0)
+            truth = target.reshape(output.shape)
+            right = torch.where(yes, truth, 1 - truth).double().masked_fill(output.isnan(), torch.nan)
+            counted = (truth >= 0) & (truth <= 1)
+            numbers = counted.reshape(len(output), -1).sum(1)
+            sums = right.masked_fill(~counted, 0.0).reshape(len(output), -1).sum(1)
+            return (sums / numbers).masked_fill(numbers == 0, -1.0)
+        axis = self.reading.axis or 1
+        right = target.gather(axis, output.argmax(axis, keepdim=True)).double()
+        right = right.masked_fill(output.isnan().any(axis, keepdim=True), torch.nan)
+        return right.reshape(len(output), -1).mean(1)
 
     def counted(self, target: Tensor, classes: int) -> Tensor:
         """Which answers have a label that counts (m,).
