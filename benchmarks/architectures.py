@@ -2,12 +2,14 @@
 
     python benchmarks/architectures.py --out sweep.jsonl [--only 'timm:res*'] [--again failed]
     python benchmarks/architectures.py --out sweep.jsonl --table
+    python benchmarks/architectures.py --out sweep.jsonl --page docs/architectures.md
 
 A family is a module of the library that defines networks; its smallest published network is taken, up to 30
 million parameters, for three classes, and five pictures of the smallest size from 64 pixels on that it takes.
 Weights are those of a seed, moved a little at random so that no branch is zero; running statistics are those
-of a pass over other noise. Each family has a process of its own, on one thread, within a limit of time and of
-memory. What is done is in the file at once, and not done again.
+of a pass over other noise. Each family has a process of its own, on one thread, within a limit of memory and
+of processor time, which other work on the machine does not use up. What is done is in the file at once, and
+not done again.
 
 Each part comes out as
 
@@ -30,6 +32,7 @@ import multiprocessing
 import os
 import re
 import resource
+import signal
 import time
 import traceback
 import warnings
@@ -343,14 +346,17 @@ WORK: dict[str, Callable[[Subject], dict[str, Any]]] = {
 }
 
 
-def one(network: str, parts: list[str], gigabytes: float, tell: Callable[[dict[str, Any]], None]) -> None:
-    """Work off the parts of one network within a limit of memory; each is told as soon as it is done."""
+def one(
+    network: str, parts: list[str], gigabytes: float, seconds: int, tell: Callable[[dict[str, Any]], None]
+) -> None:
+    """Work off the parts of one network within limits of memory and time; each is told when it is done."""
     import torch
 
     from landscape.errors import LandscapeError
 
     limit = int(gigabytes * 2**30)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     torch.set_num_threads(1)
 
     def attempt(part: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
@@ -439,15 +445,12 @@ def sweep(given: argparse.Namespace) -> None:
                 print(f"    {line['part']} {line['outcome']}: {line['reason']}", flush=True)
 
         before = len(list(read(given.out)))
-        process = FORK.Process(target=one, args=(network, parts, given.memory, tell))
+        process = FORK.Process(target=one, args=(network, parts, given.memory, given.seconds, tell))
         process.start()
-        process.join(given.seconds)
-        end = f"not done after {given.seconds:.0f} s"
-        if process.is_alive():
-            process.kill()
-            process.join()
-        elif process.exitcode:
-            end = f"the process ended with status {process.exitcode}"
+        process.join()
+        end = f"the process ended with status {process.exitcode}"
+        if process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL):
+            end = f"not done after {given.seconds} s of processor time, or killed for memory"
         told = {line["part"]: line["outcome"] for line in list(read(given.out))[before:]}
         missing = [p for p in parts if p not in told]
         if missing and told.get("build", "right") == "right":
@@ -486,6 +489,23 @@ def table(given: argparse.Namespace) -> str:
     return "\n".join([*rows, "", *said])
 
 
+def left_out(given: argparse.Namespace) -> str:
+    """Markdown: the families that are not in the table, and why."""
+    lines = list(read(given.out))
+    done = {line["family"] for line in lines if "part" in line}
+    chosen = {line["family"]: line["parameters"] for line in lines if "chosen" in line}
+    waiting = sorted(f for f, n in chosen.items() if f not in done and n <= given.parameters)
+    large = sorted(f for f, n in chosen.items() if n > given.parameters)
+    text = ""
+    for what, names in (
+        ("Not swept yet", waiting),
+        (f"Without a network of up to {given.parameters / 1e6:.0f} million parameters", large),
+    ):
+        if names:
+            text += f"\n{what}: {', '.join(f'`{name}`' for name in names)}.\n"
+    return text
+
+
 def main() -> int:
     """Sweep, or print the table; status 1 if anything failed."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -496,13 +516,17 @@ def main() -> int:
     options.add_argument("--only", nargs="+", default=["*"], help="globs over families, as 'timm:res*'")
     options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options.add_argument("--parameters", type=float, default=30e6, help="no network has more")
-    options.add_argument("--seconds", type=float, default=600.0, help="limit for one network")
+    options.add_argument("--seconds", type=int, default=600, help="limit for one network, processor time")
     options.add_argument("--memory", type=float, default=5.0, help="limit for one network, GiB")
     options.add_argument("--again", nargs="*", default=[], help="outcomes to try again: failed, refused")
     options.add_argument("--table", action="store_true", help="print the table of what is in the file")
+    options.add_argument("--page", type=Path, help="put the table into this page, from its first table on")
     given = options.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if not given.table:
+    if given.page is not None:
+        head = given.page.read_text("utf-8").partition("| family |")[0]
+        given.page.write_text(f"{head}{table(given)}\n{left_out(given)}", encoding="utf-8")
+    elif not given.table:
         sweep(given)
     print(table(given))
     latest = {(n["network"], n["part"]): n["outcome"] for n in read(given.out) if "part" in n}

@@ -7,9 +7,11 @@ import csv
 import error_bars
 import numpy as np
 import pytest
+import torch
 from error_bars import NOT_COUNTED, ROWS, TABLE, Count, coverage, write_table
 
 import landscape
+from landscape.core.stats.intervals import answer_error, reach
 
 LEAST, MOST = 90.0, 98.0
 
@@ -63,6 +65,26 @@ def test_counts():
     assert count.entries == 3
     count.add(1.0, 1.0, 2.0)  # of width 0, and wrong
     assert count.coverage == 0.5
+
+
+def test_accuracies_near_one_hold_the_truth():
+    """Oracle: the population, of which a model gets 98 % right; a third of the samples are all right."""
+    x, y = error_bars.population()
+    model = error_bars.net(1)
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    wrong = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[: len(y) // 50]
+    y[wrong] = (y[wrong] + 1) % 3
+    count, saturated = Count(), 0
+    for case in range(120):
+        rows = error_bars.rows_of(case)
+        subject = landscape.Problem(model, "cross_entropy", (x[rows], y[rows]), check_derivatives=False)
+        found = subject.measure()
+        half = reach(len(rows)) * answer_error(found.correct)
+        count.add(found.accuracy - half, found.accuracy + half, 0.98)
+        saturated += found.accuracy == 1.0
+    assert saturated > 20
+    assert count.coverage >= 0.9 - 3 * (0.95 * 0.05 / 120) ** 0.5
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,7 +172,10 @@ class Loader:
         split, metrics = self.setup.split, {**carried, **model.metrics}
         self.not_compared[model.name] = not_compared(metrics, split)
         if split is not None and comparable(metrics, split):
-            self.metric_mismatches[model.name] = " ".join(differences(metrics, split, problem.measure()))
+            measure, what = problem.measure(), problem.classification
+            if what is not None and what.kind == "labels" and what.several:
+                measure = replace(measure, correct=None)  # the recorded accuracy may be that of whole sets
+            self.metric_mismatches[model.name] = " ".join(differences(metrics, split, measure))
         self._last = model, problem
         return problem
 

@@ -74,7 +74,8 @@ def share_interval(ds: xr.Dataset, share: Any, error: Any, examples: int) -> tup
     if _several(ds):
         with np.errstate(divide="ignore", invalid="ignore"):
             worth = share * (1.0 - share) / error**2
-        count = np.where(error > 0, np.minimum(worth, float(ds["answers"])), count)
+        # of answers that all agree, each example counts as one
+        count = np.where(worth > 0, np.minimum(worth, float(ds["answers"])), count)
     return wilson(share, count)
 
 

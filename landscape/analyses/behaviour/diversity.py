@@ -13,7 +13,7 @@ from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats,
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Points, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.stats.intervals import reach
+from landscape.core.stats.intervals import answered_error, reach
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def _pairs(made: Sequence[Any]) -> dict[str, Any]:
         for j, b in enumerate(made):
             differ = np.where(np.isnan(a.correct + b.correct), np.nan, a.log_p.argmax(1) != b.log_p.argmax(1))
             data["disagreement"][i, j] = differ.mean()
-            data["disagreement_se"][i, j] = a.error(differ)
+            error = a.error(differ)
+            # a model never disagrees with itself, whatever the examples
+            data["disagreement_se"][i, j] = error if i == j else answered_error(error, a.count)
             expected = expected_disagreement(a.correct.mean(), b.correct.mean(), classes)
             if i != j and expected > 0:
                 data["relative_disagreement"][i, j] = differ.mean() / expected

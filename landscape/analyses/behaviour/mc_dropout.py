@@ -63,8 +63,8 @@ def compute(problem: Problem, params: McDropoutParams, context: Context) -> Mapp
     import torch
 
     from landscape.core.behaviour.calibration import predict
-    from landscape.core.behaviour.classification import classification_of
     from landscape.core.behaviour.mc_dropout import mc_samples
+    from landscape.core.problem.answers.classification import classification_of
 
     _check(problem)
     module = _feature_module(problem.module, params.features)

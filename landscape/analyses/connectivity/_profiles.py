@@ -108,7 +108,8 @@ class Measured:
         penalty = self.values["penalty"][split] * (quantity == "loss")
         examples = self.errors[split] if quantity == "error" else self.losses[split]
         if examples is not None:
-            return Profile(self.t, self.arc, examples, penalty)
+            wrong = 100.0 if quantity == "error" else 0.0
+            return Profile(self.t, self.arc, examples, penalty, wrong)
         mean = self.values["error" if quantity == "error" else "data_loss"][split]
         return Profile(self.t, self.arc, None, mean + penalty)
 

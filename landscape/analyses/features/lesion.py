@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
-from landscape.core.stats.intervals import standard_error
+from landscape.core.stats.intervals import share_error, standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,12 +139,12 @@ def _changes(now: Measure, whole: Measure) -> tuple[float, float, float, float]:
         loss, loss_se = _paired(now.losses, whole.losses)
     if now.correct is None or whole.correct is None:
         return loss, loss_se, float("nan"), float("nan")
-    return loss, loss_se, *_paired(now.correct, whole.correct)
+    return loss, loss_se, *_paired(now.correct, whole.correct, share_error)
 
 
-def _paired(now: Any, before: Any) -> tuple[float, float]:
+def _paired(now: Any, before: Any, error: Callable[[Any], Any] = standard_error) -> tuple[float, float]:
     change = now.double().numpy() - before.double().numpy()
-    return float(change.mean()), float(standard_error(change))
+    return float(change.mean()), float(error(change))
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:

@@ -32,7 +32,7 @@ def reader_of(problem: Problem) -> AnswerReader | None:
     Raises:
         InputError: If the problem is no classification.
     """
-    from landscape.core.behaviour.classification import classification_of
+    from landscape.core.problem.answers.classification import classification_of
 
     what = classification_of(problem)
     return None if what.plain else what

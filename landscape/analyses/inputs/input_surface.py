@@ -15,7 +15,7 @@ from landscape.analyses.inputs._parts import Images128, by_part, reader_of
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.stats.intervals import reach, standard_error
+from landscape.core.stats.intervals import answer_error, reach, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -141,10 +141,10 @@ def compute(problem: Problem, params: InputSurfaceParams, context: Context) -> M
         "channel": np.arange(len(scale.mean)),
         **_mean("loss", losses),
         "loss_change_se": _mean("change", losses - losses[0])["change_se"],
-        **_mean("error", wrong),
+        **_mean("error", wrong, answer_error),
         **_mean("plane_loss", found["plane_losses"]),
-        **_mean("plane_error", found["plane_wrong"]),
-        **_mean("distorted", between.astype(np.float64)),
+        **_mean("plane_error", found["plane_wrong"], answer_error),
+        **_mean("distorted", between.astype(np.float64), answer_error),
         "peak": peak,
         **_mean("linearity", found["linearity"]),
         **_mean("gradient_cosine", cosine),
@@ -154,13 +154,13 @@ def compute(problem: Problem, params: InputSurfaceParams, context: Context) -> M
     }
 
 
-def _mean(name: str, values: Array) -> dict[str, Any]:
+def _mean(name: str, values: Array, error: Callable[[Any], Any] = standard_error) -> dict[str, Any]:
     """Mean over images, the last axis, and its standard error; NaN where there are too few."""
     n = values.shape[-1]
     hole = np.full(values.shape[:-1], np.nan)
     return {
         name: values.mean(-1) if n else hole,
-        f"{name}_se": standard_error(values) if n else hole,
+        f"{name}_se": error(values) if n else hole,
     }
 
 

@@ -22,7 +22,7 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.hypothesis import wilson
-from landscape.core.stats.intervals import reach, share_error, standard_error
+from landscape.core.stats.intervals import answer_error, reach, share_error, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -187,10 +187,10 @@ def _gap(gap: Array, radii: Array) -> dict[str, Array]:
 
 
 def _mean(name: str, values: Array) -> dict[str, Array]:
-    """Mean over images, the last axis, and its standard error."""
+    """Share of right answers over images, the last axis, and its standard error."""
     return {
         name: values.mean(-1),
-        f"{name}_se": standard_error(values),
+        f"{name}_se": answer_error(values),
     }
 
 

@@ -14,7 +14,7 @@ from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.schema import Schema, Variable
-from landscape.core.stats.intervals import reach, standard_error
+from landscape.core.stats.intervals import answer_error, reach, standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -175,9 +175,13 @@ def _mean(lines: Sequence[Piece], center: Any) -> dict[str, Array]:
     mean = {name: np.mean([line[name] for line in lines], axis=0) for name in plain}
     losses, correct = (_each_example(lines, name) for name in ("losses", "correct"))
     change = None if losses is None or center is None else losses - center.numpy()
-    errors = {"loss_se": losses, "loss_change_se": change, "accuracy_se": correct}
     unknown = np.full(len(mean["loss"]), np.nan)
-    return mean | {name: unknown if v is None else standard_error(v) for name, v in errors.items()}
+    errors = {"loss_se": losses, "loss_change_se": change}
+    return (
+        mean
+        | {name: unknown if v is None else standard_error(v) for name, v in errors.items()}
+        | {"accuracy_se": unknown if correct is None else answer_error(correct)}
+    )
 
 
 def _each_example(lines: Sequence[Piece], name: str) -> Array | None:

@@ -14,8 +14,8 @@ from scipy.special import log_softmax, xlogy
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.behaviour.classification import Answers, Classification, classification_of
 from landscape.core.data.batches import Batch
+from landscape.core.problem.answers.classification import Answers, Classification, classification_of
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import each_draw
 from landscape.core.stats.clusters import cluster_means, clustered_error
@@ -45,8 +45,8 @@ class Predictions:
     """Predicted classes' logarithmic probabilities and the true classes, one row for each answer.
 
     An answer is the class of an example, or of one of its tokens or pixels, or one of its labels, which is a
-    yes or no: `landscape.core.behaviour.classification`. Means are over all answers, so that they equal those
-    of a plain problem whose examples are these answers; errors count examples (`error`).
+    yes or no: `landscape.core.problem.answers.classification`. Means are over all answers, so that they equal
+    those of a plain problem whose examples are these answers; errors count examples (`error`).
 
     A soft target is a distribution over classes: each score is its expectation over a label drawn from it, so
     that of one-hot targets it is that of the class itself.
@@ -57,7 +57,7 @@ class Predictions:
         numbers: Numbers in the data of the examples, those with a label that counts (n,); ``None`` for all.
         truth: Probabilities of soft targets (N, C); ``None`` if each has one class.
         examples: The example of each answer (N,), from 0 to n − 1; ``None`` if each has one answer.
-        kind: What an answer is, as `landscape.core.behaviour.classification.Classification.name` says.
+        kind: What an answer is, as `landscape.core.problem.answers.classification.Classification.name` says.
     """
 
     log_p: Array
@@ -213,8 +213,8 @@ class Gathered:
 def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predictions:
     """Predictions of a classifier on its batches, or on given ones.
 
-    What an answer is, the problem's loss says (`landscape.core.behaviour.classification`). Answers whose
-    label lies outside [0, C), or is the ignore index, are left out, as are examples that have no other.
+    What an answer is, the problem's loss says (`landscape.core.problem.answers.classification`). Answers
+    whose label lies outside [0, C), or is the ignore index, are left out, as are examples that have no other.
 
     Raises:
         InputError: If it is no classification, or no label counts.

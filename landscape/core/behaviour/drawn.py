@@ -18,10 +18,10 @@ from torch.nn.functional import one_hot
 
 from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Gathered, Predictions
-from landscape.core.behaviour.classification import classification_of
 from landscape.core.behaviour.ood import example_numbers, outputs_on_other
 from landscape.core.behaviour.predictive import Draws, Predictive
 from landscape.core.data.batches import Batch
+from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
 
@@ -119,8 +119,8 @@ def predict_draws(
 ) -> DrawnPredictions:
     """One pass of a classifier or predictive over its batches, or over given ones.
 
-    A plain classifier has one draw, read as `landscape.core.problem.outputs.Reading` says. Examples whose
-    label does not count are left out.
+    A plain classifier has one draw, read as `landscape.core.problem.answers.outputs.Reading` says. Examples
+    whose label does not count are left out.
 
     Args:
         problem: The classifier or predictive.

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
-from landscape.core.behaviour.classification import classification_of
+from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.door.conversions import other_batches
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.clusters import clustered_auroc
+from landscape.core.stats.intervals import answered_error
 from landscape.errors import InputError, one_line
 from landscape.imports import call
 
@@ -38,8 +39,9 @@ Array = NDArray[np.float64]
 def auroc(inside: Array, outside: Array) -> tuple[float, float]:
     """P(score inside > score outside) + ½ P(equal): the area under the ROC curve, and its standard error.
 
-    By ranks, with the error of DeLong et al. (1988), which no library that is needed anyway has. NaN if a
-    score is NaN; the error is NaN for fewer than two scores of a kind.
+    By ranks, with the error of DeLong et al. (1988), which no library that is needed anyway has; where every
+    score of a kind lies above all others, that of a share of which all are right. NaN if a score is NaN; the
+    error is NaN for fewer than two scores of a kind.
 
     Args:
         inside: Scores (m,) of the model's own data, which should be the higher ones.
@@ -60,7 +62,7 @@ def auroc(inside: Array, outside: Array) -> tuple[float, float]:
     value = float(below.mean())
     if min(m, n) < 2:
         return value, float("nan")
-    return value, float(np.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n))
+    return value, float(answered_error(np.sqrt(below.var(ddof=1) / m + above.var(ddof=1) / n), min(m, n)))
 
 
 def detection_auroc(

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.behaviour.calibration import Predictions
-from landscape.core.behaviour.classification import classification_of
 from landscape.core.data.batches import Batch
 from landscape.core.features.fourier import EDGE, mode_multiplicity, radial_frequency
 from landscape.core.inputs.pixel_scale import PixelScale, image_of, image_shape
+from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.stats.clusters import clustered_change_error
-from landscape.core.stats.intervals import share_error, standard_error
+from landscape.core.stats.intervals import answer_error, answered_error, share_error, standard_error
 
 __all__ = [
     "Change",
@@ -167,7 +167,8 @@ def paired(
     change = mean - clean
     unchanged = any(values is clean for values in draws)
     changed_by = (share_error if answers and not unchanged else standard_error)(change)
-    return float(mean.mean()), standard_error(mean), float(change.mean()), changed_by
+    error = (answer_error if answers else standard_error)(mean)
+    return float(mean.mean()), error, float(change.mean()), changed_by
 
 
 def paired_answers(
@@ -191,8 +192,10 @@ def paired_answers(
         old = torch.from_numpy(before)
         return paired(old, [old if values is before else torch.from_numpy(values)], answers=answers)
     error = clustered_change_error(values, made.places, before, clean.places)
-    mean = float(values.mean())
-    return mean, made.error(values), mean - float(before.mean()), error
+    mean, own = float(values.mean()), made.error(values)
+    if answers:
+        own = answered_error(own, made.count)
+    return mean, own, mean - float(before.mean()), error
 
 
 def measure_changed(problem: Problem, scale: PixelScale, change: Change) -> Measure:

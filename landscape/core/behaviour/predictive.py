@@ -119,8 +119,13 @@ class Predictive(nn.Module, ABC):
 
     A subclass implements `draws`. The same seed gives the same draws however the data are cut into batches,
     and global random numbers are left as they were.
+
+    Attributes:
+        one_class_alone: What outputs of a classification are: log probabilities of classes of which each
+            example has one, so that they cannot be read as labels or at positions.
     """
 
+    one_class_alone = True
     _heard: tuple[int | None, int, list[Draws]] | None = None
 
     @abstractmethod

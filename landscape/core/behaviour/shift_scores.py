@@ -60,9 +60,11 @@ class ShiftScores:
         found: dict[str, float] = {}
         ends = ("", "_se", "_change", "_change_se")
         n = self.drawn.mixture.count
+        # one draw never disagrees with itself, whatever the examples
+        shares = ("accuracy", "disagreement") if self.drawn.draws > 1 else ("accuracy",)
         for name, values in self._values.items():
             pair = clean.drawn.mixture, clean._values[name], self.drawn.mixture, values
-            four = paired_answers(*pair, answers=name == "accuracy")
+            four = paired_answers(*pair, answers=name in shares)
             found |= {f"{name}{end}": number for end, number in zip(ends, four, strict=True)}
         for name, (value, draws) in self._calibration.items():
             before, former = clean._calibration[name]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from landscape.core.stats.bootstrap import resampled_means, widest_interval
-from landscape.core.stats.intervals import standard_error
+from landscape.core.stats.intervals import all_equal_error, answered_error, reach, standard_error
 from landscape.errors import InputError
 
 __all__ = [
@@ -51,12 +51,15 @@ class Profile:
         examples: The quantity of each example (T, N), the same examples at each t, or ``None``.
         offset: What to add to the mean over examples (T,), such as the weight-decay term; or, without
             examples, E itself.
+        wrong: What a wrong answer counts, 100 for errors in percent, if E is a share of wrong answers: where
+            all examples agree, that does not say that all others would. 0 if it is another quantity.
     """
 
     t: Array
     arc: Array
     examples: Array | None
     offset: Array
+    wrong: float = 0.0
 
     def __post_init__(self) -> None:
         t = self.t
@@ -71,11 +74,23 @@ class Profile:
     @property
     def standard_errors(self) -> Array:
         """Standard errors of E(t) over examples (T,); NaN without examples or for one."""
-        return self._errors(lambda rows: rows)
+        errors = self._errors(lambda rows: rows)
+        if not self.wrong or self.examples is None:
+            return errors
+        return np.asarray(self.wrong * answered_error(errors / self.wrong, self.examples.shape[1]))
 
     @property
     def gap_errors(self) -> Array:
         """Standard errors of the gap to the chord (T,), paired by example: 0 at the ends."""
+        errors = self._gap_errors()
+        if not self.wrong or self.examples is None or self.examples.shape[1] < 2:
+            return errors
+        inside = (self.t > 0.0) & (self.t < 1.0)
+        least = self.wrong / (self.examples.shape[1] + 2)  # as `share_error` of a change
+        return np.where(inside, np.maximum(errors, least), errors)
+
+    def _gap_errors(self) -> Array:
+        """As drawn examples have them: 0 where all of them agree."""
         return self._errors(lambda rows: chord_gap(self.t, rows.T).T)
 
     def _errors(self, change: Callable[[Array], Array]) -> Array:
@@ -183,12 +198,17 @@ def barrier_errors(
         return BarrierErrors(nothing, nothing, float("nan"))
     curves = resampled_means(profile.examples, resamples, seed) + profile.offset
     low, high, count = {}, {}, profile.examples.shape[1]
+    # Answers that agree everywhere on the path would give intervals without width, whatever is drawn.
+    agreed = bool(profile.wrong) and bool((np.ptp(profile.examples, axis=1) == 0).all())
+    more = profile.wrong * reach(count) * all_equal_error(count) if agreed else 0.0
     found = barriers(profile.t, profile.arc, profile.values, eps=eps)
     for name, values in barriers(profile.t, profile.arc, curves, eps=eps).items():
-        least, most = widest_interval(float(found[name]), values, examples=count)
+        least, most = widest_interval(float(found[name]), values, examples=count) + np.array([-more, more])
         # A maximum over the path is no lower than at its ends.
         low[name] = max(float(least), 0.0) if name in _NO_LESS_THAN_ZERO else float(least)
         high[name] = float(most)
+        if agreed and name in ("saddle", "arc_mean"):  # shares themselves
+            low[name], high[name] = max(low[name], 0.0), min(high[name], profile.wrong)
     return BarrierErrors(low, high, _p_value(profile, curves, eps))
 
 
@@ -203,7 +223,7 @@ def _p_value(profile: Profile, curves: Array, eps: float) -> float:
         return float("nan")
     rounding = ROUNDING * max(eps, np.finfo(np.float64).eps) * np.abs(profile.values).max()
     # Not below rounding: examples that all agree have no error, and any gap would be significant.
-    error = np.maximum(profile.gap_errors, rounding + np.finfo(np.float64).tiny)[inner]
+    error = np.maximum(profile._gap_errors(), rounding + np.finfo(np.float64).tiny)[inner]
     observed = ((gap[inner] - rounding) / error).max()
     drawn = ((chord_gap(profile.t, curves) - gap)[:, inner] / error).max(-1)
     # The measured gaps count as a draw, so that a p-value from finitely many is never zero.

@@ -20,7 +20,7 @@ __all__ = ["AnswerReader", "Images", "image_parts"]
 
 
 class AnswerReader(Protocol):
-    """What reads answers: `landscape.core.behaviour.classification.Classification`."""
+    """What reads answers: `landscape.core.problem.answers.classification.Classification`."""
 
     def logits(self, values: Tensor, /) -> Tensor:
         """Logits (B, K) of outputs."""

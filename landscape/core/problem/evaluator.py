@@ -18,7 +18,7 @@ from landscape.core.linalg.reductions import length
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.problem.states import State, as_vector, rest_of_state
-from landscape.core.stats.intervals import standard_error
+from landscape.core.stats.intervals import answer_error, standard_error
 from landscape.errors import InputError
 
 __all__ = ["Evaluator", "ParametrisedSet", "PointSet"]
@@ -199,7 +199,7 @@ class Evaluator(Generic[U]):
             "data_loss": measure.data_loss,
             "penalty": measure.penalty,
             "accuracy": measure.accuracy,
-            "accuracy_se": standard_error(measure.correct),
+            "accuracy_se": answer_error(measure.correct),
         }
         if self._per_example:
             correct = measure.correct
@@ -214,7 +214,8 @@ class Evaluator(Generic[U]):
     def _find_classes(self) -> tuple[Integers, Integers]:
         targets = [batch.target for batch in self.problem.batches]
         correct = self.problem.measure(batches=[self.problem.first]).correct
-        if correct is None or not all(isinstance(t, Tensor) and t.ndim == 1 for t in targets):
+        plain = correct is not None and self.problem.reading.axis is not None
+        if not plain or not all(isinstance(t, Tensor) and t.ndim == 1 for t in targets):
             raise InputError("per_class needs one class label per example; this problem has none.")
         found = torch.cat(targets).cpu()
         output, _ = self.problem.output(self.problem.first)

@@ -13,6 +13,8 @@ from torch import Tensor
 from landscape.core.data.batches import Batch, batches_joinable, rebatch, tensors_in
 from landscape.core.data.example_count import recount
 from landscape.core.data.subsample import sample
+from landscape.core.problem.answers.classification import if_any
+from landscape.core.problem.answers.outputs import read_outputs, settle_axis
 from landscape.core.problem.checks import unwritten
 from landscape.core.problem.criterion import cut, shaken
 from landscape.core.problem.door.conversions import name_of
@@ -20,7 +22,6 @@ from landscape.core.problem.door.inputs import input_advice, settle_inputs
 from landscape.core.problem.door.targets import loss_advice, retry_loss, settle_targets
 from landscape.core.problem.losses import check_labels
 from landscape.core.problem.measure import cut_off
-from landscape.core.problem.outputs import read_outputs, settle_axis
 from landscape.errors import InputError, reason
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ PROBED = 64  # examples on which a scalar loss shows whether it is a mean, a sum
 def settle(problem: Problem, *, count: bool) -> None:
     """Run the first batch: count examples, read outputs and losses, refuse what does not fit.
 
-    What is found is entered in the problem: whether it needs a graph, how its outputs are read, the scale of
-    its loss.
+    What is found is entered in the problem: whether it needs a graph, how its outputs and answers are read,
+    the scale of its loss.
 
     Args:
         problem: One whose data is there and whose loss is not read yet.
@@ -51,6 +52,8 @@ def settle(problem: Problem, *, count: bool) -> None:
         _with_graph_if_needed(problem, partial(_recount, problem))
     _with_graph_if_needed(problem, partial(_try_first, problem))
     fit_scale(problem)
+    if problem.reading.axis is None:  # outputs beside indices of classes are read already
+        problem.classification = if_any(problem)
 
 
 def _recount(problem: Problem) -> None:

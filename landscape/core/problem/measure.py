@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape.core.problem.answers.classification import Classification
+from landscape.core.problem.answers.outputs import Reading
 from landscape.core.problem.criterion import Criterion
-from landscape.core.problem.outputs import Reading
 
 __all__ = ["ExampleTable", "Measure", "PartialMeasure", "cut_off", "measure"]
 
@@ -73,13 +74,15 @@ class PartialMeasure:
         return self.correct[~void], void
 
 
-def measure(outcomes: Iterable[tuple[int, Any, Any]], loss: Criterion, reading: Reading) -> PartialMeasure:
+def measure(
+    outcomes: Iterable[tuple[int, Any, Any]], loss: Criterion, reading: Reading | Classification
+) -> PartialMeasure:
     """Losses and right answers of the examples of some batches.
 
     Args:
         outcomes: Size, output and target of each batch, made while they are used.
         loss: The loss.
-        reading: How outputs are read.
+        reading: How answers are read off outputs and targets.
     """
     losses: list[Tensor] = []
     correct: list[Tensor] | None = []

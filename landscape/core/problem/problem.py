@@ -16,6 +16,8 @@ from landscape.core.ambient import constants_of, precision, under_own_context
 from landscape.core.data.batches import Batch, read_batches, tensors_in
 from landscape.core.data.subsample import sample
 from landscape.core.linalg.reductions import sum_of_squares
+from landscape.core.problem.answers.classification import Classification
+from landscape.core.problem.answers.outputs import Reading
 from landscape.core.problem.checkpointing import without_checkpointing
 from landscape.core.problem.checks import explained
 from landscape.core.problem.criterion import Criterion
@@ -29,7 +31,6 @@ from landscape.core.problem.forward import Forward
 from landscape.core.problem.losses import LossFunction
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
-from landscape.core.problem.outputs import Reading
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
     Substituted,
@@ -94,6 +95,7 @@ class Problem:
         batchnorm: Where BatchNorm statistics come from, ``checkpoint`` or ``batch``.
         module: The private copy of the model.
         criterion: The loss as it is applied.
+        classification: What its answers are where targets are no indices of classes; ``None`` elsewhere.
         may_lay_channels_last: Whether images may lie in memory with their channels last.
         conversions: What was done to the data that model or loss did not take as they were.
         derivatives: What is known of its derivatives; shared by all that share its model.
@@ -157,6 +159,7 @@ class Problem:
         self.criterion = Criterion(loss, self.device, self.dtype)
         self.loss_name = self.criterion.name
         self.reading = Reading(ignore_index=self.criterion.ignore_index)
+        self.classification: Classification | None = None
         self._hold(names)
         self._unsound = has_unsound_convolution(self.module)
         self.may_lay_channels_last = not self._unsound if channels_last is None else channels_last
@@ -235,16 +238,15 @@ class Problem:
             found = self._measure_all() if batches is None else self._measure_batches(batches)
             if batches is not None:
                 found = self._weighed(found)
-            penalty = 0.0
-            if self.weight_decay:
-                penalty = 0.5 * self.weight_decay * sum_of_squares(self._point)
+            penalty = 0.5 * self.weight_decay * sum_of_squares(self._point) if self.weight_decay else 0.0
         total = found.total if found.losses is None else float(found.losses.sum())
         return Measure(total / found.examples, penalty, found.losses, *found.answers)
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
         with self._evaluating():
-            return measure(((b.size, *self.output(b)) for b in batches), self.criterion, self.reading)
+            outcomes = ((b.size, *self.output(b)) for b in batches)
+            return measure(outcomes, self.criterion, self.classification or self.reading)
 
     def _weighed(self, found: PartialMeasure) -> PartialMeasure:
         """What was measured on other data, in the weighted mean of its own examples."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.core.stats.hypothesis import wilson
+from landscape.core.stats.intervals import answered_error
 
 __all__ = [
     "cluster_means",
@@ -144,4 +145,5 @@ def clustered_auroc(scores: Array, inside: Array, outside: Array, clusters: Inte
     every = int((sides[0] | sides[1]).sum())
     factors = [k / (k - 1) for k in (*n, every)]
     variance = factors[0] * parts[0] @ parts[0] + factors[1] * parts[1] @ parts[1]
-    return value, float(np.sqrt(max(variance + 2.0 * factors[2] * (parts[0] @ parts[1]), 0.0)))
+    error = np.sqrt(max(variance + 2.0 * factors[2] * (parts[0] @ parts[1]), 0.0))
+    return value, float(answered_error(error, min(n)))

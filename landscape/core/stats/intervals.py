@@ -11,12 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW", "expanded", "reach", "share_error", "standard_error"]
+__all__ = [
+    "FEW",
+    "all_equal_error",
+    "answer_error",
+    "answered_error",
+    "expanded",
+    "reach",
+    "share_error",
+    "standard_error",
+]
 
 Array = NDArray[np.float64]
 
 FEW = 60
 """Values from which on 2 standard errors are a 95 % interval: Student's factor is 2.001 at 60."""
+
+Z = 1.959964
+"""The 97.5 % quantile of a normal law."""
+
+EQUAL = 1e-12
+"""Errors of answers, which lie between 0 and 1, up to which all of them are equal but for rounding."""
 
 
 def standard_error(values: Any, axis: int = -1) -> Any:
@@ -49,8 +64,44 @@ def standard_error(values: Any, axis: int = -1) -> Any:
     return float(errors) if not errors.ndim else errors
 
 
+def answer_error(values: Any, axis: int = -1) -> Any:
+    """`standard_error` of answers, 0 for wrong to 1 for right; of equal ones `all_equal_error`, and not 0.
+
+    Args:
+        values: Independent answers along ``axis``, of a tensor or an array; ``None``: NaN.
+        axis: That axis.
+    """
+    error = standard_error(values, axis)
+    return error if values is None else answered_error(error, values.shape[axis])
+
+
+def answered_error(error: Any, count: int) -> Any:
+    """A standard error of ``count`` answers, or several; where all of them agree `all_equal_error`."""
+    if count < 2:
+        return error
+    # in the errors' own type: of a tensor, a truth value times a number would be float32
+    return error + (0.0 * error + (error <= EQUAL)) * all_equal_error(count)
+
+
+def all_equal_error(count: int) -> float:
+    """Standard error of a share of 0 or 1, of ``count`` answers of which all are equal.
+
+    That all answers seen are right does not say that all are: s/√n would be an interval without width.
+    `reach` of these errors is Wilson's interval of such a share, z²/(n + z²). NaN for fewer than two.
+
+    Reference:
+        Wilson (1927), Probable inference, the law of succession, and statistical inference; Brown et al.
+        (2001), Interval estimation for a binomial proportion, section 3.1.
+
+    Example:
+        >>> round(2 * all_equal_error(100), 4)
+        0.037
+    """
+    return Z**2 / (count + Z**2) / reach(count)
+
+
 def share_error(values: Any, axis: int = -1) -> Any:
-    """`standard_error` of answers, 0 or 1, or of their changes; of n equal ones 1/(n + 2), and not 0.
+    """`standard_error` of changes of answers, 0 or 1; of n equal ones 1/(n + 2), and not 0.
 
     That none of n examples differs does not say that none would: an error of 0 would be an interval without
     width (Agresti & Min 2005 add as many that do).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 from torch import nn
 
 from landscape.core.behaviour.calibration import Predictions, calibration_error
@@ -32,12 +33,16 @@ def drawn(n=300, seed=0, noise=1.0, score=None):
 
 
 def test_means_and_their_errors():
-    """Oracle: numpy's mean and spread of each score; a NaN score stays one."""
+    """Oracle: numpy's mean and spread of each score, scipy's Wilson of answers that agree; NaN stays NaN."""
     made = drawn()
     numbers = ShiftScores(made, 15, 50, 0).numbers(ShiftScores(made, 15, 50, 0))
     for name, values in made.per_example().items():
         assert numbers[name] == pytest.approx(values.mean(), nan_ok=True)
-        assert numbers[f"{name}_se"] == pytest.approx(values.std(ddof=1) / np.sqrt(300), nan_ok=True)
+        spread = values.std(ddof=1) / np.sqrt(300)
+        if name == "disagreement":  # of draws that never differ
+            assert (values == 0).all()
+            spread = binomtest(0, 300).proportion_ci(method="wilson").high / 2
+        assert numbers[f"{name}_se"] == pytest.approx(spread, rel=1e-6, nan_ok=True)
         assert numbers[f"{name}_change"] == pytest.approx(0.0 * values.mean(), nan_ok=True)
     assert numbers["ece"] == pytest.approx(calibration_error(made.mixture))
     assert numbers["ece_change"] == numbers["ece_change_se"] == 0.0

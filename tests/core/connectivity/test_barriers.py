@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from landscape.core.connectivity.barriers import (
     BARRIERS,
@@ -14,6 +15,7 @@ from landscape.core.connectivity.barriers import (
     refined_points,
     within_ends,
 )
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
 T = np.array([0.0, 0.1, 0.4, 0.5, 0.8, 1.0])
@@ -187,3 +189,23 @@ def test_a_profile_runs_from_0_to_1():
     """Oracle: the sentence."""
     with pytest.raises(InputError, match="rising from 0 to 1"):
         Profile(np.array([0.0, 0.5]), T, None, T)
+
+
+def test_answers_that_all_agree_have_intervals():
+    """Oracle: Wilson's interval of none of n, by scipy; a share lies between 0 and 100 %; a loss has none."""
+    n = 40
+    right = np.zeros((6, n))
+    found = Profile(T, T, right, np.zeros(6), wrong=100.0)
+    high = 100 * binomtest(0, n).proportion_ci(method="wilson").high
+    errors = barrier_errors(found, resamples=50)
+    assert errors.low["saddle"] == errors.low["barrier_max"] == 0.0
+    assert errors.high["saddle"] == pytest.approx(high, rel=1e-6)
+    assert errors.high["barrier_chord"] == pytest.approx(high, rel=1e-6)
+    assert errors.low["mode_connectivity"] == pytest.approx(-high, rel=1e-6)
+    assert errors.p_value == 1.0
+    np.testing.assert_allclose(reach(n) * found.standard_errors, high, rtol=1e-6)
+    np.testing.assert_allclose(found.gap_errors, [0, *[100 / (n + 2)] * 4, 0])
+    assert barrier_errors(Profile(T, T, 100 - right, np.zeros(6), wrong=100.0)).high["saddle"] == 100.0
+    loss = Profile(T, T, right, np.zeros(6))
+    assert barrier_errors(loss, resamples=50).high["saddle"] == 0.0
+    assert (loss.standard_errors == 0).all()

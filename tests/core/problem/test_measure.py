@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 
 from landscape.core.problem import measure as room
+from landscape.core.problem.answers.outputs import Reading
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.measure import ExampleTable, Measure
-from landscape.core.problem.outputs import Reading
 
 
 def measure(outcomes, loss):

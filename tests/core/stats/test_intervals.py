@@ -8,7 +8,15 @@ import torch
 from scipy import stats
 
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
-from landscape.core.stats.intervals import FEW, expanded, reach, share_error, standard_error
+from landscape.core.stats.intervals import (
+    FEW,
+    all_equal_error,
+    answer_error,
+    expanded,
+    reach,
+    share_error,
+    standard_error,
+)
 
 
 def test_standard_errors():
@@ -66,3 +74,25 @@ def test_equal_answers_have_an_error():
     half = 2.0 * share_error(draws)
     assert (np.abs(draws.mean(1) - 0.02) <= half).mean() > 0.95
     assert (np.abs(draws.mean(1) - 0.02) <= 2.0 * standard_error(draws)).mean() < 0.7
+
+
+@pytest.mark.parametrize("count", [2, 5, 20, 50, 1000])
+def test_answers_that_all_agree_have_an_error(count):
+    """Oracle: scipy's Wilson interval, and the probability itself that so many answers agree."""
+    for all_right in (True, False):
+        error = answer_error(np.full(count, float(all_right)))
+        ends = stats.binomtest(count * all_right, count).proportion_ci(method="wilson")
+        assert reach(count) * error == pytest.approx(ends.high - ends.low, rel=1e-6)
+    # Of the shares that the interval leaves out, none gives so many equal answers in more than 3 of 100
+    # samples; Wilson's interval is one for large numbers, and for five the limit is 6.
+    assert count < 20 or (1 - reach(count) * error) ** count <= 0.03
+
+
+def test_answers_that_differ_have_the_usual_error():
+    """Oracle: `standard_error`; of arrays, tensors and several rows; NaN of one answer or of a NaN."""
+    answers = np.array([[1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1 / 3] * 4, [1.0, np.nan, 1.0, 1.0]])
+    expected = [standard_error(answers[0]), all_equal_error(4), all_equal_error(4), np.nan]
+    np.testing.assert_allclose(answer_error(answers), expected, rtol=1e-12)
+    np.testing.assert_allclose(answer_error(torch.tensor(answers)), expected, rtol=1e-12)
+    assert answer_error(torch.ones(4)) == all_equal_error(4)
+    assert np.isnan([answer_error(np.ones(1)), answer_error(torch.ones(1)), answer_error(None)]).all()

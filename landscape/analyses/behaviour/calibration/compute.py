@@ -52,10 +52,12 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
     }
     for name, values in draws.items():
         if name.startswith("ece"):  # a mean of absolute values, which resampling raises as sampling has
-            ends = pivotal_interval(data[name], values, examples=len(correct))
+            ends = pivotal_interval(data[name], values, examples=predictions.count)
             data[f"{name}_interval"] = ends.clip(min=0.0)
         else:
-            data[f"{name}_interval"] = percentile_interval(values, examples=len(correct))
+            data[f"{name}_interval"] = percentile_interval(values, examples=predictions.count)
+    if data["accuracy"] in (0.0, 1.0) and predictions.count > 1:  # which all resamples repeat
+        data["accuracy_interval"] = np.array(wilson(data["accuracy"], np.float64(predictions.count)))
     for prefix, part in zip(("bin", "mass_bin"), binned, strict=True):
         data[f"{prefix}_count"] = part.count.astype(np.int64)
         data[f"{prefix}_confidence"] = part.confidence

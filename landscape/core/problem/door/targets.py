@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from landscape.core.data.batches import Batch, tensors_in
+from landscape.core.problem.answers.outputs import class_axes
 from landscape.core.problem.door.conversions import Conversion, casts, convert, name_of, of_tensors
-from landscape.core.problem.outputs import class_axes
 from landscape.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,12 +18,14 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.behaviour.predictive import Predictive
-from landscape.core.problem.outputs import Reading, Scale, class_axes, scale_of
-from landscape.core.problem.problem import Problem
+from landscape.core.problem.answers.outputs import Reading, Scale, class_axes, scale_of
+from landscape.core.problem.losses import LOSSES
 from landscape.errors import InputError
 
-__all__ = ["Answers", "Classification", "classification_of"]
+if TYPE_CHECKING:
+    from landscape.core.problem.problem import Problem
+
+__all__ = ["Answers", "Classification", "classification_of", "if_any"]
 
 Kind = Literal["classes", "labels"]
 
@@ -130,6 +132,30 @@ class Classification:
             log_p[counted], labels[counted], None if truth is None else truth[counted], rows[counted]
         )
 
+    def correct(self, output: Any, target: Any) -> Tensor | None:
+        """Share of right answers per example (B,), −1 where none counts; ``None`` if the batch does not fit.
+
+        Of a soft target an answer is right by the probability of its class. An answer of outputs that hold
+        NaN is NaN.
+        """
+        if not self._fits(output, target):
+            return None
+        if self.kind == "classes" and not self.soft:
+            return self.reading.correct(output, target)
+        # not by way of `answers`, which holds several numbers of each entry
+        if self.kind == "labels":
+            yes = output > (0.5 if self.reading.scale == "probabilities" else 0.0)
+            truth = target.reshape(output.shape)
+            right = torch.where(yes, truth, 1 - truth).double().masked_fill(output.isnan(), torch.nan)
+            counted = (truth >= 0) & (truth <= 1)
+            numbers = counted.reshape(len(output), -1).sum(1)
+            sums = right.masked_fill(~counted, 0.0).reshape(len(output), -1).sum(1)
+            return (sums / numbers).masked_fill(numbers == 0, -1.0)
+        axis = self.reading.axis or 1
+        right = target.gather(axis, output.argmax(axis, keepdim=True)).double()
+        right = right.masked_fill(output.isnan().any(axis, keepdim=True), torch.nan)
+        return right.reshape(len(output), -1).mean(1)
+
     def counted(self, target: Tensor, classes: int) -> Tensor:
         """Which answers have a label that counts (m,).
 
@@ -205,6 +231,16 @@ def classification_of(problem: Problem) -> Classification:
     return known
 
 
+def if_any(problem: Problem) -> Classification | None:
+    """What an answer of a problem is; ``None`` if it is no classification, or cannot be told."""
+    if problem.loss_name in LOSSES and problem.loss_name != "cross_entropy":
+        return None  # without a pass
+    try:
+        return classification_of(problem)
+    except InputError:
+        return None
+
+
 def _find(problem: Problem) -> Classification:
     target = problem.first.target
     one = problem.reading.axis == 1 and isinstance(target, Tensor) and target.ndim == 1
@@ -231,7 +267,7 @@ def _find(problem: Problem) -> Classification:
         found = _agreeing(problem, output, target, found)
     if not found:
         raise InputError(f"{_refusal(output, target)}.")
-    if isinstance(problem.module, Predictive) and (found[0].several or found[0].kind == "labels"):
+    if getattr(problem.module, "one_class_alone", False) and (found[0].several or found[0].kind == "labels"):
         raise InputError(
             "draws of a predictive are of one of C classes for each example, logits (B, C); this problem asks"
             f" for {found[0].name}."
@@ -281,8 +317,15 @@ def _agreeing(
     Raises:
         InputError: If there are several, or none.
     """
-    losses = problem.batch_losses(problem.first).detach().double() / problem.criterion.scale
-    agreeing = [c for c in found if _agrees(c, output, target, losses)]
+    with torch.set_grad_enabled(problem._derives):  # a loss that derives by its inputs needs a graph
+        losses = problem.batch_losses(problem.first).detach().double() / problem.criterion.scale
+        agreeing = [c for c in found if _agrees(c, output, target, losses)]
+        # On few examples, or easy ones, another loss may happen to be that number: and at other outputs?
+        for c in tuple(agreeing):
+            other = _moved(output, c.reading)
+            elsewhere = problem._losses(other, target).detach().double() / problem.criterion.scale
+            if not _agrees(c, other, target, elsewhere):
+                agreeing.remove(c)
     if len(agreeing) == 1:
         return agreeing
     if not bool(losses.isfinite().all()) and len({(c.kind, c.reading.axis) for c in found}) == 1:
@@ -294,6 +337,16 @@ def _agreeing(
         f" the negative log-likelihood of {count}; say which by the loss: torch.nn.BCEWithLogitsLoss() for"
         " yes or no, 'cross_entropy' for one class."
     )
+
+
+def _moved(output: Tensor, reading: Reading) -> Tensor:
+    """Other outputs of the same scale: logits moved by up to a half, probabilities halfway to even ones."""
+    if reading.scale == "logits":
+        return output + torch.linspace(-0.5, 0.5, output.numel()).to(output).view_as(output)
+    even = 0.5 if reading.axis is None else 1.0 / output.shape[reading.axis]
+    p = output.exp() if reading.scale == "log_probabilities" else output
+    p = (p + even) / 2
+    return p.log() if reading.scale == "log_probabilities" else p
 
 
 def _in_words(reading: Classification) -> str:
@@ -327,7 +380,7 @@ def _close(losses: Tensor, found: Tensor) -> bool:
 
 def _check_range(problem: Problem, target: Tensor, name: str) -> None:
     """Raise if a binary cross-entropy meets targets that are no probabilities: it is no likelihood then."""
-    for batch in problem.batches:
+    for batch in problem._all:  # whichever process keeps it
         given = batch.target if isinstance(batch.target, Tensor) else target
         outside = given[~((given >= 0) & (given <= 1))]
         if outside.numel():

@@ -12,9 +12,9 @@ from torch import nn
 
 from landscape import Problem
 from landscape.core.behaviour.calibration import predict
-from landscape.core.behaviour.classification import classification_of
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.ood import predict_other
+from landscape.core.problem.answers.classification import classification_of
 from landscape.errors import InputError
 
 G = torch.Generator().manual_seed(0)
@@ -238,14 +238,17 @@ def test_what_the_loss_does_not_decide_is_asked_back(model, loss, target, messag
         classification_of(Problem(model, loss, (X, target)))
 
 
-def test_two_likelihoods_at_once_are_asked_back():
-    """Oracle: with equal logits of 0 both losses of two one-hot classes are ln 2."""
+def test_two_likelihoods_at_once_are_told_apart_at_other_outputs():
+    """Oracle: with equal logits of 0 both losses of two one-hot classes are ln 2, elsewhere they differ."""
     model = linear(2)
     nn.init.zeros_(model[0].weight)
     nn.init.zeros_(model[0].bias)
     target = F.one_hot((CLASSES > 0).long(), 2).double()
-    with pytest.raises(InputError, match="more than one of them"):
-        classification_of(Problem(model, lambda o, t: per_label(o, t).mean(1), (X, target)))
+    for loss, kind in (
+        (lambda o, t: per_label(o, t).mean(1), "labels"),
+        (lambda o, t: F.cross_entropy(o, t, reduction="none"), "classes"),
+    ):
+        assert classification_of(Problem(model, loss, (X, target))).kind == kind
 
 
 class Overflow(nn.Module):
@@ -279,3 +282,13 @@ def test_other_data_are_read_in_the_same_way():
     np.testing.assert_allclose(other.log_p, z.log_softmax(-1).numpy(), rtol=1e-12)
     assert other.count == 9  # the sixth has no token
     assert len(predict_other(problem, X[:10]).labels) == 70
+
+
+def test_a_loss_that_happens_to_be_a_likelihood_is_none():
+    """Oracle: squares of outputs, which are 0 for inputs of 0, as the likelihood of certain answers is."""
+    model = nn.Linear(4, 1, bias=False).double()
+    data = (torch.zeros(6, 4).double(), torch.zeros(6).double())
+    problem = Problem(model, lambda o, _: o[:, 0] ** 2, data)
+    assert np.isnan(problem.measure().accuracy)
+    with pytest.raises(InputError, match="none of them"):
+        classification_of(problem)
