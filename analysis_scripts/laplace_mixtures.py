@@ -30,7 +30,7 @@ SIZES = {
         measure={**MEASURE, "shifts": ["gaussian_noise"], "intensities": [0.2], "bootstrap": 2},
     ),
     "default": Size(
-        data=Data.digits(1000, 300),
+        data=Data.digits(1000, 200),
         epochs=(100, 30),
         parts=5,
         points=200,
@@ -66,7 +66,7 @@ def digits(size, part):
     recipe = kind("single", models.lenet, LENET, {**DIGITS, "epochs": size.epochs[1]})
     averages = [Average("ensemble", "single", DeepEnsemble)]
     averages += [laplace(f"mola-{name}", "single", delta) for name, delta in PRECISIONS.items()]
-    averages += [laplace(f"laplace-{n}", "single", PRECISIONS[n], each=True) for n in ("evidence", "large")]
+    averages.append(laplace("laplace-large", "single", PRECISIONS["large"], each=True))
     weighted = {"prior_precision": "own_evidence", "weights": "evidence"}
     averages.append(Average("mola-weighted", "single", linearised_laplace, weighted, fit="train"))
     measure = [On("test", "uncertainty", size.measure)]
