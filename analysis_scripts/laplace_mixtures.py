@@ -24,7 +24,7 @@ SIZES = {
     "quick": Size(
         data=Data.digits(80, 40),
         epochs=(5, 2),
-        parts=2,
+        parts=(2, 2),
         points=40,
         radii=(NEAR, FAR),
         measure={**MEASURE, "shifts": ["gaussian_noise"], "intensities": [0.2], "bootstrap": 2},
@@ -32,7 +32,7 @@ SIZES = {
     "default": Size(
         data=Data.digits(1000, 200),
         epochs=(100, 30),
-        parts=5,
+        parts=(5, 4),
         points=200,
         radii=(2, 3, NEAR, 30, FAR),
         measure={**MEASURE, "shifts": ["rotation", "gaussian_noise"]},
@@ -75,7 +75,8 @@ def digits(size, part):
 
 def cohorts(size):
     """Random points and random digits, with as many networks of a kind as there are seeds."""
-    return [make(size, part) for make in (moons, digits) for part in range(size.parts)]
+    pairs = zip((moons, digits), size.parts, strict=True)
+    return [make(size, part) for make, parts in pairs for part in range(parts)]
 
 
 def clean(name):
