@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from landscape.core.problem.problem import Problem
+from landscape.reference.uncertainty import GaussianHead
 
 
 def data(count: int = 40, inputs: int = 5, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,3 +50,11 @@ def regression(loss: str = "half_squared_error", outputs: int = 1) -> Problem:
     with torch.no_grad():
         model.weight.copy_(torch.linalg.lstsq(x, y).solution.T)
     return Problem(model, loss, (x, y))
+
+
+def heteroscedastic(weight_decay: float = 0.0) -> Problem:
+    """A network with a mean and a variance for each example."""
+    x, _ = data()
+    generator = torch.Generator().manual_seed(2)
+    y = x[:, 0] + 0.5 * torch.randn(len(x), generator=generator, dtype=torch.float64)
+    return Problem(GaussianHead(mlp(classes=2)), "gaussian_nll", (x, y), weight_decay=weight_decay)

@@ -6,7 +6,7 @@ A study is a declaration, see `Study`; the scripts in ``analysis_scripts/`` are 
 from landscape.studies.associations import Association
 from landscape.studies.averages import Average
 from landscape.studies.data import Data
-from landscape.studies.figures import Figure
+from landscape.studies.figures import Figure, Sweep
 from landscape.studies.findings import Finding
 from landscape.studies.measure import On, spectra
 from landscape.studies.study import Cohort, Size, Study
@@ -22,6 +22,7 @@ __all__ = [
     "On",
     "Size",
     "Study",
+    "Sweep",
     "kind",
     "spectra",
 ]

@@ -1,4 +1,4 @@
-"""Averages of the seeds of a study: ensembles and other predictives of all models of a kind."""
+"""Averages of the seeds of a study: ensembles and other predictives of the models of a kind."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from landscape.reference.training.recipe import address
+from landscape.studies.data import Data
 from landscape.studies.training import Trained
 from landscape.zoo.spec import Builder, PredictiveSpec
 
@@ -17,7 +18,7 @@ __all__ = ["Average"]
 
 @dataclass(frozen=True)
 class Average:
-    """What predicts from all models of a kind, one per seed: findings and figures take it for a kind.
+    """What predicts from models of a kind, one per seed: findings and figures take it for a kind.
 
     Attributes:
         name: What findings and figures call it.
@@ -25,15 +26,34 @@ class Average:
         builder: ``(members, **kwargs) -> module``, such as
             `landscape.reference.uncertainty.DeepEnsemble`.
         kwargs: Its arguments.
+        fit: The data that the builder fits on, ``train`` or the name of others, see
+            `landscape.studies.data.Data.builder`; none if it needs none.
+        each: Whether there is one for every model, as of a temperature, and not one of all together.
     """
 
     name: str
     kind: str
     builder: Callable[..., nn.Module]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    fit: str = ""
+    each: bool = False
 
-    def spec(self, models: Sequence[Trained]) -> PredictiveSpec:
-        """It as a zoo knows it, made of those of the models that are of its kind."""
-        members = tuple(m.name for m in models if m.recipe.group == self.kind)
+    def specs(self, models: Sequence[Trained], data: Data) -> tuple[PredictiveSpec, ...]:
+        """It as a zoo knows it, made of those of the models that are of its kind; or those of each.
+
+        Args:
+            models: The models of a cohort.
+            data: Its examples.
+        """
+        members = [m for m in models if m.recipe.group == self.kind]
         builder = Builder(address(self.builder), dict(self.kwargs))
-        return PredictiveSpec(self.name, builder, members, group=self.name, tags={"kind": self.name})
+        fit = data.builder(self.fit) if self.fit else None
+        parts = [(self.member(m), (m.name,)) for m in members]
+        if not self.each:
+            parts = [(self.name, tuple(m.name for m in members))]
+        tags = {"kind": self.name}
+        return tuple(PredictiveSpec(name, builder, of, fit, group=self.name, tags=tags) for name, of in parts)
+
+    def member(self, model: Trained) -> str:
+        """Its name where it is made of this model alone."""
+        return f"{self.name}-s{model.seed}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Data:
         channels: Channels of an image.
         side: Pixels along an edge of an image.
         features: Numbers of an example, where examples are no images; else 0.
+        others: Builders of other examples by name: held-out ones to fit a temperature on, or data of
+            another distribution.
     """
 
     train: Builder
@@ -41,6 +43,7 @@ class Data:
     channels: int
     side: int
     features: int = 0
+    others: Mapping[str, Builder] = field(default_factory=dict)
 
     @classmethod
     def digits(cls, train: int, test: int, side: int = 28, seed: int = 0) -> Data:
@@ -102,21 +105,39 @@ class Data:
         """So many of the training examples alone; all of the held-out ones."""
         return replace(self, train=_with(self.train, count=count), examples=count)
 
+    def beside(self, name: str, builder: Callable[..., Any], **kwargs: Any) -> Data:
+        """The same, with other examples that measures and averages find by a name.
+
+        Args:
+            name: The name.
+            builder: Their builder.
+            **kwargs: Its arguments.
+        """
+        return replace(self, others={**self.others, name: Builder(address(builder), kwargs)})
+
+    def validated(self, count: int) -> Data:
+        """The same digits, with ``validation``: so many others of the training part, to fit on."""
+        kwargs = {**self.train.kwargs, "count": count, "skip": self.examples}
+        return replace(self, others={**self.others, "validation": Builder(DIGITS, kwargs)})
+
     def noisy(self, share: float) -> Data:
         """A share of the labels of the training examples made random; none of the held-out ones."""
         return replace(self, train=_with(self.train, label_noise=share)) if share else self
 
     def builder(self, name: str) -> Builder:
-        """The builder of ``train``, ``test`` or ``mixup`` (blends of the training examples, see `mixup`).
+        """The builder of ``train``, ``test``, ``mixup`` (blends of training examples, see `mixup`) or others.
 
         Raises:
             InputError: If it is none of these.
         """
+        if name in self.others:
+            return self.others[name]
         if name == "mixup":
             facts = {"reference": self.train.reference, "kwargs": dict(self.train.kwargs)}
             return Builder(address(mixup), facts)
         if name not in ("train", "test"):
-            raise InputError(f"a study measures on 'train', 'test' or 'mixup', not on '{name}'.")
+            known = ", ".join(f"'{one}'" for one in ("train", "test", "mixup", *self.others))
+            raise InputError(f"a study has the data {known}, not '{name}'.")
         return self.train if name == "train" else self.test
 
 

@@ -25,17 +25,20 @@ __all__ = [
     "growth_after",
     "head_gain",
     "high_frequency_harm",
+    "largest_confidence",
     "last_attention_effect",
     "log_feature_variance",
     "log_mean_positive",
     "mc_score",
     "mean_cka",
+    "mean_confidence",
     "mean_gain",
     "middle_attention_effect",
     "mode_connectivity",
     "negative_proportion",
     "number",
     "ood_auroc",
+    "ood_confidence",
     "score",
     "shifted",
     "test_accuracy",
@@ -239,3 +242,18 @@ def shifted(name: str) -> Callable[[xr.Dataset], float]:
 def ood_auroc(ds: xr.Dataset) -> float:
     """AUROC of low entropy against data of other distributions, mean over these."""
     return float(ds["ood_auroc"].sel(by="entropy").mean())
+
+
+def ood_confidence(ds: xr.Dataset) -> float:
+    """Mean confidence on data of other distributions, mean over these."""
+    return float(ds["ood_confidence"].mean())
+
+
+def mean_confidence(ds: xr.Dataset) -> float:
+    """Mean confidence of ``calibration``."""
+    return float(ds["example_confidence"].mean())
+
+
+def largest_confidence(ds: xr.Dataset) -> float:
+    """Largest confidence of ``calibration`` on any example."""
+    return float(ds["example_confidence"].max())

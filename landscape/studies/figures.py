@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from landscape.base.figure import FigureSpec
+from landscape.base.figure import Axis, FigureSpec, Line, Series
 from landscape.plotting import figures_of
 from landscape.plotting.group_summary import summarize_by_group
 from landscape.studies import ensembles
-from landscape.studies.measured import ENSEMBLE, Measured
+from landscape.studies.claims import above
+from landscape.studies.measured import ENSEMBLE, Effect, Measured
 
-__all__ = ["Figure"]
+__all__ = ["Figure", "Sweep"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Figure:
         kinds: Kinds of models; all if none is named.
         tag: How names of files begin, after that of the study; default: ``of``.
         cohorts: Names of cohorts; all if none is named. Models of the same name in several are drawn once.
+        by_cohort: Whether those of all cohorts are drawn, and those of one kind together.
     """
 
     of: str
@@ -31,14 +33,18 @@ class Figure:
     kinds: tuple[str, ...] = ()
     tag: str | None = None
     cohorts: tuple[str, ...] = ()
+    by_cohort: bool = False
 
     def draw(self, measured: Measured) -> dict[str, FigureSpec]:
         """The figures by the names of their files, without ending; none if there is no result.
 
         Seeds of one kind are drawn together, see `landscape.plotting.group_summary.summarize_by_group`.
         """
-        kinds = {m.name: m.recipe.group for m in measured.models()}
-        kinds |= {name: name for part in measured.parts for name in part.averages}
+        kinds = {}
+        for part in measured.parts:
+            own = {m.name: m.recipe.group for m in part.models}
+            own |= {name: a.name for a in part.averages for name in part.subjects(a.name)}
+            kinds |= own | {f"{part.name}: {name}": kind for name, kind in own.items()}
         chosen = (self.names,) if isinstance(self.names, str) else self.names
         tag = self.of if self.tag is None else self.tag
         return {
@@ -52,5 +58,45 @@ class Figure:
             return [ensembles.figure({kind: measured.ensemble(kind) for kind in self.kinds})]
         if self.of in measured.tables:
             return figures_of(measured.tables[self.of].dataset)
-        found = measured.results(self.of, self.kinds, self.cohorts)
+        if self.by_cohort:
+            found = measured.apart(self.of, self.kinds)
+        else:
+            found = measured.results(self.of, self.kinds, self.cohorts)
         return figures_of(found) if found else []
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An effect against a number that differs between results, one line per kind of models.
+
+    Attributes:
+        name: Of its file, after that of the study, and of the figure.
+        title: Of the figure.
+        over: Labels of results, each with its place on the axis.
+        effect: A number of a result, see `landscape.studies.effects`.
+        kinds: Kinds of models.
+        x: The axis of places.
+        y: The axis of the effect.
+        caption: What it shows.
+    """
+
+    name: str
+    title: str
+    over: Mapping[str, float]
+    effect: Effect
+    kinds: tuple[str, ...]
+    x: Axis
+    y: Axis
+    caption: str
+
+    def draw(self, measured: Measured) -> dict[str, FigureSpec]:
+        """The figure by its name: means over cohorts with Student's 95 % intervals."""
+        places = list(self.over.values())
+        lines: list[Line] = []
+        for kind in self.kinds:
+            rows = [above("", "", measured.by_cohort(of, self.effect, kind)) for of in self.over]
+            columns = [[getattr(row, name) for row in rows] for name in ("effect", "t_low", "t_high")]
+            lines.append(Line(places, columns[0], Series(kind), *columns[1:], markers=True))
+        errors = "Bands: 95 % intervals of Student's t over cohorts."
+        spec = FigureSpec(self.name, self.title, self.x, self.y, tuple(lines), self.caption, errors)
+        return {self.name: spec}

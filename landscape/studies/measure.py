@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from landscape.base.registry import find
 from landscape.reference.training import augment
+from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.zoo.spec import SectionSpec
 
@@ -20,7 +21,7 @@ class On:
     """One analysis on the data of a study.
 
     Attributes:
-        data: ``train``, ``test`` or ``mixup``, see `landscape.studies.data.Data.builder`.
+        data: ``train``, ``test``, ``mixup`` or others, see `landscape.studies.data.Data.builder`.
         analysis: Its name.
         options: Options other than the defaults.
         kinds: Globs over kinds of models: whom it looks at.
@@ -49,16 +50,17 @@ class On:
 
 
 def sections(
-    measures: Sequence[On], seeds: Sequence[int], averages: Sequence[str] = ()
+    measures: Sequence[On], seeds: Sequence[int], averages: Sequence[Average] = ()
 ) -> dict[str, list[SectionSpec]]:
     """The sections of a zoo that measures make, by what findings and figures call their results.
 
     Args:
         measures: What is measured.
         seeds: Training seeds.
-        averages: Names of ensembles, at which analyses of predictions look as at kinds of models.
+        averages: Ensembles, at which analyses of predictions look as at kinds of models.
     """
     found: dict[str, list[SectionSpec]] = {}
+    named = {average.name for average in averages}
     for on in measures:
         made = found.setdefault(on.of, [])
         for seed in {"all": ("*",), "first": seeds[:1], "each": seeds}[on.seeds]:
@@ -66,9 +68,10 @@ def sections(
             label = f"{on.of}_{seed}" if own else on.of
             if any(label == section.label for section in made):
                 label = f"{label}-{len(made) + 1}"
-            models = tuple(f"{kind}-s{seed}" for kind in on.kinds)
+            models = tuple(f"{kind}-s{seed}" for kind in on.kinds if kind not in named)
             if on.seeds == "all" and averages and find(on.analysis).takes == "predictive":
-                models += tuple(a for a in averages if any(fnmatchcase(a, kind) for kind in on.kinds))
+                chosen = [a for a in averages if any(fnmatchcase(a.name, kind) for kind in on.kinds)]
+                models += tuple(f"{a.name}-s*" if a.each else a.name for a in chosen)
             made.append(SectionSpec(label, on.analysis, {**on.options, **own}, models, on.examples))
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.ensembles import Ensemble
 from landscape.studies.training import Trained
@@ -34,18 +35,29 @@ class Part:
         models: By recipe and then by seed.
         data: The examples.
         results: By label and subject: a model, a pair ``a ~ b``, a kind of models or an average.
-        averages: Names of ensembles of its models.
+        averages: Ensembles of its models.
     """
 
     name: str
     models: Sequence[Trained]
     data: Data
     results: Mapping[str, Mapping[str, xr.Dataset]]
-    averages: tuple[str, ...] = ()
+    averages: Sequence[Average] = ()
 
     def of_kind(self, kind: str) -> list[Trained]:
         """The models of a kind, by seed."""
         return [m for m in self.models if m.recipe.group == kind]
+
+    def average(self, kind: str) -> Average | None:
+        """The average of a name."""
+        return next((a for a in self.averages if a.name == kind), None)
+
+    def subjects(self, kind: str) -> list[str]:
+        """What results of a kind or of an average are of: one name per seed, or that of an average of all."""
+        average = self.average(kind)
+        if average is None:
+            return [m.name for m in self.of_kind(kind)]
+        return [average.member(m) for m in self.of_kind(average.kind)] if average.each else [kind]
 
     def of_model(self, of: str, effect: Effect, model: Trained) -> float:
         """An effect of the result of a model, or of the result of its kind on it; NaN without any."""
@@ -59,11 +71,15 @@ class Part:
 
     def of_all(self, of: str, effect: Effect, kind: str) -> float:
         """An effect of an average, or its mean over the models of a kind; NaN without any."""
-        if kind in self.averages:
-            ds = self.results.get(of, {}).get(kind)
-            return float("nan") if ds is None else float(effect(ds))
-        numbers = [self.of_model(of, effect, model) for model in self.of_kind(kind)]
+        numbers = self.numbers(of, effect, kind)
         return sum(numbers) / len(numbers) if numbers else float("nan")
+
+    def numbers(self, of: str, effect: Effect, kind: str) -> list[float]:
+        """An effect of each model of a kind, or of an average; NaN where there is no result."""
+        if self.average(kind) is None:
+            return [self.of_model(of, effect, model) for model in self.of_kind(kind)]
+        found = [self.results.get(of, {}).get(name) for name in self.subjects(kind)]
+        return [float("nan") if ds is None else float(effect(ds)) for ds in found]
 
     def of_pair(self, of: str, effect: Effect, a: Trained, b: Trained) -> float:
         """An effect of the result of two models, or of that of their kind on both; NaN without any."""
@@ -98,13 +114,28 @@ class Measured:
     def results(
         self, of: str, kinds: Sequence[str] = (), cohorts: Sequence[str] = ()
     ) -> dict[str, xr.Dataset]:
-        """Results by subject, of these kinds in that order, or of all; of these cohorts, or of all."""
-        parts = self.named(cohorts) if cohorts else self.parts
+        """Results by subject, of these kinds in that order, or of all; of these cohorts, or of all.
+
+        Of subjects that several cohorts have, the last.
+        """
+        parts = list(self.named(cohorts) if cohorts else self.parts)
         found = {name: ds for part in parts for name, ds in part.results.get(of, {}).items()}
-        names = [m.name for m in self.models(kinds)] + list(kinds)
-        if not kinds:
-            names += [name for name in found if name not in names]
+        if kinds:
+            names = [name for kind in kinds for part in parts for name in (*part.subjects(kind), kind)]
+        else:
+            names = [m.name for m in self.models()] + list(found)
         return {name: found[name] for name in names if name in found}
+
+    def apart(self, of: str, kinds: Sequence[str] = ()) -> dict[str, xr.Dataset]:
+        """Results of each cohort, by ``<cohort>: <subject>``; of these kinds in that order, or of all."""
+        found = {}
+        for kind in kinds or ("",):
+            for part in self.parts:
+                results = part.results.get(of, {})
+                for name in part.subjects(kind) if kind else results:
+                    if name in results:
+                        found[f"{part.name}: {name}"] = results[name]
+        return found
 
     def numbers(self, of: str, effect: Effect, kind: str) -> list[float]:
         """An effect of every model of a kind, by seed; NaN where the analysis failed.
@@ -114,11 +145,11 @@ class Measured:
         if of == ENSEMBLE:
             ensemble = self.ensemble(kind)
             return list(ensemble.by_seed(partial(effect, ensemble)))
-        return [part.of_model(of, effect, model) for part in self.parts for model in part.of_kind(kind)]
+        return [number for part in self.parts for number in part.numbers(of, effect, kind)]
 
     def by_cohort(self, of: str, effect: Effect, kind: str) -> list[float]:
         """An effect of a kind of models, or of an average, one number per cohort that has it."""
-        having = [part for part in self.parts if kind in part.averages or part.of_kind(kind)]
+        having = [part for part in self.parts if part.subjects(kind)]
         return [part.of_all(of, effect, kind) for part in having]
 
     def ensemble(self, kind: str) -> Ensemble:

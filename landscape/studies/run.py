@@ -24,7 +24,7 @@ from landscape.studies.options import Options
 from landscape.studies.training import Trained, train_models
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Planned
 from landscape.zoo.problem_options import ProblemOptions
-from landscape.zoo.spec import Builder, ZooSpec
+from landscape.zoo.spec import ZooSpec
 
 __all__ = ["Run"]
 
@@ -55,15 +55,25 @@ class Run:
         """Tell the user what goes on."""
         print(f"[{time.perf_counter() - self.began:6.0f} s] {text}", flush=True)
 
-    def train(self, recipes: Sequence[Recipe], data: Data, folder: str = "") -> list[Trained]:
-        """Train every recipe with every seed, or find that it is done; weights go to this subfolder."""
+    def train(
+        self, recipes: Sequence[Recipe], data: Data, folder: str = "", first_seed: Sequence[str] = ()
+    ) -> list[Trained]:
+        """Train every recipe with every seed, or find that it is done; weights go to this subfolder.
+
+        Args:
+            recipes: The kinds of models.
+            data: The examples.
+            folder: The subfolder.
+            first_seed: Kinds that are trained with the first seed alone.
+        """
         o = self.options
-        self.say(f"training {len(recipes) * len(o.seeds)} models")
+        pairs = [(r, s) for r in recipes for s in (o.seeds[:1] if r.group in first_seed else o.seeds)]
+        self.say(f"training {len(pairs)} models")
         with ProgressBar(self.console) as meter:
-            meter.begin(len(recipes) * len(o.seeds), "models")
+            meter.begin(len(pairs), "models")
             counter = _Counter(meter)
             home = o.checkpoints / folder
-            found = train_models(recipes, o.seeds, data, home, jobs=o.jobs, device=o.device, on_model=counter)
+            found = train_models(pairs, data, home, jobs=o.jobs, device=o.device, on_model=counter)
         # One training that failed would bend a comparison, and not show in a mean.
         worst = max(found, key=lambda t: t.result.train_loss)
         said = f"largest training loss {worst.result.train_loss:.3g} ({worst.name})"
@@ -77,7 +87,8 @@ class Run:
         self,
         label: str,
         models: Sequence[Trained],
-        data: Builder,
+        looked_at: str,
+        data: Data,
         measures: Sequence[On],
         averages: Sequence[Average] = (),
         loss: str = "cross_entropy",
@@ -87,7 +98,8 @@ class Run:
         Args:
             label: Where results go.
             models: The models.
-            data: What they are looked at on.
+            looked_at: Which of the data they are looked at on.
+            data: The examples of their cohort.
             measures: The analyses.
             averages: Ensembles of the models, for analyses of predictions.
             loss: The loss of the models' landscapes, by name.
@@ -96,15 +108,15 @@ class Run:
             Results by what findings call them and by the name of the subject.
         """
         o = self.options
-        requested = sections(measures, o.seeds, [average.name for average in averages])
+        requested = sections(measures, o.seeds, averages)
         spec = ZooSpec(
             f"{self.name}: {label}",
             self.folder,
             tuple(m.spec() for m in models),
-            data,
+            data.builder(looked_at),
             ProblemOptions(device=o.device, loss=loss),
             tuple(section for made in requested.values() for section in made),
-            predictives=tuple(average.spec(models) for average in averages),
+            predictives=tuple(spec for average in averages for spec in average.specs(models, data)),
         )
         store = o.out / "results" / label
         self.say(f"analysing {len(models)} models: {', '.join(s.label for s in spec.sections)}")

@@ -13,7 +13,7 @@ from landscape.reference.training.recipe import Recipe
 from landscape.studies.associations import Association
 from landscape.studies.averages import Average
 from landscape.studies.data import Data
-from landscape.studies.figures import Figure
+from landscape.studies.figures import Figure, Sweep
 from landscape.studies.findings import Judgeable
 from landscape.studies.measure import On
 from landscape.studies.measured import ENSEMBLE, TRAINING, Measured, Part
@@ -34,15 +34,18 @@ class Cohort:
     """Models trained on the same examples, and what is measured of them.
 
     Attributes:
-        recipes: The kinds of models; every one is trained with every seed.
+        recipes: The kinds of models; every one is trained with every seed, unless it is of `first_seed`.
         data: The examples.
         measure: The analyses.
         name: Unique within the study: the folder of its weights, and how folders of its results begin.
         without_dropout: Whether models trained with dropout are looked at without it, with BatchNorm
             statistics taken anew (see `landscape.studies.recalibrate`), unless a measure says
             ``with_dropout``.
-        averages: Ensembles of all seeds of a kind, looked at by all analyses of predictions.
+        averages: Ensembles of all seeds of a kind and other predictives, looked at by all analyses of
+            predictions.
         loss: The loss of the models' landscapes, by name.
+        first_seed: Kinds that are trained with the first seed alone: those that no average is made of, where
+            cohorts stand for seeds.
     """
 
     recipes: Sequence[Recipe]
@@ -52,6 +55,7 @@ class Cohort:
     without_dropout: bool = False
     averages: Sequence[Average] = ()
     loss: str = "cross_entropy"
+    first_seed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +82,7 @@ class Study:
     sizes: Mapping[str, Size]
     cohorts: Callable[[Size], Sequence[Cohort]]
     findings: PerSize[Judgeable]
-    figures: PerSize[Figure]
+    figures: PerSize[Figure | Sweep]
     grids: PerSize[Grid] = field(default=())
     seeds: int = 3
     least_seeds: int = 2
@@ -136,13 +140,17 @@ class Study:
                     f"study '{self.name}': results '{twice[0]}' are measured on different data; give each a"
                     " label of its own."
                 )
+            _check_names(self.name, cohort)
         kinds = {recipe.group for cohort in cohorts for recipe in cohort.recipes}
         kinds |= {average.name for cohort in cohorts for average in cohort.averages}
         results = {on.of for cohort in cohorts for on in cohort.measure} | {TRAINING, ENSEMBLE}
         results |= {grid.name for grid in _of(self.grids, size)}
-        parts: list[Judgeable | Figure] = [*_of(self.findings, size), *_of(self.figures, size)]
+        parts: list[Judgeable | Figure | Sweep] = [*_of(self.findings, size), *_of(self.figures, size)]
         for part in parts:
-            read = (part.of, part.over_of) if isinstance(part, Association) else (part.of,)
+            if isinstance(part, Sweep):
+                read = tuple(part.over)
+            else:
+                read = (part.of, part.over_of) if isinstance(part, Association) else (part.of,)
             for what, named, known in (("results", read, results), ("models", part.kinds, kinds)):
                 unknown = [name for name in named if name not in known]
                 if unknown:
@@ -156,9 +164,21 @@ def _of(parts: PerSize[T], size: Size) -> Sequence[T]:
     return parts(size) if callable(parts) else parts
 
 
+def _check_names(study: str, cohort: Cohort) -> None:
+    """Refuse a cohort that names data or models that it does not have."""
+    for name in {on.data for on in cohort.measure} | {a.fit for a in cohort.averages if a.fit}:
+        cohort.data.builder(name)
+    kinds = [recipe.group for recipe in cohort.recipes]
+    for name in (*(a.kind for a in cohort.averages), *cohort.first_seed):
+        if name not in kinds:
+            raise InputError(
+                f"study '{study}': cohort '{cohort.name}' has no models '{name}'; it has {', '.join(kinds)}."
+            )
+
+
 def _measure(run: Run, cohort: Cohort) -> Part:
     """Train the models of a cohort and measure them, one store for each kind of data."""
-    trained = models = run.train(cohort.recipes, cohort.data, cohort.name)
+    trained = models = run.train(cohort.recipes, cohort.data, cohort.name, cohort.first_seed)
     if cohort.without_dropout:
         run.say(f"statistics of BatchNorm without dropout, for {len(trained)} models")
         home = run.options.checkpoints / cohort.name / "without-dropout"
@@ -168,7 +188,5 @@ def _measure(run: Run, cohort: Cohort) -> Part:
         measures = [on for on in cohort.measure if (on.data, on.with_dropout) == (data, dropout)]
         label = "-".join(filter(None, (cohort.name, data, "dropout" if dropout else "")))
         looked_at = trained if dropout else models
-        results |= run.analyse(
-            label, looked_at, cohort.data.builder(data), measures, cohort.averages, cohort.loss
-        )
-    return Part(cohort.name, models, cohort.data, results, tuple(a.name for a in cohort.averages))
+        results |= run.analyse(label, looked_at, data, cohort.data, measures, cohort.averages, cohort.loss)
+    return Part(cohort.name, models, cohort.data, results, cohort.averages)

@@ -68,8 +68,7 @@ def kind(
 
 
 def train_models(
-    recipes: Sequence[Recipe],
-    seeds: Sequence[int],
+    pairs: Sequence[tuple[Recipe, int]],
     data: Data,
     folder: Path,
     *,
@@ -77,11 +76,10 @@ def train_models(
     device: str | None = None,
     on_model: Callable[[str], None] = lambda name: None,
 ) -> list[Trained]:
-    """Train every recipe with every seed, or find that it is done.
+    """Train recipes with seeds, or find that it is done.
 
     Args:
-        recipes: The kinds of models.
-        seeds: Training seeds.
+        pairs: Kinds of models, each with a training seed.
         data: The examples.
         folder: Where weights go; a training that was stopped goes on from there.
         jobs: Processes.
@@ -89,9 +87,8 @@ def train_models(
         on_model: Told the name of each model that is done.
 
     Returns:
-        The models, by recipe and then by seed.
+        The models, in the order of the pairs.
     """
-    pairs = [(recipe, seed) for recipe in recipes for seed in seeds]
     shares = [pairs[i::jobs] for i in range(min(jobs, len(pairs)))]  # one process for many models
     done = run_all(_train, [(share, folder, data, device) for share in shares], jobs=jobs, on_report=on_model)
     # In the order of the pairs again, which were dealt out to the processes in turn.

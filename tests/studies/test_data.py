@@ -8,7 +8,7 @@ import torch
 
 from landscape.core.behaviour.corruptions import corrupt_by
 from landscape.errors import InputError
-from landscape.reference.data import diabetes, digits, uci
+from landscape.reference.data import circle, diabetes, digits, uci
 from landscape.studies.data import Data, load, mixup, rotated
 
 
@@ -56,8 +56,25 @@ def test_data_as_declared():
     assert data.noisy(0.0) == data
     blend, _ = load(data.builder("mixup"))
     assert torch.equal(blend, mixup(data.train.reference, data.train.kwargs)[0])
-    with pytest.raises(InputError, match="not on 'validation'"):
+    with pytest.raises(InputError, match="has the data 'train', 'test', 'mixup', not 'validation'"):
         data.builder("validation")
+
+
+def test_other_data_of_a_study_have_names():
+    """Oracle: builders called by hand; what temperatures are fitted on is in no other part."""
+    data = Data.digits(40, 30, side=14, seed=2).validated(20).beside("ring", circle, radius=3.0)
+    x, _ = load(data.builder("validation"))
+    assert x.shape == (20, 1, 14, 14)
+    want = digits("train", 60, size=14, seed=2)[0]
+    rows = {tuple(one.flatten().tolist()) for one in want}
+    taken = [
+        {tuple(one.flatten().tolist()) for one in load(data.builder(n))[0]} for n in ("train", "validation")
+    ]
+    assert taken[0] | taken[1] == rows
+    assert not taken[0] & taken[1]
+    assert torch.equal(load(data.builder("ring"))[0], circle(3.0)[0])
+    with pytest.raises(InputError, match="'validation', 'ring', not 'rim'"):
+        data.builder("rim")
 
 
 def test_only_data_in_a_folder_take_another():

@@ -113,3 +113,13 @@ def test_numbers_of_attacks_are_those_of_the_largest_radius():
     assert effects.attacked_accuracy()(ds) == 0.05
     assert effects.attack_gap(ds) == 0.6
     assert effects.number("distorted")(ds) == 0.25
+
+
+def test_numbers_of_what_is_far_away():
+    """Oracle: numbers put in by hand."""
+    ds = xr.Dataset(
+        {"example_confidence": ("example", [0.5, 0.9, 0.7]), "ood_confidence": ("ood", [0.2, 0.4])}
+    )
+    assert effects.mean_confidence(ds) == pytest.approx(0.7)
+    assert effects.largest_confidence(ds) == 0.9
+    assert effects.ood_confidence(ds) == pytest.approx(0.3)

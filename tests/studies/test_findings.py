@@ -7,7 +7,9 @@ import pytest
 import xarray as xr
 from study_models import RESULT, trained
 
+from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.errors import InputError
+from landscape.studies.averages import Average
 from landscape.studies.claims import above, contrast
 from landscape.studies.data import Data
 from landscape.studies.findings import Finding
@@ -74,7 +76,11 @@ def test_kinds_are_paired_by_cohort(tmp_path: Path):
         models = [trained("a", seed, tmp_path) for seed in range(2)]
         results = {m.name: xr.Dataset({"x": number + m.seed}) for m in models}
         results["mean"] = xr.Dataset({"x": number + number / 10})
-        parts.append(Part(str(number), models, Data.digits(10, 5), {"x": results}, ("mean",)))
+        parts.append(
+            Part(
+                str(number), models, Data.digits(10, 5), {"x": results}, (Average("mean", "a", DeepEnsemble),)
+            )
+        )
     measured = Measured(parts)
     got = Finding("c", _x, "x", more="a", than="mean", by_cohort=True).judge(measured, "p")
     assert asdict(got) == asdict(above("c", "p", [0.5 - 0.0, 5.5 - 5.5, 7.5 - 7.7]))

@@ -7,7 +7,10 @@ import pytest
 import xarray as xr
 from study_models import RESULT, trained
 
+from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.reference.uncertainty import temperature_scaled
 from landscape.studies import effects
+from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.ensembles import Ensemble
 from landscape.studies.measured import Measured, Part
@@ -53,3 +56,27 @@ def test_numbers_of_an_ensemble_are_those_of_the_jackknife(tmp_path: Path):
     whole, alone = ensemble.nll([0, 1]), [ensemble.nll([1]), ensemble.nll([0])]
     want = [whole + np.mean(alone) - left for left in alone]
     assert measured.numbers("ensemble", Ensemble.nll, "a") == pytest.approx(want)
+
+
+def test_averages_of_each_model_are_a_kind_and_cohorts_stand_apart(tmp_path: Path):
+    """Oracle: numbers put in by hand: the mean over models, and all of each cohort by name."""
+    averages = (Average("cool", "a", temperature_scaled, each=True), Average("mean", "a", DeepEnsemble))
+    parts = []
+    for name, base in (("p", 1.0), ("q", 5.0)):
+        models = [trained("a", seed, tmp_path) for seed in (0, 1)]
+        results = {f"cool-s{seed}": xr.Dataset({"x": base + seed}) for seed in (0, 1)}
+        results |= {"mean": xr.Dataset({"x": base}), "a-s0": xr.Dataset({"x": -base})}
+        parts.append(Part(name, models, DATA, {"x": results}, averages))
+    measured = Measured(parts)
+    assert measured.numbers("x", _number, "cool") == [1.0, 2.0, 5.0, 6.0]
+    assert measured.by_cohort("x", _number, "cool") == [1.5, 5.5]
+    assert measured.by_cohort("x", _number, "mean") == [1.0, 5.0]
+    assert list(measured.results("x", ("cool",))) == ["cool-s0", "cool-s1"]
+    apart = measured.apart("x", ("mean", "a"))
+    assert {name: float(ds["x"]) for name, ds in apart.items()} == {
+        "p: mean": 1.0,
+        "q: mean": 5.0,
+        "p: a-s0": -1.0,
+        "q: a-s0": -5.0,
+    }
+    assert len(measured.apart("x")) == 8

@@ -35,7 +35,7 @@ def test_results_of_several_sections_stand_under_one_name(tmp_path: Path):
     data = Data.digits(20, 10)
     ons = [On("test", "calibration", {"bins": n, "bootstrap": 2}, (k,)) for n, k in ((5, "a"), (7, "b"))]
     run = _run(tmp_path)
-    found = run.analyse("label", models, data.test, ons)
+    found = run.analyse("label", models, "test", data, ons)
     assert list(found) == ["calibration"]
     assert {name: ds.sizes["bin"] for name, ds in found["calibration"].items()} == {"a-s0": 5, "b-s0": 7}
     assert (tmp_path / "out" / "results" / "label").is_dir()
@@ -45,7 +45,11 @@ def test_failures_are_told_and_written_under_the_claims(tmp_path: Path):
     """Oracle: an analysis that cannot be had of these models: no attention in one layer."""
     run = _run(tmp_path)
     found = run.analyse(
-        "label", [trained("a", 0, tmp_path)], Data.digits(20, 10).test, [On("test", "attention_response")]
+        "label",
+        [trained("a", 0, tmp_path)],
+        "test",
+        Data.digits(20, 10),
+        [On("test", "attention_response")],
     )
     assert found == {"attention_response": {}}
     assert len(run.failures) == 1

@@ -12,16 +12,18 @@ import torch
 from study_models import linear
 
 import landscape
+from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.errors import InputError
 from landscape.imports import resolve
 from landscape.reference.training.recipe import Recipe
-from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, effects
+from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects
 from landscape.studies.options import Options
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
 STUDIES = (
     *("taxonomy", "how_do_vits_work", "spatial_smoothing"),
     *("deep_ensembles", "subnetwork_laplace", "fgsm_overfitting"),
+    *("laplace_mixtures", "uncertainty_under_shift"),
 )
 LINES = 155
 """Most lines of a script, whatever is in them."""
@@ -91,6 +93,13 @@ def test_a_declaration_that_names_what_is_not_there_is_refused(tmp_path: Path):
             _tiny(tmp_path, **change).check(size)
     study = _tiny(tmp_path)
     (cohort,) = study.cohorts(size)
+    for change, sentence in (
+        ({"first_seed": ("c",)}, "cohort '' has no models 'c'; it has a, b"),
+        ({"averages": [Average("m", "d", DeepEnsemble)]}, "has no models 'd'"),
+        ({"averages": [Average("m", "a", DeepEnsemble, fit="held")]}, "not 'held'"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            replace(study, cohorts=lambda size, change=change: [replace(cohort, **change)]).check(size)
     twice = replace(cohort, measure=[*cohort.measure, On("train", "calibration")])
     with pytest.raises(InputError, match="'calibration' are measured on different data"):
         replace(study, cohorts=lambda size: [twice]).check(size)

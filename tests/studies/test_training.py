@@ -14,16 +14,17 @@ def test_models_by_recipe_and_seed_and_not_trained_again(tmp_path: Path):
     """Oracle: names in order; the weights' files; a second call tells of each model and leaves its file."""
     settings = {"epochs": 1, "lr": 0.1, "batch_size": 20, "optimizer": "sgd", "schedule": "constant"}
     recipes = [Recipe(kind, linear, {}, settings, {"kind": kind}) for kind in ("b", "a")]
+    pairs = [(recipe, seed) for recipe in recipes for seed in (0, 1)]
     told: list[str] = []
     data = Data.digits(40, 20)
-    first = train_models(recipes, (0, 1), data, tmp_path, on_model=told.append)
+    first = train_models(pairs, data, tmp_path, on_model=told.append)
     assert [m.name for m in first] == ["b-s0", "b-s1", "a-s0", "a-s1"] == told
     assert all(m.path == tmp_path / f"{m.name}.safetensors" for m in first)
     notes = checkpoints.read_notes(first[0].path)
     assert notes is not None
     assert notes["metrics"]["test_accuracy"] == first[0].result.test_accuracy
     before = [m.path.stat().st_mtime_ns for m in first]
-    again = train_models(recipes, (0, 1), data, tmp_path)
+    again = train_models(pairs, data, tmp_path)
     assert [m.path.stat().st_mtime_ns for m in again] == before
     spec = first[3].spec()
     assert (spec.name, spec.group, spec.seed, spec.builder.reference) == (

@@ -257,8 +257,10 @@ class _Whole:
         from landscape.core.posterior.links import probit
 
         whole, nan = self.kept.variance[name], float("nan")
+        if self.likelihood.kind == "heteroscedastic":  # of the means alone: noise has another unit
+            variance, whole = (v[:, : v.shape[1] // 2] for v in (variance, whole))
         share = float(variance.sum() / whole.sum())
-        if self.likelihood.kind == "gaussian":  # a regression has no classes
+        if self.likelihood.kind != "categorical":  # a regression has no classes
             return {"variance_share": share, "predictive_tv": nan, "nll": nan, "ece": nan}
         ours, theirs = (probit(self.rows.outputs[name], v) for v in (variance, whole))
         distance = float((ours.exp() - theirs.exp()).abs().sum(1).mean() / 2)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.sparse import csr_array
 from scipy.special import log_softmax, xlogy
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.problem.answers.classification import Answers, Classification, classification_of
 from landscape.core.problem.problem import Problem
-from landscape.core.stats.bootstrap import each_draw
+from landscape.core.stats.bootstrap import draw_blocks
 from landscape.core.stats.clusters import cluster_means, clustered_error
 from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
@@ -323,7 +324,7 @@ def optimal_temperature(predictions: Predictions) -> float:
 def resampled_scores(
     predictions: Predictions, edges: Sequence[Array], resamples: int, seed: int
 ) -> tuple[dict[str, Array], list[Array]]:
-    """Scores of resampled examples, one resample in memory at a time.
+    """Scores of resampled examples, some resamples in memory at a time.
 
     Args:
         predictions: The predictions. Their examples are drawn, each with all of its answers.
@@ -342,17 +343,21 @@ def resampled_scores(
         "entropy": predictions.entropy,
     }
     confidence, correct = predictions.confidence, predictions.correct
-    indices = [bin_index(confidence, e) for e in edges]
-    n = len(confidence)
-    scores = {name: np.empty(resamples) for name in values}
-    errors = [np.empty(resamples) for _ in edges]
-    # Every score is a mean weighted by how often each example was drawn, and nothing is copied.
-    for draw, weights in enumerate(each_draw(predictions.count, resamples, seed)):
+    # Bins stay as they are, so that the gap of each is a sum over its examples, and linear in the counts.
+    gaps = [
+        csr_array(
+            (correct - confidence, (np.arange(len(correct)), bin_index(confidence, e))),
+            shape=(len(correct), len(e) - 1),
+        )
+        for e in edges
+    ]
+    table = np.stack(list(values.values()), 1)
+    scores, errors = [], []
+    for weights in draw_blocks(predictions.count, resamples, seed, len(confidence)):
         if predictions.examples is not None:  # answers come with their example, so that their number varies
-            weights = weights[predictions.examples]
-            n = weights.sum()
-        for name, value in values.items():
-            scores[name][draw] = weights @ value / n
-        for error, index, e in zip(errors, indices, edges, strict=True):
-            error[draw] = Bins.of(confidence, correct, index, len(e) - 1, weights).error
-    return scores, errors
+            weights = weights[:, predictions.examples]
+        n = weights.sum(1)
+        scores.append(weights @ table / n[:, None])
+        errors.append([np.abs(weights @ gap).sum(1) / n for gap in gaps])
+    joined = dict(zip(values, np.concatenate(scores).T, strict=True))
+    return joined, [np.concatenate(parts) for parts in zip(*errors, strict=True)]

@@ -114,7 +114,9 @@ def _roll(pixels: Tensor, fraction: float, _: np.random.Generator) -> Tensor:
 
 def _warp(pixels: Tensor, transform: Tensor) -> Tensor:
     """Bilinear sampling at affinely moved places; beyond the edge the nearest pixel counts."""
-    grid = F.affine_grid(transform, list(pixels.shape), align_corners=False)
+    # either way about: a few transforms for all images, and a grid is dearer than the sampling at it
+    few, of = torch.unique(transform, dim=0, return_inverse=True)
+    grid = F.affine_grid(few, [len(few), *pixels.shape[1:]], align_corners=False)[of]
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

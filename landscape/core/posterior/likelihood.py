@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from landscape.core.problem.losses import gaussian_fisher
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -23,13 +24,14 @@ class Likelihood:
     """ln p(y | f) = −scale · ℓ(f, y) + constant, summed over examples, for the loss ℓ of a problem.
 
     Attributes:
-        kind: Of classes (``"categorical"``), or of real targets with equal noise (``"gaussian"``).
+        kind: Of classes (``"categorical"``), of real targets with equal noise (``"gaussian"``), or with the
+            noise that the outputs themselves say (``"heteroscedastic"``).
         scale: What the mean loss is multiplied by, the number of examples included.
         constant: What is added, for all examples together, in nats.
-        noise: Variance of the noise; 1 for classes.
+        noise: Variance of the noise; 1 for classes, and where the outputs say it.
     """
 
-    kind: Literal["categorical", "gaussian"]
+    kind: Literal["categorical", "gaussian", "heteroscedastic"]
     scale: float
     constant: float = 0.0
     noise: float = 1.0
@@ -43,14 +45,20 @@ class Likelihood:
         return self.scale * weight_decay
 
     def roots(self, outputs: Tensor) -> Tensor:
-        """R with RRᵀ = Λ, the Hessian of −ln p in the outputs, of each example.
+        """R with RRᵀ = Λ, the Fisher matrix of the targets in the outputs, of each example.
+
+        That is the Hessian of −ln p in them, but for variances among the outputs: there −ln p is not convex,
+        and its Hessian, which depends on the target, would make no covariance.
 
         Args:
-            outputs: (N, C).
+            outputs: (N, C); of means and variances (N, 2D), see
+                `landscape.core.problem.losses.gaussian_moments`.
 
         Returns:
             (N, C, C). For classes diag(√p) − p√pᵀ, whose square is diag(p) − ppᵀ; symmetric it is not.
         """
+        if self.kind == "heteroscedastic":
+            return torch.diag_embed(gaussian_fisher(outputs)(torch.ones_like(outputs)).sqrt())
         if self.kind == "gaussian":
             eye = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
             return (eye / math.sqrt(self.noise)).expand(len(outputs), -1, -1)
@@ -63,7 +71,8 @@ def likelihood_of(problem: Problem, noise: Noise = "ml") -> Likelihood:
     """The likelihood that the loss of a problem stands for.
 
     Args:
-        problem: With the loss ``"cross_entropy"``, ``"mse"`` or ``"half_squared_error"``, and outputs (B, C).
+        problem: With the loss ``"cross_entropy"``, ``"mse"``, ``"half_squared_error"`` or
+            ``"gaussian_nll"``, and outputs (B, C).
         noise: Variance of Gaussian noise, for the squared errors; ``"ml"``: the mean squared residual.
 
     Raises:
@@ -71,9 +80,10 @@ def likelihood_of(problem: Problem, noise: Noise = "ml") -> Likelihood:
             not positive.
     """
     name = problem.loss_name
-    if name not in ("cross_entropy", "mse", "half_squared_error"):
+    if name not in ("cross_entropy", "mse", "half_squared_error", "gaussian_nll"):
         raise InputError(
-            f"the loss {name} has no known likelihood; use 'cross_entropy', 'mse' or 'half_squared_error'."
+            f"the loss {name} has no known likelihood; use 'cross_entropy', 'mse', 'half_squared_error' or"
+            " 'gaussian_nll'."
         )
     with torch.no_grad():
         output, _ = problem.output(problem.first)
@@ -83,6 +93,8 @@ def likelihood_of(problem: Problem, noise: Noise = "ml") -> Likelihood:
     count, examples = output.shape[1], problem.examples
     if name == "cross_entropy":
         return Likelihood("categorical", float(examples))
+    if name == "gaussian_nll":  # −ln p itself, constants included
+        return Likelihood("heteroscedastic", float(examples))
     # both are ½ Σ r² of an example but for a factor: of mse the mean over its outputs
     to_half = count / 2.0 if name == "mse" else 1.0
     variance = 2.0 * to_half * problem.measure().data_loss / count if noise == "ml" else float(noise)

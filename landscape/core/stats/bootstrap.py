@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from landscape.core.stats.intervals import expanded
 
 __all__ = [
     "TAILS",
+    "draw_blocks",
     "draw_counts",
     "draw_rows",
     "each_draw",
@@ -66,6 +68,31 @@ def each_draw(n: int, resamples: int, seed: int) -> Iterator[Array]:
             yield np.full(n, np.nan)
             continue
         yield np.bincount(generator.integers(n, size=n), minlength=n).astype(np.float64)
+
+
+def draw_blocks(n: int, resamples: int, seed: int, size: int | None = None) -> Iterator[Array]:
+    """The counts of `each_draw` in blocks (rows, n), for products with matrices.
+
+    Where all of them fit into one block they are kept: the passes of one analysis ask for the same ones.
+
+    Args:
+        n: Examples.
+        resamples: Number of resamples.
+        seed: Their seed.
+        size: What a row grows to where it is used, which decides how many make a block; by default, n.
+    """
+    rows = max(CHUNK // max(size or n, n, 1), 1)
+    if rows >= resamples:
+        yield _kept_counts(n, resamples, seed)
+        return
+    draws = each_draw(n, resamples, seed)
+    while block := list(islice(draws, rows)):
+        yield np.stack(block)
+
+
+@lru_cache(maxsize=2)
+def _kept_counts(n: int, resamples: int, seed: int) -> Array:
+    return np.stack(list(each_draw(n, resamples, seed)))
 
 
 def resampled_means(examples: Array, resamples: int, seed: int) -> Array:

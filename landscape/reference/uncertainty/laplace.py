@@ -26,7 +26,7 @@ from landscape.core.posterior.gaussian import (
 from landscape.core.posterior.head import HeadJacobian, find_head, head_entries
 from landscape.core.posterior.jacobians import BYTES, OutputJacobian
 from landscape.core.posterior.likelihood import Likelihood, Noise, likelihood_of
-from landscape.core.posterior.links import probit
+from landscape.core.posterior.links import probit, target_moments
 from landscape.core.posterior.selection import Selection, choose, selection_scores
 from landscape.core.posterior.sums import (
     DiagonalSums,
@@ -38,6 +38,7 @@ from landscape.core.posterior.sums import (
 from landscape.core.problem.private_model import private_copy
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
+from landscape.reference.uncertainty.gaussian import GaussianHead
 
 __all__ = ["LinearisedLaplace", "fit_laplace", "linearised_laplace"]
 
@@ -55,7 +56,8 @@ Weights = Literal["equal", "evidence"]
 class LinearisedLaplace(Predictive):
     """The predictive f(x) ~ N(f(x; θ*), JΣJᵀ) of a network linearised at its trained parameters.
 
-    A regression predicts targets with the variance of the noise on top. Input gradients pass through the
+    A regression predicts targets with the variance of the noise on top, the expected one where the network
+    puts out variances. Input gradients pass through the
     variance of a last layer alone.
 
     Args:
@@ -119,9 +121,10 @@ class LinearisedLaplace(Predictive):
         noise = self.posterior.deviations(count, seed=seed) if self.link == "mc" else None
         parts = [self._of_piece(piece, noise) for piece in torch.split(x, self._step(x))]
         mean, variance = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
-        if self.likelihood.kind == "gaussian":
-            return Draws("regression", mean=mean, variance=variance + self.likelihood.noise)
-        return Draws("classification", log_p=probit(mean, variance))
+        if self.likelihood.kind == "categorical":
+            return Draws("classification", log_p=probit(mean, variance))
+        mean, variance = target_moments(mean, variance, self.likelihood)
+        return Draws("regression", mean=mean, variance=variance)
 
     def _of_piece(self, x: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Means and variances of the outputs of some examples, (draws, n, C)."""
@@ -176,7 +179,7 @@ def fit_laplace(
         prior_precision: δ, a number; ``evidence``: that of most evidence of the whole model, see
             `landscape.core.posterior.curve`; ``own_evidence``: of the model whose free parameters are
             those of the structure (for ``low_rank`` the whole one); ``None``: that of the problem's weight
-            decay λ, N λ for a cross-entropy.
+            decay λ, N λ for a cross-entropy or a Gaussian head.
         size: Weights of a subnetwork.
         select: Their score, see `landscape.core.posterior.selection.selection_scores`.
         k: Eigenpairs of ``low_rank``.
@@ -349,7 +352,7 @@ def linearised_laplace(
     """The predictive of a manifest: the Laplace posterior of one network, or the mixture of those of several.
 
     Args:
-        members: Networks with logits (N, C), or of a regression with outputs (N, D).
+        members: Networks with logits (N, C), or of a regression with outputs (N, D); or `GaussianHead`.
         fit_data: The inputs and targets that they were trained on; floating targets are those of a
             regression.
         prior_precision: As `fit_laplace` takes it.
@@ -366,9 +369,10 @@ def linearised_laplace(
     if weights not in get_args(Weights):
         raise InputError(f"there are no weights '{weights}'; {suggest(str(weights), get_args(Weights))}")
     loss = "half_squared_error" if fit_data[1].is_floating_point() else "cross_entropy"
+    losses = ["gaussian_nll" if isinstance(member, GaussianHead) else loss for member in members]
     parts = [
-        fit_laplace(Problem(member, loss, fit_data), prior_precision=prior_precision, **options)
-        for member in members
+        fit_laplace(Problem(member, name, fit_data), prior_precision=prior_precision, **options)
+        for member, name in zip(members, losses, strict=True)
     ]
     if len(parts) == 1:
         return parts[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ from scipy.stats import binomtest
 from torch import nn
 
 from landscape.core.behaviour.calibration import Predictions, calibration_error
+from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.drawn import MEASURES, DrawnPredictions, predict_draws
-from landscape.core.behaviour.ood import auroc
+from landscape.core.behaviour.ood import auroc, false_accept_rate
 from landscape.core.behaviour.selective import Ranking
 from landscape.core.behaviour.shift_scores import ShiftScores, detection, pooled, ranked
 from landscape.core.problem.problem import Problem
@@ -123,3 +126,97 @@ def test_other_data_are_compared_by_each_measure():
     assert found["ood_confidence"][1] == pytest.approx(model(x).softmax(-1).max(1).values.mean().item())
     assert found["ood_examples"].tolist() == [30, 50]
     assert np.isnan(found["ood_aupr"][:, 3]).all()
+
+
+# torch-uncertainty
+
+
+@pytest.fixture
+def rival():
+    """The classification metrics of torch-uncertainty, written without any of ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip(
+            "torch_uncertainty.metrics.classification",
+            reason="torch-uncertainty is not installed: extra 'oracle'",
+        )
+
+
+def averaged():
+    """An ensemble of five linear classifiers, its inputs and labels, and its members' probabilities."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(400, 6, dtype=torch.float64, generator=generator)
+    centre = torch.randn(4, 6, dtype=torch.float64, generator=generator)
+    y = (x @ centre.T + torch.randn(400, 4, dtype=torch.float64, generator=generator)).argmax(1)
+    members = []
+    for _ in range(5):
+        member = nn.Linear(6, 4).double()
+        with torch.no_grad():
+            member.weight.copy_(centre + torch.randn(4, 6, dtype=torch.float64, generator=generator))
+            member.bias.zero_()
+        members.append(member)
+    with torch.no_grad():
+        p = torch.stack([member(x).softmax(-1) for member in members], 1)
+    return DeepEnsemble(members), x, y, p
+
+
+def theirs(metric, *given):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        metric.update(*given)
+        return metric.compute()
+
+
+def test_torch_uncertainty_agrees_on_the_kinds_of_doubt(rival):
+    """Oracle: torch-uncertainty: mutual information, disagreement, entropies, NLL and Brier score."""
+    ensemble, x, y, p = averaged()
+    found = predict_draws(Problem(ensemble, "cross_entropy", (x, y))).per_example()
+    mean = p.mean(1)
+    exact = {
+        "mutual_information": theirs(rival.MutualInformation(reduction="none"), p),
+        "disagreement": theirs(rival.Disagreement(reduction="none"), p),
+        "entropy": theirs(rival.Entropy(reduction="none"), mean),
+        "expected_entropy": theirs(rival.Entropy(reduction="none"), p.flatten(0, 1)).view(400, 5).mean(1),
+        "nll": theirs(rival.CategoricalNLL(reduction="none"), mean, y),
+        "brier": theirs(rival.BrierScore(num_classes=4, reduction="none"), mean, y),
+    }
+    for name, values in exact.items():
+        np.testing.assert_allclose(found[name], values.numpy(), rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+def test_torch_uncertainty_agrees_on_selective_prediction(rival):
+    """Oracle: torch-uncertainty: error rates at every coverage, and its areas.
+
+    Its areas are trapezoids from the first example on, ours the mean over all, and from 0 on: the same
+    error rates give both.
+    """
+    ensemble, x, y, p = averaged()
+    made, mean, n = predict_draws(Problem(ensemble, "cross_entropy", (x, y))), p.mean(1), len(x)
+    ranking = Ranking.of(made.uncertainty("confidence"), made.mixture.correct)
+    metric = rival.AURC()
+    metric.update(mean, y)
+    rates = metric.partial_compute().double().numpy()
+    np.testing.assert_allclose(ranking.risk(np.arange(1, n + 1) / n), rates, atol=1e-6)
+    ends = (rates[0] + rates[-1]) / 2
+    assert (n * ranking.aurc - ends) / (n - 1) == pytest.approx(
+        float(theirs(rival.AURC(), mean, y)), abs=1e-6
+    )
+    whole = n / (n - 1) * (ranking.augrc - rates[0] / (2 * n**2))
+    assert whole == pytest.approx(float(theirs(rival.AUGRC(), mean, y)), abs=1e-6)
+
+
+def test_torch_uncertainty_agrees_on_calibration_and_detection(rival):
+    """Oracle: torch-uncertainty: the calibration errors of equal bins; false positives at 95 % recall."""
+    ensemble, x, y, p = averaged()
+    made, mean = predict_draws(Problem(ensemble, "cross_entropy", (x, y))), p.mean(1)
+    scores = ShiftScores(made, 15, 2, 0)
+    metric = rival.CalibrationError(task="multiclass", num_classes=4, num_bins=15, norm="l1")
+    assert scores.numbers(scores)["ece"] == pytest.approx(float(theirs(metric, mean, y)), abs=1e-6)
+    inside, outside = made.mixture.confidence[:200], 0.9 * made.mixture.confidence[200:]
+    both = torch.from_numpy(np.concatenate([inside, outside]))
+    own = torch.cat([torch.ones(200), torch.zeros(200)]).long()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it keeps all it is given
+        metric = rival.FPRx(recall_level=0.95, pos_label=1)
+    exact = theirs(metric, both, own)
+    assert false_accept_rate(inside, outside) == pytest.approx(float(exact), abs=1e-6)

@@ -1,8 +1,9 @@
 """Likelihoods against densities of torch.distributions and Hessians by autograd."""
 
+import numpy as np
 import pytest
 import torch
-from posterior_cases import classifier, data, mlp, regression
+from posterior_cases import classifier, data, heteroscedastic, mlp, regression
 
 from landscape.core.posterior.likelihood import likelihood_of
 from landscape.core.problem.problem import Problem
@@ -43,6 +44,38 @@ def test_roots_are_those_of_the_hessian_in_the_outputs():
     torch.testing.assert_close(R @ R.T, exact)
     R = likelihood_of(regression(outputs=3), 0.5).roots(f[None])[0]
     torch.testing.assert_close(R @ R.T, torch.eye(3, dtype=torch.float64) / 0.5)
+
+
+def test_a_network_that_puts_out_the_noise_is_its_own_likelihood():
+    """Oracle: log probabilities of torch.distributions.Normal, with the variance softplus(r) + 1e-6."""
+    problem = heteroscedastic()
+    output, y = problem.output(problem.first)[0].detach(), problem.first.target
+    scale = (torch.nn.functional.softplus(output[:, 1]) + 1e-6).sqrt()
+    exact = torch.distributions.Normal(output[:, 0], scale).log_prob(y).sum()
+    found = likelihood_of(problem).log_likelihood(problem.measure().data_loss)
+    assert found == pytest.approx(float(exact), rel=1e-12)
+    assert likelihood_of(problem).precision(0.02) == pytest.approx(40 * 0.02)
+
+
+def test_roots_of_a_gaussian_head_are_those_of_its_fisher_matrix():
+    """Oracle: the Hessian of −ln p by autograd, its mean over targets by Gauss-Hermite quadrature.
+
+    The Hessian is a polynomial of the second degree in the target, which three nodes integrate exactly.
+    """
+    f = torch.tensor([0.3, -0.7], dtype=torch.float64)
+    variance = torch.nn.functional.softplus(f[1]) + 1e-6
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+    exact = torch.zeros(2, 2, dtype=torch.float64)
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        y = f[0] + variance.sqrt() * node
+
+        def energy(z, y=y):
+            scale = (torch.nn.functional.softplus(z[1]) + 1e-6).sqrt()
+            return -torch.distributions.Normal(z[0], scale).log_prob(y)
+
+        exact += weight * torch.autograd.functional.hessian(energy, f)
+    R = likelihood_of(heteroscedastic()).roots(f[None])[0]
+    torch.testing.assert_close(R @ R.T, exact)
 
 
 def test_weight_decay_is_a_prior():

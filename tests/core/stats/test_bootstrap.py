@@ -8,6 +8,7 @@ from scipy import stats
 
 from landscape.core.stats import bootstrap
 from landscape.core.stats.bootstrap import (
+    draw_blocks,
     draw_counts,
     draw_rows,
     each_draw,
@@ -103,3 +104,14 @@ def test_intervals_of_a_biased_statistic():
         held += [low <= 0.05 <= high for low, high in ends]
     assert (held / 600 > [0.0, 0.85, 0.85]).all()
     assert held[0] < 0.6 * held[1]
+
+
+def test_blocks_of_counts_are_the_counts(monkeypatch):
+    """Oracle: `each_draw`, one after another; blocks of one row, of some and of all."""
+    want = np.stack(list(each_draw(7, 10, 3)))
+    assert len(list(draw_blocks(7, 10, 3))) == 1
+    for rows in (1, 4):
+        monkeypatch.setattr("landscape.core.stats.bootstrap.CHUNK", 14 * rows)
+        blocks = list(draw_blocks(7, 10, 3, size=14))
+        assert [len(b) for b in blocks][:2] == [rows, rows]
+        np.testing.assert_array_equal(np.concatenate(blocks), want)

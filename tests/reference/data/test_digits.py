@@ -130,3 +130,14 @@ def test_digits_with_label_noise():
     noisy_images, noisy = digits("train", 200, label_noise=0.5)
     assert torch.equal(images, noisy_images)
     assert torch.equal(noisy, noisy_labels(labels, 0.5, classes=10))
+
+
+def test_digits_that_are_skipped_are_those_of_a_smaller_subset():
+    """Oracle: sets of images: what is skipped and what is taken make the larger subset."""
+    first, rest, whole = digits(count=30, seed=4), digits(count=20, seed=4, skip=30), digits(count=50, seed=4)
+    assert rows(first[0]) | rows(rest[0]) == rows(whole[0])
+    assert not rows(first[0]) & rows(rest[0])
+    with pytest.raises(InputError, match="10 train digits after 3990, so count cannot be 11"):
+        digits(count=11, skip=3990)
+    with pytest.raises(InputError, match="skip cannot be 4000"):
+        digits(skip=4000)

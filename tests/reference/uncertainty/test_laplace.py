@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from posterior_cases import classifier, data, image_classifier, mlp, regression
+from posterior_cases import classifier, data, heteroscedastic, image_classifier, mlp, regression
 from torch import nn
 
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
@@ -14,9 +14,15 @@ from landscape.core.behaviour.weighted_mixture import WeightedMixture
 from landscape.core.curvature.operator import ggn
 from landscape.core.posterior import sums
 from landscape.core.posterior.links import probit
+from landscape.core.problem.losses import gaussian_outputs
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
-from landscape.reference.uncertainty import LinearisedLaplace, fit_laplace, linearised_laplace
+from landscape.reference.uncertainty import (
+    GaussianHead,
+    LinearisedLaplace,
+    fit_laplace,
+    linearised_laplace,
+)
 
 NEW = data(count=9)[0] * 1.5
 
@@ -51,6 +57,73 @@ def test_bayesian_linear_regression_is_exact():
     found = fit_laplace(problem, structure="full", prior_precision=delta, noise=noise).draws(NEW)
     torch.testing.assert_close(found.mean[0], NEW @ Sigma @ x.T @ y / noise)
     torch.testing.assert_close(found.variance[0, :, 0], (NEW @ Sigma * NEW).sum(1) + noise)
+
+
+class Weighted(nn.Module):
+    """A linear mean, and a variance that the input says: exp of its first entry."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x):
+        return gaussian_outputs(self.linear(x), x[:, :1].exp())
+
+
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize("structure", ["full", "low_rank"])
+def test_a_gaussian_head_with_a_known_variance_is_bayesian_linear_regression(constant, structure):
+    """Oracle: the weighted posterior predictive in closed form, N(xᵀm, xᵀΣx + v(x)), by torch.linalg.inv.
+
+    Both ways to the Gauss-Newton matrix are taken: Jacobians for all entries, products for the low rank.
+    The evidence is that of the exact marginal, N(0, XXᵀ/δ + diag v) in the data.
+    """
+    linear, delta = regression().module, 0.3
+    x, y = data()[0], regression().first.target
+    v, new = ((torch.full((len(z),), 0.25) if constant else z[:, 0].exp()).double() for z in (x, NEW))
+    Sigma = torch.linalg.inv(x.T @ (x / v[:, None]) + delta * torch.eye(5, dtype=torch.float64))
+    with torch.no_grad():
+        linear.weight.copy_((Sigma @ (x.T @ (y[:, 0] / v)))[None])  # where the posterior has its mean
+    model = GaussianHead(linear, 0.25) if constant else GaussianHead(Weighted(linear))
+    problem = Problem(model, "gaussian_nll", (x, y))
+    fitted = fit_laplace(problem, structure=structure, prior_precision=delta, k=5)
+    found = fitted.draws(NEW)
+    torch.testing.assert_close(found.mean[0], NEW @ linear.weight.detach().T)
+    torch.testing.assert_close(found.variance[0, :, 0], (NEW @ Sigma * NEW).sum(1) + new)
+    if structure == "full":
+        marginal = torch.distributions.MultivariateNormal(
+            torch.zeros(len(x), dtype=torch.float64), x @ x.T / delta + torch.diag(v)
+        )
+        # of a Laplace evidence δ(2π)⁻¹ of the prior and of the posterior cancel
+        assert fitted.log_evidence == pytest.approx(float(marginal.log_prob(y[:, 0])), abs=1e-6)
+
+
+def test_laplace_of_a_network_that_puts_out_the_noise():
+    """Oracle: `ggn` of the named loss by products; draws of the weights, within 5 standard errors."""
+    problem = heteroscedastic(0.02)
+    fitted = fit_laplace(problem, structure="full")
+    assert fitted.prior_precision == pytest.approx(40 * 0.02)
+    H = precision(problem, 0.8)
+    J = jacobian(problem.module, NEW)
+    exact = torch.einsum("nci,ij,ncj->nc", J, torch.linalg.inv(H), J)
+    torch.testing.assert_close(variances(fitted), exact)
+    found = fitted.draws(NEW)
+    again = fit_laplace(problem, structure="full", link="mc", samples=4000).draws(NEW)
+    mean, variance = again.mean[..., 0], again.variance[..., 0]
+    assert ((mean.mean(0) - found.mean[0, :, 0]).abs() < 5 * mean.std(0) / 4000**0.5).all()
+    total = variance + (mean - found.mean[0, :, 0]).square()
+    assert ((total.mean(0) - found.variance[0, :, 0]).abs() < 5 * total.std(0) / 4000**0.5).all()
+
+
+def test_a_gaussian_head_is_a_member_of_a_manifest():
+    """Oracle: `fit_laplace` of the problem with the loss `gaussian_nll`, by hand; of two, their mixture."""
+    problem = heteroscedastic()
+    x, y = data()[0], problem.first.target
+    found = linearised_laplace([problem.module], (x, y), prior_precision=0.5).draws(NEW)
+    exact = fit_laplace(problem, prior_precision=0.5).draws(NEW)
+    torch.testing.assert_close((found.mean, found.variance), (exact.mean, exact.variance))
+    both = linearised_laplace([problem.module] * 2, (x, y), prior_precision=0.5)
+    torch.testing.assert_close(both.draws(NEW).mixture(), (exact.mean[0], exact.variance[0]))
 
 
 @pytest.mark.parametrize("loss", ["mse", "half_squared_error"])
