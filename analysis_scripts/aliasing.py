@@ -9,11 +9,9 @@ subsampling folds, answers that stay when the image moves, and how far the neare
 
 from landscape.reference import models
 from landscape.studies import Association, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
-from landscape.studies.settings import SGD
+from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SGD
 
 SMALL = {"optimizer": "adamw", "lr": 0.005, "schedule": "warmup_cosine", "batch_size": 64}
-DIGITS = {"mean": (0.1307,), "std": (0.3081,)}
-CIFAR10 = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
 KINDS = {
     "stride": {"down": "stride"},
     "max": {"down": "max"},
@@ -28,7 +26,7 @@ SIZES = {
         data=Data.digits(train=60, test=30, side=14),
         training={**SMALL, "batch_size": 30, "epochs": 1},
         resnet={"width": 2, "blocks": [1, 1, 1]},
-        pixels=DIGITS,
+        pixels=DIGIT_PIXELS,
         kinds=("stride", "flc", "quantile", "antialiased"),
         linf=(0.05,),
         l2=(0.5,),
@@ -41,7 +39,7 @@ SIZES = {
         data=Data.digits(train=1000, test=1000, side=14),
         training={**SMALL, "epochs": 6},
         resnet={"width": 8, "blocks": [1, 1, 1]},
-        pixels=DIGITS,
+        pixels=DIGIT_PIXELS,
         kinds=("stride", "blur", "kaiser", "flc", "quantile", "antialiased"),
         linf=(0.02, 0.05),
         l2=(0.2, 0.5),
@@ -54,7 +52,7 @@ SIZES = {
         data=Data.cifar(10),
         training={**SGD, "lr": 0.1, "schedule": "warmup_cosine", "batch_size": 128, "epochs": 30},
         resnet={"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3},
-        pixels=CIFAR10,
+        pixels=CIFAR10_PIXELS,
         kinds=tuple(KINDS),
         linf=(1 / 255, 2 / 255, 4 / 255),
         l2=(0.1, 0.25, 0.5),
@@ -71,9 +69,10 @@ def cohorts(size: Size) -> list[Cohort]:
     recipes = [
         kind(name, models.resnet, {**size.resnet, **KINDS[name]}, size.training) for name in size.kinds
     ]
-    many = {**size.pixels, "steps": size.steps, "restarts": size.restarts, "targets": 1}
-    few = {**size.pixels, "objective": "cross_entropy", "steps": 10, "distance": False, "attacks": ("pgd",)}
-    some = {"examples": size.images}
+    shown = {**size.pixels, "images": size.images}
+    many = {**shown, "steps": size.steps, "restarts": size.restarts, "targets": 1}
+    few = {**shown, "objective": "cross_entropy", "steps": 10, "distance": False, "attacks": ("pgd",)}
+    some = {"examples": size.images}  # in one batch: small ones are slow
     moves = {**size.pixels, "shifts": ("roll",), "bootstrap": 2}
     moves["intensities"] = tuple(pixels / size.data.side for pixels in size.shifts)
     return [
