@@ -105,16 +105,20 @@ FINDINGS = [
     Finding("VAT lowers the top eigenvalue", more="plain", than="vat", **TOP),
     Finding("VAT lowers it more than random directions do", more="random", than="vat", **TOP),
     Finding("the top has less of the trace after VAT than after DiGN", more="dign", than="vat", **SHARE),
-    Finding("and less than after random directions", more="random", than="vat", **SHARE),
+    Finding("and after VAT than after random directions", more="random", than="vat", **SHARE),
     Finding("DiGN raises the accuracy on noise of other kinds", more="dign", than="plain", **UNSEEN),
-    Finding("more than noise as augmentation does", more="dign", than="noise", **UNSEEN),
-    accuracy("and leaves more of the clean accuracy", more="dign", than="noise"),
-    accuracy("and takes none of it", more="dign", than="plain"),
-    Finding("a weak DiGN has a lower ECE than augmentation", more="noise", than="dign-weak", **ECE),
-    Finding("and than a strong one", more="dign", than="dign-weak", **ECE),
+    Finding("and more than noise as augmentation does", more="dign", than="noise", **UNSEEN),
+    Finding("and more than VAT does", more="dign", than="vat", **UNSEEN),
+    accuracy("DiGN leaves more of the clean accuracy than augmentation", more="dign", than="noise"),
+    accuracy("DiGN takes none of the clean accuracy", more="dign", than="plain"),
+    Finding(
+        "a weak DiGN has a lower ECE under noise than augmentation", more="noise", than="dign-weak", **ECE
+    ),
+    Finding("and a lower one than a strong DiGN", more="dign", than="dign-weak", **ECE),
     Finding("VAT raises the accuracy under PGD", more="vat", than="plain", **PGD),
     Finding("and more than random directions do", more="vat", than="random", **PGD),
     Finding("DiGN raises the accuracy under PGD", more="dign", than="plain", **PGD),
+    Finding("VAT raises it more than DiGN", more="vat", than="dign", **PGD),
     Association(
         "accuracy under PGD falls with the top eigenvalue", *OF_PGD, **OVER_TOP, sign=-1, kinds=KINDS
     ),
