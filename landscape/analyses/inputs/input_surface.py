@@ -289,9 +289,9 @@ input_surface = Analysis(
     description=(
         "The loss at x + a d₁ and over the plane x + a d₁ + b d₂ through each image x, averaged over images;"
         " lengths in pixels from 0 to 1. d₁ is an attack's direction, d₂ a random one or"
-        " the attack of another model, whose loss along it says how far attacks carry over. An image is distorted"
-        " if it is right at both ends of the line and wrong between, the mark of overfitting to one step"
-        " (Kim et al. 2021); the loss is linear as far as it stays by its tangent (Qin et al. 2019), and"
+        " the attack of another model: the loss along it says how far attacks carry over. An image is"
+        " distorted if it is right at both ends of the line and wrong between, the mark of overfitting to one"
+        " step (Kim et al. 2021); the loss is linear as far as it stays by its tangent (Qin et al. 2019), and"
         " gradients within the ball have a cosine near 1 (Andriushchenko & Flammarion 2020)."
     ),
     scope="checkpoint",
