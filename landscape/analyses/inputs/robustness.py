@@ -237,8 +237,7 @@ DASHES: dict[str, Literal["solid", "dash", "dot"]] = {"pgd": "solid", "fgsm": "d
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Accuracy over the radius, by attack; distances; the gap of one step; frequencies of perturbations."""
-    norms = sorted({NAMES[_option(ds, "norm")] for ds in datasets.values()})
-    radius = Axis(f"{' or '.join(norms)} norm of the perturbation", PIXELS)
+    radius = _radius_axis(datasets)
     share = Axis("share of right answers", limits=(-0.02, 1.02))
     marks: dict[str, list[Any]] = {name: [] for name in ("worst", "attacks", "distance", "gap", "power")}
     marks["gap"].append(Guide(y=0.0))
@@ -324,6 +323,17 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             )
         )
     return figures
+
+
+def _radius_axis(datasets: Mapping[str, xr.Dataset]) -> Axis:
+    """Radii that double from one to the next would crowd at the start of a linear axis."""
+    norms = sorted({NAMES[_option(ds, "norm")] for ds in datasets.values()})
+    label = f"{' or '.join(norms)} norm of the perturbation"
+    radii = np.concatenate([ds["radius"].values for ds in datasets.values()])
+    least = float(radii[radii > 0].min(initial=np.inf))
+    if np.isfinite(least) and radii.max() >= 16 * least:
+        return Axis(label, PIXELS, scale="symlog", linthresh=least)
+    return Axis(label, PIXELS)
 
 
 def _option(ds: xr.Dataset, name: str) -> Any:
