@@ -21,7 +21,7 @@ from landscape.studies.options import Options
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
 STUDIES = (
     *("taxonomy", "how_do_vits_work", "spatial_smoothing"),
-    *("deep_ensembles", "subnetwork_laplace", "fgsm_overfitting"),
+    *("deep_ensembles", "subnetwork_laplace", "fgsm_overfitting", "aliasing", "dign_vat"),
 )
 LINES = 155
 """Most lines of a script, whatever is in them."""
