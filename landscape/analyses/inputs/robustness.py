@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -289,7 +290,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             FigureSpec(
                 "distance",
                 "Distance to the nearest wrong answer found",
-                radius,
+                replace(radius, scale="linear"),
                 Axis("share of images", limits=(-0.02, 1.02)),
                 tuple(marks["distance"]),
                 "Share of images whose answer a perturbation of at most that norm changes; at 0, those whose"
