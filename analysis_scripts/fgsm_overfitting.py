@@ -11,16 +11,15 @@ images show why.
 from landscape.reference import models
 from landscape.reference.training import FGSM, Adversarial
 from landscape.studies import Association, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
+from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS
 
 SMALL = {"optimizer": "adamw", "lr": 0.005, "schedule": "warmup_cosine", "batch_size": 64}
-DIGITS = {"mean": (0.1307,), "std": (0.3081,)}
-CIFAR10 = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=60, test=30),
         training={**SMALL, "batch_size": 30, "epochs": 1},
         resnet={"width": 2, "blocks": [1, 1, 1]},
-        pixels=DIGITS,
+        pixels=DIGIT_PIXELS,
         radius=0.3,
         downs=("stride", "flc"),
         images=20,
@@ -31,7 +30,7 @@ SIZES = {
         data=Data.digits(train=1000, test=1000),
         training={**SMALL, "epochs": 10},
         resnet={"width": 8, "blocks": [1, 1, 1]},
-        pixels=DIGITS,
+        pixels=DIGIT_PIXELS,
         radius=0.3,
         downs=("stride", "flc"),
         images=200,
@@ -50,7 +49,7 @@ SIZES = {
             "augment": "crop_flip",
         },
         resnet={"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3, "preact": True},
-        pixels=CIFAR10,
+        pixels=CIFAR10_PIXELS,
         radius=8 / 255,
         downs=("stride", "max", "blur", "flc"),
         images=1000,

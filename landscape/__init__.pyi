@@ -548,7 +548,7 @@ class _InputSurface(Analysis):
         /,
         *,
         first: Literal['fgsm', 'gradient', 'pgd', 'fisher', 'random'] = 'fgsm',
-        second: Literal['random_sign', 'random'] = 'random_sign',
+        second: Literal['random_sign', 'random', 'fgsm_of'] = 'random_sign',
         radius: float = 0.1,
         points: int = 25,
         plane: int = 11,
@@ -558,12 +558,14 @@ class _InputSurface(Analysis):
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
         seed: int = 0,
+        surrogate: Any = None,
     ) -> xr.Dataset:
         """Loss surface in input space.
 
         Args:
             first: direction of the line, and first of the plane, for each image its own.
-            second: second direction of the plane: random signs or a Gaussian's.
+            second: second direction of the plane: random signs, a Gaussian's, or the step of the fast
+                gradient sign method of another model, the input surrogate (library use).
             radius: norm of the longest step, pixels from 0 to 1.
             points: points of the line, from the image to the radius.
             plane: points along each axis of the plane.

@@ -58,6 +58,9 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 }
 """Names of the positional arguments of a call, by scope."""
 
+CALLED = {"transform": "a function", "surrogate": "a model"}
+"""Inputs that are called; the others hold tensors."""
+
 SECTION_KEYS = ("analysis", "models", "examples", "together")
 """What a manifest's ``[analyses.NAME]`` says beside options: an option of such a name could not be set."""
 
@@ -203,13 +206,13 @@ class Analysis:
         """
         context = Context(inputs={n: keywords.pop(n) for n in self.inputs if n in keywords})
         for name, given in context.inputs.items():
+            wants = CALLED.get(name, "tensors")
             usable = (
                 callable(given)
-                if name == "transform"
+                if name in CALLED
                 else hasattr(given, "__getitem__") or hasattr(given, "__iter__")
             )
             if given is not None and not usable:
-                wants = "a function" if name == "transform" else "tensors"
                 raise InputError(f"{name} of landscape.{self.name} takes {wants}; got a {_kind(given)}.")
         return self.run(self._subject(subject), self.validate(keywords), context)
 

@@ -15,6 +15,7 @@ import xarray as xr
 from landscape.reference.training.loop import TrainResult
 
 __all__ = [
+    "aliasing",
     "attack_gap",
     "attacked_accuracy",
     "between",
@@ -29,6 +30,7 @@ __all__ = [
     "last_attention_effect",
     "log_feature_variance",
     "log_mean_positive",
+    "log_number",
     "mc_score",
     "mean_cka",
     "mean_confidence",
@@ -39,6 +41,7 @@ __all__ = [
     "number",
     "ood_auroc",
     "ood_confidence",
+    "over_random",
     "score",
     "shifted",
     "test_accuracy",
@@ -72,6 +75,11 @@ def number(name: str) -> Callable[[xr.Dataset], float]:
     return lambda ds: float(ds[name])
 
 
+def log_number(name: str) -> Callable[[xr.Dataset], float]:
+    """Natural logarithm of a number of a result that is one, such as a median of ``input_curvature``."""
+    return lambda ds: float(np.log(ds[name]))
+
+
 def attacked_accuracy(attack: str = "") -> Callable[[xr.Dataset], float]:
     """Accuracy at the largest radius of ``robustness`` under an attack, or under the strongest of all."""
     return lambda ds: float((ds["accuracy"].sel(attack=attack) if attack else ds["worst"]).values[-1])
@@ -80,6 +88,17 @@ def attacked_accuracy(attack: str = "") -> Callable[[xr.Dataset], float]:
 def attack_gap(ds: xr.Dataset) -> float:
     """Accuracy under one step (fgsm) less that under many (pgd), at the largest radius of ``robustness``."""
     return float(ds["gap"].values[-1])
+
+
+def over_random(ds: xr.Dataset) -> float:
+    """Accuracy under random perturbations less that under the strongest attack, at the largest radius."""
+    return attacked_accuracy("random")(ds) - attacked_accuracy()(ds)
+
+
+def aliasing(ds: xr.Dataset) -> float:
+    """Share of power folded from above the new Nyquist frequency, mean over units that coarsen their map."""
+    values = ds["aliasing"].values
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
 def negative_proportion(ds: xr.Dataset) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ADAMW", "CIFAR100", "DEIT", "SGD"]
+__all__ = ["ADAMW", "CIFAR10_PIXELS", "CIFAR100", "DEIT", "DIGIT_PIXELS", "SGD"]
 
 ADAMW: Mapping[str, Any] = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "warmup_cosine"}
 """Training of vision transformers, and of what is compared with them."""
@@ -21,3 +21,9 @@ SGD: Mapping[str, Any] = {"optimizer": "sgd", "weight_decay": 5e-4}
 
 CIFAR100: Mapping[str, Any] = {"in_channels": 3, "classes": 100}
 """Arguments of every builder of `landscape.reference.models` for CIFAR-100."""
+
+DIGIT_PIXELS: Mapping[str, Any] = {"mean": (0.1307,), "std": (0.3081,)}
+"""How `landscape.reference.data.digits` standardises pixels: options of analyses that change images."""
+
+CIFAR10_PIXELS: Mapping[str, Any] = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
+"""How `landscape.reference.data.cifar10` does."""

@@ -123,3 +123,14 @@ def test_numbers_of_what_is_far_away():
     assert effects.mean_confidence(ds) == pytest.approx(0.7)
     assert effects.largest_confidence(ds) == 0.9
     assert effects.ood_confidence(ds) == pytest.approx(0.3)
+
+
+def test_numbers_of_aliasing_and_of_random_perturbations():
+    """Oracle: numbers put in by hand; NaN where nothing coarsens its map."""
+    ds = xr.Dataset({"aliasing": ("layer", [np.nan, 0.1, 0.3]), "top": np.exp(2.0)})
+    assert effects.aliasing(ds) == pytest.approx(0.2)
+    assert np.isnan(effects.aliasing(ds.isel(layer=[0])))
+    assert effects.log_number("top")(ds) == pytest.approx(2.0)
+    attacks = {"accuracy": (("attack", "radius"), [[0.9, 0.1], [0.9, 0.8]]), "worst": ("radius", [0.9, 0.05])}
+    ds = xr.Dataset(attacks, coords={"attack": ["pgd", "random"]})
+    assert effects.over_random(ds) == pytest.approx(0.75)

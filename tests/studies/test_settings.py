@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import inspect
 
 import pytest
@@ -19,3 +20,13 @@ def test_settings_of_training_are_arguments_of_the_loop(name: str):
 def test_settings_of_networks_are_arguments_of_builders(builder):
     """Oracle: the signatures of the builders."""
     assert set(settings.CIFAR100) <= set(inspect.signature(builder).parameters)
+
+
+def test_scales_of_pixels_are_those_of_the_data():
+    """Oracle: the constants of the modules that standardise the images."""
+    # the package exports a function of the module's name
+    digits, torchvision = (
+        importlib.import_module(f"landscape.reference.data.{n}") for n in ("digits", "torchvision")
+    )
+    assert settings.DIGIT_PIXELS == {"mean": (digits.MEAN,), "std": (digits.STD,)}
+    assert tuple(settings.CIFAR10_PIXELS.values()) == torchvision.CIFAR10

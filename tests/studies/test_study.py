@@ -23,7 +23,7 @@ SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
 STUDIES = (
     *("taxonomy", "how_do_vits_work", "spatial_smoothing"),
     *("deep_ensembles", "subnetwork_laplace", "fgsm_overfitting"),
-    *("laplace_mixtures", "uncertainty_under_shift"),
+    *("laplace_mixtures", "uncertainty_under_shift", "aliasing", "dign_vat"),
 )
 LINES = 155
 """Most lines of a script, whatever is in them."""

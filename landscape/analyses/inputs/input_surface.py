@@ -16,6 +16,7 @@ from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import answer_error, reach, standard_error
+from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,6 +33,7 @@ WORDS = {
     "fisher": "the top eigenvector of the Fisher matrix",
     "random": "a random direction",
     "random_sign": "random signs",
+    "fgsm_of": "the step of the fast gradient sign method of another model",
 }
 
 
@@ -41,8 +43,10 @@ class InputSurfaceParams(Params):
     first: Literal["fgsm", "gradient", "pgd", "fisher", "random"] = Field(
         "fgsm", description="direction of the line, and first of the plane, for each image its own"
     )
-    second: Literal["random_sign", "random"] = Field(
-        "random_sign", description="second direction of the plane: random signs or a Gaussian's"
+    second: Literal["random_sign", "random", "fgsm_of"] = Field(
+        "random_sign",
+        description="second direction of the plane: random signs, a Gaussian's, or the step of the fast"
+        " gradient sign method of another model, the input surrogate (library use)",
     )
     radius: float = Field(0.1, gt=0, description="norm of the longest step, pixels from 0 to 1")
     points: int = Field(
@@ -108,6 +112,7 @@ def compute(problem: Problem, params: InputSurfaceParams, context: Context) -> M
     from landscape.core.inputs.images import image_parts
 
     scale, parts = image_parts(problem, params.mean, params.std, params.images, reader_of(problem))
+    surrogate = _surrogate(problem, parts[0], params, context)
     steps = np.linspace(0.0, params.radius, params.points)
     along = np.linspace(0.0, params.radius, params.plane)
     across = np.linspace(-params.radius, params.radius, params.plane)
@@ -116,7 +121,7 @@ def compute(problem: Problem, params: InputSurfaceParams, context: Context) -> M
         return loss_along(
             images,
             first_direction(images, params.first, params.radius, params.norm, params.seed),
-            second_direction(images, params.second, params.norm, params.seed),
+            second_direction(images, params.second, params.norm, params.seed, surrogate),
             params.radius,
             steps.tolist(),
             (along.tolist(), across.tolist()),
@@ -152,6 +157,27 @@ def compute(problem: Problem, params: InputSurfaceParams, context: Context) -> M
         "pixel_mean": np.array(scale.mean),
         "pixel_std": np.array(scale.std),
     }
+
+
+def _surrogate(
+    problem: Problem, images: Images, params: InputSurfaceParams, context: Context
+) -> Problem | None:
+    """The other model on the same form of images, if the plane takes one."""
+    from landscape.core.inputs.pixel_scale import image_of
+    from landscape.core.problem.losses import LOSSES
+    from landscape.core.problem.problem import Problem
+
+    given = context.inputs.get("surrogate")
+    if (given is None) != (params.second != "fgsm_of"):
+        raise InputError(
+            "input_surface with second='fgsm_of' takes another model as the input surrogate: a torch module"
+            " on the same images, landscape.input_surface(problem, second='fgsm_of', surrogate=model)."
+        )
+    if given is None:
+        return None
+    data = image_of(images.batch), images.batch.target
+    loss = problem.loss_name if problem.loss_name in LOSSES else "cross_entropy"
+    return Problem(given, loss, data, device=problem.device, dtype=problem.dtype)
 
 
 def _mean(name: str, values: Array, error: Callable[[Any], Any] = standard_error) -> dict[str, Any]:
@@ -262,9 +288,10 @@ input_surface = Analysis(
     title="Loss surface in input space",
     description=(
         "The loss at x + a d₁ and over the plane x + a d₁ + b d₂ through each image x, averaged over images;"
-        " lengths in pixels from 0 to 1. d₁ is an attack's direction, d₂ a random one. An image is distorted"
-        " if it is right at both ends of the line and wrong between, the mark of overfitting to one step"
-        " (Kim et al. 2021); the loss is linear as far as it stays by its tangent (Qin et al. 2019), and"
+        " lengths in pixels from 0 to 1. d₁ is an attack's direction, d₂ a random one or"
+        " the attack of another model: the loss along it says how far attacks carry over. An image is"
+        " distorted if it is right at both ends of the line and wrong between, the mark of overfitting to one"
+        " step (Kim et al. 2021); the loss is linear as far as it stays by its tangent (Qin et al. 2019), and"
         " gradients within the ball have a cosine near 1 (Andriushchenko & Flammarion 2020)."
     ),
     scope="checkpoint",
@@ -273,6 +300,7 @@ input_surface = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
+    inputs=("surrogate",),
     cost=lambda params: Cost(
         forwards=2.0 * (params.points + params.plane**2), gradients=5.0 + 20.0 * (params.first == "pgd")
     ),

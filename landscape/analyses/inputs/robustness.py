@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -237,8 +238,7 @@ DASHES: dict[str, Literal["solid", "dash", "dot"]] = {"pgd": "solid", "fgsm": "d
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Accuracy over the radius, by attack; distances; the gap of one step; frequencies of perturbations."""
-    norms = sorted({NAMES[_option(ds, "norm")] for ds in datasets.values()})
-    radius = Axis(f"{' or '.join(norms)} norm of the perturbation", PIXELS)
+    radius = _radius_axis(datasets)
     share = Axis("share of right answers", limits=(-0.02, 1.02))
     marks: dict[str, list[Any]] = {name: [] for name in ("worst", "attacks", "distance", "gap", "power")}
     marks["gap"].append(Guide(y=0.0))
@@ -290,7 +290,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             FigureSpec(
                 "distance",
                 "Distance to the nearest wrong answer found",
-                radius,
+                replace(radius, scale="linear"),
                 Axis("share of images", limits=(-0.02, 1.02)),
                 tuple(marks["distance"]),
                 "Share of images whose answer a perturbation of at most that norm changes; at 0, those whose"
@@ -324,6 +324,17 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             )
         )
     return figures
+
+
+def _radius_axis(datasets: Mapping[str, xr.Dataset]) -> Axis:
+    """Radii that double from one to the next would crowd at the start of a linear axis."""
+    norms = sorted({NAMES[_option(ds, "norm")] for ds in datasets.values()})
+    label = f"{' or '.join(norms)} norm of the perturbation"
+    radii = np.concatenate([ds["radius"].values for ds in datasets.values()])
+    least = float(radii[radii > 0].min(initial=np.inf))
+    if np.isfinite(least) and radii.max() >= 16 * least:
+        return Axis(label, PIXELS, scale="symlog", linthresh=least)
+    return Axis(label, PIXELS)
 
 
 def _option(ds: xr.Dataset, name: str) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from landscape.core.behaviour.brier_parts import BrierParts
 from landscape.core.behaviour.calibration import (
     Bins,
+    Predictions,
     adaptive_edges,
     bin_index,
     equal_edges,
@@ -54,6 +55,9 @@ class ShiftScores:
     def numbers(self, clean: ShiftScores) -> dict[str, float]:
         """Each score with ``_se``, ``_change`` from the unchanged images and ``_change_se``; the Brier parts.
 
+        ``agreement`` is the share of answers that stay what they are on the unchanged images (of one class
+        per example; else NaN).
+
         Args:
             clean: Scores of the unchanged images, of as many bins and of the same resamples.
         """
@@ -71,6 +75,7 @@ class ShiftScores:
             errors = [resampled_error(d, n) if n > 1 else float("nan") for d in (draws, draws - former)]
             four = value, errors[0], value - before, errors[1]
             found |= {f"{name}{end}": number for end, number in zip(ends, four, strict=True)}
+        found |= _agreement(clean.drawn.mixture, self.drawn.mixture)
         return found | {
             "brier_top": self._parts.score,
             "reliability": self._parts.reliability,
@@ -78,6 +83,15 @@ class ShiftScores:
             "uncertainty_term": self._parts.uncertainty,
             "within_bin": self._parts.within_bin,
         }
+
+
+def _agreement(clean: Predictions, made: Predictions) -> dict[str, float]:
+    """Share of answers that are the same, with its standard error; NaN where an example has several."""
+    if made.examples is not None or clean.log_p.shape != made.log_p.shape:
+        return {"agreement": float("nan"), "agreement_se": float("nan")}
+    hole = np.isnan(clean.log_p).any(1) | np.isnan(made.log_p).any(1)
+    same = np.where(hole, np.nan, clean.log_p.argmax(1) == made.log_p.argmax(1))
+    return {"agreement": float(same.mean()), "agreement_se": made.error(same)}
 
 
 def ranked(made: Sequence[DrawnPredictions], coverage: Array) -> dict[str, Array]:

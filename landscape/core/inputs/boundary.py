@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,7 @@ def boundary(
     overshoot: float = 0.02,
     bisections: int = 12,
     clip: bool = True,
+    take: Callable[[Tensor], Logits] | None = None,
 ) -> Boundary:
     """A small perturbation that changes the answer: an upper bound of the least one.
 
@@ -51,36 +53,43 @@ def boundary(
         overshoot: Share by which a step goes beyond the border, so that rounding does not leave it short.
         bisections: Passes that look for the border on the segment.
         clip: Whether perturbed pixels stay within 0 to 1.
+        take: The model of some of the images, by their places (n,), if it must know which it is given.
 
     Reference:
         Moosavi-Dezfooli et al. (2016), DeepFool, algorithm 2 and equation 11 for other norms.
     """
     delta = torch.zeros_like(pixels)
-    rows = torch.arange(len(labels), device=labels.device)
     with torch.no_grad():
-        wrong = margins(model(pixels), labels) < 0
-    already = wrong
+        already = margins(model(pixels), labels) < 0
+    left = (~already).nonzero()[:, 0]
     for _ in range(steps):
-        if bool(wrong.all()):
+        if not len(left):
             break
-        logits, gradients = class_gradients(model, pixels + delta)
-        wrong = wrong | (margins(logits, labels) < 0)
-        away = gradients - gradients[rows, labels][:, None]
-        gap = logits[rows, labels][:, None] - logits
-        lengths = torch.stack([dual_size(row, norm) for row in away.unbind(1)], 1)
-        distance = gap / lengths
-        distance[rows, labels] = torch.inf
-        nearest = distance.nan_to_num(nan=torch.inf, posinf=torch.inf).argmin(1)
-        reach = distance[rows, nearest].nan_to_num(nan=0.0, posinf=0.0).clamp(min=0.0)
-        direction = steepest(away[rows, nearest], norm)
-        step = each((1.0 + overshoot) * reach, pixels) * direction
-        moved = clipped(pixels, delta + step, clip)
-        delta = delta.where(each(wrong, pixels), moved)
+        at, answers = pixels[left] + delta[left], labels[left]
+        logits, gradients = class_gradients(model if take is None else take(left), at)
+        going = ~(margins(logits, answers) < 0)
+        left, answers = left[going], answers[going]
+        moved = _to_border(logits[going], gradients[going], answers, norm, overshoot)
+        delta[left] = clipped(pixels[left], delta[left] + moved, clip)
     with torch.no_grad():
         found = margins(model(pixels + delta), labels) < 0
     delta = border_on_segment(model, pixels, labels, delta.where(each(found, pixels), 0.0), bisections)
     distance = size(delta, norm).where(found, torch.inf).where(~already, 0.0)
     return Boundary(delta.where(each(~already, pixels), 0.0), distance)
+
+
+def _to_border(logits: Tensor, gradients: Tensor, labels: Tensor, norm: Norm, overshoot: float) -> Tensor:
+    """The step (B, C, H, W) a little beyond the border of the nearest class, as if the model were linear."""
+    rows = torch.arange(len(labels), device=labels.device)
+    away = gradients - gradients[rows, labels][:, None]
+    gap = logits[rows, labels][:, None] - logits
+    lengths = torch.stack([dual_size(row, norm) for row in away.unbind(1)], 1)
+    distance = gap / lengths
+    distance[rows, labels] = torch.inf
+    nearest = distance.nan_to_num(nan=torch.inf, posinf=torch.inf).argmin(1)
+    reach = distance[rows, nearest].nan_to_num(nan=0.0, posinf=0.0).clamp(min=0.0)
+    step: Tensor = each((1.0 + overshoot) * reach, away[:, 0]) * steepest(away[rows, nearest], norm)
+    return step
 
 
 def border_on_segment(

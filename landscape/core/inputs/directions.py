@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -15,12 +16,13 @@ from landscape.core.inputs.images import Images
 from landscape.core.inputs.norms import Norm, each, size, steepest, uniform
 from landscape.core.inputs.operators import exact_fisher
 from landscape.core.inputs.robustness import image_generator
+from landscape.core.problem.problem import Problem
 
 __all__ = ["First", "Second", "first_direction", "loss_along", "second_direction"]
 
 Array = NDArray[np.float64]
 First = Literal["fgsm", "gradient", "pgd", "fisher", "random"]
-Second = Literal["random_sign", "random"]
+Second = Literal["random_sign", "random", "fgsm_of"]
 
 
 def first_direction(images: Images, kind: First, radius: float, norm: Norm, seed: int) -> Tensor:
@@ -52,8 +54,22 @@ def first_direction(images: Images, kind: First, radius: float, norm: Norm, seed
     return _scaled(top * each(torch.where(rises, 1.0, -1.0).to(pixels), top), norm)
 
 
-def second_direction(images: Images, kind: Second, norm: Norm, seed: int) -> Tensor:
-    """A random direction of norm 1 for each image: of random signs, or of a Gaussian."""
+def second_direction(
+    images: Images, kind: Second, norm: Norm, seed: int, other: Problem | None = None
+) -> Tensor:
+    """A second direction of norm 1 for each image: of random signs, of a Gaussian, or of another model.
+
+    Args:
+        images: The images.
+        kind: ``random_sign``, ``random``, or ``fgsm_of``: along which the cross-entropy of the other model
+            rises fastest for the norm, zero where its gradient is.
+        norm: In which directions have norm 1.
+        seed: Of random ones.
+        other: The other model, on data of the same form.
+    """
+    if kind == "fgsm_of":
+        assert other is not None
+        return steepest(_slopes(replace(images, problem=other), images.pixels), norm)
     draws = _normals(images, seed, 1)
     return _scaled(draws.sign() if kind == "random_sign" else draws, norm)
 

@@ -109,7 +109,7 @@ def attack_images(
     if threat.distance and bool(clean.any()):
         rows = clean.nonzero()[:, 0]
         some = images.take(rows)
-        border = boundary(some, some.pixels, some.labels, norm=threat.norm).distance
+        border = boundary(some, some.pixels, some.labels, norm=threat.norm, take=some.take).distance
         found.distance[rows] = torch.minimum(found.distance[rows], border)
     distance = found.distance.double().where(~hole, torch.nan).cpu().numpy()
     return {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
@@ -41,11 +41,13 @@ def _strided_parts(tensor: Tensor) -> list[Tensor]:
 
 
 def describe(value: object) -> str:
-    """A content hash of a tensor, an array or a mapping of tensors; the type's name of anything else."""
+    """A content hash of a tensor, an array, a mapping of tensors or a model; else the type's name."""
     if isinstance(value, Tensor | np.ndarray):
         return fingerprint([("", torch.as_tensor(value))])
     if isinstance(value, Mapping) and all(isinstance(v, Tensor) for v in value.values()):
         return fingerprint(value.items())
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__} {fingerprint(value.state_dict().items())}"
     return type(value).__name__
 
 

@@ -10,6 +10,7 @@ from landscape.reference.training.methods import (
     Adversarial,
     AdversarialSmoothing,
     Divergence,
+    NoiseAugmentation,
     NoiseConsistency,
     VirtualAdversarial,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Batch",
     "CrossEntropy",
     "Divergence",
+    "NoiseAugmentation",
     "NoiseConsistency",
     "Objective",
     "PostProcessing",

@@ -7,6 +7,7 @@ from torch import nn
 
 import landscape
 from landscape import Problem
+from landscape.errors import InputError
 
 PLAIN = {"mean": (0.0,), "std": (1.0,), "plane": 3}
 
@@ -80,3 +81,30 @@ def test_every_direction_is_drawn(first):
         assert float(ds["loss"][-1]) > float(ds["loss"][0])
     names = [f.name for f in landscape.input_surface.plots({"a": ds, "b": ds})]
     assert names == ["loss", "error", "plane_0", "plane_1"]
+
+
+def test_the_step_of_another_linear_model_meets_the_closed_form():
+    """Oracle: softplus(−m + b (w₁ − w₀)·sign(v₁ − v₀)), v the weights of the other; both as y says."""
+    model, other, x, y = linear(), linear(), grey(), torch.arange(30) % 2
+    with torch.no_grad():
+        other[1].weight.copy_(torch.randn(2, 16, generator=torch.Generator().manual_seed(5)))
+    problem = Problem(model, "cross_entropy", (x, y), batch_size=11)
+    ds = landscape.input_surface(problem, second="fgsm_of", surrogate=other, radius=0.3, **PLAIN)
+    W, V, z = model[1].weight.detach(), other[1].weight.detach(), model(x).detach()
+    m = z[torch.arange(30), y] - z[torch.arange(30), 1 - y]
+    per_unit = (W[1] - W[0]) @ (V[1] - V[0]).sign()  # the same for both labels: both signs turn
+    for b in (-0.3, 0.3):
+        want = nn.functional.softplus(-m + b * per_unit).mean()
+        assert float(ds["plane_loss"].sel(along=0, across=b)) == pytest.approx(float(want), rel=1e-12)
+    assert "Sequential " in ds.attrs["inputs"]
+    assert "another model" in landscape.input_surface.plots({"a": ds})[-1].caption
+
+
+@pytest.mark.parametrize("given", [{"second": "fgsm_of"}, {"surrogate": nn.Identity()}])
+def test_another_model_and_its_direction_go_together(given):
+    """Oracle: the sentence."""
+    problem = Problem(linear(), "cross_entropy", (grey(), torch.arange(30) % 2))
+    with pytest.raises(InputError, match="takes another model as the input surrogate"):
+        landscape.input_surface(problem, **PLAIN, **given)
+    with pytest.raises(InputError, match="takes a model; got a"):
+        landscape.input_surface(problem, second="fgsm_of", surrogate=3, **PLAIN)

@@ -195,3 +195,13 @@ def test_one_logit_meets_the_closed_form_and_one_hot_targets_are_classes():
     several = Problem(classifier, nn.BCEWithLogitsLoss(), (x, hot))
     with pytest.raises(InputError, match="one answer for each example, and the problem asks for labels"):
         landscape.robustness(several)
+
+
+def test_radii_that_double_are_drawn_evenly():
+    """Oracle: the axes: default radii span a factor of 64, two of these one of 2."""
+    problem, *_ = linear_problem(8, 3)
+    options = {"mean": (0.0,), "std": (1.0,), "steps": 1, "targets": 1, "distance": False}
+    wide, narrow = (landscape.robustness(problem, **options, **o) for o in ({}, {"radii": (0.1, 0.2)}))
+    for ds, scale, least in ((wide, "symlog", 1 / 255), (narrow, "linear", 1.0)):
+        axis = landscape.robustness.plots({"a": ds})[0].x
+        assert (axis.scale, axis.linthresh) == (scale, least)

@@ -128,6 +128,25 @@ def test_other_data_are_compared_by_each_measure():
     assert np.isnan(found["ood_aupr"][:, 3]).all()
 
 
+def test_agreement_counts_the_answers_that_stay():
+    """Oracle: four answers written out, of which three stay, whatever is right; NaN where logits are."""
+    log_p = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2]])
+    moved = np.log([[0.5, 0.4, 0.1], [0.3, 0.4, 0.3], [0.6, 0.2, 0.2], [0.4, 0.3, 0.3]])
+
+    def scores(values, **given):
+        made = Predictions(values, np.array([2, 2, 2, 2]), **given)
+        return ShiftScores(DrawnPredictions(made, *np.zeros((3, 4)), None, 1), 5, 3, 0)
+
+    numbers = scores(moved).numbers(scores(log_p))
+    assert numbers["agreement"] == 0.75
+    assert numbers["agreement_se"] == pytest.approx(np.std([1, 1, 0, 1], ddof=1) / 2)
+    assert scores(log_p).numbers(scores(log_p))["agreement"] == 1.0
+    several = {"examples": np.array([0, 0, 1, 1])}
+    assert np.isnan(scores(moved, **several).numbers(scores(log_p, **several))["agreement"])
+    moved[0] = np.nan
+    assert np.isnan(scores(moved).numbers(scores(log_p))["agreement"])
+
+
 # torch-uncertainty
 
 

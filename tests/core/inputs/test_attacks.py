@@ -127,3 +127,45 @@ def test_a_model_that_ignores_its_input_is_not_changed():
     x, y = grey(4), torch.full((4,), 2)
     assert not fgsm(model, x, y, 0.1).any()
     assert not pgd(model, x, y, 0.1).delta.any()
+
+
+@pytest.fixture(scope="module")
+def toolbox():
+    """A small network as adversarial-robustness-toolbox knows it, the network, images and their labels.
+
+    The network is smooth: at a kink, rounding alone would decide which way an attack goes on.
+    """
+    reason = "adversarial-robustness-toolbox is not installed: extra 'attacks'"
+    evasion = pytest.importorskip("art.attacks.evasion", reason=reason)
+    classification = pytest.importorskip("art.estimators.classification", reason=reason)
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(128, 5)
+    model = nn.Sequential(*layers).eval()
+    with torch.no_grad():
+        model[-1].weight *= 6  # so that small perturbations change answers
+    pixels = torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    loss, shape = nn.CrossEntropyLoss(), (1, 8, 8)
+    known = classification.PyTorchClassifier(model, loss, shape, 5, clip_values=(0.0, 1.0), device_type="cpu")
+    return evasion, known, model, pixels, torch.arange(30) % 5
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_one_step_and_many_are_those_of_the_toolbox(toolbox, norm):
+    """Oracle: adversarial-robustness-toolbox, another code: its perturbed pixels, to single precision.
+
+    In ℓ2 images are grey: where pixels are cut, it cuts before it projects and we after, so that paths part.
+    """
+    evasion, known, model, pixels, labels = toolbox
+    pixels = pixels if norm == "linf" else 0.4 + 0.2 * pixels
+    order, radius = {"linf": (float("inf"), 0.05), "l2": (2, 0.4)}[norm]
+    x, y = pixels.numpy(), labels.numpy()
+    one = evasion.FastGradientMethod(known, norm=order, eps=radius).generate(x, y)
+    torch.testing.assert_close(
+        pixels + fgsm(model, pixels, labels, radius, norm=norm), torch.from_numpy(one), rtol=0, atol=2e-6
+    )
+    many = evasion.ProjectedGradientDescent(
+        known, norm=order, eps=radius, eps_step=radius / 4, max_iter=7, num_random_init=0, verbose=False
+    ).generate(x, y)
+    options = {"norm": norm, "steps": 7, "step": radius / 4, "objective": "cross_entropy", "keep": "last"}
+    found = pgd(model, pixels, labels, radius, **options)
+    torch.testing.assert_close(pixels + found.delta, torch.from_numpy(many), rtol=0, atol=5e-6)

@@ -85,3 +85,44 @@ def test_where_nothing_changes_the_answer_the_distance_is_infinite():
 
     assert torch.isinf(boundary(far, grey(3), torch.zeros(3, dtype=torch.long)).distance).all()
     assert torch.isfinite(boundary(far, grey(3), torch.zeros(3, dtype=torch.long), clip=False).distance).all()
+
+
+def test_deepfool_goes_no_farther_than_that_of_the_toolbox():
+    """Oracle: adversarial-robustness-toolbox: its perturbation less the 2 % it goes beyond the border.
+
+    Both take the same steps; ours then takes the border on the segment, so that it may only be nearer.
+    """
+    reason = "adversarial-robustness-toolbox is not installed: extra 'attacks'"
+    evasion = pytest.importorskip("art.attacks.evasion", reason=reason)
+    classification = pytest.importorskip("art.estimators.classification", reason=reason)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 24), nn.Tanh(), nn.Linear(24, 5)).eval()
+    pixels = grey(30).float()
+    labels = model(pixels).argmax(1)
+    known = classification.PyTorchClassifier(
+        model, nn.CrossEntropyLoss(), (1, 4, 4), 5, clip_values=(0.0, 1.0), device_type="cpu"
+    )
+    attack = evasion.DeepFool(known, max_iter=50, epsilon=0.02, nb_grads=5, verbose=False)
+    theirs = torch.from_numpy(attack.generate(pixels.numpy())) - pixels
+    assert (model(pixels + theirs).argmax(1) != labels).all()
+    ours = boundary(model, pixels, labels, norm="l2").distance
+    ratio = ours / size(theirs, "l2")
+    assert ratio.max() < 1.0 + 1e-4
+    assert ratio.min() > 0.9
+
+
+def test_the_model_of_some_images_is_asked_for_the_images_left():
+    """Oracle: a model that tells its images apart: each must meet the border of its own."""
+    shift = torch.linspace(0.1, 0.9, 20, dtype=torch.float64)
+
+    def of(rows):
+        def model(pixels):
+            mean = pixels.flatten(1).mean(1)
+            return torch.stack([shift[rows] - mean, torch.zeros_like(mean)], 1)
+
+        return model
+
+    pixels = torch.zeros(20, 1, 2, 2, dtype=torch.float64)
+    whole = of(torch.arange(20))
+    found = boundary(whole, pixels, torch.zeros(20, dtype=torch.long), norm="linf", take=of)
+    torch.testing.assert_close(found.distance, shift)

@@ -26,6 +26,7 @@ AXES = {
     "ece": ("Expected calibration error", Axis("expected calibration error")),
     "mutual_information": ("Epistemic uncertainty", Axis("mutual information", NATS)),
 }
+AGREEMENT = ("Agreement with the unchanged image", Axis("share of answers that stay", limits=UNIT))
 WORDS = {"mutual_information": "mutual information", "score": "own score"}
 LEAST = 0.02
 """Share of the examples below which an error rate is that of a handful."""
@@ -45,7 +46,18 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     if tested:
         figures += [_detection(tested, name) for name in ("ood_auroc", "ood_fpr95")]
     kinds = dict.fromkeys(str(k) for ds in datasets.values() for k in ds["shift"].values)
-    return figures + [_shift(datasets, kind, name) for kind in kinds for name in ("accuracy", "nll", "ece")]
+    for kind in kinds:
+        figures += [_shift(datasets, kind, name) for name in ("accuracy", "nll", "ece")]
+        if any(_agrees(ds, kind) for ds in datasets.values()):
+            figures.append(_shift(datasets, kind, "agreement"))
+    return figures
+
+
+def _agrees(ds: xr.Dataset, kind: str) -> bool:
+    """Whether a result says how many answers stay under a shift; those of older versions do not."""
+    if "agreement" not in ds or kind not in ds["shift"].values:
+        return False
+    return bool(np.isfinite(ds["agreement"].sel(shift=kind).values).any())
 
 
 def _intensity(ds: xr.Dataset, kind: str = "") -> Axis:
@@ -86,18 +98,18 @@ def _mean(datasets: Mapping[str, xr.Dataset], name: str, first: xr.Dataset) -> F
 
 def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSpec:
     """A score against the intensity of one shift."""
-    title, axis = AXES[name]
+    title, axis = AGREEMENT if name == "agreement" else AXES[name]
     axis = replace(axis, unit=nats(datasets)) if axis.unit == NATS else axis
     marks, amounts, shown = [], "", None
     for label, ds in datasets.items():
-        if kind not in ds["shift"].values:
+        if kind not in ds["shift"].values or name not in ds:
             continue
         shown = shown if shown is not None else ds
         part = ds.sel(shift=kind)
         y, half = part[name].values, reach(int(ds["examples"])) * part[f"{name}_se"].values
         low, high = y - half, y + half
-        if name == "accuracy":  # near 0 and 1 errors are not symmetric
-            low, high = share_interval(ds, y, part["accuracy_se"].values, int(ds["examples"]))
+        if name in ("accuracy", "agreement"):  # near 0 and 1 errors are not symmetric
+            low, high = share_interval(ds, y, part[f"{name}_se"].values, int(ds["examples"]))
         marks.append(Line(ds["intensity"].values, y, series(label, ds), low, high, markers=True))
         steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
         amounts = f"Amounts: {steps} ({part['amount_unit'].item()})."
@@ -111,7 +123,7 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
         tuple(marks),
         f"{title} on {_counted(shown)}{bias}. {amounts}",
         "Bands: 95 % intervals (Wilson 1927) over examples."
-        if name == "accuracy"
+        if name in ("accuracy", "agreement")
         else error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples"),
     )
 

@@ -66,6 +66,13 @@ SCHEMA = Schema(
                 Variable(f"{name}_change_se", DIMS, f"standard error of {name}_change, paired", unit),
             )
         ),
+        Variable(
+            "agreement",
+            DIMS,
+            "share of answers that are those to the unchanged images; NaN where an example has several",
+            optional=True,
+        ),
+        Variable("agreement_se", DIMS, "standard error of agreement over examples", optional=True),
         *(Variable(name, DIMS, meaning) for name, meaning in PARTS.items()),
         Variable("risk", (*DIMS, "by", "coverage"), "error rate among the examples answered"),
         *(Variable(name, (*DIMS, "by"), meaning) for name, meaning in RANKED.items()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
-from landscape.reference.training.methods.dign import NoiseConsistency
+from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.divergence import Divergence
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
@@ -14,6 +14,7 @@ __all__ = [
     "Adversarial",
     "AdversarialSmoothing",
     "Divergence",
+    "NoiseAugmentation",
     "NoiseConsistency",
     "VirtualAdversarial",
 ]

@@ -301,3 +301,21 @@ def test_soft_targets_keep_the_brier_score_the_sum_of_its_parts():
     assert float(ds["aurc"][0, 0, 1]) == pytest.approx(ranking.aurc, abs=0.02)
     value, _ = error_auroc(found.uncertainty("entropy"), found.mixture.correct)
     assert float(ds["error_auroc"][0, 0, 1]) == pytest.approx(value, abs=0.01)
+
+
+def test_answers_that_stay_are_counted_and_drawn():
+    """Oracle: a cyclic move by the whole width changes nothing; by half of it, answers by hand."""
+    x, y = images()
+    problem = Problem(model(), "cross_entropy", (x, y))
+    ds = landscape.uncertainty(problem, shifts=("roll",), intensities=(0.5, 1.0), bootstrap=2, **SCALE)
+    pixels = (x * 0.2 + 0.4).clamp(0, 1)
+    moved = (torch.roll(pixels, round(0.5 * x.shape[-1]), -1) - 0.4) / 0.2
+    net = model().eval()
+    with torch.no_grad():
+        whole = (net((pixels - 0.4) / 0.2).argmax(1) == net(x).argmax(1)).double().mean()
+        half = (net(moved).argmax(1) == net(x).argmax(1)).double().mean()
+    np.testing.assert_allclose(ds["agreement"].values[0], [1.0, half, whole])
+    names = {f.name for f in landscape.uncertainty.plots({"a": ds})}
+    assert "agreement_roll" in names
+    old = ds.drop_vars(["agreement", "agreement_se"])
+    assert "agreement_roll" not in {f.name for f in landscape.uncertainty.plots({"a": old})}

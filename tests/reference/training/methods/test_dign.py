@@ -6,7 +6,7 @@ from torch.nn import functional
 from landscape.errors import InputError
 from landscape.reference.models import resnet
 from landscape.reference.training import CrossEntropy, train
-from landscape.reference.training.methods.dign import NoiseConsistency
+from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.objective import Batch
 
 
@@ -145,6 +145,25 @@ def test_training_with_it_repeats_and_is_its_own(tmp_path):
     assert not torch.equal(results[0], results[2])
 
 
+def test_augmentation_is_the_cross_entropy_of_what_the_model_was_shown():
+    """Oracle: torch's cross-entropy on the one input seen; the noise is that of consistency's first copy."""
+    torch.manual_seed(0)
+    model, seen = nn.Linear(5, 3).double(), []
+    x, y = torch.randn(4, 5, dtype=torch.float64), torch.tensor([0, 2, 1, 2])
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    batch = Batch(x, y, torch.arange(4), 0.0)
+    loss = NoiseAugmentation(deviation=0.7, share=0.5, std=(0.3,))(model, batch, generator(3))
+    (noisy,) = seen
+    torch.testing.assert_close(loss, functional.cross_entropy(model(noisy), y))
+    seen.clear()
+    NoiseConsistency(deviation=0.7, samples=1, share=0.5, std=(0.3,))(model, batch, generator(3))
+    assert torch.equal(seen[1], noisy)
+    mixed = Batch(x, y, torch.arange(4), 0.0, share=0.25)
+    both = functional.cross_entropy(model(noisy), y), functional.cross_entropy(model(noisy), y.flip(0))
+    settings = NoiseAugmentation(deviation=0.7, share=0.5, std=(0.3,))
+    torch.testing.assert_close(settings(model, mixed, generator(3)), 0.25 * both[0] + 0.75 * both[1])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -158,3 +177,6 @@ def test_bad_settings_are_named(options, message):
     """Oracle: the sentence the user must see."""
     with pytest.raises(InputError, match=message):
         NoiseConsistency(**options)
+    if "samples" not in options:
+        with pytest.raises(InputError, match=f"NoiseAugmentation: {message}"):
+            NoiseAugmentation(**options)

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional
 
 from landscape.core.inputs.attacks import class_gradients
+from landscape.core.inputs.image_lanczos import image_eigenvalues
 from landscape.core.inputs.norms import size
-from landscape.core.inputs.operators import exact_fisher
+from landscape.core.inputs.operators import InputFisher, exact_fisher
 from landscape.errors import InputError
 from landscape.reference.models import resnet
 from landscape.reference.training import Batch, CrossEntropy, VirtualAdversarial, train
@@ -46,6 +47,27 @@ def test_many_steps_find_the_top_eigenvector(xi, steps):
     r = VirtualAdversarial(0.3, steps=steps, xi=xi).perturbation(model, x, clean, generator())
     torch.testing.assert_close(size(r, "l2"), torch.full((30,), 0.3, dtype=torch.float64))
     assert (cosines(r, exact.vectors)[clear] > 0.999).all()
+
+
+def test_power_steps_rise_to_the_eigenvalue_of_lanczos():
+    """Oracle: Lanczos with the Fisher products of all images, which shares no iteration with power steps.
+
+    The quotient dᵀFd of power steps never falls, stays below the top eigenvalue, and reaches it.
+    """
+    model, x = net(), inputs(20)
+    fisher = InputFisher(model, x)
+    start = torch.randn(20, 16, generator=generator(2), dtype=torch.float64)
+    lanczos = image_eigenvalues(fisher.blocks, start, tolerance=1e-10)
+    clean, last = model(x).log_softmax(-1).detach(), torch.zeros(20, dtype=torch.float64)
+    for steps in (0, 1, 2, 5, 20, 400):
+        d = VirtualAdversarial(1.0, steps).perturbation(model, x, clean, generator()).flatten(1)
+        quotient = (d * fisher.blocks(d)).sum(1)
+        assert (quotient >= last * (1 - 1e-9)).all()
+        assert (quotient <= lanczos.top[:, 0] * (1 + 1e-9)).all()
+        last = quotient
+    torch.testing.assert_close(last, lanczos.top[:, 0], rtol=1e-4, atol=0)
+    found = cosines(d, lanczos.vectors)
+    torch.testing.assert_close(found, torch.ones_like(found), rtol=1e-2, atol=0)
 
 
 def test_one_step_is_better_than_none_and_a_long_difference_is_none():
