@@ -613,7 +613,7 @@ class _Line(Analysis):
         problem: Problem,
         /,
         *,
-        direction: Literal['random', 'gradient', 'eigenvectors'] = 'random',
+        direction: Literal['random', 'gradient', 'eigenvectors', 'models'] = 'random',
         count: int = 1,
         normalization: Literal['filter', 'layer', 'parameter', 'none'] = 'filter',
         ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
@@ -628,8 +628,9 @@ class _Line(Analysis):
         """Loss along a direction.
 
         Args:
-            direction: Gaussian draws, the gradient at the checkpoint, or top Hessian eigenvectors; the
-                inputs `vector` and `models` take their place.
+            direction: Gaussian draws, the gradient at the checkpoint, top Hessian eigenvectors, or from
+                one model to another; the inputs `vector` and `models` take their place, and in a
+                manifest each two checkpoints of a group are the `models`.
             count: number of directions, for a mean and a spread.
             normalization: how draws and gradient are scaled to the weights (Li et al. 2018).
             ignore: parameters that do not move.
@@ -919,6 +920,7 @@ class _Surface(Analysis):
         /,
         *,
         directions: Literal['filter', 'layer', 'parameter', 'raw', 'eigenvectors', 'models', 'trajectory', 'given'] = 'filter',
+        centring: Literal['mean', 'last'] = 'mean',
         ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
         which: Literal['LA', 'SA', 'LM', 'BE'] = 'LA',
         steps: tuple[int, int] = (51, 51),
@@ -944,7 +946,10 @@ class _Surface(Analysis):
 
         Args:
             directions: random, normalised by filter, layer or parameter, or raw; Hessian eigenvectors;
-                or those of the input `models`, `trajectory` or `vectors` (given).
+                or those of the input `models`, `trajectory` or `vectors` (given); in a manifest a
+                group's checkpoints are the `models` or the `trajectory`.
+            centring: what the checkpoints of a trajectory are taken about: their mean, or the last (Li
+                et al. 2018, section 7).
             ignore: parameters that do not move along random directions.
             which: which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each
                 end.

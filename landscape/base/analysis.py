@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
+from landscape.base.from_zoo import FromZoo
 from landscape.base.ledger import identity, in_folder
 from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
 from landscape.base.schema import Schema
@@ -118,7 +119,9 @@ class Analysis:
         takes: ``predictive`` if it looks at predictions alone, so that a zoo runs it on its predictives
             too (ensembles, posteriors), whose weights are no point of one network's landscape.
         cost: ``(params) -> Cost``, for time estimates.
-        inputs: Names of keyword inputs that are not options (tensors); library use only.
+        inputs: Names of keyword inputs that are not options (tensors).
+        from_zoo: ``(params) -> FromZoo``, which of the inputs a zoo has to fill under these options, or
+            ``None``; without it, inputs are for library use only.
 
     Example:
         >>> import landscape
@@ -143,6 +146,7 @@ class Analysis:
     takes: Literal["problem", "predictive"] = "problem"
     cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()
+    from_zoo: Callable[[Any], FromZoo | None] = lambda params: None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

@@ -13,6 +13,7 @@ from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit
 from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
+from landscape.base.from_zoo import FromZoo
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import reach, standard_error
 from landscape.errors import InputError
@@ -30,10 +31,11 @@ Array = NDArray[np.float64]
 class LineParams(Params):
     """Options of ``line``."""
 
-    direction: Literal["random", "gradient", "eigenvectors"] = Field(
+    direction: Literal["random", "gradient", "eigenvectors", "models"] = Field(
         "random",
-        description="Gaussian draws, the gradient at the checkpoint, or top Hessian eigenvectors; the inputs"
-        " `vector` and `models` take their place",
+        description="Gaussian draws, the gradient at the checkpoint, top Hessian eigenvectors, or from one"
+        " model to another; the inputs `vector` and `models` take their place, and in a manifest each two"
+        " checkpoints of a group are the `models`",
     )
     count: int = Field(1, ge=1, description="number of directions, for a mean and a spread")
     normalization: Literal["filter", "layer", "parameter", "none"] = Field(
@@ -148,6 +150,8 @@ def _line(problem: Problem, params: LineParams, inputs: Mapping[str, Any]) -> Pl
 
     vector, models = inputs.get("vector"), inputs.get("models")
     single = "vector" if vector is not None else "models" if models is not None else params.direction
+    if single == "models" and models is None:
+        raise InputError('direction = "models" takes the input models: the other model, or two.')
     if vector is not None and models is not None:
         raise InputError("a line takes the input vector or models, not both.")
     if single in ("vector", "models", "gradient") and params.count > 1:
@@ -282,6 +286,13 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     ]
 
 
+def _from_zoo(params: LineParams) -> FromZoo | None:
+    """Which input a zoo has to fill."""
+    if params.direction != "models":
+        return None
+    return FromZoo("models", 'direction = "models"', each="pair", most=2, main="first")
+
+
 line = Analysis(
     name="line",
     title="Loss along a direction",
@@ -303,4 +314,5 @@ line = Analysis(
         gradients=350.0 * (params.direction == "eigenvectors") + (params.direction == "gradient"),
     ),
     inputs=("vector", "models"),
+    from_zoo=_from_zoo,
 )

@@ -12,6 +12,7 @@ from landscape.analyses.surfaces.surface.figures import figures
 from landscape.analyses.surfaces.surface.options import INPUTS, SurfaceParams
 from landscape.analyses.surfaces.surface.schema import SCHEMA, STEPS
 from landscape.base.analysis import Analysis, Context, Cost, Metric
+from landscape.base.from_zoo import FromZoo
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,6 +53,17 @@ def _cost(params: SurfaceParams) -> Cost:
     return Cost(forwards=passes, gradients=points * float(params.gradient_norm) + 3.5 * products)
 
 
+def _from_zoo(params: SurfaceParams) -> FromZoo | None:
+    """Which input a zoo has to fill."""
+    if params.directions == "trajectory":
+        return FromZoo("trajectory", 'directions = "trajectory"', least=3)
+    if params.directions == "models":
+        return FromZoo("models", 'directions = "models"', least=3, most=3, main="first")
+    if params.directions == "given":
+        return FromZoo("vectors", 'directions = "given"', refused="takes directions as tensors")
+    return None
+
+
 def _compute(problem: Problem, params: SurfaceParams, context: Context) -> Mapping[str, Any]:
     from landscape.analyses.surfaces.surface.compute import compute
 
@@ -78,4 +90,5 @@ surface = Analysis(
     summary=summary,
     cost=_cost,
     inputs=INPUTS,
+    from_zoo=_from_zoo,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,7 @@ def _contours(
             FigureSpec(
                 f"{name}{suffix}",
                 f"{title}{who}",
-                *axes,
+                *(_explained(axis, ds, i) for i, axis in enumerate(axes)),
                 (field, *_places(ds)),
                 f"{what} {_how(ds)}",
                 equal=_same_length(ds),
@@ -93,6 +94,16 @@ def _shared_axes(datasets: Datasets) -> tuple[Axis, Axis]:
         return Axis(label, "steps", limits=(low, high))
 
     return axis("x", "x along d₁"), axis("y", "y along d₂")
+
+
+def _explained(axis: Axis, ds: xr.Dataset, index: int) -> Axis:
+    """An axis of a trajectory with what it explains of it."""
+    if "explained" not in ds:
+        return axis
+    share = f"{float(ds['explained'][index]):.1%}".replace("%", " %")
+    last = "last checkpoint" in ds["plane"].item()
+    what = "squared distances from the last checkpoint" if last else "variance"
+    return replace(axis, label=f"{axis.label}, {share} of the {what}")
 
 
 def _shared_color(label: str, unit: str, fields: Iterable[Array]) -> ColorAxis:
