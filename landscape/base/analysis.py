@@ -118,7 +118,8 @@ class Analysis:
         needs: What the model must have for there to be anything to measure; others are refused.
         takes: ``predictive`` if it looks at predictions alone, so that a zoo runs it on its predictives
             too (ensembles, posteriors), whose weights are no point of one network's landscape.
-        cost: ``(params) -> Cost``, for time estimates.
+        cost: ``(params) -> Cost``, for time estimates; or ``(params, problem)``, where it depends on the
+            model: ``problem`` is ``None`` where there is none.
         inputs: Names of keyword inputs that are not options (tensors).
         from_zoo: ``(params) -> FromZoo``, which of the inputs a zoo has to fill under these options, or
             ``None``; without it, inputs are for library use only.
@@ -144,7 +145,7 @@ class Analysis:
     finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
     needs: Literal["", "attention", "dropout", "regression"] = ""
     takes: Literal["problem", "predictive"] = "problem"
-    cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
+    cost: Callable[..., Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()
     from_zoo: Callable[[Any], FromZoo | None] = lambda params: None
 

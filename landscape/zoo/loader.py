@@ -179,18 +179,20 @@ class Loader:
         """The problem of a model that is not kept, for tasks that need several at once."""
         return self._make_problem(model, self.module(model))
 
-    def untrained_problem(self, model: Model) -> Problem:
-        """The problem of a model without its weights on the first batch alone, to take the time of.
+    def first_batch_problem(self, model: Model) -> Problem:
+        """The problem of a model on the first batch alone, to take the time of.
 
-        Of a predictive that is not fitted, the predictive of such members.
+        Raises:
+            LandscapeError: If builder, checkpoint, data or loss cannot be used.
         """
+        return self._make_problem(model, self.module(model), self.data()[0][:1])
+
+    def untrained_problem(self, model: PredictiveModel) -> Problem:
+        """As `first_batch_problem`, for a predictive that is not fitted, of members without their weights."""
         folder = self.setup.folder
         with importing_from(folder), seeded():
-            if isinstance(model, PredictiveModel):
-                members = [build_model(m.made_by, folder).eval() for m in model.members]
-                module = build_predictive(model.made_by, folder, members, None)
-            else:
-                module = build_model(model.made_by, folder)
+            members = [build_model(m.made_by, folder).eval() for m in model.members]
+            module = build_predictive(model.made_by, folder, members, None)
         return self._make_problem(model, module, self.data()[0][:1])
 
     def module(self, model: Model) -> nn.Module:

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
 from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, check_name
-from landscape.zoo.subjects import Subject, subjects_of
+from landscape.zoo.subjects import Subject, subjects_of, why_none
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Plan:
         chosen: Labels of the sections to carry out now.
         snapshot: The same for the store.
         hashes: Of the checkpoints, as `Store.read_hashes` gives them.
+        notes: By label of a section, why it has no task, or none that compares anything.
     """
 
     setup: Setup
@@ -50,6 +51,7 @@ class Plan:
     chosen: tuple[str, ...]
     snapshot: Snapshot
     hashes: Mapping[str, FileHash]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, shard: Shard | None = None) -> list[Task]:
         """The tasks of the chosen sections, each key once; of one shard, if it is given.
@@ -181,6 +183,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     everyone = beside_members(models, predictives)
     tasks: list[Task] = []
     records: list[SectionRecord] = []
+    notes: dict[str, str] = {}
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
@@ -191,6 +194,8 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
             for subject in subjects_of(section, analysis, everyone, fill)
         ]
         tasks += made
+        if fill is None and (why := why_none(section, analysis, everyone)):
+            notes[section.label] = why
         records.append(
             SectionRecord(
                 label=section.label,
@@ -206,7 +211,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     hashes = {
         model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
-    return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
+    return Plan(setup, tuple(tasks), chosen, snapshot, hashes, notes)
 
 
 def _validated(section: SectionSpec, analysis: Analysis) -> Params:

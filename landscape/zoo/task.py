@@ -95,9 +95,9 @@ def bundle(tasks: Iterable[Task]) -> list[Task]:
     elsewhere works it out alone, to the same bits.
     """
     tasks = list(tasks)
-    sharing: dict[str, list[Task]] = {}
+    sharing: dict[tuple[str, int | None], list[Task]] = {}
     for task in tasks:
         if task.collects and task.error is None:
-            sharing.setdefault(task.members[0].name, []).append(task)
+            sharing.setdefault((task.members[0].name, task.examples), []).append(task)
     others = {group[0].key: tuple(group[1:]) for group in sharing.values()}
     return [replace(task, companions=others.get(task.key, ())) for task in tasks]
