@@ -51,6 +51,7 @@ TESTS_OF_MORE = {
     "reference/test_names.py": "names that manifests hold",
     "reporting/test_browser.py": "the report in a browser",
     "zoo/test_faults.py": "files that are damaged while a zoo runs",
+    "zoo/test_real_files.py": "files that other libraries wrote",
     "zoo/test_scale.py": "zoos of many models",
 }
 """Test files that stand for no single module. Patterns are paths within tests/."""

@@ -1,4 +1,4 @@
-"""What a plan will do and take: each checkpoint loaded once, a pass and a gradient of each kind of model timed."""
+"""What a plan will do and take: each checkpoint loaded once, each kind of model timed."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def estimate(
 ) -> list[Estimate]:
     """Estimate the time of each chosen section, and find what will fail before it is run.
 
-    Every checkpoint that is needed is loaded into its model once, on the way. A task that shares its pass over
-    the data with others pays for its own part alone.
+    Every checkpoint that is needed is loaded into its model once. A task that shares its pass over the data
+    with others pays for its own part alone.
 
     Args:
         plan: The plan.

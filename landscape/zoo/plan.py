@@ -18,6 +18,7 @@ from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
+from landscape.zoo.reading.parts import files_of
 from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, check_name
 from landscape.zoo.subjects import Subject, subjects_of, why_none
 from landscape.zoo.task import Setup, Task
@@ -261,10 +262,10 @@ def _changed_ns(path: Path) -> int:
     By the system's own record, where there is one: archives and copies set the other time as they please.
     """
     try:
-        status = path.stat()
+        all_of_it = [part.stat() for part in files_of(path)]
     except OSError:
         return 0
-    return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
+    return max(s.st_mtime_ns if os.name == "nt" else s.st_ctime_ns for s in all_of_it)
 
 
 def _task(

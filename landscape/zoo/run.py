@@ -144,7 +144,7 @@ class Zoo:
         shard: str | None = None,
         trust_pickle: bool = False,
     ) -> list[Estimate]:
-        """What `run` would do and how long it would take on one worker, and what will fail; nothing is written.
+        """What `run` would do, how long it would take on one worker, what will fail; nothing is written.
 
         Each checkpoint is loaded once.
 

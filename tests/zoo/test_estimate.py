@@ -78,7 +78,7 @@ class TestEstimate:
         assert np.isnan(row.seconds)
 
     def test_what_will_fail_is_said_before_anything_is_run(self, invoke, folder):
-        """Oracle: four faults by construction, each of another stage; and the run that fails in the same words."""
+        """Oracle: faults by construction, each of another stage; and the run that fails in the same words."""
         folder.add("good")
         folder.add("gone", save=False)
         folder.add("wide", width=4)
@@ -116,7 +116,7 @@ class TestEstimate:
         assert "no group has two models" in invoke("run", path, "--no-report").output
 
     def test_shared_passes_and_units_are_priced_as_they_are(self, tmp_path):
-        """Oracle: a pass less for the second of two that share it; the units of a lesion that was computed."""
+        """Oracle: a pass less for the second that shares it; the units of a lesion that was computed."""
         (tmp_path / "net.py").write_text(textwrap.dedent(NET))
         sys.path.insert(0, str(tmp_path))
         try:
