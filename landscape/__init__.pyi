@@ -197,7 +197,7 @@ class _Cka(Analysis):
         problems: Mapping[str, Problem],
         /,
         *,
-        layers: Sequence[str] | str = ('*',),
+        layers: Sequence[str] | str = (),
         most_layers: int = 32,
         batch_size: int = 64,
         estimator: Literal['unbiased', 'biased'] = 'unbiased',
@@ -212,7 +212,8 @@ class _Cka(Analysis):
         """Similarity of layers: centred kernel alignment.
 
         Args:
-            layers: globs over module names; outputs without one row per example are left out.
+            layers: globs over module names, outputs without one row per example being left out; none =
+                the outputs of blocks, or every module of a model that has none.
             most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
                 both ends.
             batch_size: largest number of examples in a Gram matrix.
@@ -616,7 +617,7 @@ class _Line(Analysis):
         direction: Literal['random', 'gradient', 'eigenvectors', 'models'] = 'random',
         count: int = 1,
         normalization: Literal['filter', 'layer', 'parameter', 'none'] = 'filter',
-        ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
+        ignore: Sequence[str] | str = ('bias', 'norm', 'position'),
         low: float = -1.0,
         high: float = 1.0,
         steps: int = 21,
@@ -633,7 +634,8 @@ class _Line(Analysis):
                 manifest each two checkpoints of a group are the `models`.
             count: number of directions, for a mean and a spread.
             normalization: how draws and gradient are scaled to the weights (Li et al. 2018).
-            ignore: parameters that do not move.
+            ignore: parameters that do not move along random directions and gradients: bias, those of
+                norm layers, position (embeddings of positions and class tokens), and globs over names.
             low: lowest step along the direction.
             high: highest step along the direction.
             steps: number of points.
@@ -767,7 +769,7 @@ class _Similarity(Analysis):
         problems: Mapping[str, Problem],
         /,
         *,
-        layers: Sequence[str] | str = ('*',),
+        layers: Sequence[str] | str = (),
         most_layers: int = 8,
         sample: int = 256,
         neighbours: int = 10,
@@ -781,7 +783,8 @@ class _Similarity(Analysis):
         """Similarity by other measures.
 
         Args:
-            layers: globs over module names; outputs without one row per example are left out.
+            layers: globs over module names, outputs without one row per example being left out; none =
+                the outputs of blocks, or every module of a model that has none.
             most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
                 both ends.
             sample: largest number of examples, shared by all.
@@ -921,7 +924,7 @@ class _Surface(Analysis):
         *,
         directions: Literal['filter', 'layer', 'parameter', 'raw', 'eigenvectors', 'models', 'trajectory', 'given'] = 'filter',
         centring: Literal['mean', 'last'] = 'mean',
-        ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
+        ignore: Sequence[str] | str = ('bias', 'norm', 'position'),
         which: Literal['LA', 'SA', 'LM', 'BE'] = 'LA',
         steps: tuple[int, int] = (51, 51),
         x_range: tuple[float, float] | None = None,
@@ -950,7 +953,8 @@ class _Surface(Analysis):
                 group's checkpoints are the `models` or the `trajectory`.
             centring: what the checkpoints of a trajectory are taken about: their mean, or the last (Li
                 et al. 2018, section 7).
-            ignore: parameters that do not move along random directions.
+            ignore: parameters that do not move along random directions and gradients: bias, those of
+                norm layers, position (embeddings of positions and class tokens), and globs over names.
             which: which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each
                 end.
             steps: number of points along x and y.

@@ -65,12 +65,13 @@ SECTION_KEYS = ("analysis", "models", "examples", "together")
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a result's summary: a column of the report's table."""
+    """One number of a result's summary: a column of the report's table; ``finding`` if it says most."""
 
     name: str
     value: float | int | bool | str
     unit: str = "1"
     meaning: str = ""
+    finding: bool = False
 
 
 @dataclass(frozen=True)

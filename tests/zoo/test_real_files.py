@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import pathlib
 import textwrap
 
@@ -195,7 +194,7 @@ def test_timm_runs(tmp_path):
 
 @pytest.mark.slow
 def test_ray_tune_in_its_three_styles(tmp_path):
-    """Trials that Ray itself runs: a pair in a file, a raw pickle, and a mapping, as its tutorials save them."""
+    """Trials that Ray runs: a pair in a file, a raw pickle, and a mapping, as its tutorials save them."""
     ray = pytest.importorskip("ray")
     from ray import tune
 
@@ -209,13 +208,13 @@ def test_ray_tune_in_its_three_styles(tmp_path):
         with tempfile.TemporaryDirectory() as folder:
             if config["style"] == "pair":
                 torch.save(
-                    (weights, {"state": {}, "param_groups": []}), os.path.join(folder, "checkpoint.pt")
+                    (weights, {"state": {}, "param_groups": []}), pathlib.Path(folder, "checkpoint.pt")
                 )
             elif config["style"] == "pickle":
-                with open(os.path.join(folder, "data.pkl"), "wb") as file:
+                with pathlib.Path(folder, "data.pkl").open("wb") as file:
                     pickle.dump({"epoch": 0, "net_state_dict": weights, "optimizer_state_dict": {}}, file)
             else:
-                torch.save({"epoch": 0, "model_state": weights}, os.path.join(folder, "model.pt"))
+                torch.save({"epoch": 0, "model_state": weights}, pathlib.Path(folder, "model.pt"))
             tune.report({"loss": 1.0}, checkpoint=tune.Checkpoint.from_directory(folder))
 
     ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR")

@@ -300,7 +300,13 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     last = float(ratio[-1]) if ratio.size else float("nan")
     return [
         Metric("layers", ds.sizes["layer"], "1", "layers with spatial maps"),
-        Metric("ln high/low, last", last, "1", "ln high- over low-band power of the last spatial layer"),
+        Metric(
+            "ln high/low, last",
+            last,
+            "1",
+            "ln high- over low-band power of the last spatial layer",
+            finding=True,
+        ),
     ]
 
 

@@ -209,7 +209,9 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     how = str(ds["replacement"].values[0])
     return [
         Metric("units", int(known.sum()), "1", f"units replaced ({how})"),
-        Metric("most needed", str(ds["unit"].values[worst]), "1", f"unit of largest Δ loss ({how})"),
+        Metric(
+            "most needed", str(ds["unit"].values[worst]), "1", f"unit of largest Δ loss ({how})", finding=True
+        ),
         Metric("its Δ loss", float(change[worst]), LOSS_UNIT, "its Δ loss"),
     ]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
-from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
+from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.from_zoo import FromZoo
@@ -41,9 +41,7 @@ class LineParams(Params):
     normalization: Literal["filter", "layer", "parameter", "none"] = Field(
         "filter", description="how draws and gradient are scaled to the weights (Li et al. 2018)"
     )
-    ignore: tuple[Literal["bias", "norm"], ...] = Field(
-        ("bias", "norm"), description="parameters that do not move"
-    )
+    ignore: Ignored = STILL
     low: float = Field(-1.0, description="lowest step along the direction")
     high: float = Field(1.0, description="highest step along the direction")
     steps: int = Field(21, ge=2, le=1_000_000, description="number of points")
@@ -282,7 +280,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     rise = float(ds["loss"].max(skipna=False)) - center
     return [
         Metric("loss", center, unit, "loss at the checkpoint"),
-        Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0"),
+        Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0", finding=True),
     ]
 
 
@@ -299,7 +297,8 @@ line = Analysis(
     description=(
         "Loss and accuracy at θ + αd for steps α along one direction d or several. Random directions are"
         " filter-normalised (Li et al. 2018, 'Visualizing the loss landscape of neural nets', section 4),"
-        " so that models of different weight scale can be compared; biases and norm layers do not move."
+        " so that models of different weight scale can be compared; biases, norm layers, embeddings of"
+        " positions and class tokens do not move."
         " Every point is computed from the checkpoint itself and on the same examples. Between two models,"
         " α = 0 is the first and α = 1 the second."
     ),

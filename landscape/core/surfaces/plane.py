@@ -24,7 +24,7 @@ from landscape.core.linalg.reductions import (
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.states import State, as_vector, direction_seed
-from landscape.core.surfaces.directions import Ignorable, Normalization, random_direction
+from landscape.core.surfaces.directions import STILL, Normalization, random_direction
 from landscape.core.surfaces.principal_directions import Centring, principal_directions
 from landscape.errors import InputError
 
@@ -174,7 +174,7 @@ def random_plane(
     *,
     count: int = 2,
     seed: int = 0,
-    ignore: Iterable[Ignorable] = ("bias", "norm"),
+    ignore: Iterable[str] = STILL,
 ) -> Plane:
     """Independent Gaussian directions, normalised each by itself (Li et al. 2018, section 4).
 

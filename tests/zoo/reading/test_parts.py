@@ -84,7 +84,8 @@ def test_a_loader_of_ones_own(folder):
     path.write_bytes(b"not of torch: " + path.read_bytes())
     (folder.root / "loads.py").write_text(
         "import io, torch\nfrom pathlib import Path\n"
-        "def load(path):\n    return torch.load(io.BytesIO(Path(path).read_bytes()[14:]), weights_only=True)\n"
+        "def load(path):\n"
+        "    return torch.load(io.BytesIO(Path(path).read_bytes()[14:]), weights_only=True)\n"
         "def nothing(path):\n    return 3\n"
         "def raising(path):\n    raise OSError('no such format')\n"
     )

@@ -31,7 +31,9 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     radius = float(ds["radius"])
     return [
         Metric("loss", float(ds["center_loss"]), unit, "loss at the centre of the plane"),
-        Metric("sharpness", float(ds["sharpness"]), unit, f"largest rise within {radius:.3g} steps"),
+        Metric(
+            "sharpness", float(ds["sharpness"]), unit, f"largest rise within {radius:.3g} steps", finding=True
+        ),
         Metric(
             "flat radius",
             float(ds["flatness_radius"]),
@@ -76,7 +78,8 @@ surface = Analysis(
     description=(
         "Loss and accuracy over the plane θ + x d₁ + y d₂. Random directions are independent Gaussian draws,"
         " each scaled filter by filter to the weights (Li et al. 2018, 'Visualizing the loss landscape of"
-        " neural nets', section 4); biases and norm layers do not move. Also: Hessian eigenvectors, the"
+        " neural nets', section 4); biases, norm layers, embeddings of positions and class tokens do not"
+        " move. Also: Hessian eigenvectors, the"
         " plane through three models (Garipov et al. 2018), the principal directions of a training run with"
         " the true loss of its checkpoints, or given vectors. Every point is computed from the centre itself"
         " and on the same examples, so that the error of a difference is small. With `evaluations`, only"

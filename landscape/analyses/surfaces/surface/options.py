@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
+from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import NEW_OPTION, Params
 
 __all__ = ["INPUTS", "SurfaceParams"]
@@ -34,9 +34,7 @@ class SurfaceParams(Params):
         description="what the checkpoints of a trajectory are taken about: their mean, or the last (Li et al."
         " 2018, section 7)",
     )
-    ignore: tuple[Literal["bias", "norm"], ...] = Field(
-        ("bias", "norm"), description="parameters that do not move along random directions"
-    )
+    ignore: Ignored = STILL
     which: Literal["LA", "SA", "LM", "BE"] = Field(
         "LA",
         description="which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each end",
