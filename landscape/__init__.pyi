@@ -132,6 +132,8 @@ class _BatchSpectra(Analysis):
         fraction: float = 1.0,
         shuffle: bool | None = None,
         augment: Literal['none', 'shift', 'flip', 'shift+flip'] = 'none',
+        batch_transform: str = '',
+        batch_transform_kwargs: Mapping[str, Any] = {},
         margin: int | None = None,
         tol: float = 0.001,
         max_products: int | None = None,
@@ -150,6 +152,10 @@ class _BatchSpectra(Analysis):
                 yes, unless the data's batches differ in form, so that each is cut by itself, in its
                 order; false: the data's order, which must then not be sorted by class.
             augment: random change of the images; the input `transform` takes its place.
+            batch_transform: function (images, targets, generator) -> (images, targets) that changes
+                each mini-batch and may change its targets, package.module:function; it takes the place
+                of `augment`.
+            batch_transform_kwargs: its further arguments, by name.
             margin: most pixels of a shift, as in training; none = an eighth of the side of the images.
             tol: residual at which a pair counts as converged, relative to max |λ|.
             max_products: most matrix-vector products per mini-batch; none = 500 + 20 k.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import SECTION_KEYS
+from landscape.base.params import FUNCTION
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
@@ -157,7 +158,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
             be built. A checkpoint that cannot be read makes its own tasks fail, no others.
     """
     analyses = {s.label: find_analysis(s.analysis, spec.folder) for s in spec.sections}
-    validated = {s.label: _validated(s, analyses[s.label]) for s in spec.sections}
+    validated = {s.label: _validated(s, analyses[s.label], spec.folder) for s in spec.sections}
     for section in spec.sections:
         label, analysis = section.label, analyses[section.label]
         if analysis.scope == "table":
@@ -215,7 +216,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes, notes)
 
 
-def _validated(section: SectionSpec, analysis: Analysis) -> Params:
+def _validated(section: SectionSpec, analysis: Analysis, folder: Path) -> Params:
     """The options of a section, checked."""
     for name in section.options:
         if name in analysis.inputs and name not in analysis.params.model_fields:
@@ -227,7 +228,11 @@ def _validated(section: SectionSpec, analysis: Analysis) -> Params:
         if name not in analysis.params.model_fields:
             hint = suggest(name, {*analysis.params.model_fields, *SECTION_KEYS})
             raise InputError(f"analysis '{analysis.name}' has no option '{name}'; {hint}")
-    return analysis.validate(section.options)
+    params = analysis.validate(section.options)
+    for name, option in type(params).model_fields.items():
+        if FUNCTION in option.metadata and getattr(params, name):
+            resolve(getattr(params, name), folder, f"[analyses.{section.label}]: {name}")
+    return params
 
 
 def _check_builders(spec: ZooSpec) -> None:

@@ -124,7 +124,7 @@ def test_each_kind_can_be_ignored_alone():
 
 
 def test_positions_and_class_tokens_are_still_by_default():
-    """Oracle: names as timm, torchvision, Hugging Face and CLIP have them, and others that only look alike."""
+    """Oracle: names as timm, torchvision, Hugging Face and CLIP have them, and others that look alike."""
     tables = ["pos_embed", "encoder.pos_embedding", "embeddings.position_embeddings.weight", "cls_token"]
     tables += ["positional_embedding", "class_token", "class_embedding", "reg_token", "wpe.weight"]
     tables += ["layers.0.attn.relative_position_bias_table", "vit.embeddings.mask_token"]
