@@ -172,6 +172,8 @@ class Runner:
                 result = analysis.run(subject, params, context)
         left_out |= self.loader.left_out.get(task.members[0].name, {})
         attrs = _identity(task)
+        if self.setup.split is not None:
+            attrs["data_split"] = self.setup.split
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)
         if mismatch:
             attrs["recorded_metrics"] = mismatch

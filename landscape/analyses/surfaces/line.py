@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, of_data, weight_decays
 from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
@@ -225,7 +225,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "loss",
             "Loss along a direction",
             step,
-            Axis("loss", unit, scale="log" if positive else "linear"),
+            Axis(of_data(datasets), unit, scale="log" if positive else "linear"),
             tuple(marks["loss"]),
             f"Loss L(θ + αd), {weight_decays(datasets)}; α = 0 is the checkpoint. {how}",
             errors,
@@ -246,7 +246,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "accuracy",
                 "Accuracy along a direction",
                 step,
-                Axis("accuracy", limits=(0.0, 1.0)),
+                Axis(of_data(datasets, "accuracy"), limits=(0.0, 1.0)),
                 tuple(marks["accuracy"]),
                 f"Share of right answers at θ + αd. {how}",
                 errors,
@@ -258,7 +258,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "spread",
                 "Loss along several directions",
                 step,
-                Axis("loss", unit),
+                Axis(of_data(datasets), unit),
                 tuple(marks["spread"]),
                 "Mean of L(θ + αd) over directions.",
                 "Bands: ±1 standard deviation over directions.",

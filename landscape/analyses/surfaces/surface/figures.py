@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import error_bars, loss_unit, weight_decays
+from landscape.analyses._shared.captions import error_bars, loss_unit, of_data, weight_decays
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
 from landscape.batchnorm_policy import normalise
 from landscape.core.stats.intervals import reach
@@ -35,7 +35,7 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
         for label, ds in datasets.items()
         if bool(ds["evaluated"].all()) and np.isfinite(ds["accuracy"].values).any()
     }
-    color = _shared_color("loss", unit, fields.values())
+    color = _shared_color(of_data(datasets), unit, fields.values())
     return [
         *_contours(
             datasets,
@@ -45,12 +45,12 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
             "Loss surface",
             f"Loss L(θ + x d₁ + y d₂), {weight_decays(datasets)}.",
         ),
-        *_slices(datasets, Axis("loss", unit, color.scale)),
-        *_checkpoints(datasets, Axis("loss", unit)),
+        *_slices(datasets, Axis(of_data(datasets), unit, color.scale)),
+        *_checkpoints(datasets, Axis(of_data(datasets), unit)),
         *_contours(
             datasets,
             shares,
-            ColorAxis("accuracy", limits=(0.0, 1.0)),
+            ColorAxis(of_data(datasets, "accuracy"), limits=(0.0, 1.0)),
             "accuracy",
             "Accuracy over the plane",
             "Share of right answers at θ + x d₁ + y d₂.",
