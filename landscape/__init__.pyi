@@ -81,6 +81,7 @@ __all__ = [
     "robustness",
     "save",
     "scan",
+    "series_spectrum",
     "similarity",
     "simplex",
     "spectrum",
@@ -768,6 +769,34 @@ class _Robustness(Analysis):
         """
 
 robustness: _Robustness
+
+class _SeriesSpectrum(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = (),
+        bins: int = 16,
+        channels_last: bool = False,
+        images: int = 128,
+        bootstrap: int = 200,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Spectra of series along time.
+
+        Args:
+            layers: globs over module names; what is no series is passed over.
+            kinds: kinds of units to look at; none = every module.
+            bins: bins of frequency from 0 to 0.5 cycles/sample.
+            channels_last: whether inputs are (B, T, C), not (B, C, T).
+            images: at most so many images, a random sample: the errors show what more would bring.
+            bootstrap: bootstrap resamples over images.
+            seed: seed of the bootstrap.
+        """
+
+series_spectrum: _SeriesSpectrum
 
 class _Similarity(Analysis):
     def __call__(

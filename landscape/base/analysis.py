@@ -144,7 +144,7 @@ class Analysis:
     compute: Callable[[Any, Any, Context], Mapping[str, Any]] | None = None
     collect: Callable[[Any], Collector] | None = None
     finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
-    needs: Literal["", "attention", "dropout", "regression"] = ""
+    needs: Literal["", "attention", "dropout", "regression", "series"] = ""
     takes: Literal["problem", "predictive"] = "problem"
     cost: Callable[..., Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()
