@@ -81,6 +81,7 @@ __all__ = [
     "robustness",
     "save",
     "scan",
+    "series_spectrum",
     "similarity",
     "simplex",
     "spectrum",
@@ -132,6 +133,8 @@ class _BatchSpectra(Analysis):
         fraction: float = 1.0,
         shuffle: bool | None = None,
         augment: Literal['none', 'shift', 'flip', 'shift+flip'] = 'none',
+        batch_transform: str = '',
+        batch_transform_kwargs: Mapping[str, Any] = {},
         margin: int | None = None,
         tol: float = 0.001,
         max_products: int | None = None,
@@ -150,6 +153,10 @@ class _BatchSpectra(Analysis):
                 yes, unless the data's batches differ in form, so that each is cut by itself, in its
                 order; false: the data's order, which must then not be sorted by class.
             augment: random change of the images; the input `transform` takes its place.
+            batch_transform: function (images, targets, generator) -> (images, targets) that changes
+                each mini-batch and may change its targets, package.module:function; it takes the place
+                of `augment`.
+            batch_transform_kwargs: its further arguments, by name.
             margin: most pixels of a shift, as in training; none = an eighth of the side of the images.
             tol: residual at which a pair counts as converged, relative to max |λ|.
             max_products: most matrix-vector products per mini-batch; none = 500 + 20 k.
@@ -197,7 +204,7 @@ class _Cka(Analysis):
         problems: Mapping[str, Problem],
         /,
         *,
-        layers: Sequence[str] | str = ('*',),
+        layers: Sequence[str] | str = (),
         most_layers: int = 32,
         batch_size: int = 64,
         estimator: Literal['unbiased', 'biased'] = 'unbiased',
@@ -212,7 +219,8 @@ class _Cka(Analysis):
         """Similarity of layers: centred kernel alignment.
 
         Args:
-            layers: globs over module names; outputs without one row per example are left out.
+            layers: globs over module names, outputs without one row per example being left out; none =
+                the outputs of blocks, or every module of a model that has none.
             most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
                 both ends.
             batch_size: largest number of examples in a Gram matrix.
@@ -615,10 +623,10 @@ class _Line(Analysis):
         problem: Problem,
         /,
         *,
-        direction: Literal['random', 'gradient', 'eigenvectors'] = 'random',
+        direction: Literal['random', 'gradient', 'eigenvectors', 'models'] = 'random',
         count: int = 1,
         normalization: Literal['filter', 'layer', 'parameter', 'none'] = 'filter',
-        ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
+        ignore: Sequence[str] | str = ('bias', 'norm', 'position'),
         low: float = -1.0,
         high: float = 1.0,
         steps: int = 21,
@@ -630,11 +638,13 @@ class _Line(Analysis):
         """Loss along a direction.
 
         Args:
-            direction: Gaussian draws, the gradient at the checkpoint, or top Hessian eigenvectors; the
-                inputs `vector` and `models` take their place.
+            direction: Gaussian draws, the gradient at the checkpoint, top Hessian eigenvectors, or from
+                one model to another; the inputs `vector` and `models` take their place, and in a
+                manifest each two checkpoints of a group are the `models`.
             count: number of directions, for a mean and a spread.
             normalization: how draws and gradient are scaled to the weights (Li et al. 2018).
-            ignore: parameters that do not move.
+            ignore: parameters that do not move along random directions and gradients: bias, those of
+                norm layers, position (embeddings of positions and class tokens), and globs over names.
             low: lowest step along the direction.
             high: highest step along the direction.
             steps: number of points.
@@ -762,13 +772,41 @@ class _Robustness(Analysis):
 
 robustness: _Robustness
 
+class _SeriesSpectrum(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = (),
+        bins: int = 16,
+        channels_last: bool = False,
+        images: int = 128,
+        bootstrap: int = 200,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Spectra of series along time.
+
+        Args:
+            layers: globs over module names; what is no series is passed over.
+            kinds: kinds of units to look at; none = every module.
+            bins: bins of frequency from 0 to 0.5 cycles/sample.
+            channels_last: whether inputs are (B, T, C), not (B, C, T).
+            images: at most so many images, a random sample: the errors show what more would bring.
+            bootstrap: bootstrap resamples over images.
+            seed: seed of the bootstrap.
+        """
+
+series_spectrum: _SeriesSpectrum
+
 class _Similarity(Analysis):
     def __call__(
         self,
         problems: Mapping[str, Problem],
         /,
         *,
-        layers: Sequence[str] | str = ('*',),
+        layers: Sequence[str] | str = (),
         most_layers: int = 8,
         sample: int = 256,
         neighbours: int = 10,
@@ -782,7 +820,8 @@ class _Similarity(Analysis):
         """Similarity by other measures.
 
         Args:
-            layers: globs over module names; outputs without one row per example are left out.
+            layers: globs over module names, outputs without one row per example being left out; none =
+                the outputs of blocks, or every module of a model that has none.
             most_layers: layers per model; of more, evenly spaced ones in firing order are taken, with
                 both ends.
             sample: largest number of examples, shared by all.
@@ -921,7 +960,8 @@ class _Surface(Analysis):
         /,
         *,
         directions: Literal['filter', 'layer', 'parameter', 'raw', 'eigenvectors', 'models', 'trajectory', 'given'] = 'filter',
-        ignore: Sequence[Literal['bias', 'norm']] | str = ('bias', 'norm'),
+        centring: Literal['mean', 'last'] = 'mean',
+        ignore: Sequence[str] | str = ('bias', 'norm', 'position'),
         which: Literal['LA', 'SA', 'LM', 'BE'] = 'LA',
         steps: tuple[int, int] = (51, 51),
         x_range: tuple[float, float] | None = None,
@@ -946,8 +986,12 @@ class _Surface(Analysis):
 
         Args:
             directions: random, normalised by filter, layer or parameter, or raw; Hessian eigenvectors;
-                or those of the input `models`, `trajectory` or `vectors` (given).
-            ignore: parameters that do not move along random directions.
+                or those of the input `models`, `trajectory` or `vectors` (given); in a manifest a
+                group's checkpoints are the `models` or the `trajectory`.
+            centring: what the checkpoints of a trajectory are taken about: their mean, or the last (Li
+                et al. 2018, section 7).
+            ignore: parameters that do not move along random directions and gradients: bias, those of
+                norm layers, position (embeddings of positions and class tokens), and globs over names.
             which: which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each
                 end.
             steps: number of points along x and y.

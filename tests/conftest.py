@@ -46,3 +46,19 @@ def folder(tmp_path: Path):
 
 contents = _stored.contents
 make = _stored.make
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """Run the command line in this process, in a folder of its own."""
+    from typer.testing import CliRunner
+
+    from landscape.cli import app as cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LANDSCAPE_DEBUG", raising=False)
+
+    def invoke(*arguments):
+        return CliRunner().invoke(cli.app, [str(a) for a in arguments], env={"COLUMNS": "200"})
+
+    return invoke

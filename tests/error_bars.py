@@ -465,6 +465,20 @@ def attention() -> nn.Module:
         return vit(depth=1, image=8, patch=2, dim=8, heads=2, classes=3).double()
 
 
+def serial() -> nn.Module:
+    """Convolutions along the pixels of an image in a row."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Flatten(2),
+            nn.Conv1d(1, 4, 3),
+            nn.Tanh(),
+            nn.Conv1d(4, 4, 3, stride=2),
+            nn.Flatten(),
+            nn.Linear(120, 3),
+        ).double()
+
+
 ECE = "biased upwards, most of all on few examples of a calibrated model; captions and summaries say so"
 WIDE = "the interval of a median by order statistics holds at least 95 %"
 ATOM = "for many images the distance is exactly 0, which is then the median"
@@ -495,6 +509,7 @@ ROWS: dict[str, Row] = {
     "cka": Row(cka),
     "fourier": Row(of_examples("fourier", count=24), cases=300, quick=True),
     "transfer": Row(of_examples("transfer", count=24), cases=300),
+    "series_spectrum": Row(of_examples("series_spectrum", count=24, model=serial, bins=6), cases=300),
     "feature_variance": Row(of_examples("feature_variance")),
     "attention_response": Row(of_examples("attention_response", model=attention, worst_images=POPULATION)),
     "lesion": Row(of_examples("lesion", replacements=("remove",))),

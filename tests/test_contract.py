@@ -88,13 +88,28 @@ def regression_problem(seed: int = 0) -> landscape.Problem:
     return landscape.Problem(model, "gaussian_nll", (images, y), batch_size=10)
 
 
+def series_problem(seed: int = 0) -> landscape.Problem:
+    """A small convolutional classifier of series, in uneven batches."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Conv1d(2, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(30, 3))
+    x = torch.randn(24, 2, 12, generator=torch.Generator().manual_seed(9))
+    return landscape.Problem(model, "cross_entropy", (x, torch.arange(24) % 3), batch_size=10)
+
+
 PROBLEMS = {
     "": image_problem,
+    "series": series_problem,
     "attention": attention_problem,
     "dropout": image_problem,
     "regression": regression_problem,
 }
-WITHOUT = {"attention": image_problem, "dropout": attention_problem, "regression": image_problem}
+WITHOUT = {
+    "attention": image_problem,
+    "dropout": attention_problem,
+    "regression": image_problem,
+    "series": image_problem,
+}
 
 
 def subject_for(analysis: Analysis) -> object:
@@ -187,6 +202,8 @@ def test_what_the_caller_gives_is_untouched(analysis: Analysis) -> None:
     model.append(nn.Linear(3 * 64, 3)).train()
     if analysis.needs == "attention":
         model = vit(dim=8, depth=1, heads=2, patch=2, classes=3, image=8).train()
+    if analysis.needs == "series":
+        model = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(124, 3)).train()
     data = (torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(8) % 3)
     loss = "cross_entropy"
     if analysis.needs == "regression":

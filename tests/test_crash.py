@@ -130,7 +130,7 @@ def test_twenty_kills(zoo, tmp_path):
         assert found == expected
     assert not list(store.rglob("*.tmp"))
     assert {f.name for f in store.iterdir()} == {
-        ".lock", "zoo.json", "hashes.json", "zoo.h5", "total", "distance", "losses",
+        ".lock", "zoo.json", "hashes.json", "costs.json", "zoo.h5", "total", "distance", "losses",
     }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ TESTED_ELSEWHERE = {
     "analyses/*/figures.py": "pictures of results: test_compute.py of the package, which makes them",
     "analyses/*/*/__init__.py": "a declaration: test_compute.py of the package, tests/test_contract.py",
     "reporting/__init__.py": "one call of the modules beside it: reporting/test_page.py",
+    "base/from_zoo.py": "a declaration: tests/zoo/test_subjects.py",
     "analyses/__init__.py": "finds a family by name: tests/test_contract.py",
 }
 """Modules without a test file of their own, and what tests them. Patterns are paths within landscape/."""
@@ -50,6 +51,7 @@ TESTS_OF_MORE = {
     "reference/test_names.py": "names that manifests hold",
     "reporting/test_browser.py": "the report in a browser",
     "zoo/test_faults.py": "files that are damaged while a zoo runs",
+    "zoo/test_real_files.py": "files that other libraries wrote",
     "zoo/test_scale.py": "zoos of many models",
 }
 """Test files that stand for no single module. Patterns are paths within tests/."""

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
+from landscape.base.from_zoo import FromZoo
 from landscape.base.ledger import identity, in_folder
 from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
 from landscape.base.schema import Schema
@@ -67,12 +68,13 @@ SECTION_KEYS = ("analysis", "models", "examples", "together")
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a result's summary: a column of the report's table."""
+    """One number of a result's summary: a column of the report's table; ``finding`` if it says most."""
 
     name: str
     value: float | int | bool | str
     unit: str = "1"
     meaning: str = ""
+    finding: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,11 @@ class Analysis:
         needs: What the model must have for there to be anything to measure; others are refused.
         takes: ``predictive`` if it looks at predictions alone, so that a zoo runs it on its predictives
             too (ensembles, posteriors), whose weights are no point of one network's landscape.
-        cost: ``(params) -> Cost``, for time estimates.
-        inputs: Names of keyword inputs that are not options (tensors); library use only.
+        cost: ``(params) -> Cost``, for time estimates; or ``(params, problem)``, where it depends on the
+            model: ``problem`` is ``None`` where there is none.
+        inputs: Names of keyword inputs that are not options (tensors).
+        from_zoo: ``(params) -> FromZoo``, which of the inputs a zoo has to fill under these options, or
+            ``None``; without it, inputs are for library use only.
 
     Example:
         >>> import landscape
@@ -142,10 +147,11 @@ class Analysis:
     compute: Callable[[Any, Any, Context], Mapping[str, Any]] | None = None
     collect: Callable[[Any], Collector] | None = None
     finish: Callable[[Any, Any], Mapping[str, Any]] | None = None
-    needs: Literal["", "attention", "dropout", "regression"] = ""
+    needs: Literal["", "attention", "dropout", "regression", "series"] = ""
     takes: Literal["problem", "predictive"] = "problem"
-    cost: Callable[[Any], Cost] = lambda params: Cost(forwards=1.0)
+    cost: Callable[..., Cost] = lambda params: Cost(forwards=1.0)
     inputs: tuple[str, ...] = ()
+    from_zoo: Callable[[Any], FromZoo | None] = lambda params: None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

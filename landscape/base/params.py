@@ -16,7 +16,7 @@ from pydantic import (
 
 from landscape.base.validation import admits_truth_values
 
-__all__ = ["DATA_BUILDER", "NEW_OPTION", "Params", "check_numbers"]
+__all__ = ["DATA_BUILDER", "FUNCTION", "NEW_OPTION", "Params", "check_numbers"]
 
 SEEDS = 2**64
 """Seeds are below it: more than this no generator takes."""
@@ -26,6 +26,9 @@ MOST = 2**63 - 1
 
 NEW_OPTION = "written only where it is set: results of before the option keep their keys"
 """Marks an option, in its ``Annotated`` type, that an analysis with stored results has got since."""
+
+FUNCTION = "names a function of the user's, which is looked up before anything is computed"
+"""Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``."""
 
 DATA_BUILDER = "names a builder of data, or several, whose content enters the key of a zoo's result"
 """Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``.

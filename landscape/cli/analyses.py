@@ -193,10 +193,12 @@ def _analyse(
     from landscape.zoo.checkpoint import TRUST_WARNING
 
     takes = {"checkpoint": 1, "pair": 2}.get(analysis.scope)
+    params = analysis.validate(options)
+    if analysis.from_zoo(params) is not None:  # the plan says how many
+        takes = None
     if takes is not None and len(checkpoints) != takes:
         raise InputError(f"'{analysis.name}' takes {takes} checkpoint(s); got {len(checkpoints)}.")
     check_file("--output", output)
-    params = analysis.validate(options)
     spec = _spec(analysis.name, params.model_dump(mode="json"), problem, checkpoints, **shared)
     console = Console()
     if trust_pickle:

@@ -147,7 +147,7 @@ def run(
     Under torchrun its processes share the data of each model: for one large model.
     """
     with guarded():
-        from landscape.cli.display import ProgressBar, RunDisplay, estimate_table
+        from landscape.cli.display import ProgressBar, RunDisplay, show_estimate
 
         console = _console(quiet=follows())
         check_folder("--store", store)
@@ -157,7 +157,7 @@ def run(
             rows = zoo.estimate(
                 analyses, store=store, overwrite=overwrite, shard=shard, trust_pickle=trust_pickle
             )
-            console.print(estimate_table(rows, jobs))
+            show_estimate(console, rows, jobs)
             return
         with ProgressBar(console) as bar:
             result = zoo.run(

@@ -34,10 +34,12 @@ __all__ = [
     "ProgressBar",
     "RunDisplay",
     "duration",
+    "estimate_lines",
     "estimate_table",
     "failure_lines",
     "metric_table",
     "number",
+    "show_estimate",
 ]
 
 if not TYPE_CHECKING:
@@ -207,14 +209,40 @@ def estimate_table(rows: Iterable[Estimate], jobs: int) -> Table:
     """What a run would do, and how long it would take."""
     rows = list(rows)
     table = Table("analysis", box=None, pad_edge=False)
-    for heading in ("to do", "done", "time"):
+    for heading in ("to do", "done", "will fail", "time"):
         table.add_column(heading, justify="right")
+    table.add_column("")
     for row in rows:
-        table.add_row(cell(row.label), str(row.todo), str(row.done), duration(row.seconds / jobs))
+        known = "as measured before" if row.todo and row.measured == row.todo - len(row.failing) else ""
+        time_ = duration(row.seconds / jobs)
+        table.add_row(
+            cell(row.label), str(row.todo), str(row.done), str(len(row.failing) or ""), time_, known
+        )
     total = sum(r.seconds for r in rows) / jobs
-    todo, done = sum(r.todo for r in rows), sum(r.done for r in rows)
-    table.add_row("all", str(todo), str(done), duration(total), style="bold")
+    todo, done, failing = (
+        sum(n) for n in zip(*((r.todo, r.done, len(r.failing)) for r in rows), strict=True)
+    )
+    table.add_row("all", str(todo), str(done), str(failing or ""), duration(total), style="bold")
     return table
+
+
+def show_estimate(console: Console, rows: Iterable[Estimate], jobs: int) -> None:
+    """Show what a run would do, how long it would take, and what will fail."""
+    rows = list(rows)
+    console.print(estimate_table(rows, jobs))
+    for line in estimate_lines(rows):
+        console.print(cell(line, None), style="yellow", soft_wrap=True)
+
+
+def estimate_lines(rows: Iterable[Estimate]) -> list[str]:
+    """What will fail, once for each subject and reason, and what else there is to say of sections."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    rows = list(rows)
+    for row in rows:
+        for subject, why in row.failing.items():
+            labels.setdefault((subject, why), []).append(row.label)
+    lines = [f"will fail: {subject} ({', '.join(names)}): {why}" for (subject, why), names in labels.items()]
+    return lines + [f"{row.label}: {row.note.rstrip('.')}." for row in rows if row.note]
 
 
 def metric_table(metrics: Iterable[Metric]) -> Table:

@@ -300,7 +300,10 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
     for section, analysis in measured:
         summaries = {n: _summary(analysis, ds) for n, ds in section.results.items()}
         new = _columns(summaries.values(), section.label)
-        first += [len(columns)] * bool(new)
+        # the metric that its analysis marks as what it found, else the first
+        found = {m.name for metrics in summaries.values() for m in metrics if m.finding}
+        place = next((i for i, c in enumerate(new) if c.label in found), 0)
+        first += [len(columns) + place] * bool(new)
         columns += new
         for name, row in cells.items():
             row += _cells(new, summaries.get(name, ()))

@@ -137,6 +137,8 @@ def _record_fault(path: Path) -> str:
             Snapshot.from_json(text)
         elif path.name == "hashes.json":
             validated(dict[str, tuple[int, int, str]], text)
+        elif path.name == "costs.json":
+            validated(dict[str, tuple[int, float]], text)
         elif path.name.endswith(".failed.json"):
             validated(Failure, text)
         else:

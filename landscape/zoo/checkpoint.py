@@ -9,6 +9,7 @@ from typing import Any
 
 from landscape.zoo.fitting.fit import load_into
 from landscape.zoo.fitting.keys import strip_prefixes
+from landscape.zoo.reading.parts import INDEX_ENDINGS, files_of
 from landscape.zoo.reading.weights import State, read_whole, unreadable
 
 __all__ = [
@@ -31,25 +32,28 @@ TRUST_WARNING = "WARNING: pickles are trusted: loading a checkpoint may run ANY 
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes.
+    """SHA-256 of a file's bytes, and of the hashes of the files that belong to it.
 
     Raises:
         CheckpointError: If the file is missing or cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256")
+        for part in files_of(path)[1:]:
+            digest.update(file_sha256(part).encode())
+        return digest.hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns of a file; zeros if it is missing."""
+    """Size in bytes and time of change in ns of a file and what belongs to it; zeros if one is missing."""
     try:
-        status = path.stat()
+        all_of_it = [part.stat() for part in files_of(path)]
     except OSError:
         return 0, 0
-    return status.st_size, status.st_mtime_ns
+    return sum(s.st_size for s in all_of_it), max(s.st_mtime_ns for s in all_of_it)
 
 
 def load_checkpoint(path: str | Path, *, allow: Iterable[str] = (), trust_pickle: bool = False) -> State:
@@ -103,5 +107,5 @@ def without_ending(path: str) -> str:
         >>> without_ending("a/last.pth.tar"), without_ending("epoch=3-val_loss=0.25")
         ('a/last', 'epoch=3-val_loss=0.25')
     """
-    ending = max((e for e in SUFFIXES if path.endswith(e)), key=len, default="")
+    ending = max((e for e in (*SUFFIXES, *INDEX_ENDINGS) if path.endswith(e)), key=len, default="")
     return path.removesuffix(ending)

@@ -14,10 +14,12 @@ from landscape.errors import CheckpointError, InputError, LandscapeError, one_li
 from landscape.imports import importing_from
 from landscape.zoo.builders import build_data, build_model, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
+from landscape.zoo.fitting.adapters import put_on, untouched
 from landscape.zoo.fitting.fit import Loaded, load_best
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
-from landscape.zoo.reading.weights import read_whole
+from landscape.zoo.reading.parts import Adapter, adapter_beside
+from landscape.zoo.reading.weights import load_by, read_whole
 from landscape.zoo.recorded_metrics import comparable, differences, not_compared
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
@@ -183,18 +185,20 @@ class Loader:
         """The problem of a model that is not kept, for tasks that need several at once."""
         return self._make_problem(model, self.module(model))
 
-    def untrained_problem(self, model: Model) -> Problem:
-        """The problem of a model without its weights on the first batch alone, to take the time of.
+    def first_batch_problem(self, model: Model) -> Problem:
+        """The problem of a model on the first batch alone, to take the time of.
 
-        Of a predictive that is not fitted, the predictive of such members.
+        Raises:
+            LandscapeError: If builder, checkpoint, data or loss cannot be used.
         """
+        return self._make_problem(model, self.module(model), self.data()[0][:1])
+
+    def untrained_problem(self, model: PredictiveModel) -> Problem:
+        """As `first_batch_problem`, for a predictive that is not fitted, of members without their weights."""
         folder = self.setup.folder
         with importing_from(folder), seeded():
-            if isinstance(model, PredictiveModel):
-                members = [build_model(m.made_by, folder).eval() for m in model.members]
-                module = build_predictive(model.made_by, folder, members, None)
-            else:
-                module = build_model(model.made_by, folder)
+            members = [build_model(m.made_by, folder).eval() for m in model.members]
+            module = build_predictive(model.made_by, folder, members, None)
         return self._make_problem(model, module, self.data()[0][:1])
 
     def module(self, model: Model) -> nn.Module:
@@ -222,11 +226,21 @@ class Loader:
         with importing_from(self.setup.folder), seeded():
             module = build_model(model.made_by, self.setup.folder)
         options = self.setup.problem
-        read = read_whole(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
+        own = model.loader or options.loader
+        if own:
+            with importing_from(self.setup.folder), seeded():
+                read = load_by(resolve(own, self.setup.folder, "loader"), own, model.path)
+        else:
+            read = read_whole(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
         # After reading, and whatever stands there now: a file swapped in between is noticed as well.
         if model.sha256 is not None and file_sha256(model.path) != model.sha256:
             raise _changed(model)
         self.unread[model.name] = read.unread
+        adapter = None if own else adapter_beside(model.path)
+        if adapter is not None:
+            self._check_base(model, module, read.state, adapter)
+            self.loaded[model.name] = put_on(module, read.state, adapter, str(model.path))
+            return module, {}
         self.loaded[model.name] = load_best(
             module,
             read.sets,
@@ -236,6 +250,22 @@ class Loader:
             ignore=options.ignore_keys,
         )
         return module, facts_in_content(read.beside).metrics
+
+    def _check_base(
+        self, model: Model, module: nn.Module, state: Mapping[str, torch.Tensor], adapter: Adapter
+    ) -> None:
+        """Raise if the weights below an adapter are random: then nothing would be what it was trained on."""
+        import torch
+
+        with importing_from(self.setup.folder), seeded():
+            torch.manual_seed(1)
+            again = untouched(build_model(model.made_by, self.setup.folder), state)
+        if any(not torch.equal(v, again[k]) for k, v in untouched(module, state).items()):
+            named = f" (here '{adapter.base}')" if adapter.base else ""
+            raise CheckpointError(
+                f"checkpoint '{model.path}' is an adapter, and builder '{model.made_by.reference}' makes"
+                f" other base weights each time: have it load those that the adapter was trained on{named}."
+            )
 
     def _assemble(self, model: PredictiveModel) -> nn.Module:
         """A predictive of those members that can be used; `left_out` says which cannot."""

@@ -62,6 +62,7 @@ class _Checkpoint(_Table):
     kwargs: dict[str, Any] | None = None
     state: str = ""
     prefix: str = ""
+    loader: str = Field("", pattern=f"^$|{REFERENCE}")
     group: str = ""
     seed: int | None = None
     tags: dict[str, Any] = {}
@@ -228,6 +229,7 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             metrics=entry.metrics,
             state=entry.state,
             prefix=entry.prefix,
+            loader=entry.loader,
         )
         return
     if entry.name is not None:
@@ -251,6 +253,7 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             metrics=entry.metrics,
             state=entry.state,
             prefix=entry.prefix,
+            loader=entry.loader,
         )
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import SECTION_KEYS
+from landscape.base.params import FUNCTION
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
-from landscape.zoo.spec import Builder, Model, PredictiveModel, SectionSpec, ZooSpec, check_name
+from landscape.zoo.reading.parts import files_of
+from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, check_name
+from landscape.zoo.subjects import Subject, subjects_of, why_none
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Plan:
         chosen: Labels of the sections to carry out now.
         snapshot: The same for the store.
         hashes: Of the checkpoints, as `Store.read_hashes` gives them.
+        notes: By label of a section, why it has no task, or none that compares anything.
     """
 
     setup: Setup
@@ -51,6 +53,7 @@ class Plan:
     chosen: tuple[str, ...]
     snapshot: Snapshot
     hashes: Mapping[str, FileHash]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, shard: Shard | None = None) -> list[Task]:
         """The tasks of the chosen sections, each key once; of one shard, if it is given.
@@ -155,6 +158,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
             be built. A checkpoint that cannot be read makes its own tasks fail, no others.
     """
     analyses = {s.label: find_analysis(s.analysis, spec.folder) for s in spec.sections}
+    validated = {s.label: _validated(s, analyses[s.label], spec.folder) for s in spec.sections}
     for section in spec.sections:
         label, analysis = section.label, analyses[section.label]
         if analysis.scope == "table":
@@ -162,12 +166,14 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 f"[analyses.{label}]: '{analysis.name}' looks at a table of measurements, and a zoo holds"
                 f" checkpoints; call landscape.{analysis.name}(table) on what was measured."
             )
-        if section.together and analysis.scope == "checkpoint":
+        fill = analysis.from_zoo(validated[label])
+        if fill is not None:  # what cannot be filled is said before data are read and files are hashed
+            subjects_of(section, analysis, spec.models, fill)
+        if section.together and analysis.scope == "checkpoint" and fill is None:
             raise InputError(
                 f"[analyses.{section.label}]: together = true compares the models of all groups, and"
                 f" '{analysis.name}' looks at one model at a time; leave it out."
             )
-    validated = {s.label: _validated(s, analyses[s.label]) for s in spec.sections}
     options = {label: params.model_dump_json() for label, params in validated.items()}
     _check_builders(spec)
     loader.check()
@@ -179,15 +185,19 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     everyone = beside_members(models, predictives)
     tasks: list[Task] = []
     records: list[SectionRecord] = []
+    notes: dict[str, str] = {}
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
         data = fingerprint, *(loader.other_data(builder) for builder in builders)
+        fill = analysis.from_zoo(validated[section.label])
         made = [
-            _task(section, analysis, given, subject, members, spec, data)
-            for subject, members in _subjects(section, analysis, everyone)
+            _task(section, analysis, given, subject, spec, data)
+            for subject in subjects_of(section, analysis, everyone, fill)
         ]
         tasks += made
+        if fill is None and (why := why_none(section, analysis, everyone)):
+            notes[section.label] = why
         records.append(
             SectionRecord(
                 label=section.label,
@@ -203,16 +213,26 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     hashes = {
         model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
-    return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
+    return Plan(setup, tuple(tasks), chosen, snapshot, hashes, notes)
 
 
-def _validated(section: SectionSpec, analysis: Analysis) -> Params:
+def _validated(section: SectionSpec, analysis: Analysis, folder: Path) -> Params:
     """The options of a section, checked."""
     for name in section.options:
+        if name in analysis.inputs and name not in analysis.params.model_fields:
+            raise InputError(
+                f"[analyses.{section.label}]: '{name}' of '{analysis.name}' is an input of a call"
+                f" (landscape.{analysis.name}(..., {name}=...)) and no option: a manifest holds no tensors"
+                " and no functions; leave it out."
+            )
         if name not in analysis.params.model_fields:
             hint = suggest(name, {*analysis.params.model_fields, *SECTION_KEYS})
             raise InputError(f"analysis '{analysis.name}' has no option '{name}'; {hint}")
-    return analysis.validate(section.options)
+    params = analysis.validate(section.options)
+    for name, option in type(params).model_fields.items():
+        if FUNCTION in option.metadata and getattr(params, name):
+            resolve(getattr(params, name), folder, f"[analyses.{section.label}]: {name}")
+    return params
 
 
 def _check_builders(spec: ZooSpec) -> None:
@@ -247,62 +267,21 @@ def _changed_ns(path: Path) -> int:
     By the system's own record, where there is one: archives and copies set the other time as they please.
     """
     try:
-        status = path.stat()
+        all_of_it = [part.stat() for part in files_of(path)]
     except OSError:
         return 0
-    return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
-
-
-def _subjects(
-    section: SectionSpec, analysis: Analysis, everyone: list[Model]
-) -> Iterator[tuple[str, list[Model]]]:
-    """Name and members of each subject: models and predictives, pairs of like models, or groups."""
-    models = [m for m in everyone if _suits(m, analysis)]
-    names = [m.name for m in models]
-    for pattern in section.models:
-        if not fnmatch.filter(names, pattern):
-            others = fnmatch.filter([m.name for m in everyone], pattern)
-            if others:
-                raise InputError(
-                    f"[analyses.{section.label}]: '{analysis.name}' looks at one network's landscape, and"
-                    f" '{others[0]}' is a predictive; only analyses of predictions take these."
-                )
-            raise InputError(
-                f"no model matches '{pattern}' of [analyses.{section.label}]; {suggest(pattern, names)}"
-            )
-    models = [m for m in models if any(fnmatch.fnmatchcase(m.name, p) for p in section.models)]
-    scope = analysis.scope
-    if scope == "checkpoint":
-        yield from ((m.name, [m]) for m in models)
-        return
-    groups: dict[str, list[Model]] = {}
-    for model in models:
-        groups.setdefault("" if section.together else model.group, []).append(model)
-    for group, members in groups.items():
-        if scope == "group":
-            unnamed = "all" if len(groups) == 1 else "ungrouped"
-            yield group or unnamed, members
-        else:
-            for a, b in combinations(members, 2):
-                if a.builder == b.builder:
-                    yield f"{a.name} ~ {b.name}", [a, b]
-
-
-def _suits(model: Model, analysis: Analysis) -> bool:
-    """Whether an analysis takes a model: predictives only for one that says so, and one by one."""
-    predictions_alone = analysis.takes == "predictive" and analysis.scope == "checkpoint"
-    return predictions_alone or not isinstance(model, PredictiveModel)
+    return max(s.st_mtime_ns if os.name == "nt" else s.st_ctime_ns for s in all_of_it)
 
 
 def _task(
     section: SectionSpec,
     analysis: Analysis,
     options: str,
-    subject: str,
-    members: list[Model],
+    subject: Subject,
     spec: ZooSpec,
     data: tuple[str, ...],
 ) -> Task:
+    members = subject.members
     facts: dict[str, object] = {
         "models": [m.facts() for m in members],
         # a result about a group names its members; others do not depend on names
@@ -312,8 +291,11 @@ def _task(
     }
     if data[1:]:  # what options name: other data under the same name make another result
         facts["other_data"] = data[1:]
+    if subject.input:  # results name these, as those of groups do
+        facts["input"] = [subject.input, *([m.name, m.facts()] for m in subject.given)]
     if section.examples is not None:
         facts["sample"] = section.examples
+    needed = (*(members if analysis.scope != "group" else ()), *subject.given)
     return Task(
         key=task_key(analysis.name, analysis.schema.version, options, facts),
         label=section.label,
@@ -321,10 +303,12 @@ def _task(
         folder=analysis.name,
         options=options,
         scope=analysis.scope,
-        subject=subject,
-        members=tuple(members),
+        subject=subject.name,
+        members=members,
+        given=subject.given,
+        input=subject.input,
         examples=section.examples,
         # a group goes on without the members that cannot be read
-        error=next((m.error for m in members if m.error is not None and analysis.scope != "group"), None),
+        error=next((m.error for m in needed if m.error is not None), None),
         collects=analysis.collect is not None,
     )

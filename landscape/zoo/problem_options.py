@@ -75,6 +75,11 @@ class ProblemOptions(Params):
     state: str = Field(
         "", description="Which weights of a checkpoint that holds several sets, by a key around them: ema."
     )
+    loader: str | None = Field(
+        None,
+        pattern=REFERENCE,
+        description="Function path -> state_dict that reads checkpoints, package.module:function.",
+    )
     ignore_keys: tuple[str, ...] = Field(
         (), description="Globs over the checkpoint's keys to leave out, such as *.position_ids."
     )
@@ -113,7 +118,7 @@ class ProblemOptions(Params):
         """What of it enters a task's key; a new option may only enter it where it is not at its default."""
         facts = {name: getattr(self, name) for name in _IN_KEYS} | {"batchnorm": key_word(self.batchnorm)}
         given: dict[str, Any] = {"prefix": self.prefix or None}
-        given |= {"channels_last": self.channels_last, "size": self.size}
+        given |= {"channels_last": self.channels_last, "size": self.size, "loader": self.loader}
         given |= {"state": self.state or None, "ignore_keys": list(self.ignore_keys) or None}
         given["check_derivatives"] = None if self.check_derivatives else False
         return facts | {name: value for name, value in given.items() if value is not None}

@@ -144,16 +144,19 @@ class Zoo:
         shard: str | None = None,
         trust_pickle: bool = False,
     ) -> list[Estimate]:
-        """What `run` would do, and how long it would take on one worker; nothing is written.
+        """What `run` would do, how long it would take on one worker, what will fail; nothing is written.
+
+        Each checkpoint is loaded once.
 
         Args: as in `run`.
         """
+        from landscape.zoo.costs import Costs
         from landscape.zoo.estimate import estimate
 
         home = Store(store or self.store)
         plan, loader = self._plan(analyses, home, trust_pickle)
         part = None if shard is None else Shard.parse(shard)
-        return estimate(plan, plan.todo(home, overwrite, part), loader, part)
+        return estimate(plan, plan.todo(home, overwrite, part), loader, part, Costs.of(home))
 
     def run(
         self,

@@ -10,10 +10,11 @@ from pathlib import Path
 from landscape.errors import StoreError
 from landscape.store import Failure, Store, consolidate
 from landscape.store.verify import fault, set_aside
+from landscape.zoo.costs import Costs, cost_key
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
 from landscape.zoo.executors.base import Executor
 from landscape.zoo.plan import Plan, Shard
-from landscape.zoo.task import Task, bundle
+from landscape.zoo.task import Setup, Task, bundle
 
 __all__ = ["RunResult", "run_plan"]
 
@@ -70,12 +71,16 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
         _set_damaged_aside(tasks, home, emit)
     todo = plan.todo(home, plan.setup.overwrite, shard)
     emit(Planned(len(todo), len(tasks) - len(todo)))
-    outcomes = _Outcomes(home, emit)
+    outcomes = _Outcomes(home, emit, plan.setup)
+    for label, why in plan.notes.items():
+        if label in plan.chosen:
+            outcomes.tell(f"[analyses.{label}] has nothing to compare: {why}.")
     try:
         executor.run(plan.setup, bundle(todo), outcomes.listen)
     finally:
         home.sweep()  # of workers that were killed
     # The consolidated file is made of all results, so that of several shards the last to end makes it.
+    outcomes.keep_costs()
     changed = outcomes.done > 0 or former != plan.snapshot or not _is_whole(home.consolidated)
     if changed and (shard is None or _all_ended(plan, home)):
         try:
@@ -94,7 +99,9 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
 class _Outcomes:
     """Counts how tasks end, and remembers failures in the store."""
 
-    def __init__(self, home: Store, emit: Listener) -> None:
+    def __init__(self, home: Store, emit: Listener, setup: Setup) -> None:
+        self._setup = setup
+        self._costs = Costs()
         self.done = self.elsewhere = 0
         self.failures: list[Failure] = []
         self._home = home
@@ -105,11 +112,21 @@ class _Outcomes:
         """Take an event, and pass it on."""
         if isinstance(event, Done):
             self.done += 1
+            if not event.task.collects:  # the time of a shared pass is not that of one of them
+                self._costs.note(cost_key(event.task, self._setup), event.seconds)
         elif isinstance(event, DoneElsewhere):
             self.elsewhere += 1
         elif isinstance(event, Failed):
             self._remember(event.task, event)
         self._emit(event)
+
+    def keep_costs(self) -> None:
+        """Leave what tasks took in the store, for the next estimate."""
+        try:
+            with _holding(self._home, self._emit):
+                self._costs.keep(self._home)
+        except (OSError, StoreError):  # of no weight: estimates are made without
+            return
 
     def _remember(self, task: Task, event: Failed) -> None:
         failure = Failure(task.label, task.folder, task.subject, task.key, event.error, event.kind)

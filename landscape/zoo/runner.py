@@ -166,13 +166,18 @@ class Runner:
                     left = [m.name for m in task.gathered if m.name not in left_out]
                     members = {"members": left} if left_out else None
                     context = replace(context, open_ledger=lambda: FolderLedger(partial, members))
+                if task.input:
+                    states = [_state(self.loader.module(m)) for m in task.given]
+                    context = replace(context, inputs={task.input: states})
                 result = analysis.run(subject, params, context)
         left_out |= self.loader.left_out.get(task.members[0].name, {})
         attrs = _identity(task)
+        if self.setup.split is not None:
+            attrs["data_split"] = self.setup.split
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)
         if mismatch:
             attrs["recorded_metrics"] = mismatch
-        loaded = (*task.members, *task.gathered)
+        loaded = (*task.members, *task.gathered, *task.given)
         unmet = {m.name: self.loader.not_compared.get(m.name, "") for m in loaded}
         if any(unmet.values()):
             attrs["not_compared"] = json.dumps({name: text for name, text in unmet.items() if text})
@@ -297,6 +302,8 @@ def _identity(task: Task) -> dict[str, Any]:
         "key": task.key,
         "group": first.group,
     }
+    if task.input:
+        attrs["given"] = json.dumps([task.input, *(m.name for m in task.given)])
     if task.scope == "checkpoint":
         attrs["tags"] = json.dumps(dict(first.tags), default=str)
         if first.seed is not None:

@@ -68,6 +68,7 @@ class Model:
         layout: How it was laid out, if a scan found it.
         state: Which weights of the file, if it holds several sets; empty if one fits.
         prefix: Beginning of the keys that are the model's; empty for what the problem's options say.
+        loader: Function of the user's that reads the file, ``package.module:function``; empty for ours.
         stamp: Size in bytes and time of change in ns of the file when the plan was made; ``None`` before.
         sha256: Content hash of the file then; ``None`` before, or if it cannot be read.
         error: Why the file cannot be read, if that is so.
@@ -84,6 +85,7 @@ class Model:
     layout: str = ""
     state: str = ""
     prefix: str = ""
+    loader: str = ""
     stamp: tuple[int, int] | None = None
     sha256: str | None = None
     error: str | None = None
@@ -101,7 +103,7 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         """What of it enters a task's key: its weights and how it is built, and neither name nor group."""
-        chosen = {"state": self.state, "prefix": self.prefix}
+        chosen = {"state": self.state, "prefix": self.prefix, "loader": self.loader}
         return {
             "checkpoint": self.sha256 or f"unreadable: {self.path}",
             **self.made_by.facts(),

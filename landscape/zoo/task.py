@@ -56,6 +56,8 @@ class Task:
         scope: What the subject is.
         subject: Name of the model, pair or group.
         members: The models: one, two or several.
+        given: The models whose states fill an input of the analysis, in order.
+        input: That input; empty for none.
         examples: How many examples of the data it uses; ``None`` for all.
         error: Why it cannot be done at all (a checkpoint is missing); ``None`` if nothing is known.
         collects: Whether its analysis can share a pass over the data.
@@ -74,6 +76,8 @@ class Task:
     error: str | None = None
     collects: bool = False
     companions: tuple[Task, ...] = ()
+    given: tuple[Model, ...] = ()
+    input: str = ""
 
     @property
     def gathered(self) -> tuple[Model, ...]:
@@ -91,9 +95,9 @@ def bundle(tasks: Iterable[Task]) -> list[Task]:
     elsewhere works it out alone, to the same bits.
     """
     tasks = list(tasks)
-    sharing: dict[str, list[Task]] = {}
+    sharing: dict[tuple[str, int | None], list[Task]] = {}
     for task in tasks:
         if task.collects and task.error is None:
-            sharing.setdefault(task.members[0].name, []).append(task)
+            sharing.setdefault((task.members[0].name, task.examples), []).append(task)
     others = {group[0].key: tuple(group[1:]) for group in sharing.values()}
     return [replace(task, companions=others.get(task.key, ())) for task in tasks]

@@ -44,6 +44,15 @@ def test_all_results_are_named_as_such(contents: Contents, make: dict[str, Calla
     assert notice.subjects == ("all results",)
 
 
+def test_the_overview_shows_what_an_analysis_found(contents: Contents) -> None:
+    """Oracle: `fourier` counts layers first and marks its ratio as its finding; `spectrum` marks none."""
+    table = page_of(contents).models
+    shown = {table.columns[i].family: table.columns[i].label for i in table.first}
+    assert shown["fourier"] == "ln high/low, last"
+    assert shown["spectrum"] == "λ max"
+    assert shown["line"] == "worst rise"
+
+
 def test_model_table_joins_manifest_and_analyses(contents: Contents) -> None:
     """Oracle: values put into the records and datasets, read back by column."""
     table = page_of(contents).models

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-import numpy as np
+import sys
+import textwrap
 
-from landscape.store import read_contents
+import numpy as np
+import torch
+
+import landscape
+from landscape.store import Store, read_contents
 from landscape.zoo import Zoo
+from landscape.zoo.costs import Costs
+from landscape.zoo.estimate import _Prices
+
+NET = """
+    import torch
+    from torch import nn
+
+    def net():
+        return nn.Sequential(
+            nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, padding=1),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
+        )
+
+    def data():
+        x = torch.randn(9, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+        return x, torch.arange(9) % 2
+"""
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 
@@ -54,3 +76,67 @@ class TestEstimate:
         folder.add("m0", 'builder = "toy_models:raising"')
         (row,) = Zoo.from_manifest(folder.write()).estimate()
         assert np.isnan(row.seconds)
+
+    def test_what_will_fail_is_said_before_anything_is_run(self, invoke, folder):
+        """Oracle: faults by construction, each of another stage; and the run that fails in the same words."""
+        folder.add("good")
+        folder.add("gone", save=False)
+        folder.add("wide", width=4)
+        folder.add("odd", 'builder = "toy_models:raising"')
+        path = folder.write(f"{TOTAL}\n{GROUPS}")
+        total, losses = Zoo.from_manifest(path).estimate()
+        assert set(total.failing) == {"gone", "wide", "odd"}
+        assert total.seconds > 0
+        said = invoke("run", path, "--dry-run").output
+        assert not (folder.root / "results").exists()
+        assert "will fail: gone (total): checkpoint" in said
+        run(path, ["total"])
+        assert failures(Zoo.from_manifest(path).run(["total"])) == total.failing
+        assert set(losses.failing) == {"all"}  # one of four is no comparison
+
+    def test_a_group_that_loses_a_member_says_so(self, folder):
+        folder.add("a")
+        folder.add("b", seed=1)
+        folder.add("gone", save=False)
+        (row,) = Zoo.from_manifest(folder.write(GROUPS)).estimate()
+        assert row.failing == {}
+        assert row.note.startswith("'all' will be without 'gone': checkpoint")
+
+    def test_data_that_do_not_suit_fail_every_model(self, folder):
+        folder.add("m0")
+        (row,) = Zoo.from_manifest(folder.write(data="bad_labels")).estimate()
+        assert set(row.failing) == {"m0"}
+
+    def test_why_a_section_has_no_task(self, invoke, folder):
+        folder.add("m0", 'group = "a"')
+        folder.add("m1", 'group = "b"')
+        path = folder.write(f"{TOTAL}\n{PAIRS}")
+        said = invoke("run", path, "--dry-run")
+        assert "distance: no group has two models" in said.output
+        assert "no group has two models" in invoke("run", path, "--no-report").output
+
+    def test_shared_passes_and_units_are_priced_as_they_are(self, tmp_path):
+        """Oracle: a pass less for the second that shares it; the units of a lesion that was computed."""
+        (tmp_path / "net.py").write_text(textwrap.dedent(NET))
+        sys.path.insert(0, str(tmp_path))
+        try:
+            import net
+        finally:
+            sys.path.remove(str(tmp_path))
+        torch.save(net.net().state_dict(), tmp_path / "one.pt")
+        (tmp_path / "zoo.toml").write_text(
+            '[model]\nbuilder = "net:net"\n[data]\nbuilder = "net:data"\n[[checkpoints]]\npath = "one.pt"\n'
+            "[analyses.fourier]\n[analyses.transfer]\n[analyses.lesion]\n"
+        )
+        zoo = Zoo.from_manifest(tmp_path / "zoo.toml")
+        home = Store(zoo.store)
+        plan, loader = zoo._plan(None, home, False)
+        todo = plan.todo(home)
+        prices = _Prices(todo, loader, Costs(), plan.setup)
+        seconds = {t.label: prices.seconds(t) for t in todo}
+        pace = prices.kind(todo[0].members[0]).forward
+        assert seconds["fourier"] == 2.5 * pace
+        assert seconds["transfer"] == 2.5 * pace  # 3.5 alone
+        ds = landscape.lesion(landscape.Problem(net.net(), "cross_entropy", net.data()))
+        passes = 2 + int(np.isfinite(ds["delta_loss"].values).sum())
+        assert seconds["lesion"] == passes * pace

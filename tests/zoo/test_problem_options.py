@@ -18,7 +18,7 @@ def test_options_are_those_of_a_problem():
     """Oracle: the signature of `landscape.Problem`, names and defaults; the others are about files."""
     parameters = inspect.signature(Problem).parameters
     for name, field in ProblemOptions.model_fields.items():
-        about_files = ("loss", "allow", "prefix", "state", "ignore_keys")
+        about_files = ("loss", "allow", "prefix", "state", "ignore_keys", "loader")
         assert name in about_files or parameters[name].default == field.default, name
 
 

@@ -162,3 +162,19 @@ def test_the_first_of_those_that_can_share_knows_the_others():
     assert [t.key for t in bundled] == ["a", "b", "c", "d", "e"]
     assert {t.key: [c.key for c in t.companions] for t in bundled if t.companions} == {"a": ["d"]}
     assert bundle([]) == []
+
+
+def test_sections_of_other_numbers_of_examples_share_no_pass(zoo, tmp_path):
+    """Oracle: a run of each section alone; a companion was given the examples of the first."""
+    text = (tmp_path / "zoo.toml").read_text()
+    sections = "[analyses.fourier]\nexamples = 4\n[analyses.transfer]\nexamples = 8\n"
+    (tmp_path / "zoo.toml").write_text(f"{sections}{text[text.index('[model]') :]}")
+    zoo = Zoo.from_manifest(tmp_path / "zoo.toml")
+    zoo.run(store=tmp_path / "together")
+    expected = {}
+    for section in ("fourier", "transfer"):
+        zoo.run([section], store=tmp_path / section)
+        expected |= contents(tmp_path / section)
+    found = contents(tmp_path / "together")
+    assert found.keys() == expected.keys()
+    assert all(found[key].identical(expected[key]) for key in found)

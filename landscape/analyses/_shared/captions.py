@@ -10,7 +10,15 @@ from landscape.core.stats.intervals import FEW, reach
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LIKELIHOODS", "LOSS_UNIT", "error_bars", "loss_unit", "weight_decays"]
+__all__ = [
+    "LIKELIHOODS",
+    "LOSS_UNIT",
+    "data_word",
+    "error_bars",
+    "loss_unit",
+    "of_data",
+    "weight_decays",
+]
 
 LOSS_UNIT = "loss/example"
 """Unit of a mean loss, and of its curvature, whatever the loss; see `loss_unit` for axes."""
@@ -23,6 +31,32 @@ def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
     """The unit of the loss for axis labels: nats if all datasets used one of `LIKELIHOODS`."""
     losses = {ds.attrs.get("loss") for ds in datasets.values()}
     return "nats/example" if len(losses) == 1 and losses <= LIKELIHOODS else LOSS_UNIT
+
+
+def of_data(datasets: Mapping[str, xr.Dataset], what: str = "loss") -> str:
+    """A quantity with the split that it is of, where the manifest states one: "test loss".
+
+    Where none is stated, and held-out data were measured beside the problem's, these are the training data.
+
+    Example:
+        >>> import xarray as xr
+        >>> of_data({"a": xr.Dataset(attrs={"data_split": "test"})}), of_data({"a": xr.Dataset()})
+        ('test loss', 'loss')
+    """
+    stated = {str(ds.attrs.get("data_split", "")) for ds in datasets.values()}
+    word = stated.pop() if len(stated) == 1 else ""
+    beside = all("split" in ds.coords and "test" in ds["split"].values for ds in datasets.values())
+    if not word and beside and datasets:
+        word = "train"
+    return f"{'training' if word == 'train' else word} {what}".strip()
+
+
+def data_word(ds: xr.Dataset, split: str) -> str:
+    """How to call a split of a result: the problem's own data by what the manifest says they are."""
+    stated = str(ds.attrs.get("data_split", ""))
+    if split != "train" or not stated:
+        return split
+    return f"{stated}, as given" if stated in ds["split"].values[1:] else stated
 
 
 def error_bars(counts: Iterable[float], over: str, kind: str = "Bands") -> str:

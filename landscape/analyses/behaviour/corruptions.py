@@ -227,6 +227,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             float(damaged.mean()),
             "1",
             "share of right answers, mean over corruptions and severities 1 to 5",
+            finding=True,
         ),
         Metric(
             "corrupted ECE",

@@ -260,7 +260,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     return [
         Metric("accuracy change, first band", float(change[0]), "1", "change of accuracy in the first band"),
         Metric("accuracy change, last band", float(change[-1]), "1", "change of accuracy in the last band"),
-        Metric("worst frequency", worst, "π rad/pixel", "band in which the loss grows most"),
+        Metric("worst frequency", worst, "π rad/pixel", "band in which the loss grows most", finding=True),
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT
+from landscape.analyses._shared.captions import LOSS_UNIT, data_word
 from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder
 from landscape.analyses.connectivity._profiles import (
     Meter,
@@ -219,9 +219,14 @@ def _figure(name: str, label: str, ds: xr.Dataset) -> FigureSpec:
         part, place = ds.isel(split=s), np.arange(len(regions)) + 0.2 * (s - 0.5 * (ds.sizes["split"] - 1))
         x, y = part["loss"].values.ravel(), np.repeat(place, ds.sizes["sample"])
         marks.append(
-            Points(x, y, Series(split, label=f"{split}: random points"), symbols=("circle",) * len(x))
+            Points(
+                x,
+                y,
+                Series(split, label=f"{data_word(ds, split)}: random points"),
+                symbols=("circle",) * len(x),
+            )
         )
-        mean = Series(f"{split} mean", label=f"{split}: mean")
+        mean = Series(f"{split} mean", label=f"{data_word(ds, split)}: mean")
         marks.append(Points(part["mean_loss"].values, place, mean, symbols=("diamond",) * len(place)))
     return FigureSpec(
         name,
@@ -236,7 +241,7 @@ def _figure(name: str, label: str, ds: xr.Dataset) -> FigureSpec:
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
-    """Loss and error inside the trained simplices and between the models alone, on the training data."""
+    """Loss and error inside the trained simplices and between the models alone, on the problem's data."""
     unit, metrics = group_loss_unit(ds), []
     train = ds.isel(split=0)
     for what, part in ((MODELS, train.isel(region=[0])), ("with points", train.isel(region=slice(1, None)))):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._options import Tolerance
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.analysis import NEW_OPTION, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Violin, series
+from landscape.base.params import FUNCTION
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
 from landscape.core.stats.density import gaussian_density
 from landscape.core.stats.intervals import reach, standard_error
+from landscape.imports import REFERENCE, resolve
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,6 +47,14 @@ class BatchSpectraParams(Params):
     augment: Literal["none", "shift", "flip", "shift+flip"] = Field(
         "none", description="random change of the images; the input `transform` takes its place"
     )
+    batch_transform: Annotated[str, Field(pattern=f"^$|{REFERENCE}"), FUNCTION, NEW_OPTION] = Field(
+        "",
+        description="function (images, targets, generator) -> (images, targets) that changes each mini-batch"
+        " and may change its targets, package.module:function; it takes the place of `augment`",
+    )
+    batch_transform_kwargs: Annotated[dict[str, Any], NEW_OPTION] = Field(
+        {}, description="its further arguments, by name"
+    )
     margin: int | None = Field(
         None,
         ge=1,
@@ -60,6 +71,12 @@ class BatchSpectraParams(Params):
     seed: int = Field(
         0, ge=0, description="seed of the order, the choice, the augmentation, the starts, the bootstrap"
     )
+
+    @model_validator(mode="after")
+    def _one_change(self) -> BatchSpectraParams:
+        if self.batch_transform and self.augment != "none":
+            raise ValueError("batch_transform takes the place of augment; leave one of them out")
+        return self
 
 
 _INTERVAL = "95 % bootstrap interval over mini-batches of"
@@ -108,12 +125,16 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     """Lanczos on the Hessian of each mini-batch; a run that is killed keeps the finished ones."""
     from landscape.core.curvature.operator import hessian
     from landscape.core.data.augment import augment_batch
+    from landscape.core.data.batch_transform import takes_targets, transform_batch
     from landscape.core.data.batches import tensors_in
     from landscape.core.data.minibatches import split_into_minibatches
     from landscape.core.linalg.eigenpairs import eigenpairs
     from landscape.core.problem.fingerprint import fingerprint
 
     transform = context.inputs.get("transform")
+    if transform is None and params.batch_transform:
+        name = params.batch_transform
+        transform = partial(resolve(name, "batch_transform"), **params.batch_transform_kwargs)
     how = transform if transform is not None else params.augment
     rng = np.random.default_rng(params.seed)
     dealt = split_into_minibatches(problem.batches, params.batch_size, shuffle=params.shuffle, generator=rng)
@@ -126,6 +147,9 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
         batch = dealt[number]
         if how == "none":
             return batch
+        if callable(how) and (params.batch_transform or takes_targets(how)):
+            called = f"batch_transform '{params.batch_transform}'" if params.batch_transform else "transform"
+            return transform_batch(batch, how, _seed(params.seed, number), called)
         return augment_batch(batch, how, _seed(params.seed, number), params.margin)
 
     def solve(position: int) -> Piece:
@@ -151,7 +175,7 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
         }
 
     # a function is known by what it does: names of lambdas and partial functions are alike
-    effect = "" if transform is None else fingerprint(tensors_in(changed(0).inputs))
+    effect = "" if transform is None else fingerprint(tensors_in(changed(0).raw))
     context.ledger.require("transform", effect)
     pieces = context.ledger.collect(
         [f"batch-{number}" for number in chosen],
@@ -234,7 +258,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     first = next(iter(datasets.values()))
     options = BatchSpectraParams.model_validate_json(first.attrs["parameters"])
     changed = "" if options.augment == "none" else f", augmented by {options.augment}"
-    changed += f" of up to {options.margin} pixels" if changed and options.margin else ""
+    changed += f", changed by {options.batch_transform}" if options.batch_transform else ""
+    changed += f" of up to {options.margin} pixels" if options.augment != "none" and options.margin else ""
     orders = {"at random" if ds["shuffled"] else "in the data's order" for ds in datasets.values()}
     about = (
         f"The {first.sizes['eigenpair']} eigenvalues of largest magnitude of the Hessian of each of"
@@ -327,7 +352,8 @@ batch_spectra = Analysis(
         "The eigenvalues of largest magnitude of the Hessian of loss and weight decay of each mini-batch,"
         " pooled, as in 'How do vision transformers work?' (Park & Kim 2022, Figure 1c), who take"
         " mini-batches of 16 from about 10 % of the augmented training data: give such data, or `fraction`"
-        " and `augment`. The examples are dealt to the mini-batches at random, as in training. NEP is the"
+        " and `augment` or `batch_transform`, which may change targets too (mixup, cutmix). The examples are"
+        " dealt to the mini-batches at random, as in training. NEP is the"
         " share of negative eigenvalues, APE the mean of the positive ones; both with bootstrap intervals"
         " over mini-batches. Lanczos with residuals; power iteration does not settle where λ ≈ −λ′. With"
         " `batchnorm='batch'` the problem uses each mini-batch's own statistics."

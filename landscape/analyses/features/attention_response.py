@@ -205,7 +205,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     high = int((ratio - half > 0).sum())
     return [
         Metric("heads", int(np.isfinite(ds["entropy"].values).sum()), "1", "attention heads"),
-        Metric("low-pass heads", low, "1", "gain_high_low below 0 by a 95 % interval"),
+        Metric("low-pass heads", low, "1", "gain_high_low below 0 by a 95 % interval", finding=True),
         Metric("high-pass heads", high, "1", "gain_high_low above 0 by a 95 % interval"),
         Metric("mean leakage", float(_mean_known(leakage.ravel(), 0)), "1", "mean leakage of all heads"),
     ]

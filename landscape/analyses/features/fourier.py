@@ -121,7 +121,8 @@ def finish(collector: SpectraCollector, params: FourierParams) -> dict[str, Any]
         raise InputError(
             f"no output of {collector.model_class} matching {', '.join(params.layers)} is a map (B, C, H, W)"
             " or a grid of tokens made of one, with one row per example; fourier needs images (B, C, H, W) as"
-            " inputs, a 2-D convolution, or grid=(height, width) of the tokens."
+            " inputs, a 2-D convolution, or grid=(height, width) of the tokens; series"
+            " (B, C, T) have series_spectrum."
         )
     return _assemble(
         {name: layer.rows() for name, layer in layers.items()},
@@ -300,7 +301,13 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     last = float(ratio[-1]) if ratio.size else float("nan")
     return [
         Metric("layers", ds.sizes["layer"], "1", "layers with spatial maps"),
-        Metric("ln high/low, last", last, "1", "ln high- over low-band power of the last spatial layer"),
+        Metric(
+            "ln high/low, last",
+            last,
+            "1",
+            "ln high- over low-band power of the last spatial layer",
+            finding=True,
+        ),
     ]
 
 

@@ -132,6 +132,20 @@ def compute(problem: Problem, params: LesionParams, context: Context) -> dict[st
     }
 
 
+def _cost(params: LesionParams, problem: Problem | None) -> Cost:
+    """A pass to find the units, one for the whole model, and one for each unit and replacement."""
+    if problem is None:
+        return Cost(forwards=2.0 + 20.0 * len(params.replacements))
+    from landscape.core.features.lesions import find_sites
+    from landscape.core.features.units import Selection
+
+    chosen = Selection(params.layers, params.kinds)
+    sites, heads = find_sites(problem, chosen, params.prefix_tokens, False, params.heads, params.grid)
+    passes = sum(site.possible(how) for site in sites.values() for how in params.replacements)
+    silenced = sum(heads.get(name, 0) for name in sites) if "remove" in params.replacements else 0
+    return Cost(forwards=2.0 + passes + silenced)
+
+
 def _changes(now: Measure, whole: Measure) -> tuple[float, float, float, float]:
     """Changes of loss and accuracy, each with its paired standard error."""
     loss, loss_se = now.data_loss - whole.data_loss, float("nan")
@@ -195,7 +209,9 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     how = str(ds["replacement"].values[0])
     return [
         Metric("units", int(known.sum()), "1", f"units replaced ({how})"),
-        Metric("most needed", str(ds["unit"].values[worst]), "1", f"unit of largest Δ loss ({how})"),
+        Metric(
+            "most needed", str(ds["unit"].values[worst]), "1", f"unit of largest Δ loss ({how})", finding=True
+        ),
         Metric("its Δ loss", float(change[worst]), LOSS_UNIT, "its Δ loss"),
     ]
 
@@ -218,5 +234,5 @@ lesion = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(forwards=2.0 + 20.0 * len(params.replacements)),
+    cost=_cost,
 )

@@ -354,6 +354,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             float(ds["worst"][middle]),
             "1",
             f"share of right answers under the strongest attack, {NAMES[_option(ds, 'norm')]} norm",
+            finding=True,
         ),
         Metric(
             "median distance",

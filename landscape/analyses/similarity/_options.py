@@ -13,7 +13,10 @@ __all__ = ["COORDS", "LEFT_OUT", "Layers", "MostLayers", "Pairing", "Spatial", "
 
 Layers = Annotated[
     tuple[str, ...],
-    Field(description="globs over module names; outputs without one row per example are left out"),
+    Field(
+        description="globs over module names, outputs without one row per example being left out; none = the"
+        " outputs of blocks, or every module of a model that has none"
+    ),
 ]
 
 MostLayers = Annotated[

@@ -37,7 +37,7 @@ MOST_BLOCKS = 8  # pictures of single models and pairs
 class CkaParams(Params):
     """Options of ``cka``."""
 
-    layers: Layers = ("*",)
+    layers: Layers = ()
     most_layers: MostLayers = 32
     batch_size: int = Field(64, ge=8, description="largest number of examples in a Gram matrix")
     estimator: Literal["unbiased", "biased"] = Field(
@@ -267,6 +267,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             float(others.mean()) if others.size else nothing,
             "1",
             "mean CKA of outputs over pairs of models",
+            finding=True,
         ),
         Metric(
             "output CKA, least",

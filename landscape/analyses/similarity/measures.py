@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class SimilarityParams(Params):
     """Options of ``similarity``."""
 
-    layers: Layers = ("*",)
+    layers: Layers = ()
     most_layers: MostLayers = 8
     sample: int = Field(256, ge=8, le=2048, description="largest number of examples, shared by all")
     neighbours: int = Field(10, ge=1, description="nearest neighbours of each example (at most a half)")
@@ -186,6 +186,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             float(agreement.mean()) if agreement.size else nothing,
             "1",
             "share of equal predictions, mean over pairs of models",
+            finding=True,
         ),
         Metric(
             "divergence",

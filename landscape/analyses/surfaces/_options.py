@@ -8,7 +8,18 @@ from pydantic import BeforeValidator, Field
 
 from landscape.batchnorm_policy import SurfacePolicy, normalise
 
-__all__ = ["DirectionSeed", "PointStatistics"]
+__all__ = ["STILL", "DirectionSeed", "Ignored", "PointStatistics"]
+
+STILL = ("bias", "norm", "position")
+"""As `landscape.core.surfaces.directions.STILL`, which needs torch."""
+
+Ignored = Annotated[
+    tuple[str, ...],
+    Field(
+        description="parameters that do not move along random directions and gradients: bias, those of norm"
+        " layers, position (embeddings of positions and class tokens), and globs over names"
+    ),
+]
 
 PointStatistics = Annotated[
     SurfacePolicy | None,

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
-from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, of_data, weight_decays
+from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
+from landscape.base.from_zoo import FromZoo
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import answer_error, reach, standard_error
 from landscape.errors import InputError
@@ -30,18 +31,17 @@ Array = NDArray[np.float64]
 class LineParams(Params):
     """Options of ``line``."""
 
-    direction: Literal["random", "gradient", "eigenvectors"] = Field(
+    direction: Literal["random", "gradient", "eigenvectors", "models"] = Field(
         "random",
-        description="Gaussian draws, the gradient at the checkpoint, or top Hessian eigenvectors; the inputs"
-        " `vector` and `models` take their place",
+        description="Gaussian draws, the gradient at the checkpoint, top Hessian eigenvectors, or from one"
+        " model to another; the inputs `vector` and `models` take their place, and in a manifest each two"
+        " checkpoints of a group are the `models`",
     )
     count: int = Field(1, ge=1, description="number of directions, for a mean and a spread")
     normalization: Literal["filter", "layer", "parameter", "none"] = Field(
         "filter", description="how draws and gradient are scaled to the weights (Li et al. 2018)"
     )
-    ignore: tuple[Literal["bias", "norm"], ...] = Field(
-        ("bias", "norm"), description="parameters that do not move"
-    )
+    ignore: Ignored = STILL
     low: float = Field(-1.0, description="lowest step along the direction")
     high: float = Field(1.0, description="highest step along the direction")
     steps: int = Field(21, ge=2, le=1_000_000, description="number of points")
@@ -148,6 +148,8 @@ def _line(problem: Problem, params: LineParams, inputs: Mapping[str, Any]) -> Pl
 
     vector, models = inputs.get("vector"), inputs.get("models")
     single = "vector" if vector is not None else "models" if models is not None else params.direction
+    if single == "models" and models is None:
+        raise InputError('direction = "models" takes the input models: the other model, or two.')
     if vector is not None and models is not None:
         raise InputError("a line takes the input vector or models, not both.")
     if single in ("vector", "models", "gradient") and params.count > 1:
@@ -227,7 +229,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "loss",
             "Loss along a direction",
             step,
-            Axis("loss", unit, scale="log" if positive else "linear"),
+            Axis(of_data(datasets), unit, scale="log" if positive else "linear"),
             tuple(marks["loss"]),
             f"Loss L(θ + αd), {weight_decays(datasets)}; α = 0 is the checkpoint. {how}",
             errors,
@@ -248,7 +250,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "accuracy",
                 "Accuracy along a direction",
                 step,
-                Axis("accuracy", limits=(0.0, 1.0)),
+                Axis(of_data(datasets, "accuracy"), limits=(0.0, 1.0)),
                 tuple(marks["accuracy"]),
                 f"Share of right answers at θ + αd. {how}",
                 errors,
@@ -260,7 +262,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "spread",
                 "Loss along several directions",
                 step,
-                Axis("loss", unit),
+                Axis(of_data(datasets), unit),
                 tuple(marks["spread"]),
                 "Mean of L(θ + αd) over directions.",
                 "Bands: ±1 standard deviation over directions.",
@@ -282,8 +284,15 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     rise = float(ds["loss"].max(skipna=False)) - center
     return [
         Metric("loss", center, unit, "loss at the checkpoint"),
-        Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0"),
+        Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0", finding=True),
     ]
+
+
+def _from_zoo(params: LineParams) -> FromZoo | None:
+    """Which input a zoo has to fill."""
+    if params.direction != "models":
+        return None
+    return FromZoo("models", 'direction = "models"', each="pair", most=2, main="first")
 
 
 line = Analysis(
@@ -292,7 +301,8 @@ line = Analysis(
     description=(
         "Loss and accuracy at θ + αd for steps α along one direction d or several. Random directions are"
         " filter-normalised (Li et al. 2018, 'Visualizing the loss landscape of neural nets', section 4),"
-        " so that models of different weight scale can be compared; biases and norm layers do not move."
+        " so that models of different weight scale can be compared; biases, norm layers, embeddings of"
+        " positions and class tokens do not move."
         " Every point is computed from the checkpoint itself and on the same examples. Between two models,"
         " α = 0 is the first and α = 1 the second."
     ),
@@ -307,4 +317,5 @@ line = Analysis(
         gradients=350.0 * (params.direction == "eigenvectors") + (params.direction == "gradient"),
     ),
     inputs=("vector", "models"),
+    from_zoo=_from_zoo,
 )

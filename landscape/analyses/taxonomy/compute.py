@@ -225,7 +225,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     strongest = int(np.nanargmax(np.abs(rho))) if np.isfinite(rho).any() else None
     metrics = [
         Metric("cells", ds.sizes["cell"], "1", "cells of the grid"),
-        Metric("best phase", best, "1", "phase of the highest mean test accuracy"),
+        Metric("best phase", best, "1", "phase of the highest mean test accuracy", finding=True),
     ]
     metrics += [
         Metric(f"threshold, {name}", float(value), UNITS[str(name)], "where phases part")

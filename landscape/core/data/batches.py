@@ -17,6 +17,7 @@ from landscape.errors import InputError, reason
 __all__ = [
     "TARGET_KEYS",
     "Batch",
+    "batch_of",
     "batches_joinable",
     "gather",
     "read_batches",
@@ -103,6 +104,11 @@ class Batch:
 def _is_image(tensor: Tensor) -> bool:
     # Sparse tensors have no memory format.
     return tensor.ndim == 4 and tensor.is_floating_point() and tensor.layout is torch.strided
+
+
+def batch_of(raw: Any, size: int) -> Batch:
+    """A batch of what a model and its loss take, with so many examples."""
+    return Batch(raw, *_split(raw), size)
 
 
 def _split(raw: Any) -> tuple[Any, Any]:

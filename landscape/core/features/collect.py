@@ -17,7 +17,7 @@ from landscape.core.features.calls import ModuleCall, first_input
 from landscape.core.features.collector import Collector, Feature, SharedValues
 from landscape.core.features.function_hooks import FunctionTap
 from landscape.core.features.hooks import first_tensor
-from landscape.core.features.map_layout import MapLayouts, are_pictures
+from landscape.core.features.map_layout import MapLayouts, are_pictures, are_series
 from landscape.core.features.units import Unit, find_units, inside_attention
 from landscape.core.problem.private_model import plain_encoder
 
@@ -54,6 +54,8 @@ def collect(
     hooks = _PassHooks(problem.module, collectors)
     with torch.no_grad():
         for index, (batch, shares) in enumerate(zip(plan.batches(), plan.shares, strict=True)):
+            for collector in collectors:
+                collector.series = are_series(batch.inputs)
             with hooks.on(batch.size, shares, are_pictures(batch.inputs)):
                 problem.output(batch)
             progress((index + 1) / len(plan.shares))

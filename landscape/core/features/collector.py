@@ -91,6 +91,7 @@ class Collector:
         images: How many examples it is shown at most, a fair sample; ``None`` for all. See
             `landscape.core.data.subsample.plan_pass`.
         model_class: Class of the model, once a pass has begun.
+        series: Whether the model's inputs in this batch are series (B, C, T).
         order: Numbers in the data of the examples that it is shown, as they come, once a pass has begun.
     """
 
@@ -101,6 +102,7 @@ class Collector:
     attention: bool = False
     images: int | None = None
     model_class: str = ""
+    series: bool = False
     order: Tensor = torch.empty(0, dtype=torch.long)
 
     @property

@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from landscape.core.data.batches import tensors_in
 
-__all__ = ["MapLayout", "MapLayouts", "are_pictures"]
+__all__ = ["MapLayout", "MapLayouts", "are_pictures", "are_series"]
 
 _MOST_PREFIX_TOKENS = 8
 
@@ -76,6 +76,17 @@ def are_pictures(inputs: object) -> bool:
     return any(
         t.ndim == 4 and (t.is_floating_point() or t.dtype == torch.uint8) for _, t in tensors_in(inputs)
     )
+
+
+def are_series(inputs: object) -> bool:
+    """Whether inputs hold series (B, C, T) of real numbers, and no images.
+
+    Example:
+        >>> are_series(torch.zeros(2, 3, 8)), are_series(torch.zeros(2, 3, 8, 8))
+        (True, False)
+    """
+    real = [t for _, t in tensors_in(inputs) if t.is_floating_point()]
+    return any(t.ndim == 3 for t in real) and not are_pictures(inputs)
 
 
 class MapLayouts:

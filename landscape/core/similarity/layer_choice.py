@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from landscape.core.data.batches import gather
 from landscape.core.features.hooks import watch_outputs
+from landscape.core.features.units import find_units
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -42,23 +44,55 @@ def choose_layers(problem: Problem, patterns: Iterable[str], most: int) -> Layer
     numbers of examples, since a table of three rows looks like three examples. Of more than ``most``, evenly
     spaced ones in firing order are taken, the first and the last among them.
 
+    Args:
+        problem: Model and data.
+        patterns: Globs over module names; none takes the outputs of blocks, the outermost ones, by which
+            networks are compared (Kornblith et al. 2019), and every module of a model that has no two.
+        most: Most layers to take.
+
     Raises:
         InputError: If a glob matches no module, or no output counts.
     """
     patterns = list(patterns)
+    if patterns:
+        choice = _among(problem, patterns)
+    else:
+        # Only these are watched: a block that returns what its last part put out would be that part.
+        blocks = [glob.escape(name) for name in _blocks(problem)]
+        choice = _among(problem, blocks) if len(blocks) > 1 else LayerChoice([], [])
+        if len(choice.names) < 2:
+            choice = _among(problem, ["*"])
+    names = choice.names
+    if not names:
+        raise InputError(
+            f"no output of {type(problem.module).__name__} matching {', '.join(patterns or ['*'])} has one"
+            " row of real numbers per example; choose other layers."
+        )
+    if len(names) > most:
+        names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
+    return LayerChoice(names, choice.left_out)
+
+
+def _among(problem: Problem, patterns: list[str]) -> LayerChoice:
+    """All outputs that match and count, and those that match and do not."""
     # Few, unlike the batches, so that a layer cannot have as many rows as a batch by chance.
     most_tried = min(_TRIED, problem.examples)
     found = [_rows(problem, patterns, size) for size in range(most_tried, max(most_tried - 2, 0), -1)]
     names = [name for name in found[0] if all(rows.get(name, False) for rows in found)]
-    if not names:
-        raise InputError(
-            f"no output of {type(problem.module).__name__} matching {', '.join(patterns)} has one row of real"
-            " numbers per example; choose other layers."
-        )
-    left_out = [name for name in found[0] if name not in set(names)]
-    if len(names) > most:
-        names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, most).round().astype(int))]
-    return LayerChoice(names, left_out)
+    return LayerChoice(names, [name for name in found[0] if name not in set(names)])
+
+
+def _blocks(problem: Problem) -> list[str]:
+    """The outermost blocks of a model, or if there is but one, those within it too."""
+    blocks = [name for name, unit in find_units(problem.module).items() if "block" in unit.kinds]
+    known = set(blocks)
+
+    def outer(name: str) -> bool:
+        parts = name.split(".")
+        return not any(".".join(parts[:i]) in known for i in range(1, len(parts)))
+
+    outermost = [name for name in blocks if outer(name)]
+    return outermost if len(outermost) > 1 else blocks
 
 
 def _rows(problem: Problem, patterns: list[str], size: int) -> dict[str, bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -12,11 +14,19 @@ from landscape.core.linalg.reductions import norms
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
 
-__all__ = ["Normalization", "ignored_names", "normalize", "random_direction"]
+__all__ = ["STILL", "Normalization", "ignored_names", "normalize", "random_direction"]
 
 Normalization = Literal["filter", "layer", "parameter", "none"]
 
-Ignorable = Literal["bias", "norm"]
+Kind = Literal["bias", "norm", "position"]
+
+STILL: tuple[str, ...] = ("bias", "norm", "position")
+"""What does not move by default."""
+
+_POSITION = re.compile(
+    r"(abs_|rel_)?(pos(ition(al)?)?_?(emb(ed(ding)?s?)?|enc(oding)?s?))|wpe|relative_position_(bias|embed)\w*"
+    r"|(cls|class|dist(illation)?|reg(ister)?|mask)_?(token|embedding)s?"
+)
 
 
 def random_direction(
@@ -24,7 +34,7 @@ def random_direction(
     normalization: Normalization = "filter",
     *,
     seed: int = 0,
-    ignore: Iterable[Ignorable] = ("bias", "norm"),
+    ignore: Iterable[str] = STILL,
 ) -> Tensor:
     """A Gaussian direction (P,), normalised against the checkpoint.
 
@@ -34,8 +44,7 @@ def random_direction(
         problem: The problem whose parameters it fits.
         normalization: See `normalize`.
         seed: Seed of the draw.
-        ignore: Parameters that get a zero direction: ``bias`` and those of ``norm`` layers, as in
-            Li et al. (2018), section 4.
+        ignore: Parameters that get a zero direction; see `ignored_names`.
     """
     generator = torch.Generator().manual_seed(seed)
     # In float64 for every problem: torch draws other numbers in another dtype.
@@ -48,7 +57,7 @@ def normalize(
     direction: Tensor,
     normalization: Normalization,
     *,
-    ignore: Iterable[Ignorable] = ("bias", "norm"),
+    ignore: Iterable[str] = STILL,
 ) -> Tensor:
     """Scale a direction (P,) to the checkpoint's weights.
 
@@ -85,24 +94,41 @@ def normalize(
     return problem.space.flatten(pieces)
 
 
-def ignored_names(module: nn.Module, ignore: Iterable[Ignorable]) -> set[str]:
+def ignored_names(module: nn.Module, ignore: Iterable[str]) -> set[str]:
     """Names of the parameters that ``ignore`` leaves out of a direction.
 
+    Args:
+        module: The model.
+        ignore: Kinds: ``bias``, those of ``norm`` layers (Li et al. 2018, section 4), and ``position``:
+            embeddings of positions, class tokens and their like, which are tables and no filters; and globs
+            over names of parameters.
+
     Raises:
-        InputError: If a kind is unknown.
+        InputError: If a glob matches no parameter.
     """
-    kinds = set(ignore)
-    unknown = kinds - set(get_args(Ignorable))
-    if unknown:
-        raise InputError(f"cannot ignore '{unknown.pop()}'; known: bias, norm.")
+    given = list(ignore)
+    kinds = {word for word in given if word in get_args(Kind)}
+    everything = [name for name, _ in module.named_parameters()]
     names = set()
+    for pattern in given:
+        if pattern not in kinds:
+            found = fnmatch.filter(everything, pattern)
+            if not found:
+                hint = suggest(pattern, [*get_args(Kind), *everything])
+                raise InputError(
+                    f"no parameter of {type(module).__name__} matches ignore '{pattern}'; {hint}"
+                )
+            names |= set(found)
     for prefix, part in module.named_modules():
         # By the name of the class, so that norm layers of other libraries, such as an RMSNorm, count.
         is_norm = "norm" in type(part).__name__.lower()
         for name, _ in part.named_parameters(recurse=False):
             bias = name == "bias" or name.startswith("bias_") or name.endswith("_bias")
-            if ("norm" in kinds and is_norm) or ("bias" in kinds and bias):
-                names.add(f"{prefix}.{name}" if prefix else name)
+            whole = f"{prefix}.{name}" if prefix else name
+            position = any(_POSITION.fullmatch(part) for part in whole.lower().split("."))
+            still = {"norm": is_norm, "bias": bias, "position": position}
+            if any(still[kind] for kind in kinds):
+                names.add(whole)
     return names
 
 

@@ -24,8 +24,8 @@ from landscape.core.linalg.reductions import (
 from landscape.core.problem.fingerprint import fingerprint
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.states import State, as_vector, direction_seed
-from landscape.core.surfaces.directions import Ignorable, Normalization, random_direction
-from landscape.core.surfaces.principal_directions import principal_directions
+from landscape.core.surfaces.directions import STILL, Normalization, random_direction
+from landscape.core.surfaces.principal_directions import Centring, principal_directions
 from landscape.errors import InputError
 
 __all__ = [
@@ -174,7 +174,7 @@ def random_plane(
     *,
     count: int = 2,
     seed: int = 0,
-    ignore: Iterable[Ignorable] = ("bias", "norm"),
+    ignore: Iterable[str] = STILL,
 ) -> Plane:
     """Independent Gaussian directions, normalised each by itself (Li et al. 2018, section 4).
 
@@ -287,8 +287,16 @@ def _orthonormal(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
 
 
 @under_own_context
-def trajectory_plane(problem: Problem, checkpoints: Sequence[State], *, count: int = 2) -> Plane:
+def trajectory_plane(
+    problem: Problem, checkpoints: Sequence[State], *, count: int = 2, centring: Centring = "mean"
+) -> Plane:
     """The plane through the problem's checkpoint along the principal directions of a training run.
+
+    Args:
+        problem: Of the run's last checkpoint, as a rule.
+        checkpoints: The run, in the order of training.
+        count: How many directions.
+        centring: What the checkpoints are taken about; see `principal_directions`.
 
     Raises:
         InputError: If the checkpoints span too few directions.
@@ -296,6 +304,7 @@ def trajectory_plane(problem: Problem, checkpoints: Sequence[State], *, count: i
     points = [as_vector(problem, c, f"checkpoint {i}") for i, c in enumerate(checkpoints)]
     if len(points) < count + 1:
         raise InputError(f"{count} principal directions need {count + 1} checkpoints; got {len(points)}.")
-    directions, explained = principal_directions(points, count)
-    plane = Plane("principal directions of a training run", problem.theta, directions)
+    directions, explained = principal_directions(points, count, centring)
+    about = "the last checkpoint" if centring == "last" else "the mean"
+    plane = Plane(f"principal directions of a training run about {about}", problem.theta, directions)
     return replace(plane, markers=plane.marked(problem, checkpoints), explained=explained.numpy())

@@ -128,7 +128,7 @@ def prefix_hint(own: Mapping[str, Any], state: Mapping[str, Any]) -> str:
     if prefix:
         return (
             f"; {fitting} of {len(own)} keys are there with '{prefix}' before them: if they are the model's,"
-            f' set prefix = "{prefix}" under [problem]'
+            f' set prefix = "{prefix}" in its [[checkpoints]], or for all under [problem]'
         )
     prefix, fitting = best_prefix(state, own)
     if prefix and fitting:

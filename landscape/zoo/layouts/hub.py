@@ -7,17 +7,21 @@ looked up in timm's own register, so nothing of the folder is run.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+from landscape.errors import CheckpointError
 from landscape.zoo.layouts.base import Found, Layout, Scan
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row
 from landscape.zoo.layouts.side_files import json_of
 from landscape.zoo.libraries import timm_builder
+from landscape.zoo.reading.parts import INDEX_ENDINGS, adapter_beside, files_of
 from landscape.zoo.spec import Builder
 
 __all__ = ["HUB"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _SHARDED = re.compile(r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)")
 _STEP = re.compile(r"checkpoint-(\d+)")
 
@@ -25,27 +29,49 @@ _STEP = re.compile(r"checkpoint-(\d+)")
 def _find(scan: Scan) -> Found:
     found = Found()
     for folder, files in scan.folders().items():
-        shards = [f for name, f in files.items() if _SHARDED.fullmatch(name)]
-        for shard in shards:
-            found.skip(scan, shard, f"one of {len(shards)} parts of a model; save it in one file to use it.")
         weights = [files[name] for name in _WEIGHTS if name in files]
+        indices = [file for name, file in files.items() if name.endswith(INDEX_ENDINGS)]
+        parts = {part for index in indices for part in files_of(index)[1:]}
+        found.read |= parts & set(files.values())
+        for shard in (f for name, f in files.items() if _SHARDED.fullmatch(name) and f not in parts):
+            found.skip(scan, shard, "a part of a model without the index of its parts (*.index.json).")
         config = json_of(files.get("config.json"))
+        if indices and config is None:
+            config = {}
+        adapter = next((files[name] for name in _ADAPTERS if name in files), None)
+        if adapter is not None and "adapter_config.json" in files:
+            found.read.add(files["adapter_config.json"])
+            _take(scan, found, adapter, folder, Facts(_about_adapter(adapter)), None)
+        weights += indices
         if not weights or config is None:
             continue
         found.read |= {files[n] for n in ("config.json", "trainer_state.json") if n in files}
         for twin in weights[1:]:
             found.skip(scan, twin, f"the same weights as {weights[0].name} beside it.")
-        step = _STEP.fullmatch(folder.name)
-        run = folder.parent if step else folder
-        found.take(
-            scan,
-            weights[0],
-            label=scan.relative(folder) if folder != scan.root else "",
-            group="-".join(run.relative_to(scan.root).parts) if run.is_relative_to(scan.root) else "",
-            given=_facts(config) | _progress(json_of(files.get("trainer_state.json"))),
-            builder=_builder(config),
-        )
+        facts = _facts(config) | _progress(json_of(files.get("trainer_state.json")))
+        _take(scan, found, weights[0], folder, facts, _builder(config))
     return found
+
+
+def _take(scan: Scan, found: Found, file: Path, folder: Path, facts: Facts, builder: Builder | None) -> None:
+    """Add the one model of a folder, which is named after it."""
+    run = folder.parent if _STEP.fullmatch(folder.name) else folder
+    found.take(
+        scan,
+        file,
+        label=scan.relative(folder) if folder != scan.root else "",
+        group="-".join(run.relative_to(scan.root).parts) if run.is_relative_to(scan.root) else "",
+        given=facts,
+        builder=builder,
+    )
+
+
+def _about_adapter(file: Path) -> dict[str, Any]:
+    try:
+        adapter = adapter_beside(file)
+    except CheckpointError:
+        return {}
+    return {"adapter": adapter.kind, "rank": adapter.rank} if adapter is not None else {}
 
 
 def _facts(config: dict[str, Any]) -> Facts:

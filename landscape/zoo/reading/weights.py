@@ -6,7 +6,7 @@ import re
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from landscape.text import foreign
 from landscape.zoo.fitting.weight_sets import USUAL, WeightSet, likeliest, sets_within
 from landscape.zoo.reading.allowed import allowed, listed, offered
 from landscape.zoo.reading.modules import as_tensor, module_state
+from landscape.zoo.reading.parts import is_index, parts_of
 from landscape.zoo.reading.safetensors_header import check_header
 from landscape.zoo.reading.stubs import DamagedError, RefusedError, Stub, UnsupportedError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Read", "State", "read_whole", "unreadable"]
+__all__ = ["Read", "State", "load_by", "read_whole", "unreadable"]
 
 State = dict[str, "Tensor"]
 
@@ -73,10 +74,53 @@ def read_whole(
         raise CheckpointError(f"checkpoint '{path}' {reason}.")
     if path.stat().st_size == 0:
         raise CheckpointError(f"checkpoint '{path}' is empty (0 bytes).")
+    if is_index(path):
+        return _read_parts(path, allow, trust_pickle, mmap)
     if path.suffix == ".safetensors":
         state = _read_safetensors(path)
         return Read(state, {}, sets=(WeightSet((), state),))
     return _read_pickle(path, list(allow), trust_pickle, mmap)
+
+
+def load_by(function: Callable[[str], Any], reference: str, path: Path) -> Read:
+    """What a user's own function makes of a file: a state_dict, or anything that holds one.
+
+    Args:
+        function: Called with the path.
+        reference: Its name, for error messages.
+        path: The file.
+
+    Raises:
+        CheckpointError: If it raises, or returns no weights.
+    """
+    try:
+        content = function(str(path))
+    except Exception as error:
+        raise CheckpointError(f"loader '{reference}' failed on '{path}': {one_line(error)}.") from error
+    try:
+        return _split(path, content)
+    except (CheckpointError, UnsupportedError) as error:
+        raise CheckpointError(
+            f"loader '{reference}' returned a {type(content).__name__} without weights for '{path}'; return a"
+            " state_dict."
+        ) from error
+
+
+def _read_parts(index: Path, allow: Iterable[str], trust_pickle: bool, mmap: bool) -> Read:
+    """The weights of all parts that an index names, each as it says."""
+    state: State = {}
+    unread: set[str] = set()
+    for part, keys in parts_of(index).items():
+        read = read_whole(part, allow=allow, trust_pickle=trust_pickle, mmap=mmap)
+        lacking = [key for key in keys if key not in read.state]
+        if lacking:
+            raise CheckpointError(
+                f"checkpoint '{part}' lacks {len(lacking)} tensors that its index names"
+                f" ({foreign(lacking[0], 60)})."
+            )
+        state |= {key: read.state[key] for key in keys}
+        unread |= set(read.unread)
+    return Read(state, {}, tuple(sorted(unread)), (WeightSet((), state),))
 
 
 def _read_safetensors(path: Path) -> State:

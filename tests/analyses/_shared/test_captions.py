@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import xarray as xr
 
-from landscape.analyses._shared.captions import loss_unit, weight_decays
+import landscape
+from landscape.analyses._shared.captions import data_word, loss_unit, of_data, weight_decays
+from landscape.store import read_contents
+from landscape.zoo import Zoo
 
 
 def result(**attrs):
@@ -27,3 +30,32 @@ def test_captions_say_how_much_weight_decay_is_in_the_losses():
     assert weight_decays({"a": more, "b": some, "c": more}) == "with weight decay 0.0001 or 0.01"
     assert weight_decays({"a": none, "b": some}) == "with weight decay 0 or 0.0001"
     assert weight_decays({"a": some, "b": result()}) == "weight decay included"
+
+
+def test_words_follow_the_split_of_the_data():
+    """Oracle: words by hand; held-out data beside unnamed ones make these the training data."""
+
+    def of(stated=None, splits=None):
+        attrs = {} if stated is None else {"data_split": stated}
+        return xr.Dataset(coords={} if splits is None else {"split": splits}, attrs=attrs)
+
+    assert of_data({"a": of("test")}) == "test loss"
+    assert of_data({"a": of("train")}, "error") == "training error"
+    assert of_data({"a": of()}) == "loss"
+    assert of_data({"a": of("test"), "b": of("train")}) == "loss"
+    assert of_data({"a": of(splits=["train", "test"])}) == "training loss"
+    assert of_data({"a": of(splits=["train"])}) == "loss"
+    assert data_word(of("validation", ["train", "test"]), "train") == "validation"
+    assert data_word(of("test", ["train", "test"]), "train") == "test, as given"
+    assert data_word(of("test", ["train", "test"]), "test") == "test"
+    assert data_word(of(None, ["train"]), "train") == "train"
+
+
+def test_a_manifest_that_states_the_split_is_heard(folder):
+    """Oracle: the axis of the line that a run of such a manifest draws."""
+    folder.add("m0")
+    path = folder.write("[analyses.line]\nsteps = 3")
+    path.write_text(path.read_text().replace('"toy_data:blobs"', '"toy_data:blobs"\nsplit = "test"'))
+    Zoo.from_manifest(path).run()
+    (ds,) = read_contents(folder.root / "results").sections[0].results.values()
+    assert landscape.line.figures({"m0": ds})[0].y.label == "test loss"

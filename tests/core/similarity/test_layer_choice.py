@@ -53,3 +53,22 @@ def test_the_names_of_many_are_cut():
     said = describe_left_out({"a": list("uvwxyz"), "b": ["p"]})
     assert said.endswith("left out: a: u, a: v, a: w, a: x, a: y and 2 more")
     assert describe_left_out({"a": []}) == ""
+
+
+def test_without_globs_the_outputs_of_blocks_are_taken():
+    """Oracle: a ResNet's residual blocks by their names, in firing order, not what lies within them."""
+    from landscape.reference.models import resnet
+
+    x = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    problem = Problem(resnet(width=4, classes=3, image=8), "cross_entropy", (x, torch.arange(8) % 3))
+    names = [n for n, part in problem.module.named_modules() if type(part).__name__.endswith("Block")]
+    assert len(names) > 2
+    assert choose_layers(problem, [], 32).names == names
+    assert choose_layers(problem, [], 2).names == [names[0], names[-1]]
+    assert len(choose_layers(problem, ["*"], 99).names) > len(names)
+
+
+def test_a_model_without_blocks_gives_every_module():
+    """Oracle: the choice of all modules."""
+    model = nn.Sequential(*[nn.Linear(4, 4) for _ in range(5)])
+    assert choose_layers(problem_of(model), [], 8) == choose_layers(problem_of(model), ["*"], 8)

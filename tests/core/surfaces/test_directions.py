@@ -123,6 +123,44 @@ def test_each_kind_can_be_ignored_alone():
     assert ignored_names(module, []) == set()
 
 
+def test_positions_and_class_tokens_are_still_by_default():
+    """Oracle: names as timm, torchvision, Hugging Face and CLIP have them, and others that look alike."""
+    tables = ["pos_embed", "encoder.pos_embedding", "embeddings.position_embeddings.weight", "cls_token"]
+    tables += ["positional_embedding", "class_token", "class_embedding", "reg_token", "wpe.weight"]
+    tables += ["layers.0.attn.relative_position_bias_table", "vit.embeddings.mask_token"]
+    others = ["position.weight", "tokens.weight", "classifier.weight", "wte.weight", "composed.weight"]
+    module = nn.Module()
+    for name in (*tables, *others):
+        *parents, last = name.split(".")
+        part = module
+        for parent in parents:
+            if not hasattr(part, parent):
+                part.add_module(parent, nn.Module())
+            part = getattr(part, parent)
+        part.register_parameter(last, nn.Parameter(torch.ones(2, 2)))
+    assert ignored_names(module, ["position"]) == set(tables)
+    assert ignored_names(module, ["*.weight", "bias"]) == {
+        n for n in (*tables, *others) if n.endswith("weight")
+    }
+    with pytest.raises(InputError, match=r"no parameter of Module matches ignore 'poss\*'"):
+        ignored_names(module, ["poss*"])
+
+
+def test_a_plain_vit_moves_all_but_its_tables():
+    """Oracle: the names of the reference model's parameters, written out."""
+    from landscape.reference.models import vit
+
+    x = torch.randn(4, 1, 8, 8, generator=generator(0))
+    model = vit(image=8, patch=4, dim=8, depth=1, heads=2, classes=3)
+    problem = Problem(model, "cross_entropy", (x, torch.zeros(4).long()))
+    d = random_direction(problem)
+    still = {n for n, _, piece in pieces(problem, d) if not piece.any()}
+    assert {"pos_embed", "cls_token"} <= still
+    former = random_direction(problem, ignore=("bias", "norm"))
+    alike = {n for n, _, piece in pieces(problem, former - d) if piece.any()}
+    assert alike == {"pos_embed", "cls_token"}
+
+
 def test_biases_of_recurrent_layers_are_biases():
     """Oracle: torch's names for them."""
     assert ignored_names(nn.LSTM(2, 3), ["bias"]) == {"bias_ih_l0", "bias_hh_l0"}
@@ -133,7 +171,7 @@ def test_unknown_names_are_refused():
     problem = CASES["mlp"].problem()
     with pytest.raises(InputError, match="no normalization 'filtr'; did you mean 'filter'"):
         random_direction(problem, "filtr")
-    with pytest.raises(InputError, match="cannot ignore 'biases'; known: bias, norm"):
+    with pytest.raises(InputError, match="matches ignore 'biases'; did you mean 'bias'"):
         random_direction(problem, ignore=["biases"])
     with pytest.raises(InputError, match="does not fit"):
         normalize(problem, torch.zeros(3), "filter")

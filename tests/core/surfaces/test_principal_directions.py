@@ -29,6 +29,16 @@ def test_directions_and_shares_are_those_of_the_svd(k):
     np.testing.assert_allclose(shares, s[:k] ** 2 / (s**2).sum(), rtol=1e-12)
 
 
+def test_about_the_last_point_they_are_those_of_the_differences_from_it():
+    """Oracle: NumPy's SVD of [θ₀ − θ_n; …; θ_{n−1} − θ_n] (Li et al. 2018), not centred."""
+    points = walk(9, 200)
+    directions, shares = principal_directions(points, 2, "last")
+    M = (torch.stack(points[:-1]) - points[-1]).numpy()
+    _, s, vt = np.linalg.svd(M, full_matrices=False)
+    np.testing.assert_allclose(np.abs(directions.numpy() @ vt[:2].T), np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(shares, s[:2] ** 2 / (s**2).sum(), rtol=1e-12)
+
+
 def test_slices_of_the_parameters_change_nothing(monkeypatch):
     """Oracle: the whole at once."""
     points = walk(5, 1000)

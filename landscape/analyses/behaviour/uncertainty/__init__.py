@@ -23,7 +23,13 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """NLL and calibration, clean and at the worst; whether errors are known; detection of other data."""
     found = [
         Metric("NLL clean", float(ds["nll"][0, 0]), NATS, "mean negative log-likelihood, unchanged images"),
-        Metric("NLL worst", float(ds["nll"].max()), NATS, "the same at the worst shift and intensity"),
+        Metric(
+            "NLL worst",
+            float(ds["nll"].max()),
+            NATS,
+            "the same at the worst shift and intensity",
+            finding=True,
+        ),
         Metric(
             "ECE clean",
             float(ds["ece"][0, 0]),

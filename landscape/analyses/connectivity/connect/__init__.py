@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from landscape.analyses._shared.captions import loss_unit
+from landscape.analyses._shared.captions import loss_unit, of_data
 from landscape.analyses.connectivity.connect.figures import figures
 from landscape.analyses.connectivity.connect.options import ConnectParams, epoch_passes
 from landscape.analyses.connectivity.connect.schema import SCHEMA
@@ -18,7 +18,7 @@ __all__ = ["ConnectParams", "connect"]
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
-    """Barriers of every path on the training data, whether they exceed the noise, and test error."""
+    """Barriers of every path on the problem's data, whether they exceed the noise, and test error."""
     unit = loss_unit({"": ds})
     metrics = []
     for name in ds["path"].values.astype(str):
@@ -29,7 +29,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
                 f"{name}: loss barrier",
                 float(loss["barrier_chord"]),
                 unit,
-                "largest gap of the training loss to the chord (Entezari et al. 2022)",
+                f"largest gap of the {of_data({'': ds})} to the chord (Entezari et al. 2022)",
             ),
             Metric(
                 f"{name}: p",
@@ -41,7 +41,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
                 f"{name}: error barrier",
                 float(part.sel(quantity="error")["barrier_chord"]),
                 "%",
-                "largest gap of the training error to the chord, percentage points",
+                f"largest gap of the {of_data({'': ds}, 'error')} to the chord, percentage points",
             ),
         ]
     ratio = float(ds["arc_ratio"][-1])

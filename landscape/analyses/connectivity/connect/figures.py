@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import error_bars, loss_unit, weight_decays
+from landscape.analyses._shared.captions import data_word, error_bars, loss_unit, of_data, weight_decays
 from landscape.base.figure import (
     Axis,
     ColorAxis,
@@ -87,16 +87,17 @@ def _profile(name: str, title: str, ds: xr.Dataset, what: str, y: Axis, note: st
             value = part[what].values
             half = reach(int(part["examples"])) * part[f"{what}_gap_se"].values
             low, high = (value - half, value + half) if np.isfinite(half).any() else (None, None)
-            who = Series(path, label=f"{path}, {split}")
+            who = Series(path, label=f"{path}, {data_word(ds, split)}")
             marks.append(Line(part["t"].values, value, who, low, high, style=style))
-    splits = "; ".join(f"{split}: {style}" for split, style in zip(_names(ds, "split"), styles, strict=False))
+    words = [data_word(ds, split) for split in _names(ds, "split")]
+    splits = "; ".join(f"{word}: {style}" for word, style in zip(words, styles, strict=False))
     over = "of the gap to the straight line between the end values, paired by example"
     errors = error_bars(map(int, ds["examples"].values), over)
     return FigureSpec(name, title, PLACE, y, tuple(marks), f"{splits}. {note}", errors)
 
 
 def _gaps(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
-    """What the training loss of every pair and path has above its chord."""
+    """What the loss of every pair and path has above its chord."""
     marks: list[Mark] = [Guide(y=0.0)]
     styles: tuple[Style, ...] = ("solid", "dash", "dot")
     shown: dict[str, Style] = {}
@@ -113,11 +114,11 @@ def _gaps(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
             marks.append(Line(t, gap, named, low, high, style=style))
     return FigureSpec(
         "gaps",
-        "Barriers: training loss above the chord",
+        f"Barriers: {of_data(datasets)} above the chord",
         PLACE,
         Axis("loss above the chord", unit),
         tuple(marks),
-        "E(t) − ((1 − t) E(0) + t E(1)) of the training loss; its largest value is the barrier.",
+        f"E(t) − ((1 − t) E(0) + t E(1)) of the {of_data(datasets)}; its largest value is the barrier.",
         error_bars((int(ds["examples"].sel(split="train")) for ds in datasets.values()), "paired by example"),
     )
 

@@ -25,7 +25,7 @@ __all__ = ["ConnectivityParams", "connectivity"]
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
-    """Mean barrier of the training loss over pairs, and how many barriers exceed the noise."""
+    """Mean barrier of the loss over pairs, and how many barriers exceed the noise."""
     unit = group_loss_unit(ds)
     level = float(json.loads(ds.attrs["parameters"])["level"])
     above = np.triu_indices(ds.sizes["model"], 1)

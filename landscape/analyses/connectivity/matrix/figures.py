@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.analyses._shared.captions import data_word, of_data
 from landscape.analyses._shared.matrix_figure import matrix
 from landscape.analyses.connectivity._profiles import group_loss_unit
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Mark, Points, Series
@@ -59,7 +60,7 @@ def _matrix(name: str, title: str, ds: xr.Dataset, k: int, color: ColorAxis) -> 
         ("model", names),
         values,
         color,
-        "Largest gap of the training loss on the straight line to the line between its end values, on"
+        f"Largest gap of the {of_data({'': ds})} on the straight line to the line between its end values, on"
         f" {int(ds['examples'][0])} examples. BatchNorm: {ds['batchnorm_policy'].item()}.{apart}",
     )
 
@@ -89,10 +90,10 @@ def _tree(name: str, title: str, ds: xr.Dataset, k: int) -> FigureSpec:
     return FigureSpec(
         name,
         title,
-        Axis("training loss", group_loss_unit(ds), limits=_reach(ds)),
+        Axis(of_data({"": ds}), group_loss_unit(ds), limits=_reach(ds)),
         Axis("model", categories=tuple(names), limits=(-0.5, len(names) - 0.5)),
         tuple(marks),
-        "Each model at its own training loss; clusters join at the lowest of the highest losses on the"
+        f"Each model at its own {of_data({'': ds})}; clusters join at the lowest of the highest losses on the"
         " straight lines between their models (single linkage, minimum spanning forest).",
     )
 
@@ -117,7 +118,9 @@ def _soups(name: str, title: str, ds: xr.Dataset) -> FigureSpec:
     for split, symbol in zip(ds["split"].values.astype(str), ("circle", "diamond"), strict=False):
         values = np.concatenate([ds[f"{n}_{what}"].sel(split=split).values for n in ("model", "soup")])
         place = np.arange(len(names))
-        marks.append(Points(values, place, Series(split, label=split), symbols=(symbol,) * len(names)))
+        marks.append(
+            Points(values, place, Series(split, label=data_word(ds, split)), symbols=(symbol,) * len(names))
+        )
     marks.append(Guide(y=ds.sizes["model"] - 0.5))
     return FigureSpec(
         name,

@@ -12,6 +12,7 @@ from landscape.analyses.surfaces.surface.figures import figures
 from landscape.analyses.surfaces.surface.options import INPUTS, SurfaceParams
 from landscape.analyses.surfaces.surface.schema import SCHEMA, STEPS
 from landscape.base.analysis import Analysis, Context, Cost, Metric
+from landscape.base.from_zoo import FromZoo
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +31,9 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     radius = float(ds["radius"])
     return [
         Metric("loss", float(ds["center_loss"]), unit, "loss at the centre of the plane"),
-        Metric("sharpness", float(ds["sharpness"]), unit, f"largest rise within {radius:.3g} steps"),
+        Metric(
+            "sharpness", float(ds["sharpness"]), unit, f"largest rise within {radius:.3g} steps", finding=True
+        ),
         Metric(
             "flat radius",
             float(ds["flatness_radius"]),
@@ -52,6 +55,17 @@ def _cost(params: SurfaceParams) -> Cost:
     return Cost(forwards=passes, gradients=points * float(params.gradient_norm) + 3.5 * products)
 
 
+def _from_zoo(params: SurfaceParams) -> FromZoo | None:
+    """Which input a zoo has to fill."""
+    if params.directions == "trajectory":
+        return FromZoo("trajectory", 'directions = "trajectory"', least=3)
+    if params.directions == "models":
+        return FromZoo("models", 'directions = "models"', least=3, most=3, main="first")
+    if params.directions == "given":
+        return FromZoo("vectors", 'directions = "given"', refused="takes directions as tensors")
+    return None
+
+
 def _compute(problem: Problem, params: SurfaceParams, context: Context) -> Mapping[str, Any]:
     from landscape.analyses.surfaces.surface.compute import compute
 
@@ -64,7 +78,8 @@ surface = Analysis(
     description=(
         "Loss and accuracy over the plane θ + x d₁ + y d₂. Random directions are independent Gaussian draws,"
         " each scaled filter by filter to the weights (Li et al. 2018, 'Visualizing the loss landscape of"
-        " neural nets', section 4); biases and norm layers do not move. Also: Hessian eigenvectors, the"
+        " neural nets', section 4); biases, norm layers, embeddings of positions and class tokens do not"
+        " move. Also: Hessian eigenvectors, the"
         " plane through three models (Garipov et al. 2018), the principal directions of a training run with"
         " the true loss of its checkpoints, or given vectors. Every point is computed from the centre itself"
         " and on the same examples, so that the error of a difference is small. With `evaluations`, only"
@@ -78,4 +93,5 @@ surface = Analysis(
     summary=summary,
     cost=_cost,
     inputs=INPUTS,
+    from_zoo=_from_zoo,
 )

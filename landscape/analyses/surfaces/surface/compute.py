@@ -108,7 +108,7 @@ def _plane(problem: Problem, params: SurfaceParams, inputs: Mapping[str, Any]) -
             raise InputError(f"models takes two models beside the checkpoint, or three; got {len(others)}.")
         return planes.model_plane(problem, others if len(others) == 3 else (problem.theta, *others))
     if needs == "trajectory":
-        return planes.trajectory_plane(problem, tuple(inputs["trajectory"]))
+        return planes.trajectory_plane(problem, tuple(inputs["trajectory"]), centring=params.centring)
     if needs == "vectors":
         return planes.given_plane(problem, tuple(inputs["vectors"]))
     if params.directions == "eigenvectors":

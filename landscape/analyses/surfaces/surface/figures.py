@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses._shared.captions import error_bars, loss_unit, weight_decays
+from landscape.analyses._shared.captions import error_bars, loss_unit, of_data, weight_decays
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
 from landscape.batchnorm_policy import normalise
 from landscape.core.stats.intervals import reach
@@ -34,7 +35,7 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
         for label, ds in datasets.items()
         if bool(ds["evaluated"].all()) and np.isfinite(ds["accuracy"].values).any()
     }
-    color = _shared_color("loss", unit, fields.values())
+    color = _shared_color(of_data(datasets), unit, fields.values())
     return [
         *_contours(
             datasets,
@@ -44,12 +45,12 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
             "Loss surface",
             f"Loss L(θ + x d₁ + y d₂), {weight_decays(datasets)}.",
         ),
-        *_slices(datasets, Axis("loss", unit, color.scale)),
-        *_checkpoints(datasets, Axis("loss", unit)),
+        *_slices(datasets, Axis(of_data(datasets), unit, color.scale)),
+        *_checkpoints(datasets, Axis(of_data(datasets), unit)),
         *_contours(
             datasets,
             shares,
-            ColorAxis("accuracy", limits=(0.0, 1.0)),
+            ColorAxis(of_data(datasets, "accuracy"), limits=(0.0, 1.0)),
             "accuracy",
             "Accuracy over the plane",
             "Share of right answers at θ + x d₁ + y d₂.",
@@ -72,7 +73,7 @@ def _contours(
             FigureSpec(
                 f"{name}{suffix}",
                 f"{title}{who}",
-                *axes,
+                *(_explained(axis, ds, i) for i, axis in enumerate(axes)),
                 (field, *_places(ds)),
                 f"{what} {_how(ds)}",
                 equal=_same_length(ds),
@@ -93,6 +94,16 @@ def _shared_axes(datasets: Datasets) -> tuple[Axis, Axis]:
         return Axis(label, "steps", limits=(low, high))
 
     return axis("x", "x along d₁"), axis("y", "y along d₂")
+
+
+def _explained(axis: Axis, ds: xr.Dataset, index: int) -> Axis:
+    """An axis of a trajectory with what it explains of it."""
+    if "explained" not in ds:
+        return axis
+    share = f"{float(ds['explained'][index]):.1%}".replace("%", " %")
+    last = "last checkpoint" in ds["plane"].item()
+    what = "squared distances from the last checkpoint" if last else "variance"
+    return replace(axis, label=f"{axis.label}, {share} of the {what}")
 
 
 def _shared_color(label: str, unit: str, fields: Iterable[Array]) -> ColorAxis:

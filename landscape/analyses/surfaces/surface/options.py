@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from landscape.analyses.surfaces._options import DirectionSeed, PointStatistics
-from landscape.base.analysis import Params
+from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
+from landscape.base.analysis import NEW_OPTION, Params
 
 __all__ = ["INPUTS", "SurfaceParams"]
 
@@ -26,11 +26,15 @@ class SurfaceParams(Params):
     ] = Field(
         "filter",
         description="random, normalised by filter, layer or parameter, or raw; Hessian eigenvectors;"
-        " or those of the input `models`, `trajectory` or `vectors` (given)",
+        " or those of the input `models`, `trajectory` or `vectors` (given); in a manifest a group's"
+        " checkpoints are the `models` or the `trajectory`",
     )
-    ignore: tuple[Literal["bias", "norm"], ...] = Field(
-        ("bias", "norm"), description="parameters that do not move along random directions"
+    centring: Annotated[Literal["mean", "last"], NEW_OPTION] = Field(
+        "mean",
+        description="what the checkpoints of a trajectory are taken about: their mean, or the last (Li et al."
+        " 2018, section 7)",
     )
+    ignore: Ignored = STILL
     which: Literal["LA", "SA", "LM", "BE"] = Field(
         "LA",
         description="which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each end",
