@@ -11,6 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ import landscape
 from landscape._workers import follows, launched
 from landscape.cli.group import analysis_group
 from landscape.cli.outputs import check_file, check_folder
+from landscape.cli.show import add_show
 from landscape.cli.study import add_study
 from landscape.cli.verify import add_verify
 from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 _state = {"debug": False}
+
+
+class Changed(Enum):
+    """What becomes of results of older code."""
+
+    keep = "keep"
+    redo = "redo"
 
 
 @contextmanager
@@ -133,6 +142,9 @@ def run(
         str | None,
         typer.Option(metavar="I/N", help="Do only the I-th of N equal parts; other runs do the others."),
     ] = None,
+    changed: Annotated[
+        Changed, typer.Option(help="Results of older code, of modules beside the manifest: keep, or redo.")
+    ] = Changed.keep,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the results. Default: results/ beside the manifest.")
     ] = None,
@@ -155,7 +167,13 @@ def run(
         analyses = only.split(",") if only is not None else None
         if dry_run:
             rows = zoo.estimate(
-                analyses, store=store, overwrite=overwrite, shard=shard, trust_pickle=trust_pickle
+                analyses,
+                store=store,
+                overwrite=overwrite,
+                shard=shard,
+                changed=changed.value,
+                trust_pickle=trust_pickle,
+                on_event=RunDisplay(ProgressBar(console)),
             )
             console.print(estimate_table(rows, jobs))
             return
@@ -167,6 +185,7 @@ def run(
                 cluster=cluster,
                 overwrite=overwrite,
                 shard=shard,
+                changed=changed.value,
                 trust_pickle=trust_pickle,
                 on_event=RunDisplay(bar, _state["debug"]),
             )
@@ -186,6 +205,7 @@ def _finish(
         console,
         f"{result.done} done, {result.skipped} done before, {len(result.failed)} failed;"
         + (f" {len(result.inapplicable)} do not apply;" if result.inapplicable else "")
+        + (f" {len(result.older)} of older code;" if result.older else "")
         + f" results in {result.store}",
     )
     for line in failure_lines(result.failed):
@@ -272,34 +292,6 @@ def _print_models(console: Console, zoo: Zoo) -> None:
         row = (model.name, model.layout, model.group, seed, facts, model.shown)
         table.add_row(*map(cell, row))
     console.print(table)
-
-
-@app.command()
-def show(
-    files: Annotated[list[Path], typer.Argument(help="Results, or a consolidated zoo.h5.")],
-    group: Annotated[
-        str | None, typer.Option(help="Group of a consolidated file, e.g. spectrum/resnet-s0.")
-    ] = None,
-) -> None:
-    """Show what result files hold."""
-    with guarded():
-        from landscape.cli.analyses import describe, groups_in
-        from landscape.store.digest import check
-
-        console = _console()
-        for file in files:
-            if len(files) > 1:
-                _line(console, "")
-                _line(console, str(file))
-            ds = landscape.open(file, group)
-            if not check(file):
-                _line(console, f"note: '{file}' carries no digest: damage to it may go unnoticed", "yellow")
-            if not ds.variables and group is None:
-                for name in groups_in(file):
-                    _line(console, name)
-            else:
-                for part in describe(ds):
-                    console.print(part, highlight=False)
 
 
 @app.command()
@@ -416,5 +408,6 @@ def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]
     return show
 
 
+add_show(app, guarded)
 add_study(app, guarded)
 add_verify(app, guarded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +31,14 @@ class Section:
         analysis: What `landscape.base.registry.find` takes.
         parameters: All options.
         results: Datasets by subject (model, pair ``"a ~ b"`` or group), in manifest order.
+        older: Of results that were computed before the manifest's own code changed, the files that did.
     """
 
     label: str
     analysis: str
     parameters: dict[str, Any]
     results: dict[str, xr.Dataset]
+    older: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def read_contents(directory: str | Path) -> Contents:
     facts: Known = {}
     for record in snapshot.sections:
         results: dict[str, xr.Dataset] = {}
+        older: dict[str, tuple[str, ...]] = {}
         for entry in _entries(store, snapshot, record):
             key = record.tasks[entry.subject]
             former = failed.get((record.folder, key))
@@ -103,6 +106,8 @@ def read_contents(directory: str | Path) -> Contents:
                 try:
                     check_place(entry.path, store.directory)
                     results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
+                    changed = snapshot.changed(results[entry.subject].attrs.get("code"))
+                    older |= {entry.subject: changed} if changed else {}
                 except StoreError as error:
                     text = f"{error} Run again."
                     failures.append(Failure(record.label, record.folder, entry.subject, key, text, "store"))
@@ -110,7 +115,7 @@ def read_contents(directory: str | Path) -> Contents:
                 failures.append(replace(former, label=record.label, model=entry.subject))
             else:
                 missing += 1
-        sections.append(Section(record.label, record.analysis, record.parameters, results))
+        sections.append(Section(record.label, record.analysis, record.parameters, results, older))
     if known is None:
         failures += failed.values()
     return Contents(snapshot.name, list(snapshot.models), sections, failures, missing)

@@ -46,15 +46,18 @@ class FolderLedger:
         folder: Where to keep the pieces, made in a folder that must be there.
         identity: What decides the numbers: hashes, options. Strings, numbers and lists. Without it the
             folder's own name must say it, as a task's key does.
+        result: The file that ends the whole computation; by default that of the folder's name.
 
     Raises:
         InputError: If the folder holds pieces of another computation.
         StoreError: If the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any] | None = None, result: Path | None = None
+    ) -> None:
         self._folder = folder
-        self._result = folder.with_suffix(".h5")
+        self._result = result or folder.with_suffix(".h5")
         # A result that is there already is one to be replaced, and does not say that this work is finished.
         self._anew = self._result.exists()
         try:

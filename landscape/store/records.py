@@ -104,11 +104,33 @@ class SectionRecord:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The zoo of the last run: its models, and its sections with the keys of their tasks."""
+    """The zoo of the last run: its models, and its sections with the keys of their tasks.
+
+    Attributes:
+        name: Of the zoo.
+        models: In manifest order.
+        sections: In manifest order.
+        code: Hashes of the manifest's own modules in that run, by file; empty if it has none.
+    """
 
     name: str
     models: tuple[ModelRecord, ...]
     sections: tuple[SectionRecord, ...]
+    code: dict[str, str] = field(default_factory=dict)
+
+    def changed(self, code: object) -> tuple[str, ...]:
+        """The files of a result's code that have changed since it was computed; empty if that is unknown.
+
+        Args:
+            code: The attribute ``code`` of the result: a JSON mapping of hashes by file.
+        """
+        try:
+            recorded = json.loads(str(code)) if code and self.code else {}
+        except (ValueError, RecursionError):
+            return ()
+        if not isinstance(recorded, dict):
+            return ()
+        return tuple(sorted(f for f, digest in recorded.items() if self.code.get(f) != digest))
 
     def to_json(self) -> str:
         """As indented JSON; values that JSON lacks (dates) become strings."""
@@ -116,6 +138,8 @@ class Snapshot:
         for model in data["models"]:
             if not model["members"]:  # of a zoo without predictives the form is what older programs read
                 del model["members"]
+        if not self.code:
+            del data["code"]
         return json.dumps(data, indent=1, default=str)
 
     @classmethod

@@ -82,9 +82,15 @@ class Store:
         """Where the result of a task is or will be."""
         return self.directory / analysis / f"{key}.h5"
 
-    def partial(self, analysis: str, key: str) -> Path:
-        """Where a long task may keep partial results; removed when it is done."""
-        return self.directory / analysis / f"{key}.partial"
+    def partial(self, analysis: str, key: str, mark: str = "") -> Path:
+        """Where a long task may keep partial results; removed when it is done.
+
+        Args:
+            analysis: Its folder.
+            key: Of the task.
+            mark: What decides the numbers beside the key, in a word: pieces of other code are no pieces of ours.
+        """
+        return self.directory / analysis / (f"{key}-{mark}.partial" if mark else f"{key}.partial")
 
     def has(self, analysis: str, key: str) -> bool:
         """Whether the task is done."""
@@ -92,13 +98,17 @@ class Store:
 
     def left_out(self, analysis: str, key: str) -> dict[str, str]:
         """Members that the result of a group is without, and why; empty if there are none or no result."""
+        return self.recorded(analysis, key, "left_out")
+
+    def recorded(self, analysis: str, key: str, attribute: str) -> dict[str, str]:
+        """The mapping in an attribute of a result; empty if there is none, or no result that can be read."""
         import h5py
 
         path = self.path(analysis, key)
         try:
             check(path)
             with h5py.File(path, "r", locking=False) as file:
-                return dict(json.loads(str(file.attrs.get("left_out", "{}"))))
+                return dict(json.loads(str(file.attrs.get(attribute, "{}"))))
         except (
             OSError,
             ValueError,
@@ -120,9 +130,9 @@ class Store:
         # Only now: until the result is on disk, pieces and former failure are all that there is. Whoever is
         # killed in between leaves files that no run heeds once the result is there.
         self.clear_failure(analysis, key)
-        partial = self.partial(analysis, key)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        for partial in (self.partial(analysis, key), *path.parent.glob(f"{key}-*.partial")):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         return path
 
     def fail(self, failure: Failure) -> None:

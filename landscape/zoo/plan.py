@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +18,7 @@ from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
+from landscape.zoo.code import by_other_code, ensure_loaded, own_code, references_of
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
 from landscape.zoo.spec import Builder, Model, PredictiveModel, SectionSpec, ZooSpec, check_name
@@ -68,16 +69,37 @@ class Plan:
         numbers = {unit: number for number, unit in enumerate(dict.fromkeys(units.values()))}
         return [t for t in tasks if numbers[units[t.key]] % shard.count == shard.number - 1]
 
-    def todo(self, store: Store, overwrite: bool = False, shard: Shard | None = None) -> list[Task]:
+    def todo(
+        self,
+        store: Store,
+        overwrite: bool = False,
+        shard: Shard | None = None,
+        redo: Collection[Task] = (),
+    ) -> list[Task]:
         """Those tasks that have no result yet, and groups and predictives whose result leaves members out.
 
         Whoever carries out such a group keeps its result if the members still cannot be used.
+
+        Args:
+            store: Where results are.
+            overwrite: Whether to do all again.
+            shard: The part to do.
+            redo: What else to do again.
         """
+        again = {t.key for t in redo}
         return [
             t
             for t in self.part(shard)
-            if overwrite or not store.has(t.folder, t.key) or (t.gathered and store.left_out(t.folder, t.key))
+            if overwrite
+            or t.key in again
+            or not store.has(t.folder, t.key)
+            or (t.gathered and store.left_out(t.folder, t.key))
         ]
+
+    def of_other_code(self, store: Store, shard: Shard | None = None) -> list[tuple[Task, tuple[str, ...]]]:
+        """Tasks whose result is of before the code of the manifest changed, with the files that did."""
+        found = ((t, by_other_code(store, t)) for t in self.part(shard) if store.has(t.folder, t.key))
+        return [(task, files) for task, files in found if files]
 
 
 @dataclass(frozen=True)
@@ -154,6 +176,9 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
         InputError: If an analysis or option is unknown, no builder can be imported, or the data cannot
             be built. A checkpoint that cannot be read makes its own tasks fail, no others.
     """
+    codes = _Codes(spec)
+    named = [reference for p in spec.predictives for reference in p.references]
+    ensure_loaded(codes.of(spec.models, *named, *(s.analysis for s in spec.sections)), spec.folder)
     analyses = {s.label: find_analysis(s.analysis, spec.folder) for s in spec.sections}
     for section in spec.sections:
         label, analysis = section.label, analyses[section.label]
@@ -182,9 +207,11 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
+        more = section.analysis, *(builder.reference for builder in builders)
+        ensure_loaded(codes.of((), *more), spec.folder)
         data = fingerprint, *(loader.other_data(builder) for builder in builders)
         made = [
-            _task(section, analysis, given, subject, members, spec, data)
+            _task(section, analysis, given, subject, members, spec, data, codes.of(members, *more))
             for subject, members in _subjects(section, analysis, everyone)
         ]
         tasks += made
@@ -197,13 +224,30 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 tasks={t.subject: t.key for t in made},
             )
         )
-    snapshot = Snapshot(spec.name, tuple(m.record() for m in everyone), tuple(records))
-    setup = replace(loader.setup, fingerprint=fingerprint)
+    code = dict(sorted({item for task in tasks for item in task.code.items()}))
+    snapshot = Snapshot(spec.name, tuple(m.record() for m in everyone), tuple(records), code)
+    setup = replace(loader.setup, fingerprint=fingerprint, code=code)
     now = time.time_ns()
     hashes = {
         model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
+
+
+class _Codes:
+    """The own code of tasks, of which many have the same."""
+
+    def __init__(self, spec: ZooSpec) -> None:
+        self._spec = spec
+        self._known: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def of(self, models: Iterable[Model], *more: str) -> dict[str, str]:
+        """The code behind models, data and loss, and behind further references."""
+        spec = self._spec
+        references = (*references_of(models, spec.data, spec.problem), *more)
+        if references not in self._known:
+            self._known[references] = own_code(references, spec.folder)
+        return self._known[references]
 
 
 def _validated(section: SectionSpec, analysis: Analysis) -> Params:
@@ -302,6 +346,7 @@ def _task(
     members: list[Model],
     spec: ZooSpec,
     data: tuple[str, ...],
+    code: Mapping[str, str],
 ) -> Task:
     facts: dict[str, object] = {
         "models": [m.facts() for m in members],
@@ -327,4 +372,5 @@ def _task(
         # a group goes on without the members that cannot be read
         error=next((m.error for m in members if m.error is not None and analysis.scope != "group"), None),
         collects=analysis.collect is not None,
+        code=code,
     )

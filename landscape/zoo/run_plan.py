@@ -10,6 +10,7 @@ from pathlib import Path
 from landscape.errors import StoreError
 from landscape.store import Failure, Store, consolidate
 from landscape.store.verify import fault, set_aside
+from landscape.zoo.code import REDO, changed_code
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
 from landscape.zoo.executors.base import Executor
 from landscape.zoo.plan import Plan, Shard
@@ -31,6 +32,7 @@ class RunResult:
             the next run.
         store: Where the results are.
         inapplicable: Tasks whose analysis has nothing to look at in their model, each with one sentence.
+        older: Results that were kept, of other code than the manifest's is now, as ``label of subject``.
     """
 
     done: int
@@ -38,6 +40,7 @@ class RunResult:
     failed: tuple[Failure, ...]
     store: Path
     inapplicable: tuple[Failure, ...] = ()
+    older: tuple[str, ...] = ()
 
 
 def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
@@ -68,7 +71,11 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     tasks = plan.part(shard)
     if not plan.setup.overwrite:
         _set_damaged_aside(tasks, home, emit)
-    todo = plan.todo(home, plan.setup.overwrite, shard)
+    older = [] if plan.setup.overwrite else plan.of_other_code(home, shard)
+    redo = plan.setup.changed == REDO
+    if older:
+        emit(Message(changed_code(older, redo)))
+    todo = plan.todo(home, plan.setup.overwrite, shard, [task for task, _ in older] if redo else ())
     emit(Planned(len(todo), len(tasks) - len(todo)))
     outcomes = _Outcomes(home, emit)
     try:
@@ -88,7 +95,8 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     ended = sorted(outcomes.failures, key=lambda failure: place[failure.label, failure.model])
     failed = tuple(f for f in ended if f.kind != "inapplicable")
     inapplicable = tuple(f for f in ended if f.kind == "inapplicable")
-    return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable)
+    kept = () if redo else tuple(f"{task.label} of {task.subject}" for task, _ in older)
+    return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable, kept)
 
 
 class _Outcomes:

@@ -134,6 +134,11 @@ class PredictiveSpec:
     group: str = ""
     tags: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What makes it, and the data that it is fitted on."""
+        return (self.builder.reference, *([] if self.fit is None else [self.fit.reference]))
+
     def of(self, models: Sequence[Model]) -> tuple[Model, ...]:
         """Its members, in the order of the zoo.
 

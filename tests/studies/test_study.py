@@ -141,7 +141,15 @@ def test_quick_run_from_end_to_end(name: str, tmp_path: Path):
     As few seeds as the study takes: more would test nothing more.
     """
     seeds = str(_study(name).least_seeds)
-    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--quick", "--seeds", seeds, "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        str(SCRIPTS / f"{name}.py"),
+        "--quick",
+        "--seeds",
+        seeds,
+        "--out",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     table = (tmp_path / "claims.md").read_text("utf-8")
