@@ -19,6 +19,7 @@ import typer
 
 import landscape
 from landscape._workers import follows, launched
+from landscape.cli.figure import add_figure
 from landscape.cli.group import analysis_group
 from landscape.cli.outputs import check_file, check_folder
 from landscape.cli.show import add_show
@@ -214,7 +215,7 @@ def _finish(
         _line(console, f"  does not apply: {line}")
     if report is not None:
         try:
-            _line(console, f"report: {_write_report(result.store, report, plugins)}")
+            _line(console, f"report: {_write_report(result.store, report, plugins, zoo=result.zoo)}")
         except StoreError as error:
             if not result.failed:
                 raise
@@ -224,11 +225,15 @@ def _finish(
 
 
 def _write_report(
-    store: Path, path: Path | None, plugins: Iterable[Analysis | str] = (), models: Sequence[str] = ()
+    store: Path,
+    path: Path | None,
+    plugins: Iterable[Analysis | str] = (),
+    models: Sequence[str] = (),
+    zoo: str | None = None,
 ) -> Path:
     from landscape.reporting import report as write
 
-    return write(store, path, analyses=plugins, models=models)
+    return write(store, path, analyses=plugins, models=models, zoo=zoo)
 
 
 def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
@@ -307,58 +312,15 @@ def report(
     models: Annotated[
         list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
     ] = None,
+    zoo: Annotated[
+        str | None,
+        typer.Option(help="Of a store of several manifests, the zoo of this name. Default: last run."),
+    ] = None,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
         check_file("--output", output)
-        _line(_console(), f"report: {_write_report(store, output, analysis or (), models or ())}")
-
-
-@app.command()
-def figure(
-    store: Annotated[Path, typer.Argument(help="Folder of the results.")],
-    analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list the figures.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--figure", "-f", help="Only the figure of this name; for .vtk the field to rise by."),
-    ] = None,
-    models: Annotated[
-        list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(help="Medians and bands over the models of each group, seed or tag.")
-    ] = None,
-    column: Annotated[str, typer.Option(help="Width: single (3.25 in) or double (6.75 in).")] = "single",
-) -> None:
-    """Draw figures of a store for a paper: vector graphics with embedded fonts; or surfaces for ParaView."""
-    with guarded():
-        console = _console()
-        check_file("--output", output)
-        if output is not None and output.suffix.lower() == ".vtk":
-            from landscape.export.surfaces import save_fields
-
-            if by is not None:
-                raise InputError("a .vtk file holds the surface of one model: leave --by out.")
-            for path in save_fields(store, analysis, output, height=name or "loss", models=models or ()):
-                _line(console, f"surface: {path}")
-            return
-        from landscape.export.figures import figures_of_store, save_figures
-
-        specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
-        if output is None:
-            for spec in specs:
-                _line(console, f"{spec.name}: {spec.title}")
-            return
-        for path in save_figures(specs, palette, output, column):
-            _line(console, f"figure: {path}")
+        _line(_console(), f"report: {_write_report(store, output, analysis or (), models or (), zoo)}")
 
 
 @app.command()
@@ -408,6 +370,7 @@ def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]
     return show
 
 
+add_figure(app, guarded)
 add_show(app, guarded)
 add_study(app, guarded)
 add_verify(app, guarded)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +40,7 @@ def add_show(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None
                 ds = landscape.open(file, group)
                 if not check(file):
                     say(f"note: '{file}' carries no digest: damage to it may go unnoticed", style="yellow")
-                changed = _changed(file, ds.attrs.get("code"))
+                changed = _changed(file, ds.attrs)
                 if changed:
                     say(
                         f"note: this result is of older code ({', '.join(changed)} changed since): `landscape"
@@ -55,16 +55,19 @@ def add_show(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None
                         console.print(part, highlight=False)
 
 
-def _changed(file: Path, code: object) -> tuple[str, ...]:
+def _changed(file: Path, attrs: Mapping[str, Any]) -> tuple[str, ...]:
     """What of a result's code changed by the last run of its store; empty if it lies in none."""
     from landscape.errors import StoreError
     from landscape.store import Store
 
-    if not code:
+    if not attrs.get("code"):
         return ()
     folder = file.absolute().parent
     try:
         snapshot = Store(folder if file.name == "zoo.h5" else folder.parent).read_snapshot()
     except StoreError:
         return ()
-    return () if snapshot is None else snapshot.changed(code)
+    if snapshot is None:
+        return ()
+    zoo = snapshot.holding(str(attrs.get("analysis")), str(attrs.get("key"))) or snapshot
+    return zoo.changed(attrs["code"])

@@ -82,6 +82,12 @@ def notices(
             )
             found.append(Notice("warning", text, older, anchor))
         found += _of_section(section, anchor)
+    if contents.others:
+        named = ", ".join(f"'{foreign(name, 80)}'" for name in contents.others)
+        text = (
+            f"The store holds results of other zoos too: {named}; `landscape report --zoo NAME` shows them."
+        )
+        found.append(Notice("note", text))
     unread = {name: _unread(ds) for section in contents.sections for name, ds in section.results.items()}
     names = sorted({name for held in unread.values() for name in held})
     if names:

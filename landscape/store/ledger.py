@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from landscape.errors import InputError, StoreError
 from landscape.store.digest import checked, sealed
 from landscape.store.files import write_bytes
+from landscape.store.records import parsed, record
 
 __all__ = ["Finished", "FolderLedger"]
 
@@ -106,14 +107,14 @@ class FolderLedger:
             with self._locked(name):
                 if not file.exists():
                     made = decide()
-                    self._write(file, json.dumps(made).encode())
+                    self._write(file, record(made).encode())
                 found = _decision(file)
                 if found is None:  # a damaged disk spoilt it
                     # Pieces may rest on what was decided, and deciding again may decide otherwise.
                     for piece in self._folder.glob("*.npz"):
                         piece.unlink(missing_ok=True)
                     made = decide() if made is None else made
-                    self._write(file, json.dumps(made).encode())
+                    self._write(file, record(made).encode())
                     return dict(json.loads(json.dumps(made)))
                 return found
         except (OSError, StoreError):
@@ -211,8 +212,8 @@ def _decision(file: Path) -> dict[str, Any] | None:
         OSError: If there is no file.
     """
     try:
-        found = json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
+        found = parsed(file.read_bytes().decode())
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

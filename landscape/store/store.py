@@ -16,7 +16,7 @@ from landscape.errors import StoreError
 from landscape.store.digest import check
 from landscape.store.files import make_folder, save, sweep, write_bytes
 from landscape.store.files import open as open_file
-from landscape.store.records import Failure, FileHash, Snapshot, validated
+from landscape.store.records import Failure, FileHash, Snapshot, record, validated
 from landscape.store.within import check_name, check_place, read_text
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Store:
         Args:
             analysis: Its folder.
             key: Of the task.
-            mark: What decides the numbers beside the key, in a word: pieces of other code are no pieces of ours.
+            mark: What decides the numbers beside the key, in a word: pieces of other code are not ours.
         """
         return self.directory / analysis / (f"{key}-{mark}.partial" if mark else f"{key}.partial")
 
@@ -137,7 +137,7 @@ class Store:
 
     def fail(self, failure: Failure) -> None:
         """Remember a failure, in place of a former one of the same task."""
-        text = json.dumps(asdict(failure), indent=1)
+        text = record(asdict(failure), indent=1)
         with self.writing() as within:
             write_bytes(self._failure_path(failure.analysis, failure.key), text.encode(), within=within)
 
@@ -161,7 +161,7 @@ class Store:
             write_bytes(self._snapshot_path, snapshot.to_json().encode(), within=within)
 
     def read_snapshot(self) -> Snapshot | None:
-        """The zoo of the last run; ``None`` if there is none or it cannot be read.
+        """The zoo of the last run, and others of the store; ``None`` if there is none or it cannot be read.
 
         Raises:
             StoreError: If it names what is not in the store.
@@ -174,14 +174,14 @@ class Store:
             snapshot = Snapshot.from_json(read_text(path))
         except (OSError, ValueError):
             return None
-        for section in snapshot.sections:
+        for section in (s for zoo in snapshot.all() for s in zoo.sections):
             for name in (section.folder, *section.tasks.values()):
                 check_name(name, path)
         return snapshot
 
     def write_hashes(self, hashes: Mapping[str, FileHash]) -> None:
         """Remember the hashes of the checkpoints, so that the next run need not read them all."""
-        text = json.dumps({path: [h.size, h.changed_ns, h.sha256] for path, h in hashes.items()})
+        text = record({path: [h.size, h.changed_ns, h.sha256] for path, h in hashes.items()})
         with self.writing() as within:
             write_bytes(self._hashes_path, text.encode(), within=within)
 

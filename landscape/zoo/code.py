@@ -160,13 +160,13 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-# What this process has imported, by file, since its files may change while it lives; and what is known to be so.
+# What this process has imported, by file, since files may change while it lives; and what was found so.
 _imported: dict[Path, str] = {}
 _ensured: dict[Path, dict[str, str]] = {}
 
 
 def ensure_loaded(code: Code, folder: Path) -> None:
-    """Have this process compute with that code: modules that it imported when they were otherwise are dropped.
+    """Have this process compute with that code: modules that it imported when they were others are dropped.
 
     A worker of a cluster, or a notebook, outlives the files that it imported. What it computes must not
     be stored under the hash of what it never ran.

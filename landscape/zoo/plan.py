@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import os
 import re
@@ -225,13 +226,25 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
             )
         )
     code = dict(sorted({item for task in tasks for item in task.code.items()}))
-    snapshot = Snapshot(spec.name, tuple(m.record() for m in everyone), tuple(records), code)
+    snapshot = Snapshot(
+        spec.name, tuple(m.record() for m in everyone), tuple(records), code, _source(spec, store)
+    )
     setup = replace(loader.setup, fingerprint=fingerprint, code=code)
     now = time.time_ns()
     hashes = {
         model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes)
+
+
+def _source(spec: ZooSpec, store: Store) -> str:
+    """What tells a manifest from others that share a store, also when both are moved."""
+    file = spec.manifest or spec.folder
+    try:
+        place = os.path.relpath(file, store.directory.resolve())
+    except ValueError:  # on two drives of Windows
+        place = str(file)
+    return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 class _Codes:

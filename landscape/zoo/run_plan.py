@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import StoreError
-from landscape.store import Failure, Store, consolidate
+from landscape.store import Failure, Snapshot, Store, consolidate
 from landscape.store.verify import fault, set_aside
 from landscape.zoo.code import REDO, changed_code
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
@@ -32,6 +32,7 @@ class RunResult:
             the next run.
         store: Where the results are.
         inapplicable: Tasks whose analysis has nothing to look at in their model, each with one sentence.
+        zoo: Tells this zoo from others of the store: what `landscape.store.read_contents` takes.
         older: Results that were kept, of other code than the manifest's is now, as ``label of subject``.
     """
 
@@ -41,6 +42,7 @@ class RunResult:
     store: Path
     inapplicable: tuple[Failure, ...] = ()
     older: tuple[str, ...] = ()
+    zoo: str | None = None
 
 
 def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
@@ -63,11 +65,12 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
         former = home.read_snapshot()
         if former is None and (home.directory / "zoo.json").exists():
             emit(Message(f"'{home.directory / 'zoo.json'}' is damaged; it is written anew."))
-        if former != plan.snapshot:
-            home.write_snapshot(plan.snapshot)
+        snapshot = plan.snapshot.beside(former)
+        if former != snapshot:
+            home.write_snapshot(snapshot)
         if home.read_hashes() != plan.hashes:
             home.write_hashes(plan.hashes)
-        _forget_former_failures(plan, home)
+        _forget_former_failures(plan, snapshot, home)
     tasks = plan.part(shard)
     if not plan.setup.overwrite:
         _set_damaged_aside(tasks, home, emit)
@@ -83,7 +86,7 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     finally:
         home.sweep()  # of workers that were killed
     # The consolidated file is made of all results, so that of several shards the last to end makes it.
-    changed = outcomes.done > 0 or former != plan.snapshot or not _is_whole(home.consolidated)
+    changed = outcomes.done > 0 or former != snapshot or not _is_whole(home.consolidated)
     if changed and (shard is None or _all_ended(plan, home)):
         try:
             with _holding(home, emit):
@@ -96,7 +99,7 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     failed = tuple(f for f in ended if f.kind != "inapplicable")
     inapplicable = tuple(f for f in ended if f.kind == "inapplicable")
     kept = () if redo else tuple(f"{task.label} of {task.subject}" for task, _ in older)
-    return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable, kept)
+    return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable, kept, plan.snapshot.source)
 
 
 class _Outcomes:
@@ -163,10 +166,10 @@ def _is_whole(consolidated: Path) -> bool:
         return False
 
 
-def _forget_former_failures(plan: Plan, home: Store) -> None:
+def _forget_former_failures(plan: Plan, snapshot: Snapshot, home: Store) -> None:
     """Drop failures of this zoo's tasks under keys of the past: the file was mended since, say."""
     now = {(t.label, t.folder, t.subject) for t in plan.tasks}
-    keys = {t.key for t in plan.tasks}
+    keys = {key for zoo in snapshot.all() for section in zoo.sections for key in section.tasks.values()}
     for failure in home.failures():
         if failure.key not in keys and (failure.label, failure.analysis, failure.model) in now:
             home.clear_failure(failure.analysis, failure.key)

@@ -230,6 +230,7 @@ class ZooSpec:
         skipped: What a scan left out.
         split: Which split the data are, if that is known; for comparing with recorded metrics.
         predictives: What predicts from several of the checkpoints, or is fitted to one.
+        manifest: The file; ``None`` if there is none.
     """
 
     name: str
@@ -241,6 +242,7 @@ class ZooSpec:
     skipped: tuple[Skipped, ...] = ()
     split: str | None = None
     predictives: tuple[PredictiveSpec, ...] = ()
+    manifest: Path | None = None
 
 
 def check_name(kind: str, name: str) -> str:

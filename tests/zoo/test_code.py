@@ -73,7 +73,7 @@ def test_all_else_is(this, that, tmp_path):
 
 
 def test_modules_in_the_folder_and_what_they_import(tmp_path):
-    """Oracle: the files that Python would import, written here; libraries and others' files are not among them."""
+    """Oracle: the files that Python would import, written here, without libraries and what nobody imports."""
     files = {
         "my.py": "import torch\nfrom parts.layers import act\nimport parts.deep.end\n",
         "torch.py": "",
@@ -102,7 +102,7 @@ def test_a_file_that_is_no_program_has_a_hash(tmp_path):
 
 
 def test_a_process_that_has_other_code_imports_it_anew(tmp_path, monkeypatch):
-    """Oracle: what the module holds. A cluster's worker, or a notebook, outlives the files it has imported."""
+    """Oracle: what the module holds. A cluster's worker, or a notebook, outlives the files it imported."""
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / "outlived.py"
     file.write_text("x = 1\n")
@@ -208,7 +208,7 @@ def test_results_without_a_hash_are_neither_old_nor_new(zoo):
     """Oracle: a store of a version that kept none, made here by taking the attribute away."""
     import landscape
 
-    path, edit, run = zoo
+    _, edit, run = zoo
     first, _ = run()
     for file in first.store.glob("line/*.h5"):
         ds = landscape.open(file)
@@ -221,7 +221,7 @@ def test_results_without_a_hash_are_neither_old_nor_new(zoo):
 
 
 def test_pieces_of_other_code_are_not_gone_on_with(folder):
-    """Oracle: a surface of a store of its own. Pieces that a killed run of other code left are not among its."""
+    """Oracle: the surface in a store of its own. Pieces that a killed run of other code left are not used."""
     folder.add("m0")
     path = folder.write(analyses="[analyses.surface]\nsteps = [2, 2]")
     tasks = []
