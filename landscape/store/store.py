@@ -16,12 +16,12 @@ from landscape.errors import StoreError
 from landscape.store.digest import check
 from landscape.store.files import make_folder, save, sweep, write_bytes
 from landscape.store.files import open as open_file
+from landscape.store.locks import Busy, Lock, holder
 from landscape.store.records import Failure, FileHash, Snapshot, record, validated
 from landscape.store.within import check_name, check_place, read_text
 
 if TYPE_CHECKING:
     import xarray as xr
-    from filelock import BaseFileLock
 
 __all__ = ["Store", "task_key"]
 
@@ -215,22 +215,17 @@ class Store:
         Raises:
             StoreError: If the folder cannot be made or written to.
         """
-        from filelock import FileLock, Timeout
-
         # A lock of the operating system and not a file that says "mine": such a file outlives a process that
         # is killed, and whether its owner still lives cannot be told from another machine. The claim saves
         # work and guards nothing: results appear by a rename that is atomic, so that even two processes at
         # one task leave one whole file with the same values.
         path = self.path(analysis, key).with_suffix(".lock")
-        lock = FileLock(path)
+        lock = Lock(path)
         try:
             with self.writing() as within:
                 _acquire(lock, path, within)
-        except Timeout:
+        except Busy:
             yield False
-            return
-        except NotImplementedError:
-            yield True
             return
         try:
             yield True
@@ -241,14 +236,17 @@ class Store:
                 path.unlink(missing_ok=True)
             lock.release()
 
-    def lock(self) -> BaseFileLock:
+    def claimant(self, analysis: str, key: str) -> tuple[str, Path]:
+        """Who claims a task, in words, and the file that says so."""
+        path = self.path(analysis, key).with_suffix(".lock")
+        return holder(path), path
+
+    def lock(self) -> Lock:
         """The lock on what all runs share (snapshot, failures, consolidated file); it ends with the process.
 
         Raises:
-            StoreError: If the folder cannot be made or written to.
+            StoreError: If the folder cannot be made or written to, or what should be its lock is no file.
         """
-        from filelock import FileLock
-
         # A lock can be had on a disk that is full or has become read-only: writing is tried first, so that a
         # run ends here with one sentence and not after its first task.
         with self.writing() as within:
@@ -260,7 +258,11 @@ class Store:
             except OSError as error:
                 reason = error.strerror or str(error).rstrip(".")
                 raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
-        return FileLock(self.directory / ".lock")
+        lock = self.directory / ".lock"
+        if lock.is_symlink() or (lock.exists() and not lock.is_file()):
+            what = "a link" if lock.is_symlink() else "a folder" if lock.is_dir() else "no file"
+            raise StoreError(f"'{lock}' is {what}, where the lock of the store should be: remove it.")
+        return Lock(lock)
 
     @contextmanager
     def writing(self) -> Iterator[Path | None]:
@@ -294,21 +296,17 @@ class Store:
         return self.directory / analysis / f"{key}.failed.json"
 
 
-def _acquire(lock: BaseFileLock, path: Path, within: Path | None) -> None:
+def _acquire(lock: Lock, path: Path, within: Path | None) -> None:
     """Take a lock without waiting, its folder made first.
 
     Raises:
-        Timeout: If another process has it.
-        NotImplementedError: If the file system has no locks.
+        Busy: If another process has it.
         StoreError: If the folder cannot be made or written to.
     """
-    from filelock import Timeout
-
     try:
-        # First, since the lock makes its folder with all above it, also where the store is gone.
         make_folder(path.parent, within)
         lock.acquire(timeout=0)
-    except (Timeout, NotImplementedError):
+    except Busy:
         raise
     except OSError as error:
         raise StoreError(f"'{path}' cannot be written: {error.strerror or error}.") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from landscape.errors import StoreError
 from landscape.store import Failure, Snapshot, Store, consolidate
+from landscape.store.locks import Busy, holder
 from landscape.store.verify import fault, set_aside
 from landscape.zoo.code import REDO, changed_code
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
@@ -60,7 +61,8 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     """
     # What all runs share is written under one lock, and only where it changes; results need none, since each
     # task has its own file and its own claim.
-    with _holding(home, emit):
+    outcomes = _Outcomes(home, emit)
+    with _holding(home, outcomes.listen):
         home.sweep()
         former = home.read_snapshot()
         if former is None and (home.directory / "zoo.json").exists():
@@ -80,7 +82,6 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
         emit(Message(changed_code(older, redo)))
     todo = plan.todo(home, plan.setup.overwrite, shard, [task for task, _ in older] if redo else ())
     emit(Planned(len(todo), len(tasks) - len(todo)))
-    outcomes = _Outcomes(home, emit)
     try:
         executor.run(plan.setup, bundle(todo), outcomes.listen)
     finally:
@@ -89,7 +90,7 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     changed = outcomes.done > 0 or former != snapshot or not _is_whole(home.consolidated)
     if changed and (shard is None or _all_ended(plan, home)):
         try:
-            with _holding(home, emit):
+            with _holding(home, outcomes.listen):
                 consolidate(home, outcomes.tell)
         except StoreError as error:  # it is disposable: every result is in its own file
             outcomes.tell(str(error))
@@ -120,6 +121,9 @@ class _Outcomes:
             self.elsewhere += 1
         elif isinstance(event, Failed):
             self._remember(event.task, event)
+        elif isinstance(event, Message):  # of several workers, once
+            self.tell(event.text)
+            return
         self._emit(event)
 
     def _remember(self, task: Task, event: Failed) -> None:
@@ -178,15 +182,27 @@ def _forget_former_failures(plan: Plan, snapshot: Snapshot, home: Store) -> None
 @contextmanager
 def _holding(home: Store, emit: Listener) -> Iterator[None]:
     """Hold the store's lock for a moment; say so if another run keeps it long."""
-    from filelock import Timeout
-
     lock = home.lock()
     try:
-        lock.acquire(timeout=_PATIENCE_S)
-    except Timeout:
-        emit(Message(f"another run is at work on '{home.directory}'; waiting for it."))
-        lock.acquire()
-    try:
+        try:
+            lock.acquire(timeout=_PATIENCE_S)
+        except Busy:
+            who = holder(lock.path)
+            emit(
+                Message(
+                    f"another run, {who}, is at work on '{home.directory}' (its lock: '{lock.path}'); waiting"
+                    " for it."
+                )
+            )
+            lock.acquire()
+    except OSError as error:
+        raise StoreError(f"'{lock.path}' cannot be locked: {error.strerror or error}.") from error
+    if lock.missing:
+        emit(
+            Message(
+                f"the file system of '{home.directory}' has no locks ({lock.missing}): results are right all"
+                " the same, but runs that share the store may do a task twice."
+            )
+        )
+    with lock:
         yield
-    finally:
-        lock.release()

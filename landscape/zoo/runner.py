@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Runner"]
 
 _PROGRESS_EVERY_S = 0.2
+_PATIENCE_S = 5.0  # of waiting for a claim without a word
 
 
 _UNREAD = 50  # names kept in a result
@@ -57,6 +59,7 @@ class Runner:
         self.store = Store(loader.setup.store, made=planned)  # a planned run has made it: never make it anew
         self._analyses: dict[tuple[str, str], tuple[Analysis, Params]] = {}
         self._told_mismatches: set[str] = set()
+        self._waiting: dict[str, float] = {}
         self._shared: dict[str, xr.Dataset | Exception] = {}
 
     @property
@@ -91,6 +94,7 @@ class Runner:
                 elif ours or (join and self._partial(task).is_dir()):
                     self._do(task, emit)
                 else:
+                    self._tell_waiting(task, emit)
                     return False
         except StoreError as error:
             emit(Failed(task, _sentence(error), "store"))
@@ -219,6 +223,14 @@ class Runner:
         except LandscapeError:
             return False
         return True
+
+    def _tell_waiting(self, task: Task, emit: Listener) -> None:
+        """Say for whom a run waits, if it does so for long."""
+        since = self._waiting.setdefault(task.key, time.monotonic())
+        if time.monotonic() - since > _PATIENCE_S:
+            self._waiting[task.key] = math.inf
+            who, claim = self.store.claimant(task.folder, task.key)
+            emit(Message(f"waiting for {task.label} of {task.subject}, which {who} claims ('{claim}')."))
 
     def _tell_left_out(self, task: Task, result: xr.Dataset, emit: Listener) -> None:
         """Say which members of a group or predictive a result is without."""

@@ -94,7 +94,9 @@ def test_no_flipped_bit_of_a_record_passes():
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-@pytest.mark.parametrize("data", [{}, {"a": 1}, {"sha256": "a path", "ü": [1, {"b": None}], "c": float("inf")}])
+@pytest.mark.parametrize(
+    "data", [{}, {"a": 1}, {"sha256": "a path", "ü": [1, {"b": None}], "c": float("inf")}]
+)
 def test_a_record_is_json_and_reads_back(data, indent):
     """Oracle: Python's own reader of JSON, which sees the digest as one more entry."""
     text = record(data, indent)
@@ -105,7 +107,9 @@ def test_a_record_is_json_and_reads_back(data, indent):
 
 def test_zoos_of_one_store():
     """Oracle: the manifests that they are of, by hand; that of a version without them is replaced."""
-    a, b, old = (Snapshot(name, (), (), source=source) for name, source in (("a", "1"), ("b", "2"), ("o", "")))
+    a, b, old = (
+        Snapshot(name, (), (), source=source) for name, source in (("a", "1"), ("b", "2"), ("o", ""))
+    )
     both = b.beside(a.beside(old))
     assert [s.name for s in both.all()] == ["b", "a"]
     assert [s.name for s in Snapshot("a2", (), (), source="1").beside(both).all()] == ["a2", "b"]

@@ -9,6 +9,7 @@ import pytest
 
 from landscape.errors import StoreError
 from landscape.store import Store, task_key
+from landscape.store.locks import Lock
 
 FACTS = {"checkpoint": "abc", "data": "def", "problem": {"weight_decay": 0.0}}
 
@@ -56,9 +57,9 @@ def test_one_run_holds_the_lock(tmp_path):
     lock = Store(tmp_path).lock()
     with lock.acquire(timeout=0):
         code = (
-            "import sys; from landscape.store import Store; from filelock import Timeout\n"
+            "import sys; from landscape.store import Store; from landscape.store.locks import Busy\n"
             "try: Store(sys.argv[1]).lock().acquire(timeout=0); print('taken')\n"
-            "except Timeout: print('busy')"
+            "except Busy: print('busy')"
         )
         command = [sys.executable, "-c", code, str(tmp_path)]
         assert subprocess.run(command, capture_output=True, text=True).stdout == "busy\n"
@@ -70,12 +71,11 @@ def test_one_run_holds_the_lock(tmp_path):
 )
 def test_trouble_with_the_disk_of_a_claim_is_one_sentence(error, monkeypatch, tmp_path):
     """Oracle: the text of the system's error, which a network file system that hangs gives too."""
-    import filelock
 
     def acquire(self, **_):
         raise error
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    monkeypatch.setattr(Lock, "acquire", acquire)
     with (
         pytest.raises(StoreError, match=rf"k\.lock' cannot be written: {error.strerror}"),
         Store(tmp_path).claim("total", "k"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import threading
@@ -159,7 +160,7 @@ class TestEvents:
             assert waiting.wait(60)
             assert not list(store.directory.glob("*/*.h5"))
         thread.join(60)
-        assert "another run is at work" in seen[0].text
+        assert f"another run, process {os.getpid()}, is at work" in seen[0].text
         assert list(store.directory.glob("*/*.h5"))
 
     def test_ctrl_c_keeps_what_is_done(self, folder):
