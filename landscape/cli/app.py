@@ -21,6 +21,7 @@ import landscape
 from landscape._workers import follows, launched
 from landscape.cli.figure import add_figure
 from landscape.cli.group import analysis_group
+from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.outputs import check_file, check_folder
 from landscape.cli.show import add_show
 from landscape.cli.study import add_study
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.cli.display import ProgressBar
     from landscape.zoo import RunResult, Zoo
+    from landscape.zoo.events import Event
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 _state = {"debug": False}
 
@@ -58,7 +60,7 @@ def guarded() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if not follows():
-            say("interrupted; what is done is kept: the same command goes on from there.")
+            say(INTERRUPTED)
         raise typer.Exit(130) from None
     except LandscapeError as error:
         if _state["debug"]:
@@ -96,11 +98,6 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
 def _version(show: bool) -> None:
     if show:
         typer.echo(landscape.__version__)
@@ -119,6 +116,8 @@ def options(
 ) -> None:
     """Options before the command."""
     _state["debug"] = debug
+    if context.invoked_subcommand != "run":
+        started()
     if launched() and context.invoked_subcommand != "run":
         with guarded():
             raise InputError("of landscape's commands, only `landscape run` shares its work under torchrun.")
@@ -161,6 +160,7 @@ def run(
     """
     with guarded():
         from landscape.cli.display import ProgressBar, RunDisplay, estimate_table
+        from landscape.zoo.events import Planned
 
         console = _console(quiet=follows())
         check_folder("--store", store)
@@ -179,6 +179,13 @@ def run(
             console.print(estimate_table(rows, jobs))
             return
         with ProgressBar(console) as bar:
+            show = RunDisplay(bar, _state["debug"])
+
+            def on_event(event: Event) -> None:
+                if isinstance(event, Planned):  # all that can be imported is: work begins
+                    started()
+                show(event)
+
             result = zoo.run(
                 analyses,
                 store=store,
@@ -188,7 +195,7 @@ def run(
                 shard=shard,
                 changed=changed.value,
                 trust_pickle=trust_pickle,
-                on_event=RunDisplay(bar, _state["debug"]),
+                on_event=on_event,
             )
         if follows():
             return
@@ -299,6 +306,9 @@ def _print_models(console: Console, zoo: Zoo) -> None:
     console.print(table)
 
 
+add_show(app, guarded)
+
+
 @app.command()
 def report(
     store: Annotated[Path, typer.Argument(help="Folder of the results.")],
@@ -321,6 +331,9 @@ def report(
     with guarded():
         check_file("--output", output)
         _line(_console(), f"report: {_write_report(store, output, analysis or (), models or (), zoo)}")
+
+
+add_figure(app, guarded)
 
 
 @app.command()
@@ -370,7 +383,5 @@ def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]
     return show
 
 
-add_figure(app, guarded)
-add_show(app, guarded)
 add_study(app, guarded)
 add_verify(app, guarded)

@@ -25,7 +25,7 @@ _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK}
 _held: set[int] = set()
 
 
-class Busy(TimeoutError):
+class Busy(TimeoutError):  # noqa: N818 - what a lock is, and no error
     """Another process, or another thread, has the lock."""
 
 
@@ -116,7 +116,7 @@ class Lock:
 
     def _is_there(self, file: int) -> bool:
         try:
-            ours, theirs = os.fstat(file), os.stat(self.path, follow_symlinks=False)
+            ours, theirs = os.fstat(file), self.path.lstat()
         except FileNotFoundError:
             return False
         return (ours.st_ino, ours.st_dev) == (theirs.st_ino, theirs.st_dev)

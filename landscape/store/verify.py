@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from landscape.errors import StoreError, one_line
+from landscape.errors import StoreError
 from landscape.store.digest import check
 from landscape.store.fast_read import read
 from landscape.store.records import Failure, Snapshot, parsed, validated
@@ -61,7 +61,7 @@ def fault(path: Path) -> tuple[str, bool]:
             read(path)
     except (StoreError, OSError, RuntimeError, ValueError) as error:
         text = str(error) if isinstance(error, StoreError) else ""
-        return text or f"'{foreign(path)}' is truncated or damaged: {one_line(error)}.", False
+        return text or f"'{foreign(path)}' is truncated or damaged.", False
     return "", False
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.errors import StoreError, one_line, suggest
+from landscape.errors import StoreError, said_by_system, suggest
 from landscape.store.contents import located
 from landscape.store.digest import check_once, checked, seal
 from landscape.store.files import replacing
@@ -48,7 +48,8 @@ def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda senten
                         on_left_out(f"{place} is left out of '{store.consolidated}': {error}")
             seal(temporary)
         except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-            raise StoreError(f"'{store.consolidated}' cannot be written: {error}.") from error
+            said = said_by_system(error) or "HDF5 failed to make it"
+            raise StoreError(f"'{store.consolidated}' cannot be written: {said}.") from error
     return store.consolidated
 
 
@@ -82,7 +83,9 @@ def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
     except StoreError:
         raise
     except OSError as error:
-        raise StoreError(f"'{path}' cannot be read: {error}.") from error
+        said = said_by_system(error)
+        wrong = f"cannot be read: {said}" if said else "is truncated or damaged"
+        raise StoreError(f"'{path}' {wrong}.") from error
 
 
 def _values(section: Any, place: str) -> NDArray[Any] | None:
@@ -111,7 +114,7 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
     try:
         source = h5py.File(h5py.h5f.open_file_image(checked(path)))
     except (OSError, ValueError, RuntimeError) as error:
-        raise StoreError(f"'{path}' is truncated or damaged: {one_line(error)}.") from error
+        raise StoreError(f"'{path}' is truncated or damaged.") from error
     with source:
         check_group(source, path)
         source.copy(source["/"], target, group)

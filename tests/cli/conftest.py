@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from landscape.cli import app as cli
+import landscape.cli.app as cli
 
 
 @pytest.fixture

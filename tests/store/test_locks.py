@@ -132,8 +132,8 @@ def test_without_locks_everybody_has_every_task(code, monkeypatch, folder, tmp_p
     assert (found.done, found.failed) == (1, ())
     said = [e.text for e in told if isinstance(e, Message)]
     assert said == [
-        f"the file system of '{tmp_path / 'without'}' has no locks ({os.strerror(code)}): results are right all"
-        " the same, but runs that share the store may do a task twice."
+        f"the file system of '{tmp_path / 'without'}' has no locks ({os.strerror(code)}): results are right"
+        " all the same, but runs that share the store may do a task twice."
     ]
     values = [
         Store(r.store).read("total", f.stem)["value"]
