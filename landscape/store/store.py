@@ -203,6 +203,14 @@ class Store:
                 with contextlib.suppress(OSError):
                     lock.unlink()
                     removed += 1
+        # The same for the pieces of a task: those that are older than its result are of no use. Younger ones
+        # are of a run that does it again.
+        for partial in self.directory.glob("*/*.partial"):
+            result = partial.with_name(f"{partial.name.partition('.')[0].partition('-')[0]}.h5")
+            with contextlib.suppress(OSError):
+                if partial.is_dir() and result.stat().st_mtime_ns > partial.stat().st_mtime_ns:
+                    shutil.rmtree(partial)
+                    removed += 1
         return removed
 
     @contextmanager

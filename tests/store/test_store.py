@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -98,3 +99,16 @@ def test_reading_a_store_needs_no_torch():
     code = "import sys, landscape.store; print('torch' in sys.modules, 'xarray' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
+
+
+def test_pieces_of_a_finished_task_go(store, result):
+    """Oracle: the folder's listing; pieces younger than the result are of a run that does it again."""
+    store.write(result("m"), "done")
+    for name, age in (("done", -10), ("done-01234567", -10), ("done-89abcdef", 10), ("todo", -10)):
+        folder = store.directory / "toy" / f"{name}.partial"
+        folder.mkdir()
+        when = store.path("toy", "done").stat().st_mtime + age
+        os.utime(folder, (when, when))
+    assert store.sweep() == 2
+    left = {f.name for f in store.directory.glob("toy/*.partial")}
+    assert left == {"done-89abcdef.partial", "todo.partial"}
