@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from landscape.store.store import Store
 from landscape.store.within import check_group
 
 __all__ = ["consolidate", "read_field"]
+
+_NUMBER = "_Netcdf4Dimid"
 
 
 def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda sentence: None) -> Path:
@@ -40,9 +43,10 @@ def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda senten
         try:
             with h5py.File(temporary, "w") as target:
                 target.attrs["zoo"] = name
+                numbers = count()
                 for entry in entries:
                     try:
-                        _copy(entry.path, target, f"{entry.label}/{entry.subject}", entry.attrs)
+                        _copy(entry.path, target, f"{entry.label}/{entry.subject}", entry.attrs, numbers)
                     except StoreError as error:
                         place = f"{entry.label} of {entry.subject}"
                         on_left_out(f"{place} is left out of '{store.consolidated}': {error}")
@@ -108,7 +112,7 @@ def _is_bool(section: Any, place: str, variable: Any) -> bool:
     return bool(variable.dtype == np.int8 and section[place].attrs.get("dtype") == "bool")
 
 
-def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
+def _copy(path: Path, target: Any, group: str, attrs: dict[str, str], numbers: Iterator[int]) -> None:
     import h5py
 
     try:
@@ -120,9 +124,20 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
         source.copy(source["/"], target, group)
         copied = target[group]
         _relink(source, copied)
+        _renumber(copied, numbers)
         for key, value in attrs.items():
             if copied.attrs.get(key) != value:
                 copied.attrs[key] = value
+
+
+def _renumber(group: Any, numbers: Iterator[int]) -> None:
+    """Give the dimensions of a group numbers that no other group has.
+
+    The netCDF library takes equal ones for one dimension, and reads as many values as that is long.
+    """
+    known = {name: item.attrs[_NUMBER] for name, item in group.items() if _NUMBER in item.attrs}
+    for name in sorted(known, key=lambda name: int(np.ravel(known[name])[0])):
+        group[name].attrs.modify(_NUMBER, np.full_like(known[name], next(numbers)))
 
 
 def _relink(source: Any, target: Any) -> None:
