@@ -84,7 +84,6 @@ def test_no_two_dimensions_of_the_file_have_one_number(tmp_path):
 
     With such numbers in each group, it read two values of a line's 21 (netCDF4 1.7.5, libnetcdf 4.10.1).
     """
-
     store = Store(tmp_path)
     for k, size in enumerate((3, 5, 2)):
         attrs = {"analysis": "toy", "label": "toy", "model": f"m{k}"}
