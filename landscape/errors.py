@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 
@@ -15,6 +16,7 @@ __all__ = [
     "StoreError",
     "one_line",
     "reason",
+    "said_by_system",
     "short_of_memory",
     "suggest",
 ]
@@ -54,6 +56,22 @@ def reason(error: BaseException) -> str:
         "KeyError: 'x'"
     """
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def said_by_system(error: BaseException) -> str:
+    """The system's word in an error of input or output, without what a library puts around it; may be empty.
+
+    Example:
+        >>> said_by_system(OSError(28, "Unable to create file (unable to truncate: errno = 28)"))
+        'No space left on device'
+        >>> said_by_system(RuntimeError("Can't decrement id ref count (file write failed: errno = 28, ...)"))
+        'No space left on device'
+        >>> said_by_system(RuntimeError("bad object header"))
+        ''
+    """
+    found = re.search(r"errno = (\d+)", str(error))
+    number = getattr(error, "errno", None) or (int(found[1]) if found else 0)
+    return os.strerror(number) if number else ""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

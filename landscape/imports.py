@@ -17,13 +17,13 @@ from typing import Any
 from landscape.errors import InputError, one_line, suggest
 from landscape.text import without_secrets
 
-__all__ = ["REFERENCE", "call", "import_module", "importing_from", "invoke", "resolve"]
+__all__ = ["LIBRARIES", "REFERENCE", "call", "import_module", "importing_from", "invoke", "resolve"]
 
 REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 """Pattern of a reference, for options that hold one."""
 
 
-_LIBRARIES = sys.stdlib_module_names | {
+LIBRARIES = sys.stdlib_module_names | {
     *("landscape", "torch", "torchvision", "torchaudio", "timm", "transformers", "safetensors", "peft"),
     *("accelerate", "lightning", "numpy", "scipy", "xarray", "h5py", "h5netcdf", "netCDF4", "pandas"),
     *("pyarrow", "dask", "distributed", "dask_jobqueue", "plotly", "kaleido", "matplotlib", "rich", "typer"),
@@ -158,7 +158,7 @@ class _Guard(importlib.abc.MetaPathFinder):
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The module of a library; ``None``, for which the usual finders are asked, for others."""
-        if path is not None or name not in _LIBRARIES:
+        if path is not None or name not in LIBRARIES:
             return None
         for finder in sys.meta_path:
             if isinstance(finder, _Guard):
@@ -180,7 +180,7 @@ def _own(top: str, folder: Path) -> list[Path]:
 def _forget_namesake(top: str, folder: Path) -> None:
     """Drop a loaded module of another manifest's: each may have its ``models``. Libraries stay."""
     origin = getattr(sys.modules.get(top), "__file__", None)
-    if origin is None or top in _LIBRARIES or not (own := _own(top, folder)):
+    if origin is None or top in LIBRARIES or not (own := _own(top, folder)):
         return
     file = Path(origin).resolve()
     home = file.parent.parent if file.name == "__init__.py" else file.parent

@@ -15,7 +15,7 @@ from typing import Any, get_args
 import torch
 
 import landscape
-from landscape.cli import app as cli
+import landscape.cli.app as cli
 from landscape.zoo.problem_options import ProblemOptions
 
 VALUES = (

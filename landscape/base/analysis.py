@@ -253,20 +253,19 @@ class Analysis:
         """The figures of results, by label.
 
         Raises:
-            InputError: If they are of another version of the schema and lack what is drawn.
+            InputError: If they are of a later version of the schema, or of an earlier one and lack what is
+                drawn; see `Schema.other_version`.
         """
+        said, later = self.schema.other_version(self.name, results)
+        if later:
+            raise InputError(f"{said}.")
         try:
             return list(self.plots(results))
         except Exception as error:
-            versions = {int(ds.attrs.get("schema_version", self.schema.version)) for ds in results.values()}
-            other = sorted(versions - {self.schema.version})
             # Of today's version: then the fault is ours, and has to be seen as it is.
-            if not other:
+            if not said:
                 raise
-            raise InputError(
-                f"results of '{self.name}' of schema version {other[0]} cannot be drawn by this version of"
-                f" landscape, which writes version {self.schema.version}: run the analysis again."
-            ) from error
+            raise InputError(f"{said}; what is drawn is not in it.") from error
 
     def label(
         self, data: Mapping[str, Any], subject: Any, params: Params, context: Context, start: float

@@ -82,6 +82,31 @@ class Schema:
         """The declaration of a variable or coordinate."""
         return self._by_name[name]
 
+    def other_version(self, name: str, results: Mapping[str, xr.Dataset]) -> tuple[str, bool]:
+        """Whether results are of another version of the schema.
+
+        Args:
+            name: Of the analysis.
+            results: Its results, of which the first that is so counts; one that states no version counts as
+                of this one.
+
+        Returns:
+            A sentence with both versions, without its full stop, empty if all are of this one; and whether
+            that other one is later, so that nothing here knows what it means.
+        """
+        for ds in results.values():
+            stated = str(ds.attrs.get("schema_version", self.version))[:20]
+            if stated == str(self.version):
+                continue
+            later = stated.isdecimal() and int(stated) > self.version
+            cure = "read it with the landscape that wrote it, or run the analysis again"
+            said = (
+                f"a result is of schema version {stated} of '{name}', and this version of landscape writes"
+                f" version {self.version}: {cure if later else 'run the analysis again'}"
+            )
+            return said, later
+        return "", False
+
     def dataset(self, data: Mapping[str, Any], attrs: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Build a labelled dataset from plain arrays and check it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landscape._moved import old_names
-from landscape.cli.app import main
+from landscape.cli.start import main
 
 __all__ = ["main"]
 

@@ -281,15 +281,10 @@ def describe(ds: xr.Dataset) -> Iterator[RenderableType]:
         analysis = find_recorded(str(ds.attrs.get("analysis", "")))
     except LandscapeError:  # a plug-in that is not installed here
         return
-    version = str(ds.attrs.get("schema_version", analysis.schema.version))
-    if version != str(analysis.schema.version):
+    other, _ = analysis.schema.other_version(analysis.name, {"": ds})
+    if other:
         yield ""
-        yield cell(
-            f"note: this result is of schema version {version[:20]} of '{analysis.name}', and this"
-            f" version of landscape writes version {analysis.schema.version}: run the analysis again,"
-            " or read it with the version that wrote it",
-            None,
-        )
+        yield cell(f"note: {other}", None)
         return
     metrics = analysis.summary(ds)
     yield ""

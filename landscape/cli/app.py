@@ -11,6 +11,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,11 @@ import typer
 
 import landscape
 from landscape._workers import follows, launched
+from landscape.cli.figure import add_figure
 from landscape.cli.group import analysis_group
+from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.outputs import check_file, check_folder
+from landscape.cli.show import add_show
 from landscape.cli.study import add_study
 from landscape.cli.verify import add_verify
 from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
@@ -31,10 +35,18 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.cli.display import ProgressBar
     from landscape.zoo import RunResult, Zoo
+    from landscape.zoo.events import Event
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 _state = {"debug": False}
+
+
+class Changed(Enum):
+    """What becomes of results of older code."""
+
+    keep = "keep"
+    redo = "redo"
 
 
 @contextmanager
@@ -48,7 +60,7 @@ def guarded() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if not follows():
-            say("interrupted; what is done is kept: the same command goes on from there.")
+            say(INTERRUPTED)
         raise typer.Exit(130) from None
     except LandscapeError as error:
         if _state["debug"]:
@@ -86,11 +98,6 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
 def _version(show: bool) -> None:
     if show:
         typer.echo(landscape.__version__)
@@ -109,6 +116,8 @@ def options(
 ) -> None:
     """Options before the command."""
     _state["debug"] = debug
+    if context.invoked_subcommand != "run":
+        started()
     if launched() and context.invoked_subcommand != "run":
         with guarded():
             raise InputError("of landscape's commands, only `landscape run` shares its work under torchrun.")
@@ -133,6 +142,9 @@ def run(
         str | None,
         typer.Option(metavar="I/N", help="Do only the I-th of N equal parts; other runs do the others."),
     ] = None,
+    changed: Annotated[
+        Changed, typer.Option(help="Results of older code, of modules beside the manifest: keep, or redo.")
+    ] = Changed.keep,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the results. Default: results/ beside the manifest.")
     ] = None,
@@ -148,6 +160,7 @@ def run(
     """
     with guarded():
         from landscape.cli.display import ProgressBar, RunDisplay, show_estimate
+        from landscape.zoo.events import Planned
 
         console = _console(quiet=follows())
         check_folder("--store", store)
@@ -155,11 +168,24 @@ def run(
         analyses = only.split(",") if only is not None else None
         if dry_run:
             rows = zoo.estimate(
-                analyses, store=store, overwrite=overwrite, shard=shard, trust_pickle=trust_pickle
+                analyses,
+                store=store,
+                overwrite=overwrite,
+                shard=shard,
+                changed=changed.value,
+                trust_pickle=trust_pickle,
+                on_event=RunDisplay(ProgressBar(console)),
             )
             show_estimate(console, rows, jobs)
             return
         with ProgressBar(console) as bar:
+            show = RunDisplay(bar, _state["debug"])
+
+            def on_event(event: Event) -> None:
+                if isinstance(event, Planned):  # all that can be imported is: work begins
+                    started()
+                show(event)
+
             result = zoo.run(
                 analyses,
                 store=store,
@@ -167,8 +193,9 @@ def run(
                 cluster=cluster,
                 overwrite=overwrite,
                 shard=shard,
+                changed=changed.value,
                 trust_pickle=trust_pickle,
-                on_event=RunDisplay(bar, _state["debug"]),
+                on_event=on_event,
             )
         if follows():
             return
@@ -186,6 +213,7 @@ def _finish(
         console,
         f"{result.done} done, {result.skipped} done before, {len(result.failed)} failed;"
         + (f" {len(result.inapplicable)} do not apply;" if result.inapplicable else "")
+        + (f" {len(result.older)} of older code;" if result.older else "")
         + f" results in {result.store}",
     )
     for line in failure_lines(result.failed):
@@ -194,7 +222,7 @@ def _finish(
         _line(console, f"  does not apply: {line}")
     if report is not None:
         try:
-            _line(console, f"report: {_write_report(result.store, report, plugins)}")
+            _line(console, f"report: {_write_report(result.store, report, plugins, zoo=result.zoo)}")
         except StoreError as error:
             if not result.failed:
                 raise
@@ -204,11 +232,15 @@ def _finish(
 
 
 def _write_report(
-    store: Path, path: Path | None, plugins: Iterable[Analysis | str] = (), models: Sequence[str] = ()
+    store: Path,
+    path: Path | None,
+    plugins: Iterable[Analysis | str] = (),
+    models: Sequence[str] = (),
+    zoo: str | None = None,
 ) -> Path:
     from landscape.reporting import report as write
 
-    return write(store, path, analyses=plugins, models=models)
+    return write(store, path, analyses=plugins, models=models, zoo=zoo)
 
 
 def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
@@ -274,32 +306,7 @@ def _print_models(console: Console, zoo: Zoo) -> None:
     console.print(table)
 
 
-@app.command()
-def show(
-    files: Annotated[list[Path], typer.Argument(help="Results, or a consolidated zoo.h5.")],
-    group: Annotated[
-        str | None, typer.Option(help="Group of a consolidated file, e.g. spectrum/resnet-s0.")
-    ] = None,
-) -> None:
-    """Show what result files hold."""
-    with guarded():
-        from landscape.cli.analyses import describe, groups_in
-        from landscape.store.digest import check
-
-        console = _console()
-        for file in files:
-            if len(files) > 1:
-                _line(console, "")
-                _line(console, str(file))
-            ds = landscape.open(file, group)
-            if not check(file):
-                _line(console, f"note: '{file}' carries no digest: damage to it may go unnoticed", "yellow")
-            if not ds.variables and group is None:
-                for name in groups_in(file):
-                    _line(console, name)
-            else:
-                for part in describe(ds):
-                    console.print(part, highlight=False)
+add_show(app, guarded)
 
 
 @app.command()
@@ -315,58 +322,18 @@ def report(
     models: Annotated[
         list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
     ] = None,
+    zoo: Annotated[
+        str | None,
+        typer.Option(help="Of a store of several manifests, the zoo of this name. Default: last run."),
+    ] = None,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
         check_file("--output", output)
-        _line(_console(), f"report: {_write_report(store, output, analysis or (), models or ())}")
+        _line(_console(), f"report: {_write_report(store, output, analysis or (), models or (), zoo)}")
 
 
-@app.command()
-def figure(
-    store: Annotated[Path, typer.Argument(help="Folder of the results.")],
-    analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list the figures.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--figure", "-f", help="Only the figure of this name; for .vtk the field to rise by."),
-    ] = None,
-    models: Annotated[
-        list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(help="Medians and bands over the models of each group, seed or tag.")
-    ] = None,
-    column: Annotated[str, typer.Option(help="Width: single (3.25 in) or double (6.75 in).")] = "single",
-) -> None:
-    """Draw figures of a store for a paper: vector graphics with embedded fonts; or surfaces for ParaView."""
-    with guarded():
-        console = _console()
-        check_file("--output", output)
-        if output is not None and output.suffix.lower() == ".vtk":
-            from landscape.export.surfaces import save_fields
-
-            if by is not None:
-                raise InputError("a .vtk file holds the surface of one model: leave --by out.")
-            for path in save_fields(store, analysis, output, height=name or "loss", models=models or ()):
-                _line(console, f"surface: {path}")
-            return
-        from landscape.export.figures import figures_of_store, save_figures
-
-        specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
-        if output is None:
-            for spec in specs:
-                _line(console, f"{spec.name}: {spec.title}")
-            return
-        for path in save_figures(specs, palette, output, column):
-            _line(console, f"figure: {path}")
+add_figure(app, guarded)
 
 
 @app.command()

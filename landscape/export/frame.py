@@ -25,6 +25,7 @@ def table(store: str | Path) -> pd.DataFrame:
         ...)`` for recorded numbers, and ``(section, metric)``. What was not measured is missing.
 
     Raises:
+        InputError: If a result is of another version of its analysis' schema.
         StoreError: If the store cannot be read.
     """
     import pandas as pd
@@ -44,6 +45,9 @@ def table(store: str | Path) -> pd.DataFrame:
             continue
         if analysis.scope != "checkpoint":
             continue
+        said, _ = analysis.schema.other_version(analysis.name, section.results)
+        if said:
+            raise InputError(f"{section.label}: {said}.")
         for subject, ds in section.results.items():
             row = rows.setdefault(subject, {("model", "group"): ds.attrs.get("group", "")})
             row |= {(section.label, m.name): m.value for m in analysis.summary(ds)}

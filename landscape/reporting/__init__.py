@@ -27,6 +27,7 @@ def report(
     *,
     analyses: Iterable[Analysis | str] = (),
     models: Sequence[str] = (),
+    zoo: str | None = None,
 ) -> Path:
     """Write the report of a store: one self-contained page, complete or not at all.
 
@@ -37,20 +38,23 @@ def report(
             ``package.module:attribute``. A module that only the store names is not imported.
         models: Patterns such as ``"vit-*"``: only these models, and the pairs and groups that are named
             like this, are shown.
+        zoo: Which zoo, by name, of a store that several manifests share; by default the one that was run
+            last.
 
     Returns:
         Where the page is.
 
     Raises:
         StoreError: If the store cannot be read or the page cannot be written.
-        InputError: If one of ``analyses`` cannot be loaded, or no model is like ``models``.
+        InputError: If one of ``analyses`` cannot be loaded, no model is like ``models``, or there is
+            no such zoo.
     """
     from landscape.store.contents import read_contents
     from landscape.store.files import as_path, write_bytes
 
     home = as_path(store, "a store")
     target = as_path(path, "a report") if path is not None else home / "report.html"
-    contents = only(read_contents(store), models)
+    contents = only(read_contents(store, zoo), models)
     page = render(page_of(contents, analyses, _data(home, target)))
     write_bytes(target, page.encode("utf-8", "replace"))
     return target

@@ -73,7 +73,21 @@ def notices(
             Notice("warning", f"{section.label}: {text}", (), anchor)
             for text in troubles.get(section.label, ())
         ]
+        older = tuple(name for name in section.results if name in section.older)
+        if older:
+            files = ", ".join(sorted({file for name in older for file in section.older[name]}))
+            text = (
+                f"{section.label}: computed with older code ({foreign(files)} changed since);"
+                " `landscape run --changed redo` computes it again."
+            )
+            found.append(Notice("warning", text, older, anchor))
         found += _of_section(section, anchor)
+    if contents.others:
+        named = ", ".join(f"'{foreign(name, 80)}'" for name in contents.others)
+        text = (
+            f"The store holds results of other zoos too: {named}; `landscape report --zoo NAME` shows them."
+        )
+        found.append(Notice("note", text))
     unread = {name: _unread(ds) for section in contents.sections for name, ds in section.results.items()}
     names = sorted({name for held in unread.values() for name in held})
     if names:

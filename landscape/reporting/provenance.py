@@ -33,6 +33,7 @@ _KNOWN = {
     "versions": ("versions", ""),
     "schema_version": ("schema version", ""),
     "key": ("key in the store", ""),
+    "code": ("own code", ""),
     "problems": ("problems", ""),
 }
 _ELSEWHERE = {"analysis", "title", "label", "model", "group", "model_seed", "tags"}
@@ -98,6 +99,9 @@ def _value(name: str, value: Any) -> Cell:
         return Cell(value[:_HASH_SHOWN] + "…", value, full=value)
     if name == "created":
         return Cell(value.replace("T", " ").removesuffix("+00:00"), value)
+    if name == "code" and _is_object(value):
+        held = {file: str(digest)[:_HASH_SHOWN] for file, digest in json.loads(value).items()}
+        return Cell(listed(held), value)
     if name in ("parameters", "versions", "problems"):
         return Cell(listed(json.loads(value)) if _is_object(value) else value, value)
     return cell(value)

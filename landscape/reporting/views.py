@@ -193,6 +193,9 @@ def _section(
     elif results:
         drawn = draw_section(analysis, results, anchor, palette, ways)
         problems += drawn.problems
+        said, _ = analysis.schema.other_version(analysis.name, results)
+        if said and not any(said in problem for problem in problems):
+            problems.append(f"{said}; its numbers may mean something else.")
         numbers = _numbers(analysis, results, palette)
         definitions = _definitions(analysis)
     title = analysis.title if analysis is not None else section.analysis

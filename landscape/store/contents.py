@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import StoreError
+from landscape.errors import InputError, StoreError, suggest
 from landscape.store.fast_read import Known, read
 from landscape.store.files import open as open_file
 from landscape.store.records import Failure, ModelRecord, SectionRecord, Snapshot
@@ -31,12 +31,14 @@ class Section:
         analysis: What `landscape.base.registry.find` takes.
         parameters: All options.
         results: Datasets by subject (model, pair ``"a ~ b"`` or group), in manifest order.
+        older: Of results that were computed before the manifest's own code changed, the files that did.
     """
 
     label: str
     analysis: str
     parameters: dict[str, Any]
     results: dict[str, xr.Dataset]
+    older: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Contents:
         sections: In manifest order; a section may be empty.
         failures: Tasks that failed and have no result.
         missing: Number of tasks that neither are done nor failed.
+        others: Names of other zoos whose results are in the store.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Contents:
     sections: list[Section]
     failures: list[Failure]
     missing: int
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,15 @@ class Located:
     attrs: dict[str, str]
 
 
-def read_contents(directory: str | Path) -> Contents:
+def read_contents(directory: str | Path, zoo: str | None = None) -> Contents:
     """Read a store. Without ``zoo.json`` it is made out from the result files themselves.
 
+    Args:
+        directory: The store.
+        zoo: Which zoo, by name, of a store of several manifests; by default the one that was run last.
+
     Raises:
+        InputError: If the store has no zoo of that name.
         StoreError: If the folder is missing or holds no results. A damaged result file is listed
             among the failures instead.
     """
@@ -81,6 +90,16 @@ def read_contents(directory: str | Path) -> Contents:
     known = store.read_snapshot()
     damaged: list[Failure] = []
     snapshot = known or _guess(store, damaged)
+    others: tuple[str, ...] = ()
+    if zoo is not None and known is not None:
+        found = snapshot.chosen(zoo)
+        if found is None:
+            hint = suggest(zoo, {s.name for s in snapshot.all()})
+            raise InputError(f"the store '{directory}' has no zoo '{zoo}'; {hint}")
+        others = tuple(s.name for s in snapshot.all() if s is not found)
+        snapshot = found
+    else:
+        others = tuple(s.name for s in snapshot.others)
     if known is None and (store.directory / "zoo.json").exists():
         text = (
             f"'{foreign(store.directory / 'zoo.json')}' is damaged: results are listed by what they say of"
@@ -96,6 +115,7 @@ def read_contents(directory: str | Path) -> Contents:
     facts: Known = {}
     for record in snapshot.sections:
         results: dict[str, xr.Dataset] = {}
+        older: dict[str, tuple[str, ...]] = {}
         for entry in _entries(store, snapshot, record):
             key = record.tasks[entry.subject]
             former = failed.get((record.folder, key))
@@ -103,6 +123,8 @@ def read_contents(directory: str | Path) -> Contents:
                 try:
                     check_place(entry.path, store.directory)
                     results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
+                    changed = snapshot.changed(results[entry.subject].attrs.get("code"))
+                    older |= {entry.subject: changed} if changed else {}
                 except StoreError as error:
                     text = f"{error} Run again."
                     failures.append(Failure(record.label, record.folder, entry.subject, key, text, "store"))
@@ -110,17 +132,29 @@ def read_contents(directory: str | Path) -> Contents:
                 failures.append(replace(former, label=record.label, model=entry.subject))
             else:
                 missing += 1
-        sections.append(Section(record.label, record.analysis, record.parameters, results))
+        sections.append(Section(record.label, record.analysis, record.parameters, results, older))
     if known is None:
         failures += failed.values()
-    return Contents(snapshot.name, list(snapshot.models), sections, failures, missing)
+    return Contents(snapshot.name, list(snapshot.models), sections, failures, missing, others)
 
 
 def located(store: Store) -> tuple[str, list[Located]]:
-    """Name of the zoo, and its result files in order."""
+    """Name of the zoo, and the result files of all zoos of the store, in order.
+
+    Of two that two zoos give one label and subject, the second has the name of its zoo behind its subject.
+    """
     snapshot = store.read_snapshot() or _guess(store)
-    entries = [e for record in snapshot.sections for e in _entries(store, snapshot, record)]
-    return snapshot.name, [e for e in entries if e.path.is_file() and _is_inside(e.path, store)]
+    found: dict[tuple[str, str], Located] = {}
+    for zoo in snapshot.all():
+        for entry in (e for record in zoo.sections for e in _entries(store, zoo, record)):
+            if not entry.path.is_file() or not _is_inside(entry.path, store):
+                continue
+            place, number = (entry.label, entry.subject), 1
+            while place in found and found[place].path != entry.path:
+                more = f"{zoo.name} {number}" if number > 1 else zoo.name
+                place, number = (entry.label, f"{entry.subject} ({more.replace('/', '-')})"), number + 1
+            found[place] = replace(entry, subject=place[1])
+    return snapshot.name, list(found.values())
 
 
 def _is_inside(path: Path, store: Store) -> bool:

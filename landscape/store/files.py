@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.errors import InputError, StoreError, one_line
+from landscape.errors import InputError, StoreError, said_by_system
 from landscape.store.digest import check, sealed
 from landscape.store.within import check_group
 
@@ -107,9 +107,11 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     except (ImportError, MemoryError) as error:
         raise StoreError(f"'{path}' cannot be read here: {type(error).__name__}: {error}.") from error
     except Exception as error:  # h5py reports damage as OSError, KeyError, RuntimeError or ValueError
-        if isinstance(error, OSError) and error.errno:  # the system's word, not that of the format
-            raise StoreError(f"'{path}' cannot be read: {error.strerror or error}.") from error
-        raise StoreError(f"'{path}' is truncated or damaged: {one_line(error)}.") from error
+        said = said_by_system(error)
+        if said:  # the system's word, not that of the format
+            raise StoreError(f"'{path}' cannot be read: {said}.") from error
+        # What HDF5 says of its insides helps nobody: it goes along as the cause.
+        raise StoreError(f"'{path}' is truncated or damaged.") from error
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, within: Path | None = None) -> None:
@@ -158,8 +160,10 @@ def replacing(path: Path, *, within: Path | None = None) -> Iterator[Path]:
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
         _sync(path.parent)
+    except StoreError:  # a sentence already
+        raise
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = said_by_system(error) or str(error)
         raise StoreError(f"'{path}' cannot be written: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):

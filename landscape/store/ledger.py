@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from landscape.errors import InputError, StoreError
 from landscape.store.digest import checked, sealed
 from landscape.store.files import write_bytes
+from landscape.store.locks import Busy, Lock
+from landscape.store.records import parsed, record
 
 __all__ = ["Finished", "FolderLedger"]
 
@@ -46,15 +50,18 @@ class FolderLedger:
         folder: Where to keep the pieces, made in a folder that must be there.
         identity: What decides the numbers: hashes, options. Strings, numbers and lists. Without it the
             folder's own name must say it, as a task's key does.
+        result: The file that ends the whole computation; by default that of the folder's name.
 
     Raises:
         InputError: If the folder holds pieces of another computation.
         StoreError: If the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any] | None = None, result: Path | None = None
+    ) -> None:
         self._folder = folder
-        self._result = folder.with_suffix(".h5")
+        self._result = result or folder.with_suffix(".h5")
         # A result that is there already is one to be replaced, and does not say that this work is finished.
         self._anew = self._result.exists()
         try:
@@ -100,17 +107,17 @@ class FolderLedger:
         # Unlike for pieces, a worker waits for this lock: it can do nothing before it knows the decision. Who
         # decides takes what reads back from the file as well, so that all go on from the same values.
         try:
-            with self._locked(name):
+            with self._lock(name):
                 if not file.exists():
                     made = decide()
-                    self._write(file, json.dumps(made).encode())
+                    self._write_first(file, record(made).encode())
                 found = _decision(file)
                 if found is None:  # a damaged disk spoilt it
                     # Pieces may rest on what was decided, and deciding again may decide otherwise.
                     for piece in self._folder.glob("*.npz"):
                         piece.unlink(missing_ok=True)
                     made = decide() if made is None else made
-                    self._write(file, json.dumps(made).encode())
+                    self._write(file, record(made).encode())
                     return dict(json.loads(json.dumps(made)))
                 return found
         except (OSError, StoreError):
@@ -167,8 +174,6 @@ class FolderLedger:
 
     def _take(self, name: str, compute: Callable[[], Piece]) -> Piece | None:
         """A piece from its file, or computed; ``None`` while another worker holds it."""
-        from filelock import Timeout
-
         if not self._anew and self._result.exists():
             raise Finished
         if not self._folder.exists():  # removed: another worker has finished, or the whole store is gone
@@ -178,22 +183,38 @@ class FolderLedger:
         piece = _read(file)
         if piece is not None:
             return piece
+        lock = self._lock(name)
         try:
-            with self._locked(name, timeout=0):
-                piece = _read(file)  # another worker may have finished it meanwhile
-                if piece is None:
-                    piece = compute()
-                    self._write(file, _image(piece))
-                return piece
-        except Timeout:
+            lock.acquire(timeout=0)
+        except Busy:
             return None
+        except FileNotFoundError:  # with the folder, just now
+            return compute()
+        with lock:
+            piece = _read(file)  # another worker may have finished it meanwhile
+            if piece is None:
+                piece = compute()
+                self._write(file, _image(piece))
+            return piece
 
-    def _locked(self, name: str, timeout: float = -1) -> Any:
-        from filelock import FileLock
+    def _lock(self, name: str) -> Lock:
+        # Lock files stay until the folder goes: there is nothing to gain by removing one.
+        return Lock(self._folder / f"{name}.lock")
 
-        # Lock files stay until the folder goes: were one removed, two workers could hold locks of one name,
-        # on the old file and on a new one, and compute the same piece.
-        return FileLock(self._folder / f"{name}.lock", timeout=timeout)
+    def _write_first(self, file: Path, content: bytes) -> None:
+        """Write a file unless there is one: where locks do not work, several workers decide at once."""
+        if not file.parent.exists():
+            return
+        ours = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.mine")
+        write_bytes(ours, content, within=file.parent)
+        try:
+            os.link(ours, file)  # of all, one succeeds
+        except FileExistsError:
+            pass
+        except OSError:  # no hard links there
+            self._write(file, content)
+        finally:
+            ours.unlink(missing_ok=True)
 
     def _write(self, file: Path, content: bytes) -> None:
         """Write a file of the folder; nothing once the folder was removed."""
@@ -208,8 +229,8 @@ def _decision(file: Path) -> dict[str, Any] | None:
         OSError: If there is no file.
     """
     try:
-        found = json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
+        found = parsed(file.read_bytes().decode())
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

@@ -16,12 +16,12 @@ from landscape.errors import StoreError
 from landscape.store.digest import check
 from landscape.store.files import make_folder, save, sweep, write_bytes
 from landscape.store.files import open as open_file
-from landscape.store.records import Failure, FileHash, Snapshot, validated
+from landscape.store.locks import Busy, Lock, holder
+from landscape.store.records import Failure, FileHash, Snapshot, record, validated
 from landscape.store.within import check_name, check_place, read_text
 
 if TYPE_CHECKING:
     import xarray as xr
-    from filelock import BaseFileLock
 
 __all__ = ["Store", "task_key"]
 
@@ -82,9 +82,15 @@ class Store:
         """Where the result of a task is or will be."""
         return self.directory / analysis / f"{key}.h5"
 
-    def partial(self, analysis: str, key: str) -> Path:
-        """Where a long task may keep partial results; removed when it is done."""
-        return self.directory / analysis / f"{key}.partial"
+    def partial(self, analysis: str, key: str, mark: str = "") -> Path:
+        """Where a long task may keep partial results; removed when it is done.
+
+        Args:
+            analysis: Its folder.
+            key: Of the task.
+            mark: What decides the numbers beside the key, in a word: pieces of other code are not ours.
+        """
+        return self.directory / analysis / (f"{key}-{mark}.partial" if mark else f"{key}.partial")
 
     def has(self, analysis: str, key: str) -> bool:
         """Whether the task is done."""
@@ -92,13 +98,17 @@ class Store:
 
     def left_out(self, analysis: str, key: str) -> dict[str, str]:
         """Members that the result of a group is without, and why; empty if there are none or no result."""
+        return self.recorded(analysis, key, "left_out")
+
+    def recorded(self, analysis: str, key: str, attribute: str) -> dict[str, str]:
+        """The mapping in an attribute of a result; empty if there is none, or no result that can be read."""
         import h5py
 
         path = self.path(analysis, key)
         try:
             check(path)
             with h5py.File(path, "r", locking=False) as file:
-                return dict(json.loads(str(file.attrs.get("left_out", "{}"))))
+                return dict(json.loads(str(file.attrs.get(attribute, "{}"))))
         except (
             OSError,
             ValueError,
@@ -120,14 +130,14 @@ class Store:
         # Only now: until the result is on disk, pieces and former failure are all that there is. Whoever is
         # killed in between leaves files that no run heeds once the result is there.
         self.clear_failure(analysis, key)
-        partial = self.partial(analysis, key)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        for partial in (self.partial(analysis, key), *path.parent.glob(f"{key}-*.partial")):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         return path
 
     def fail(self, failure: Failure) -> None:
         """Remember a failure, in place of a former one of the same task."""
-        text = json.dumps(asdict(failure), indent=1)
+        text = record(asdict(failure), indent=1)
         with self.writing() as within:
             write_bytes(self._failure_path(failure.analysis, failure.key), text.encode(), within=within)
 
@@ -151,7 +161,7 @@ class Store:
             write_bytes(self._snapshot_path, snapshot.to_json().encode(), within=within)
 
     def read_snapshot(self) -> Snapshot | None:
-        """The zoo of the last run; ``None`` if there is none or it cannot be read.
+        """The zoo of the last run, and others of the store; ``None`` if there is none or it cannot be read.
 
         Raises:
             StoreError: If it names what is not in the store.
@@ -164,14 +174,14 @@ class Store:
             snapshot = Snapshot.from_json(read_text(path))
         except (OSError, ValueError):
             return None
-        for section in snapshot.sections:
+        for section in (s for zoo in snapshot.all() for s in zoo.sections):
             for name in (section.folder, *section.tasks.values()):
                 check_name(name, path)
         return snapshot
 
     def write_hashes(self, hashes: Mapping[str, FileHash]) -> None:
         """Remember the hashes of the checkpoints, so that the next run need not read them all."""
-        text = json.dumps({path: [h.size, h.changed_ns, h.sha256] for path, h in hashes.items()})
+        text = record({path: [h.size, h.changed_ns, h.sha256] for path, h in hashes.items()})
         with self.writing() as within:
             write_bytes(self._hashes_path, text.encode(), within=within)
 
@@ -193,6 +203,14 @@ class Store:
                 with contextlib.suppress(OSError):
                     lock.unlink()
                     removed += 1
+        # The same for the pieces of a task: those that are older than its result are of no use. Younger ones
+        # are of a run that does it again.
+        for partial in self.directory.glob("*/*.partial"):
+            result = partial.with_name(f"{partial.name.partition('.')[0].partition('-')[0]}.h5")
+            with contextlib.suppress(OSError):
+                if partial.is_dir() and result.stat().st_mtime_ns > partial.stat().st_mtime_ns:
+                    shutil.rmtree(partial)
+                    removed += 1
         return removed
 
     @contextmanager
@@ -205,22 +223,17 @@ class Store:
         Raises:
             StoreError: If the folder cannot be made or written to.
         """
-        from filelock import FileLock, Timeout
-
         # A lock of the operating system and not a file that says "mine": such a file outlives a process that
         # is killed, and whether its owner still lives cannot be told from another machine. The claim saves
         # work and guards nothing: results appear by a rename that is atomic, so that even two processes at
         # one task leave one whole file with the same values.
         path = self.path(analysis, key).with_suffix(".lock")
-        lock = FileLock(path)
+        lock = Lock(path)
         try:
             with self.writing() as within:
                 _acquire(lock, path, within)
-        except Timeout:
+        except Busy:
             yield False
-            return
-        except NotImplementedError:
-            yield True
             return
         try:
             yield True
@@ -231,14 +244,17 @@ class Store:
                 path.unlink(missing_ok=True)
             lock.release()
 
-    def lock(self) -> BaseFileLock:
+    def claimant(self, analysis: str, key: str) -> tuple[str, Path]:
+        """Who claims a task, in words, and the file that says so."""
+        path = self.path(analysis, key).with_suffix(".lock")
+        return holder(path), path
+
+    def lock(self) -> Lock:
         """The lock on what all runs share (snapshot, failures, consolidated file); it ends with the process.
 
         Raises:
-            StoreError: If the folder cannot be made or written to.
+            StoreError: If the folder cannot be made or written to, or what should be its lock is no file.
         """
-        from filelock import FileLock
-
         # A lock can be had on a disk that is full or has become read-only: writing is tried first, so that a
         # run ends here with one sentence and not after its first task.
         with self.writing() as within:
@@ -250,7 +266,11 @@ class Store:
             except OSError as error:
                 reason = error.strerror or str(error).rstrip(".")
                 raise StoreError(f"the store '{self.directory}' cannot be written to: {reason}.") from error
-        return FileLock(self.directory / ".lock")
+        lock = self.directory / ".lock"
+        if lock.is_symlink() or (lock.exists() and not lock.is_file()):
+            what = "a link" if lock.is_symlink() else "a folder" if lock.is_dir() else "no file"
+            raise StoreError(f"'{lock}' is {what}, where the lock of the store should be: remove it.")
+        return Lock(lock)
 
     @contextmanager
     def writing(self) -> Iterator[Path | None]:
@@ -284,21 +304,17 @@ class Store:
         return self.directory / analysis / f"{key}.failed.json"
 
 
-def _acquire(lock: BaseFileLock, path: Path, within: Path | None) -> None:
+def _acquire(lock: Lock, path: Path, within: Path | None) -> None:
     """Take a lock without waiting, its folder made first.
 
     Raises:
-        Timeout: If another process has it.
-        NotImplementedError: If the file system has no locks.
+        Busy: If another process has it.
         StoreError: If the folder cannot be made or written to.
     """
-    from filelock import Timeout
-
     try:
-        # First, since the lock makes its folder with all above it, also where the store is gone.
         make_folder(path.parent, within)
         lock.acquire(timeout=0)
-    except (Timeout, NotImplementedError):
+    except Busy:
         raise
     except OSError as error:
         raise StoreError(f"'{path}' cannot be written: {error.strerror or error}.") from error

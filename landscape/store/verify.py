@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from landscape.errors import StoreError, one_line
+from landscape.errors import StoreError
 from landscape.store.digest import check
 from landscape.store.fast_read import read
-from landscape.store.records import Failure, Snapshot, validated
+from landscape.store.records import Failure, Snapshot, parsed, validated
 from landscape.store.store import Store
 from landscape.store.within import check_place, read_text
 from landscape.text import foreign
@@ -62,7 +61,7 @@ def fault(path: Path) -> tuple[str, bool]:
             read(path)
     except (StoreError, OSError, RuntimeError, ValueError) as error:
         text = str(error) if isinstance(error, StoreError) else ""
-        return text or f"'{foreign(path)}' is truncated or damaged: {one_line(error)}.", False
+        return text or f"'{foreign(path)}' is truncated or damaged.", False
     return "", False
 
 
@@ -126,7 +125,7 @@ def _subjects(store: Store) -> dict[tuple[str, str], str]:
         snapshot = store.read_snapshot()
     except StoreError:
         snapshot = None
-    sections = snapshot.sections if snapshot is not None else ()
+    sections = [s for zoo in snapshot.all() for s in zoo.sections] if snapshot is not None else []
     return {(s.folder, key): f"{s.label} of {subject}" for s in sections for subject, key in s.tasks.items()}
 
 
@@ -142,7 +141,7 @@ def _record_fault(path: Path) -> str:
         elif path.name.endswith(".failed.json"):
             validated(Failure, text)
         else:
-            json.loads(text)
-    except (ValueError, RecursionError):
+            parsed(text)
+    except ValueError:
         return f"'{foreign(path)}' is damaged: it is no record of landscape."
     return ""

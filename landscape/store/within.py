@@ -59,7 +59,7 @@ def read_text(path: Path) -> str:
     """
     if not path.is_file() or path.stat().st_size > _LARGEST_TEXT:
         raise ValueError(f"'{path}' is no record of a store.")
-    return path.read_text("utf-8")
+    return path.read_bytes().decode()  # as it is: text mode would write other line breaks over
 
 
 def check_group(file: h5py.File, path: Path, group: str = "/", depth: int = 1) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.errors import StoreError, one_line, suggest
+from landscape.errors import StoreError, said_by_system, suggest
 from landscape.store.contents import located
 from landscape.store.digest import check_once, checked, seal
 from landscape.store.files import replacing
@@ -17,6 +18,8 @@ from landscape.store.store import Store
 from landscape.store.within import check_group
 
 __all__ = ["consolidate", "read_field"]
+
+_NUMBER = "_Netcdf4Dimid"
 
 
 def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda sentence: None) -> Path:
@@ -40,15 +43,17 @@ def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda senten
         try:
             with h5py.File(temporary, "w") as target:
                 target.attrs["zoo"] = name
+                numbers = count()
                 for entry in entries:
                     try:
-                        _copy(entry.path, target, f"{entry.label}/{entry.subject}", entry.attrs)
+                        _copy(entry.path, target, f"{entry.label}/{entry.subject}", entry.attrs, numbers)
                     except StoreError as error:
                         place = f"{entry.label} of {entry.subject}"
                         on_left_out(f"{place} is left out of '{store.consolidated}': {error}")
             seal(temporary)
         except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-            raise StoreError(f"'{store.consolidated}' cannot be written: {error}.") from error
+            said = said_by_system(error) or "HDF5 failed to make it"
+            raise StoreError(f"'{store.consolidated}' cannot be written: {said}.") from error
     return store.consolidated
 
 
@@ -82,7 +87,9 @@ def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
     except StoreError:
         raise
     except OSError as error:
-        raise StoreError(f"'{path}' cannot be read: {error}.") from error
+        said = said_by_system(error)
+        wrong = f"cannot be read: {said}" if said else "is truncated or damaged"
+        raise StoreError(f"'{path}' {wrong}.") from error
 
 
 def _values(section: Any, place: str) -> NDArray[Any] | None:
@@ -105,21 +112,32 @@ def _is_bool(section: Any, place: str, variable: Any) -> bool:
     return bool(variable.dtype == np.int8 and section[place].attrs.get("dtype") == "bool")
 
 
-def _copy(path: Path, target: Any, group: str, attrs: dict[str, str]) -> None:
+def _copy(path: Path, target: Any, group: str, attrs: dict[str, str], numbers: Iterator[int]) -> None:
     import h5py
 
     try:
         source = h5py.File(h5py.h5f.open_file_image(checked(path)))
     except (OSError, ValueError, RuntimeError) as error:
-        raise StoreError(f"'{path}' is truncated or damaged: {one_line(error)}.") from error
+        raise StoreError(f"'{path}' is truncated or damaged.") from error
     with source:
         check_group(source, path)
         source.copy(source["/"], target, group)
         copied = target[group]
         _relink(source, copied)
+        _renumber(copied, numbers)
         for key, value in attrs.items():
             if copied.attrs.get(key) != value:
                 copied.attrs[key] = value
+
+
+def _renumber(group: Any, numbers: Iterator[int]) -> None:
+    """Give the dimensions of a group numbers that no other group has.
+
+    The netCDF library takes equal ones for one dimension, and reads as many values as that is long.
+    """
+    known = {name: item.attrs[_NUMBER] for name, item in group.items() if _NUMBER in item.attrs}
+    for name in sorted(known, key=lambda name: int(np.ravel(known[name])[0])):
+        group[name].attrs.modify(_NUMBER, np.full_like(known[name], next(numbers)))
 
 
 def _relink(source: Any, target: Any) -> None:

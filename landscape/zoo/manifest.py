@@ -148,6 +148,7 @@ def read_manifest(path: str | Path) -> ZooSpec:
             problem=manifest.problem,
             split=manifest.data.split,
             sections=tuple(_sections(manifest)),
+            manifest=path.resolve(),
         )
     except InputError as error:
         raise InputError(f"manifest '{path}': {error}") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
+from landscape.zoo.code import by_other_code, ensure_loaded, own_code, references_of
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
 from landscape.zoo.reading.parts import files_of
@@ -71,16 +73,37 @@ class Plan:
         numbers = {unit: number for number, unit in enumerate(dict.fromkeys(units.values()))}
         return [t for t in tasks if numbers[units[t.key]] % shard.count == shard.number - 1]
 
-    def todo(self, store: Store, overwrite: bool = False, shard: Shard | None = None) -> list[Task]:
+    def todo(
+        self,
+        store: Store,
+        overwrite: bool = False,
+        shard: Shard | None = None,
+        redo: Collection[Task] = (),
+    ) -> list[Task]:
         """Those tasks that have no result yet, and groups and predictives whose result leaves members out.
 
         Whoever carries out such a group keeps its result if the members still cannot be used.
+
+        Args:
+            store: Where results are.
+            overwrite: Whether to do all again.
+            shard: The part to do.
+            redo: What else to do again.
         """
+        again = {t.key for t in redo}
         return [
             t
             for t in self.part(shard)
-            if overwrite or not store.has(t.folder, t.key) or (t.gathered and store.left_out(t.folder, t.key))
+            if overwrite
+            or t.key in again
+            or not store.has(t.folder, t.key)
+            or (t.gathered and store.left_out(t.folder, t.key))
         ]
+
+    def of_other_code(self, store: Store, shard: Shard | None = None) -> list[tuple[Task, tuple[str, ...]]]:
+        """Tasks whose result is of before the code of the manifest changed, with the files that did."""
+        found = ((t, by_other_code(store, t)) for t in self.part(shard) if store.has(t.folder, t.key))
+        return [(task, files) for task, files in found if files]
 
 
 @dataclass(frozen=True)
@@ -157,6 +180,9 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
         InputError: If an analysis or option is unknown, no builder can be imported, or the data cannot
             be built. A checkpoint that cannot be read makes its own tasks fail, no others.
     """
+    codes = _Codes(spec)
+    named = [reference for p in spec.predictives for reference in p.references]
+    ensure_loaded(codes.of(spec.models, *named, *(s.analysis for s in spec.sections)), spec.folder)
     analyses = {s.label: find_analysis(s.analysis, spec.folder) for s in spec.sections}
     validated = {s.label: _validated(s, analyses[s.label], spec.folder) for s in spec.sections}
     for section in spec.sections:
@@ -189,10 +215,21 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
+        named = _functions(validated[section.label]).values()
+        more = section.analysis, *named, *(builder.reference for builder in builders)
+        ensure_loaded(codes.of((), *more), spec.folder)
         data = fingerprint, *(loader.other_data(builder) for builder in builders)
         fill = analysis.from_zoo(validated[section.label])
         made = [
-            _task(section, analysis, given, subject, spec, data)
+            _task(
+                section,
+                analysis,
+                given,
+                subject,
+                spec,
+                data,
+                codes.of((*subject.members, *subject.given), *more),
+            )
             for subject in subjects_of(section, analysis, everyone, fill)
         ]
         tasks += made
@@ -207,13 +244,42 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 tasks={t.subject: t.key for t in made},
             )
         )
-    snapshot = Snapshot(spec.name, tuple(m.record() for m in everyone), tuple(records))
-    setup = replace(loader.setup, fingerprint=fingerprint)
+    code = dict(sorted({item for task in tasks for item in task.code.items()}))
+    snapshot = Snapshot(
+        spec.name, tuple(m.record() for m in everyone), tuple(records), code, _source(spec, store)
+    )
+    setup = replace(loader.setup, fingerprint=fingerprint, code=code)
     now = time.time_ns()
     hashes = {
         model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes, notes)
+
+
+def _source(spec: ZooSpec, store: Store) -> str:
+    """What tells a manifest from others that share a store, also when both are moved."""
+    file = spec.manifest or spec.folder
+    try:
+        place = os.path.relpath(file, store.directory.resolve())
+    except ValueError:  # on two drives of Windows
+        place = str(file)
+    return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+class _Codes:
+    """The own code of tasks, of which many have the same."""
+
+    def __init__(self, spec: ZooSpec) -> None:
+        self._spec = spec
+        self._known: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def of(self, models: Iterable[Model], *more: str) -> dict[str, str]:
+        """The code behind models, data and loss, and behind further references."""
+        spec = self._spec
+        references = (*references_of(models, spec.data, spec.problem), *more)
+        if references not in self._known:
+            self._known[references] = own_code(references, spec.folder)
+        return self._known[references]
 
 
 def _validated(section: SectionSpec, analysis: Analysis, folder: Path) -> Params:
@@ -229,10 +295,15 @@ def _validated(section: SectionSpec, analysis: Analysis, folder: Path) -> Params
             hint = suggest(name, {*analysis.params.model_fields, *SECTION_KEYS})
             raise InputError(f"analysis '{analysis.name}' has no option '{name}'; {hint}")
     params = analysis.validate(section.options)
-    for name, option in type(params).model_fields.items():
-        if FUNCTION in option.metadata and getattr(params, name):
-            resolve(getattr(params, name), folder, f"[analyses.{section.label}]: {name}")
+    for name, reference in _functions(params).items():
+        resolve(reference, folder, f"[analyses.{section.label}]: {name}")
     return params
+
+
+def _functions(params: Params) -> dict[str, str]:
+    """The functions of the user's that options name, by the names of the options."""
+    fields = {n: getattr(params, n) for n, o in type(params).model_fields.items() if FUNCTION in o.metadata}
+    return {name: reference for name, reference in fields.items() if reference}
 
 
 def _check_builders(spec: ZooSpec) -> None:
@@ -280,6 +351,7 @@ def _task(
     subject: Subject,
     spec: ZooSpec,
     data: tuple[str, ...],
+    code: Mapping[str, str],
 ) -> Task:
     members = subject.members
     facts: dict[str, object] = {
@@ -311,4 +383,5 @@ def _task(
         # a group goes on without the members that cannot be read
         error=next((m.error for m in needed if m.error is not None), None),
         collects=analysis.collect is not None,
+        code=code,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import CheckpointError, InputError
 from landscape.store import Store
 from landscape.zoo.checkpoint import TRUST_WARNING
+from landscape.zoo.code import KEEP, REDO, changed_code
 from landscape.zoo.events import Event, Listener, Message, Reading
 from landscape.zoo.executors.base import Executor, SerialExecutor
 from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
@@ -142,7 +143,9 @@ class Zoo:
         store: str | Path | None = None,
         overwrite: bool = False,
         shard: str | None = None,
+        changed: str = KEEP,
         trust_pickle: bool = False,
+        on_event: Listener | None = None,
     ) -> list[Estimate]:
         """What `run` would do, how long it would take on one worker, what will fail; nothing is written.
 
@@ -154,9 +157,14 @@ class Zoo:
         from landscape.zoo.estimate import estimate
 
         home = Store(store or self.store)
+        redo = _redo(changed)
         plan, loader = self._plan(analyses, home, trust_pickle)
         part = None if shard is None else Shard.parse(shard)
-        return estimate(plan, plan.todo(home, overwrite, part), loader, part, Costs.of(home))
+        older = [] if overwrite else plan.of_other_code(home, part)
+        if older:
+            (on_event or _ignore)(Message(changed_code(older, redo)))
+        again = [task for task, _ in older] if redo else []
+        return estimate(plan, plan.todo(home, overwrite, part, again), loader, part, Costs.of(home))
 
     def run(
         self,
@@ -168,6 +176,7 @@ class Zoo:
         executor: Executor | None = None,
         overwrite: bool = False,
         shard: str | None = None,
+        changed: str = KEEP,
         trust_pickle: bool = False,
         on_event: Listener | None = None,
     ) -> RunResult:
@@ -190,6 +199,9 @@ class Zoo:
             overwrite: Do again what is done.
             shard: Do only one of several equal parts, ``"i/n"`` with i from 1 to n. The results are
                 consolidated by the shard that ends last.
+            changed: What becomes of results that are of other code, since a module beside the manifest that
+                its builders, loss or analyses come from was changed: ``"keep"`` or ``"redo"``. They are
+                named in either case. Comments, docstrings and layout are no change.
             trust_pickle: Let pickles run code while loading: only for your own files.
             on_event: Called with each event (see `landscape.zoo.events`), in this process.
 
@@ -207,16 +219,17 @@ class Zoo:
                     "torchrun's processes carry out each task together; leave out jobs and cluster."
                 )
             given: dict[str, Any] = {"store": store, "overwrite": overwrite, "trust_pickle": trust_pickle}
-            given |= {"shard": shard, "on_event": on_event}
+            given |= {"shard": shard, "on_event": on_event, "changed": changed}
             return over_ranks(lambda together: self.run(analyses, executor=together, **given))
         emit = on_event or _ignore
+        _redo(changed)
         part = None if shard is None else Shard.parse(shard)
         home = Store(store or self.store)
         home.lock()  # to know before any work that it can be written to
         if trust_pickle:
             emit(Message(TRUST_WARNING))
         plan, loader = self._plan(analyses, home, trust_pickle, emit)
-        plan = replace(plan, setup=replace(plan.setup, overwrite=overwrite))
+        plan = replace(plan, setup=replace(plan.setup, overwrite=overwrite, changed=changed))
         executor = executor or _executor(loader, jobs, cluster)
         del loader  # a pool's workers have their own data; ours need not stay in memory
         return run_plan(plan, home, executor, part, emit)
@@ -308,6 +321,12 @@ def _setup(spec: ZooSpec, home: Store, trust_pickle: bool) -> Setup:
             " Zoo.with_builders."
         )
     return Setup(spec.folder, spec.data, spec.problem, home.directory, trust_pickle, split=spec.split)
+
+
+def _redo(changed: str) -> bool:
+    if changed not in (KEEP, REDO):
+        raise InputError(f"changed must be '{KEEP}' or '{REDO}'; got {changed!r}.")
+    return changed == REDO
 
 
 def _ignore(event: Event) -> None:

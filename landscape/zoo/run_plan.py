@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape.errors import StoreError
-from landscape.store import Failure, Store, consolidate
+from landscape.store import Failure, Snapshot, Store, consolidate
+from landscape.store.locks import Busy, holder
 from landscape.store.verify import fault, set_aside
+from landscape.zoo.code import REDO, changed_code
 from landscape.zoo.costs import Costs, cost_key
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
 from landscape.zoo.executors.base import Executor
@@ -32,6 +34,8 @@ class RunResult:
             the next run.
         store: Where the results are.
         inapplicable: Tasks whose analysis has nothing to look at in their model, each with one sentence.
+        zoo: Tells this zoo from others of the store: what `landscape.store.read_contents` takes.
+        older: Results that were kept, of other code than the manifest's is now, as ``label of subject``.
     """
 
     done: int
@@ -39,6 +43,8 @@ class RunResult:
     failed: tuple[Failure, ...]
     store: Path
     inapplicable: tuple[Failure, ...] = ()
+    older: tuple[str, ...] = ()
+    zoo: str | None = None
 
 
 def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:
@@ -56,22 +62,27 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     """
     # What all runs share is written under one lock, and only where it changes; results need none, since each
     # task has its own file and its own claim.
-    with _holding(home, emit):
+    outcomes = _Outcomes(home, emit, plan.setup)
+    with _holding(home, outcomes.listen):
         home.sweep()
         former = home.read_snapshot()
         if former is None and (home.directory / "zoo.json").exists():
             emit(Message(f"'{home.directory / 'zoo.json'}' is damaged; it is written anew."))
-        if former != plan.snapshot:
-            home.write_snapshot(plan.snapshot)
+        snapshot = plan.snapshot.beside(former)
+        if former != snapshot:
+            home.write_snapshot(snapshot)
         if home.read_hashes() != plan.hashes:
             home.write_hashes(plan.hashes)
-        _forget_former_failures(plan, home)
+        _forget_former_failures(plan, snapshot, home)
     tasks = plan.part(shard)
     if not plan.setup.overwrite:
         _set_damaged_aside(tasks, home, emit)
-    todo = plan.todo(home, plan.setup.overwrite, shard)
+    older = [] if plan.setup.overwrite else plan.of_other_code(home, shard)
+    redo = plan.setup.changed == REDO
+    if older:
+        emit(Message(changed_code(older, redo)))
+    todo = plan.todo(home, plan.setup.overwrite, shard, [task for task, _ in older] if redo else ())
     emit(Planned(len(todo), len(tasks) - len(todo)))
-    outcomes = _Outcomes(home, emit, plan.setup)
     for label, why in plan.notes.items():
         if label in plan.chosen:
             outcomes.tell(f"[analyses.{label}] has nothing to compare: {why}.")
@@ -81,10 +92,10 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
         home.sweep()  # of workers that were killed
     # The consolidated file is made of all results, so that of several shards the last to end makes it.
     outcomes.keep_costs()
-    changed = outcomes.done > 0 or former != plan.snapshot or not _is_whole(home.consolidated)
+    changed = outcomes.done > 0 or former != snapshot or not _is_whole(home.consolidated)
     if changed and (shard is None or _all_ended(plan, home)):
         try:
-            with _holding(home, emit):
+            with _holding(home, outcomes.listen):
                 consolidate(home, outcomes.tell)
         except StoreError as error:  # it is disposable: every result is in its own file
             outcomes.tell(str(error))
@@ -93,7 +104,8 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     ended = sorted(outcomes.failures, key=lambda failure: place[failure.label, failure.model])
     failed = tuple(f for f in ended if f.kind != "inapplicable")
     inapplicable = tuple(f for f in ended if f.kind == "inapplicable")
-    return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable)
+    kept = () if redo else tuple(f"{task.label} of {task.subject}" for task, _ in older)
+    return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable, kept, plan.snapshot.source)
 
 
 class _Outcomes:
@@ -118,12 +130,15 @@ class _Outcomes:
             self.elsewhere += 1
         elif isinstance(event, Failed):
             self._remember(event.task, event)
+        elif isinstance(event, Message):  # of several workers, once
+            self.tell(event.text)
+            return
         self._emit(event)
 
     def keep_costs(self) -> None:
         """Leave what tasks took in the store, for the next estimate."""
         try:
-            with _holding(self._home, self._emit):
+            with _holding(self._home, self.listen):
                 self._costs.keep(self._home)
         except (OSError, StoreError):  # of no weight: estimates are made without
             return
@@ -172,10 +187,10 @@ def _is_whole(consolidated: Path) -> bool:
         return False
 
 
-def _forget_former_failures(plan: Plan, home: Store) -> None:
+def _forget_former_failures(plan: Plan, snapshot: Snapshot, home: Store) -> None:
     """Drop failures of this zoo's tasks under keys of the past: the file was mended since, say."""
     now = {(t.label, t.folder, t.subject) for t in plan.tasks}
-    keys = {t.key for t in plan.tasks}
+    keys = {key for zoo in snapshot.all() for section in zoo.sections for key in section.tasks.values()}
     for failure in home.failures():
         if failure.key not in keys and (failure.label, failure.analysis, failure.model) in now:
             home.clear_failure(failure.analysis, failure.key)
@@ -184,15 +199,27 @@ def _forget_former_failures(plan: Plan, home: Store) -> None:
 @contextmanager
 def _holding(home: Store, emit: Listener) -> Iterator[None]:
     """Hold the store's lock for a moment; say so if another run keeps it long."""
-    from filelock import Timeout
-
     lock = home.lock()
     try:
-        lock.acquire(timeout=_PATIENCE_S)
-    except Timeout:
-        emit(Message(f"another run is at work on '{home.directory}'; waiting for it."))
-        lock.acquire()
-    try:
+        try:
+            lock.acquire(timeout=_PATIENCE_S)
+        except Busy:
+            who = holder(lock.path)
+            emit(
+                Message(
+                    f"another run, {who}, is at work on '{home.directory}' (its lock: '{lock.path}'); waiting"
+                    " for it."
+                )
+            )
+            lock.acquire()
+    except OSError as error:
+        raise StoreError(f"'{lock.path}' cannot be locked: {error.strerror or error}.") from error
+    if lock.missing:
+        emit(
+            Message(
+                f"the file system of '{home.directory}' has no locks ({lock.missing}): results are right all"
+                " the same, but runs that share the store may do a task twice."
+            )
+        )
+    with lock:
         yield
-    finally:
-        lock.release()

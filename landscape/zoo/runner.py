@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from landscape.imports import importing_from
 from landscape.store import Store
 from landscape.store.ledger import Finished, FolderLedger
 from landscape.zoo.builders import find_analysis
+from landscape.zoo.code import by_other_code, ensure_loaded, mark_of
 from landscape.zoo.events import Done, DoneElsewhere, Failed, Listener, Message, Progress, Started
 from landscape.zoo.loader import Loader, seeded
 from landscape.zoo.task import Setup, Task
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Runner"]
 
 _PROGRESS_EVERY_S = 0.2
+_PATIENCE_S = 5.0  # of waiting for a claim without a word
 
 
 _UNREAD = 50  # names kept in a result
@@ -56,6 +59,7 @@ class Runner:
         self.store = Store(loader.setup.store, made=planned)  # a planned run has made it: never make it anew
         self._analyses: dict[tuple[str, str], tuple[Analysis, Params]] = {}
         self._told_mismatches: set[str] = set()
+        self._waiting: dict[str, float] = {}
         self._shared: dict[str, xr.Dataset | Exception] = {}
 
     @property
@@ -87,9 +91,10 @@ class Runner:
                 # Asked only now that the task is ours: it may have been done between plan and claim.
                 if self._is_done(task):
                     emit(DoneElsewhere(task))
-                elif ours or (join and self.store.partial(task.folder, task.key).is_dir()):
+                elif ours or (join and self._partial(task).is_dir()):
                     self._do(task, emit)
                 else:
+                    self._tell_waiting(task, emit)
                     return False
         except StoreError as error:
             emit(Failed(task, _sentence(error), "store"))
@@ -98,7 +103,7 @@ class Runner:
     def _do(self, task: Task, emit: Listener) -> None:
         """Do a task that is ours, or help with it."""
         if not self.setup.overwrite:  # another run may have done some of them
-            open_ones = tuple(t for t in task.companions if not self.store.has(t.folder, t.key))
+            open_ones = tuple(t for t in task.companions if not self._has(t))
             task = replace(task, companions=open_ones)
         emit(Started(task))
         start = last = time.perf_counter()
@@ -110,7 +115,7 @@ class Runner:
                 emit(Progress(task, float(fraction)))
 
         try:
-            result = self.compute(task, progress, self.store.partial(task.folder, task.key))
+            result = self.compute(task, progress, self._partial(task))
             self._tell_mismatches(task, emit)
             # Runs that helped one another all have the whole result; the first to arrive writes it.
             if self._is_done(task):
@@ -146,9 +151,10 @@ class Runner:
             whole: Whether a group without one of its members is an error.
 
         Raises:
-            LandscapeError: If the task's builder, checkpoint, data or options cannot be used, or fewer than
-                two members of a group or predictive are left.
+            LandscapeError: If the task's builder, checkpoint, data or options cannot be used, fewer than
+                two members of a group or predictive are left, or its code changed since it was planned.
         """
+        ensure_loaded(task.code, self.setup.folder)
         left_out: dict[str, str] = {}
         if task.companions:
             self._share(task, progress)
@@ -165,7 +171,8 @@ class Runner:
                     # but for the members that are left out
                     left = [m.name for m in task.gathered if m.name not in left_out]
                     members = {"members": left} if left_out else None
-                    context = replace(context, open_ledger=lambda: FolderLedger(partial, members))
+                    done = self.store.path(task.folder, task.key)
+                    context = replace(context, open_ledger=lambda: FolderLedger(partial, members, done))
                 if task.input:
                     states = [_state(self.loader.module(m)) for m in task.given]
                     context = replace(context, inputs={task.input: states})
@@ -195,12 +202,22 @@ class Runner:
 
     def _is_done(self, task: Task) -> bool:
         """Whether there is a result to keep: not if a member that it leaves out can be used by now."""
-        if self.setup.overwrite or not self.store.has(task.folder, task.key):
+        if self.setup.overwrite or not self._has(task):
             return False
         if not task.gathered:
             return True
         left_out = self.store.left_out(task.folder, task.key)
         return not any(m.name in left_out and self._is_usable(m) for m in task.gathered)
+
+    def _has(self, task: Task) -> bool:
+        """Whether there is a result, of today's code if others are to be done again."""
+        if not self.store.has(task.folder, task.key):
+            return False
+        return self.setup.changed != "redo" or not by_other_code(self.store, task)
+
+    def _partial(self, task: Task) -> Path:
+        """Where the pieces of a task are, apart from those of other code."""
+        return self.store.partial(task.folder, task.key, mark_of(task.code))
 
     def _is_usable(self, model: Model) -> bool:
         if model.error is not None:
@@ -211,6 +228,14 @@ class Runner:
         except LandscapeError:
             return False
         return True
+
+    def _tell_waiting(self, task: Task, emit: Listener) -> None:
+        """Say for whom a run waits, if it does so for long."""
+        since = self._waiting.setdefault(task.key, time.monotonic())
+        if time.monotonic() - since > _PATIENCE_S:
+            self._waiting[task.key] = math.inf
+            who, claim = self.store.claimant(task.folder, task.key)
+            emit(Message(f"waiting for {task.label} of {task.subject}, which {who} claims ('{claim}')."))
 
     def _tell_left_out(self, task: Task, result: xr.Dataset, emit: Listener) -> None:
         """Say which members of a group or predictive a result is without."""
@@ -304,6 +329,8 @@ def _identity(task: Task) -> dict[str, Any]:
     }
     if task.input:
         attrs["given"] = json.dumps([task.input, *(m.name for m in task.given)])
+    if task.code:
+        attrs["code"] = json.dumps(dict(task.code))
     if task.scope == "checkpoint":
         attrs["tags"] = json.dumps(dict(first.tags), default=str)
         if first.seed is not None:

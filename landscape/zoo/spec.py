@@ -136,6 +136,11 @@ class PredictiveSpec:
     group: str = ""
     tags: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What makes it, and the data that it is fitted on."""
+        return (self.builder.reference, *([] if self.fit is None else [self.fit.reference]))
+
     def of(self, models: Sequence[Model]) -> tuple[Model, ...]:
         """Its members, in the order of the zoo.
 
@@ -227,6 +232,7 @@ class ZooSpec:
         skipped: What a scan left out.
         split: Which split the data are, if that is known; for comparing with recorded metrics.
         predictives: What predicts from several of the checkpoints, or is fitted to one.
+        manifest: The file; ``None`` if there is none.
     """
 
     name: str
@@ -238,6 +244,7 @@ class ZooSpec:
     skipped: tuple[Skipped, ...] = ()
     split: str | None = None
     predictives: tuple[PredictiveSpec, ...] = ()
+    manifest: Path | None = None
 
 
 def check_name(kind: str, name: str) -> str:

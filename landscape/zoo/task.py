@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ class Setup:
         fingerprint: Content hash of the data that the plan was made for; ``None`` before that.
         overwrite: Whether to do again what is done.
         split: Which split the data are, if that is known.
+        code: Hashes of the manifest's own modules, by file; see `landscape.zoo.code`.
+        changed: What becomes of results of other code: ``keep`` or ``redo``.
     """
 
     folder: Path
@@ -41,6 +43,8 @@ class Setup:
     fingerprint: str | None = None
     overwrite: bool = False
     split: str | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
+    changed: str = "keep"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Task:
         error: Why it cannot be done at all (a checkpoint is missing); ``None`` if nothing is known.
         collects: Whether its analysis can share a pass over the data.
         companions: Tasks about the same model whose analyses share this one's pass; see `bundle`.
+        code: Of `Setup.code`, what its numbers may come from.
     """
 
     key: str
@@ -78,6 +83,7 @@ class Task:
     companions: tuple[Task, ...] = ()
     given: tuple[Model, ...] = ()
     input: str = ""
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gathered(self) -> tuple[Model, ...]:

@@ -162,3 +162,20 @@ def test_empty_dimensions_survive():
     schema = Schema(1, (Variable("i", ("i",), "index", "", kind="int"),), (Variable("v", ("i",), "value"),))
     ds = schema.dataset({"i": np.arange(0), "v": np.zeros(0)})
     assert ds.sizes == {"i": 0}
+
+
+def test_another_version_is_told_with_both():
+    """Oracle: the versions, by hand; of a later one nobody here knows what it means."""
+    schema = Schema(2, variables=(Variable("y", (), "a value"),))
+    results = {
+        name: xr.Dataset(attrs=attrs) for name, attrs in (("now", {"schema_version": 2}), ("none", {}))
+    }
+    assert schema.other_version("toy", results) == ("", False)
+    older, later = (
+        schema.other_version("toy", results | {"x": xr.Dataset(attrs={"schema_version": v})}) for v in (1, 3)
+    )
+    both = "of schema version {} of 'toy', and this version of landscape writes version 2: "
+    assert both.format(1) + "run the analysis again" in older[0]
+    assert both.format(3) + "read it with the landscape that wrote it" in later[0]
+    assert (older[1], later[1]) == (False, True)
+    assert schema.other_version("toy", {"x": xr.Dataset(attrs={"schema_version": "?" * 99})})[1] is False

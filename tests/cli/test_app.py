@@ -231,7 +231,7 @@ class TestProcess:
         """Oracle: the modules that a fresh interpreter has loaded."""
         code = (
             "import sys, landscape.cli.app\n"
-            "try: landscape.cli.app.main()\n"
+            "try: landscape.cli.app.app()\n"
             "except SystemExit: pass\n"
             "print([m for m in ('torch', 'xarray', 'plotly', 'matplotlib', 'scipy') if m in sys.modules])"
         )

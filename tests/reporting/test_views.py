@@ -108,8 +108,16 @@ def test_results_of_another_version_of_the_schema_are_told_to_be_run_again(conte
     """Oracle: the two versions in the sentence; a result without anything to draw."""
     old = xr.Dataset(attrs={"analysis": "line", "schema_version": 999})
     page = page_of(replace(contents, sections=[Section("old", "line", {}, {"resnet-s0": old})]))
-    assert "results of 'line' of schema version 999 cannot be drawn" in page.sections[0].problems[0]
+    assert (
+        "of schema version 999 of 'line', and this version of landscape writes"
+        in page.sections[0].problems[0]
+    )
     assert "run the analysis again" in page.sections[0].problems[0]
+    fine = next(s for s in contents.sections if s.results and s.analysis == "fourier")
+    older = {name: ds.assign_attrs(schema_version=1) for name, ds in fine.results.items()}
+    page = page_of(replace(contents, sections=[replace(fine, results=older)]))  # which can be drawn
+    assert page.sections[0].figures
+    assert any("schema version 1" in p and "may mean something else" in p for p in page.sections[0].problems)
 
 
 def test_a_store_cannot_have_a_module_imported(contents: Contents, tmp_path, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from landscape.errors import StoreError
 from landscape.store import Store, task_key
+from landscape.store.locks import Lock
 
 FACTS = {"checkpoint": "abc", "data": "def", "problem": {"weight_decay": 0.0}}
 
@@ -56,9 +58,9 @@ def test_one_run_holds_the_lock(tmp_path):
     lock = Store(tmp_path).lock()
     with lock.acquire(timeout=0):
         code = (
-            "import sys; from landscape.store import Store; from filelock import Timeout\n"
+            "import sys; from landscape.store import Store; from landscape.store.locks import Busy\n"
             "try: Store(sys.argv[1]).lock().acquire(timeout=0); print('taken')\n"
-            "except Timeout: print('busy')"
+            "except Busy: print('busy')"
         )
         command = [sys.executable, "-c", code, str(tmp_path)]
         assert subprocess.run(command, capture_output=True, text=True).stdout == "busy\n"
@@ -70,12 +72,11 @@ def test_one_run_holds_the_lock(tmp_path):
 )
 def test_trouble_with_the_disk_of_a_claim_is_one_sentence(error, monkeypatch, tmp_path):
     """Oracle: the text of the system's error, which a network file system that hangs gives too."""
-    import filelock
 
     def acquire(self, **_):
         raise error
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    monkeypatch.setattr(Lock, "acquire", acquire)
     with (
         pytest.raises(StoreError, match=rf"k\.lock' cannot be written: {error.strerror}"),
         Store(tmp_path).claim("total", "k"),
@@ -98,3 +99,16 @@ def test_reading_a_store_needs_no_torch():
     code = "import sys, landscape.store; print('torch' in sys.modules, 'xarray' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
+
+
+def test_pieces_of_a_finished_task_go(store, result):
+    """Oracle: the folder's listing; pieces younger than the result are of a run that does it again."""
+    store.write(result("m"), "done")
+    for name, age in (("done", -10), ("done-01234567", -10), ("done-89abcdef", 10), ("todo", -10)):
+        folder = store.directory / "toy" / f"{name}.partial"
+        folder.mkdir()
+        when = store.path("toy", "done").stat().st_mtime + age
+        os.utime(folder, (when, when))
+    assert store.sweep() == 2
+    left = {f.name for f in store.directory.glob("toy/*.partial")}
+    assert left == {"done-89abcdef.partial", "todo.partial"}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import h5py
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -76,3 +77,27 @@ def test_one_field_of_all_results(store):
 def test_a_field_before_consolidation(tmp_path):
     with pytest.raises(StoreError, match=r"zoo\.h5' cannot be read"):
         read_field(Store(tmp_path).consolidated, "a", "b")
+
+
+def test_no_two_dimensions_of_the_file_have_one_number(tmp_path):
+    """Oracle: the rule of netCDF-4's format: its library takes equal numbers for one dimension.
+
+    With such numbers in each group, it read two values of a line's 21 (netCDF4 1.7.5, libnetcdf 4.10.1).
+    """
+    store = Store(tmp_path)
+    for k, size in enumerate((3, 5, 2)):
+        attrs = {"analysis": "toy", "label": "toy", "model": f"m{k}"}
+        values = {"y": (("a", "b"), np.zeros((size, 2))), "z": ("b", np.zeros(2))}
+        store.write(xr.Dataset(values, coords={"a": np.arange(size)}, attrs=attrs), f"k{k}")
+    numbers = []
+    with h5py.File(consolidate(store)) as file:
+        for group in file["toy"].values():
+            mine = [
+                int(np.ravel(v.attrs["_Netcdf4Dimid"])[0])
+                for v in group.values()
+                if "_Netcdf4Dimid" in v.attrs
+            ]
+            assert len(mine) == 2
+            numbers += mine
+    assert sorted(numbers) == list(range(6))
+    assert open(store.consolidated, group="toy/m1")["y"].shape == (5, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import threading
@@ -9,8 +10,9 @@ import threading
 import pytest
 import torch
 
+from landscape.errors import InputError
 from landscape.reporting.notices import notices
-from landscape.store import Store, open, read_contents
+from landscape.store import Store, open, read_contents, read_field
 from landscape.zoo import Zoo
 from landscape.zoo.events import Done, Failed, Message, Planned, Progress, Started
 
@@ -158,7 +160,7 @@ class TestEvents:
             assert waiting.wait(60)
             assert not list(store.directory.glob("*/*.h5"))
         thread.join(60)
-        assert "another run is at work" in seen[0].text
+        assert f"another run, process {os.getpid()}, is at work" in seen[0].text
         assert list(store.directory.glob("*/*.h5"))
 
     def test_ctrl_c_keeps_what_is_done(self, folder):
@@ -234,3 +236,75 @@ def test_what_does_not_apply_has_not_failed(folder):
     assert [(n.level, n.text) for n in found] == [
         ("note", "spoons does not apply: Sequential has no spoons; give a drawer.")
     ]
+
+
+class TestSeveralManifests:
+    """Two manifests, one store: each sees its own models, and nothing drops out of the consolidated file."""
+
+    @pytest.fixture
+    def two(self, folder):
+        """Manifests of other models, of which one name is in both, with another checkpoint."""
+        folder.add("m0")
+        folder.add("m1", seed=1)
+        first = folder.write()
+        first = first.rename(folder.root / "first.toml")
+        folder.entries.clear()
+        folder.add("n0", seed=2)
+        folder.add("other", seed=3)
+        folder.entries[-1] = folder.entries[-1].replace('name = "other"', 'name = "m1"')
+        second = folder.write()
+        second.write_text(second.read_text().replace('name = "toys"', 'name = "second"'))
+        return first, second.rename(folder.root / "second.toml")
+
+    def test_each_has_its_own_report_and_all_results_are_consolidated(self, two):
+        """Oracle: the models of the two manifests, and the results of a store of each alone."""
+        first, second = (run(path) for path in two)
+        store = first.store
+        assert store == second.store
+        assert set(read_field(store / "zoo.h5", "total", "value")) == {"n0", "m1", "m0", "m1 (toys)"}
+        assert [m.name for m in read_contents(store).models] == ["n0", "m1"]
+        for path, result, name, models in zip(
+            two, (first, second), ("toys", "second"), (["m0", "m1"], ["n0", "m1"]), strict=True
+        ):
+            mine, named = read_contents(store, result.zoo), read_contents(store, name)
+            assert [m.name for m in mine.models] == [m.name for m in named.models] == models
+            assert (mine.failures, mine.missing, mine.name) == ([], 0, name)
+            alone = run(path, store=store.parent / name)
+            right = read_contents(alone.store).sections[0].results
+            for model, ds in mine.sections[0].results.items():
+                assert ds["value"].equals(right[model]["value"])
+        (note,) = [n for n in notices(read_contents(store), {}, {}) if "other zoos" in n.text]
+        assert "'toys'" in note.text
+        with pytest.raises(InputError, match="has no zoo 'toyz'; did you mean 'toys'"):
+            read_contents(store, "toyz")
+
+    def test_each_goes_on_without_the_other(self, two):
+        """Oracle: the counts; a manifest that lost a model loses it in the consolidated file."""
+        store = run(two[0]).store
+        run(two[1])
+        again = run(two[0])
+        assert (again.done, again.skipped) == (0, 2)
+        assert [m.name for m in read_contents(store).models] == ["m0", "m1"]
+        assert set(read_field(store / "zoo.h5", "total", "value")) == {"m0", "m1", "n0", "m1 (second)"}
+        text = two[1].read_text()
+        two[1].write_text(text[: text.rindex("[[checkpoints]]")])
+        run(two[1])
+        assert set(read_field(store / "zoo.h5", "total", "value")) == {"m0", "m1", "n0"}
+
+    def test_the_failures_of_one_are_not_those_of_the_other(self, two):
+        """Oracle: the failure that the first had, after a run of the second with a model of that name."""
+        (two[0].parent / "m1.pt").write_bytes(b"damaged")
+        first = run(two[0])
+        assert failures(first).keys() == {"m1"}
+        assert run(two[1]).failed == ()
+        kept = read_contents(first.store, first.zoo)
+        assert [f.model for f in kept.failures] == ["m1"]
+
+    def test_a_store_and_its_manifests_move_together(self, two):
+        """Oracle: the zoos of the store after a run in the new place: no more than before."""
+        store = run(two[0]).store
+        run(two[1])
+        moved = two[0].parent.with_name("moved")
+        shutil.copytree(two[0].parent, moved)
+        assert run(moved / "first.toml").done == 0
+        assert len(Store(moved / store.name).read_snapshot().others) == 1

@@ -205,7 +205,12 @@ class _Run:
         with self._talking_to_scheduler():
             workers = self._client.sync(self._client.scheduler.identity, n_workers=-1)["workers"]
         if self._places and not workers:
-            self._emit(Message(f"the cluster at '{self._address}' has no workers now; waiting for some."))
+            self._emit(
+                Message(
+                    f"the cluster at '{self._address}' has no workers now; waiting for some: if they end as"
+                    f" they start, their logs say why (dashboard: {self._client.dashboard_link})."
+                )
+            )
         self._places = len(workers)
         self._offers_gpu = any("GPU" in worker["resources"] for worker in workers.values())
 

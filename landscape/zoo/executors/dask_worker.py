@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from landscape.store.locks import Busy, Lock
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Progress, Started
 from landscape.zoo.events import Message as Text
 from landscape.zoo.loader import Loader
@@ -97,16 +98,13 @@ _LOCKS: list[Any] = []  # held as long as this process lives
 
 def pick_device(count: int) -> int:
     """A GPU that no other worker on this machine has picked; if all are taken, one by process number."""
-    from filelock import FileLock, Timeout
-
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = visible.split(",") if visible else [str(i) for i in range(count)]
     for device, name in enumerate(names[:count]):
         safe = "".join(c if c.isalnum() else "_" for c in name)
         try:
-            lock = FileLock(_own_folder() / f"gpu-{safe}.lock", timeout=0)
-            lock.acquire()
-        except Timeout:
+            lock = Lock(_own_folder() / f"gpu-{safe}.lock").acquire(timeout=0)
+        except Busy:
             continue
         except OSError:  # no place for locks: any device is better than none
             break

@@ -15,7 +15,7 @@ import torch
 
 from landscape.zoo.reading.machine import Machine
 from landscape.zoo.reading.names import Names
-from landscape.zoo.reading.stubs import Budget, DamagedError, RefusedError, Stub, UnsupportedError
+from landscape.zoo.reading.stubs import Budget, DamagedError, Name, RefusedError, Stub, UnsupportedError
 from landscape.zoo.reading.tensors import Storage, StorageKind
 
 __all__ = ["TORCHSCRIPT", "Content", "names_in", "read_inert"]
@@ -236,7 +236,13 @@ class _Plain:
         names = Names(self._budget, _nested(self._budget, self._unknown, self._depth + 1), self._unknown)
         return Machine(names, self._storage, self._budget).run(self._file)  # type: ignore[arg-type]
 
-    def _storage(self, identifier: Any) -> Storage:
+    def _storage(self, identifier: Any) -> Storage | Name:
+        # Of each class of a whole module, this form keeps the source once, beside the class, which stands as
+        # it does in an archive: a name that nothing is imported for.
+        if isinstance(identifier, tuple) and len(identifier) == 4 and identifier[0] == "module":
+            if not isinstance(identifier[1], Name):
+                raise DamagedError("it refers to what is no class")
+            return identifier[1]
         if not isinstance(identifier, tuple) or len(identifier) not in (5, 6):
             raise DamagedError("it refers to what is no tensor")
         if len(identifier) == 6 and identifier[5] is not None:

@@ -1,0 +1,71 @@
+"""``landscape figure STORE``: figures of a store for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landscape.cli.outputs import check_file
+from landscape.errors import InputError
+
+__all__ = ["add_figure"]
+
+
+def add_figure(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None]]) -> None:
+    """Add the command."""
+
+    @app.command()
+    def figure(
+        store: Annotated[Path, typer.Argument(help="Folder of the results.")],
+        analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
+        output: Annotated[
+            Path | None,
+            typer.Option(
+                "--output",
+                "-o",
+                help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list figures.",
+            ),
+        ] = None,
+        name: Annotated[
+            str | None,
+            typer.Option(
+                "--figure", "-f", help="Only the figure of this name; for .vtk the field to rise by."
+            ),
+        ] = None,
+        models: Annotated[
+            list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
+        ] = None,
+        by: Annotated[
+            str | None, typer.Option(help="Medians and bands over the models of each group, seed or tag.")
+        ] = None,
+        column: Annotated[str, typer.Option(help="Width: single (3.25 in) or double (6.75 in).")] = "single",
+    ) -> None:
+        """Draw figures of a store for a paper: vector graphics with embedded fonts; or for ParaView."""
+        with guarded():
+            from rich.console import Console
+
+            from landscape.cli.display import ProgressBar
+
+            say = ProgressBar(Console()).say
+            check_file("--output", output)
+            if output is not None and output.suffix.lower() == ".vtk":
+                from landscape.export.surfaces import save_fields
+
+                if by is not None:
+                    raise InputError("a .vtk file holds the surface of one model: leave --by out.")
+                for path in save_fields(store, analysis, output, height=name or "loss", models=models or ()):
+                    say(f"surface: {path}")
+                return
+            from landscape.export.figures import figures_of_store, save_figures
+
+            specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
+            if output is None:
+                for spec in specs:
+                    say(f"{spec.name}: {spec.title}")
+                return
+            for path in save_figures(specs, palette, output, column):
+                say(f"figure: {path}")
