@@ -155,8 +155,8 @@ class Classification:
         axis = self.reading.axis or 1
         right = target.gather(axis, output.argmax(axis, keepdim=True)).double()
         right = right.masked_fill(output.isnan().any(axis, keepdim=True), torch.nan)
-        shares = right.reshape(len(output), -1).mean(1)
-        return shares
+        means: Tensor = right.reshape(len(output), -1).mean(1)
+        return means
 
     def counted(self, target: Tensor, classes: int) -> Tensor:
         """Which answers have a label that counts (m,).
