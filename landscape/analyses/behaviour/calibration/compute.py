@@ -57,7 +57,8 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         else:
             data[f"{name}_interval"] = percentile_interval(values, examples=predictions.count)
     if data["accuracy"] in (0.0, 1.0) and predictions.count > 1:  # which all resamples repeat
-        data["accuracy_interval"] = np.array(wilson(data["accuracy"], np.float64(predictions.count)))
+        count = np.array(float(predictions.count))
+        data["accuracy_interval"] = np.array(wilson(np.array(correct.mean()), count))
     for prefix, part in zip(("bin", "mass_bin"), binned, strict=True):
         data[f"{prefix}_count"] = part.count.astype(np.int64)
         data[f"{prefix}_confidence"] = part.confidence

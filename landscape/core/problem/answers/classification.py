@@ -150,11 +150,13 @@ class Classification:
             counted = (truth >= 0) & (truth <= 1)
             numbers = counted.reshape(len(output), -1).sum(1)
             sums = right.masked_fill(~counted, 0.0).reshape(len(output), -1).sum(1)
-            return (sums / numbers).masked_fill(numbers == 0, -1.0)
+            shares: Tensor = (sums / numbers).masked_fill(numbers == 0, -1.0)
+            return shares
         axis = self.reading.axis or 1
         right = target.gather(axis, output.argmax(axis, keepdim=True)).double()
         right = right.masked_fill(output.isnan().any(axis, keepdim=True), torch.nan)
-        return right.reshape(len(output), -1).mean(1)
+        means: Tensor = right.reshape(len(output), -1).mean(1)
+        return means
 
     def counted(self, target: Tensor, classes: int) -> Tensor:
         """Which answers have a label that counts (m,).

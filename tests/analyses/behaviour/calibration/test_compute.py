@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, generator
+from scipy.stats import binomtest
 from torch import nn
 
 import landscape
 from landscape import Problem
 from landscape.core.behaviour.calibration import calibration_error, predict
 from landscape.core.behaviour.ood import predict_other
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
 
@@ -199,3 +201,19 @@ def test_a_temperature_fitted_on_held_out_data():
     assert "fit_data" not in plain.attrs["parameters"]  # keys of results of before the option stay
     with pytest.raises(InputError, match="either the input fit or the option fit_data"):
         landscape.calibration(problem, fit=held, fit_data="package:function")
+
+
+def test_an_accuracy_of_one_has_an_interval():
+    """Oracle: scipy's Wilson interval; resamples of right answers are all right."""
+    x = torch.eye(3, dtype=torch.float64).repeat(10, 1)
+    model = nn.Linear(3, 3, bias=False).double()
+    model.weight.data = 4.0 * torch.eye(3, dtype=torch.float64)
+    for labels, share in ((x.argmax(1), 1.0), ((x.argmax(1) + 1) % 3, 0.0)):
+        ds = landscape.calibration(Problem(model, "cross_entropy", (x, labels)), bootstrap=20)
+        ends = binomtest(round(30 * share), 30).proportion_ci(method="wilson")
+        np.testing.assert_allclose(ds["accuracy_interval"], ends, atol=1e-8)
+        assert float(ds["accuracy"]) == share
+    ds = landscape.line(Problem(model, "cross_entropy", (x, x.argmax(1))), steps=3, low=-0.01, high=0.01)
+    assert (ds["accuracy"] == 1.0).all()
+    high = 1 - binomtest(30, 30).proportion_ci(method="wilson").low
+    np.testing.assert_allclose(reach(30) * ds["accuracy_se"], high, rtol=1e-6)
