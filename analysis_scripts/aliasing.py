@@ -69,6 +69,7 @@ def cohorts(size: Size) -> list[Cohort]:
     few = {**shown, "objective": "cross_entropy", "steps": 10, "distance": False, "attacks": ("pgd",)}
     least = {"norm": "l2", "attacks": ("fgsm",), "distance": True}
     some = {"examples": size.images}  # in one batch: small ones are slow
+    three = {**some, "kinds": ("stride", "flc", "quantile"), "label": "distance"}
     amounts = tuple(pixels / size.data.side for pixels in size.shifts)
     moves = {**size.pixels, "shifts": ("roll",), "bootstrap": 2, "intensities": amounts}
     return [
@@ -78,7 +79,7 @@ def cohorts(size: Size) -> list[Cohort]:
             [
                 On("test", "robustness", {**many, "norm": "linf", "radii": size.linf}, label="linf", **some),
                 On("test", "robustness", {**many, "norm": "l2", "radii": size.l2}, label="l2", **some),
-                On("test", "robustness", {**many, **least, "radii": size.l2}, label="distance", **some),
+                On("test", "robustness", {**many, **least, "radii": size.l2}, **three),
                 On("test", "robustness", {**few, "norm": "linf", "radii": size.linf}, label="few", **some),
                 On("test", "uncertainty", moves, label="shift"),
                 On("test", "transfer", {"kinds": ("downsampling",), "bootstrap": 2}),
