@@ -108,15 +108,21 @@ def findings(size: Size) -> list[Finding | Association]:
             Finding(f"more answers stay under shifts ({low})", more=low, than="stride", **MOVED, **paper),
             Finding(f"accuracy under attack rises ({low}, ℓ2)", more=low, than="stride", **FAR, **paper),
         ]
+    flc = {"more": "flc", "than": "stride", "paper": PAPERS["flc"]}
     quantile = {"more": "quantile", "than": "stride"}
     return [
         *found,
-        Finding("accuracy under attack rises (flc, ℓ∞)", more="flc", than="stride", **MANY, **paper),
-        Finding("the nearest wrong answer is farther (flc)", more="flc", than="stride", **NEAR, **paper),
+        Finding("accuracy under attack rises (flc, ℓ∞)", **flc, **MANY),
+        Finding("the nearest wrong answer is farther (flc)", **flc, **NEAR),
         Finding("the nearest wrong answer is farther (quantile)", **quantile, **NEAR),
         Finding("accuracy under attack rises (quantile, ℓ2)", **quantile, **FAR),
-        Finding("and further with filters (antialiased, ℓ2)", more="antialiased", than="quantile", **FAR),
-        Finding("accuracy under ten steps on the cross-entropy rises (quantile, ℓ∞)", **quantile, **FEW),
+        Finding(
+            "filters add to that of the quantile (antialiased, ℓ2)",
+            more="antialiased",
+            than="quantile",
+            **FAR,
+        ),
+        Finding("accuracy under a weak attack rises (quantile, ℓ∞)", **quantile, **FEW),
         Finding("accuracy under attack rises (quantile, ℓ∞)", **quantile, **MANY),
         Finding("more answers stay under shifts (quantile)", **quantile, **MOVED),
         Finding("less energy is folded (quantile)", more="stride", than="quantile", **FOLDED),
