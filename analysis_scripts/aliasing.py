@@ -12,12 +12,8 @@ from landscape.studies import Association, Cohort, Data, Figure, Finding, On, Si
 from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SGD
 
 SMALL = {"optimizer": "adamw", "lr": 0.005, "schedule": "warmup_cosine", "batch_size": 64}
-KINDS = {
-    "stride": {"down": "stride"},
-    "max": {"down": "max"},
-    "blur": {"down": "blur"},
-    "kaiser": {"down": "kaiser"},
-    "flc": {"down": "flc"},
+KINDS = {name: {"down": name} for name in ("stride", "max", "blur", "kaiser", "flc")}
+KINDS |= {
     "quantile": {"down": "stride", "activation": "quantile_relu"},
     "antialiased": {"down": "kaiser", "activation": "filtered_relu"},
 }
@@ -94,6 +90,8 @@ MANY = {"effect": effects.attacked_accuracy(), "of": "linf", "unit": "points of 
 FAR = {**MANY, "of": "l2"}
 NEAR = {"effect": effects.number("median_distance"), "of": "distance", "unit": "pixel range, ℓ2"}
 FEW = {**MANY, "effect": effects.attacked_accuracy("pgd"), "of": "few"}
+SMALL_STEP = {**MANY, "effect": effects.attacked_accuracy(place=1)}
+CLEAN = {**MANY, "effect": effects.test_accuracy, "of": "training"}
 PAPERS = {"blur": "Zhang 2019", "flc": "Grabinski et al. 2022"}
 
 
@@ -119,6 +117,8 @@ def findings(size: Size) -> list[Finding | Association]:
         Finding("filters raise that further (antialiased)", more="antialiased", than="quantile", **FAR),
         Finding("accuracy under a weak attack rises (quantile, ℓ∞)", **quantile, **FEW),
         Finding("accuracy under attack rises (quantile, ℓ∞)", **quantile, **MANY),
+        Finding("accuracy under a smaller attack rises (quantile, ℓ∞)", **quantile, **SMALL_STEP),
+        Finding("clean accuracy is kept (quantile)", **quantile, **CLEAN),
         Finding("more answers stay under shifts (quantile)", **quantile, **MOVED),
         Finding("less energy is folded (quantile)", more="stride", than="quantile", **FOLDED),
         Finding("more answers stay under shifts (antialiased)", more="antialiased", than="stride", **MOVED),
@@ -143,7 +143,6 @@ STUDY = Study(
     findings=findings,
     figures=[
         Figure("linf", ("worst", "attacks", "power")),
-        Figure("l2", "worst"),
         Figure("distance", "distance", tag=""),
         Figure("shift", "agreement_roll"),
         Figure("transfer", "aliasing"),
