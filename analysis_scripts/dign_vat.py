@@ -93,36 +93,34 @@ def cohorts(size: Size) -> list[Cohort]:
 CURVATURE = {"of": "input_curvature", "unit": "ln of the median over images"}
 TRACE = {"effect": effects.log_number("median_fisher_trace"), **CURVATURE}
 TOP = {"effect": effects.log_number("median_fisher_top"), **CURVATURE, "paper": "Miyato et al. 2018"}
-SHARE = {"effect": effects.number("median_fisher_share"), "of": "input_curvature", "unit": "λ₁/tr, median"}
+SHARE = {**TOP, "effect": effects.number("median_fisher_share"), "unit": "λ₁/tr, median over images"}
 POINTS = {"unit": "points of accuracy", "scale": 100}
 UNSEEN = {"effect": effects.shifted("accuracy"), "of": "unseen", **POINTS}
 ECE = {"effect": effects.shifted("ece"), "of": "gaussian", "unit": "ECE under noise"}
-PGD = {"effect": effects.attacked_accuracy("pgd"), "of": "robustness", **POINTS}
+PGD = {"effect": effects.attacked_accuracy("pgd"), "of": "robustness", **POINTS, "paper": TOP["paper"]}
 OF_PGD, OF_NOISE = (PGD["effect"], "robustness"), (UNSEEN["effect"], "gaussian")
 OVER_TOP, OVER_TRACE = ({"over": x["effect"], "over_of": x["of"]} for x in (TOP, TRACE))
 FINDINGS = [
     Finding("DiGN lowers the trace", more="plain", than="dign", **TRACE),
     Finding("VAT lowers the top eigenvalue", more="plain", than="vat", **TOP),
-    Finding("VAT lowers it more than random directions do", more="random", than="vat", **TOP),
-    Finding("the top has less of the trace after VAT than after DiGN", more="dign", than="vat", **SHARE),
-    Finding("and after VAT than after random directions", more="random", than="vat", **SHARE),
-    Finding("DiGN raises the accuracy on noise of other kinds", more="dign", than="plain", **UNSEEN),
-    Finding("and more than noise as augmentation does", more="dign", than="noise", **UNSEEN),
-    Finding("and more than VAT does", more="dign", than="vat", **UNSEEN),
-    accuracy("DiGN leaves more of the clean accuracy than augmentation", more="dign", than="noise"),
-    accuracy("DiGN takes none of the clean accuracy", more="dign", than="plain"),
-    Finding(
-        "a weak DiGN has a lower ECE under noise than augmentation", more="noise", than="dign-weak", **ECE
-    ),
-    Finding("and a lower one than a strong DiGN", more="dign", than="dign-weak", **ECE),
+    Finding("VAT lowers the top eigenvalue more than random directions", more="random", than="vat", **TOP),
+    Finding("VAT lowers the top eigenvalue more than DiGN does", more="dign", than="vat", **TOP),
+    Finding("DiGN lowers the trace more than VAT does", more="vat", than="dign", **TRACE),
+    Finding("the top's share of the trace: less after VAT than DiGN", more="dign", than="vat", **SHARE),
+    Finding("the top's share: less after VAT than random directions", more="random", than="vat", **SHARE),
+    Finding("DiGN raises the accuracy on unseen noise", more="dign", than="plain", **UNSEEN),
+    Finding("on unseen noise, DiGN does better than augmentation", more="dign", than="noise", **UNSEEN),
+    Finding("on unseen noise, DiGN does better than VAT", more="dign", than="vat", **UNSEEN),
+    accuracy("DiGN leaves more clean accuracy than augmentation", more="dign", than="noise"),
+    accuracy("DiGN costs no clean accuracy", more="dign", than="plain"),
+    Finding("under noise, weak DiGN has less ECE than augmentation", more="noise", than="dign-weak", **ECE),
+    Finding("under noise, weak DiGN has less ECE than strong", more="dign", than="dign-weak", **ECE),
     Finding("VAT raises the accuracy under PGD", more="vat", than="plain", **PGD),
-    Finding("and more than random directions do", more="vat", than="random", **PGD),
-    Finding("DiGN raises the accuracy under PGD", more="dign", than="plain", **PGD),
-    Finding("VAT raises it more than DiGN", more="vat", than="dign", **PGD),
-    Association(
-        "accuracy under PGD falls with the top eigenvalue", *OF_PGD, **OVER_TOP, sign=-1, kinds=KINDS
-    ),
-    Association("accuracy under noise falls with the trace", *OF_NOISE, **OVER_TRACE, sign=-1, kinds=KINDS),
+    Finding("under PGD, VAT does better than random directions", more="vat", than="random", **PGD),
+    Finding("under PGD, VAT does better than DiGN", more="vat", than="dign", **PGD),
+    Finding("DiGN raises the accuracy under PGD", more="dign", than="plain", **{**PGD, "paper": ""}),
+    Association("accuracy under PGD falls with λ₁", *OF_PGD, **OVER_TOP, sign=-1, kinds=KINDS),
+    Association("accuracy under noise falls with tr F", *OF_NOISE, **OVER_TRACE, sign=-1, kinds=KINDS),
 ]
 
 STUDY = Study(

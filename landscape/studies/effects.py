@@ -80,9 +80,14 @@ def log_number(name: str) -> Callable[[xr.Dataset], float]:
     return lambda ds: float(np.log(ds[name]))
 
 
-def attacked_accuracy(attack: str = "") -> Callable[[xr.Dataset], float]:
-    """Accuracy at the largest radius of ``robustness`` under an attack, or under the strongest of all."""
-    return lambda ds: float((ds["accuracy"].sel(attack=attack) if attack else ds["worst"]).values[-1])
+def attacked_accuracy(attack: str = "", place: int = -1) -> Callable[[xr.Dataset], float]:
+    """Accuracy in ``robustness`` under an attack, or under the strongest of all.
+
+    Args:
+        attack: Its name.
+        place: Which radius: the largest, unless another is named; 0 is no attack.
+    """
+    return lambda ds: float((ds["accuracy"].sel(attack=attack) if attack else ds["worst"]).values[place])
 
 
 def attack_gap(ds: xr.Dataset) -> float:

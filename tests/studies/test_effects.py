@@ -133,4 +133,5 @@ def test_numbers_of_aliasing_and_of_random_perturbations():
     assert effects.log_number("top")(ds) == pytest.approx(2.0)
     attacks = {"accuracy": (("attack", "radius"), [[0.9, 0.1], [0.9, 0.8]]), "worst": ("radius", [0.9, 0.05])}
     ds = xr.Dataset(attacks, coords={"attack": ["pgd", "random"]})
+    assert [effects.attacked_accuracy(place=i)(ds) for i in (0, -1)] == [0.9, 0.05]
     assert effects.over_random(ds) == pytest.approx(0.75)

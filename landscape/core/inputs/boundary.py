@@ -42,7 +42,8 @@ def boundary(
     """A small perturbation that changes the answer: an upper bound of the least one.
 
     Each step goes to the border of the nearest class as if the model were linear, which it is exact for.
-    Once the answer is wrong, the border on the segment back to the image is found.
+    Pixels that a step would push beyond 0 or 1 are left out of it. Once the answer is wrong, the border on
+    the segment back to the image is found.
 
     Args:
         model: Pixels to logits (B, K).
@@ -69,8 +70,13 @@ def boundary(
         logits, gradients = class_gradients(model if take is None else take(left), at)
         going = ~(margins(logits, answers) < 0)
         left, answers = left[going], answers[going]
-        moved = _to_border(logits[going], gradients[going], answers, norm, overshoot)
-        delta[left] = clipped(pixels[left], delta[left] + moved, clip)
+        at, gradients = at[going], gradients[going]
+        away = gradients - gradients[torch.arange(len(left), device=left.device), answers][:, None]
+        if clip:
+            away = _free(away, at)
+        delta[left] = clipped(
+            pixels[left], delta[left] + _to_border(logits[going], away, answers, norm, overshoot), clip
+        )
     with torch.no_grad():
         found = margins(model(pixels + delta), labels) < 0
     delta = border_on_segment(model, pixels, labels, delta.where(each(found, pixels), 0.0), bisections)
@@ -78,10 +84,28 @@ def boundary(
     return Boundary(delta.where(each(~already, pixels), 0.0), distance)
 
 
-def _to_border(logits: Tensor, gradients: Tensor, labels: Tensor, norm: Norm, overshoot: float) -> Tensor:
-    """The step (B, C, H, W) a little beyond the border of the nearest class, as if the model were linear."""
+def _free(away: Tensor, at: Tensor) -> Tensor:
+    """Gradients (B, K, C, H, W) without what would push pixels (B, C, H, W) beyond 0 or 1.
+
+    Cutting a step afterwards would leave it short of the border time and again, on images with black and
+    white pixels for good.
+    """
+    pixels = at[:, None]
+    stuck = ((pixels <= 0) & (away < 0)) | ((pixels >= 1) & (away > 0))
+    return away.where(~stuck, 0.0)
+
+
+def _to_border(logits: Tensor, away: Tensor, labels: Tensor, norm: Norm, overshoot: float) -> Tensor:
+    """The step (B, C, H, W) a little beyond the border of the nearest class, as if the model were linear.
+
+    Args:
+        logits: (B, K).
+        away: Gradients of the logits less that of the label (B, K, C, H, W).
+        labels: (B,).
+        norm: In which the step is small.
+        overshoot: Share by which it goes beyond.
+    """
     rows = torch.arange(len(labels), device=labels.device)
-    away = gradients - gradients[rows, labels][:, None]
     gap = logits[rows, labels][:, None] - logits
     lengths = torch.stack([dual_size(row, norm) for row in away.unbind(1)], 1)
     distance = gap / lengths

@@ -126,3 +126,43 @@ def test_the_model_of_some_images_is_asked_for_the_images_left():
     whole = of(torch.arange(20))
     found = boundary(whole, pixels, torch.zeros(20, dtype=torch.long), norm="linf", take=of)
     torch.testing.assert_close(found.distance, shift)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_black_and_white_pixels_do_not_stop_it(norm):
+    """Oracle: linear programme and quadratic programme over the box, by bisection of their one multiplier.
+
+    Half of the pixels are 0 or 1, so that half of each gradient points out of the box; within 2 %, since
+    only the last segment is searched for the border.
+    """
+    generator = torch.Generator().manual_seed(3)
+    w = torch.randn(36, generator=generator, dtype=torch.float64)
+    x = torch.rand(40, 36, generator=generator, dtype=torch.float64)
+    x = torch.where(x < 0.25, 0.0, torch.where(x > 0.75, 1.0, x))
+    middle = (x @ w).mean()
+
+    def model(pixels):
+        score = pixels.flatten(1) @ w - middle
+        return torch.stack([score, -score], 1)
+
+    images = x.view(40, 1, 6, 6)
+    y = model(images).argmax(1)
+    down = torch.where(y == 0, -1.0, 1.0)[:, None] * w  # the way to the border
+
+    def moved(r):  # the best perturbation of size r, or of multiplier r
+        step = r[:, None] * (down.sign() if norm == "linf" else down)
+        return (x + step).clamp(0, 1) - x
+
+    low, high = torch.zeros(40, dtype=torch.float64), torch.full((40,), 50.0, dtype=torch.float64)
+    need = (x @ w - middle).abs()
+    for _ in range(80):
+        r = (low + high) / 2
+        enough = (moved(r) * down).sum(1) >= need
+        low, high = low.where(enough, r), r.where(enough, high)
+    exact = size(moved(high)[:, None], norm)
+    possible = (moved(torch.full_like(high, 50.0)) * down).sum(1) > need
+    assert possible.sum() > 30
+    found = boundary(model, images, y, norm=norm).distance
+    ratio = (found / exact)[possible]
+    assert ratio.min() > 1 - 1e-9
+    assert ratio.max() < 1.02
