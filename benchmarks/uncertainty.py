@@ -2,8 +2,8 @@
 
     python benchmarks/uncertainty.py [--examples 500] [--repeats 4]
 
-Eleven passes (two shifts at five severities, and the images as they are) over digits, bare and by the analysis,
-in turn, in seconds of the processor: the ratio of the shortest of each.
+Eleven passes (two shifts at five severities, and the images as they are) over digits, bare and by the
+analysis, in turn, in seconds of the processor: the ratio of the shortest of each.
 """
 
 from __future__ import annotations

@@ -202,8 +202,8 @@ evidence = Analysis(
         " Gauss-Newton matrix of −ln p(D | θ) summed over the data, θ the checkpoint, which stays put."
         " Up to 2,000 parameters all eigenvalues of H count exactly; beyond, the largest do, and random"
         " Lanczos recurrences bound the log-determinant of the rest from both sides. The loss is a"
-        " cross-entropy, a squared error with Gaussian noise, or the `gaussian_nll` of a network that puts out"
-        " the noise, of which H is the Fisher matrix. It compares models of the same data without"
+        " cross-entropy, a squared error with Gaussian noise, or the `gaussian_nll` of a network that puts"
+        " out the noise, of which H is the Fisher matrix. It compares models of the same data without"
         " held-out examples, and gives the prior precision of a Laplace posterior."
     ),
     scope="checkpoint",
