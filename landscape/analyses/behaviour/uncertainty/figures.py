@@ -187,8 +187,8 @@ def _pooled(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec
         y = ds["pooled_raulc"].mean("shift").values
         # one draw holds no information on which draw is right: its level zero is no finding
         rows.append(np.where((everything == "mutual_information") & (int(ds["draws"]) == 1), np.nan, y))
-    had = np.isfinite(rows).any(0)
-    had = had if had.any() else np.ones(len(had), dtype=bool)
+    known = np.flatnonzero(np.isfinite(rows).any(axis=0))
+    had = known if len(known) else np.arange(len(everything))
     measures = everything[had].tolist()
     marks: list[Any] = [Guide(y=0.0, label="chance"), Guide(y=1.0, label="ideal")]
     step = 0.6 / max(len(datasets), 2)
