@@ -24,7 +24,7 @@ SIZES = {
     "quick": Size(
         data=Data.digits(80, 40),
         epochs=(5, 2),
-        parts=(2, 2),
+        parts=(1, 1),
         points=40,
         radii=(NEAR, FAR),
         measure={**MEASURE, "shifts": ["gaussian_noise"], "intensities": [0.2], "bootstrap": 2},
@@ -32,7 +32,7 @@ SIZES = {
     "default": Size(
         data=Data.digits(1000, 200),
         epochs=(100, 30),
-        parts=(5, 4),
+        parts=(5, 5),
         points=200,
         radii=(2, 3, NEAR, 30, FAR),
         measure={**MEASURE, "shifts": ["rotation", "gaussian_noise"]},
