@@ -44,6 +44,8 @@ class Figure:
         for part in measured.parts:
             own = {m.name: m.recipe.group for m in part.models}
             own |= {name: a.name for a in part.averages for name in part.subjects(a.name)}
+            if self.kinds:  # an axis of kinds has a place for each that is named here, and for no other
+                own = {name: kind for name, kind in own.items() if kind in self.kinds}
             kinds |= own | {f"{part.name}: {name}": kind for name, kind in own.items()}
         chosen = (self.names,) if isinstance(self.names, str) else self.names
         tag = self.of if self.tag is None else self.tag
