@@ -24,7 +24,7 @@ SIZES = {
     "quick": Size(
         data=Data.digits(80, 40),
         epochs=(5, 2),
-        parts=(2, 2),
+        parts=(1, 1),
         points=40,
         radii=(NEAR, FAR),
         measure={**MEASURE, "shifts": ["gaussian_noise"], "intensities": [0.2], "bootstrap": 2},
@@ -32,7 +32,7 @@ SIZES = {
     "default": Size(
         data=Data.digits(1000, 200),
         epochs=(100, 30),
-        parts=(5, 4),
+        parts=(5, 5),
         points=200,
         radii=(2, 3, NEAR, 30, FAR),
         measure={**MEASURE, "shifts": ["rotation", "gaussian_noise"]},
@@ -89,31 +89,27 @@ MEAN, LARGEST = ((effect, "probability") for effect in (effects.mean_confidence,
 PHOTOS, AUROC = (effects.ood_confidence, "probability"), (effects.ood_auroc, "AUROC")
 MIX, ONE = "a mixture of Laplace posteriors", "one Laplace posterior"
 LOWER, CHANGED = f"{MIX} has a lower NLL than an ensemble", "on rotated and noisy digits"
-UNIT, LARGE, EVIDENCE = ("δ = 1, as published", "δ = 100", "δ of most evidence")
+UNIT, LARGE, EVIDENCE = ("δ = 1 (published)", "δ = 100", "δ of most evidence")
 RING, DISTANT, TEST = f"ring-{NEAR}", f"ring-{FAR}", "uncertainty"
-ROWS = [  # claim, effect, of, larger in, than in, note
-    (f"far from moons {MIX} is less sure than an ensemble", MEAN, RING, "moons-ensemble", "moons-mola", UNIT),
-    (f"far from moons {MIX} is less sure than one", MEAN, RING, "moons-laplace", "moons-mola", UNIT),
-    (f"far from moons {ONE} is less sure than one network", MEAN, RING, "moons", "moons-laplace", UNIT),
-    (f"where it is surest, {MIX} is less so", LARGEST, DISTANT, "moons-ensemble", "moons-mola", UNIT),
-    (f"{LOWER} on digits", NLL, TEST, "ensemble", "mola-unit", UNIT),
-    (f"{LOWER} on digits", NLL, TEST, "ensemble", "mola-evidence", EVIDENCE),
-    (f"{LOWER} on digits", NLL, TEST, "ensemble", "mola-large", LARGE),
-    (f"{MIX} is better calibrated on digits than an ensemble", ECE, TEST, "ensemble", "mola-large", LARGE),
-    (f"{LOWER} {CHANGED}", SHIFTED, TEST, "ensemble", "mola-evidence", EVIDENCE),
-    (f"{LOWER} {CHANGED}", SHIFTED, TEST, "ensemble", "mola-large", LARGE),
-    (f"{MIX} has a lower NLL than one {CHANGED}", SHIFTED, TEST, "laplace-large", "mola-large", LARGE),
-    (f"{MIX} is less sure of photographs than an ensemble", PHOTOS, TEST, "ensemble", "mola-large", LARGE),
-    (f"{MIX} is less sure of photographs than one", PHOTOS, TEST, "laplace-large", "mola-large", LARGE),
-    (f"{MIX} tells photographs better than an ensemble", AUROC, TEST, "mola-large", "ensemble", LARGE),
-    (
-        f"weights by evidence lower the NLL {CHANGED}",
-        SHIFTED,
-        TEST,
-        "mola-evidence",
-        "mola-weighted",
-        EVIDENCE,
-    ),
+FAR_OFF, SURE = f"far from moons {MIX} is less sure", f"{MIX} is less sure of photographs than"
+WEIGHTS, ONES = f"weights by evidence lower the NLL {CHANGED}", ("laplace-large", "mola-large")
+MOONS_BOTH, BOTH, ENSEMBLE = ("moons-ensemble", "moons-mola"), ("ensemble", "mola-large"), "ensemble"
+ROWS = [  # claim, effect, of, larger in and than in, δ
+    (f"{FAR_OFF} than an ensemble", MEAN, RING, MOONS_BOTH, UNIT),
+    (f"{FAR_OFF} than one of them", MEAN, RING, ("moons-laplace", "moons-mola"), UNIT),
+    (f"far from moons {ONE} is less sure than one network", MEAN, RING, ("moons", "moons-laplace"), UNIT),
+    (f"{FAR_OFF} where each is surest", LARGEST, DISTANT, MOONS_BOTH, UNIT),
+    (f"{LOWER} on digits", NLL, TEST, (ENSEMBLE, "mola-unit"), UNIT),
+    (f"{LOWER} on digits", NLL, TEST, (ENSEMBLE, "mola-evidence"), EVIDENCE),
+    (f"{LOWER} on digits", NLL, TEST, BOTH, LARGE),
+    (f"{MIX} is better calibrated on digits than an ensemble", ECE, TEST, BOTH, LARGE),
+    (f"{LOWER} {CHANGED}", SHIFTED, TEST, (ENSEMBLE, "mola-evidence"), EVIDENCE),
+    (f"{LOWER} {CHANGED}", SHIFTED, TEST, BOTH, LARGE),
+    (f"{MIX} has a lower NLL than one of them {CHANGED}", SHIFTED, TEST, ONES, LARGE),
+    (f"{SURE} an ensemble", PHOTOS, TEST, BOTH, LARGE),
+    (f"{SURE} one of them", PHOTOS, TEST, ONES, LARGE),
+    (f"{MIX} tells photographs better than an ensemble", AUROC, TEST, BOTH[::-1], LARGE),
+    (WEIGHTS, SHIFTED, TEST, ("mola-evidence", "mola-weighted"), EVIDENCE),
 ]
 
 
@@ -141,8 +137,8 @@ STUDY = Study(
     sizes=SIZES,
     cohorts=cohorts,
     findings=[
-        Finding(claim, effect, of, more=more, than=than, unit=unit, note=note, by_cohort=True)
-        for claim, (effect, unit), of, more, than, note in ROWS
+        Finding(f"{claim}, {delta}", effect, of, more=more, than=than, unit=unit, by_cohort=True)
+        for claim, (effect, unit), of, (more, than), delta in ROWS
     ],
     figures=figures,
     seeds=5,

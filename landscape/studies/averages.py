@@ -48,9 +48,9 @@ class Average:
         members = [m for m in models if m.recipe.group == self.kind]
         builder = Builder(address(self.builder), dict(self.kwargs))
         fit = data.builder(self.fit) if self.fit else None
-        parts = [(self.member(m), (m.name,)) for m in members]
-        if not self.each:
-            parts = [(self.name, tuple(m.name for m in members))]
+        parts: list[tuple[str, tuple[str, ...]]] = [(self.name, tuple(m.name for m in members))]
+        if self.each:
+            parts = [(self.member(m), (m.name,)) for m in members]
         tags = {"kind": self.name}
         return tuple(PredictiveSpec(name, builder, of, fit, group=self.name, tags=tags) for name, of in parts)
 

@@ -40,10 +40,12 @@ class Figure:
 
         Seeds of one kind are drawn together, see `landscape.plotting.group_summary.summarize_by_group`.
         """
-        kinds = {}
+        kinds: dict[str, str] = {}
         for part in measured.parts:
             own = {m.name: m.recipe.group for m in part.models}
             own |= {name: a.name for a in part.averages for name in part.subjects(a.name)}
+            if self.kinds:  # an axis of kinds has a place for each that is named here, and for no other
+                own = {name: kind for name, kind in own.items() if kind in self.kinds}
             kinds |= own | {f"{part.name}: {name}": kind for name, kind in own.items()}
         chosen = (self.names,) if isinstance(self.names, str) else self.names
         tag = self.of if self.tag is None else self.tag
@@ -95,8 +97,8 @@ class Sweep:
         lines: list[Line] = []
         for kind in self.kinds:
             rows = [above("", "", measured.by_cohort(of, self.effect, kind)) for of in self.over]
-            columns = [[getattr(row, name) for row in rows] for name in ("effect", "t_low", "t_high")]
-            lines.append(Line(places, columns[0], Series(kind), *columns[1:], markers=True))
+            low, high = [row.t_low for row in rows], [row.t_high for row in rows]
+            lines.append(Line(places, [row.effect for row in rows], Series(kind), low, high, markers=True))
         errors = "Bands: 95 % intervals of Student's t over cohorts."
         spec = FigureSpec(self.name, self.title, self.x, self.y, tuple(lines), self.caption, errors)
         return {self.name: spec}

@@ -215,8 +215,8 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
-        named = _functions(validated[section.label]).values()
-        more = section.analysis, *named, *(builder.reference for builder in builders)
+        functions = _functions(validated[section.label]).values()
+        more = section.analysis, *functions, *(builder.reference for builder in builders)
         ensure_loaded(codes.of((), *more), spec.folder)
         data = fingerprint, *(loader.other_data(builder) for builder in builders)
         fill = analysis.from_zoo(validated[section.label])

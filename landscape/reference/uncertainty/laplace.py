@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from landscape.core.behaviour.predictive import Draws, Mixture, Predictive
+from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive
 from landscape.core.behaviour.weighted_mixture import WeightedMixture
 from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.psd_quadrature import PsdQuadrature
@@ -38,7 +38,6 @@ from landscape.core.posterior.sums import (
 from landscape.core.problem.private_model import private_copy
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
-from landscape.reference.uncertainty.gaussian import GaussianHead
 
 __all__ = ["LinearisedLaplace", "fit_laplace", "linearised_laplace"]
 
@@ -369,7 +368,9 @@ def linearised_laplace(
     if weights not in get_args(Weights):
         raise InputError(f"there are no weights '{weights}'; {suggest(str(weights), get_args(Weights))}")
     loss = "half_squared_error" if fit_data[1].is_floating_point() else "cross_entropy"
-    losses = ["gaussian_nll" if isinstance(member, GaussianHead) else loss for member in members]
+    # what is a predictive of a regression by itself, such as a Gaussian head, puts out variances too
+    heads = [isinstance(member, Point) and member.kind == "regression" for member in members]
+    losses = ["gaussian_nll" if head else loss for head in heads]
     parts = [
         fit_laplace(Problem(member, name, fit_data), prior_precision=prior_precision, **options)
         for member, name in zip(members, losses, strict=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from posterior_cases import classifier, data, mlp, regression
+from posterior_cases import classifier, data, heteroscedastic, mlp, regression
 
 import landscape
 from landscape.core.problem.problem import Problem
@@ -105,6 +105,21 @@ def test_a_regression_has_variance_and_no_classes():
     found = landscape.posterior_mass(regression(), prior_precision=1.0)
     assert np.isnan(found["predictive_tv"]).all()
     assert bool((found["variance_share"] > 0).all())
+
+
+def test_of_a_network_that_puts_out_the_noise_the_variance_of_the_mean_counts():
+    """Oracle: variances of outputs by `fit_laplace`, those of the mean, over one another."""
+    problem = heteroscedastic()
+    x, _ = data()
+    mass = landscape.posterior_mass(problem, by=["curvature"], shares=[0.3], prior_precision=DELTA)
+    size = round(0.3 * problem.size)
+    posteriors = [
+        fit_laplace(problem, prior_precision=DELTA, **options)
+        for options in ({"structure": "subnetwork", "size": size}, {"structure": "full"})
+    ]
+    part, whole = (p.posterior.variance(p.jacobian(x)[1].detach())[:, 0].sum() for p in posteriors)
+    assert float(mass["variance_share"][0, 0, 0]) == pytest.approx(float(part / whole), rel=1e-6)
+    assert np.isnan(mass["predictive_tv"]).all()
 
 
 def test_what_does_not_fit_is_refused():

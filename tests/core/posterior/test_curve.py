@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from posterior_cases import classifier
+from posterior_cases import classifier, heteroscedastic
 
 from landscape.core.curvature.operator import ggn
 from landscape.core.posterior import curve as module
@@ -22,9 +22,9 @@ def exact(problem, delta):
     return fit - delta / 2 * float(theta @ theta) - 0.5 * float(torch.logdet(eye + n / delta * G))
 
 
-def test_small_models_are_exact():
-    """Oracle: torch.logdet of the dense matrix."""
-    problem = classifier()
+@pytest.mark.parametrize("problem", [classifier(), heteroscedastic(0.02)], ids=["classes", "noise"])
+def test_small_models_are_exact(problem):
+    """Oracle: torch.logdet of the dense matrix, of products where the curve takes Jacobians."""
     found = evidence_curve(problem, likelihood_of(problem)).at(DELTAS)
     np.testing.assert_allclose(found.middle, [exact(problem, d) for d in DELTAS], rtol=1e-10)
 

@@ -37,7 +37,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     first = next(iter(datasets.values()))
     figures = []
     if any(ds.sizes["shift"] > 1 for ds in datasets.values()):
-        figures += [_mean(datasets, name, first) for name in AXES]
+        several = {label: ds for label, ds in datasets.items() if int(ds["draws"]) > 1}
+        # one draw has no epistemic part: a level zero would read as a finding
+        shown = {name: several if name == "mutual_information" else datasets for name in AXES}
+        figures += [_mean(which, name, first, len(datasets)) for name, which in shown.items() if which]
     figures.append(_split(datasets, first))
     figures.append(_accuracy_entropy(datasets, first))
     figures += [_risk(datasets, first, place) for place in (0, -1)]
@@ -78,8 +81,8 @@ def _named(ds: xr.Dataset) -> str:
     return ", ".join(str(k).replace("_", " ") for k in ds["shift"].values)
 
 
-def _mean(datasets: Mapping[str, xr.Dataset], name: str, first: xr.Dataset) -> FigureSpec:
-    """A score against intensity, averaged over the shifts."""
+def _mean(datasets: Mapping[str, xr.Dataset], name: str, first: xr.Dataset, models: int) -> FigureSpec:
+    """A score against intensity, averaged over the shifts, of all models or of those that have it."""
     title, axis = AXES[name]
     axis = replace(axis, unit=nats(datasets)) if axis.unit == NATS else axis
     marks = tuple(
@@ -92,7 +95,8 @@ def _mean(datasets: Mapping[str, xr.Dataset], name: str, first: xr.Dataset) -> F
         _intensity(first),
         axis,
         marks,
-        f"{title} averaged over {_named(first)}; {_counted(first)}.",
+        f"{title} averaged over {_named(first)}; {_counted(first)}."
+        + (" Models of one draw have none, and are left out." if len(datasets) < models else ""),
     )
 
 
@@ -189,15 +193,20 @@ def _risk(datasets: Mapping[str, xr.Dataset], first: xr.Dataset, place: int) -> 
 
 def _pooled(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
     """How well errors are known over all intensities of a shift, by measure."""
-    measures = [str(b) for b in first["by"].values]
+    everything = first["by"].values.astype(str)
+    rows = []
+    for ds in datasets.values():
+        y = ds["pooled_raulc"].mean("shift").values
+        # one draw holds no information on which draw is right: its level zero is no finding
+        rows.append(np.where((everything == "mutual_information") & (int(ds["draws"]) == 1), np.nan, y))
+    known = np.flatnonzero(np.isfinite(rows).any(axis=0))
+    had = known if len(known) else np.arange(len(everything))
+    measures = everything[had].tolist()
     marks: list[Any] = [Guide(y=0.0, label="chance"), Guide(y=1.0, label="ideal")]
     step = 0.6 / max(len(datasets), 2)
     for place, (label, ds) in enumerate(datasets.items()):
         x = np.arange(len(measures)) + (place - (len(datasets) - 1) / 2) * step
-        y = ds["pooled_raulc"].mean("shift").values
-        # one draw holds no information on which draw is right: its level zero is no finding
-        y = np.where((np.array(measures) == "mutual_information") & (int(ds["draws"]) == 1), np.nan, y)
-        marks.append(Points(x, y, series(label, ds)))
+        marks.append(Points(x, rows[place][had], series(label, ds)))
     return FigureSpec(
         "pooled_raulc",
         "Order of errors over all intensities together",
@@ -232,7 +241,7 @@ def _detection(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
         if np.isfinite(own).any():
             who = replace(series(label, ds), label=f"{label}: own score")
             marks.append(Points(x + 0.15, own, who, texts=texts, symbols=used))
-    auroc = name == "ood_auroc"
+    auroc, one = name == "ood_auroc", f" Other data: {sets[0]}." if len(sets) == 1 else ""
     what = "AUROC of low entropy" if auroc else "share of other data accepted"
     return FigureSpec(
         name,
@@ -241,9 +250,10 @@ def _detection(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
         Axis(what, limits=UNIT),
         tuple(marks),
         "Probability that the model is more certain of an example of its own data than of one of the other"
-        " data, by entropy and by the method's own score where it has one."
+        f" data, by entropy and by the method's own score where it has one.{one}"
         if auroc
-        else "Share of the other data whose entropy is no larger than that of 95 % of the model's own data.",
+        else "Share of the other data whose entropy is no larger than that of 95 % of the model's own data."
+        + one,
         "Bars: 95 % interval (DeLong)." if auroc else "",
-        symbols=tuple((symbols[i % len(symbols)], data) for i, data in enumerate(sets)),
+        symbols=() if one else tuple((symbols[i % len(symbols)], data) for i, data in enumerate(sets)),
     )

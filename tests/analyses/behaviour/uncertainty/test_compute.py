@@ -319,3 +319,19 @@ def test_answers_that_stay_are_counted_and_drawn():
     assert "agreement_roll" in names
     old = ds.drop_vars(["agreement", "agreement_se"])
     assert "agreement_roll" not in {f.name for f in landscape.uncertainty.plots({"a": old})}
+
+
+def test_pictures_show_what_models_have():
+    """Oracle: by hand: one draw has no epistemic part, and only own scores that there are get a place."""
+    datasets = {
+        "one": landscape.uncertainty(problem(), ood=images(24)[0], **QUICK),
+        "three": landscape.uncertainty(problem(ensemble()), ood=images(24)[0], **QUICK),
+    }
+    specs = {spec.name: spec for spec in landscape.uncertainty.plots(datasets)}
+    assert {mark.series.model for mark in specs["mean_mutual_information"].marks} == {"three"}
+    assert "left out" in specs["mean_mutual_information"].caption
+    assert specs["pooled_raulc"].x.categories == ("confidence", "entropy", "mutual information")
+    assert "Other data: ood." in specs["ood_auroc"].caption
+    alone = landscape.uncertainty.plots({"one": datasets["one"]})
+    assert "mean_mutual_information" not in {spec.name for spec in alone}
+    assert next(s for s in alone if s.name == "pooled_raulc").x.categories == ("confidence", "entropy")
