@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,7 @@ import landscape
 from landscape._workers import follows, launched
 from landscape.cli.group import analysis_group
 from landscape.cli.outputs import check_file, check_folder
+from landscape.cli.stores import list_figures, list_store
 from landscape.cli.study import add_study
 from landscape.cli.verify import add_verify
 from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from landscape.base.analysis import Analysis
-    from landscape.cli.display import ProgressBar
     from landscape.zoo import RunResult, Zoo
 
 __all__ = ["app", "main"]
@@ -276,12 +276,12 @@ def _print_models(console: Console, zoo: Zoo) -> None:
 
 @app.command()
 def show(
-    files: Annotated[list[Path], typer.Argument(help="Results, or a consolidated zoo.h5.")],
+    files: Annotated[list[Path], typer.Argument(help="Results, a consolidated zoo.h5, or a store.")],
     group: Annotated[
         str | None, typer.Option(help="Group of a consolidated file, e.g. spectrum/resnet-s0.")
     ] = None,
 ) -> None:
-    """Show what result files hold."""
+    """Show what result files, or stores, hold."""
     with guarded():
         from landscape.cli.analyses import describe, groups_in
         from landscape.store.digest import check
@@ -289,8 +289,11 @@ def show(
         console = _console()
         for file in files:
             if len(files) > 1:
-                _line(console, "")
-                _line(console, str(file))
+                _line(console, f"\n{file}")
+            if file.is_dir():
+                for line in list_store(file):
+                    _line(console, line)
+                continue
             ds = landscape.open(file, group)
             if not check(file):
                 _line(console, f"note: '{file}' carries no digest: damage to it may go unnoticed", "yellow")
@@ -325,7 +328,10 @@ def report(
 @app.command()
 def figure(
     store: Annotated[Path, typer.Argument(help="Folder of the results.")],
-    analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
+    analysis: Annotated[
+        str | None,
+        typer.Option("--analysis", "-a", help="Which, by label or name. Default: list all figures."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -350,7 +356,11 @@ def figure(
     with guarded():
         console = _console()
         check_file("--output", output)
-        if output is not None and output.suffix.lower() == ".vtk":
+        if output is None or analysis is None:
+            for line in list_figures(store, analysis, models or (), by):
+                _line(console, line)
+            return
+        if output.suffix.lower() == ".vtk":
             from landscape.export.surfaces import save_fields
 
             if by is not None:
@@ -361,10 +371,6 @@ def figure(
         from landscape.export.figures import figures_of_store, save_figures
 
         specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
-        if output is None:
-            for spec in specs:
-                _line(console, f"{spec.name}: {spec.title}")
-            return
         for path in save_figures(specs, palette, output, column):
             _line(console, f"figure: {path}")
 
@@ -383,37 +389,19 @@ def demo(
         console = _console()
         for folder in (out, out / "zoo", out / "zoo" / "checkpoints", out / "results"):
             check_folder("--out", folder)
-        from landscape.cli.display import ProgressBar, RunDisplay
+        from landscape.cli.display import ProgressBar, RunDisplay, training_shown
         from landscape.reference.demo import build_zoo
         from landscape.zoo.executors.base import usable_cores
 
         with ProgressBar(console) as bar:
             jobs = min(2, usable_cores())
-            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(bar), jobs=jobs)
+            manifest = build_zoo(out / "zoo", quick=quick, on_progress=training_shown(bar), jobs=jobs)
             result = landscape.Zoo.from_manifest(manifest).run(
                 store=out / "results",
                 jobs=jobs,
                 on_event=RunDisplay(bar, _state["debug"]),
             )
         _finish(console, result, out / "report.html")
-
-
-def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]:
-    """Show each epoch of each model; several may train at the same time."""
-    done: dict[str, int] = {}
-    whole: dict[str, int] = {}
-
-    def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
-        if model not in whole:
-            whole[model] = epochs
-            bar.begin(sum(whole.values()), "epochs")
-        done[model] = epoch
-        text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
-        bar.update(sum(done.values()), text)
-        if epoch == epochs:
-            bar.say(text)
-
-    return show
 
 
 add_study(app, guarded)
