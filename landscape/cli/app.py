@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from landscape.base.analysis import Analysis
-    from landscape.cli.display import ProgressBar
     from landscape.zoo import RunResult, Zoo
     from landscape.zoo.events import Event
 
@@ -350,37 +349,19 @@ def demo(
         console = _console()
         for folder in (out, out / "zoo", out / "zoo" / "checkpoints", out / "results"):
             check_folder("--out", folder)
-        from landscape.cli.display import ProgressBar, RunDisplay
+        from landscape.cli.display import ProgressBar, RunDisplay, training_shown
         from landscape.reference.demo import build_zoo
         from landscape.zoo.executors.base import usable_cores
 
         with ProgressBar(console) as bar:
             jobs = min(2, usable_cores())
-            manifest = build_zoo(out / "zoo", quick=quick, on_progress=_training(bar), jobs=jobs)
+            manifest = build_zoo(out / "zoo", quick=quick, on_progress=training_shown(bar), jobs=jobs)
             result = landscape.Zoo.from_manifest(manifest).run(
                 store=out / "results",
                 jobs=jobs,
                 on_event=RunDisplay(bar, _state["debug"]),
             )
         _finish(console, result, out / "report.html")
-
-
-def _training(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]:
-    """Show each epoch of each model; several may train at the same time."""
-    done: dict[str, int] = {}
-    whole: dict[str, int] = {}
-
-    def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
-        if model not in whole:
-            whole[model] = epochs
-            bar.begin(sum(whole.values()), "epochs")
-        done[model] = epoch
-        text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
-        bar.update(sum(done.values()), text)
-        if epoch == epochs:
-            bar.say(text)
-
-    return show
 
 
 add_study(app, guarded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ __all__ = [
     "metric_table",
     "number",
     "show_estimate",
+    "training_shown",
 ]
 
 if not TYPE_CHECKING:
@@ -203,6 +204,24 @@ def failure_lines(failures: Sequence[Failure]) -> list[str]:
     for failure in failures:
         labels.setdefault((failure.model, failure.error), []).append(failure.label)
     return [f"{model} ({', '.join(names)}): {error}" for (model, error), names in labels.items()]
+
+
+def training_shown(bar: ProgressBar) -> Callable[[str, int, int, float, float], None]:
+    """Show each epoch of each model; several may train at the same time."""
+    done: dict[str, int] = {}
+    whole: dict[str, int] = {}
+
+    def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
+        if model not in whole:
+            whole[model] = epochs
+            bar.begin(sum(whole.values()), "epochs")
+        done[model] = epoch
+        text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
+        bar.update(sum(done.values()), text)
+        if epoch == epochs:
+            bar.say(text)
+
+    return show
 
 
 def estimate_table(rows: Iterable[Estimate], jobs: int) -> Table:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from landscape.cli.outputs import check_file
+from landscape.cli.stores import list_figures
 from landscape.errors import InputError
 
 __all__ = ["add_figure"]
@@ -21,13 +22,16 @@ def add_figure(app: typer.Typer, guarded: Callable[[], AbstractContextManager[No
     @app.command()
     def figure(
         store: Annotated[Path, typer.Argument(help="Folder of the results.")],
-        analysis: Annotated[str, typer.Option("--analysis", "-a", help="Which analysis, by label or name.")],
+        analysis: Annotated[
+            str | None,
+            typer.Option("--analysis", "-a", help="Which, by label or name. Default: list all figures."),
+        ] = None,
         output: Annotated[
             Path | None,
             typer.Option(
                 "--output",
                 "-o",
-                help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list figures.",
+                help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list the figures.",
             ),
         ] = None,
         name: Annotated[
@@ -52,7 +56,11 @@ def add_figure(app: typer.Typer, guarded: Callable[[], AbstractContextManager[No
 
             say = ProgressBar(Console()).say
             check_file("--output", output)
-            if output is not None and output.suffix.lower() == ".vtk":
+            if output is None or analysis is None:
+                for line in list_figures(store, analysis, models or (), by):
+                    say(line)
+                return
+            if output.suffix.lower() == ".vtk":
                 from landscape.export.surfaces import save_fields
 
                 if by is not None:
@@ -63,9 +71,5 @@ def add_figure(app: typer.Typer, guarded: Callable[[], AbstractContextManager[No
             from landscape.export.figures import figures_of_store, save_figures
 
             specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
-            if output is None:
-                for spec in specs:
-                    say(f"{spec.name}: {spec.title}")
-                return
             for path in save_figures(specs, palette, output, column):
                 say(f"figure: {path}")

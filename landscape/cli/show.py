@@ -1,4 +1,4 @@
-"""``landscape show FILES``: what results hold."""
+"""``landscape show FILES``: what results, or stores, hold."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ def add_show(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None
 
     @app.command()
     def show(
-        files: Annotated[list[Path], typer.Argument(help="Results, or a consolidated zoo.h5.")],
+        files: Annotated[list[Path], typer.Argument(help="Results, a consolidated zoo.h5, or a store.")],
         group: Annotated[
             str | None, typer.Option(help="Group of a consolidated file, e.g. spectrum/resnet-s0.")
         ] = None,
     ) -> None:
-        """Show what result files hold."""
+        """Show what result files, or stores, hold."""
         with guarded():
             from rich.console import Console
 
             import landscape
             from landscape.cli.analyses import describe, groups_in
             from landscape.cli.display import ProgressBar
+            from landscape.cli.stores import list_store
             from landscape.store.digest import check
 
             console = Console()
@@ -37,6 +38,10 @@ def add_show(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None
                 if len(files) > 1:
                     say("")
                     say(str(file))
+                if file.is_dir():
+                    for line in list_store(file):
+                        say(line)
+                    continue
                 ds = landscape.open(file, group)
                 if not check(file):
                     say(f"note: '{file}' carries no digest: damage to it may go unnoticed", style="yellow")

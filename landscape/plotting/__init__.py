@@ -7,13 +7,14 @@ nothing of analyses. No part of it imports torch.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from landscape.base.figure import FigureSpec
-from landscape.errors import InputError, suggest
+from landscape.errors import InputError
 from landscape.plotting.backends.find import BACKENDS, Backend, find_backend
+from landscape.plotting.choice import choose_figures
+from landscape.plotting.drawn import Figures
 from landscape.plotting.palette import Palette
 
 if TYPE_CHECKING:
@@ -22,21 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "Backend", "Figures", "Palette", "figures_of", "find_backend", "plot"]
 
 
-class Figures(list[Any]):
-    """Several figures, shown one after the other in a notebook."""
-
-    def _ipython_display_(self) -> None:
-        display = importlib.import_module("IPython.display").display
-        for figure in self:
-            display(figure)
-
-
 def plot(
     results: xr.Dataset | Mapping[str, xr.Dataset] | FigureSpec | Iterable[FigureSpec],
     backend: Literal["plotly", "matplotlib", "relief", "null"] = "plotly",
     figure: str | None = None,
     palette: Palette | None = None,
-) -> Any:
+) -> Figures:
     """Draw results.
 
     Args:
@@ -44,11 +36,13 @@ def plot(
             shared axes; or ready figure specifications.
         backend: ``plotly`` (interactive), ``matplotlib`` (papers), ``relief`` (plotly, with fields as
             surfaces in three dimensions) or ``null`` (draws nothing).
-        figure: Draw only the figure of this name.
+        figure: Draw only the figure of this name; of a figure of one model, its number may be the model's
+            name (``"loss-resnet-s0"``), and the model's name alone draws all that is of it.
         palette: The look of each model; by default, one made from what is drawn.
 
     Returns:
-        The back end's figure, or a list of them if there are several.
+        The figures, which ``show()`` and ``save(path)`` themselves; one alone has the attributes of the back
+        end's figure.
 
     Raises:
         InputError: If the back end, the analysis or the figure is unknown, or there is nothing to
@@ -62,10 +56,11 @@ def plot(
         (2.0, 3.0)
     """
     drawer = find_backend(backend)
-    specs = _chosen(figures_of(results), figure)
+    specs, labels = figures_of(results), _labels(results)
+    if figure is not None:
+        specs = choose_figures(specs, figure, labels)
     look = palette or Palette.of(specs)
-    figures = Figures(drawer.draw(spec, look) for spec in specs)
-    return figures[0] if len(figures) == 1 else figures
+    return Figures((drawer.draw(spec, look) for spec in specs), specs, look, labels)
 
 
 def figures_of(
@@ -110,10 +105,8 @@ def _analysis(label: str, ds: Any) -> str:
     return str(name)
 
 
-def _chosen(specs: list[FigureSpec], name: str | None) -> list[FigureSpec]:
-    if name is None:
-        return specs
-    chosen = [s for s in specs if s.name == name]
-    if not chosen:
-        raise InputError(f"there is no figure '{name}' here; {suggest(name, (s.name for s in specs))}")
-    return chosen
+def _labels(results: Any) -> list[str]:
+    """The models, pairs or groups that results are of."""
+    if hasattr(results, "attrs"):
+        return [str(results.attrs.get("model") or "model")]
+    return [str(label) for label in results] if isinstance(results, Mapping) else []

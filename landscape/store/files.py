@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import InputError, StoreError, said_by_system
 from landscape.store.digest import check, sealed
 from landscape.store.within import check_group
+from landscape.text import foreign
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,11 +66,31 @@ def as_path(path: Any, what: str) -> Path:
     return Path(path)
 
 
+def _what_is_there(folder: Path) -> str:
+    """What of a store can be opened, as a further sentence; empty if the folder is no store."""
+    import h5py
+
+    whole = folder / "zoo.h5"
+    if not whole.is_file():
+        return ""
+    try:
+        check(whole)
+        with h5py.File(whole, "r", locking=False) as file:
+            check_group(file, whole, depth=3)
+            names = [
+                f"{label}/{name}" for label, group in file.items() for name in getattr(group, "keys", list)()
+            ]
+    except (OSError, StoreError):
+        return ""
+    shown = ", ".join(foreign(name, 80) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    return f" A group opens one of its results: {shown}." if names else ""
+
+
 def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     """Read a dataset into memory and close the file.
 
     Args:
-        path: A result, or a consolidated ``zoo.h5``.
+        path: A result, a consolidated ``zoo.h5``, or a store, whose ``zoo.h5`` is meant.
         group: The group within a consolidated file, for example ``"spectrum/resnet-s0"``.
 
     Raises:
@@ -82,7 +103,9 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     if not path.exists():
         raise StoreError(f"there is no file '{path}'.")
     if path.is_dir():
-        raise StoreError(f"'{path}' is a folder, not a result file.")
+        if group is None or not (path / "zoo.h5").is_file():
+            raise StoreError(f"'{path}' is a folder, not a result file.{_what_is_there(path)}")
+        path = path / "zoo.h5"
     if not os.access(path, os.R_OK):
         raise StoreError(f"'{path}' cannot be read: permission denied.")
     try:

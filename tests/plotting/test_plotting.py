@@ -18,12 +18,16 @@ SPEC = FigureSpec("cut", "A cut", Axis("t"), Axis("loss"), (Line([0, 1], [2, 3])
 OTHER = FigureSpec("other", "Another", Axis("t"), Axis("loss"), ())
 
 
-def test_one_figure_is_bare_and_several_are_a_list() -> None:
-    """Oracle: the documented return values."""
-    assert not isinstance(landscape.plot(SPEC, backend="null"), list)
-    assert not isinstance(landscape.plot([SPEC], backend="null"), list)
+def test_one_figure_or_several_are_one_kind_of_thing() -> None:
+    """Oracle: the documented return values; one alone has the attributes of the back end's."""
+    one = landscape.plot(SPEC, backend="null")
+    assert isinstance(one, Figures) and len(one) == 1
+    assert one.extents["y"] == (2.0, 3.0)
     both = landscape.plot([SPEC, OTHER], backend="null")
     assert isinstance(both, Figures) and len(both) == 2
+    assert both["other"] is both[1]
+    with pytest.raises(AttributeError, match="holds 2 figures"):
+        _ = both.extents
 
 
 def test_a_list_of_figures_shows_itself_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

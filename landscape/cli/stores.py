@@ -1,0 +1,54 @@
+"""What the command line says of a whole store: its analyses, their results and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from landscape.errors import LandscapeError
+
+__all__ = ["list_figures", "list_store"]
+
+_SHOWN = 8
+
+
+def list_store(store: Path) -> Iterator[str]:
+    """A line for each analysis of a store, with its subjects, and one for each failure."""
+    from landscape.store.contents import read_contents
+
+    contents = read_contents(store)
+    yield f"store of '{contents.name}': {len(contents.models)} models"
+    for section in contents.sections:
+        named = "" if section.analysis == section.label else f" ({section.analysis})"
+        names = ", ".join(list(section.results)[:_SHOWN]) or "no result yet"
+        more = f" and {len(section.results) - _SHOWN} more" if len(section.results) > _SHOWN else ""
+        yield f"{section.label}{named}: {names}{more}"
+    for failure in contents.failures:
+        yield f"{failure.label} of {failure.model} failed: {failure.error}"
+    if contents.missing:
+        yield f"{contents.missing} tasks are not done yet: run again"
+    yield (
+        f"one of them: landscape show {store / 'zoo.h5'} --group ANALYSIS/MODEL, or in Python"
+        f' landscape.open("{store}", "ANALYSIS/MODEL")'
+    )
+
+
+def list_figures(store: Path, analysis: str | None, models: Sequence[str], by: str | None) -> Iterator[str]:
+    """A line for each figure of an analysis, or of all of a store, by the name that chooses it."""
+    from landscape.export.figures import figures_of_store
+    from landscape.plotting.choice import figure_names
+    from landscape.store.contents import read_contents
+
+    contents = read_contents(store)
+    labels = [analysis] if analysis is not None else [s.label for s in contents.sections if s.results]
+    for label in labels:
+        try:
+            specs, _ = figures_of_store(store, label, models=models, by=by)
+        except LandscapeError as error:
+            if analysis is not None:
+                raise
+            yield f"{label}: {error}"
+            continue
+        subjects = [n for s in contents.sections if label in (s.label, s.analysis) for n in s.results]
+        for name, spec in zip(figure_names(specs, subjects), specs, strict=True):
+            yield f"{name}: {spec.title}" if analysis is not None else f"{label} {name}: {spec.title}"
