@@ -213,11 +213,8 @@ class Analysis:
         context = Context(inputs={n: keywords.pop(n) for n in self.inputs if n in keywords})
         for name, given in context.inputs.items():
             wants = CALLED.get(name, "tensors")
-            usable = (
-                callable(given)
-                if name in CALLED
-                else hasattr(given, "__getitem__") or hasattr(given, "__iter__")
-            )
+            indexed = hasattr(given, "__getitem__") or hasattr(given, "__iter__")
+            usable = callable(given) if name in CALLED else indexed
             if given is not None and not usable:
                 raise InputError(f"{name} of landscape.{self.name} takes {wants}; got a {_kind(given)}.")
         return self.run(self._subject(subject), self.validate(keywords), context)

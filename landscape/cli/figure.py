@@ -31,7 +31,7 @@ def add_figure(app: typer.Typer, guarded: Callable[[], AbstractContextManager[No
             typer.Option(
                 "--output",
                 "-o",
-                help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list the figures.",
+                help="A .pdf, .svg, .png or .eps file, or a .vtk file of a surface. Default: list figures.",
             ),
         ] = None,
         name: Annotated[

@@ -9,7 +9,7 @@ import pickle
 import pytest
 import torch
 
-from landscape.zoo.pickle_globals import unsafe_globals
+from landscape.zoo.reading.pickle_globals import unsafe_globals
 
 CONTENT = {"x": torch.zeros(2), "a": argparse.Namespace(b=1), "t": datetime.timedelta(1)}
 NAMES = ["argparse.Namespace", "datetime.timedelta"]
