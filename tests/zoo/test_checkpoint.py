@@ -21,8 +21,8 @@ from torch import nn
 
 from landscape.errors import CheckpointError
 from landscape.zoo.checkpoint import file_sha256, load_checkpoint, load_into, read_checkpoint, strip_prefixes
-from landscape.zoo.reading.pickle_globals import unsafe_globals
 from landscape.zoo.reading import archive as archives
+from landscape.zoo.reading.pickle_globals import unsafe_globals
 from landscape.zoo.reading.stubs import attributes
 
 
