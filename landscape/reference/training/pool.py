@@ -112,5 +112,6 @@ def _work(pipe: Connection, function: Callable[..., Any], call: tuple[Any, ...])
 
 
 def _send(pipe: Connection, kind: str, content: Any) -> None:
-    # Connection.send would pass tensors as shared memory of this process, which may have ended when they are read.
+    # Connection.send would pass tensors as shared memory of this process, which may have ended when they are
+    # read.
     pipe.send_bytes(pickle.dumps((kind, content)))
