@@ -312,6 +312,8 @@ class _Drawing:
         axis = self.spec.x if name == "x" else self.spec.y
         ticks = self.layout.ticks(self.spec, "x" if name == "x" else "y")
         which = self.axes.xaxis if name == "x" else self.axes.yaxis
+        if name == "y" and axis.categories is not None and not has_field(self.spec):
+            ticks = [float(i) for i in range(len(axis.categories))]  # the picture is as tall as they need
         if axis.scale == "log":
             ticks = narrow_log_ticks(*map(float, which.get_view_interval()))
         if ticks is not None:

@@ -84,3 +84,17 @@ def test_a_log_axis_of_less_than_a_decade_has_plain_numbers() -> None:
     major, minor = (figure.axes[0].get_yticklabels(minor=m) for m in (False, True))
     assert len(major) >= 2 and all(float(t.get_text()) > 0 for t in major)
     assert all("10^" not in t.get_text() for t in [*major, *minor])
+
+
+def test_every_row_of_many_has_its_name() -> None:
+    """Oracle: names by hand; the rectangles that matplotlib laid out do not overlap, in pixels."""
+    names = tuple(f"a claim of two lines\nnumber {i}" for i in range(30))
+    places = np.arange(30.0)
+    figure = landscape.plot(
+        spec_of(Points(places, places), y=Axis("", categories=names)), backend="matplotlib"
+    )
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == list(names)
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(above.y0 >= below.y1 for below, above in itertools.pairwise(boxes))
