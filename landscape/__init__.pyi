@@ -91,6 +91,7 @@ __all__ = [
     "trace",
     "transfer",
     "uncertainty",
+    "weights",
 ]
 
 def analyses() -> dict[str, Analysis]:
@@ -1104,3 +1105,31 @@ class _Uncertainty(Analysis):
         """
 
 uncertainty: _Uncertainty
+
+class _Weights(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        resamples: int = 200,
+        map_norms: bool = False,
+        initial_state: str = '',
+        initial_state_kwargs: Mapping[str, Any] = {},
+        seed: int = 0,
+        initial: Any = None,
+    ) -> xr.Dataset:
+        """Weights of the layers.
+
+        Args:
+            layers: globs over names of layers.
+            resamples: samples from each fitted tail, for its p-value and error; 0 for neither.
+            map_norms: also the norms of convolutions as maps of whole pictures; asks for one batch.
+            initial_state: package.module:function of the weights at initialisation, by name: distances
+                from there.
+            initial_state_kwargs: its keyword arguments.
+            seed: seed of the resamples.
+        """
+
+weights: _Weights

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from landscape.base.analysis import Cost
 from landscape.errors import LandscapeError
@@ -36,6 +37,14 @@ class Estimate:
     seconds: float
 
 
+class _Pace(NamedTuple):
+    """Seconds of a forward pass and of a gradient over all data, and millions of parameters."""
+
+    forward: float
+    gradient: float
+    millions: float
+
+
 def estimate(plan: Plan, todo: Sequence[Task], loader: Loader, shard: Shard | None = None) -> list[Estimate]:
     """Estimate the time of each chosen section.
 
@@ -46,13 +55,13 @@ def estimate(plan: Plan, todo: Sequence[Task], loader: Loader, shard: Shard | No
         shard: The part that counts; ``None`` for the whole.
     """
     part = plan.part(shard)
-    timed: list[tuple[object, tuple[float, float]]] = []
+    timed: list[tuple[object, _Pace]] = []
 
-    def pace(model: Model) -> tuple[float, float]:
+    def pace(model: Model) -> _Pace:
         if isinstance(model, PredictiveModel) and model.fit is not None:
             # Fitting may take long, and to members without weights it means nothing.
-            forwards, gradients = zip(*(pace(member) for member in model.members), strict=True)
-            return sum(forwards), sum(gradients)
+            found = [pace(member) for member in model.members]
+            return _Pace(*(sum(parts) for parts in zip(*found, strict=True)))
         kind = _kind(model)
         known = next((t for k, t in timed if k == kind), None)
         if known is None:
@@ -83,19 +92,21 @@ def _cost(task: Task, loader: Loader) -> Cost:
     return analysis.cost(analysis.validate(json.loads(task.options)))
 
 
-def _seconds(task: Task, cost: Cost, pace: Callable[[Model], tuple[float, float]], loader: Loader) -> float:
+def _seconds(task: Task, cost: Cost, pace: Callable[[Model], _Pace], loader: Loader) -> float:
     # A pair is one problem, whose model takes on the weights of the other.
     members = task.members if task.scope == "group" else task.members[:1]
     examples = sum(loader.sizes())
     share = 1.0 if task.examples is None else min(1.0, task.examples / examples)
     total = 0.0
     for member in members:
-        forward, gradient = pace(member)
-        total += cost.forwards * forward + cost.gradients * gradient
-    return share * total
+        forward, gradient, millions = pace(member)
+        total += share * (cost.forwards * forward + cost.gradients * gradient)
+        if cost.seconds_per_million:
+            total += cost.seconds_per_million * millions
+    return total
 
 
-def _measure(model: Model, loader: Loader) -> tuple[float, float]:
+def _measure(model: Model, loader: Loader) -> _Pace:
     """Seconds of a forward pass and of a gradient over all data, from its first batch."""
     try:
         problem = loader.untrained_problem(model)
@@ -106,5 +117,5 @@ def _measure(model: Model, loader: Loader) -> tuple[float, float]:
             work()
             times.append((time.perf_counter() - start) / share)
     except LandscapeError:
-        return math.nan, math.nan
-    return times[0], times[1]
+        return _Pace(math.nan, math.nan, math.nan)
+    return _Pace(*times, problem.size / 1e6)
