@@ -53,6 +53,7 @@ __all__ = [
     "batch_spectra",
     "calibration",
     "cka",
+    "collapse",
     "compare",
     "connect",
     "connectivity",
@@ -229,6 +230,28 @@ class _Cka(Analysis):
         """
 
 cka: _Cka
+
+class _Collapse(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        most_layers: int = 40,
+        alignment_examples: int = 512,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Neural collapse.
+
+        Args:
+            layers: globs over module names.
+            most_layers: evenly spaced ones, if more layers match.
+            alignment_examples: at most so many examples, a random sample, for the alignment of layers.
+            seed: seed of that sample.
+        """
+
+collapse: _Collapse
 
 class _Connect(Analysis):
     def __call__(

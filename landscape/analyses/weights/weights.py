@@ -61,12 +61,12 @@ _TAIL = {
     "alpha_distance": ("Kolmogorov-Smirnov distance of tail and fit", "float"),
     "alpha_p": ("p-value of the power law; small speaks against it", "float"),
     "log_normal_ratio": (
-        "normalised likelihood ratio against a log-normal tail; below 0 that is better",
+        "likelihood ratio against a log-normal tail, normalised; below 0 that is better",
         "float",
     ),
     "log_normal_p": ("p-value of no difference from the log-normal tail", "float"),
     "exponential_ratio": (
-        "normalised likelihood ratio against an exponential tail; above 0 it is worse",
+        "likelihood ratio against an exponential tail, normalised; above 0 it is worse",
         "float",
     ),
     "exponential_p": ("p-value of no difference from the exponential tail", "float"),
@@ -84,9 +84,7 @@ SCHEMA = Schema(
     variables=(
         Variable("rows", _LAYER, "rows of the matrix: outputs or filters", kind="int"),
         Variable("columns", _LAYER, "columns of the matrix: inputs × taps", kind="int"),
-        Variable(
-            "singular_value", ("layer", "rank"), "singular values, falling; NaN beyond the shorter side"
-        ),
+        Variable("singular_value", ("layer", "rank"), "singular values, falling, then NaN"),
         Variable("spectral_norm", _LAYER, "largest singular value of the matrix"),
         Variable("frobenius_norm", _LAYER, "root of the sum of squares of all entries"),
         Variable("stable_rank", _LAYER, "stable rank ‖W‖²_F/‖W‖²₂"),
@@ -96,18 +94,14 @@ SCHEMA = Schema(
         Variable(
             "tail",
             _LAYER,
-            "power law; few values (under 50) tell nothing; rejected: p below 0.1; none: no fit, or no p-value",
+            "power law; few values: under 50, no verdict; rejected: p below 0.1; none: no fit or no p-value",
             "",
             kind="str",
         ),
         Variable("noise_scale", _LAYER, "standard deviation of the entries if the bulk is noise"),
-        Variable(
-            "bulk_lower", _LAYER, "lower Marchenko-Pastur edge of eigenvalues of WᵀW/N, N the longer side"
-        ),
-        Variable("bulk_upper", _LAYER, "upper Marchenko-Pastur edge of eigenvalues of WᵀW/N"),
-        Variable(
-            "spikes", _LAYER, "number of eigenvalues so large as noise has them in one or two of 100 matrices"
-        ),
+        Variable("bulk_lower", _LAYER, "lower edge of the Marchenko-Pastur law of WᵀW/N, N the longer side"),
+        Variable("bulk_upper", _LAYER, "upper edge of the same law"),
+        Variable("spikes", _LAYER, "eigenvalues as large as noise has them in one or two of 100 matrices"),
         Variable("map_norm", _LAYER, "norm of a convolution as a map of pictures", optional=True),
         Variable(
             "map_norm_bound", _LAYER, "bound on the distance to the nearest singular value", optional=True
@@ -212,7 +206,7 @@ def _distance(layer: LayerWeight, initial: Mapping[str, Tensor]) -> dict[str, fl
     if start is None or tuple(start.shape) != tuple(layer.weight.shape):
         found = "lack it" if start is None else f"have shape {tuple(start.shape)}"
         raise InputError(
-            f"weight '{layer.parameter}' has shape {tuple(layer.weight.shape)}, but the weights at initialisation"
+            f"weight '{layer.parameter}' has shape {tuple(layer.weight.shape)}, but those at initialisation"
             f" {found}; give the state_dict of the same model before training."
         )
     before = start.detach().to(layer.weight.device).double()
@@ -284,8 +278,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             axis,
             Axis("stable rank / full rank", scale="log"),
             tuple(ranks),
-            "‖W‖²_F/‖W‖²₂ of each layer over the shorter side of its matrix (convolutions: filters × inputs and"
-            " taps): 1 where all singular values are equal, less where few of them carry the weights.",
+            "‖W‖²_F/‖W‖²₂ of each layer over the shorter side of its matrix (convolutions: filters × inputs"
+            " and taps): 1 where all singular values are equal, less where few of them carry the weights.",
         ),
         FigureSpec(
             "alpha",
@@ -294,8 +288,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("exponent α"),
             (*tails, Guide(y=2.0, label="infinite mean")),
             "Exponent of the best power-law tail p(λ) ∝ λ^−α of the eigenvalues of WᵀW (Clauset et al. 2009)."
-            " Circles: tails of at least 50 values whose p-value is at least 0.1; triangles: fewer values, which"
-            " tell nothing; crosses: power law rejected.",
+            " Circles: at least 50 values and a p-value of at least 0.1; triangles: fewer values, which tell"
+            " nothing; crosses: power law rejected.",
             error_bars([1000], "over resamples, the start of the tail chosen anew", "Bars"),
             symbols=tuple((symbol, word) for word, symbol in VERDICTS.items() if word in present),
         ),
@@ -329,13 +323,13 @@ weights = Analysis(
     name="weights",
     title="Weights of the layers",
     description=(
-        "Singular values of every layer's weights, without data or gradients: stable rank, effective rank (Roy &"
-        " Vetterli 2007), the tail of the eigenvalues of WᵀW with its Kolmogorov-Smirnov distance, p-value, number"
-        " of values and likelihood ratios (Clauset, Shalizi & Newman 2009; Martin & Mahoney 2021), and the"
-        " eigenvalues that stand out of the noise that fits the rest (Marchenko & Pastur 1967; Gavish & Donoho"
-        " 2014; Johnstone 2001). Convolutions are matrices of filters × (inputs · taps); their norm as maps of"
-        " pictures is another number, which `map_norms` asks for. An exponent with few values or a small p-value"
-        " means nothing."
+        "Singular values of every layer's weights, without data or gradients: stable rank, effective rank"
+        " (Roy & Vetterli 2007), the tail of the eigenvalues of WᵀW with its Kolmogorov-Smirnov distance,"
+        " p-value, number of values and likelihood ratios (Clauset, Shalizi & Newman 2009; Martin & Mahoney"
+        " 2021), and the eigenvalues that stand out of the noise that fits the rest (Marchenko & Pastur 1967;"
+        " Gavish & Donoho 2014; Johnstone 2001). Convolutions are matrices of filters × (inputs · taps);"
+        " their norm as maps of pictures is another number, which `map_norms` asks for. An exponent of few"
+        " values, or with a small p-value, means nothing."
     ),
     scope="checkpoint",
     params=WeightsParams,

@@ -35,10 +35,10 @@ class PowerLaw:
         start: The least value of the tail.
         count: Values in the tail.
         distance: Kolmogorov-Smirnov distance between tail and fit.
-        p: Share of samples from the fit that lie further from their own fits: of a power law it is uniform, and
-            a small one (below 0.1 in the paper) speaks against it. NaN without resamples.
-        log_normal: Vuong's normalised ratio of likelihoods against a log-normal tail, never positive since power
-            laws are the limit of these: below 0 the log-normal fits better.
+        p: Share of samples from the fit that lie further from their own fits: of a power law it is uniform,
+            and a small one (below 0.1 in the paper) speaks against it. NaN without resamples.
+        log_normal: Vuong's normalised ratio of likelihoods against a log-normal tail, never positive since
+            power laws are the limit of these: below 0 the log-normal fits better.
         log_normal_p: The p-value that the ratio is 0.
         exponential: The same against an exponential tail: above 0 the power law fits better.
         exponential_p: Its p-value.
@@ -67,7 +67,7 @@ def fit_power_law(values: ArrayLike, *, resamples: int = 0, seed: int = 0) -> Po
     was, with a start of their own.
 
     Args:
-        values: The sample, in any order and shape. What is not positive is left out, since no power law has it.
+        values: The sample, in any order and shape. What is not positive is left out: no power law has it.
         resamples: Samples drawn for p-value and standard error; 0 for neither.
         seed: Seed of those.
 
@@ -78,7 +78,7 @@ def fit_power_law(values: ArrayLike, *, resamples: int = 0, seed: int = 0) -> Po
         InputError: If a value is not finite.
 
     Reference:
-        Clauset, Shalizi & Newman (2009), Power-law distributions in empirical data, sections 3.1, 3.3, 4.1 and 5.
+        Clauset, Shalizi & Newman (2009), Power-law distributions in empirical data, sections 3 to 5.
 
     Example:
         >>> sample = (1.0 - (np.arange(2000) + 0.5) / 2000) ** (-1 / 1.5)  # quantiles of α = 2.5
@@ -199,7 +199,7 @@ def _log_normal(y: Array) -> Array:
     """Log-likelihoods (n,) of y = ln(x/start) ≥ 0 under the best part, from 0 on, of a normal law.
 
     In its natural form the density is exp(−at − bt²)/Z of t = y/ȳ with b ≥ 0: its logarithm is concave in
-    (a, b), and b = 0 is the power law itself, which a search over mean and variance would only near at infinity.
+    (a, b), and b = 0 is the power law itself, which a search over mean and variance only nears at infinity.
     """
     from scipy.optimize import minimize
 

@@ -19,8 +19,8 @@ def map_norm(
 ) -> tuple[float, float]:
     """The largest singular value of a layer's linear part on inputs of one shape.
 
-    The norm of the matrix of filters is a different number: it may be too small or too large by up to the number
-    of taps (Sedghi, Gupta & Long 2019; their form by the Fourier transform is that of circular padding).
+    The norm of the matrix of filters is another number (Sedghi, Gupta & Long 2019, whose form by the Fourier
+    transform is that of circular padding).
 
     Args:
         layer: A layer whose output is linear in its input but for a bias: a convolution.

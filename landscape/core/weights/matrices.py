@@ -48,8 +48,8 @@ class LayerWeight:
 def layer_weights(model: nn.Module, patterns: Sequence[str] = ("*",)) -> list[LayerWeight]:
     """The weights with at least two rows and two columns, frozen ones too, in the model's order.
 
-    A tied weight comes once, under its first name; of a parametrised one (weight or spectral normalisation) what
-    the layer applies. Biases, norms and position embeddings are no matrices.
+    A tied weight comes once, under its first name; of a parametrised one (weight or spectral normalisation)
+    what the layer applies. Biases, norms and position embeddings are no matrices.
 
     Args:
         model: The model.

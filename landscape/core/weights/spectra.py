@@ -13,7 +13,7 @@ __all__ = ["Bulk", "effective_rank", "marchenko_pastur_median", "noise_bulk", "s
 Array = NDArray[np.float64]
 
 TRACY_WIDOM_99 = 2.0234
-"""What the largest eigenvalue of noise of known scale exceeds in one of a hundred matrices, in its own units."""
+"""What the largest eigenvalue of noise of known scale exceeds in one of 100 matrices, in its own units."""
 
 LEAST = 10
 """Of fewer eigenvalues the median, and so the noise, is not known."""

@@ -84,7 +84,7 @@ def test_distances_from_initialisation():
 
 
 def test_norms_of_maps():
-    """Oracle: a circular box of ones has norm 9; the matrix of its filter 3; a layer that is no map has none."""
+    """Oracle: a circular box of ones has norm 9, the matrix of its filter 3; a linear layer has none."""
     conv = nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular", bias=False)
     nn.init.ones_(conv.weight)
     model = nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2)).double()

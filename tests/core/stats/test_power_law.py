@@ -134,7 +134,7 @@ def test_values_that_are_not_finite_are_refused():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_powerlaw_agrees(seed):
-    """Oracle: the package of Alstott et al.; it looks at steps from one side, so starts may differ by little."""
+    """Oracle: the package of Alstott et al.; it looks at steps from one side, so starts may differ."""
     package = pytest.importorskip("powerlaw", reason="powerlaw is not installed: extra 'oracle'")
     sample = pareto(120, seed=seed)
     found = fit_power_law(sample)

@@ -66,8 +66,9 @@ def test_spikes_are_counted_and_leave_the_noise_alone():
 
 
 def test_noise_seldom_has_a_spike():
-    """Oracle: Gaussian matrices. Of large ones one in a hundred has a spike; of small ones, whose own scale is
-    less sure, two (measured on 1500): more than 17 of 400 would be odd once in 500 times.
+    """Oracle: Gaussian matrices, of which one in a hundred has a spike.
+
+    Of small ones, whose scale is less sure, two (measured on 1500): more than 17 of 400 come once in 500.
     """
     rng = np.random.default_rng(2)
     found = sum(noise_bulk(values_of(rng.normal(size=(60, 30))), 60, 30).spikes > 0 for _ in range(400))
