@@ -77,6 +77,7 @@ __all__ = [
     "open",
     "plot",
     "posterior_mass",
+    "receptive_field",
     "regression_uncertainty",
     "report",
     "robustness",
@@ -720,6 +721,35 @@ class _PosteriorMass(Analysis):
         """
 
 posterior_mass: _PosteriorMass
+
+class _ReceptiveField(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'block', 'downsampling'),
+        most_layers: int = 12,
+        images: int = 64,
+        shares: Sequence[float] | str = (0.2, 0.5, 0.99),
+        prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
+    ) -> xr.Dataset:
+        """Effective receptive fields.
+
+        Args:
+            layers: globs over module names.
+            kinds: kinds of units to look at; none = every module.
+            most_layers: evenly spaced ones, if more layers match.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            shares: shares of the field of which the sides are told.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
+        """
+
+receptive_field: _ReceptiveField
 
 class _RegressionUncertainty(Analysis):
     def __call__(

@@ -509,6 +509,7 @@ ROWS: dict[str, Row] = {
     "fourier": Row(of_examples("fourier", count=24), cases=300, quick=True),
     "transfer": Row(of_examples("transfer", count=24), cases=300),
     "feature_variance": Row(of_examples("feature_variance")),
+    "receptive_field": Row(of_examples("receptive_field", count=24)),
     "attention_response": Row(of_examples("attention_response", model=attention, worst_images=POPULATION)),
     "lesion": Row(of_examples("lesion", replacements=("remove",))),
     "robustness": Row(
