@@ -56,7 +56,10 @@ class PowerLaw:
     exponential_p: float
 
 
-NOTHING = PowerLaw(*[np.nan] * 3, 0, *[np.nan] * 6)  # type: ignore[arg-type]
+_NAN = float("nan")
+
+NOTHING = PowerLaw(_NAN, _NAN, _NAN, 0, _NAN, _NAN, _NAN, _NAN, _NAN, _NAN)
+"""The fit of what has no tail."""
 
 
 def fit_power_law(values: ArrayLike, *, resamples: int = 0, seed: int = 0) -> PowerLaw:
