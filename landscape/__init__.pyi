@@ -53,6 +53,7 @@ __all__ = [
     "batch_spectra",
     "calibration",
     "cka",
+    "collapse",
     "compare",
     "connect",
     "connectivity",
@@ -76,6 +77,7 @@ __all__ = [
     "open",
     "plot",
     "posterior_mass",
+    "receptive_field",
     "regression_uncertainty",
     "report",
     "robustness",
@@ -92,6 +94,7 @@ __all__ = [
     "trace",
     "transfer",
     "uncertainty",
+    "weights",
 ]
 
 def analyses() -> dict[str, Analysis]:
@@ -236,6 +239,28 @@ class _Cka(Analysis):
         """
 
 cka: _Cka
+
+class _Collapse(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        most_layers: int = 40,
+        alignment_examples: int = 512,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Neural collapse.
+
+        Args:
+            layers: globs over module names.
+            most_layers: evenly spaced ones, if more layers match.
+            alignment_examples: at most so many examples, a random sample, for the alignment of layers.
+            seed: seed of that sample.
+        """
+
+collapse: _Collapse
 
 class _Connect(Analysis):
     def __call__(
@@ -709,6 +734,35 @@ class _PosteriorMass(Analysis):
 
 posterior_mass: _PosteriorMass
 
+class _ReceptiveField(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        kinds: Sequence[Literal['convolution', 'attention', 'mlp', 'norm', 'block', 'downsampling', 'residual_sum', 'linear', 'activation']] | str = ('convolution', 'attention', 'mlp', 'block', 'downsampling'),
+        most_layers: int = 12,
+        images: int = 64,
+        shares: Sequence[float] | str = (0.2, 0.5, 0.99),
+        prefix_tokens: int | None = None,
+        grid: tuple[int, int] | None = None,
+    ) -> xr.Dataset:
+        """Effective receptive fields.
+
+        Args:
+            layers: globs over module names.
+            kinds: kinds of units to look at; none = every module.
+            most_layers: evenly spaced ones, if more layers match.
+            images: at most so many images, a random sample: the errors show what more would bring.
+            shares: shares of the field of which the sides are told.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            grid: height and width of the grid that the tokens after the prefix are; none = found, if
+                they come of pictures.
+        """
+
+receptive_field: _ReceptiveField
+
 class _RegressionUncertainty(Analysis):
     def __call__(
         self,
@@ -1150,3 +1204,31 @@ class _Uncertainty(Analysis):
         """
 
 uncertainty: _Uncertainty
+
+class _Weights(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = ('*',),
+        resamples: int = 200,
+        map_norms: bool = False,
+        initial_state: str = '',
+        initial_state_kwargs: Mapping[str, Any] = {},
+        seed: int = 0,
+        initial: Any = None,
+    ) -> xr.Dataset:
+        """Weights of the layers.
+
+        Args:
+            layers: globs over names of layers.
+            resamples: samples from each fitted tail, for its p-value and error; 0 for neither.
+            map_norms: also the norms of convolutions as maps of whole pictures; asks for one batch.
+            initial_state: package.module:function of the weights at initialisation, by name: distances
+                from there.
+            initial_state_kwargs: its keyword arguments.
+            seed: seed of the resamples.
+        """
+
+weights: _Weights

@@ -447,6 +447,18 @@ def density(number: int) -> Found:
         yield name, float(ds[name]) - half, float(ds[name]) + half, truth
 
 
+def weights(number: int) -> Found:
+    """A layer whose eigenvalues are drawn from a power law of α = 2.5."""
+    draws = np.random.default_rng(number).random(100)
+    layer = nn.Linear(100, 100, bias=False).double()
+    layer.weight.data = torch.diag(torch.from_numpy((1.0 - draws) ** (-0.5 / 1.5)))
+    data = (torch.zeros(1, 100).double(), torch.zeros(1, 100).double())
+    matrix = landscape.Problem(layer, "mse", data, check_derivatives=False)
+    ds = landscape.weights(matrix, resamples=100, seed=number)
+    half = 2.0 * float(ds["alpha_se"][0])
+    yield "alpha", float(ds["alpha"][0]) - half, float(ds["alpha"][0]) + half, 2.5
+
+
 def taxonomy(number: int) -> Found:
     """Cells of a table, at a level of 95 %: a bivariate normal law has Spearman's 6/π asin(ρ/2)."""
     rng = np.random.default_rng(number)
@@ -494,6 +506,7 @@ ROWS: dict[str, Row] = {
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),
+    "weights": Row(weights),
     "line": Row(of_examples("line", steps=3), quick=True),
     "surface": Row(of_examples("surface", steps=(3, 3))),
     "connect": Row(connect, cases=300, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),
@@ -511,6 +524,7 @@ ROWS: dict[str, Row] = {
     "transfer": Row(of_examples("transfer", count=24), cases=300),
     "series_spectrum": Row(of_examples("series_spectrum", count=24, model=serial, bins=6), cases=300),
     "feature_variance": Row(of_examples("feature_variance")),
+    "receptive_field": Row(of_examples("receptive_field", count=24)),
     "attention_response": Row(of_examples("attention_response", model=attention, worst_images=POPULATION)),
     "lesion": Row(of_examples("lesion", replacements=("remove",))),
     "robustness": Row(

@@ -305,7 +305,7 @@ def test_progress_rises_to_one(analysis: Analysis) -> None:
 @each
 def test_cost_is_finite_and_positive_unless_no_model_is_asked(analysis: Analysis) -> None:
     cost = analysis.cost(analysis.validate({}))
-    passes = cost.forwards + cost.gradients
+    passes = cost.forwards + cost.gradients + cost.seconds_per_million
     assert passes >= 0
     assert (passes == 0) == (analysis.scope == "table")
     assert math.isfinite(passes)

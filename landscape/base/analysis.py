@@ -79,15 +79,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a computation costs, in passes over the problem's data, for time estimates.
+    """What a computation costs, in passes over the problem's data and in work on weights, for estimates.
 
     Attributes:
         forwards: Forward passes.
         gradients: Loss gradients (forward and backward); a Hessian product counts as about 3.
+        seconds_per_million: Seconds for each million parameters on one core, whatever the data.
     """
 
     forwards: float = 0.0
     gradients: float = 0.0
+    seconds_per_million: float = 0.0
 
 
 @dataclass(frozen=True)

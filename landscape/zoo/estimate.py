@@ -101,6 +101,7 @@ class _Kind:
     Attributes:
         forward: Seconds of a forward pass over all data; NaN if none could be timed.
         gradient: Seconds of a gradient over all data, if any task needs one.
+        millions: Millions of parameters; 0 if none could be counted.
         forward_error: Why there is no forward pass; empty if there is one.
         gradient_error: Why there is no gradient.
         costs: By analysis and options, what a task costs on such a model.
@@ -108,6 +109,7 @@ class _Kind:
 
     forward: float = math.nan
     gradient: float = math.nan
+    millions: float = 0.0
     forward_error: str = ""
     gradient_error: str = ""
     costs: dict[tuple[str, str], Cost] = field(default_factory=dict)
@@ -179,9 +181,10 @@ class _Prices:
             if member.name in self.errors:
                 continue
             kind = self.kind(member)
-            total += max(0.0, forwards) * kind.forward
-            total += cost.gradients * kind.gradient if cost.gradients else 0.0
-        return share * total
+            passes = max(0.0, forwards) * kind.forward
+            passes += cost.gradients * kind.gradient if cost.gradients else 0.0
+            total += share * passes + cost.seconds_per_million * kind.millions
+        return total
 
     def cost(self, task: Task) -> Cost:
         """What a task costs in passes."""
@@ -221,6 +224,7 @@ class _Prices:
             # Fitting may take long, and to members without weights it means nothing.
             paces = [self.kind(member) for member in model.members]
             kind.forward, kind.gradient = sum(p.forward for p in paces), sum(p.gradient for p in paces)
+            kind.millions = sum(p.millions for p in paces)
             return
         try:
             problem = self.loader.untrained_problem(model)
@@ -231,6 +235,7 @@ class _Prices:
 
     def _learn(self, kind: _Kind, problem: Problem, tasks: Sequence[Task]) -> None:
         share = problem.examples / sum(self.loader.sizes())
+        kind.millions = problem.size / 1e6
         if math.isnan(kind.forward) and not kind.forward_error:
             try:
                 kind.forward = _timed(problem.loss) / share

@@ -1,0 +1,1 @@
+"""What the parameters of a model say without any data."""

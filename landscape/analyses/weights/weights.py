@@ -1,0 +1,344 @@
+"""``weights``: singular values, ranks, tails and spikes of every layer, without data or gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from landscape.analyses._shared.captions import error_bars
+from landscape.base.analysis import DATA_BUILDER, Analysis, Context, Cost, Metric, Params
+from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, series
+from landscape.base.schema import Schema, Variable
+from landscape.errors import InputError
+from landscape.imports import REFERENCE, call
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+    from landscape.core.problem.problem import Problem
+    from landscape.core.stats.power_law import PowerLaw
+    from landscape.core.weights.matrices import LayerWeight
+
+ENOUGH = 50
+"""Values from which on a tail can be told from others (Clauset et al. 2009, section 4.2)."""
+
+LEAST_P = 0.1
+"""A power law with a smaller p-value is rejected (the same, section 4.1)."""
+
+VERDICTS = {"power law": "circle", "few values": "triangle", "rejected": "cross"}
+"""What is made of a tail, and the point it is drawn as."""
+
+
+class WeightsParams(Params):
+    """Options of ``weights``."""
+
+    layers: Annotated[tuple[str, ...], Field(description="globs over names of layers")] = ("*",)
+    resamples: Annotated[
+        int,
+        Field(ge=0, description="samples from each fitted tail, for its p-value and error; 0 for neither"),
+    ] = 200
+    map_norms: bool = Field(
+        False, description="also the norms of convolutions as maps of whole pictures; asks for one batch"
+    )
+    initial_state: Annotated[str, DATA_BUILDER] = Field(
+        "",
+        pattern=f"^$|{REFERENCE}",
+        description="package.module:function of the weights at initialisation, by name: distances from there",
+    )
+    initial_state_kwargs: dict[str, Any] = Field({}, description="its keyword arguments")
+    seed: int = Field(0, ge=0, description="seed of the resamples")
+
+
+_TAIL = {
+    "alpha": ("exponent α of the tail of eigenvalues of WᵀW; nothing without its p-value and count", "float"),
+    "alpha_se": ("standard error of alpha, the start of the tail chosen anew in each resample", "float"),
+    "alpha_start": ("eigenvalue from which on the tail is fitted", "float"),
+    "alpha_count": ("number of eigenvalues in the tail", "int"),
+    "alpha_distance": ("Kolmogorov-Smirnov distance of tail and fit", "float"),
+    "alpha_p": ("p-value of the power law; small speaks against it", "float"),
+    "log_normal_ratio": (
+        "likelihood ratio against a log-normal tail, normalised; below 0 that is better",
+        "float",
+    ),
+    "log_normal_p": ("p-value of no difference from the log-normal tail", "float"),
+    "exponential_ratio": (
+        "likelihood ratio against an exponential tail, normalised; above 0 it is worse",
+        "float",
+    ),
+    "exponential_p": ("p-value of no difference from the exponential tail", "float"),
+}
+
+_LAYER = ("layer",)
+
+SCHEMA = Schema(
+    version=1,
+    coords=(
+        Variable("layer", _LAYER, "layer with a matrix of weights, in the model's order", "", kind="str"),
+        Variable("depth", _LAYER, "depth, from 0 (first layer) to 1 (last)"),
+        Variable("module_class", _LAYER, "class of the layer", "", kind="str"),
+    ),
+    variables=(
+        Variable("rows", _LAYER, "rows of the matrix: outputs or filters", kind="int"),
+        Variable("columns", _LAYER, "columns of the matrix: inputs × taps", kind="int"),
+        Variable("singular_value", ("layer", "rank"), "singular values, falling, then NaN"),
+        Variable("spectral_norm", _LAYER, "largest singular value of the matrix"),
+        Variable("frobenius_norm", _LAYER, "root of the sum of squares of all entries"),
+        Variable("stable_rank", _LAYER, "stable rank ‖W‖²_F/‖W‖²₂"),
+        Variable("effective_rank", _LAYER, "effective rank exp H(s/Σs)"),
+        *(Variable(name, _LAYER, meaning, kind=kind) for name, (meaning, kind) in _TAIL.items()),  # type: ignore[arg-type]
+        Variable("alpha_hat", _LAYER, "α̂ = α log₁₀ λ_max of WᵀW"),
+        Variable(
+            "tail",
+            _LAYER,
+            "power law; few values: under 50, no verdict; rejected: p below 0.1; none: no fit or no p-value",
+            "",
+            kind="str",
+        ),
+        Variable("noise_scale", _LAYER, "standard deviation of the entries if the bulk is noise"),
+        Variable("bulk_lower", _LAYER, "lower edge of the Marchenko-Pastur law of WᵀW/N, N the longer side"),
+        Variable("bulk_upper", _LAYER, "upper edge of the same law"),
+        Variable("spikes", _LAYER, "eigenvalues as large as noise has them in one or two of 100 matrices"),
+        Variable("map_norm", _LAYER, "norm of a convolution as a map of pictures", optional=True),
+        Variable(
+            "map_norm_bound", _LAYER, "bound on the distance to the nearest singular value", optional=True
+        ),
+        Variable("distance", _LAYER, "Frobenius distance from initialisation", optional=True),
+        Variable("relative_distance", _LAYER, "the same over the norm at initialisation", optional=True),
+    ),
+)
+
+
+def compute(problem: Problem, params: WeightsParams, context: Context) -> Mapping[str, Any]:
+    """Singular values of each layer, and all that follows from them."""
+    import torch
+
+    from landscape.core.stats.power_law import fit_power_law
+    from landscape.core.weights.matrices import layer_weights
+    from landscape.core.weights.spectra import effective_rank, noise_bulk, stable_rank
+
+    layers = layer_weights(problem.module, params.layers)
+    initial = _initial(params, context)
+    shapes = _shapes(problem) if params.map_norms else {}
+    values, columns = [], []
+    for number, layer in enumerate(layers):
+        matrix = layer.matrix()
+        s = torch.linalg.svdvals(matrix).cpu().numpy()
+        values.append(s)
+        # Rounding leaves eigenvalues of zero a little above it, where they would be the longest tail of all.
+        some = s[s > s[0] * max(matrix.shape) * torch.finfo(layer.weight.dtype).eps]
+        fit = fit_power_law(np.square(some), resamples=params.resamples, seed=params.seed)
+        bulk = noise_bulk(s, *matrix.shape)
+        columns.append(
+            {
+                "rows": matrix.shape[0],
+                "columns": matrix.shape[1],
+                "spectral_norm": s[0],
+                "frobenius_norm": float(np.linalg.norm(s)),
+                "stable_rank": stable_rank(s),
+                "effective_rank": effective_rank(s),
+                **_tail(fit, float(s[0])),
+                "noise_scale": bulk.scale,
+                "bulk_lower": bulk.lower,
+                "bulk_upper": bulk.upper,
+                "spikes": bulk.spikes,
+                **(_map_norm(layer, shapes, params.seed) if params.map_norms else {}),
+                **({} if initial is None else _distance(layer, initial)),
+            }
+        )
+        context.progress((number + 1) / len(layers))
+    width = max(map(len, values))
+    padded = [np.pad(s, (0, width - len(s)), constant_values=np.nan) for s in values]
+    return {
+        "layer": np.array([layer.name for layer in layers]),
+        "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
+        "module_class": np.array([type(layer.module).__name__ for layer in layers]),
+        "singular_value": np.stack(padded),
+        **{name: np.array([column[name] for column in columns]) for name in columns[0]},
+    }
+
+
+def _tail(fit: PowerLaw, norm: float) -> dict[str, Any]:
+    """The fit of a tail, and what is made of it."""
+    if np.isnan(fit.p):
+        verdict = "none"
+    elif fit.p < LEAST_P:
+        verdict = "rejected"
+    else:
+        verdict = "power law" if fit.count >= ENOUGH else "few values"
+    return {
+        "alpha": fit.alpha,
+        "alpha_se": fit.alpha_se,
+        "alpha_start": fit.start,
+        "alpha_count": fit.count,
+        "alpha_distance": fit.distance,
+        "alpha_p": fit.p,
+        "log_normal_ratio": fit.log_normal,
+        "log_normal_p": fit.log_normal_p,
+        "exponential_ratio": fit.exponential,
+        "exponential_p": fit.exponential_p,
+        "alpha_hat": fit.alpha * 2.0 * np.log10(norm) if norm > 0 else np.nan,
+        "tail": verdict,
+    }
+
+
+def _initial(params: WeightsParams, context: Context) -> Mapping[str, Tensor] | None:
+    """The weights at initialisation, if they are given."""
+    given = context.inputs.get("initial")
+    if given is not None and params.initial_state:
+        raise InputError("weights takes either the input initial or the option initial_state, not both.")
+    if params.initial_state:
+        given = call(params.initial_state, params.initial_state_kwargs, "initial_state")
+    if given is None:
+        return None
+    given = given.state_dict() if hasattr(given, "state_dict") else given
+    if not isinstance(given, Mapping):
+        raise InputError(f"the weights at initialisation are a {type(given).__name__}; give a state_dict.")
+    return given
+
+
+def _distance(layer: LayerWeight, initial: Mapping[str, Tensor]) -> dict[str, float]:
+    """How far a layer is from where it began."""
+    start = initial.get(layer.parameter)
+    if start is None or tuple(start.shape) != tuple(layer.weight.shape):
+        found = "lack it" if start is None else f"have shape {tuple(start.shape)}"
+        raise InputError(
+            f"weight '{layer.parameter}' has shape {tuple(layer.weight.shape)}, but those at initialisation"
+            f" {found}; give the state_dict of the same model before training."
+        )
+    before = start.detach().to(layer.weight.device).double()
+    distance = float((layer.weight.detach().double() - before).norm())
+    norm = float(before.norm())
+    return {"distance": distance, "relative_distance": distance / norm if norm > 0 else float("nan")}
+
+
+def _shapes(problem: Problem) -> dict[int, tuple[int, ...]]:
+    """Shape of one input of each convolution that fires, by the layer's identity."""
+    import torch
+
+    from landscape.core.weights.matrices import is_convolution
+
+    found: dict[int, tuple[int, ...]] = {}
+
+    def keep(module: Any, inputs: tuple[Any, ...]) -> None:
+        found[id(module)] = tuple(inputs[0].shape[1:])
+
+    handles = [m.register_forward_pre_hook(keep) for m in problem.module.modules() if is_convolution(m)]
+    try:
+        with torch.no_grad():
+            problem.output(problem.first)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _map_norm(layer: LayerWeight, shapes: Mapping[int, tuple[int, ...]], seed: int) -> dict[str, float]:
+    from landscape.core.weights.map_norm import map_norm
+
+    shape = shapes.get(id(layer.module))
+    value, bound = (np.nan, np.nan) if shape is None else map_norm(layer.module, shape, seed=seed)
+    return {"map_norm": value, "map_norm_bound": bound}
+
+
+def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
+    """Ranks and tails by depth, all models on one axis."""
+    ranks: list[Any] = []
+    tails: list[Any] = []
+    for label, ds in datasets.items():
+        who, depth = series(label, ds), ds["depth"].values
+        full = np.minimum(ds["rows"].values, ds["columns"].values)
+        share = ds["stable_rank"].values / full
+        texts = tuple(
+            f"{n}: {r} × {c}, {k:g} spikes"
+            for n, r, c, k in zip(
+                *(ds[v].values for v in ("layer", "rows", "columns", "spikes")), strict=True
+            )
+        )
+        ranks += [Line(depth, share, who), Points(depth, share, who, texts=texts)]
+        alpha, verdicts = ds["alpha"].values, ds["tail"].values
+        texts = tuple(
+            f"{n}: {v}, p = {p:.2g}, {k} values"
+            for n, v, p, k in zip(
+                *(ds[v].values for v in ("layer", "tail", "alpha_p", "alpha_count")), strict=True
+            )
+        )
+        symbols = tuple(VERDICTS.get(str(v), "cross") for v in verdicts)
+        error = 2.0 * ds["alpha_se"].values
+        tails.append(Points(depth, alpha, who, error, texts, symbols))
+    axis = Axis("depth (0 = first layer, 1 = last)", limits=(-0.02, 1.02))
+    present = {str(v) for ds in datasets.values() for v in ds["tail"].values}
+    return [
+        FigureSpec(
+            "rank",
+            "Stable rank of the weights by depth",
+            axis,
+            Axis("stable rank / full rank", scale="log"),
+            tuple(ranks),
+            "‖W‖²_F/‖W‖²₂ of each layer over the shorter side of its matrix (convolutions: filters × inputs"
+            " and taps): 1 where all singular values are equal, less where few of them carry the weights.",
+        ),
+        FigureSpec(
+            "alpha",
+            "Tails of the weights' eigenvalues by depth",
+            axis,
+            Axis("exponent α"),
+            (*tails, Guide(y=2.0, label="infinite mean")),
+            "Exponent of the best power-law tail p(λ) ∝ λ^−α of the eigenvalues of WᵀW (Clauset et al. 2009)."
+            " Circles: at least 50 values and a p-value of at least 0.1; triangles: fewer values, which tell"
+            " nothing; crosses: power law rejected.",
+            error_bars([1000], "over resamples, the start of the tail chosen anew", "Bars"),
+            symbols=tuple((symbol, word) for word, symbol in VERDICTS.items() if word in present),
+        ),
+    ]
+
+
+def summary(ds: xr.Dataset) -> Sequence[Metric]:
+    """Means over layers."""
+    stands = ds["tail"].values == "power law"
+    alpha = float(ds["alpha"].values[stands].mean()) if stands.any() else float("nan")
+    full = np.minimum(ds["rows"].values, ds["columns"].values)
+    with np.errstate(divide="ignore"):
+        norm = float(np.log10(ds["spectral_norm"].values).mean())
+    spikes = ds["spikes"].values
+    return [
+        Metric(
+            "stable rank / full", float((ds["stable_rank"].values / full).mean()), meaning="mean over layers"
+        ),
+        Metric("α", alpha, meaning="mean of alpha over layers whose tail is a power law; NaN if none is"),
+        Metric("power-law layers", int(stands.sum()), meaning="layers whose tail is a power law"),
+        Metric("log₁₀ ‖W‖₂", norm, meaning="mean over layers of the logarithm of the spectral norm"),
+        Metric(
+            "spikes",
+            float(np.nansum(spikes)) if np.isfinite(spikes).any() else float("nan"),
+            meaning="eigenvalues that stand out of noise, over all layers",
+        ),
+    ]
+
+
+weights = Analysis(
+    name="weights",
+    title="Weights of the layers",
+    description=(
+        "Singular values of every layer's weights, without data or gradients: stable rank, effective rank"
+        " (Roy & Vetterli 2007), the tail of the eigenvalues of WᵀW with its Kolmogorov-Smirnov distance,"
+        " p-value, number of values and likelihood ratios (Clauset, Shalizi & Newman 2009; Martin & Mahoney"
+        " 2021), and the eigenvalues that stand out of the noise that fits the rest (Marchenko & Pastur 1967;"
+        " Gavish & Donoho 2014; Johnstone 2001). Convolutions are matrices of filters × (inputs · taps);"
+        " their norm as maps of pictures is another number, which `map_norms` asks for. An exponent of few"
+        " values, or with a small p-value, means nothing."
+    ),
+    scope="checkpoint",
+    params=WeightsParams,
+    schema=SCHEMA,
+    compute=compute,
+    plots=plots,
+    summary=summary,
+    cost=lambda params: Cost(
+        forwards=0.1 if params.map_norms else 0.0, seconds_per_million=1.0 + 0.01 * params.resamples
+    ),
+    inputs=("initial",),
+)
