@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from landscape.base.figure import FigureSpec
 from landscape.errors import InputError, suggest
@@ -50,12 +50,13 @@ def choose_figures(
     """
     labels = list(labels)
     names = figure_names(specs, labels)
-    for fits in (
+    ways: tuple[Callable[[FigureSpec, str], bool], ...] = (
         lambda spec, name: spec.name == wanted,
         lambda spec, name: name == wanted,
         lambda spec, name: wanted in labels and spec.title.endswith(f": {wanted}"),
         lambda spec, name: name != spec.name and name.startswith(f"{wanted}-"),
-    ):
+    )
+    for fits in ways:
         chosen = [spec for spec, name in zip(specs, names, strict=True) if fits(spec, name)]
         if chosen:
             return chosen
