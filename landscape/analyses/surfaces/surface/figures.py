@@ -73,7 +73,8 @@ def _contours(
             FigureSpec(
                 f"{name}{suffix}",
                 f"{title}{who}",
-                *(_explained(axis, ds, i) for i, axis in enumerate(axes)),
+                _explained(axes[0], ds, 0),
+                _explained(axes[1], ds, 1),
                 (field, *_places(ds)),
                 f"{what} {_how(ds)}",
                 equal=_same_length(ds),
