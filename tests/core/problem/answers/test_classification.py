@@ -292,3 +292,40 @@ def test_a_loss_that_happens_to_be_a_likelihood_is_none():
     assert np.isnan(problem.measure().accuracy)
     with pytest.raises(InputError, match="none of them"):
         classification_of(problem)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "target"),
+    [
+        (linear(1), nn.BCEWithLogitsLoss(), YES[:, None]),
+        (nn.Sequential(linear(1), nn.Flatten(0)), per_label, YES),
+        (nn.Sequential(linear(1), nn.Sigmoid()), nn.BCELoss(), YES[:, None]),
+        (linear(5), nn.BCEWithLogitsLoss(), LABELS),
+        (linear(3), nn.CrossEntropyLoss(), SOFT),
+        (linear(3), "cross_entropy", F.one_hot(CLASSES, 3).double()),
+    ],
+    ids=["one logit", "no axis", "probabilities", "labels", "soft", "one-hot"],
+)
+def test_a_problem_counts_right_answers_of_every_kind(model, loss, target):
+    """Oracle: the rule by hand; labels are yes where the logit is above 0, classes the largest output."""
+    found = Problem(model, loss, (X, target), batch_size=30).measure()
+    with torch.no_grad():
+        z = model(X)
+    if loss == "cross_entropy" or isinstance(loss, nn.CrossEntropyLoss):
+        right = target[torch.arange(30), z.argmax(1)]
+    else:
+        yes = z > (0.5 if isinstance(loss, nn.BCELoss) else 0.0)
+        right = (yes == (target > 0.5)).double().reshape(30, -1).mean(1)
+    assert 0 < found.accuracy < 1
+    torch.testing.assert_close(found.correct, right)
+
+
+def test_what_is_no_classification_has_no_accuracy():
+    """Oracle: there is nothing to be right about; NaN, not an error."""
+    members = DeepEnsemble([linear(1), linear(1)])
+    for model, loss, target in (
+        (linear(1), "mse", YES[:, None]),
+        (linear(3), nn.MSELoss(), SOFT),
+        (members, nn.BCEWithLogitsLoss(), YES[:, None]),
+    ):
+        assert np.isnan(Problem(model, loss, (X, target)).measure().accuracy)
