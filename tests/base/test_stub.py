@@ -73,7 +73,7 @@ def test_the_stub_names_all_there_is():
     assert set(names) == set(dir(landscape))
     for name, analysis in landscape.analyses().items():
         assert f"\n{name}: _" in text
-        part = text[: text.index(f"\n{name}: _")].rpartition("class ")[2]
+        part = text[: text.index(f"\n{name}: _")].rpartition("\nclass ")[2]
         for parameter in inspect.signature(analysis).parameters.values():
             assert re.search(rf"^        {parameter.name}: .+,$", part, re.MULTILINE), (name, parameter)
 

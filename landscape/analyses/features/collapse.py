@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 from pydantic import Field
@@ -91,8 +91,8 @@ def compute(problem: Problem, params: CollapseParams, context: Context) -> Mappi
         scatter.add(features, labels, logits.argmax(1))
         context.progress(0.4 + 0.8 * (done + 1) / parts)
     found, present = means.means(), means.present
-    weight = problem.module.get_submodule(head).weight.detach().cpu()[present]  # type: ignore[union-attr]
-    corners, rows = simplex_of(found), simplex_of(weight)  # type: ignore[arg-type]
+    weight = cast("Tensor", problem.module.get_submodule(head).weight).detach().cpu()[present]
+    corners, rows = simplex_of(found), simplex_of(weight)
     layers, alignment, count = _alignment(problem, params)
     context.progress(1.0)
     return {
@@ -112,7 +112,7 @@ def compute(problem: Problem, params: CollapseParams, context: Context) -> Mappi
         "nc2_weight_norms": rows.norms,
         "nc2_weight_angles": rows.angles,
         "nc2_weight_simplex": rows.gap,
-        "nc3": self_duality(weight, found),  # type: ignore[arg-type]
+        "nc3": self_duality(weight, found),
         "nc4": scatter.agreement / scatter.examples,
         "accuracy": scatter.right / scatter.examples,
         "nearest_mean_accuracy": scatter.nearest / scatter.examples,
@@ -219,7 +219,7 @@ def _sample(problem: Problem, params: CollapseParams) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(params.seed % 2**63)
     order = torch.randperm(problem.examples, generator=generator)[: params.alignment_examples]
     size = max(batch.size for batch in batches)
-    for rows in order.split(size):
+    for rows in torch.split(order, size):
         yield gather(batches, rows)
 
 
