@@ -58,7 +58,7 @@ def test_matplotlib_leaves_no_trace() -> None:
 def test_matplotlib_figures_show_themselves_and_embed_fonts() -> None:
     """Oracle: the PNG signature that a notebook needs; the font type named in the PDF."""
     figure = landscape.plot(spec_of(Line([0, 1], [0, 1])), backend="matplotlib")
-    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert figure[0]._repr_png_().startswith(b"\x89PNG")
     pdf = io.BytesIO()
     figure.savefig(pdf, format="pdf")
     assert b"/Type3" not in pdf.getvalue()
