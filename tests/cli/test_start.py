@@ -12,8 +12,10 @@ import pytest
 from landscape.cli.interrupt import INTERRUPTED
 
 # A library that swallows the exception, as pydantic does while it looks for plug-ins, and one that does not.
+# A test run in the background of a shell inherits that Ctrl-C is ignored.
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Slow:
     def find_spec(self, name, path=None, target=None):
         if name == "landscape.cli.app":
