@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import platform
 import re
@@ -151,13 +150,14 @@ def make_folder(folder: Path, within: Path | None) -> None:
     """Make a folder with all above it; or, within a folder that must be there, the one below it alone.
 
     Raises:
+        StoreError: If it is a link.
         OSError: If it cannot be made, or the folder that must be there is gone.
     """
     if within is None:
         folder.mkdir(parents=True, exist_ok=True)
     elif folder != within:
         if folder.is_symlink():
-            raise OSError(errno.ELOOP, "its folder is a link, and may lead anywhere")
+            raise StoreError(f"'{folder}' is a link, and may lead anywhere: nothing is written through it.")
         folder.mkdir(exist_ok=True)  # fails if `within` is gone, as it is meant to
 
 
