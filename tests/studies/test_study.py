@@ -147,8 +147,8 @@ def test_scripts_are_declarations():
 def test_quick_run_from_end_to_end(name: str, tmp_path: Path):
     """Oracle: the table of claims. That a second run computes nothing is tested above, on a tiny study.
 
-    As few seeds as the study takes: more would test nothing more. In one process, as CI runs tests beside it and
-    every further process imports torch anew; one study has two, since results pass between them.
+    As few seeds as the study takes: more would test nothing more. In one process, as CI runs tests beside it
+    and every further process imports torch anew; one study has two, since results pass between them.
     """
     seeds = str(_study(name).least_seeds)
     jobs = "2" if name == "deep_ensembles" else "1"
