@@ -308,7 +308,7 @@ def test_a_prefix_that_other_keys_lack_is_named_and_can_be_given():
     assert str(caught.value).endswith(
         "2 missing (weight, bias); 3 unexpected (model.weight, model.bias, criterion.weight);"
         " 2 of 2 keys are there with 'model.' before them: if they are the model's, set"
-        ' prefix = "model." under [problem].'
+        ' prefix = "model." in its [[checkpoints]], or for all under [problem].'
     )
     load_into(other, state, "x.ckpt", prefix="model.")
     assert same(other.state_dict(), saved_model.state_dict())
