@@ -35,7 +35,7 @@ def sized(train, test, epochs, parts, samples, net, measure):
 
 SIZES = {
     "quick": sized((60, 80), (30, 30), (1, 1), 1, 2, LENET, FEW),
-    "default": sized((1000, 2000), (500, 250), (30, 12), 4, 10, LENET, ALL),
+    "default": sized((1000, 2000), (500, 250), (30, 12), 5, 10, LENET, ALL),
     "full": sized((1000, 3500), (500, 1000), (30, 20), 10, 100, PUBLISHED, ALL),
 }
 

@@ -605,13 +605,18 @@ def truth(drawn: Drawn, decay: float, thorough: bool) -> Numbers:
 
 
 def scores(output: Tensor, y: Tensor, drawn: Drawn) -> tuple[float, float]:
-    """Share of right answers and mean negative log-likelihood, of labels; NaN of other targets.
+    """Share of right answers, and of labels the mean negative log-likelihood; NaN of numbers.
 
-    Each example counts once, by its share of the labels that count, unless it has none.
+    Each example counts once, by its share of the labels that count, unless it has none. An answer to shares of
+    classes is right by the share of its class, one to bits where its sign is that of the bit.
     """
+    rows = output.mT if drawn.channels else output
+    if drawn.loss.targets == "shares":
+        return float(torch.stack([t[o.argmax()] for o, t in zip(rows, y, strict=True)]).mean()), float("nan")
+    if drawn.loss.targets == "bits":
+        return float(((rows > 0) == (y == 1)).double().mean()), float("nan")
     if y.is_floating_point():
         return float("nan"), float("nan")
-    rows = output.mT if drawn.channels else output
     labels, counted = kept(y, drawn.void)
     right = ((rows.argmax(-1) == y) & counted).reshape(EXAMPLES, -1).sum(1).double()
     unsure = (surprise(rows, labels) * counted).reshape(EXAMPLES, -1).sum(1)

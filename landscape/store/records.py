@@ -41,7 +41,7 @@ def record(data: Mapping[str, Any], indent: int | None = None) -> str:
     Example:
         >>> print(record({"a": [1, 2]}))  # doctest: +ELLIPSIS
         {
-         "sha256": "b95e...",
+         "sha256": "03a0...",
          "a": [1, 2]
         }
         >>> parsed(record({"a": [1, 2]}))

@@ -151,7 +151,7 @@ def test_quick_run_from_end_to_end(name: str, tmp_path: Path):
     and every further process imports torch anew; one study has two, since results pass between them.
     """
     seeds = str(_study(name).least_seeds)
-    jobs = "2" if name == "deep_ensembles" else "1"
+    jobs = "2" if name == "fgsm_overfitting" else "1"
     given = ["--quick", "--seeds", seeds, "--jobs", jobs, "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / f"{name}.py"), *given], capture_output=True, text=True, check=False
