@@ -607,8 +607,8 @@ def truth(drawn: Drawn, decay: float, thorough: bool) -> Numbers:
 def scores(output: Tensor, y: Tensor, drawn: Drawn) -> tuple[float, float]:
     """Share of right answers, and of labels the mean negative log-likelihood; NaN of numbers.
 
-    Each example counts once, by its share of the labels that count, unless it has none. An answer to shares of
-    classes is right by the share of its class, one to bits where its sign is that of the bit.
+    Each example counts once, by its share of the labels that count, unless it has none. An answer to shares
+    of classes is right by the share of its class, one to bits where its sign is that of the bit.
     """
     rows = output.mT if drawn.channels else output
     if drawn.loss.targets == "shares":

@@ -132,7 +132,7 @@ def compute(problem: Problem, params: LesionParams, context: Context) -> dict[st
     }
 
 
-def _cost(params: LesionParams, problem: Problem | None) -> Cost:
+def _cost(params: LesionParams, problem: Problem | None = None) -> Cost:
     """A pass to find the units, one for the whole model, and one for each unit and replacement."""
     if problem is None:
         return Cost(forwards=2.0 + 20.0 * len(params.replacements))
