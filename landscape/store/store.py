@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["Store", "task_key"]
+
+_GONE = "-gone"
+"""End of the names of folders of pieces that are being removed."""
 
 
 def task_key(analysis: str, schema_version: int, parameters: str, facts: Mapping[str, Any]) -> str:
@@ -131,8 +135,7 @@ class Store:
         # killed in between leaves files that no run heeds once the result is there.
         self.clear_failure(analysis, key)
         for partial in (self.partial(analysis, key), *path.parent.glob(f"{key}-*.partial")):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+            _discard(partial)
         return path
 
     def fail(self, failure: Failure) -> None:
@@ -208,8 +211,9 @@ class Store:
         for partial in self.directory.glob("*/*.partial"):
             result = partial.with_name(f"{partial.name.partition('.')[0].partition('-')[0]}.h5")
             with contextlib.suppress(OSError):
-                if partial.is_dir() and result.stat().st_mtime_ns > partial.stat().st_mtime_ns:
-                    shutil.rmtree(partial)
+                gone = partial.stem.endswith(_GONE)
+                if gone or (partial.is_dir() and result.stat().st_mtime_ns > partial.stat().st_mtime_ns):
+                    _discard(partial)
                     removed += 1
         return removed
 
@@ -302,6 +306,21 @@ class Store:
 
     def _failure_path(self, analysis: str, key: str) -> Path:
         return self.directory / analysis / f"{key}.failed.json"
+
+
+def _discard(partial: Path) -> None:
+    """Remove the pieces of a task, if there are any."""
+    with contextlib.suppress(OSError):
+        if partial.is_symlink() or not partial.is_dir():
+            partial.unlink(missing_ok=True)
+            return
+        # Renamed first: a folder that was being emptied when its process was killed is younger than its
+        # result, as pieces of a run under way are.
+        if not partial.stem.endswith(_GONE):
+            partial = partial.rename(
+                partial.with_name(f"{partial.stem}-{secrets.token_hex(4)}{_GONE}.partial")
+            )
+        shutil.rmtree(partial)
 
 
 def _acquire(lock: Lock, path: Path, within: Path | None) -> None:

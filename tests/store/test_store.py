@@ -112,3 +112,23 @@ def test_pieces_of_a_finished_task_go(store, result):
     assert store.sweep() == 2
     left = {f.name for f in store.directory.glob("toy/*.partial")}
     assert left == {"done-89abcdef.partial", "todo.partial"}
+
+
+def test_a_removal_of_pieces_that_was_killed_is_ended(store, result, monkeypatch):
+    """Oracle: the folder's listing, after a removal that dies with one of two pieces gone."""
+    folder = store.directory / "toy" / "done.partial"
+    store.write(result("m"), "other")
+    folder.mkdir()
+    for name in ("first", "second"):
+        (folder / name).touch()
+
+    def die(path):
+        next(path.iterdir()).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("landscape.store.store.shutil.rmtree", die)
+        store.write(result("m"), "done")
+    assert len(list(store.directory.glob("toy/*.partial/*"))) == 1
+    assert store.sweep() == 1
+    assert not list(store.directory.glob("toy/*.partial"))
