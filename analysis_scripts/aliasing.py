@@ -9,7 +9,7 @@ subsampling folds, answers that stay when the image moves, and answers that atta
 
 from landscape.reference import models
 from landscape.studies import Association, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
-from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SGD
+from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SHORT_SGD
 
 SMALL = {"optimizer": "adamw", "lr": 0.005, "schedule": "warmup_cosine", "batch_size": 64}
 KINDS = {name: {"down": name} for name in ("stride", "max", "blur", "kaiser", "flc")}
@@ -44,7 +44,7 @@ SIZES = {
     ),
     "full": Size(
         data=Data.cifar(10),
-        training={**SGD, "lr": 0.1, "schedule": "warmup_cosine", "batch_size": 128, "epochs": 30},
+        training=SHORT_SGD,
         resnet={"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3},
         pixels=CIFAR10_PIXELS,
         kinds=tuple(KINDS),

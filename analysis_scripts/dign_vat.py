@@ -12,7 +12,7 @@ from landscape.reference import models
 from landscape.reference.training import CrossEntropy, NoiseAugmentation, NoiseConsistency, VirtualAdversarial
 from landscape.studies import Association, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
 from landscape.studies.quantities import accuracy
-from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SGD
+from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SHORT_SGD
 
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine", "batch_size": 64}
 SIZES = {
@@ -42,7 +42,7 @@ SIZES = {
     ),
     "full": Size(
         data=Data.cifar(10),
-        training={**SGD, "lr": 0.1, "schedule": "warmup_cosine", "batch_size": 128, "epochs": 30},
+        training=SHORT_SGD,
         resnet={"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3},
         pixels=CIFAR10_PIXELS,
         deviation=0.2,

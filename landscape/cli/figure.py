@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from landscape.cli.common import Guard
 from landscape.cli.outputs import check_file
 from landscape.cli.stores import list_figures
 from landscape.errors import InputError
@@ -16,7 +15,7 @@ from landscape.errors import InputError
 __all__ = ["add_figure"]
 
 
-def add_figure(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None]]) -> None:
+def add_figure(app: typer.Typer, guarded: Guard) -> None:
     """Add the command."""
 
     @app.command()

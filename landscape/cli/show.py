@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from landscape.cli.common import Guard
+
 __all__ = ["add_show"]
 
 
-def add_show(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None]]) -> None:
+def add_show(app: typer.Typer, guarded: Guard) -> None:
     """Add the command."""
 
     @app.command()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from landscape.cli.common import Guard
 from landscape.cli.outputs import check_folder
 from landscape.errors import InputError
 
 __all__ = ["add_study"]
 
 
-def add_study(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None]]) -> None:
+def add_study(app: typer.Typer, guarded: Guard) -> None:
     """Add the command."""
 
     @app.command()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from landscape.cli.common import Guard
+
 __all__ = ["add_verify"]
 
 
-def add_verify(app: typer.Typer, guarded: Callable[[], AbstractContextManager[None]]) -> None:
+def add_verify(app: typer.Typer, guarded: Guard) -> None:
     """Add the command."""
 
     @app.command()

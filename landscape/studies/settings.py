@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ADAMW", "CIFAR10_PIXELS", "CIFAR100", "DEIT", "DIGIT_PIXELS", "SGD"]
+__all__ = ["ADAMW", "CIFAR10_PIXELS", "CIFAR100", "DEIT", "DIGIT_PIXELS", "SGD", "SHORT_SGD"]
 
 ADAMW: Mapping[str, Any] = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "warmup_cosine"}
 """Training of vision transformers, and of what is compared with them."""
@@ -18,6 +18,15 @@ DEIT: Mapping[str, Any] = {"augment": "rand_crop_flip", "mixup": 0.8, "cutmix": 
 
 SGD: Mapping[str, Any] = {"optimizer": "sgd", "weight_decay": 5e-4}
 """Stochastic gradient descent for convolutional networks; studies differ in its schedule."""
+
+SHORT_SGD: Mapping[str, Any] = {
+    **SGD,
+    "lr": 0.1,
+    "schedule": "warmup_cosine",
+    "batch_size": 128,
+    "epochs": 30,
+}
+"""Thirty epochs of it, for residual networks on CIFAR-10."""
 
 CIFAR100: Mapping[str, Any] = {"in_channels": 3, "classes": 100}
 """Arguments of every builder of `landscape.reference.models` for CIFAR-100."""

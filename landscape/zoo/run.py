@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from landscape.errors import CheckpointError, InputError
 from landscape.store import Store
 from landscape.zoo.checkpoint import TRUST_WARNING
-from landscape.zoo.code import KEEP, REDO, changed_code
+from landscape.zoo.code import KEEP, REDO
 from landscape.zoo.events import Event, Listener, Message, Reading
 from landscape.zoo.executors.base import Executor, SerialExecutor
 from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
@@ -21,7 +21,7 @@ from landscape.zoo.loader import Loader
 from landscape.zoo.manifest import read_manifest
 from landscape.zoo.plan import Plan, Shard, choose_sections, make_plan
 from landscape.zoo.problem_options import ProblemOptions
-from landscape.zoo.run_plan import RunResult, run_plan
+from landscape.zoo.run_plan import RunResult, of_older_code, run_plan
 from landscape.zoo.runner import Runner
 from landscape.zoo.spec import Builder, ZooSpec
 from landscape.zoo.task import Setup
@@ -160,9 +160,7 @@ class Zoo:
         redo = _redo(changed)
         plan, loader = self._plan(analyses, home, trust_pickle)
         part = None if shard is None else Shard.parse(shard)
-        older = [] if overwrite else plan.of_other_code(home, part)
-        if older:
-            (on_event or _ignore)(Message(changed_code(older, redo)))
+        older = [] if overwrite else of_older_code(plan, home, part, redo, on_event or _ignore)
         again = [task for task, _ in older] if redo else []
         return estimate(plan, plan.todo(home, overwrite, part, again), loader, part, Costs.of(home))
 

@@ -18,7 +18,7 @@ from landscape.zoo.executors.base import Executor
 from landscape.zoo.plan import Plan, Shard
 from landscape.zoo.task import Setup, Task, bundle
 
-__all__ = ["RunResult", "run_plan"]
+__all__ = ["RunResult", "of_older_code", "run_plan"]
 
 _PATIENCE_S = 2.0  # of waiting for the lock without a word: mostly it is held for less
 
@@ -77,10 +77,8 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     tasks = plan.part(shard)
     if not plan.setup.overwrite:
         _set_damaged_aside(tasks, home, emit)
-    older = [] if plan.setup.overwrite else plan.of_other_code(home, shard)
     redo = plan.setup.changed == REDO
-    if older:
-        emit(Message(changed_code(older, redo)))
+    older = [] if plan.setup.overwrite else of_older_code(plan, home, shard, redo, emit)
     todo = plan.todo(home, plan.setup.overwrite, shard, [task for task, _ in older] if redo else ())
     emit(Planned(len(todo), len(tasks) - len(todo)))
     for label, why in plan.notes.items():
@@ -106,6 +104,16 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     inapplicable = tuple(f for f in ended if f.kind == "inapplicable")
     kept = () if redo else tuple(f"{task.label} of {task.subject}" for task, _ in older)
     return RunResult(outcomes.done, skipped, failed, home.directory, inapplicable, kept, plan.snapshot.source)
+
+
+def of_older_code(
+    plan: Plan, home: Store, shard: Shard | None, redo: bool, emit: Listener
+) -> list[tuple[Task, tuple[str, ...]]]:
+    """`Plan.of_other_code`, and a message that tells of them, with what becomes of them."""
+    older = plan.of_other_code(home, shard)
+    if older:
+        emit(Message(changed_code(older, redo)))
+    return older
 
 
 class _Outcomes:

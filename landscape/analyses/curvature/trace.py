@@ -118,7 +118,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         size = ds["layer_size"].values
         mean, error = ds["layer_trace"].values / size, 2 * ds["layer_trace_se"].values / size
         texts = tuple(f"{name} ({n:,})" for name, n in zip(ds["layer"].values, size, strict=True))
-        layers.append(Points(_depth(ds.sizes["layer"]), mean, who, error=error, texts=texts))
+        layers.append(Points(np.linspace(0.0, 1.0, ds.sizes["layer"]), mean, who, error=error, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
     about = f"{matrix_names(datasets)} of the mean loss over {examples} examples, {weight_decays(datasets)}"
     return [
@@ -159,10 +159,6 @@ def _scale(datasets: Mapping[str, xr.Dataset]) -> Literal["linear", "log"]:
     """Logarithmic where models differ by decades."""
     values = [float(ds["trace"]) for ds in datasets.values()]
     return "log" if min(values) > 0 and max(values) > 20 * min(values) else "linear"
-
-
-def _depth(layers: int) -> Any:
-    return np.linspace(0.0, 1.0, layers) if layers > 1 else np.zeros(1)
 
 
 def _smallest(layers: Sequence[Points]) -> float:

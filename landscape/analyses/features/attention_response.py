@@ -104,7 +104,7 @@ def finish(collector: HeadCollector, params: AttentionResponseParams) -> dict[st
         "layer": np.array(list(layers)),
         "head": np.arange(gain.shape[1]),
         "radius": collector.bins.centers.numpy(),
-        "depth": np.linspace(0.0, 1.0, len(rows)) if len(rows) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(rows)),
         "height": np.array([row.grid.height for row in rows]),
         "width": np.array([row.grid.width for row in rows]),
         "windows": np.array([row.grid.windows for row in rows]),

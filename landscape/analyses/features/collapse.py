@@ -98,7 +98,7 @@ def compute(problem: Problem, params: CollapseParams, context: Context) -> Mappi
     return {
         "class": present.numpy(),
         "layer": np.array(layers),
-        "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(layers)),
         "examples": scatter.examples,
         "class_examples": means.counts[present].numpy(),
         "width": found.shape[1],

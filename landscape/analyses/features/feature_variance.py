@@ -89,7 +89,7 @@ def finish(collector: VarianceCollector, params: FeatureVarianceParams) -> dict[
     return {
         "images": collector.examples,
         "layer": np.array(list(found)),
-        "depth": np.linspace(0.0, 1.0, len(units)) if len(units) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(units)),
         "kind": np.array([u.unit.kind for u in units]),
         "module_class": np.array([u.unit.module_class for u in units]),
         "spatial_variance": np.array([float(u.space.mean) for u in units]),

@@ -189,7 +189,7 @@ def _assemble(
         "images": len(image),
         "mode": np.arange(modes),
         "bound": np.array(["low", "high"]),
-        "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(layers)),
         "kind": np.array([u.kind for u in units]),
         "module_class": np.array([u.module_class for u in units]),
         "height": np.array([s[1] for s in shapes]),

@@ -121,7 +121,7 @@ def compute(problem: Problem, params: LesionParams, context: Context) -> dict[st
     return {
         "unit": np.array([name for name, _, _ in rows]),
         "replacement": np.array(params.replacements),
-        "depth": np.linspace(0.0, 1.0, len(rows)) if len(rows) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(rows)),
         "kind": np.array([kind for _, kind, _ in rows]),
         "loss": whole.data_loss,
         "accuracy": float("nan") if whole.correct is None else float(whole.correct.double().mean()),

@@ -126,7 +126,7 @@ def compute(problem: Problem, params: ReceptiveFieldParams, context: Context) ->
         pictures = np.stack([one.total / one.total.sum() for one in found])
     return {
         "layer": np.array(names),
-        "depth": np.linspace(0.0, 1.0, len(names)) if len(names) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(names)),
         "kind": np.array([one.unit.kind for one in found]),
         "axis": np.array(["height", "width"]),
         "share": np.array(params.shares),
@@ -191,7 +191,7 @@ def _pictures(datasets: Mapping[str, xr.Dataset], images: str) -> FigureSpec:
     width = max(ds.sizes["x"] for ds in datasets.values())
     gap = max(1, round(0.08 * max(height, width)))
     rows, columns = len(datasets), min(PICTURES, max(ds.sizes["layer"] for ds in datasets.values()))
-    wanted = np.linspace(0.0, 1.0, columns) if columns > 1 else np.zeros(1)
+    wanted = np.linspace(0.0, 1.0, columns)
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
     for row, ds in enumerate(datasets.values()):
         y = np.arange(height) * ds.sizes["y"] // height  # pictures of several sizes: nearest pixels

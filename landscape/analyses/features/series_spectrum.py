@@ -92,14 +92,11 @@ def finish(collector: SeriesCollector, params: SeriesSpectrumParams) -> dict[str
     rows = np.stack([collector.rows(layer) for layer in layers.values()])  # (layers, examples, bins + 3)
     power, (ac, high, low) = rows[..., :n], np.moveaxis(rows[..., n:], -1, 0)
 
-    def log(values: Any) -> Any:
-        return np.log(values)
-
     with np.errstate(divide="ignore", invalid="ignore"):  # dead layers are NaN or -inf, as they should
-        log_power = log(power.mean(1) / ac.mean(1)[:, None])
-        drawn = [log(draws @ p / (draws @ a)[:, None]) for p, a in zip(power, ac, strict=True)]
-        bands = [log(draws @ h / (draws @ w)) for h, w in zip(high, low, strict=True)]
-        high_low = log(high.mean(1) / low.mean(1))
+        log_power = np.log(power.mean(1) / ac.mean(1)[:, None])
+        drawn = [np.log(draws @ p / (draws @ a)[:, None]) for p, a in zip(power, ac, strict=True)]
+        bands = [np.log(draws @ h / (draws @ w)) for h, w in zip(high, low, strict=True)]
+        high_low = np.log(high.mean(1) / low.mean(1))
     count = len(example)
     power_interval = np.stack([percentile_interval(d, examples=count) for d in drawn], axis=1)
     return {
@@ -108,7 +105,7 @@ def finish(collector: SeriesCollector, params: SeriesSpectrumParams) -> dict[str
         "example": example,
         "examples": count,
         "bound": np.array(["low", "high"]),
-        "depth": np.linspace(0.0, 1.0, len(names)) if len(names) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(names)),
         "kind": np.array([layer.unit.kind for layer in layers.values()]),
         "length": np.array([layer.length for layer in layers.values()]),
         "channels": np.array([layer.channels for layer in layers.values()]),

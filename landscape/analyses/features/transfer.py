@@ -131,7 +131,7 @@ def finish(collector: TransferCollector, params: TransferParams) -> dict[str, An
         "layer": np.array(list(layers)),
         "radius": collector.bins.centers.numpy(),
         "bound": np.array(["low", "high"]),
-        "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(layers)),
         "kind": np.array([layer.unit.kind for layer in layers.values()]),
         "module_class": np.array([layer.unit.module_class for layer in layers.values()]),
         "height": np.array([s[0] for s in sizes]),

@@ -154,7 +154,7 @@ def compute(problem: Problem, params: WeightsParams, context: Context) -> Mappin
     padded = [np.pad(s, (0, width - len(s)), constant_values=np.nan) for s in values]
     return {
         "layer": np.array([layer.name for layer in layers]),
-        "depth": np.linspace(0.0, 1.0, len(layers)) if len(layers) > 1 else np.zeros(1),
+        "depth": np.linspace(0.0, 1.0, len(layers)),
         "module_class": np.array([type(layer.module).__name__ for layer in layers]),
         "singular_value": np.stack(padded),
         **{name: np.array([column[name] for column in columns]) for name in columns[0]},
