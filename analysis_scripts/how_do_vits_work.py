@@ -26,6 +26,7 @@ SIZES = {
         few=80,  # examples of the small training set
         epochs={"cnn": 2, "vit": 2},  # transformers learn more slowly
         hessian_batches=1,
+        eigenvalues=2,
         images=24,  # for features; twice as many for lesions and noise
         cnn={"width": 4, "blocks": [2, 2, 2]},
         vit={"dim": 12, "depth": 2, "heads": 1, "patch": 4},
@@ -37,6 +38,7 @@ SIZES = {
         few=400,
         epochs={"cnn": 12, "vit": 32},
         hessian_batches=16,
+        eigenvalues=5,
         images=128,
         cnn={"width": 8, "blocks": [2, 2, 2]},
         vit={"dim": 48, "depth": 4, "heads": 2, "patch": 4},
@@ -49,6 +51,7 @@ SIZES = {
         epochs={"cnn": 300, "vit": 300},
         training={**ADAMW, "batch_size": 96, "lr": 1.25e-4, **DEIT},
         hessian_batches=312,
+        eigenvalues=5,
         images=256,
         cnn={**CIFAR100, "width": 64, "blocks": [3, 4, 6, 3]},
         vit={**TOKENS, "dim": 192, "depth": 12, "heads": 3, "patch": 2},
@@ -76,7 +79,7 @@ def cohorts(size: Size) -> list[Cohort]:
     units = {"kinds": ("residual_sum", "attention", "mlp", "convolution"), "images": n}
     blocks = {"layers": tuple(f"blocks.{index}" for index in range(size.vit["depth"]))}
     measure = [
-        spectra(size.data, size.training, batches),
+        spectra(size.data, size.training, batches, size.eigenvalues),
         On("test", "fourier", {"kinds": ("residual_sum",), "images": n}, examples=n),
         On("test", "transfer", units, examples=n),
         On("test", "feature_variance", units, examples=n, label="variance"),
@@ -87,7 +90,7 @@ def cohorts(size: Size) -> list[Cohort]:
         On("test", "calibration"),
         On("test", "attention_response", {"images": n}, ("vit*", "alternet"), examples=n, label="attention"),
     ]
-    on_few = Cohort([few], part, [spectra(part, size.training, batches)], name="few")
+    on_few = Cohort([few], part, [spectra(part, size.training, batches, size.eigenvalues)], name="few")
     return [Cohort(recipes, size.data, measure), on_few]
 
 

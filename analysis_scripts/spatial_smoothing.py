@@ -19,19 +19,21 @@ SMALL = {**STEPS, "lr": 0.05, "batch_size": 32, "augment": "shift"}
 CIFAR = {**CIFAR100, "dropout": 0.3}
 SIZES = {
     "quick": Size(
-        data=Data.digits(train=160, test=100),
-        training={**SMALL, "epochs": 6},
+        data=Data.digits(train=160, test=100, side=14),
+        training={**SMALL, "epochs": 2},
         hessian_batches=1,
+        eigenvalues=2,
         images=32,  # for features and corruptions
         samples=(1, 2, 10),  # dropout masks averaged
         surface_evaluations=25,
         resnet={"width": 4, "dropout": 0.3},
-        vgg={"width": 4, "dropout": 0.3},
+        vgg={"width": 4, "dropout": 0.3, "image": 14},
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000),
         training={**SMALL, "epochs": 30},
         hessian_batches=10,
+        eigenvalues=5,
         images=250,
         samples=(1, 2, 5, 10, 20, 50),
         surface_evaluations=121,
@@ -42,6 +44,7 @@ SIZES = {
         data=Data.cifar(100),
         training={**STEPS, "lr": 0.1, "epochs": 200, "batch_size": 128, "augment": "crop_flip"},
         hessian_batches=312,
+        eigenvalues=5,
         images=1000,
         samples=(1, 2, 5, 10, 20, 50),
         surface_evaluations=441,
@@ -65,7 +68,7 @@ def cohorts(size: Size) -> list[Cohort]:
     n, surface, units = size.images, size.surface_evaluations, ("convolution", "residual_sum")
     masks = {"counts": size.samples, "features": "stages"}
     measure = [
-        spectra(size.data, size.training, size.hessian_batches),
+        spectra(size.data, size.training, size.hessian_batches, size.eigenvalues),
         On("train", "surface", {"evaluations": surface}, PAIR, seeds="first", examples=128),
         On("test", "mc_dropout", masks, with_dropout=True),
         On("test", "corruptions", examples=n),

@@ -76,14 +76,18 @@ def sections(
     return found
 
 
-def spectra(data: Data, training: Mapping[str, Any], batches: int) -> On:
-    """``batch_spectra`` of so many mini-batches of 16 training examples, changed as in training.
+def spectra(data: Data, training: Mapping[str, Any], batches: int, k: int = 5) -> On:
+    """``batch_spectra``: k eigenvalues of so many mini-batches of 16 examples, changed as in training.
 
     Seeds have mini-batches of their own, which models of one seed share: intervals over seeds then speak of
     mini-batches as well, and means over seeds rest on more of them.
     """
     # Mini-batches of 16, as in Park & Kim (2022), are the default of `batch_spectra`.
-    options = {**augmentation_options(training), "fraction": min(1.0, batches / (data.examples // 16))}
+    options = {
+        **augmentation_options(training),
+        "fraction": min(1.0, batches / (data.examples // 16)),
+        "k": k,
+    }
     return On("train", "batch_spectra", options, seeds="each")
 
 

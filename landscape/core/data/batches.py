@@ -73,7 +73,8 @@ class Batch:
         """The same numbers, those of images (B, C, H, W) with the channels next to each other in memory."""
 
         def arrange(tensor: Tensor) -> Tensor:
-            return tensor.contiguous(memory_format=torch.channels_last) if _is_image(tensor) else tensor
+            # Not `contiguous`, which leaves images of one channel, and so all maps made of them, as they are.
+            return tensor.to(memory_format=torch.channels_last) if _is_image(tensor) else tensor
 
         raw = map_tensors(self.raw, arrange)
         return Batch(raw, *_split(raw), self.size)

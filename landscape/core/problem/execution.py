@@ -13,12 +13,19 @@ import torch
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.data.batches import Batch, batches_joinable, rebatch, tensors_in
+from landscape.core.data.batches import Batch, batches_joinable, gather, rebatch, tensors_in
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.sharding import Sharding
 from landscape.errors import InputError
 
-__all__ = ["BatchLayout", "fastest_batch_layout", "in_bfloat16", "with_batch_layout"]
+__all__ = [
+    "BatchLayout",
+    "fastest_batch_layout",
+    "in_bfloat16",
+    "takes_channels_last",
+    "with_batch_layout",
+    "with_passes_channels_last",
+]
 
 SIZES = (16, 32, 64, 128, 256)  # micro-batches tried
 PROBED_EXAMPLES = 256
@@ -86,6 +93,38 @@ def with_batch_layout(problem: Problem, cut: BatchLayout) -> Problem:
     other = copy.copy(problem)
     other.shard = [batch.channels_last() for batch in batches] if cut.channels_last else batches
     return other
+
+
+@torch.no_grad()
+def takes_channels_last(problem: Problem) -> bool:
+    """Whether images may lie in memory with their channels last, which processors convolve faster.
+
+    One example is passed, since a model that takes its maps for vectors by a view refuses that layout.
+    """
+    if not problem.may_lay_channels_last:
+        return False
+    batch = gather(problem.batches, torch.arange(1))
+    if problem.device.type != "cpu" or not any(t.ndim == 4 for _, t in tensors_in(batch.inputs)):
+        return False
+    try:
+        problem.output(batch.channels_last())
+    except RuntimeError:
+        return False
+    return True
+
+
+def with_passes_channels_last(problem: Problem) -> Problem:
+    """The same problem whose passes get images channels last, whatever data; it shares the private model."""
+    other = copy.copy(problem)
+    other.__class__ = _ChannelsLast  # a copy that shares all state, with another way to run the model
+    return other
+
+
+class _ChannelsLast(Problem):
+    """A problem that lays out each batch before its pass."""
+
+    def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
+        return super().output(batch.channels_last(), state)
 
 
 def in_bfloat16(problem: Problem) -> Problem:

@@ -17,6 +17,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch, gather, tensors_in
 from landscape.core.features.hooks import watch_outputs
 from landscape.core.features.map_layout import MapLayouts, are_pictures
+from landscape.core.problem.execution import takes_channels_last
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic, rounding
 from landscape.core.similarity.layer_choice import choose_layers
@@ -242,7 +243,7 @@ def zoo_hsic(
     choices = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
     chosen = {name: choice.names for name, choice in choices.items()}
     left_out = {name: choice.left_out for name, choice in choices.items()}
-    arranged = {name: _takes_channels_last(problem) for name, problem in problems.items()}
+    arranged = {name: takes_channels_last(problem) for name, problem in problems.items()}
     units = [(model, layer) for model, names in chosen.items() for layer in names]
     rows = {unit: row for row, unit in enumerate(units)}
     plan = plan_batches(next(iter(problems.values())).examples, batch_size, seed)
@@ -353,20 +354,6 @@ def _layouts(problem: Problem, policy: FeatureRows) -> MapLayouts:
     # Told beforehand: only the chosen layers are seen, and the one that cuts patches may not be chosen.
     convolves = any(isinstance(part, torch.nn.Conv2d) for part in problem.module.modules())
     return MapLayouts(policy.prefix_tokens, convolves or are_pictures(problem.batches[0].inputs))
-
-
-def _takes_channels_last(problem: Problem) -> bool:
-    """Whether images may lie in memory with their channels last, which processors convolve faster."""
-    if not problem.may_lay_channels_last:
-        return False
-    batch = gather(problem.batches, torch.arange(1))
-    if problem.device.type != "cpu" or not any(t.ndim == 4 for _, t in tensors_in(batch.inputs)):
-        return False
-    try:
-        problem.output(batch.channels_last())
-    except RuntimeError:  # a view of maps as vectors
-        return False
-    return True
 
 
 def _run(

@@ -270,3 +270,12 @@ def test_channels_last_moves_memory_only():
     assert batch.inputs[0].stride() == (60, 1, 15, 3)
     assert batch.inputs[1].is_contiguous()
     assert batch.target is y
+
+
+def test_channels_last_of_one_channel():
+    """Oracle: strides; images of one channel count as laid either way, and torch goes by their strides."""
+    x = torch.arange(24.0).reshape(2, 1, 3, 4)
+    laid = Batch((x, x), x, x, 2).channels_last().inputs
+    assert laid.stride() == (12, 1, 4, 1)
+    assert torch.nn.Conv2d(1, 5, 1)(laid).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(laid, x)

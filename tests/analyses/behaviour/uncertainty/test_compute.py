@@ -120,7 +120,10 @@ def test_orders_are_those_of_images_changed_by_hand(result):
 
 
 def test_no_more_passes_than_are_needed():
-    """Oracle: one pass for the unchanged images, one for each of 2 × 5 changes and one for other data."""
+    """Oracle: one pass for the unchanged images, one for each of 2 × 5 changes and one for other data.
+
+    One example more tells which layout in memory the model takes.
+    """
     count = []
 
     class Counting(nn.Module):
@@ -138,7 +141,7 @@ def test_no_more_passes_than_are_needed():
     landscape.uncertainty(subject, ood=images(24)[0], **QUICK)
     needed = 40 * (1 + 2 * 5) + 24
     assert sum(count) <= 1.1 * needed
-    assert sum(count) == needed
+    assert sum(count) == needed + 1
     cost = landscape.analyses()["uncertainty"].cost(landscape.analyses()["uncertainty"].validate(QUICK))
     assert cost.forwards * 40 == needed - 24
 
