@@ -30,8 +30,9 @@ class _Rows:
 
     start: int
     count: int
-    axes: Tensor  # (D, D), orthonormal columns
-    sd: Tensor  # (D,), prior standard deviation along each
+    axes: Tensor  # (D, D), orthonormal columns, float64
+    sd: Tensor  # (D,), prior standard deviation along each, float64
+    quick: Tensor  # the axes in the dtype of θ, in which they are used at every leapfrog step
 
     def of(self, flat: Tensor) -> Tensor:
         return flat[..., self.start : self.start + self.count * len(self.sd)].unflatten(
@@ -43,7 +44,8 @@ class GaussianPrior:
     """N(0, Σ) over θ by its whitening: θ = T v with v standard normal, TTᵀ = Σ.
 
     Entries are independent, but for the weights of one layer, if it has a covariance: each of its rows is
-    drawn from that, independently. All is float64, on the CPU or wherever the space is.
+    drawn from that, independently. Numbers are float64; but a covariance is multiplied in the dtype of θ where it
+    makes a θ or takes a gradient, which have no more digits.
 
     Args:
         sd: Prior standard deviation of each entry (P,), positive; of a layer with a covariance it is not
@@ -134,7 +136,7 @@ class GaussianPrior:
             widest = variance if scale is None else scale
             along = 1.0 / (1.0 / (widest * (spectrum + JITTER)) + 1.0 / variance)
         start = sum(space.sizes[:place])
-        rows = _Rows(start, space.shapes[place][0], axes, along.sqrt())
+        rows = _Rows(start, space.shapes[place][0], axes, along.sqrt(), axes.to(space.dtype))
         return cls(cls.isotropic(space, variance)._sd, rows)
 
     @classmethod
@@ -178,7 +180,7 @@ class GaussianPrior:
 
     def colour(self, v: Tensor) -> Tensor:
         """θ = T v, of the shape of ``v`` (..., P), float64."""
-        return self._map(v, lambda rows, block: (block * rows.sd) @ rows.axes.T, self._sd)
+        return self._map(v, lambda rows, block: _narrow(block * rows.sd, rows) @ rows.quick.T, self._sd)
 
     def whiten(self, theta: Tensor) -> Tensor:
         """v = T⁻¹ θ, of the shape of ``theta`` (..., P), float64."""
@@ -186,7 +188,9 @@ class GaussianPrior:
 
     def pull(self, gradient: Tensor) -> Tensor:
         """Tᵀ g: a gradient by θ (..., P) as one by v, float64."""
-        return self._map(gradient, lambda rows, block: block @ rows.axes * rows.sd, self._sd)
+        return self._map(
+            gradient, lambda rows, block: (_narrow(block, rows) @ rows.quick).double() * rows.sd, self._sd
+        )
 
     def _map(self, vector: Tensor, block: Callable[[_Rows, Tensor], Tensor], factor: Tensor) -> Tensor:
         vector = vector.double()
@@ -197,7 +201,8 @@ class GaussianPrior:
 
     def variance(self, direction: Tensor) -> Tensor:
         """Prior variance uᵀΣu along directions u (..., P), in float64."""
-        return self.pull(direction).square().sum(-1)
+        back = self._map(direction, lambda rows, block: block @ rows.axes * rows.sd, self._sd)
+        return back.square().sum(-1)
 
     def log_density(self, theta: Tensor) -> Tensor:
         """ln N(θ; 0, Σ) of points (..., P), in nats."""
@@ -207,6 +212,10 @@ class GaussianPrior:
             scale = scale + rows.count * rows.sd.log().sum() - rows.of(self._sd).log().sum()
         quadratic = self.whiten(theta).square().sum(-1)
         return -0.5 * (quadratic + self.size * math.log(2.0 * math.pi)) - scale
+
+
+def _narrow(block: Tensor, rows: _Rows) -> Tensor:
+    return block.to(rows.quick.dtype)
 
 
 def _first_layer(space: ParameterSpace, layer: str, inputs: int) -> int:

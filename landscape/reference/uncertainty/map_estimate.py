@@ -54,7 +54,8 @@ def map_estimate(
         seed = int.from_bytes(content[:7], "big")
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(problem.size, generator=generator, dtype=torch.float64).to(problem.device)
-    adam = torch.optim.Adam([v], lr=lr)
+    # a long memory of how large gradients were at first would keep Adam from what they have shrunk to
+    adam = torch.optim.Adam([v], lr=lr, betas=(0.9, 0.99))
     for number in range(steps):
         adam.param_groups[0]["lr"] = 0.5 * lr * (1.0 + math.cos(math.pi * number / steps))
         v.grad = potential.gradient(v) / problem.examples
