@@ -207,6 +207,7 @@ def hmc_posterior(
     chains: int | None = None,
     folder: str = "",
     seed: int = 0,
+    batch_size: int = 1024,
     **options: Any,
 ) -> PosteriorSamples:
     """The predictive of a manifest: samples of the posterior of a network, one chain from each member.
@@ -223,6 +224,7 @@ def hmc_posterior(
         folder: Where the samples are kept as safetensors, in a file that is named after all that they depend
             on: the same call reads it, and one that was killed goes on. None are kept unless it is given.
         seed: Of the first chain; the others have the next ones.
+        batch_size: Examples at a time.
         **options: Others of `hmc`.
 
     Raises:
@@ -235,7 +237,9 @@ def hmc_posterior(
     kind: Kind = "regression" if regression else "classification"
     loss = "gaussian_nll" if regression else "cross_entropy"
     # all of them, since a sample is a whole network: also those that a training has left alone
-    problems = [Problem(member, loss, fit_data, parameters="*") for member in members[:count]]
+    problems = [
+        Problem(member, loss, fit_data, parameters="*", batch_size=batch_size) for member in members[:count]
+    ]
     spaces = {(problem.space.names, problem.space.shapes) for problem in problems}
     if len(spaces) > 1:
         raise InputError("chains run over one parameter space; the members have different parameters.")

@@ -72,6 +72,7 @@ def map_network(
     variance: float,
     prior: PriorName = "isotropic",
     prior_options: Mapping[str, Any] | None = None,
+    batch_size: int = 1024,
     **options: Any,
 ) -> nn.Module:
     """A copy of a network at the maximum of its posterior: what a recipe does ``after`` its training.
@@ -83,13 +84,14 @@ def map_network(
         variance: Prior variance of a parameter.
         prior: ``isotropic``, or ``empirical_covariance`` of the inputs for the weights of the first layer.
         prior_options: Others of `landscape.core.posterior.prior.GaussianPrior.empirical_covariance`.
+        batch_size: Examples at a time.
         **options: Others of `map_estimate`.
 
     Raises:
         InputError: As `map_estimate` and the prior.
     """
     loss = "gaussian_nll" if data[1].is_floating_point() else "cross_entropy"
-    problem = Problem(model, loss, data, parameters="*")
+    problem = Problem(model, loss, data, parameters="*", batch_size=batch_size)
     whole = GaussianPrior.named(prior, problem.space, data[0], variance, prior_options)
     theta = map_estimate(problem, whole, **options)
     made = copy.deepcopy(model)
