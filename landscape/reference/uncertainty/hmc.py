@@ -42,6 +42,9 @@ RATE = 0.5
 
 SAVE_EVERY_S = 5.0
 
+SHOWN = ("on_iteration", "progress")
+"""Options that decide no number."""
+
 
 @dataclass(frozen=True)
 class HMCResult:
@@ -247,7 +250,8 @@ def hmc_posterior(
     path, identity = None, None
     if folder:
         content = [list(problem.fingerprint()) for problem in problems]
-        facts = {"seed": seed, "options": options, "prior": whole.fingerprint, "kind": kind}
+        decisive = {name: value for name, value in options.items() if name not in SHOWN}
+        facts = {"seed": seed, "options": decisive, "prior": whole.fingerprint, "kind": kind}
         identity = _as_json({**facts, "content": content})
         digest = _digest(json.dumps(identity, sort_keys=True).encode())
         path = Path(folder) / f"hmc-{digest[:16]}.safetensors"
