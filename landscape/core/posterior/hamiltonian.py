@@ -163,7 +163,7 @@ def steps_of(length: float, step: float, most: int) -> tuple[int, float]:
 
     Where more than ``most`` steps would be needed the trajectory is that much shorter.
     """
-    steps = math.ceil(length / step)
+    steps = max(1, math.ceil(length / step * (1.0 - 1e-12)))  # rounding must not add a step
     return (steps, length / steps) if steps <= most else (most, step)
 
 
