@@ -23,30 +23,26 @@ EMPCOV = {"prior": "empirical_covariance"}
 # the maximum is looked for from a draw of the prior: the training decides no more than which draw
 TRAINING = {"epochs": 1, "optimizer": "sgd", "lr": 0.01, "batch_size": 100}
 SPREAD = "landscape.studies.posterior_spread:posterior_spread"
+AMOUNTS = (0.2, 0.4, 0.6, 0.8)
 CUT = ["gaussian_noise", "impulse_noise", "pixelate", "gaussian_blur", "brightness"]
+
+
+def sized(data, hidden, parts, steps, chain, noise, bootstrap, k):
+    """A size: digits, hidden units, random parts, steps to the maximum, iterations, noises, eigenvectors."""
+    fields = {
+        "hidden": hidden,
+        "parts": parts,
+        "steps": steps,
+        "noise": noise,
+        "bootstrap": bootstrap,
+        "k": k,
+    }
+    return Size(data=data, chain={"samples": chain[0], "burn_in": chain[1], "most_steps": 400}, **fields)
+
+
 SIZES = {
-    "quick": Size(
-        data=Data.digits(40, 30, side=14, standardised=False),
-        hidden=4,
-        parts=1,
-        steps=30,
-        chain={"samples": 8, "burn_in": 4},
-        noise=(0.6,),
-        bootstrap=2,
-        corruptions=CUT,
-        k=4,
-    ),
-    "default": Size(
-        data=Data.digits(500, 1000, standardised=False),
-        hidden=16,
-        parts=5,
-        steps=800,
-        chain={"samples": 50, "burn_in": 25, "most_steps": 400},
-        noise=(0.2, 0.4, 0.6, 0.8),
-        bootstrap=50,
-        corruptions=CUT,
-        k=50,
-    ),
+    "quick": sized(Data.digits(40, 30, 14, standardised=False), 4, 1, 30, (8, 4), (0.6,), 2, 4),
+    "default": sized(Data.digits(500, 1000, standardised=False), 16, 5, 800, (50, 25), AMOUNTS, 50, 50),
 }
 
 
@@ -69,7 +65,7 @@ def part_of(size, part):
     noise = {"shifts": ["gaussian_noise"], "intensities": list(size.noise), "clip": False}
     measure = [
         On("test", "uncertainty", {**noise, "bootstrap": size.bootstrap}, label="noise"),
-        On("test", "corruptions", {"kinds": size.corruptions}),
+        On("test", "corruptions", {"kinds": CUT}),
         On("train", SPREAD, {"prior_variance": VARIANCE, "k": size.k}, ("hmc",), label="spread"),
     ]
     return Cohort(recipes, data, measure, f"part-{part}", averages=averages, first_seed=("map-empcov",))
@@ -80,7 +76,7 @@ def cohorts(size):
     return [part_of(size, part) for part in range(size.parts)]
 
 
-def under_noise(ds, score, amount):
+def noisy(ds, score, amount):
     """A score on digits with noise of a standard deviation, in the range of pixels."""
     return float(ds[score].values[0, np.argmin(np.abs(ds["amount"].values[0] - amount)) if amount else 0])
 
@@ -90,53 +86,50 @@ def corrupted(ds, corruption):
     return float(ds["accuracy"].sel(corruption=corruption, severity=4))
 
 
-def compared(claim, more, than, amount=0.0, score="accuracy"):
-    """The finding that a score is larger for one kind than for another, without or with noise."""
-    effect = partial(under_noise, score=score, amount=amount)
-    unit, scale = {"accuracy": ("points", 100.0), "nll": ("nats", 1.0), "ece": ("", 1.0)}[score]
-    return Finding(claim, effect, "noise", more=more, than=than, unit=unit, scale=scale, by_cohort=True)
-
-
-def cut(claim, more, than, corruption):
-    """The same for the accuracy on digits that are corrupted as usual."""
-    effect = partial(corrupted, corruption=corruption)
-    return Finding(
-        claim, effect, "corruptions", more=more, than=than, unit="points", scale=100.0, by_cohort=True
-    )
-
-
 def spread(claim, effect, unit, paper=""):
     """A finding about samples of the plain prior alone."""
     return Finding(claim, effect, "spread", above_zero="hmc", unit=unit, by_cohort=True, paper=paper)
 
 
-EMP = "with the covariance prior HMC is more accurate than"
-FINDINGS = [
-    compared("under noise of 0.6 the maximum is more accurate than HMC", "map", "hmc", 0.6),
-    compared("under noise of 0.6 the maximum has a lower NLL than HMC", "hmc", "map", 0.6, "nll"),
-    compared(f"under noise of 0.6 {EMP} with the plain one", "hmc-empcov", "hmc", 0.6),
-    compared(f"under noise of 0.6 {EMP} the maximum", "hmc-empcov", "map", 0.6),
-    compared(f"under noise of 0.6 {EMP} the ensemble", "hmc-empcov", "ensemble", 0.6),
-    compared(f"under noise of 0.6 {EMP} its own maximum", "hmc-empcov", "map-empcov", 0.6),
-    compared("clean, HMC is more accurate than the maximum", "hmc", "map"),
-    compared("clean, HMC has a lower NLL than the maximum", "map", "hmc", 0.0, "nll"),
-    compared(f"clean, {EMP} the maximum", "hmc-empcov", "map"),
-    compared("clean, with the covariance prior HMC has a lower NLL than the maximum", "map", "hmc-empcov", 0.0, "nll"),
-    cut(f"noise cut to 0 … 1: {EMP} with the plain one", "hmc-empcov", "hmc", "gaussian_noise"),
-    cut("noise cut to 0 … 1: the maximum is more accurate than HMC", "map", "hmc", "gaussian_noise"),
-    cut(f"brightness: {EMP} the maximum", "hmc-empcov", "map", "brightness"),
-    cut("pixelate: the maximum is more accurate than HMC", "map", "hmc", "pixelate"),
-    cut("blur: the maximum is more accurate than HMC", "map", "hmc", "gaussian_blur"),
+UNITS = {"accuracy": ("points", 100.0), "nll": ("nats", 1.0)}
+HMC, EMP = "is more accurate than HMC", "with the covariance prior HMC is more accurate than"
+LOWER, NOISE, CUTTING = "has a lower NLL than", "under noise of 0.6", "under noise cut to 0 to 1"
+ROWS = [  # claim, larger in and than in, amount of noise or corruption, score
+    (f"{NOISE} the maximum {HMC}", "map", "hmc", 0.6, "accuracy"),
+    (f"{NOISE} the maximum {LOWER} HMC", "hmc", "map", 0.6, "nll"),
+    (f"{NOISE} {EMP} with the plain one", "hmc-empcov", "hmc", 0.6, "accuracy"),
+    (f"{NOISE} {EMP} the maximum", "hmc-empcov", "map", 0.6, "accuracy"),
+    (f"{NOISE} {EMP} the ensemble", "hmc-empcov", "ensemble", 0.6, "accuracy"),
+    (f"{NOISE} {EMP} its own maximum", "hmc-empcov", "map-empcov", 0.6, "accuracy"),
+    ("clean, HMC is more accurate than the maximum", "hmc", "map", 0.0, "accuracy"),
+    (f"clean, HMC {LOWER} the maximum", "map", "hmc", 0.0, "nll"),
+    (f"clean, {EMP} the maximum", "hmc-empcov", "map", 0.0, "accuracy"),
+    (f"clean, with the covariance prior HMC {LOWER} the maximum", "map", "hmc-empcov", 0.0, "nll"),
+    (f"{CUTTING} {EMP} with the plain one", "hmc-empcov", "hmc", "gaussian_noise", "accuracy"),
+    (f"{CUTTING} the maximum {HMC}", "map", "hmc", "gaussian_noise", "accuracy"),
+    (f"brightened, {EMP} the maximum", "hmc-empcov", "map", "brightness", "accuracy"),
+    (f"pixelated, the maximum {HMC}", "map", "hmc", "pixelate", "accuracy"),
+    (f"blurred, the maximum {HMC}", "map", "hmc", "gaussian_blur", "accuracy"),
+]
+
+
+def compared(claim, more, than, shift, score):
+    """The finding of a row, paired by part."""
+    unit, scale = UNITS[score]
+    of, effect = "noise", partial(noisy, score=score, amount=shift)
+    if isinstance(shift, str):
+        of, effect = "corruptions", partial(corrupted, corruption=shift)
+    return Finding(claim, effect, of, more=more, than=than, unit=unit, scale=scale, by_cohort=True)
+
+
+DEAD = "the weights of dead pixels"
+FINDINGS = [compared(*row) for row in ROWS] + [
     spread(
-        "samples of the weights of dead pixels have the spread of the prior (within 3 %)",
+        f"samples of {DEAD} have the spread of the prior (within 3 %)",
         lambda ds: 0.03 - abs(float(ds["dead_ratio"]) ** 0.5 - 1.0),
         "of σ",
     ),
-    spread(
-        "the maximum has no weight on dead pixels (below 1e-5)",
-        lambda ds: 1e-5 - float(ds["dead_weight"]),
-        "",
-    ),
+    spread(f"the maximum has {DEAD} at 0 (below 1e-5)", lambda ds: 1e-5 - float(ds["dead_weight"]), ""),
     spread(
         "along leading eigenvectors samples spread wider than Laplace says",
         lambda ds: float(np.log(ds["ratio"] / ds["laplace_ratio"]).mean()),

@@ -46,9 +46,7 @@ class Data:
     others: Mapping[str, Builder] = field(default_factory=dict)
 
     @classmethod
-    def digits(
-        cls, train: int, test: int, side: int = 28, seed: int = 0, standardised: bool = True
-    ) -> Data:
+    def digits(cls, train: int, test: int, side: int = 28, seed: int = 0, standardised: bool = True) -> Data:
         """Real digits that an installed package ships: so many for training and for testing.
 
         The seed decides which of them are taken for training. Pixels are standardised, or 0 to 1.

@@ -1,4 +1,4 @@
-"""``posterior_spread``: how far samples of a posterior reach along directions of curvature, and from input to input.
+"""``posterior_spread``: how far samples of a posterior reach by direction of curvature, and by input.
 
 An analysis of studies alone, since it looks at samples of all weights, which few models of a zoo have.
 """
@@ -29,7 +29,9 @@ class PosteriorSpreadParams(Params):
     """Options of ``posterior_spread``."""
 
     prior_variance: float = Field(1.0, gt=0, description="prior variance of every weight")
-    k: int = Field(50, ge=1, description="number of eigenvectors of the Gauss-Newton matrix, the largest first")
+    k: int = Field(
+        50, ge=1, description="number of eigenvectors of the Gauss-Newton matrix, the largest first"
+    )
     seed: int = Field(0, ge=0, description="seed of the Lanczos recurrence")
 
 
@@ -44,8 +46,12 @@ SCHEMA = Schema(
         Variable("laplace_ratio", ("direction",), "1/(1 + Nλσ²), posterior over prior variance by Laplace"),
         Variable("ratio", ("direction",), "variance of the samples over the prior variance σ²"),
         Variable("input_sd", ("input",), "standard deviation of the input over the examples", ""),
-        Variable("checkpoint_weight", ("input",), "root mean square over units of its weights at the checkpoint"),
-        Variable("weight_sd", ("input",), "root mean square over units of their standard deviation over samples"),
+        Variable(
+            "checkpoint_weight", ("input",), "root mean square over units of its weights at the checkpoint"
+        ),
+        Variable(
+            "weight_sd", ("input",), "root mean square over units of their standard deviation over samples"
+        ),
         Variable("dead_inputs", (), "inputs that are 0 in all examples", kind="int"),
         Variable("dead_ratio", (), "variance over prior variance of their weights, mean; NaN without any"),
         Variable("dead_weight", (), "largest of their weights at the checkpoint; NaN without any"),
@@ -133,14 +139,21 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     directions: list[Any] = [Line([1e-4, 1.0], [1e-4, 1.0], Series("Laplace"), style="dash")]
     inputs: list[Any] = []
     for label, ds in datasets.items():
-        directions.append(Points(ds["laplace_ratio"].values, ds["ratio"].values, Series(f"{label}: eigenvectors")))
+        directions.append(
+            Points(ds["laplace_ratio"].values, ds["ratio"].values, Series(f"{label}: eigenvectors"))
+        )
         directions.append(Points([1.0], [float(ds["dead_ratio"])], Series(f"{label}: dead inputs")))
         x, sigma = ds["input_sd"].values, float(ds["prior_sd"])
         inputs.append(Points(x, ds["weight_sd"].values / sigma, Series(f"{label}: spread of samples")))
-        inputs.append(Points(x, ds["checkpoint_weight"].values / sigma, Series(f"{label}: size at the maximum")))
+        inputs.append(
+            Points(x, ds["checkpoint_weight"].values / sigma, Series(f"{label}: size at the maximum"))
+        )
     first = next(iter(datasets.values()))
     about = f"{int(first['samples'])} samples; {int(first['dead_inputs'])} inputs are 0 in all examples."
-    low = min(float(np.nanmin([ds["laplace_ratio"].values.min(), ds["ratio"].values.min()])) for ds in datasets.values())
+    low = min(
+        float(np.nanmin([ds["laplace_ratio"].values.min(), ds["ratio"].values.min()]))
+        for ds in datasets.values()
+    )
     directions[0] = Line([low, 1.0], [low, 1.0], Series("Laplace"), style="dash")
     return [
         FigureSpec(
@@ -149,9 +162,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("1/(1 + Nλσ²), by Laplace", scale="log"),
             Axis("variance of samples / σ²", scale="log"),
             tuple(directions),
-            "Along each of the leading eigenvectors of the Gauss-Newton matrix at the maximum of the posterior,"
-            " and of the weights of dead inputs, which are null vectors of it. On the dashed line samples have"
-            f" the variance that a Laplace approximation predicts. {about}",
+            "Along each of the leading eigenvectors of the Gauss-Newton matrix at the maximum of the"
+            " posterior, and of the weights of dead inputs, which are null vectors of it. On the dashed line"
+            f" samples have the variance that a Laplace approximation predicts. {about}",
         ),
         FigureSpec(
             "inputs",
@@ -177,9 +190,10 @@ posterior_spread = Analysis(
     name="posterior_spread",
     title="Spread of posterior samples",
     description=(
-        "The variance of samples of a posterior over that of an isotropic prior, along each leading eigenvector"
-        " of the Gauss-Newton matrix at the network within and weight by weight of its first layer. Where"
-        " the data say nothing, as of the weights of inputs that are always 0, the posterior is the prior."
+        "The variance of samples of a posterior over that of an isotropic prior, along each leading"
+        " eigenvector of the Gauss-Newton matrix at the network within, and weight by weight of its first"
+        " layer. Where the data say nothing, as of the weights of inputs that are always 0, the posterior is"
+        " the prior."
     ),
     scope="checkpoint",
     takes="predictive",

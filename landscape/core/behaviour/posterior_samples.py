@@ -45,7 +45,9 @@ class PosteriorSamples(Predictive):
                 f" got shape {tuple(thetas.shape)}."
             )
         if chains < 1 or len(thetas) % chains:
-            raise InputError(f"{len(thetas)} posterior samples are not those of {chains} chains of one length.")
+            raise InputError(
+                f"{len(thetas)} posterior samples are not those of {chains} chains of one length."
+            )
         self.model = model
         self.kind: Kind = kind
         self.chains = chains

@@ -52,13 +52,13 @@ class Potential:
     def __init__(self, problem: Problem, prior: GaussianPrior, temperature: float = 1.0) -> None:
         if problem.weight_decay:
             raise InputError(
-                f"the problem has a weight decay of {problem.weight_decay:g}, which is a prior too; leave it out"
-                " and give its prior as variance = 1 / (examples * weight_decay)."
+                f"the problem has a weight decay of {problem.weight_decay:g}, which is a prior too; leave it"
+                " out and give its prior as variance = 1 / (examples * weight_decay)."
             )
         if problem.loss_name == "mse":
             raise InputError(
-                "the loss 'mse' is no log likelihood; take 'half_squared_error', of targets of unit variance, or"
-                " 'gaussian_nll'."
+                "the loss 'mse' is no log likelihood; take 'half_squared_error', of targets of unit variance,"
+                " or 'gaussian_nll'."
             )
         if prior.size != problem.size:
             raise InputError(f"the prior is one of {prior.size} parameters; the problem has {problem.size}.")
@@ -132,7 +132,9 @@ class Transition:
     energy_error: float
 
 
-def transition(potential: Potential, level: Level, step: float, steps: int, generator: Generator) -> Transition:
+def transition(
+    potential: Potential, level: Level, step: float, steps: int, generator: Generator
+) -> Transition:
     """Draw a momentum, follow it, and take or refuse the end (Metropolis), which keeps the posterior.
 
     Args:

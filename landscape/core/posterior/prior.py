@@ -44,8 +44,8 @@ class GaussianPrior:
     """N(0, Σ) over θ by its whitening: θ = T v with v standard normal, TTᵀ = Σ.
 
     Entries are independent, but for the weights of one layer, if it has a covariance: each of its rows is
-    drawn from that, independently. Numbers are float64; but a covariance is multiplied in the dtype of θ where it
-    makes a θ or takes a gradient, which have no more digits.
+    drawn from that, independently. Numbers are float64; but a covariance is multiplied in the dtype of θ
+    where it makes a θ or takes a gradient, which have no more digits.
 
     Args:
         sd: Prior standard deviation of each entry (P,), positive; of a layer with a covariance it is not
@@ -183,7 +183,7 @@ class GaussianPrior:
         return self._map(v, lambda rows, block: _narrow(block * rows.sd, rows) @ rows.quick.T, self._sd)
 
     def whiten(self, theta: Tensor) -> Tensor:
-        """v = T⁻¹ θ, of the shape of ``theta`` (..., P), float64."""
+        """V = T⁻¹ θ, of the shape of ``theta`` (..., P), float64."""
         return self._map(theta, lambda rows, block: block @ rows.axes / rows.sd, 1.0 / self._sd)
 
     def pull(self, gradient: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ class GaussianPrior:
         return back.square().sum(-1)
 
     def log_density(self, theta: Tensor) -> Tensor:
-        """ln N(θ; 0, Σ) of points (..., P), in nats."""
+        """Ln N(θ; 0, Σ) of points (..., P), in nats."""
         scale = self._sd.log().sum()
         if self._rows is not None:
             rows = self._rows
@@ -220,14 +220,13 @@ def _narrow(block: Tensor, rows: _Rows) -> Tensor:
 
 def _first_layer(space: ParameterSpace, layer: str, inputs: int) -> int:
     """The place of the weights that read the inputs."""
-    fits = [
-        place for place, shape in enumerate(space.shapes) if len(shape) == 2 and shape[1] == inputs
-    ]
+    fits = [place for place, shape in enumerate(space.shapes) if len(shape) == 2 and shape[1] == inputs]
     names = [space.names[place] for place in fits]
     if layer:
         if layer not in names:
             raise InputError(
-                f"no weights '{layer}' read inputs of {inputs} numbers; {suggest(layer, names or space.names)}"
+                f"no weights '{layer}' read inputs of {inputs} numbers;"
+                f" {suggest(layer, names or space.names)}"
             )
         return fits[names.index(layer)]
     if not fits:

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo over all weights of a small network, with isotropic and empirical-covariance priors."""
+"""Hamiltonian Monte Carlo over all weights of a small network, under a Gaussian prior."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Array = NDArray[np.float64]
 OnIteration = Callable[[int, int, float], None]
 
 QUARTER = math.pi / 2
-"""Trajectory length in prior standard deviations: a quarter of a period, after which what the data say nothing
-about is drawn anew, independently of where it was."""
+"""Trajectory length in prior standard deviations: a quarter of a period, after which what the data say
+nothing about is drawn anew, independently of where it was."""
 
 SAMPLES = 50
 
@@ -268,7 +268,9 @@ def hmc_posterior(
     thetas = torch.cat([result.theta for result in results]).to(problems[0].theta)
     made = PosteriorSamples(members[0], thetas, kind, count)
     if path is not None:
-        notes = [{"accept": float(r.accept[r.burn_in :].mean()), "step": r.step, "steps": r.steps} for r in results]
+        notes = [
+            {"accept": float(r.accept[r.burn_in :].mean()), "step": r.step, "steps": r.steps} for r in results
+        ]
         files.save_weights(made, path, {"identity": identity, "chains": notes})
         for state in states:
             assert state is not None

@@ -25,9 +25,9 @@ def map_estimate(
 ) -> Tensor:
     """Parameters of most posterior density, as Adam on all data finds them from a draw of the prior.
 
-    Adam runs in whitened coordinates, where narrow directions of the prior are no stiffer than others. It starts
-    at a draw of the prior since that is what tells a prior that shrinks from a start that was small: weights
-    that no example feels begin with the spread of the prior, and end at 0.
+    Adam runs in whitened coordinates, where narrow directions of the prior are no stiffer than others. It
+    starts at a draw of the prior since that is what tells a prior that shrinks from a start that was small:
+    weights that no example feels begin with the spread of the prior, and end at 0.
 
     Args:
         problem: Its loss is −ln p of an example, and it has no weight decay.

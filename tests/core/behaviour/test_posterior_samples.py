@@ -76,7 +76,10 @@ def test_points_are_part_of_the_state_and_survive_a_problems_copy():
         (lambda: PosteriorSamples(net(), points(0)), r"got shape \(0, 72\)"),
         (lambda: PosteriorSamples(net(), points(2)[0]), r"got shape \(72,\)"),
         (lambda: PosteriorSamples(net(), points(2)).draws(X, 0), "one or more at a time, not 0"),
-        (lambda: PosteriorSamples(net(), points(5), chains=2), "5 posterior samples are not those of 2 chains"),
+        (
+            lambda: PosteriorSamples(net(), points(5), chains=2),
+            "5 posterior samples are not those of 2 chains",
+        ),
         (lambda: PosteriorSamples(net(), points(6), chains=2).r_hat(X), "chains of four draws or more"),
     ],
 )

@@ -21,25 +21,25 @@ def normal(count, size, seed=0):
     return torch.randn(count, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def test_gradient_is_that_of_the_potential():
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_gradient_is_that_of_the_potential(temperature):
     """Oracle: central differences of −ln of likelihood and prior, from torch's loss and normal density."""
-    for temperature in (1.0, 0.1):
-        U = potential(temperature)
-        v, u = normal(2, U.prior.size)
-        x, y = data()
+    U = potential(temperature)
+    v, u = normal(2, U.prior.size)
+    x, y = data()
 
-        def value(v, U=U, temperature=temperature):
-            model = mlp()
-            nn.utils.vector_to_parameters(U.prior.colour(v), model.parameters())
-            with torch.no_grad():
-                loss = nn.functional.cross_entropy(model(x), y, reduction="sum") / temperature
-            return float(loss - torch.distributions.Normal(0.0, 1.0).log_prob(v).sum())
+    def value(v):
+        model = mlp()
+        nn.utils.vector_to_parameters(U.prior.colour(v), model.parameters())
+        with torch.no_grad():
+            loss = nn.functional.cross_entropy(model(x), y, reduction="sum") / temperature
+        return float(loss - torch.distributions.Normal(0.0, 1.0).log_prob(v).sum())
 
-        h = 1e-5
-        slope = (value(v + h * u) - value(v - h * u)) / (2 * h)
-        assert float(U.gradient(v) @ u) == pytest.approx(slope, rel=1e-7)
-        found = U.difference(U.at(v + u), U.at(v))
-        assert found == pytest.approx(value(v + u) - value(v), rel=1e-10)
+    h = 1e-5
+    slope = (value(v + h * u) - value(v - h * u)) / (2 * h)
+    assert float(U.gradient(v) @ u) == pytest.approx(slope, rel=1e-7)
+    found = U.difference(U.at(v + u), U.at(v))
+    assert found == pytest.approx(value(v + u) - value(v), rel=1e-10)
 
 
 def test_there_and_back():
@@ -103,7 +103,9 @@ def test_steps_make_the_length_exact():
             "a weight decay of 0.1, which is a prior too",
         ),
         (
-            lambda: potential(problem=Problem(mlp(classes=1), "mse", (data()[0], torch.zeros(40, 1).double()))),
+            lambda: potential(
+                problem=Problem(mlp(classes=1), "mse", (data()[0], torch.zeros(40, 1).double()))
+            ),
             "'mse' is no log likelihood; take 'half_squared_error'",
         ),
         (lambda: potential(temperature=0.0), "positive and finite; got 0"),

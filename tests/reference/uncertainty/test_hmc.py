@@ -1,5 +1,5 @@
 import math
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def classification():
 
 
 def within(found, want, draws, standard_errors=5, batches=20):
-    """Whether means of draws (S, ...) lie so near; standard errors are those of means of batches of the chain."""
+    """Whether means of draws (S, ...) lie so near; errors are those of means of batches of the chain."""
     means = draws[: len(draws) // batches * batches].reshape(batches, -1, *draws.shape[1:]).mean(1)
     error = means.std(0, ddof=1) / math.sqrt(batches)
     return bool((np.abs(found - want) <= standard_errors * error + 1e-12).all())
@@ -73,13 +73,15 @@ def test_a_quarter_of_a_period_draws_the_prior_anew():
     """Oracle: closed forms of the leapfrog on ½‖v‖² in 500 dimensions, where no data speak.
 
     Its error is ε²/8 (‖v′‖² − ‖v‖²), so that energy errors have the variance 4·500 (ε²/8)² and, being nearly
-    normal with half of it as their mean, the acceptance is 2Φ(−sd/2). Draws have the variance of the prior, and
-    none of them remembers the one before.
+    normal with half of it as their mean, the acceptance is 2Φ(−sd/2). Draws have the variance of the prior,
+    and none of them remembers the one before.
     """
     steps, size, draws = 8, 500, 120
     model = nn.Linear(size, 1, bias=False).double()
     nn.init.normal_(model.weight, std=math.sqrt(VARIANCE), generator=torch.Generator().manual_seed(0))
-    problem = Problem(model, "half_squared_error", (torch.zeros(2, size).double(), torch.zeros(2, 1).double()))
+    problem = Problem(
+        model, "half_squared_error", (torch.zeros(2, size).double(), torch.zeros(2, 1).double())
+    )
     prior = GaussianPrior.isotropic(problem.space, VARIANCE)
     chain = hmc(problem, prior, samples=draws, burn_in=0, step=math.pi / 2 / steps)
     assert chain.steps == steps
@@ -110,7 +112,7 @@ def test_a_rejected_end_repeats_the_sample_before_it():
 
 
 def test_two_chains_agree_on_predictions():
-    """Oracle: R̂ near 1 for predictions of chains from far apart, and far from 1 for two that have not moved."""
+    """Oracle: R̂ near 1 for predictions of chains from far apart, far from 1 for two that have not moved."""
     model, data = classification()
     problem = Problem(model, "cross_entropy", data)
     prior = GaussianPrior.isotropic(problem.space, VARIANCE)
@@ -120,7 +122,9 @@ def test_two_chains_agree_on_predictions():
             return problem.module(data[0]).softmax(-1)
 
     starts = [3 * torch.randn(problem.size, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]
-    first, second = (hmc(problem, prior, samples=50, burn_in=15, step=0.3, start=s, seed=i) for i, s in enumerate(starts))
+    first, second = (
+        hmc(problem, prior, samples=50, burn_in=15, step=0.3, start=s, seed=i) for i, s in enumerate(starts)
+    )
     assert first.r_hat(predict, second).max() < 1.1
     still = [hmc(problem, prior, samples=6, burn_in=0, length=1e-4, step=1e-4, start=s) for s in starts]
     assert still[0].r_hat(predict, still[1]).max() > 10
@@ -142,7 +146,9 @@ def test_a_chain_that_was_killed_goes_on_with_the_same_bits(tmp_path, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             hmc_posterior([model], data, on_iteration=die, **given)
     seen = []
-    resumed = hmc_posterior([model], data, on_iteration=lambda done, total, a: seen.append((done, total)), **given)
+    resumed = hmc_posterior(
+        [model], data, on_iteration=lambda done, total, a: seen.append((done, total)), **given
+    )
     assert seen == [(8, 10), (9, 10), (10, 10)]
     assert torch.equal(resumed.thetas, whole.thetas)
     (path,) = tmp_path.iterdir()
@@ -220,7 +226,7 @@ def test_what_does_not_fit_is_named(options, message):
     model, data = classification()
     with pytest.raises(InputError, match=message):
         hmc_posterior([model], data, variance=VARIANCE, **options)
-    assert not os.path.exists("x")
+    assert not Path("x").exists()
 
 
 def test_a_start_that_is_no_number_is_named():
