@@ -29,15 +29,9 @@ CUT = ["gaussian_noise", "impulse_noise", "pixelate", "gaussian_blur", "brightne
 
 def sized(data, hidden, parts, steps, chain, noise, bootstrap, k):
     """A size: digits, hidden units, random parts, steps to the maximum, iterations, noises, eigenvectors."""
-    fields = {
-        "hidden": hidden,
-        "parts": parts,
-        "steps": steps,
-        "noise": noise,
-        "bootstrap": bootstrap,
-        "k": k,
-    }
-    return Size(data=data, chain={"samples": chain[0], "burn_in": chain[1], "most_steps": 400}, **fields)
+    most = {"samples": chain[0], "burn_in": chain[1], "most_steps": 400}
+    fields = {"hidden": hidden, "parts": parts, "steps": steps, "noise": noise, "bootstrap": bootstrap}
+    return Size(data=data, chain=most, k=k, **fields)
 
 
 SIZES = {
