@@ -55,7 +55,7 @@ def test_draws_of_a_linear_regression_are_those_of_its_posterior(temperature):
     model, (x, y) = regression()
     problem = Problem(model, "half_squared_error", (x, y))
     prior = GaussianPrior.isotropic(problem.space, VARIANCE)
-    chain = hmc(problem, prior, samples=400, burn_in=20, step=0.3, temperature=temperature, seed=3)
+    chain = hmc(problem, prior, samples=200, burn_in=20, step=0.3, temperature=temperature, seed=3)
     X = x.numpy()
     covariance = np.linalg.inv(X.T @ X / temperature + np.eye(5) / VARIANCE)
     mean = covariance @ X.T @ y.numpy()[:, 0] / temperature
@@ -76,7 +76,7 @@ def test_a_quarter_of_a_period_draws_the_prior_anew():
     normal with half of it as their mean, the acceptance is 2Φ(−sd/2). Draws have the variance of the prior,
     and none of them remembers the one before.
     """
-    steps, size, draws = 8, 500, 120
+    steps, size, draws = 8, 500, 80
     model = nn.Linear(size, 1, bias=False).double()
     nn.init.normal_(model.weight, std=math.sqrt(VARIANCE), generator=torch.Generator().manual_seed(0))
     problem = Problem(
@@ -102,7 +102,7 @@ def test_a_rejected_end_repeats_the_sample_before_it():
     model, data = regression()
     problem = Problem(model, "half_squared_error", data)
     prior = GaussianPrior.isotropic(problem.space, VARIANCE)
-    chain = hmc(problem, prior, samples=4, burn_in=0, step=1e6, length=1e8)
+    chain = hmc(problem, prior, samples=4, burn_in=0, step=1e6, length=5e6)
     # T T⁻¹ θ, not θ itself, so to rounding
     torch.testing.assert_close(chain.theta, problem.theta.expand(4, -1), rtol=1e-15, atol=0)
     assert (chain.accept == 0).all()
@@ -200,9 +200,11 @@ def test_a_regression_is_sampled_with_its_noise():
     """Oracle: the chain of the same loss by the function itself; predictions are means and variances."""
     model, (x, y) = regression()
     head = GaussianHead(model, variance=1.0)
-    found = hmc_posterior([head], (x, y), variance=VARIANCE, samples=3, burn_in=1)
+    found = hmc_posterior([head], (x, y), variance=VARIANCE, samples=3, burn_in=1, step=0.4)
     problem = Problem(head, "gaussian_nll", (x, y))
-    chain = function(problem, GaussianPrior.isotropic(problem.space, VARIANCE), samples=3, burn_in=1)
+    chain = function(
+        problem, GaussianPrior.isotropic(problem.space, VARIANCE), samples=3, burn_in=1, step=0.4
+    )
     assert torch.equal(found.thetas, chain.theta)
     draws = found.draws(x)
     torch.testing.assert_close(draws.mean[..., 0], found.thetas @ x.T)
@@ -241,7 +243,7 @@ def test_a_start_that_is_no_number_is_named():
 def test_it_is_a_classifier_to_every_analysis():
     """Oracle: the mean NLL of the mixture, by hand."""
     model, data = classification()
-    found = hmc_posterior([model], data, variance=VARIANCE, samples=3, burn_in=1)
+    found = hmc_posterior([model], data, variance=VARIANCE, samples=3, burn_in=1, step=0.4)
     problem = landscape.Problem(found, "cross_entropy", data)
     want = nn.functional.nll_loss(found.draws(data[0]).log_p.exp().mean(0).log(), data[1])
     assert problem.loss() == pytest.approx(float(want), rel=1e-5)
