@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Generator, Tensor, nn
@@ -247,35 +248,52 @@ def hmc_posterior(
     if len(spaces) > 1:
         raise InputError("chains run over one parameter space; the members have different parameters.")
     whole = GaussianPrior.named(prior, problems[0].space, fit_data[0], variance, prior_options)
-    path, identity = None, None
-    if folder:
-        content = [list(problem.fingerprint()) for problem in problems]
-        decisive = {name: value for name, value in options.items() if name not in SHOWN}
-        facts = {"seed": seed, "options": decisive, "prior": whole.fingerprint, "kind": kind}
-        identity = _as_json({**facts, "content": content})
-        digest = _digest(json.dumps(identity, sort_keys=True).encode())
-        path = Path(folder) / f"hmc-{digest[:16]}.safetensors"
+    if not folder:
+        thetas = _run_chains(problems, whole, seed, None, options)[0]
+        return PosteriorSamples(members[0], thetas, kind, count)
+    decisive = {name: value for name, value in options.items() if name not in SHOWN}
+    facts = {"seed": seed, "options": decisive, "prior": whole.fingerprint, "kind": kind}
+    identity = _as_json({**facts, "content": [list(problem.fingerprint()) for problem in problems]})
+    digest = _digest(json.dumps(identity, sort_keys=True).encode())
+    path = Path(folder) / f"hmc-{digest[:16]}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # two workers of a zoo may want it at once: the second one waits, and reads what the first has made
+    with FileLock(path.with_name(f"{path.name}.lock")):
         if (files.read_notes(path) or {}).get("identity") == identity:
             rows = int(options.get("samples", SAMPLES)) * count
             empty = torch.zeros(rows, problems[0].size).to(problems[0].theta)
             stored = PosteriorSamples(members[0], empty, kind, count)
             files.load_weights(stored, path)
             return stored
-    results, states = [], []
-    for number, problem in enumerate(problems):
-        states.append(None if path is None else path.with_name(f"{path.name}.{number}.resume"))
-        results.append(hmc(problem, whole, seed=seed + number, state=states[-1], **options))
-    thetas = torch.cat([result.theta for result in results]).to(problems[0].theta)
-    made = PosteriorSamples(members[0], thetas, kind, count)
-    if path is not None:
-        notes = [
-            {"accept": float(r.accept[r.burn_in :].mean()), "step": r.step, "steps": r.steps} for r in results
-        ]
+        thetas, notes = _run_chains(problems, whole, seed, path, options)
+        made = PosteriorSamples(members[0], thetas, kind, count)
         files.save_weights(made, path, {"identity": identity, "chains": notes})
-        for state in states:
-            assert state is not None
-            state.unlink(missing_ok=True)
+        for number in range(count):
+            _state(path, number).unlink(missing_ok=True)
     return made
+
+
+def _run_chains(
+    problems: Sequence[Problem],
+    prior: GaussianPrior,
+    seed: int,
+    path: Path | None,
+    options: Mapping[str, Any],
+) -> tuple[Tensor, list[dict[str, float]]]:
+    """The samples of a chain on each problem, one after the other, and what to remember of each chain."""
+    results = []
+    for number, problem in enumerate(problems):
+        state = None if path is None else _state(path, number)
+        results.append(hmc(problem, prior, seed=seed + number, state=state, **options))
+    thetas = torch.cat([result.theta for result in results]).to(problems[0].theta)
+    notes = [
+        {"accept": float(r.accept[r.burn_in :].mean()), "step": r.step, "steps": r.steps} for r in results
+    ]
+    return thetas, notes
+
+
+def _state(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}.resume")
 
 
 def _seeded(seed: int, iteration: int) -> Generator:
