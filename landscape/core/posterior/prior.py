@@ -35,9 +35,10 @@ class _Rows:
     quick: Tensor  # the axes in the dtype of θ, in which they are used at every leapfrog step
 
     def of(self, flat: Tensor) -> Tensor:
-        return flat[..., self.start : self.start + self.count * len(self.sd)].unflatten(
-            -1, (self.count, len(self.sd))
-        )
+        """A view of the block in vectors (..., P), as (..., rows, D)."""
+        width = len(self.sd)
+        block = flat[..., self.start : self.start + self.count * width]
+        return block.view(*flat.shape[:-1], self.count, width)
 
 
 class GaussianPrior:
