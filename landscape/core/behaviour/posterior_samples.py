@@ -99,4 +99,4 @@ class PosteriorSamples(Predictive):
         found = self.draws(x)
         values = found.mean if found.log_p is None else found.log_p.exp()
         assert values is not None
-        return split_r_hat(values.cpu().double().unflatten(0, (self.chains, -1)).numpy())
+        return split_r_hat(values.cpu().double().view(self.chains, -1, *values.shape[1:]).numpy())
