@@ -123,7 +123,11 @@ FINDINGS = [compared(*row) for row in ROWS] + [
         lambda ds: 0.03 - abs(float(ds["dead_ratio"]) ** 0.5 - 1.0),
         "of σ",
     ),
-    spread(f"the maximum has {DEAD} at 0 (below 1e-5)", lambda ds: 1e-5 - float(ds["dead_weight"]), ""),
+    spread(
+        f"the maximum has {DEAD} at 0 (below 1e-5)",
+        lambda ds: -5.0 - float(np.log10(max(float(ds["dead_weight"]), 1e-30))),
+        "decades",
+    ),
     spread(
         "along leading eigenvectors samples spread wider than Laplace says",
         lambda ds: float(np.log(ds["ratio"] / ds["laplace_ratio"]).mean()),
@@ -140,8 +144,8 @@ STUDY = Study(
     cohorts=cohorts,
     findings=FINDINGS,
     figures=[
-        Figure("noise", ("mean_accuracy", "mean_nll", "mean_ece"), by_cohort=True),
-        Figure("corruptions", "mean_accuracy", by_cohort=True),
+        Figure("noise", [f"{score}_gaussian_noise" for score in ("accuracy", "nll", "ece")], by_cohort=True),
+        Figure("corruptions", ("accuracy_gaussian_noise", "accuracy_brightness"), by_cohort=True),
         Figure("spread", cohorts=("part-0",), analysis=SPREAD),
     ],
     seeds=5,
