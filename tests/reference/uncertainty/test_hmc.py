@@ -126,7 +126,10 @@ def test_two_chains_agree_on_predictions():
         hmc(problem, prior, samples=50, burn_in=15, step=0.3, start=s, seed=i) for i, s in enumerate(starts)
     )
     assert first.r_hat(predict, second).max() < 1.1
-    still = [hmc(problem, prior, samples=6, burn_in=0, length=1e-4, step=1e-4, start=s) for s in starts]
+    still = [
+        hmc(problem, prior, samples=6, burn_in=0, length=1e-4, step=1e-4, start=s, progress=True)
+        for s in starts
+    ]
     assert still[0].r_hat(predict, still[1]).max() > 10
 
 
