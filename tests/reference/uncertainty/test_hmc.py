@@ -37,11 +37,15 @@ def classification():
     return model, (x, torch.arange(20) % 3)
 
 
-def within(found, want, draws, standard_errors=5, batches=20):
-    """Whether means of draws (S, ...) lie so near; errors are those of means of batches of the chain."""
-    means = draws[: len(draws) // batches * batches].reshape(batches, -1, *draws.shape[1:]).mean(1)
-    error = means.std(0, ddof=1) / math.sqrt(batches)
-    return bool((np.abs(found - want) <= standard_errors * error + 1e-12).all())
+def within(draws, want, variance):
+    """Whether means of draws (S, ...) of known variance lie within five standard errors.
+
+    Draws of a chain count for less: by (1 − ρ)/(1 + ρ), with ρ their correlation from one to the next.
+    """
+    about = draws - want
+    rho = ((about[1:] * about[:-1]).mean(0) / variance).clip(0.0, 0.9)
+    error = np.sqrt(variance / len(draws) * (1 + rho) / (1 - rho))
+    return bool((np.abs(about.mean(0)) <= 5 * error).all())
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -55,18 +59,34 @@ def test_draws_of_a_linear_regression_are_those_of_its_posterior(temperature):
     model, (x, y) = regression()
     problem = Problem(model, "half_squared_error", (x, y))
     prior = GaussianPrior.isotropic(problem.space, VARIANCE)
-    chain = hmc(problem, prior, samples=200, burn_in=20, step=0.3, temperature=temperature, seed=3)
+    given = {"samples": 200, "burn_in": 20, "step": 0.3, "jitter": 0.4}
+    chain = hmc(problem, prior, temperature=temperature, seed=3, **given)
     X = x.numpy()
     covariance = np.linalg.inv(X.T @ X / temperature + np.eye(5) / VARIANCE)
     mean = covariance @ X.T @ y.numpy()[:, 0] / temperature
-    draws = chain.theta.numpy()
-    assert within(draws.mean(0), mean, draws)
+    draws, variance = chain.theta.numpy(), covariance.diagonal()
+    assert within(draws, mean, variance)
     products = (draws - mean)[:, :, None] * (draws - mean)[:, None, :]
-    assert within(products.mean(0), covariance, products)
+    assert within(products, covariance, np.outer(variance, variance) + covariance**2)
     free = np.array([2.0, 0, 0, 0, -1.0])
-    assert within(((draws @ free) ** 2).mean(), 5 * VARIANCE, (draws @ free) ** 2)
+    assert within((draws @ free) ** 2, 5 * VARIANCE, 2 * (5 * VARIANCE) ** 2)
     assert covariance[3, 3] == pytest.approx(VARIANCE)
     assert 0.7 < chain.accept[20:].mean() < 0.99
+
+
+def test_a_posterior_half_as_wide_as_the_prior_is_in_resonance():
+    """Oracle: the harmonic oscillator: at twice the prior's frequency a quarter of a period is a half.
+
+    Every trajectory then ends opposite to where it began, however many there are; with jitter it does not.
+    """
+    model = nn.Linear(1, 1, bias=False).double()
+    data = torch.full((1, 1), math.sqrt(3 / VARIANCE)).double(), torch.zeros(1, 1).double()
+    problem = Problem(model, "half_squared_error", data)
+    prior = GaussianPrior.isotropic(problem.space, VARIANCE)
+    given = {"samples": 20, "burn_in": 0, "step": 0.02, "start": torch.full((1,), 0.3).double()}
+    still, free = (hmc(problem, prior, jitter=j, **given).theta.abs() for j in (0.0, 0.4))
+    assert (still - 0.3).abs().max() < 0.02
+    assert (free - 0.3).abs().max() > 0.1
 
 
 def test_a_quarter_of_a_period_draws_the_prior_anew():
@@ -220,6 +240,7 @@ def test_a_regression_is_sampled_with_its_noise():
         ({"samples": 0}, "hmc: samples must be at least 1, not 0"),
         ({"burn_in": -1}, "hmc: burn_in must be at least 0, not -1"),
         ({"step": 0.0}, "hmc: step must be positive and finite, not 0"),
+        ({"jitter": 1.0}, "hmc: jitter is a share from 0 to below 1, not 1"),
         ({"target": 1.0}, "hmc: target is an acceptance between 0 and 1, not 1"),
         ({"chains": 2}, "2 chains start from as many members; there are 1"),
         ({"prior": "flat"}, "there is no prior 'flat'"),
