@@ -29,6 +29,8 @@ class Average:
         fit: The data that the builder fits on, ``train`` or the name of others, see
             `landscape.studies.data.Data.builder`; none if it needs none.
         each: Whether there is one for every model, as of a temperature, and not one of all together.
+        kept: Whether the builder keeps what it has fitted in a folder, which it takes as ``folder``: one
+            beside the weights, so that a run that goes on, or measures more, need not fit again.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Average:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     fit: str = ""
     each: bool = False
+    kept: bool = False
 
     def specs(self, models: Sequence[Trained], data: Data) -> tuple[PredictiveSpec, ...]:
         """It as a zoo knows it, made of those of the models that are of its kind; or those of each.
@@ -46,7 +49,8 @@ class Average:
             data: Its examples.
         """
         members = [m for m in models if m.recipe.group == self.kind]
-        builder = Builder(address(self.builder), dict(self.kwargs))
+        folder = {"folder": str(members[0].path.parent / "posteriors")} if self.kept else {}
+        builder = Builder(address(self.builder), {**self.kwargs, **folder})
         fit = data.builder(self.fit) if self.fit else None
         parts: list[tuple[str, tuple[str, ...]]] = [(self.name, tuple(m.name for m in members))]
         if self.each:

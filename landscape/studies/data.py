@@ -46,15 +46,17 @@ class Data:
     others: Mapping[str, Builder] = field(default_factory=dict)
 
     @classmethod
-    def digits(cls, train: int, test: int, side: int = 28, seed: int = 0) -> Data:
+    def digits(cls, train: int, test: int, side: int = 28, seed: int = 0, standardised: bool = True) -> Data:
         """Real digits that an installed package ships: so many for training and for testing.
 
-        The seed decides which of them are taken for training.
+        The seed decides which of them are taken for training. Pixels are standardised, or 0 to 1.
         """
-        own = {"seed": seed} if seed else {}  # as builders of before there was a seed
+        # as builders of before there were a seed and a choice of pixels
+        pixels = {} if standardised else {"standardised": False}
+        own = {**({"seed": seed} if seed else {}), **pixels}
         return cls(
             Builder(DIGITS, {"split": "train", "count": train, "size": side, **own}),
-            Builder(DIGITS, {"split": "test", "count": test, "size": side}),
+            Builder(DIGITS, {"split": "test", "count": test, "size": side, **pixels}),
             examples=train,
             channels=1,
             side=side,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from landscape.base.figure import Axis, FigureSpec, Line, Series
+from landscape.base.registry import find
 from landscape.plotting import figures_of
 from landscape.plotting.group_summary import summarize_by_group
 from landscape.studies import ensembles
@@ -26,6 +27,8 @@ class Figure:
         tag: How names of files begin, after that of the study; default: ``of``.
         cohorts: Names of cohorts; all if none is named. Models of the same name in several are drawn once.
         by_cohort: Whether those of all cohorts are drawn, and those of one kind together.
+        analysis: Where the analysis is found that draws them, ``package.module:attribute``, if it is not in
+            the list of analyses.
     """
 
     of: str
@@ -34,6 +37,7 @@ class Figure:
     tag: str | None = None
     cohorts: tuple[str, ...] = ()
     by_cohort: bool = False
+    analysis: str = ""
 
     def draw(self, measured: Measured) -> dict[str, FigureSpec]:
         """The figures by the names of their files, without ending; none if there is no result.
@@ -64,6 +68,8 @@ class Figure:
             found = measured.apart(self.of, self.kinds)
         else:
             found = measured.results(self.of, self.kinds, self.cohorts)
+        if found and self.analysis:
+            return find(self.analysis).figures(found)
         return figures_of(found) if found else []
 
 

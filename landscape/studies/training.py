@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from landscape.reference.training.loop import TrainResult, train
+from landscape.reference.training.loop import TrainResult
 from landscape.reference.training.pool import run_all
-from landscape.reference.training.recipe import Recipe
+from landscape.reference.training.recipe import PostProcessing, Recipe
+from landscape.reference.training.run_recipe import run_recipe
 from landscape.studies.data import Data, load
 from landscape.zoo.spec import Builder, Model
 
@@ -54,7 +55,11 @@ class Trained:
 
 
 def kind(
-    name: str, builder: Callable[..., nn.Module], kwargs: Mapping[str, Any], training: Mapping[str, Any]
+    name: str,
+    builder: Callable[..., nn.Module],
+    kwargs: Mapping[str, Any],
+    training: Mapping[str, Any],
+    *after: PostProcessing,
 ) -> Recipe:
     """The recipe of a kind of model that findings and figures call by its name.
 
@@ -63,8 +68,9 @@ def kind(
         builder: Function of `landscape.reference.models` that makes a model.
         kwargs: Its arguments.
         training: Arguments of `landscape.reference.training.loop.train`.
+        *after: What is done to the trained weights, in order.
     """
-    return Recipe(name, builder, kwargs, training, {"kind": name})
+    return Recipe(name, builder, kwargs, training, {"kind": name}, after)
 
 
 def train_models(
@@ -110,15 +116,7 @@ def _train(
     for recipe, seed in pairs:
         name = f"{recipe.group}-s{seed}"
         path = folder / f"{name}.safetensors"
-        result = train(
-            recipe.build(seed).to(device or "cpu"),
-            examples,
-            held_out,
-            path=path,
-            seed=seed,
-            note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
-            **recipe.training,
-        )
+        result = run_recipe(recipe, seed, examples, held_out, path=path, device=device or "cpu")
         trained.append(Trained(name, recipe, seed, path, result))
         report(name)
     return trained

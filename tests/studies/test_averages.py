@@ -53,3 +53,10 @@ def test_one_for_each_model_that_is_fitted(tmp_path: Path):
     assert first.fit == DATA.others["validation"]
     (section,) = sections([On("test", "uncertainty", kinds=("cool",))], (0, 2), [average])["uncertainty"]
     assert section.models == ("cool-s*",)
+
+
+def test_what_is_fitted_is_kept_beside_the_weights(tmp_path: Path):
+    """Oracle: the folder by hand, in what the builder is given."""
+    models = [trained("a", 0, tmp_path)]
+    (spec,) = Average("chain", "a", temperature_scaled, {"x": 1}, fit="train", kept=True).specs(models, DATA)
+    assert spec.builder.kwargs == {"x": 1, "folder": str(models[0].path.parent / "posteriors")}

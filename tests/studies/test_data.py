@@ -97,3 +97,11 @@ def test_tables_are_read_by_their_builder():
     assert Data.digits(10, 5, seed=0) == Data.digits(10, 5)
     a, b = (load(Data.digits(10, 5, seed=s).train)[0] for s in (0, 1))
     assert not torch.equal(a, b)
+
+
+def test_digits_whose_pixels_stay_as_they_are():
+    """Oracle: the arguments of both builders; those of before are what they were."""
+    plain = Data.digits(20, 10, seed=3, standardised=False)
+    assert plain.train.kwargs == {"split": "train", "count": 20, "size": 28, "seed": 3, "standardised": False}
+    assert plain.test.kwargs == {"split": "test", "count": 10, "size": 28, "standardised": False}
+    assert "standardised" not in Data.digits(20, 10).train.kwargs

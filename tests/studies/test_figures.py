@@ -31,6 +31,8 @@ def test_figures_of_kinds_with_the_names_of_their_files(tmp_path: Path):
     several = Figure("calibration", ("ece", "nll"), ("a",)).draw(measured)
     assert list(several) == ["calibration_nll", "calibration_ece"]
     assert Figure("calibration", kinds=("d",)).draw(measured) == {}
+    address = "landscape.analyses.behaviour.calibration:calibration"  # one that is in no list, so to say
+    assert list(Figure("calibration", "ece", analysis=address).draw(measured)) == ["calibration_ece"]
     ensembles = Figure("ensemble", kinds=("a", "b"), tag="").draw(measured)
     assert list(ensembles) == ["ensemble_nll"]
     assert np.isfinite(ensembles["ensemble_nll"].marks[0].y).all()

