@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from landscape.reference.training.loop import TrainResult, train
+from landscape.reference.training.evaluation import TrainResult
 from landscape.reference.training.pool import run_all
 from landscape.reference.training.recipe import Recipe
+from landscape.reference.training.run_recipe import run_recipe
 from landscape.studies.data import Data, load
 from landscape.zoo.spec import Builder, Model
 
@@ -110,15 +111,7 @@ def _train(
     for recipe, seed in pairs:
         name = f"{recipe.group}-s{seed}"
         path = folder / f"{name}.safetensors"
-        result = train(
-            recipe.build(seed).to(device or "cpu"),
-            examples,
-            held_out,
-            path=path,
-            seed=seed,
-            note={"builder": recipe.builder_name, "kwargs": dict(recipe.kwargs)},
-            **recipe.training,
-        )
+        result = run_recipe(recipe, seed, examples, held_out, path=path, device=device or "cpu")
         trained.append(Trained(name, recipe, seed, path, result))
         report(name)
     return trained

@@ -12,6 +12,7 @@ from landscape.reference.training.methods import (
     Divergence,
     NoiseAugmentation,
     NoiseConsistency,
+    SharpnessAware,
     VirtualAdversarial,
 )
 from landscape.reference.training.objective import (
@@ -25,6 +26,7 @@ from landscape.reference.training.objective import (
 )
 from landscape.reference.training.recipe import PostProcessing, Recipe
 from landscape.reference.training.run_recipe import run_recipe
+from landscape.reference.training.tuning import tune
 
 __all__ = [
     "FGSM",
@@ -41,6 +43,7 @@ __all__ = [
     "Recipe",
     "RegressionLoss",
     "Scaled",
+    "SharpnessAware",
     "Sum",
     "TrainResult",
     "VirtualAdversarial",
@@ -48,4 +51,5 @@ __all__ = [
     "frozen_statistics",
     "run_recipe",
     "train",
+    "tune",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.divergence import Divergence
+from landscape.reference.training.methods.sharpness import SharpnessAware
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
 
@@ -16,5 +17,6 @@ __all__ = [
     "Divergence",
     "NoiseAugmentation",
     "NoiseConsistency",
+    "SharpnessAware",
     "VirtualAdversarial",
 ]
