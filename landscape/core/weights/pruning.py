@@ -16,9 +16,7 @@ Scope = Literal["global", "layer", "random"]
 
 
 @torch.no_grad()
-def dropped(
-    weights: Sequence[Tensor], share: float, scope: Scope = "global", seed: int = 0
-) -> list[Tensor]:
+def dropped(weights: Sequence[Tensor], share: float, scope: Scope = "global", seed: int = 0) -> list[Tensor]:
     """Masks that are true where a weight is dropped, each shaped as its weight.
 
     Of n weights, ``round(share · n)`` are dropped; what a smaller share drops is contained in what a larger

@@ -23,9 +23,7 @@ __all__ = ["FakeQuantised", "quantise", "quantise_aware"]
 Scales = Literal["channel", "tensor"]
 
 
-def quantise(
-    model: nn.Module, data: Any = None, *, bits: int, scales: Scales = "channel"
-) -> nn.Module:
+def quantise(model: nn.Module, data: Any = None, *, bits: int, scales: Scales = "channel") -> nn.Module:
     """A copy of a model whose matrices and kernels are rounded to ``2^bits − 1`` values about zero.
 
     Symmetric and uniform, see `landscape.core.weights.quantisation.quantised`. Biases and norms stay.
@@ -103,7 +101,9 @@ def quantise_aware(
     for name, weight in compressible(learner, "quantise").items():
         grid_step(weight, bits)  # refuses a number of bits before the training
         layer = learner.get_submodule(name.rpartition(".")[0])
-        parametrize.register_parametrization(layer, "weight", FakeQuantised(bits, _axis(learner, name, scales)))
+        parametrize.register_parametrization(
+            layer, "weight", FakeQuantised(bits, _axis(learner, name, scales))
+        )
         layers.append(name.rpartition(".")[0])
     learner = tune(learner, data, epochs=epochs, lr=lr, batch_size=batch_size, seed=seed)
     for path in layers:

@@ -66,9 +66,7 @@ def _cost(params: CompressionParams, problem: Problem | None = None) -> Cost:
         weights = len(compressible(problem.module))
     passes = count * (1 + weights) if params.layers else count
     products = (count * weights if params.layers else count) + min(60, params.max_products)
-    return Cost(
-        forwards=3.0 + passes + params.repeats, gradients=(1.0 + 2.5 * products) * params.curvature
-    )
+    return Cost(forwards=3.0 + passes + params.repeats, gradients=(1.0 + 2.5 * products) * params.curvature)
 
 
 def _compute(problem: Problem, params: CompressionParams, context: Context) -> Mapping[str, Any]:

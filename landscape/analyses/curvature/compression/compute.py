@@ -236,7 +236,9 @@ class _Steps:
         return {
             "parameters": sum(p.numel() for p in parameters.values()),
             "dense_bytes": float(sum(p.numel() * p.element_size() for p in parameters.values())),
-            "dense_multiply_adds": float(sum(self.uses.get(n, 0.0) * p.numel() for n, p in parameters.items())),
+            "dense_multiply_adds": float(
+                sum(self.uses.get(n, 0.0) * p.numel() for n, p in parameters.items())
+            ),
         }
 
     def _saved(self, way: Way, new: Sequence[Tensor]) -> dict[str, Any]:

@@ -25,7 +25,15 @@ STYLES: dict[str, Style] = {
     "channel": "solid",
     "tensor": "dash",
 }
-SYMBOLS = {"global": "circle", "layer": "square", "random": "cross", "channel": "triangle", "tensor": "diamond"}
+SYMBOLS = {
+    "global": "circle",
+    "layer": "square",
+    "random": "cross",
+    "channel": "triangle",
+    "tensor": "diamond",
+}
+WORDS = {"global": "smallest", "layer": "layer by layer", "random": "random", "channel": "by channel"}
+WORDS["tensor"] = "by layer"
 PRUNING, ROUNDING = ("global", "layer", "random"), ("channel", "tensor")
 FORESEEN: dict[str, tuple[str, Style]] = {
     "loss_change": ("measured", "solid"),
@@ -58,10 +66,11 @@ def _amount(name: str) -> Axis:
     return Axis("share of weights pruned") if name == "pruning" else Axis("bits of a weight")
 
 
-def _ways(datasets: Mapping[str, xr.Dataset], methods: Sequence[str], said: Mapping[str, str]) -> str:
-    """What dashes or symbols stand for, of the methods that are there."""
+def _ways(datasets: Mapping[str, xr.Dataset], methods: Sequence[str]) -> str:
+    """What lines stand for, of the methods that are there."""
     there = [m for m in methods if any(_of(ds, m).any() for ds in datasets.values())]
-    return "; ".join(f"{said[m]}: {METHODS[m]}" for m in there)
+    lines = "; ".join(f"{STYLES[m]}, {METHODS[m]}" for m in there)
+    return lines[:1].upper() + lines[1:]
 
 
 def _accuracy(datasets: Mapping[str, xr.Dataset], name: str, methods: Sequence[str]) -> FigureSpec:
@@ -74,7 +83,8 @@ def _accuracy(datasets: Mapping[str, xr.Dataset], name: str, methods: Sequence[s
                 continue
             half = reach(_examples(ds)) * ds["accuracy_change_se"].values[rows]
             x, who = ds["amount"].values[rows], series(label, ds)
-            marks.append(Line(x, y, who, y - half, y + half, markers=True, style=STYLES[method]))
+            mark = Series(who.model, who.group, f"{label}, {WORDS[method]}")
+            marks.append(Line(x, y, mark, y - half, y + half, markers=True, style=STYLES[method]))
     return FigureSpec(
         f"accuracy_{name}",
         f"Accuracy lost to {name}",
@@ -82,7 +92,7 @@ def _accuracy(datasets: Mapping[str, xr.Dataset], name: str, methods: Sequence[s
         Axis("change of accuracy"),
         (*marks, Guide(y=0.0)) if marks else (),
         f"Change of the accuracy by {name} of matrices and kernels, without any further training."
-        f" {_ways(datasets, methods, dict.fromkeys(methods) | STYLES).capitalize()}.",
+        f" {_ways(datasets, methods)}.",
         error_bars([_examples(ds) for ds in datasets.values()], "paired by example"),
     )
 
@@ -170,6 +180,7 @@ def _layers(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
                 continue
             y = ds[f"layer_{variable}"].values[row]
             who = series(label, ds)
+            word = "½ tr(H)‖δ‖²/n" if variable == "predicted_trace" else word
             mark = Series(who.model, who.group, f"{label}, {word}")
             low, high = (y - half, y + half) if variable == "loss_change" else (None, None)
             marks.append(Line(x, y, mark, low, high, markers=True, style=style))
@@ -199,14 +210,16 @@ def _saved(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
     marks: list[Any] = []
     scored = any(np.isfinite(ds["accuracy"].values).all() for ds in datasets.values())
     for label, ds in datasets.items():
-        y = (ds["accuracy"] + ds["accuracy_change"]).values if scored else (ds["loss"] + ds["loss_change"]).values
+        y = (
+            (ds["accuracy"] + ds["accuracy_change"]).values
+            if scored
+            else (ds["loss"] + ds["loss_change"]).values
+        )
         start = ds["accuracy"] if scored else ds["loss"]
         symbols = tuple(SYMBOLS[str(m)] for m in ds["method"].values)
         texts = tuple(f"{label}: {p}" for p in ds["perturbation"].values)
         marks.append(Points(ds["bytes"].values / 1024, y, series(label, ds), None, texts, symbols))
-        marks.append(
-            Line([float(ds["dense_bytes"]) / 1024], [float(start)], series(label, ds), markers=True)
-        )
+        marks.append(Line([float(ds["dense_bytes"]) / 1024], [float(start)], series(label, ds), markers=True))
     unit = "" if scored else loss_unit(datasets)
     return FigureSpec(
         "size",

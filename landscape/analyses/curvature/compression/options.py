@@ -41,14 +41,14 @@ class CompressionParams(Params):
     scales: tuple[ScaleName, ...] = Field(
         ("channel",), description="what has a scale of its own: each output channel, or each weight tensor"
     )
-    curvature: bool = Field(
-        True, description="whether to predict the changes by gradient, Hessian and trace"
-    )
+    curvature: bool = Field(True, description="whether to predict the changes by gradient, Hessian and trace")
     layers: bool = Field(True, description="whether to compress each layer alone, too")
     rel_se: float = Field(0.05, gt=0, description="standard error wanted of the trace, relative to it")
     max_products: int = Field(400, ge=16, description="most matrix-vector products for the trace")
     repeats: int = Field(
-        0, ge=0, description="passes that are timed; with 0 no time is measured, which differs from run to run"
+        0,
+        ge=0,
+        description="passes that are timed; with 0 no time is measured, which differs from run to run",
     )
     seed: int = Field(0, ge=0, description="seed of the probes of the trace, and of random pruning")
 

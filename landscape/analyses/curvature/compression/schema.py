@@ -67,15 +67,15 @@ SCHEMA = Schema(
         Variable("trace", (), "trace of the Hessian, without weight decay", LOSS_UNIT, optional=True),
         Variable("trace_se", (), "standard error of trace; 0 if exact", LOSS_UNIT, optional=True),
         Variable("layer_trace", ("layer",), "trace of the layer's diagonal block", LOSS_UNIT, optional=True),
-        Variable(
-            "layer_trace_se", ("layer",), "standard error of layer_trace", LOSS_UNIT, optional=True
-        ),
+        Variable("layer_trace_se", ("layer",), "standard error of layer_trace", LOSS_UNIT, optional=True),
         Variable("parameters", (), "parameters of the whole model", kind="int"),
         Variable("nonzero", EACH, "parameters that are not zero", kind="int"),
         Variable("dense_multiply_adds", (), "multiply-adds of the whole model", "1/example"),
         Variable("multiply_adds", EACH, "multiply-adds with weights that are not zero", "1/example"),
         Variable("dense_bytes", (), "size of the parameters of the whole model", "byte"),
         Variable("bytes", EACH, "size of the parameters when they are coded", "byte"),
-        Variable("seconds", (), "time of a forward pass, median over passes; NaN if not measured", "s/example"),
+        Variable(
+            "seconds", (), "time of a forward pass, median over passes; NaN if not measured", "s/example"
+        ),
     ),
 )
