@@ -21,8 +21,9 @@ Array = NDArray[np.float64]
 class Association:
     """The claim that one number rises with another, over the models of all seeds of some kinds.
 
-    The effect is Spearman's ρ, or with `rather_than` the difference of two of them. Models of one seed share the order of the data, so both intervals are over
-    seeds, by the jackknife: they say nothing of other kinds.
+    The effect is Spearman's ρ, or with `rather_than` the difference of two of them. Models of one seed share
+    the order of the data, so both intervals are over seeds, by the jackknife: they say nothing of other
+    kinds.
 
     Attributes:
         claim: What is said, so that ρ is positive if it holds, or negative with ``sign``.

@@ -279,9 +279,9 @@ def compressed(name: str, way: str, less: str = "") -> Callable[[xr.Dataset], fl
 
 
 def unforeseen(way: str, less: str = "") -> Callable[[xr.Dataset], float]:
-    """Of a way in ``compression``, what of the loss change was not foreseen: |ΔL − g·δ − ½δᵀHδ| over both terms.
+    """What ``compression`` did not foresee of the loss change of a way: |ΔL − g·δ − ½δᵀHδ| over both terms.
 
-    The sum of the sizes of both terms, and not their sum, which may be about zero.
+    Over |g·δ| + |½δᵀHδ|, since their sum may be about zero.
 
     Args:
         way: The way, such as ``4 bits``.

@@ -47,8 +47,8 @@ def quantised(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
         InputError: If there are fewer than 2 bits.
 
     Reference:
-        Jacob et al. (2018), Quantization and training of neural networks for efficient integer-arithmetic-only
-        inference, section 2.1, without the zero point.
+        Jacob et al. (2018), Quantization and training of neural networks for efficient
+        integer-arithmetic-only inference, section 2.1, without the zero point.
 
     Example:
         >>> quantised(torch.tensor([[1.0, -0.3, 0.2]]), bits=3)

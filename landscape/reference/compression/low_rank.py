@@ -18,9 +18,9 @@ __all__ = ["factorise", "low_rank"]
 def low_rank(model: nn.Module, data: Any = None, *, share: float) -> nn.Module:
     """A copy of a model whose matrices and kernels have a lower rank.
 
-    A weight as a matrix (outputs, inputs × taps) of full rank r keeps its ``max(1, round(share · r))`` largest
-    singular values: no matrix of that rank is nearer to it in the Frobenius norm. Weights keep their shape,
-    so that the plain model loads them; `factorise` makes the two layers of them that are cheaper.
+    A weight as a matrix (outputs, inputs × taps) of full rank r keeps its ``max(1, round(share · r))``
+    largest singular values: no matrix of that rank is nearer to it in the Frobenius norm. Weights keep their
+    shape, so that the plain model loads them; `factorise` makes the two layers of them that are cheaper.
 
     Args:
         model: The trained model; it is left alone.

@@ -1,7 +1,7 @@
 """Quantisation: weights rounded to few values, after training or during some more of it.
 
-The rounding is simulated: weights stay floats that lie on the grid, and load into the plain model. Activations
-are not rounded.
+The rounding is simulated: weights stay floats that lie on the grid, and load into the plain model.
+Activations are not rounded.
 """
 
 from __future__ import annotations

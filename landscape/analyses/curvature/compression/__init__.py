@@ -80,14 +80,14 @@ compression = Analysis(
     title="Compression",
     description=(
         "Matrices and kernels are pruned (Han et al. 2015) to several shares or rounded to several numbers of"
-        " bits, symmetric and uniform (Jacob et al. 2018), without training on; biases and norms stay. Each is"
-        " a step δ of the weights: the change of the mean loss, without weight decay, and of the accuracy,"
-        " with errors paired by example, beside what curvature foresees: g·δ + ½δᵀHδ by one exact product with"
-        " the Hessian (LeCun et al. 1990), and ½ tr(H)‖δ‖²/P, which takes δ as equal in all directions, in all"
-        " and layer by layer (HAWQ: Dong et al. 2020). Both are expansions about δ = 0 and fail for large"
-        " steps. With it stand the parameters that are not zero, multiply-adds of linear and convolution"
-        " layers, bytes of a simple code, and on request the time of a forward pass of the whole model: the"
-        " compression is simulated, so that its own time is the same."
+        " bits, symmetric and uniform (Jacob et al. 2018), without training on; biases and norms stay. Each"
+        " is a step δ of the weights: the change of the mean loss, without weight decay, and of the accuracy,"
+        " with errors paired by example, beside what curvature foresees: g·δ + ½δᵀHδ by one exact product"
+        " with the Hessian (LeCun et al. 1990), and ½ tr(H)‖δ‖²/P, which takes δ as equal in all directions,"
+        " in all and layer by layer (HAWQ: Dong et al. 2020). Both are expansions about δ = 0 and fail for"
+        " large steps. With it stand the parameters that are not zero, multiply-adds of linear and"
+        " convolution layers, bytes of a simple code, and on request the time of a forward pass of the whole"
+        " model: the compression is simulated, so that its own time is the same."
     ),
     scope="checkpoint",
     params=CompressionParams,

@@ -102,7 +102,8 @@ class _Steps:
         known = [n for n in compressible(self.problem.module) if n in self.problem.space.names]
         if not known:
             raise InputError(
-                "none of the chosen parameters is a matrix or kernel to compress; choose some with parameters=."
+                "none of the chosen parameters is a matrix or kernel to compress; choose others with"
+                " parameters=."
             )
         return known
 
@@ -283,7 +284,7 @@ def _changes(now: Measure, whole: Measure) -> tuple[float, float, float, float]:
 
 
 def _seconds(problem: Problem, repeats: int) -> float:
-    """The median time of a forward pass over this process's data, per example; after one that is not timed."""
+    """The median time of a forward pass over the data, per example; the first pass is not timed."""
     import torch
 
     if not repeats:

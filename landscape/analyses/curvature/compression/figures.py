@@ -227,9 +227,9 @@ def _saved(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("size of the parameters", "KiB", scale="log"),
         Axis("accuracy" if scored else "loss", unit),
         tuple(marks),
-        "Pruned weights are coded as the values that stay and one bit for each place, rounded ones as bits and"
-        " scales. The point without a symbol of a method is the whole model. Coded weights take the time of"
-        " whole ones unless hardware knows them.",
+        "Pruned weights are coded as the values that stay and one bit for each place, rounded ones as bits"
+        " and scales. The point without a symbol of a method is the whole model. Coded weights take the time"
+        " of whole ones unless hardware knows them.",
         symbols=_symbols(datasets),
     )
 

@@ -16,7 +16,7 @@ __all__ = ["SharpnessAware"]
 
 @dataclass(frozen=True)
 class SharpnessAware(Objective):
-    """The cross-entropy at θ + e, where it is largest to first order within a distance: e = `radius` · g/‖g‖₂.
+    """The cross-entropy at θ + e, its largest value nearby to first order, with e = `radius` · g/‖g‖₂.
 
     g is the gradient of the batch's loss at θ, all parameters together, and e a constant: the weights take
     the step that the gradient at θ + e asks for. The pass at θ + e leaves BatchNorm's running statistics
