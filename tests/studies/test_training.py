@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors.torch import load_file
 from study_models import RESULT, linear, trained
 
+from landscape.reference.compression import prune
 from landscape.reference.training import checkpoints
-from landscape.reference.training.recipe import Recipe
+from landscape.reference.training.recipe import PostProcessing, Recipe
 from landscape.studies.data import Data
 from landscape.studies.training import describe, kind, train_models
 
@@ -46,3 +48,15 @@ def test_a_kind_is_called_and_tagged_by_its_name():
     assert kind("a", linear, {"x": 1}, {"epochs": 2}) == Recipe(
         "a", linear, {"x": 1}, {"epochs": 2}, {"kind": "a"}
     )
+
+
+def test_what_follows_the_training_is_done(tmp_path: Path):
+    """Oracle: counting zeros in the file; the trained weights beside it."""
+    settings = {"epochs": 1, "lr": 0.1, "batch_size": 20, "optimizer": "sgd"}
+    after = (PostProcessing(prune, {"share": 0.5}),)
+    pruned = Recipe("half", linear, {}, settings, {"kind": "half"}, after)
+    (model,) = train_models([(pruned, 0)], Data.digits(40, 20), tmp_path)
+    weights = load_file(model.path)
+    assert sum(int((w == 0).sum()) for w in weights.values()) == 3920
+    assert (tmp_path / "half-s0-trained.safetensors").exists()
+    assert model.result.test_accuracy == checkpoints.read_notes(model.path)["metrics"]["test_accuracy"]
