@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -471,7 +472,7 @@ def hessian(subject: Any) -> torch.Tensor:
 
 def _parts(subject: Any) -> list[range]:
     ends = np.cumsum([0, *subject.space.sizes])
-    return [range(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [range(a, b) for a, b in pairwise(ends.tolist())]
 
 
 def _compressed(subject: Any, **options: Any) -> Any:

@@ -138,7 +138,7 @@ def test_numbers_of_aliasing_and_of_random_perturbations():
 
 
 def test_numbers_of_compression():
-    """Oracle: by hand: |0.5 − 0.3 + 0.1| / (0.3 + 0.1) = 0.75 and |0.2 − 0.1 − 0.1| = 0; NaN of an unknown way."""
+    """Oracle: by hand: |0.5 − 0.3 + 0.1| over 0.3 + 0.1, and |0.2 − 0.1 − 0.1| = 0; NaN of an unknown way."""
     ways = {"perturbation": ["3 bits", "8 bits"]}
     numbers = {"loss_change": [0.5, 0.2], "first": [0.3, 0.1], "second": [-0.1, 0.1]}
     ds = xr.Dataset({name: ("perturbation", row) for name, row in numbers.items()}, coords=ways)

@@ -34,7 +34,7 @@ def test_the_error_is_that_of_uniform_rounding():
 
 
 def test_many_bits_zeros_and_the_largest_stay():
-    """Oracle: identity: of 32 bits, of a channel of zeros, of the largest magnitude, and of the grid itself."""
+    """Oracle: identity, for 32 bits, a channel of zeros, the largest magnitude and the grid itself."""
     w = weights(3, 5).float()
     w[1] = 0
     assert torch.equal(quantised(w, 32), w)

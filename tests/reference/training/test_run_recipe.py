@@ -5,7 +5,6 @@ import torch
 from safetensors.torch import load_file
 
 import landscape
-
 from landscape.reference import compression, models
 from landscape.reference.compression import prune
 from landscape.reference.training import evaluate, train

@@ -18,7 +18,7 @@ OPTIONS = {"prune": ("global", "layer", "random"), "scales": ("channel", "tensor
 
 
 class Two(nn.Module):
-    """Ax + Bx² + b: with a squared error the loss is quadratic in all parameters, with terms across A and B."""
+    """Ax + Bx² + b: with a squared error the loss is quadratic in all parameters, across both."""
 
     def __init__(self) -> None:
         super().__init__()
