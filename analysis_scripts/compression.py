@@ -19,7 +19,7 @@ from landscape.studies.settings import SHORT_SGD
 
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine", "batch_size": 64}
 TUNING = {"tuning": {"epochs": 2, "lr": 3e-3}, "longer": {"epochs": 6, "lr": 3e-3}}
-WAYS = {"bits": (8, 5, 4, 3, 2), "few": (3, 2), "shares": (0.3, 0.5, 0.8), "trace": {"rel_se": 0.1}}
+WAYS = {"bits": (8, 5, 4, 3, 2), "few": (3, 2), "shares": (0.3, 0.5, 0.8), "trace": {"rel_se": 0.2}}
 SHARP = {"plain": {}, "sam": {"objective": SharpnessAware(0.1)}}
 LARGE, DECAY, SHORT = {"batch_size": 250}, {"weight_decay": 0.3}, {"epochs": 2}
 SIZES = {
@@ -35,9 +35,9 @@ SIZES = {
         data=Data.digits(train=1000, test=1000, side=12),
         training={**SMALL, "epochs": 6},
         trainings={**SHARP, "large-batch": LARGE, "decay": DECAY, "short": SHORT},
-        vgg={"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12},
+        vgg={"width": 8, "blocks": [1, 1, 1], "head": "gap", "image": 12},
         **{**TUNING, **WAYS},
-        examples=1000,
+        examples=500,
     ),
     "full": Size(
         data=Data.cifar(10),
