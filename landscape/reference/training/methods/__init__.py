@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
+from landscape.reference.training.methods.distillation import Distillation
 from landscape.reference.training.methods.divergence import Divergence
 from landscape.reference.training.methods.sharpness import SharpnessAware
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
@@ -14,6 +15,7 @@ __all__ = [
     "PGD",
     "Adversarial",
     "AdversarialSmoothing",
+    "Distillation",
     "Divergence",
     "NoiseAugmentation",
     "NoiseConsistency",
