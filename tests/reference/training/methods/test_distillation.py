@@ -30,7 +30,7 @@ def teacher(tmp_path):
 
 
 def test_the_loss_is_the_mixture_of_both(teacher):
-    """Oracle: torch's kl_div of both softened answers, and its cross-entropy; the gradient of the student alone."""
+    """Oracle: torch's kl_div of both softened answers, its cross-entropy; gradients for the student."""
     x, y = data()
     objective, student = Distillation(BUILDER, str(teacher), KWARGS, 3.0, 0.7), net()
     objective.begin(student, (x, y), torch.Generator())
