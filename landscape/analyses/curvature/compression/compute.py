@@ -141,10 +141,11 @@ class _Steps:
 
         from landscape.core.weights.compressible import counting_uses
 
-        batch = self.problem.shard[0]
+        batches = self.problem.shard[:1]
         with torch.no_grad(), counting_uses(self.problem.module) as uses:
-            self.problem.output(batch)
-        return {name: count / batch.size for name, count in uses.items()}
+            for batch in batches:
+                self.problem.output(batch)
+        return {name: count / batches[0].size for name, count in uses.items()}
 
     def traces(self, H: CurvatureOperator, progress: Callable[[float], None]) -> Piece:
         """The trace of the Hessian and of its blocks, without weight decay."""
