@@ -108,7 +108,9 @@ def quantise_aware(
     learner = tune(learner, data, epochs=epochs, lr=lr, batch_size=batch_size, seed=seed)
     for path in layers:
         parametrize.remove_parametrizations(learner.get_submodule(path), "weight", leave_parametrized=True)
-    return learner
+    found = copy.deepcopy(model).eval()  # a parametrisation leaves weights behind the biases
+    found.load_state_dict(learner.state_dict())
+    return found
 
 
 class FakeQuantised(nn.Module):
