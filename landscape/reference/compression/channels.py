@@ -21,9 +21,9 @@ def prune_channels(
 
     Layers whose channels have to go together, such as those that a residual sum joins, are a group: the norm
     of a channel is the sum over the convolutions and linear layers of its group that put it out. Of each
-    group the same share goes, rounded down, with its biases and the scales and shifts of its norms. The channels
-    of the answer stay. Which layers form a group is found by torch-pruning, which the `compress` extra installs,
-    from one forward pass.
+    group the same share goes, rounded down, with its biases and the scales and shifts of its norms. The
+    channels of the answer stay. Which layers form a group is found by torch-pruning, which the `compress`
+    extra installs, from one forward pass.
 
     Args:
         model: The trained model; it is left alone.

@@ -153,7 +153,7 @@ def test_the_plain_builder_loads_what_a_compression_made_and_a_manifest_names_it
         encoding="utf-8",
     )
     zoo = landscape.Zoo.from_manifest(tmp_path / "manifest.toml")
-    assert zoo.run(store=tmp_path / "results").failed == 0
+    assert zoo.run(store=tmp_path / "results").failed == ()
     (path,) = (tmp_path / "results" / "compression").glob("*.h5")
     ds = landscape.open(path)
     assert float(ds["loss"]) == pytest.approx(result.train_loss, rel=1e-5)
