@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -92,3 +94,20 @@ def test_what_cannot_be_rounded_is_named(call, message):
     """Oracle: the sentence the user must see."""
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_eight_bits_are_those_of_integer_arithmetic():
+    """Oracle: torchao's int8 weights, of a scale over 127.5 steps; skipped without it (extra `compress`)."""
+    quantization = pytest.importorskip("torchao.quantization")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)).eval()
+    ours, theirs = quantise(model, bits=8), copy.deepcopy(model)
+    quantization.quantize_(theirs, quantization.Int8WeightOnlyConfig())
+    for place in (0, 2):
+        weight, real = model[place].weight, theirs[place].weight.dequantize()
+        step = weight.abs().amax(1, keepdim=True) / 127
+        assert ((real - weight) / step).abs().max() <= 0.5
+        assert ((ours[place].weight - weight) / step).abs().max() <= 0.5 + 1e-4
+    x = torch.randn(50, 64)
+    away = [(net(x) - model(x)).square().mean() for net in (ours, theirs)]
+    assert 0.5 < away[0] / away[1] < 2
