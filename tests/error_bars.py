@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -448,42 +447,6 @@ def density(number: int) -> Found:
         yield name, float(ds[name]) - half, float(ds[name]) + half, truth
 
 
-def compression(number: int) -> Found:
-    """Changes of the loss by examples; the trace by probes, of all the matrix of those examples."""
-    subject = problem(rows=rows_of(number))
-    ds = _compressed(subject, max_products=40, seed=number)
-    yield from held(ds.drop_vars(TRACES), _compressed_all(), reach(EXAMPLES))
-    H = hessian(subject)
-    exact = [torch.stack([H[e, e] for e in part]).sum() for part in _parts(subject)]
-    kernels = [i for i, name in enumerate(subject.space.names) if name in ds["layer"].values]
-    values = {"trace": H.trace(), "layer_trace": torch.stack([exact[i] for i in kernels])}
-    for name, truth in values.items():
-        half = 2.0 * ds[f"{name}_se"].values
-        yield name, ds[name].values - half, ds[name].values + half, truth.numpy()
-
-
-TRACES = ["trace", "trace_se", "layer_trace", "layer_trace_se"]
-
-
-def hessian(subject: Any) -> torch.Tensor:
-    """The exact Hessian of a problem."""
-    return landscape.hessian(subject).dense()
-
-
-def _parts(subject: Any) -> list[range]:
-    ends = np.cumsum([0, *subject.space.sizes])
-    return [range(a, b) for a, b in pairwise(ends.tolist())]
-
-
-def _compressed(subject: Any, **options: Any) -> Any:
-    return landscape.compression(subject, shares=(0.5,), bits=(4, 3), rel_se=1e-3, **options)
-
-
-@cache
-def _compressed_all() -> Any:
-    return _compressed(problem(), max_products=16).drop_vars(TRACES)
-
-
 def weights(number: int) -> Found:
     """A layer whose eigenvalues are drawn from a power law of α = 2.5."""
     draws = np.random.default_rng(number).random(100)
@@ -538,7 +501,9 @@ RARE = "one step and many change the same answers of nearly all images; the erro
 ROWS: dict[str, Row] = {
     "trace": Row(trace, quick=True),
     "structure": Row(structure, quick=True),
-    "compression": Row(compression),
+    "compression": Row(
+        of_examples("compression", shares=(0.5,), prune=("global",), bits=(3,), curvature=False), cases=100
+    ),
     "evidence": Row(evidence, quick=True),
     "regression_uncertainty": Row(regression_uncertainty, quick=True),
     "density": Row(density, apart={"negative_share": BRACKET}),
@@ -578,6 +543,7 @@ ROWS: dict[str, Row] = {
 """What is checked of each analysis."""
 
 NOT_COUNTED = {
+    "compression": {name: "that of `trace`, by the same estimate" for name in ("trace", "layer_trace")},
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},
