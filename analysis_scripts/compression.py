@@ -103,7 +103,7 @@ def rises(size: Size, way: str, over: str = "predicted", rather: str = "") -> As
 
 
 def findings(size: Size) -> list[Association | Finding]:
-    """What curvature foresees, what training on gives, what the form of a compression is worth."""
+    """What curvature foresees, what training on gives, which form costs least."""
     change = partial(effects.compressed, "accuracy_change")
     ways, shares = [f"{b} bits" for b in size.bits if b < 8], [f"prune {100 * s:g} %" for s in size.shares]
     scales = {w: effects.compressed("loss_change", f"{w} (tensor)", w) for w in ways}
@@ -134,11 +134,11 @@ def findings(size: Size) -> list[Association | Finding]:
     ]
 
 
-FIGURES = {
-    "foreseen": ("foreseen", "loss_quantisation", "loss_pruning"),
-    "lost": ("accuracy_pruning", "accuracy_quantisation", "size"),
-    "layers": ("layers",),
-}
+TWO, LOST = ("plain", "sam"), ("accuracy_pruning", "accuracy_quantisation", "size")
+FIGURES = [
+    *(Figure("foreseen", "foreseen"), Figure("foreseen", ("loss_quantisation", "loss_pruning"), TWO)),
+    *(Figure("lost", LOST, TWO), Figure("layers", "layers", TWO)),
+]
 STUDY = Study(
     name="compression",
     script=__file__,
@@ -146,7 +146,7 @@ STUDY = Study(
     sizes=SIZES,
     cohorts=cohorts,
     findings=findings,
-    figures=[Figure(of, names) for of, names in FIGURES.items()],
+    figures=FIGURES,
     seeds=5,
 )
 

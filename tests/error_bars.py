@@ -543,7 +543,7 @@ ROWS: dict[str, Row] = {
 """What is checked of each analysis."""
 
 NOT_COUNTED = {
-    "compression": {name: "that of `trace`, by the same estimate" for name in ("trace", "layer_trace")},
+    "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},

@@ -63,7 +63,7 @@ class Association:
         if self.rather_than is not None:
             sides.append(self.sign * self._rows(measured, self.over_of, self.rather_than))
 
-        def effect(seeds: Array) -> float:
+        def effect(seeds: NDArray[np.int64]) -> float:
             found = [rank_correlation(side[:, seeds].ravel(), rises[:, seeds].ravel()) for side in sides]
             return found[0] - (found[1] if len(found) > 1 else 0.0)
 

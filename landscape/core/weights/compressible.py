@@ -53,7 +53,7 @@ def counting_uses(model: nn.Module) -> Iterator[Mapping[str, int]]:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     uses: dict[str, int] = {}
 
-    def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def note(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
         # the first axis of a weight is that of the outputs; of a transposed convolution, that of the inputs
         places = inputs[0] if isinstance(module, _ConvTransposeNd) else output
         name = names.get(id(module.weight))

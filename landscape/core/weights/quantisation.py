@@ -27,7 +27,8 @@ def grid_step(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
     if bits < 2:
         raise InputError(f"quantise: bits must be at least 2, a sign and a digit, not {bits}.")
     others = [a for a in range(weight.ndim) if a != axis]
-    return weight.detach().abs().amax(others, keepdim=True) / (2 ** (bits - 1) - 1)
+    largest: Tensor = weight.detach().abs().amax(others, keepdim=True)
+    return largest / (2.0 ** (bits - 1) - 1)
 
 
 def quantised(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:

@@ -87,7 +87,8 @@ def _pair(layer: nn.Module, tolerance: float) -> nn.Sequential | None:
     plain = type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1)
     if not plain:
         return None
-    weight: Tensor = layer.weight
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
+    weight = layer.weight
     matrix = weight.detach().double().flatten(1)
     values = torch.linalg.svdvals(matrix)
     rank = max(1, int((values > tolerance * values[0]).sum()))
@@ -95,8 +96,8 @@ def _pair(layer: nn.Module, tolerance: float) -> nn.Sequential | None:
         return None
     left, right = (part.to(weight.dtype) for part in _factors(matrix, rank))
     options: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
-    first: nn.Module
-    second: nn.Module
+    first: nn.Linear | nn.Conv2d
+    second: nn.Linear | nn.Conv2d
     if isinstance(layer, nn.Conv2d):
         how: dict[str, Any] = {"padding_mode": layer.padding_mode}
         how |= {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
@@ -106,10 +107,10 @@ def _pair(layer: nn.Module, tolerance: float) -> nn.Sequential | None:
         first = nn.Linear(matrix.shape[1], rank, bias=False, **options)
         second = nn.Linear(rank, matrix.shape[0], bias=layer.bias is not None, **options)
     with torch.no_grad():
-        first.weight.copy_(right.view_as(first.weight))  # type: ignore[operator, arg-type]
-        second.weight.copy_(left.view_as(second.weight))  # type: ignore[operator, arg-type]
-        if layer.bias is not None:
-            second.bias.copy_(layer.bias)  # type: ignore[operator, arg-type]
+        first.weight.copy_(right.view_as(first.weight))
+        second.weight.copy_(left.view_as(second.weight))
+        if layer.bias is not None and second.bias is not None:
+            second.bias.copy_(layer.bias)
     return nn.Sequential(first, second)
 
 

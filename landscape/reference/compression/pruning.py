@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -94,6 +95,8 @@ def prune_iteratively(
         Han et al. (2015), section 3; the schedule of Frankle & Carbin (2019), The lottery ticket hypothesis,
         with weights kept instead of rewound.
     """
+    if not 0 <= share <= 1:
+        raise InputError(f"prune_iteratively: share lies within 0 and 1, not {share}.")
     if rounds < 1:
         raise InputError(f"prune_iteratively: rounds must be at least 1, not {rounds}.")
     pruned = copy.deepcopy(model)
@@ -103,8 +106,15 @@ def prune_iteratively(
         _zero(weights, masks)
         if not epochs:
             continue
-        options = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
-        pruned = tune(pruned, data, **options, after_step=lambda net, m=masks: _zero_in(net, m))  # type: ignore[misc]
+        pruned = tune(
+            pruned,
+            data,
+            epochs=epochs,
+            lr=lr,
+            batch_size=batch_size,
+            seed=seed,
+            after_step=partial(_zero_in, masks=masks),
+        )
     return pruned
 
 

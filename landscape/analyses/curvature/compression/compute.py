@@ -269,7 +269,8 @@ class _Steps:
 def _by_trace(traces: Piece, slices: Sequence[slice], place: int, distance: float) -> float:
     """What the trace of a layer's block foresees: every direction has its mean curvature."""
     part = slices[place]
-    return 0.5 * float(traces["layer_trace"][place]) * distance**2 / max(part.stop - part.start, 1)
+    size = max(int(part.stop) - int(part.start), 1)
+    return 0.5 * float(traces["layer_trace"][place]) * distance**2 / size
 
 
 def _changes(now: Measure, whole: Measure) -> tuple[float, float, float, float]:
