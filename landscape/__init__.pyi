@@ -55,6 +55,7 @@ __all__ = [
     "cka",
     "collapse",
     "compare",
+    "compression",
     "connect",
     "connectivity",
     "corruptions",
@@ -261,6 +262,41 @@ class _Collapse(Analysis):
         """
 
 collapse: _Collapse
+
+class _Compression(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        shares: Sequence[float] | str = (0.3, 0.5, 0.7, 0.8, 0.9),
+        prune: Sequence[Literal['global', 'layer', 'random']] | str = ('global', 'random'),
+        bits: Sequence[int] | str = (8, 6, 5, 4, 3, 2),
+        scales: Sequence[Literal['channel', 'tensor']] | str = ('channel',),
+        curvature: bool = True,
+        layers: bool = True,
+        rel_se: float = 0.05,
+        max_products: int = 400,
+        repeats: int = 0,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Compression.
+
+        Args:
+            shares: shares of the weights that pruning sets to zero.
+            prune: which weights: the smallest of all (global), those of each layer (layer), any
+                (random).
+            bits: bits that weights are rounded to.
+            scales: what has a scale of its own: each output channel, or each weight tensor.
+            curvature: whether to predict the changes by gradient, Hessian and trace.
+            layers: whether to compress each layer alone, too.
+            rel_se: standard error wanted of the trace, relative to it.
+            max_products: most matrix-vector products for the trace.
+            repeats: passes that are timed; with 0 no time is measured, which differs from run to run.
+            seed: seed of the probes of the trace, and of random pruning.
+        """
+
+compression: _Compression
 
 class _Connect(Analysis):
     def __call__(

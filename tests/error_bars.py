@@ -501,6 +501,9 @@ RARE = "one step and many change the same answers of nearly all images; the erro
 ROWS: dict[str, Row] = {
     "trace": Row(trace, quick=True),
     "structure": Row(structure, quick=True),
+    "compression": Row(
+        of_examples("compression", shares=(0.5,), prune=("global",), bits=(3,), curvature=False), cases=100
+    ),
     "evidence": Row(evidence, quick=True),
     "regression_uncertainty": Row(regression_uncertainty, quick=True),
     "density": Row(density, apart={"negative_share": BRACKET}),
@@ -540,6 +543,7 @@ ROWS: dict[str, Row] = {
 """What is checked of each analysis."""
 
 NOT_COUNTED = {
+    "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},

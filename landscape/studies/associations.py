@@ -21,8 +21,9 @@ Array = NDArray[np.float64]
 class Association:
     """The claim that one number rises with another, over the models of all seeds of some kinds.
 
-    The effect is Spearman's ρ. Models of one seed share the order of the data, so both intervals are over
-    seeds, by the jackknife: they say nothing of other kinds.
+    The effect is Spearman's ρ, or with `rather_than` the difference of two of them. Models of one seed share
+    the order of the data, so both intervals are over seeds, by the jackknife: they say nothing of other
+    kinds.
 
     Attributes:
         claim: What is said, so that ρ is positive if it holds, or negative with ``sign``.
@@ -34,6 +35,7 @@ class Association:
         sign: −1 if the number is said to fall.
         note: What else a reader must know.
         paper: Where it is said, if not in the paper of the study.
+        rather_than: Another number of the same results as ``over``, with which it is said to rise less.
 
     Raises:
         InputError: If fewer than two kinds are named.
@@ -48,6 +50,7 @@ class Association:
     sign: int = 1
     note: str = ""
     paper: str = ""
+    rather_than: Effect | None = None
 
     def __post_init__(self) -> None:
         if len(self.kinds) < 2:
@@ -55,24 +58,30 @@ class Association:
 
     def judge(self, measured: Measured, paper: str) -> Claim:
         """How it fared."""
-        rows = [
-            [measured.numbers(of, effect, kind) for kind in self.kinds]
-            for of, effect in ((self.over_of, self.over), (self.of, self.effect))
-        ]
-        over, rises = (self.sign * np.array(rows[0], dtype=np.float64), np.array(rows[1], dtype=np.float64))
-        whole = rank_correlation(over.ravel(), rises.ravel())
-        without = [
-            rank_correlation(np.delete(over, seed, 1).ravel(), np.delete(rises, seed, 1).ravel())
-            for seed in range(over.shape[1])
-        ]
-        notes = (f"{over.size} models of {len(self.kinds)} kinds; jackknife over seeds", self.note)
+        rises = self._rows(measured, self.of, self.effect)
+        sides = [self.sign * self._rows(measured, self.over_of, self.over)]
+        if self.rather_than is not None:
+            sides.append(self.sign * self._rows(measured, self.over_of, self.rather_than))
+
+        def effect(seeds: NDArray[np.int64]) -> float:
+            found = [rank_correlation(side[:, seeds].ravel(), rises[:, seeds].ravel()) for side in sides]
+            return found[0] - (found[1] if len(found) > 1 else 0.0)
+
+        seeds = np.arange(rises.shape[1])
+        whole, without = effect(seeds), [effect(np.delete(seeds, seed)) for seed in seeds]
+        notes = (f"{rises.size} models of {len(self.kinds)} kinds; jackknife over seeds", self.note)
         return above(
             self.claim,
             self.paper or paper,
             jackknife(whole, without),
-            unit="Spearman's ρ" + (", signed as claimed" if self.sign < 0 else ""),
+            unit=("Spearman's ρ" if self.rather_than is None else "difference of Spearman's ρ")
+            + (", signed as claimed" if self.sign < 0 else ""),
             note="; ".join(filter(None, notes)),
         )
+
+    def _rows(self, measured: Measured, of: str, effect: Effect) -> Array:
+        """A number of every model, by kind and by seed."""
+        return np.array([measured.numbers(of, effect, kind) for kind in self.kinds], dtype=np.float64)
 
 
 def rank_correlation(x: Sequence[float] | Array, y: Sequence[float] | Array) -> float:

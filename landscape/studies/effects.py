@@ -19,6 +19,7 @@ __all__ = [
     "attack_gap",
     "attacked_accuracy",
     "between",
+    "compressed",
     "corrupted_accuracy",
     "coverage",
     "far_over_near",
@@ -49,6 +50,7 @@ __all__ = [
     "top_eigenvalue",
     "trace",
     "train_loss",
+    "unforeseen",
 ]
 
 
@@ -254,6 +256,42 @@ def far_over_near(bound: float) -> Callable[[xr.Dataset], float]:
         far = np.abs(ds["example_target"].values) > bound
         spread = ds["example_sd"].values
         return float(spread[far].mean() / spread[~far].mean())
+
+    return effect
+
+
+def compressed(name: str, way: str, less: str = "") -> Callable[[xr.Dataset], float]:
+    """A number of ``compression``, such as ``loss_change``, of one way to compress.
+
+    Args:
+        name: Of the number.
+        way: The way, such as ``4 bits``.
+        less: Another way, whose number is subtracted.
+    """
+
+    def effect(ds: xr.Dataset) -> float:
+        values = ds[name].values[ds["perturbation"].values == way]
+        # of one that was not asked for: a finding with a number missing decides nothing
+        found = float(values[0]) if values.size else float("nan")
+        return found - compressed(name, less)(ds) if less else found
+
+    return effect
+
+
+def unforeseen(way: str, less: str = "") -> Callable[[xr.Dataset], float]:
+    """What ``compression`` did not foresee of the loss change of a way: |ΔL − g·δ − ½δᵀHδ| over both terms.
+
+    Over |g·δ| + |½δᵀHδ|, since their sum may be about zero.
+
+    Args:
+        way: The way, such as ``4 bits``.
+        less: Another way, whose number is subtracted.
+    """
+
+    def effect(ds: xr.Dataset) -> float:
+        change, first, second = (compressed(name, way)(ds) for name in ("loss_change", "first", "second"))
+        found = abs(change - first - second) / (abs(first) + abs(second))
+        return found - unforeseen(less)(ds) if less else found
 
     return effect
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from landscape.reference.training.loop import TrainResult
+from landscape.reference.training.evaluation import TrainResult
 from landscape.reference.training.pool import run_all
 from landscape.reference.training.recipe import PostProcessing, Recipe
 from landscape.reference.training.run_recipe import run_recipe

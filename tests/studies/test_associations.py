@@ -71,3 +71,19 @@ def test_one_kind_is_refused():
     """Oracle: the sentence."""
     with pytest.raises(InputError, match="must name two kinds of models or more"):
         _association(kinds=("a",))
+
+
+def test_one_number_rather_than_another(tmp_path: Path):
+    """Oracle: the difference of SciPy's two ρ, by the jackknife over seeds."""
+
+    def rho(seeds: list[int]) -> float:
+        y = [Y[kind][seed] for kind in X for seed in seeds]
+        x = [X[kind][seed] for kind in X for seed in seeds]
+        other = [np.cos(9 * value) for value in x]
+        return spearmanr(x, y).statistic - spearmanr(other, y).statistic
+
+    values = jackknife(rho([0, 1, 2]), [rho([1, 2]), rho([0, 2]), rho([0, 1])])
+    got = _association(rather_than=lambda ds: np.cos(9 * _number(ds))).judge(_measured(tmp_path), "p")
+    want = above("y rises with x", "p", values)
+    assert (got.effect, got.t_low) == (pytest.approx(want.effect), pytest.approx(want.t_low))
+    assert got.unit == "difference of Spearman's ρ"

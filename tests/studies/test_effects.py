@@ -135,3 +135,15 @@ def test_numbers_of_aliasing_and_of_random_perturbations():
     ds = xr.Dataset(attacks, coords={"attack": ["pgd", "random"]})
     assert [effects.attacked_accuracy(place=i)(ds) for i in (0, -1)] == [0.9, 0.05]
     assert effects.over_random(ds) == pytest.approx(0.75)
+
+
+def test_numbers_of_compression():
+    """Oracle: by hand: |0.5 − 0.3 + 0.1| over 0.3 + 0.1, and |0.2 − 0.1 − 0.1| = 0; NaN of an unknown way."""
+    ways = {"perturbation": ["3 bits", "8 bits"]}
+    numbers = {"loss_change": [0.5, 0.2], "first": [0.3, 0.1], "second": [-0.1, 0.1]}
+    ds = xr.Dataset({name: ("perturbation", row) for name, row in numbers.items()}, coords=ways)
+    assert effects.compressed("loss_change", "3 bits")(ds) == 0.5
+    assert effects.compressed("loss_change", "3 bits", "8 bits")(ds) == pytest.approx(0.3)
+    assert effects.unforeseen("3 bits")(ds) == pytest.approx(0.75)
+    assert effects.unforeseen("3 bits", "8 bits")(ds) == pytest.approx(0.75)
+    assert np.isnan(effects.compressed("loss_change", "4 bits")(ds))

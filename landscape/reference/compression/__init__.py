@@ -6,6 +6,18 @@ Each has the form ``(model, data, **options) -> model`` and is named in a recipe
 
 from __future__ import annotations
 
-from landscape.reference.compression.pruning import prune
+from landscape.reference.compression.channels import prune_channels
+from landscape.reference.compression.low_rank import factorise, low_rank
+from landscape.reference.compression.pruning import prune, prune_iteratively
+from landscape.reference.compression.quantisation import FakeQuantised, quantise, quantise_aware
 
-__all__ = ["prune"]
+__all__ = [
+    "FakeQuantised",
+    "factorise",
+    "low_rank",
+    "prune",
+    "prune_channels",
+    "prune_iteratively",
+    "quantise",
+    "quantise_aware",
+]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from landscape.errors import InputError, suggest
+from landscape.core.weights.compressible import compressible
+from landscape.core.weights.pruning import Scope, dropped
+from landscape.errors import InputError
+from landscape.reference.training.tuning import tune
 
-__all__ = ["prune"]
-
-Scope = Literal["global", "layer"]
+__all__ = ["prune", "prune_iteratively"]
 
 
-def prune(model: nn.Module, data: Any = None, *, share: float, scope: Scope = "global") -> nn.Module:
+def prune(
+    model: nn.Module, data: Any = None, *, share: float, scope: Scope = "global", seed: int = 0
+) -> nn.Module:
     """A copy of a model whose weights of smallest magnitude are zero.
 
     Pruned are matrices and kernels: parameters named ``weight`` with more than one axis. Biases, norms, class
@@ -29,7 +32,8 @@ def prune(model: nn.Module, data: Any = None, *, share: float, scope: Scope = "g
         data: Not looked at: magnitudes tell all. It is here because every compression takes it.
         share: Share of the weights to prune, 0 to 1.
         scope: ``"global"`` ranks the weights of all layers together, ``"layer"`` those of each layer, so that
-            every layer loses the same share.
+            every layer loses the same share; ``"random"`` takes any, the control.
+        seed: Seed of the random ones.
 
     Returns:
         A model with the same modules, in the same mode.
@@ -48,31 +52,77 @@ def prune(model: nn.Module, data: Any = None, *, share: float, scope: Scope = "g
         >>> prune(layer, share=0.5).weight.tolist()
         [[3.0, 0.0], [0.0, -4.0]]
     """
-    if not 0 <= share <= 1:
-        raise InputError(f"prune: share lies within 0 and 1, not {share}.")
-    if scope not in get_args(Scope):
-        raise InputError(f"prune has no scope '{scope}'; {suggest(str(scope), get_args(Scope))}")
     pruned = copy.deepcopy(model)
-    weights = [
-        parameter
-        for name, parameter in pruned.named_parameters()
-        if name.rpartition(".")[2] == "weight" and parameter.ndim > 1
-    ]
-    if not weights:
-        raise InputError(f"prune: {type(model).__name__} has no matrix or kernel to prune.")
-    for ranked in [weights] if scope == "global" else [[weight] for weight in weights]:
-        _zero_smallest(ranked, share)
+    weights = list(compressible(pruned, "prune").values())
+    _zero(weights, dropped(weights, share, scope, seed))
     return pruned
 
 
+def prune_iteratively(
+    model: nn.Module,
+    data: tuple[Tensor, Tensor],
+    *,
+    share: float,
+    rounds: int = 3,
+    scope: Scope = "global",
+    epochs: int = 2,
+    lr: float = 3e-3,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> nn.Module:
+    """A copy of a model pruned in several rounds, the remaining weights trained on after each of them.
+
+    The share of weights that stay falls by the same factor in every round. Weights that are zero stay zero.
+
+    Args:
+        model: The trained model; it is left alone.
+        data: Training inputs (N, ...) and labels (N,).
+        share: Share of the weights that is zero at the end.
+        rounds: How often weights are dropped, at least 1.
+        scope: See `prune`.
+        epochs: Passes through the data after each round; 0 for none.
+        lr: Learning rate, see `landscape.reference.training.tuning.tune`.
+        batch_size: Examples of a step.
+        seed: Seed of the order of the examples, and of the random scope.
+
+    Returns:
+        A model with the same modules, in eval mode if it was trained on.
+
+    Raises:
+        InputError: If an option is out of range, or there is nothing to prune.
+
+    Reference:
+        Han et al. (2015), section 3; the schedule of Frankle & Carbin (2019), The lottery ticket hypothesis,
+        with weights kept instead of rewound.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"prune_iteratively: share lies within 0 and 1, not {share}.")
+    if rounds < 1:
+        raise InputError(f"prune_iteratively: rounds must be at least 1, not {rounds}.")
+    pruned = copy.deepcopy(model)
+    for number in range(1, rounds + 1):
+        weights = list(compressible(pruned, "prune").values())
+        masks = dropped(weights, 1 - (1 - share) ** (number / rounds), scope, seed)
+        _zero(weights, masks)
+        if not epochs:
+            continue
+        pruned = tune(
+            pruned,
+            data,
+            epochs=epochs,
+            lr=lr,
+            batch_size=batch_size,
+            seed=seed,
+            after_step=partial(_zero_in, masks=masks),
+        )
+    return pruned
+
+
+def _zero_in(model: nn.Module, masks: list[Tensor]) -> None:
+    _zero(list(compressible(model).values()), masks)
+
+
 @torch.no_grad()
-def _zero_smallest(weights: Sequence[Tensor], share: float) -> None:
-    """Set the share of smallest magnitude among all these weights to zero, in place."""
-    magnitudes = torch.cat([weight.abs().flatten() for weight in weights])
-    # A stable order makes the choice among equals the same for every share.
-    smallest = magnitudes.argsort(stable=True)[: round(share * len(magnitudes))]
-    dropped = torch.zeros_like(magnitudes, dtype=torch.bool)
-    dropped[smallest] = True
-    masks = torch.split(dropped, [weight.numel() for weight in weights])
+def _zero(weights: list[nn.Parameter], masks: list[Tensor]) -> None:
     for weight, mask in zip(weights, masks, strict=True):
-        weight[mask.view_as(weight)] = 0
+        weight[mask] = 0

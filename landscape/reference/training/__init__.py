@@ -9,9 +9,11 @@ from landscape.reference.training.methods import (
     PGD,
     Adversarial,
     AdversarialSmoothing,
+    Distillation,
     Divergence,
     NoiseAugmentation,
     NoiseConsistency,
+    SharpnessAware,
     VirtualAdversarial,
 )
 from landscape.reference.training.objective import (
@@ -25,6 +27,7 @@ from landscape.reference.training.objective import (
 )
 from landscape.reference.training.recipe import PostProcessing, Recipe
 from landscape.reference.training.run_recipe import run_recipe
+from landscape.reference.training.tuning import tune
 
 __all__ = [
     "FGSM",
@@ -33,6 +36,7 @@ __all__ = [
     "AdversarialSmoothing",
     "Batch",
     "CrossEntropy",
+    "Distillation",
     "Divergence",
     "NoiseAugmentation",
     "NoiseConsistency",
@@ -41,6 +45,7 @@ __all__ = [
     "Recipe",
     "RegressionLoss",
     "Scaled",
+    "SharpnessAware",
     "Sum",
     "TrainResult",
     "VirtualAdversarial",
@@ -48,4 +53,5 @@ __all__ = [
     "frozen_statistics",
     "run_recipe",
     "train",
+    "tune",
 ]

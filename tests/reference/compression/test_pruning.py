@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from landscape.errors import InputError
-from landscape.reference.compression import prune
+from landscape.reference.compression import prune, prune_iteratively
 from landscape.reference.models import resnet, vit
 
 
@@ -103,3 +103,38 @@ def test_what_cannot_be_pruned_is_named(make, message):
     """Oracle: the sentence the user must see."""
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_random_pruning_is_the_control():
+    """Oracle: counting; another seed prunes others, and magnitude does not decide."""
+    model = resnet(width=3)
+    one, other = (matrices(prune(model, share=0.5, scope="random", seed=seed)) for seed in (0, 1))
+    total = sum(p.numel() for p in matrices(model).values())
+    assert sum(int((p == 0).sum()) for p in one.values()) == round(0.5 * total)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def batch():
+    draw = torch.Generator().manual_seed(3)
+    return torch.randn(24, 6, generator=draw), torch.arange(24) % 3
+
+
+def test_weights_pruned_in_rounds_stay_zero_and_the_others_learn():
+    """Oracle: counting, and the loss of pruning at once without training on."""
+    data, model = batch(), small_net()
+    rounds = prune_iteratively(model, data, share=0.6, rounds=3, epochs=8, lr=0.02, batch_size=8)
+    total = sum(p.numel() for p in matrices(model).values())
+    assert sum(int((p == 0).sum()) for p in matrices(rounds).values()) == round(0.6 * total)
+    loss = nn.functional.cross_entropy
+    assert loss(rounds(data[0]), data[1]) < loss(prune(model, share=0.6).eval()(data[0]), data[1]) - 0.1
+    small_net().load_state_dict(rounds.state_dict())
+
+
+def test_one_round_without_epochs_is_pruning():
+    """Oracle: `prune`, bit for bit; the share of several rounds is that at the end."""
+    for rounds in (1, 4):
+        ours = prune_iteratively(small_net(), batch(), share=0.5, rounds=rounds, epochs=0)
+        plain = prune(small_net(), share=0.5)
+        assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), plain.parameters(), strict=True))
+    with pytest.raises(InputError, match="rounds must be at least 1, not 0"):
+        prune_iteratively(small_net(), batch(), share=0.5, rounds=0)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from landscape.reference import models
+import landscape
+from landscape.reference import compression, models
 from landscape.reference.compression import prune
 from landscape.reference.training import evaluate, train
 from landscape.reference.training.checkpoints import load_weights, read_notes
@@ -123,3 +124,37 @@ def test_a_step_that_fails_leaves_the_trained_weights(tmp_path):
         recipe(step), 0, DATA, TEST, path=tmp_path / "a.safetensors", on_epoch=lambda *r: seen.append(r[:2])
     )
     assert seen == [(3, 3)]
+
+
+COMPRESSIONS = {
+    "prune": {"share": 0.5, "scope": "random"},
+    "prune_iteratively": {"share": 0.5, "rounds": 2, "epochs": 1},
+    "quantise": {"bits": 3},
+    "quantise_aware": {"bits": 3, "epochs": 1},
+    "low_rank": {"share": 0.4},
+}
+
+
+@pytest.mark.parametrize("name", COMPRESSIONS)
+def test_the_plain_builder_loads_what_a_compression_made_and_a_manifest_names_it(tmp_path, name):
+    """Oracle: a zoo of the recipe's own builder, whose losses are those that the recipe reports."""
+    step = PostProcessing(getattr(compression, name), COMPRESSIONS[name])
+    assert step.describe()["function"] == f"landscape.reference.compression:{name}"
+    result = run_recipe(recipe(step), 4, DATA, TEST, path=tmp_path / "small.safetensors")
+    torch.save(DATA, tmp_path / "data.pt")
+    (tmp_path / "my_data.py").write_text(
+        "import torch\n\ndef data(path):\n    return torch.load(path)\n", encoding="utf-8"
+    )
+    (tmp_path / "manifest.toml").write_text(
+        "[model]\nbuilder = 'landscape.reference.models:mlp'\nkwargs = { widths = [6, 5, 3] }\n"
+        f"[data]\nbuilder = 'my_data:data'\nkwargs = {{ path = '{tmp_path / 'data.pt'}' }}\n"
+        "[[checkpoints]]\npath = 'small.safetensors'\n"
+        "[analyses.compression]\nbits = [4]\nprune = []\nlayers = false\ncurvature = false\n",
+        encoding="utf-8",
+    )
+    zoo = landscape.Zoo.from_manifest(tmp_path / "manifest.toml")
+    assert zoo.run(store=tmp_path / "results").failed == ()
+    (path,) = (tmp_path / "results" / "compression").glob("*.h5")
+    ds = landscape.open(path)
+    assert float(ds["loss"]) == pytest.approx(result.train_loss, rel=1e-5)
+    assert float(ds["accuracy"]) == pytest.approx(result.train_accuracy)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
+from landscape.reference.training.methods.distillation import Distillation
 from landscape.reference.training.methods.divergence import Divergence
+from landscape.reference.training.methods.sharpness import SharpnessAware
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
 
@@ -13,8 +15,10 @@ __all__ = [
     "PGD",
     "Adversarial",
     "AdversarialSmoothing",
+    "Distillation",
     "Divergence",
     "NoiseAugmentation",
     "NoiseConsistency",
+    "SharpnessAware",
     "VirtualAdversarial",
 ]
