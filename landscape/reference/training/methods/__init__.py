@@ -5,6 +5,8 @@ from __future__ import annotations
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.divergence import Divergence
+from landscape.reference.training.methods.kernel import KernelLoss
+from landscape.reference.training.methods.reconstruction import Reconstruction
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
 
@@ -14,7 +16,9 @@ __all__ = [
     "Adversarial",
     "AdversarialSmoothing",
     "Divergence",
+    "KernelLoss",
     "NoiseAugmentation",
     "NoiseConsistency",
+    "Reconstruction",
     "VirtualAdversarial",
 ]
