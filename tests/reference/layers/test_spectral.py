@@ -61,7 +61,7 @@ def test_a_bounded_network_keeps_its_bound_through_training_and_its_head():
     """Oracle: dense matrices of the layers after training; in eval mode two passes give the same bits.
 
     With one power iteration a step the convolution ends above it: its largest singular values lie close.
-    A last pass without a step follows the last step, which raises what lies below the bound.
+    Passes without a step follow the last steps, which raise what lies below the bound in new directions.
     """
     model = spectral_bound(network(), (1, 8, 8), bound=0.7, iterations=30)
     x, y = torch.randn(32, 1, 8, 8), torch.arange(32) % 3
@@ -70,7 +70,8 @@ def test_a_bounded_network_keeps_its_bound_through_training_and_its_head():
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
-    model(x)
+    for _ in range(20):
+        model(x)
     buffers = {name: value.clone() for name, value in model.named_buffers()}
     model.eval()
     assert torch.equal(model(x), model(x))

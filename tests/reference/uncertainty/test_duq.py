@@ -13,6 +13,7 @@ def network(**options):
     return DUQ(nn.Linear(3, 5), 5, classes=4, embedding=6, **options)
 
 
+@torch.no_grad()
 def test_the_kernel_at_a_centroid_is_1_and_the_score_there_0():
     """Oracle: the definition of the kernel."""
     model = network().eval()

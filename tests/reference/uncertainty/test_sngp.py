@@ -67,7 +67,7 @@ def test_the_mean_field_goes_with_the_scale_of_the_features():
     ("classes", "right", "wrong"), [(2, math.pi / 4, math.pi / 8), (10, math.pi / 8, 0.0)]
 )
 def test_the_mean_field_is_near_monte_carlo(classes, right, wrong):
-    """Oracle: means of softmax over a million independent normal logits: for two classes π/4, not π/8."""
+    """Oracle: means of softmax over 100,000 independent normal logits: for two classes π/4, not π/8."""
     generator = torch.Generator().manual_seed(0)
     distances = []
     for _ in range(10):
