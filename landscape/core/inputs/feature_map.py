@@ -64,7 +64,7 @@ class FeatureMap:
                 if self.layer
                 else f"{type(self.problem.module).__name__} has no last layer that reads features; name one."
             )
-        return features.flatten(1)
+        return features.flatten(1) if torch.is_grad_enabled() else features.detach().flatten(1)
 
     @contextmanager
     def _watching(self) -> Iterator[list[Tensor | None]]:
