@@ -3,14 +3,11 @@
     python analysis_scripts/distance_aware.py [--quick]
 
 Trains residual networks on two half moons and on digits: plain, with bounded layers, with a Gaussian process
-head, with kernels of distances (DUQ), with a decoder (MIR). Densities of features, variances and distances
-stand against softmax and ensembles far from the data, under shift and on other data. Run it again to go on
-where it was stopped.
+head (SNGP), with kernels of distances (DUQ), with a decoder (MIR). Densities, variances and distances stand
+against softmax and ensembles far from the data and under shift. Run it again to go on where it was stopped.
 """
 
 from functools import partial
-
-import torch
 
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.reference import data as examples
@@ -18,74 +15,41 @@ from landscape.reference import models
 from landscape.reference.training import CrossEntropy, KernelLoss, Reconstruction
 from landscape.reference.uncertainty import duq_network, feature_density, mir_network, sngp, sngp_network
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
+from landscape.studies.quantities import detection, order
 
 SIDE, FAR = 14, 1.0  # pixels along an edge; what is far from moons of radius 1
 ADAM = {"optimizer": "adamw", "schedule": "cosine"}
-MOONS = {**ADAM, "lr": 1e-3, "weight_decay": 1e-4, "batch_size": 128}
-RESNET = {"builder": "landscape.reference.models:resnet"}
-RESIDUAL = {"builder": "landscape.reference.models:residual_mlp"}
-PIXELS = {"mean": [0.1307], "std": [0.3081]}
 OTHER = ["distance_aware:patches", "distance_aware:inverted", "distance_aware:quarters"]
+
+
 SIZES = {
     "quick": Size(
         data=Data.digits(80, 40, side=SIDE),
-        epochs=(2, 1),
-        parts=1,
-        points=60,
-        moons={"width": 8, "depth": 2},
-        resnet={"width": 2, "blocks": [1, 1]},
-        features=16,
-        degrees=[90, 180],
-        scores={"bootstrap": 2},
+        **{"epochs": (1, 1), "parts": 1, "points": 60, "features": 16, "degrees": [180], "bootstrap": 2},
+        **{"moons": {"width": 8, "depth": 2}, "resnet": {"width": 2, "blocks": [1]}},
     ),
     "default": Size(
         data=Data.digits(2000, 400, side=SIDE),
-        epochs=(60, 8),
-        parts=5,
-        points=500,
-        moons={"width": 128, "depth": 6},
-        resnet={"width": 8},
-        features=512,
+        **{"epochs": (60, 8), "parts": 5, "points": 500, "features": 512, "bootstrap": 20},
+        **{"moons": {"width": 128, "depth": 6}, "resnet": {"width": 8}},
         degrees=list(range(20, 200, 20)),
-        scores={"bootstrap": 20},
     ),
 }
-
-
-def patches():
-    """Photographs."""
-    return examples.patches(400, size=SIDE)
-
-
-def inverted():
-    """Digits, black on white."""
-    x, y = examples.digits("test", 400, size=SIDE)
-    return (1 - 2 * PIXELS["mean"][0]) / PIXELS["std"][0] - x, y
-
-
-def quarters():
-    """Digits whose quarters have changed places."""
-    x, y = examples.digits("test", 400, size=SIDE)
-    return x.roll((SIDE // 2, SIDE // 2), (2, 3)), y
-
-
-def grid():
-    """Points of the plane about the moons."""
-    steps = torch.linspace(-4, 4, 41)
-    return torch.cartesian_prod(steps, steps), torch.zeros(41 * 41, dtype=torch.long)
+IMAGES = (examples.patches, examples.inverted_digits, examples.quartered_digits)
+patches, inverted, quarters = (partial(images, 400, size=SIDE) for images in IMAGES)
+grid = partial(examples.plane_grid, 4.0, 41)
 
 
 def moons(size, part):
     """Networks of the plane, asked on a grid."""
     data = Data.table(examples.two_moons, 2, part=part, count=size.points)
-    training = {**MOONS, "epochs": size.epochs[0]}
-    of = {**RESIDUAL, "kwargs": size.moons, "shape": [2]}
-    process = {**of, "count": 2 * size.features}
+    training = {**ADAM, "lr": 1e-3, "weight_decay": 1e-4, "batch_size": 128, "epochs": size.epochs[0]}
+    of = {"builder": "landscape.reference.models:residual_mlp", "kwargs": size.moons, "shape": [2]}
     recipes = [
         kind("plain", models.residual_mlp, size.moons, training),
         kind("bound", models.bounded, {**of, "bound": 0.95}, training),
-        kind("head-net", sngp_network, {**process, "bound": None}, training),
-        kind("sngp-net", sngp_network, {**process, "bound": 0.95}, training),
+        kind("head-net", sngp_network, {**of, "count": 2 * size.features, "bound": None}, training),
+        kind("sngp-net", sngp_network, {**of, "count": 2 * size.features, "bound": 0.95}, training),
     ]
     averages = [
         Average("moons-ensemble", "plain", DeepEnsemble),
@@ -101,7 +65,7 @@ def digits(size, part):
     """Networks of digits that turn and drown in noise, and other images."""
     data = Data.digits(size.data.examples, size.data.test.kwargs["count"], side=SIDE, seed=part)
     training = {**ADAM, "lr": 0.005, "batch_size": 64, "epochs": size.epochs[1]}
-    of = {**RESNET, "kwargs": size.resnet}
+    of = {"builder": "landscape.reference.models:resnet", "kwargs": size.resnet}
     bounded = {**of, "shape": [1, SIDE, SIDE], "bound": 3.0}
     kernels = {**of, "embedding": 64, "length": 0.3, "momentum": 0.99}
     decoded = {**training, "objective": CrossEntropy() + 1.0 * Reconstruction()}
@@ -122,19 +86,13 @@ def digits(size, part):
         Average("mir", "mir-net", feature_density, diagonal, fit="train"),
         Average("sngp", "digits-sngp-net", sngp, fit="train"),
     ]
+    scored = {"mean": [0.1307], "std": [0.3081], "bootstrap": size.bootstrap}
     turned = {"shifts": ["rotation_wide"], "intensities": size.degrees, "ood_data": OTHER}
     shown = ("softmax", "duq", *(average.name for average in averages))
     measure = [
-        On("test", "uncertainty", {**PIXELS, **size.scores, **turned}, shown, label="turned"),
-        On(
-            "test",
-            "uncertainty",
-            {**PIXELS, **size.scores, "shifts": ["gaussian_noise"]},
-            shown,
-            label="noisy",
-        ),
+        On("test", "uncertainty", {**scored, **turned}, shown, label="turned"),
+        On("test", "uncertainty", {**scored, "shifts": ["gaussian_noise"]}, shown, label="noisy"),
         On("train", "distance_awareness", kinds=("softmax", "softmax-*", "*-net"), label="maps"),
-        On("train", "distance_awareness", {"layer": "body"}, kinds=("duq",), label="maps"),
     ]
     alone = tuple(recipe.group for recipe in recipes[1:])
     return Cohort(recipes, data, measure, f"digits-{part}", averages=averages, first_seed=alone)
@@ -145,86 +103,50 @@ def cohorts(size):
     return [make(size, part) for make in (moons, digits) for part in range(size.parts)]
 
 
-def far(ds):
-    """Mean confidence at grid points far from all moons."""
-    return float(ds["point_confidence"].values[ds["point_input_distance"].values > FAR].mean())
-
-
-def growing(ds, by="confidence"):
-    """Rank correlation of doubt and distance on the grid."""
-    return float(ds["spearman"].sel(space="inputs", by=by).values[0])
-
-
-def spread(ds):
-    """ln of the 99 % over the 1 % quantile of the expansion between examples."""
-    return float(torch.tensor(ds["expansion_spread"].values[0]).log())
-
-
-def told(ds, by="score"):
-    """AUROC against other data, mean over these."""
-    return float(ds["ood_auroc"].sel(by=by).mean())
-
-
-def ordered(ds, by="score", name="raulc"):
-    """rAULC at the strongest shift, or of all intensities together."""
-    values = ds[name].sel(by=by).values[0]
-    return float(values if name == "pooled_raulc" else values[-1])
-
-
-def against(claim, of, effect, more, than, unit, note="", **names):
-    """The finding that a method is ahead by its score, and softmax or an ensemble by entropy."""
-    by = {"softmax": "entropy", "ensemble": "entropy"}
-    first, second = (partial(effect, by=by.get(who, "score"), **names) for who in (more, than))
-    found = {"of": of, "more": more, "than": than, "than_effect": second, "unit": unit, "note": note}
-    return Finding(claim, first, by_cohort=True, **found)
-
-
-DUMS = {"density": "a density", "ddu": "DDU", "sngp": "SNGP", "duq": "DUQ", "mir": "MIR"}
-BETTER, LATER = "tells other images better than softmax", "Postels et al. 2022"
-SURE, DOUBT, EVEN = (far, "probability"), (growing, "rank correlation"), (spread, "ln ratio")
-VARIANCE = partial(growing, by="score"), "rank correlation"
-MOONS_ROWS = [  # claim, effect, larger in, than in
-    ("far from moons SNGP is less sure than one network", SURE, "plain", "moons-sngp"),
-    ("far from moons SNGP is less sure than an ensemble", SURE, "moons-ensemble", "moons-sngp"),
-    ("the doubt of SNGP grows more with the distance than that of one network", DOUBT, "moons-sngp", "plain"),
-    ("far from moons SNGP is less sure than its head alone", SURE, "head", "moons-sngp"),
-    ("the bound makes the variance follow the distance", VARIANCE, "moons-sngp", "head"),
-    ("the bound makes features more even: plain", EVEN, "plain", "bound"),
-    ("the bound makes features more even: Gaussian process head", EVEN, "head-net", "sngp-net"),
-]
-FINDINGS = [
-    Finding(claim, effect, "moons", more=more, than=than, unit=unit, by_cohort=True)
-    for claim, (effect, unit), more, than in MOONS_ROWS
-]
-FINDINGS += [
-    Finding("the bound makes features more even: digits", spread, "maps", more="softmax", than="softmax-bound",
-            unit="ln ratio", by_cohort=True),
-    *(against(f"{name} {BETTER}", "turned", told, who, "softmax", "AUROC") for who, name in DUMS.items()),
-    against("the bound helps a density to tell other images", "turned", told, "ddu", "density", "AUROC"),
-    *(
-        against(f"{what} strongest, an ensemble orders errors better than {name}", of, ordered, "ensemble", who,
-                "rAULC", note)
-        for of, what, note in (("turned", "turned", "180°"), ("noisy", "noise at its", "severity 5"))
-        for who, name in DUMS.items() if who != "density"
-    ),
-    *(
-        against(f"all turns together, an ensemble orders errors better than {name}", "turned", ordered,
-                "ensemble", who, "rAULC", name="pooled_raulc")
-        for who, name in DUMS.items() if who != "density"
-    ),
+SURE, DOUBT = (effects.far_confidence(FAR), "probability"), (effects.doubt_by_distance("confidence"), "ρ")
+EVEN, VARIANCE = (effects.log_expansion_spread, "ln ratio"), (effects.doubt_by_distance("score"), "ρ")
+AWAY, MORE = "far from moons SNGP is less sure than", "SNGP's doubt follows the distance from moons more than"
+OF, TELLS = "distances more alike", "tells other images better than"
+ROWS = [  # claim, whose results, effect, larger in, than in
+    (f"{AWAY} one network", "moons", SURE, "plain", "moons-sngp"),
+    (f"{AWAY} an ensemble", "moons", SURE, "moons-ensemble", "moons-sngp"),
+    (f"{AWAY} its head without bound", "moons", SURE, "head", "moons-sngp"),
+    (f"{MORE} that of one network", "moons", DOUBT, "moons-sngp", "plain"),
+    ("with the bound variances follow the distance from moons more", "moons", VARIANCE, "moons-sngp", "head"),
+    (f"moons: the bound expands {OF}, one network", "moons", EVEN, "plain", "bound"),
+    (f"moons: the bound expands {OF}, Gaussian process head", "moons", EVEN, "head-net", "sngp-net"),
+    (f"digits: the bound 3 expands {OF}", "maps", EVEN, "softmax", "softmax-bound"),
+    (f"digits: the bound 1 expands {OF}", "maps", EVEN, "softmax", "softmax-tight"),
 ]  # fmt: skip
+FINDINGS = [
+    Finding(claim, effect, of, more=more, than=than, unit=unit, paper="Liu et al. 2020", by_cohort=True)
+    for claim, of, (effect, unit), more, than in ROWS
+]
+LIKE = {"density": "a density", "ddu": "DDU", "sngp": "SNGP", "duq": "DUQ", "mir": "MIR"}
+FINDINGS += [detection(f"{LIKE[who]} {TELLS} softmax", "turned", who, "softmax") for who in LIKE]
+FINDINGS += [detection(f"a density with bound 3 {TELLS} one without", "turned", "ddu", "density")]
+FINDINGS += [detection(f"a density with bound 1 {TELLS} one without", "turned", "ddu-tight", "density")]
+PLACES = [("turned", "turned by 180°", False), ("noisy", "under the strongest noise", False)]
+PLACES += [("turned", "all turns together", True), ("noisy", "all noise together", True)]
+BETTER = "an ensemble orders errors better than"
+FINDINGS += [
+    order(f"{where}, {BETTER} {LIKE[who]}", of, "ensemble", who, pooled)
+    for of, where, pooled in PLACES
+    for who in list(LIKE)[1:]
+]
 
+PLANE = ("plain", "bound", "head", "moons-sngp", "moons-ensemble")
 STUDY = Study(
     name="distance",
     script=__file__,
-    paper="Liu et al. 2020; Postels et al. 2022",
+    paper="Postels et al. 2022",
     sizes=SIZES,
     cohorts=cohorts,
     findings=FINDINGS,
     figures=[
-        Figure("moons", ("confidence_inputs", "expansion"), tag="moons", cohorts=("moons-0",)),
-        Figure("turned", ("ood_auroc", "mean_pooled_raulc"), tag="digits", by_cohort=True),
-        Figure("maps", ("expansion", "jacobian"), tag="digits", cohorts=("digits-0",)),
+        Figure("moons", "confidence_inputs", PLANE, by_cohort=True),
+        Figure("turned", ("ood_auroc", "pooled_raulc"), ("softmax", "ensemble", *LIKE), by_cohort=True),
+        Figure("maps", "spread", by_cohort=True),
     ],
     seeds=5,
 )

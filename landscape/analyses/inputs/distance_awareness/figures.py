@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plots"]
 
+BINS = 20
+"""Bins of distance in which confidence is averaged."""
+
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Expansions of pairs, by kind too; ends of the Jacobian; norms of layers; doubt against distance."""
@@ -24,26 +27,31 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for space, name in (("input", "inputs"), ("feature", "features")):
         shown = {who: ds for who, ds in apart.items() if ds[f"point_{space}_distance"].notnull().any()}
         if shown:
-            figures.append(
-                FigureSpec(
-                    f"confidence_{name}",
-                    f"Confidence against the distance between {name}",
-                    Axis(f"distance of the {name} to those of the nearest example"),
-                    Axis("confidence", limits=(-0.02, 1.02)),
-                    tuple(
-                        Points(
-                            ds[f"point_{space}_distance"].values,
-                            ds["point_confidence"].values,
-                            series(who, ds),
-                            texts=tuple(str(one) for one in ds["point_data"].values),
-                        )
-                        for who, ds in shown.items()
-                    ),
-                    "Each point is one of the other data. A model that knows its distance from its data is"
-                    " less sure the further away it is.",
-                )
-            )
+            figures.append(_confidence(shown, f"point_{space}_distance", name))
     return figures
+
+
+def _confidence(datasets: Mapping[str, xr.Dataset], variable: str, name: str) -> FigureSpec:
+    """Mean confidence of the other data by distance: in feature space each model has a scale of its own."""
+    farthest = max(float(ds[variable].max()) for ds in datasets.values()) or 1.0
+    lines = []
+    for who, ds in datasets.items():
+        reach = farthest if name == "inputs" else float(ds[variable].max()) or 1.0
+        edges = np.linspace(0.0, reach, BINS + 1)
+        place = np.clip(np.digitize(ds[variable].values, edges) - 1, 0, BINS - 1)
+        count = np.bincount(place, minlength=BINS)
+        total = np.bincount(place, ds["point_confidence"].values, BINS)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        lines.append(Line((edges[1:] + edges[:-1]) / 2, mean, series(who, ds), markers=True))
+    return FigureSpec(
+        f"confidence_{name}",
+        f"Confidence against the distance between {name}",
+        Axis(f"distance of the {name} to those of the nearest example"),
+        Axis("mean confidence", limits=(-0.02, 1.02)),
+        tuple(lines),
+        f"Mean over the other data in each of {BINS} bins of distance. A model that knows its distance from"
+        " its data is less sure the further away it is.",
+    )
 
 
 def _expansion_figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
