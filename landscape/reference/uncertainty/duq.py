@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -132,19 +132,9 @@ def duq_network(
         InputError: If the builder cannot be used, or its network does not end in a linear layer.
     """
     body = call(builder, dict(kwargs or {}), "model builder")
-    last = _last_linear(body)
-    if last is None:
+    linear = [(name, part) for name, part in body.named_modules() if name and isinstance(part, nn.Linear)]
+    if not linear:
         raise InputError(f"duq_network: {type(body).__name__} has no linear layer to put the kernels for.")
-    parent, name, child = last
-    setattr(parent, name, nn.Identity())
-    return DUQ(body, child.in_features, child.out_features, embedding, length, momentum)
-
-
-def _last_linear(model: nn.Module) -> tuple[nn.Module, str, nn.Linear] | None:
-    found: Sequence[tuple[nn.Module, str, nn.Linear]] = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.Linear)
-    ]
-    return found[-1] if found else None
+    name, last = linear[-1]
+    body.set_submodule(name, nn.Identity())
+    return DUQ(body, last.in_features, last.out_features, embedding, length, momentum)

@@ -239,20 +239,16 @@ def sngp_network(
         Liu et al. (2020), algorithm 1.
     """
     model = call(builder, dict(kwargs or {}), "model builder")
-    linear = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if type(child) is nn.Linear
-    ]
+    # by name: children of the network itself, such as its head, come last only in this order
+    linear = [(name, part) for name, part in model.named_modules() if name and type(part) is nn.Linear]
     if not linear:
         raise InputError(f"sngp_network: {type(model).__name__} has no linear layer to put the head for.")
-    parent, name, last = linear[-1]
+    name, last = linear[-1]
     if bound is not None:
         spectral_bound(model, shape, bound)
     options = {"count": count, "ridge": ridge, "length": length}
     head = RandomFeatureGP(last.in_features, last.out_features, **options, scaled=scaled, normalise=normalise)
-    setattr(parent, name, head)
+    model.set_submodule(name, head)
     return model
 
 

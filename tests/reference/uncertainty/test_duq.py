@@ -56,6 +56,8 @@ def test_a_builder_puts_the_kernels_in_the_place_of_the_head():
     """Oracle: the widths of the network's head."""
     model = duq_network("landscape.reference.models:mlp", {"widths": [3, 8, 4]}, embedding=5)
     assert model.weight.shape == (5, 4, 8) and model(torch.randn(2, 3)).shape == (2, 4)
+    nested = duq_network("landscape.reference.models:residual_mlp", {"width": 8, "depth": 2})
+    assert isinstance(nested.body.head, nn.Identity) and isinstance(nested.body.block2.fc, nn.Linear)
     with pytest.raises(InputError, match="no linear layer"):
         duq_network("torch.nn:Flatten", {})
     with pytest.raises(InputError, match="momentum is below 1"):

@@ -117,3 +117,14 @@ def test_several_networks_are_mixed_and_what_does_not_fit_is_said():
         RandomFeatureGP(3, 2, count=0)
     with pytest.raises(InputError, match="no linear layer"):
         sngp_network("torch.nn:Flatten", {})
+
+
+def test_the_head_takes_the_place_of_the_last_layer_however_layers_are_nested():
+    """Oracle: the width of the network and its number of classes; the blocks before it stay as they are."""
+    model = sngp_network(
+        "landscape.reference.models:residual_mlp", {"width": 8, "depth": 2, "classes": 3}, [2], count=16
+    )
+    assert isinstance(model.head, RandomFeatureGP) and model.head.weight.shape == (3, 16)
+    assert model.head.directions.shape == (16, 8)
+    assert isinstance(model.block2.fc, nn.Linear) and hasattr(model.block2.fc, "parametrizations")
+    assert not hasattr(model.first, "parametrizations")  # its weights are not trained

@@ -56,7 +56,8 @@ def _confidence(datasets: Mapping[str, xr.Dataset], variable: str, name: str) ->
 
 def _expansion_figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     lines, spreads, ends, norms = [], [], [], []
-    for who, ds in datasets.items():
+    step = 0.6 / max(len(datasets), 2)
+    for place, (who, ds) in enumerate(datasets.items()):
         ratios = ds["expansion"].values[0]
         x, y = empirical_distribution(np.where(ratios <= 0, -np.inf, ratios))
         if len(x):
@@ -64,7 +65,7 @@ def _expansion_figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpe
         values = ds["expansion_spread"].values
         spreads.append(
             Points(
-                np.arange(len(values), dtype=float),
+                np.arange(len(values)) + (place - (len(datasets) - 1) / 2) * step,
                 np.where(np.isfinite(values), values, np.nan),
                 series(who, ds),
             )
@@ -100,7 +101,7 @@ def _expansion_figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpe
             FigureSpec(
                 "spread",
                 "How unevenly distances are expanded",
-                Axis("example and", categories=tuple(map(str, kinds))),
+                Axis("example and", categories=tuple(map(str, kinds)), limits=(-0.5, len(kinds) - 0.5)),
                 Axis("99 % over 1 % quantile of the expansion", scale="log"),
                 tuple(spreads),
                 "1 for a map that keeps all distances up to one factor. Pairs are two examples, an example"
