@@ -11,6 +11,7 @@ from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
 from landscape.reference.uncertainty.density import FeatureDensity, feature_density, fit_density
 from landscape.reference.uncertainty.dropout import mc_dropout
+from landscape.reference.uncertainty.due import DUE, due_network
 from landscape.reference.uncertainty.duq import DUQ, duq_network
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
 from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, linearised_laplace
@@ -28,6 +29,7 @@ from landscape.reference.uncertainty.variational import (
 )
 
 __all__ = [
+    "DUE",
     "DUQ",
     "SNGP",
     "DeepEnsemble",
@@ -46,6 +48,7 @@ __all__ = [
     "Variational",
     "VariationalConv2d",
     "VariationalLinear",
+    "due_network",
     "duq_network",
     "feature_density",
     "fit_density",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.divergence import Divergence
+from landscape.reference.training.methods.evidence_bound import EvidenceBound
 from landscape.reference.training.methods.kernel import KernelLoss
 from landscape.reference.training.methods.reconstruction import Reconstruction
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
@@ -16,6 +17,7 @@ __all__ = [
     "Adversarial",
     "AdversarialSmoothing",
     "Divergence",
+    "EvidenceBound",
     "KernelLoss",
     "NoiseAugmentation",
     "NoiseConsistency",
