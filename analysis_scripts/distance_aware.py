@@ -25,12 +25,12 @@ OTHER = ["distance_aware:patches", "distance_aware:inverted", "distance_aware:qu
 SIZES = {
     "quick": Size(
         data=Data.digits(80, 40, side=SIDE),
-        **{"epochs": (1, 1), "parts": 1, "points": 60, "features": 16, "degrees": [180], "bootstrap": 2},
-        **{"moons": {"width": 8, "depth": 2}, "resnet": {"width": 2, "blocks": [1]}},
+        **{"epochs": (1, 1), "parts": 1, "points": 60, "features": 16, "degrees": [180], "noise": [0.38]},
+        **{"moons": {"width": 8, "depth": 2}, "resnet": {"width": 2, "blocks": [1]}, "bootstrap": 2},
     ),
     "default": Size(
         data=Data.digits(2000, 400, side=SIDE),
-        **{"epochs": (60, 8), "parts": 5, "points": 500, "features": 512, "bootstrap": 20},
+        **{"epochs": (60, 8), "parts": 5, "points": 500, "features": 512, "noise": [], "bootstrap": 20},
         **{"moons": {"width": 128, "depth": 6}, "resnet": {"width": 8}},
         degrees=list(range(20, 200, 20)),
     ),
@@ -88,10 +88,11 @@ def digits(size, part):
     ]
     scored = {"mean": [0.1307], "std": [0.3081], "bootstrap": size.bootstrap}
     turned = {"shifts": ["rotation_wide"], "intensities": size.degrees, "ood_data": OTHER}
+    noisy = {"shifts": ["gaussian_noise"], "intensities": size.noise}
     shown = ("softmax", "duq", *(average.name for average in averages))
     measure = [
         On("test", "uncertainty", {**scored, **turned}, shown, label="turned"),
-        On("test", "uncertainty", {**scored, "shifts": ["gaussian_noise"]}, shown, label="noisy"),
+        On("test", "uncertainty", {**scored, **noisy}, shown, label="noisy"),
         On("train", "distance_awareness", kinds=("softmax", "softmax-*", "*-net"), label="maps"),
     ]
     alone = tuple(recipe.group for recipe in recipes[1:])
@@ -128,9 +129,8 @@ FINDINGS += [detection(f"a density with bound 3 {TELLS} one without", "turned", 
 FINDINGS += [detection(f"a density with bound 1 {TELLS} one without", "turned", "ddu-tight", "density")]
 PLACES = [("turned", "turned by 180°", False), ("noisy", "under the strongest noise", False)]
 PLACES += [("turned", "all turns together", True), ("noisy", "all noise together", True)]
-BETTER = "an ensemble orders errors better than"
 FINDINGS += [
-    order(f"{where}, {BETTER} {LIKE[who]}", of, "ensemble", who, pooled)
+    order(f"{where}, an ensemble orders errors better than {LIKE[who]}", of, "ensemble", who, pooled)
     for of, where, pooled in PLACES
     for who in list(LIKE)[1:]
 ]

@@ -178,7 +178,7 @@ def jacobian_ends(features: FeatureMap, batch: Batch, *, most: int = 200, seed: 
 
 
 @torch.no_grad()
-def layer_norms(module: nn.Module, call: Callable[[], object], *, tol: float = 1e-8) -> dict[str, float]:
+def layer_norms(module: nn.Module, call: Callable[[], object], *, tol: float = 1e-6) -> dict[str, float]:
     """The spectral norm of every linear layer and convolution that a call reaches, in firing order.
 
     Of a convolution it is that of the map of whole pictures, padding and stride included; of a weight with a
