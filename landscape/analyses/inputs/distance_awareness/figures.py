@@ -71,12 +71,9 @@ def _expansion_figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpe
             )
         )
         if "jacobian_largest" in ds:
-            smallest = ds["jacobian_smallest"].values
-            ends.append(
-                Points(
-                    np.where(smallest > 0, smallest, np.nan), ds["jacobian_largest"].values, series(who, ds)
-                )
-            )
+            # what is not resolved is rounding about zero: a feature that no input moves there
+            smallest = np.where(ds["jacobian_resolved"].values, ds["jacobian_smallest"].values, np.nan)
+            ends.append(Points(smallest, ds["jacobian_largest"].values, series(who, ds)))
         if "layer_norm" in ds:
             depth = np.linspace(0.0, 1.0, ds.sizes["layer"])
             values = np.where(ds["layer_norm"].values > 0, ds["layer_norm"].values, np.nan)
@@ -118,7 +115,8 @@ def _expansion_figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpe
                 Axis("largest singular value", scale="log"),
                 tuple(ends),
                 "Each point is an example. A small step can be expanded by the largest and, within as many"
-                " directions as there are features or inputs, shrunk to the smallest.",
+                " directions as there are features or inputs, shrunk to the smallest. Examples whose smallest is"
+                " no more than rounding, such as where a feature is dead, are left out.",
             )
         )
     if norms:
