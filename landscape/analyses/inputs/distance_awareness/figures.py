@@ -115,8 +115,8 @@ def _expansion_figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpe
                 Axis("largest singular value", scale="log"),
                 tuple(ends),
                 "Each point is an example. A small step can be expanded by the largest and, within as many"
-                " directions as there are features or inputs, shrunk to the smallest. Examples whose smallest is"
-                " no more than rounding, such as where a feature is dead, are left out.",
+                " directions as there are features or inputs, shrunk to the smallest. Examples whose"
+                " smallest is no more than rounding, such as where a feature is dead, are left out.",
             )
         )
     if norms:
