@@ -145,7 +145,7 @@ STUDY = Study(
     findings=FINDINGS,
     figures=[
         Figure("moons", "confidence_inputs", PLANE, by_cohort=True),
-        Figure("turned", ("ood_auroc", "pooled_raulc"), ("softmax", "ensemble", *LIKE), by_cohort=True),
+        Figure("turned", "pooled_raulc", ("softmax", "ensemble", *LIKE), by_cohort=True),
         Figure("maps", "spread", by_cohort=True),
     ],
     seeds=5,
