@@ -61,7 +61,8 @@ class SpectralBound(nn.Module):
         if self.training:
             self._advance(weight.detach(), self.iterations)
         norm = torch.linalg.vector_norm(self._linear(weight, self.direction))
-        return weight * (self.bound / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1.0)
+        bounded: Tensor = weight * (self.bound / norm.clamp(min=torch.finfo(norm.dtype).tiny)).clamp(max=1.0)
+        return bounded
 
     def _linear(self, weight: Tensor, x: Tensor) -> Tensor:
         if self._settings is None:
@@ -155,4 +156,5 @@ def _unit(vector: Tensor, otherwise: Tensor | None = None) -> Tensor:
     length = torch.linalg.vector_norm(vector)
     if otherwise is not None and not bool(length > 0):
         return otherwise
-    return vector / length.clamp(min=torch.finfo(vector.dtype).tiny)
+    unit: Tensor = vector / length.clamp(min=torch.finfo(vector.dtype).tiny)
+    return unit

@@ -151,8 +151,7 @@ def fit_density(
     if classes == "predicted":
         y = torch.cat([output for _, output in parts]).argmax(1)
     y = y.to(h.device)
-    present = y.unique()
-    groups = [h[y == c] for c in present.tolist()]
+    groups = [h[y == c] for c in sorted(set(y.tolist()))]
     least = min(map(len, groups), default=0)
     if least < 2:
         raise InputError(

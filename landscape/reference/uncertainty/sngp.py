@@ -238,7 +238,7 @@ def sngp_network(
     Reference:
         Liu et al. (2020), algorithm 1.
     """
-    model = call(builder, dict(kwargs or {}), "model builder")
+    model: nn.Module = call(builder, dict(kwargs or {}), "model builder")
     # by name: children of the network itself, such as its head, come last only in this order
     linear = [(name, part) for name, part in model.named_modules() if name and type(part) is nn.Linear]
     if not linear:
@@ -246,8 +246,9 @@ def sngp_network(
     name, last = linear[-1]
     if bound is not None:
         spectral_bound(model, shape, bound)
-    options = {"count": count, "ridge": ridge, "length": length}
-    head = RandomFeatureGP(last.in_features, last.out_features, **options, scaled=scaled, normalise=normalise)
+    head = RandomFeatureGP(
+        last.in_features, last.out_features, count, ridge, length, scaled=scaled, normalise=normalise
+    )
     model.set_submodule(name, head)
     return model
 

@@ -53,7 +53,7 @@ class KernelLoss(Objective):
         labels = functional.one_hot(batch.targets, log_k.shape[1]).to(log_k)
         # ln(1 − K) from ln K; K rounds to 1 at the centroid
         others = torch.log(-torch.expm1(log_k.clamp(max=-1e-6)))
-        loss = -(labels * log_k + (1.0 - labels) * others).mean()
+        loss: Tensor = -(labels * log_k + (1.0 - labels) * others).mean()
         if self.penalty:
             loss = loss + self.penalty * gradient_penalty(log_k.exp().sum(1), x)
         model.move_centroids(embeddings.detach(), batch.targets)
@@ -69,4 +69,5 @@ def gradient_penalty(outputs: Tensor, x: Tensor) -> Tensor:
     """
     (slope,) = torch.autograd.grad(outputs.sum(), x, create_graph=True)
     # at a slope of zero the norm has no derivative; autograd takes 0
-    return (slope.flatten(1).norm(dim=1) - 1.0).square().mean()
+    penalty: Tensor = (torch.linalg.vector_norm(slope.flatten(1), dim=1) - 1.0).square().mean()
+    return penalty
