@@ -60,6 +60,7 @@ __all__ = [
     "connectivity",
     "corruptions",
     "density",
+    "distance_awareness",
     "diversity",
     "empirical_fisher",
     "evidence",
@@ -446,6 +447,37 @@ class _Density(Analysis):
         """
 
 density: _Density
+
+class _DistanceAwareness(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layer: str = '',
+        pairs: int = 1000,
+        radii: Sequence[float] | str = (0.01, 0.1, 1.0),
+        points: int = 16,
+        products: int = 200,
+        other_data: Sequence[str] | str = (),
+        seed: int = 0,
+        other: Any = None,
+    ) -> xr.Dataset:
+        """Distance awareness.
+
+        Args:
+            layer: layer whose outputs are the features; none = what the last layer with weights reads.
+            pairs: number of pairs of each kind; one perturbation of each example at most.
+            radii: lengths of random perturbations, relative to the median distance of two examples.
+            points: number of examples with singular values of the Jacobian.
+            products: most products for these; as many as features are exact.
+            other_data: package.module:function that returns other data, or several: their distance to
+                the examples, and the doubt there; none = no such numbers, unless given as the input
+                other.
+            seed: seed of pairs, perturbations and draws.
+        """
+
+distance_awareness: _DistanceAwareness
 
 class _Diversity(Analysis):
     def __call__(

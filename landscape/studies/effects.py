@@ -22,6 +22,9 @@ __all__ = [
     "compressed",
     "corrupted_accuracy",
     "coverage",
+    "doubt_by_distance",
+    "error_order",
+    "far_confidence",
     "far_over_near",
     "gain_after",
     "growth_after",
@@ -29,6 +32,7 @@ __all__ = [
     "high_frequency_harm",
     "largest_confidence",
     "last_attention_effect",
+    "log_expansion_spread",
     "log_feature_variance",
     "log_mean_positive",
     "log_number",
@@ -301,9 +305,36 @@ def shifted(name: str) -> Callable[[xr.Dataset], float]:
     return lambda ds: float(ds[name].values[:, 1:].mean())
 
 
-def ood_auroc(ds: xr.Dataset) -> float:
-    """AUROC of low entropy against data of other distributions, mean over these."""
-    return float(ds["ood_auroc"].sel(by="entropy").mean())
+def ood_auroc(ds: xr.Dataset, by: str = "entropy") -> float:
+    """AUROC of low entropy, or of another doubt, against data of other distributions, mean over these."""
+    return float(ds["ood_auroc"].sel(by=by).mean())
+
+
+def error_order(ds: xr.Dataset, by: str = "entropy", pooled: bool = False) -> float:
+    """The rAULC in ``uncertainty``, mean over shifts: at the strongest, or of all intensities in one order.
+
+    Args:
+        ds: The result.
+        by: What answers are ordered by.
+        pooled: Whether of all intensities.
+    """
+    values = ds["pooled_raulc" if pooled else "raulc"].sel(by=by).values
+    return float((values if pooled else values[:, -1]).mean())
+
+
+def far_confidence(beyond: float) -> Callable[[xr.Dataset], float]:
+    """Mean confidence of ``distance_awareness`` at points further than that from every example."""
+    return lambda ds: float(ds["point_confidence"].values[ds["point_input_distance"].values > beyond].mean())
+
+
+def doubt_by_distance(by: str) -> Callable[[xr.Dataset], float]:
+    """Rank correlation of a doubt with the distance between inputs, mean over other data."""
+    return lambda ds: float(ds["spearman"].sel(space="inputs", by=by).mean())
+
+
+def log_expansion_spread(ds: xr.Dataset) -> float:
+    """Logarithm of the 99 % over the 1 % quantile of the expansion between examples."""
+    return float(np.log(ds["expansion_spread"].values[0]))
 
 
 def ood_confidence(ds: xr.Dataset) -> float:

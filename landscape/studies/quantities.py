@@ -23,6 +23,7 @@ __all__ = [
     "accuracy",
     "cka",
     "corrupted_accuracy",
+    "detection",
     "ensemble_gain",
     "ensemble_nll",
     "gain_after",
@@ -36,6 +37,7 @@ __all__ = [
     "middle_attention",
     "negative_proportion",
     "noise_harm",
+    "order",
     "positive_eigenvalues",
 ]
 
@@ -97,3 +99,38 @@ def mc_dropout(claim: str, score: str, samples: int = 1, **given: Any) -> Findin
     """A score of Monte Carlo dropout, ``nll``, ``accuracy`` or ``ece``, at a number of dropout masks."""
     effect = effects.mc_score(score, samples)
     return Finding(claim, effect, of="mc_dropout", **_OF_SCORE[score], **given)
+
+
+def detection(claim: str, of: str = "uncertainty", more: str = "", than: str = "", **fields: Any) -> Finding:
+    """That one method tells other data better than another, AUROC, paired by cohort.
+
+    Softmax and ensembles are read by entropy, the others by their own score.
+    """
+    ours, theirs = (partial(effects.ood_auroc, by=_doubt(who)) for who in (more, than))
+    return Finding(claim, ours, of, more, than, theirs, **{"unit": "AUROC", "by_cohort": True, **fields})
+
+
+def order(
+    claim: str,
+    of: str = "uncertainty",
+    more: str = "",
+    than: str = "",
+    pooled: bool = False,
+    **fields: Any,
+) -> Finding:
+    """That one method orders errors better than another, rAULC, read as `detection` and paired by cohort.
+
+    Args:
+        claim: What is said.
+        of: Whose results.
+        more: The method that is ahead.
+        than: The other.
+        pooled: Whether all intensities are in one order; else it is that at the strongest.
+        fields: Other fields of the finding.
+    """
+    ours, theirs = (partial(effects.error_order, by=_doubt(who), pooled=pooled) for who in (more, than))
+    return Finding(claim, ours, of, more, than, theirs, **{"unit": "rAULC", "by_cohort": True, **fields})
+
+
+def _doubt(kind: str) -> str:
+    return "entropy" if kind in ("softmax", "ensemble") else "score"

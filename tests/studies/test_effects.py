@@ -147,3 +147,31 @@ def test_numbers_of_compression():
     assert effects.unforeseen("3 bits")(ds) == pytest.approx(0.75)
     assert effects.unforeseen("3 bits", "8 bits")(ds) == pytest.approx(0.75)
     assert np.isnan(effects.compressed("loss_change", "4 bits")(ds))
+
+
+def test_numbers_of_distance_and_order():
+    """Oracle: numbers by hand: points beyond 1, the strongest shift, all together."""
+    ds = xr.Dataset(
+        {
+            "point_confidence": ("point", [0.9, 0.5, 0.7]),
+            "point_input_distance": ("point", [0.5, 2.0, 3.0]),
+            "spearman": (("other", "space", "by"), [[[0.1, 0.2], [9.0, 9.0]], [[0.3, 0.6], [9.0, 9.0]]]),
+            "expansion_spread": ("pair_kind", [np.e, 99.0]),
+        },
+        coords={"space": ["inputs", "features"], "by": ["entropy", "score"]},
+    )
+    assert effects.far_confidence(1.0)(ds) == pytest.approx(0.6)
+    assert effects.doubt_by_distance("score")(ds) == pytest.approx(0.4)
+    assert effects.log_expansion_spread(ds) == pytest.approx(1.0)
+    ds = xr.Dataset(
+        {
+            "raulc": (("shift", "intensity", "by"), [[[9.0, 9.0], [0.2, 0.1]], [[9.0, 9.0], [0.4, 0.3]]]),
+            "pooled_raulc": (("shift", "by"), [[0.5, 0.6], [0.7, 0.8]]),
+            "ood_auroc": (("ood", "by"), [[0.6, 0.9], [0.8, 1.0]]),
+        },
+        coords={"by": ["entropy", "score"]},
+    )
+    assert effects.error_order(ds) == pytest.approx(0.3)
+    assert effects.error_order(ds, "score", pooled=True) == pytest.approx(0.7)
+    assert effects.ood_auroc(ds) == pytest.approx(0.7)
+    assert effects.ood_auroc(ds, "score") == pytest.approx(0.95)

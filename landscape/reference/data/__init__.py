@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from landscape.reference.data.digits import digits, noisy_labels
+from landscape.reference.data.other_digits import inverted_digits, quartered_digits
 from landscape.reference.data.patches import patches
-from landscape.reference.data.plane import circle, two_moons
+from landscape.reference.data.plane import circle, plane_grid, two_moons
 from landscape.reference.data.regression import cubic, diabetes, uci
 from landscape.reference.data.torchvision import cifar10, cifar100, image_folder
 
@@ -16,8 +17,11 @@ __all__ = [
     "diabetes",
     "digits",
     "image_folder",
+    "inverted_digits",
     "noisy_labels",
     "patches",
+    "plane_grid",
+    "quartered_digits",
     "two_moons",
     "uci",
 ]

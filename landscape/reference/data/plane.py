@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.errors import InputError, suggest
 
-__all__ = ["circle", "two_moons"]
+__all__ = ["circle", "plane_grid", "two_moons"]
 
 Split = Literal["train", "test"]
 
@@ -72,3 +72,22 @@ def circle(radius: float = 10.0, count: int = 360) -> tuple[Tensor, Tensor]:
     angle = 2.0 * math.pi * torch.arange(count, dtype=torch.float64) / count
     points = radius * torch.stack([angle.cos(), angle.sin()], 1)
     return points.float(), torch.zeros(count, dtype=torch.long)
+
+
+def plane_grid(reach: float = 4.0, side: int = 41) -> tuple[Tensor, Tensor]:
+    """Points of a square grid about 0.
+
+    Args:
+        reach: Coordinates go from minus that to that.
+        side: Points along an edge.
+
+    Returns:
+        Points (side², 2), float32, and labels that say nothing, zeros (side²,).
+
+    Raises:
+        InputError: If a number is out of range.
+    """
+    if side < 2 or not 0.0 < reach < math.inf:
+        raise InputError(f"plane_grid: reach is positive and side at least 2, not {reach} and {side}.")
+    steps = torch.linspace(-reach, reach, side)
+    return torch.cartesian_prod(steps, steps), torch.zeros(side * side, dtype=torch.long)

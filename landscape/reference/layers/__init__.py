@@ -7,6 +7,7 @@ from landscape.reference.layers.convolution import PreActBlock, ResidualBlock
 from landscape.reference.layers.lowpass import LowPass2d
 from landscape.reference.layers.quantile import FilteredReLU, QuantileReLU
 from landscape.reference.layers.spatial_smoothing import Blur, Prob, Smooth
+from landscape.reference.layers.spectral import SpectralBound, spectral_bound
 
 __all__ = [
     "Attention",
@@ -19,6 +20,8 @@ __all__ = [
     "QuantileReLU",
     "ResidualBlock",
     "Smooth",
+    "SpectralBound",
     "TransformerBlock",
     "WindowAttention",
+    "spectral_bound",
 ]

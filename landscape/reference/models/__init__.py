@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from landscape.reference.models.alternet import alternet
+from landscape.reference.models.bounded import bounded
 from landscape.reference.models.lenet import lenet
 from landscape.reference.models.mixer import mixer
 from landscape.reference.models.mlp import gaussian_mlp, mlp
+from landscape.reference.models.residual_mlp import residual_mlp
 from landscape.reference.models.resnet import resnet
 from landscape.reference.models.swin import windowed
 from landscape.reference.models.vgg import vgg
 from landscape.reference.models.vit import vit
 
-__all__ = ["alternet", "gaussian_mlp", "lenet", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"]
+__all__ = [
+    "alternet",
+    "bounded",
+    "gaussian_mlp",
+    "lenet",
+    "mixer",
+    "mlp",
+    "residual_mlp",
+    "resnet",
+    "vgg",
+    "vit",
+    "windowed",
+]

@@ -9,16 +9,21 @@ from __future__ import annotations
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
+from landscape.reference.uncertainty.density import FeatureDensity, feature_density, fit_density
 from landscape.reference.uncertainty.dropout import mc_dropout
+from landscape.reference.uncertainty.due import DUE, due_network
+from landscape.reference.uncertainty.duq import DUQ, duq_network
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
 from landscape.reference.uncertainty.hmc import HMCResult, hmc, hmc_posterior
 from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, linearised_laplace
 from landscape.reference.uncertainty.map_estimate import map_estimate, map_network
+from landscape.reference.uncertainty.mir import Reconstructing, mir_network
 from landscape.reference.uncertainty.posterior_samples import (
     PosteriorSamples,
     posterior_samples,
     stored_posterior,
 )
+from landscape.reference.uncertainty.sngp import SNGP, RandomFeatureGP, fit_sngp, sngp, sngp_network
 from landscape.reference.uncertainty.temperature import TemperatureScaled, temperature_scaled
 from landscape.reference.uncertainty.variational import (
     Variational,
@@ -30,8 +35,12 @@ from landscape.reference.uncertainty.variational import (
 )
 
 __all__ = [
+    "DUE",
+    "DUQ",
+    "SNGP",
     "DeepEnsemble",
     "Draws",
+    "FeatureDensity",
     "GaussianHead",
     "HMCResult",
     "LinearisedLaplace",
@@ -40,11 +49,18 @@ __all__ = [
     "Point",
     "PosteriorSamples",
     "Predictive",
+    "RandomFeatureGP",
+    "Reconstructing",
     "TemperatureScaled",
     "Variational",
     "VariationalConv2d",
     "VariationalLinear",
+    "due_network",
+    "duq_network",
+    "feature_density",
+    "fit_density",
     "fit_laplace",
+    "fit_sngp",
     "hmc",
     "hmc_posterior",
     "kl",
@@ -53,8 +69,11 @@ __all__ = [
     "map_network",
     "mc_dropout",
     "mc_samples",
+    "mir_network",
     "posterior_samples",
     "predictive_of",
+    "sngp",
+    "sngp_network",
     "spread_ensemble",
     "stored_posterior",
     "temperature_scaled",

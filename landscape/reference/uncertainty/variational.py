@@ -254,17 +254,13 @@ def variational(
     """
     if layers not in get_args(Layers):
         raise InputError(f"variational has no layers '{layers}'; {suggest(str(layers), get_args(Layers))}")
-    found = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if type(child) in (nn.Linear, nn.Conv2d)
-    ]
-    for parent, name, child in found if layers == "*" else found[-1:]:
-        if isinstance(child, nn.Conv2d):
-            setattr(parent, name, VariationalConv2d(child, prior))
-        elif isinstance(child, nn.Linear):
-            setattr(parent, name, VariationalLinear(child, prior))
+    # by name: children of the network itself, such as its head, come last only in this order
+    found = [(name, part) for name, part in model.named_modules() if type(part) in (nn.Linear, nn.Conv2d)]
+    for name, part in found if layers == "*" else found[-1:]:
+        if name and isinstance(part, nn.Conv2d):
+            model.set_submodule(name, VariationalConv2d(part, prior))
+        elif name and isinstance(part, nn.Linear):
+            model.set_submodule(name, VariationalLinear(part, prior))
     return Variational(model, samples, kind=kind)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.reference.data import circle, two_moons
+from landscape.reference.data import circle, plane_grid, two_moons
 
 
 def test_moons_are_half_circles_that_open_into_each_other():
@@ -49,3 +49,13 @@ def test_bad_arguments_are_named(make, message):
     """Oracle: the sentence."""
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_grid_is_even():
+    """Oracle: the four corners, and the step between neighbours."""
+    points, _ = plane_grid(2.0, 5)
+    assert points.shape == (25, 2)
+    assert points[[0, 4, 20, 24]].tolist() == [[-2, -2], [-2, 2], [2, -2], [2, 2]]
+    assert points[:2].tolist() == [[-2, -2], [-2, -1]]
+    with pytest.raises(InputError, match="plane_grid"):
+        plane_grid(side=1)

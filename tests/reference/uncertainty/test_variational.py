@@ -8,7 +8,7 @@ from torch import nn
 
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
-from landscape.reference.models import mlp
+from landscape.reference.models import mlp, resnet
 from landscape.reference.training import CrossEntropy, Divergence, train
 from landscape.reference.uncertainty import (
     Variational,
@@ -164,3 +164,10 @@ def test_it_is_trained_on_the_bound(tmp_path):
     assert sd[3].item() == pytest.approx(0.3, rel=0.05)  # the prior's
     assert sd[:3].max() < 0.9 * sd[3]
     assert isinstance(model, Variational)
+
+
+def test_the_last_layer_is_the_head_however_layers_are_nested():
+    """Oracle: the head of a residual network, whose stages hold layers of layers."""
+    model = variational(resnet(width=2), layers="last")
+    found = [name for name, part in model.model.named_modules() if hasattr(part, "divergence")]
+    assert found == ["head"]

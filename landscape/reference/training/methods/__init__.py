@@ -6,6 +6,9 @@ from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversar
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.distillation import Distillation
 from landscape.reference.training.methods.divergence import Divergence
+from landscape.reference.training.methods.evidence_bound import EvidenceBound
+from landscape.reference.training.methods.kernel import KernelLoss
+from landscape.reference.training.methods.reconstruction import Reconstruction
 from landscape.reference.training.methods.sharpness import SharpnessAware
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
@@ -17,8 +20,11 @@ __all__ = [
     "AdversarialSmoothing",
     "Distillation",
     "Divergence",
+    "EvidenceBound",
+    "KernelLoss",
     "NoiseAugmentation",
     "NoiseConsistency",
+    "Reconstruction",
     "SharpnessAware",
     "VirtualAdversarial",
 ]
