@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from landscape.reference.data.curves import curve
 from landscape.reference.data.digits import digits, noisy_labels
 from landscape.reference.data.patches import patches
 from landscape.reference.data.plane import circle, two_moons
@@ -13,6 +14,7 @@ __all__ = [
     "cifar100",
     "circle",
     "cubic",
+    "curve",
     "diabetes",
     "digits",
     "image_folder",
