@@ -49,8 +49,7 @@ def cohort(size, name, part):
     """The methods on one curve, seen at one draw of points."""
     # epochs are one step of milliseconds: a state after each would take longer than the training
     training = {**ADAM, "epochs": size.epochs, "save_every": 512}
-    hidden = [size.width] * 3
-    net = {"inputs": 1, "hidden": hidden, "variance": 1.0}
+    net = {"inputs": 1, "hidden": [size.width] * 3, "variance": 1.0}
     recipes = [
         kind("nomu", Nomu, {"inputs": 1, "width": size.width}, {**training, "objective": NomuLoss()}),
         kind("network", models.gaussian_mlp, net, training),
@@ -64,10 +63,8 @@ def cohort(size, name, part):
     ]
     measure = [On("test", "regression_uncertainty", kinds=METHODS)]
     data = Data.table(curve, 1, name=name, part=part, count=POINTS)
-    alone = ("nomu", "dropout-net")
-    return Cohort(
-        recipes, data, measure, f"{name}-{part}", averages=averages, loss="gaussian_nll", first_seed=alone
-    )
+    options = {"loss": "gaussian_nll", "first_seed": ("nomu", "dropout-net")}
+    return Cohort(recipes, data, measure, f"{name}-{part}", averages=averages, **options)
 
 
 METHODS = ("nomu", "ensemble", "dropout", "gp")
@@ -86,8 +83,7 @@ def distance(ds):
 
 def spread(ds):
     """Predicted standard deviation at the points, and at the places after them."""
-    sd = ds["example_sd"].values[:, 0]
-    return sd[:POINTS], sd[POINTS:]
+    return np.split(ds["example_sd"].values[:, 0], [POINTS])
 
 
 def doubt_at_points(ds):

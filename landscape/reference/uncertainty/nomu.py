@@ -144,11 +144,8 @@ class Nomu(Predictive):
                 f"Nomu needs means ({len(x)}, {self.targets}) of its main network, which puts out"
                 f" {tuple(mean.shape)}."
             )
-        hidden = seen[-1].flatten(1)
-        if not self.connected:
-            hidden = hidden.detach()
-        both = torch.cat([hidden, self.side(x)], dim=1)
-        return mean, self.raw_spread(both)
+        hidden = seen[-1].flatten(1) if self.connected else seen[-1].flatten(1).detach()
+        return mean, self.raw_spread(torch.cat([hidden, self.side(x)], dim=1))
 
     def spread(self, raw: Tensor) -> Tensor:
         """σ of r, of the same shape; it lies from about r_min up to r_max."""
@@ -338,8 +335,7 @@ def fit_nomu(
     inputs, targets = data
     if not len(inputs) or epochs < 1:
         raise InputError(f"fit_nomu needs an example and an epoch; got {len(inputs)} and {epochs}.")
-    loss = NomuLoss() if objective is None else objective
-    generator = torch.Generator().manual_seed(seed)
+    loss, generator = objective or NomuLoss(), torch.Generator().manual_seed(seed)
     solver = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr)
     loss.begin(model, data, generator)
     model.train()

@@ -126,9 +126,9 @@ def _spread(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         "spread",
         "Predicted spread against the input",
         Axis("input"),
-        Axis("predicted standard deviation", TARGET),
+        Axis("predicted spread", TARGET),
         tuple(marks),
-        f"Where each model doubts its predictions of the first target. {ds.sizes['example']} examples.",
+        f"Predicted standard deviation of the first target: where each model doubts its predictions. {ds.sizes['example']} examples.",
     )
 
 
