@@ -7,6 +7,7 @@ from landscape.reference.training.loop import train
 from landscape.reference.training.methods import (
     FGSM,
     PGD,
+    AdaptiveSmoothing,
     Adversarial,
     AdversarialSmoothing,
     Divergence,
@@ -29,6 +30,7 @@ from landscape.reference.training.run_recipe import run_recipe
 __all__ = [
     "FGSM",
     "PGD",
+    "AdaptiveSmoothing",
     "Adversarial",
     "AdversarialSmoothing",
     "Batch",

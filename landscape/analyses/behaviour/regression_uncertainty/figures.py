@@ -128,7 +128,8 @@ def _spread(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("input"),
         Axis("predicted spread", TARGET),
         tuple(marks),
-        f"Predicted standard deviation of the first target: where each model doubts its predictions. {ds.sizes['example']} examples.",
+        "Predicted standard deviation of the first target: where each model doubts its predictions."
+        f" {ds.sizes['example']} examples.",
     )
 
 
