@@ -100,12 +100,13 @@ class Nomu(Predictive):
         first = next(
             part for part in model.modules() if next(part.parameters(recurse=False), None) is not None
         )
-        if not inputs and not isinstance(first, nn.Linear):
+        size = first.in_features if isinstance(first, nn.Linear) else 0
+        if not inputs and not size:
             raise InputError(
                 f"Nomu.around: the first layer is no linear one but {type(first).__name__}; say inputs, the"
                 " number of numbers of an example."
             )
-        made = cls(inputs or int(first.in_features), connected=False, **sizes)
+        made = cls(inputs or size, connected=False, **sizes)
         made.main, made.frozen = copy.deepcopy(model).requires_grad_(False).eval(), True
         made.layer = layer or list(linear)[-1]
         width = made.raw_spread.in_features // 2
@@ -341,7 +342,8 @@ def fit_nomu(
     model.train()
     for epoch in range(epochs):
         loss.epoch(model, epoch, generator)
-        for rows in torch.randperm(len(inputs), generator=generator).split(batch_size or len(inputs)):
+        order = torch.randperm(len(inputs), generator=generator)
+        for rows in torch.split(order, batch_size or len(inputs)):
             solver.zero_grad()
             value = loss(model, Batch(inputs[rows], targets[rows], rows, epoch / epochs), generator)
             torch.autograd.backward(value)

@@ -141,7 +141,8 @@ class AdaptiveSmoothing(Objective):
         log_p = logits.log_softmax(-1)
         own = -log_p.gather(1, batch.targets[:, None])[:, 0]
         share = shares.to(logits)
-        return ((1.0 - share) * own - share * log_p.mean(-1)).mean()
+        loss: Tensor = ((1.0 - share) * own - share * log_p.mean(-1)).mean()
+        return loss
 
     def state_dict(self) -> dict[str, Any]:
         """Bins of the images and targets of the bins, once there are any."""
