@@ -25,23 +25,30 @@ from landscape.studies.data import load
 SIDE = 14
 FIFTHS = 5
 TRAINING = {"optimizer": "adamw", "lr": 0.002, "schedule": "cosine", "batch_size": 64}
+
+
+def sized(train, test, held, epochs, after, steps, shifts):
+    """A size: digits to train, test and calibrate on; epochs, those on hard labels; DeepFool's steps."""
+    fields = {"held": held, "epochs": epochs, "after": after, "steps": steps, "shifts": shifts}
+    return Size(data=Data.digits(train, test, SIDE), **fields)
+
+
 SIZES = {
-    "quick": Size(data=Data.digits(60, 40, SIDE), held=30, epochs=3, after=1, shifts=["gaussian_noise"]),
-    "default": Size(
-        data=Data.digits(1000, 1000, SIDE),
-        held=500,
-        epochs=40,
-        after=5,
-        shifts=["rotation", "gaussian_noise", "gaussian_blur"],
-    ),
+    "quick": sized(40, 20, 20, 2, 1, 2, ["gaussian_noise"]),
+    "default": sized(1000, 1000, 500, 40, 5, 20, ["rotation", "gaussian_noise", "gaussian_blur"]),
 }
 
 
 def cohorts(size):
-    """Networks of each kind on the same digits."""
+    """Networks of each kind, on the same digits."""
     data = size.data.validated(size.held)
     held = data.others["validation"]
-    given = {"validation": held.reference, "arguments": dict(held.kwargs), "after": size.after}
+    given = {
+        "validation": held.reference,
+        "arguments": dict(held.kwargs),
+        "after": size.after,
+        "steps": size.steps,
+    }
     given |= settings.DIGIT_PIXELS
     objectives = {
         "hard": CrossEntropy(),
@@ -83,10 +90,7 @@ def of_fifths(measured, kind):
 
 @dataclass(frozen=True)
 class Nearest:
-    """A claim on over-confidence in the fifth of test images nearest to another answer.
-
-    It exceeds that in the farthest fifth, of one kind; or that of the same fifth of another kind.
-    """
+    """Over-confidence in the fifth nearest to another answer exceeds that in the farthest, or a kind's."""
 
     claim: str
     more: str
@@ -114,7 +118,8 @@ def clean(name):
 
 ECE, SHIFTED = (clean("ece"), "ECE"), (effects.shifted("ece"), "ECE")
 NLL, WORSE = (clean("nll"), "nats"), (effects.shifted("nll"), "nats")
-BETTER, CHANGED = "AR-AdaLS is better calibrated than", "on turned, noisy and blurred digits"
+BETTER, LOWER = "AR-AdaLS is better calibrated than", "AR-AdaLS has a lower NLL than"
+CHANGED, NEAR = "on turned, noisy and blurred digits", "images near another answer"
 NAMES = {
     "hard": "hard labels",
     "smooth": "smoothing of 0.1",
@@ -126,13 +131,9 @@ NAMES = {
 SCORES = [
     *((f"{BETTER} {name}", ECE, than) for than, name in NAMES.items()),
     *((f"{BETTER} {name} {CHANGED}", SHIFTED, than) for than, name in NAMES.items()),
-    *((f"AR-AdaLS has a lower NLL than {NAMES[than]}", NLL, than) for than in ("hard", "temperature")),
-    *(
-        (f"AR-AdaLS has a lower NLL than {NAMES[than]} {CHANGED}", WORSE, than)
-        for than in ("hard", "one-bin")
-    ),
+    *((f"{LOWER} {NAMES[than]}", NLL, than) for than in ("hard", "temperature")),
+    *((f"{LOWER} {NAMES[than]} {CHANGED}", WORSE, than) for than in ("hard", "one-bin")),
 ]
-NEAR = "images near another answer"
 FINDINGS = [
     Nearest(f"{NEAR} are more over-confident than far ones, with hard labels", "hard"),
     *(Nearest(f"AR-AdaLS lowers that of {NEAR} below {NAMES[o]}", o, "adaptive") for o in list(NAMES)[:3]),

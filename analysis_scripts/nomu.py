@@ -39,8 +39,8 @@ def sized(curves, parts, width, epochs, samples):
 
 
 SIZES = {
-    "quick": sized(("kink",), 2, 16, 30, 5),
-    "default": sized(SIX, 5, 128, 1024, 100),
+    "quick": sized(("kink",), 1, 16, 10, 3),
+    "default": sized(SIX, 3, 128, 1024, 100),
     "full": sized((*SIX, "square", "fast-sine", "levy"), 50, 1024, 1024, 100),
 }
 
@@ -72,7 +72,7 @@ METHODS = ("nomu", "ensemble", "dropout", "gp")
 
 def cohorts(size):
     """Every curve at every draw of points."""
-    return [cohort(size, name, part) for name in size.curves for part in range(size.parts)]
+    return [cohort(size, name, part) for part in range(size.parts) for name in size.curves]
 
 
 def distance(ds):
