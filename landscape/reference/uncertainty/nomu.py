@@ -65,10 +65,9 @@ class Nomu(Predictive):
         connected: bool = True,
     ) -> None:
         super().__init__()
-        sizes = {"inputs": inputs, "width": width, "depth": depth, "targets": targets}
-        wrong = [f"{name} {size}" for name, size in sizes.items() if size < 1]
-        if wrong:
-            raise InputError(f"Nomu: sizes are positive, not {wrong[0]}.")
+        for name, size in (("inputs", inputs), ("width", width), ("depth", depth), ("targets", targets)):
+            if size < 1:
+                raise InputError(f"Nomu: sizes are positive, not {name} {size}.")
         if not 0 < r_min < r_max:
             raise InputError(f"Nomu: r_min lies between 0 and r_max, not {r_min} of {r_max}.")
         self.main: nn.Module = nn.Sequential(_hidden(inputs, width, depth), nn.Linear(width, targets))
@@ -165,13 +164,12 @@ class Nomu(Predictive):
         return Draws("regression", mean=mean[None], variance=self.spread(raw).square()[None])
 
     def _mean(self, x: Tensor) -> Tensor:
-        if isinstance(self.main, Predictive):
-            mixture = self.main.draws(x).mixture()
-            if isinstance(mixture, Tensor):
-                raise InputError("Nomu stands around a regression; this predictive is one of classes.")
-            return mixture[0]
-        mean: Tensor = self.main(x)
-        return mean
+        if not isinstance(self.main, Predictive):
+            return torch.as_tensor(self.main(x))
+        mixture = self.main.draws(x).mixture()
+        if isinstance(mixture, Tensor):
+            raise InputError("Nomu stands around a regression; this predictive is one of classes.")
+        return mixture[0]
 
 
 def nomu_loss(
