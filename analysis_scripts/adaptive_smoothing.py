@@ -23,7 +23,7 @@ from landscape.studies.claims import above, contrast
 from landscape.studies.data import load
 
 SIDE = 14
-FIFTHS = 5
+FIFTHS, IMAGES = 5, 500
 TRAINING = {"optimizer": "adamw", "lr": 0.002, "schedule": "cosine", "batch_size": 64}
 
 
@@ -66,7 +66,7 @@ def cohorts(size):
     ]
     averages = [Average("temperature", "hard", temperature_scaled, fit="validation", each=True)]
     measure = {"mean": [0.1307], "std": [0.3081], "shifts": size.shifts, "bootstrap": 20}
-    return [Cohort(recipes, data, [On("test", "uncertainty", measure)], averages=averages)]
+    return [Cohort(recipes, data, [On("test", "uncertainty", measure, examples=IMAGES)], averages=averages)]
 
 
 def of_fifths(measured, kind):
@@ -74,7 +74,7 @@ def of_fifths(measured, kind):
     if kind in measured.tables:
         return measured.tables[kind]
     part = measured.parts[0]
-    inputs, labels = load(part.data.test)
+    inputs, labels = (values[:IMAGES] for values in load(part.data.test))
     found = []
     for model in part.of_kind(kind):
         network = model.recipe.build(model.seed).eval()

@@ -40,7 +40,7 @@ def sized(curves, parts, width, epochs, samples):
 
 SIZES = {
     "quick": sized(("kink",), 1, 16, 10, 3),
-    "default": sized(SIX, 3, 128, 1024, 100),
+    "default": sized(SIX, 2, 128, 1024, 100),
     "full": sized((*SIX, "square", "fast-sine", "levy"), 50, 1024, 1024, 100),
 }
 
