@@ -25,6 +25,7 @@ STUDIES = (
     *("deep_ensembles", "subnetwork_laplace", "fgsm_overfitting"),
     *("laplace_mixtures", "uncertainty_under_shift", "aliasing", "dign_vat"),
     *("bma_shift", "compression", "distance_aware"),
+    *("nomu", "adaptive_smoothing"),
 )
 LINES = 155
 """Most lines of a script, whatever is in them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from landscape.reference.data.curves import curve
 from landscape.reference.data.digits import digits, noisy_labels
 from landscape.reference.data.other_digits import inverted_digits, quartered_digits
 from landscape.reference.data.patches import patches
@@ -14,6 +15,7 @@ __all__ = [
     "cifar100",
     "circle",
     "cubic",
+    "curve",
     "diabetes",
     "digits",
     "image_folder",

@@ -7,6 +7,7 @@ from landscape.reference.training.loop import train
 from landscape.reference.training.methods import (
     FGSM,
     PGD,
+    AdaptiveSmoothing,
     Adversarial,
     AdversarialSmoothing,
     Distillation,
@@ -35,6 +36,7 @@ from landscape.reference.training.tuning import tune
 __all__ = [
     "FGSM",
     "PGD",
+    "AdaptiveSmoothing",
     "Adversarial",
     "AdversarialSmoothing",
     "Batch",

@@ -59,17 +59,18 @@ def train(
     unlabelled: Tensor | None = None,
     unlabelled_batch_size: int | None = None,
     keep: Sequence[int] = (),
+    save_every: int = 1,
     on_epoch: OnEpoch | None = None,
     note: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Train a classifier, or a regression, and save its weights as safetensors.
 
-    After every epoch the whole state is saved beside `path` as ``<path>.resume``. If the process
-    is killed, the same call continues from there and ends with the same weights, bit for bit, as
-    one that was not killed; if `path` already holds the finished weights of the same call, they
-    are loaded and nothing is trained. "The same call" means: the same settings, data, initial
-    weights and note; anything else found at `path` is replaced. Bits repeat on the CPU of one
-    machine with one number of torch threads. The caller's random numbers are left as they were.
+    After every epoch the whole state is saved beside `path` as ``<path>.resume``. If the process is killed,
+    the same call continues from there and ends with the same weights, bit for bit, as one that was not
+    killed; if `path` already holds the finished weights of the same call, they are loaded and nothing is
+    trained. "The same call" means: the same settings, data, initial weights and note; anything else found at
+    `path` is replaced. Bits repeat on the CPU of one machine with one number of torch threads. The caller's
+    random numbers are left as they were.
 
     Args:
         model: The network, on its device. It is changed in place and left in eval mode.
@@ -113,6 +114,7 @@ def train(
         keep: Epochs whose weights are kept too, as ``<stem>-epoch<n>.safetensors`` beside `path`;
             0 stands for the initial weights. Those of the last epoch are as the last step left them, before
             the objective's ``end``.
+        save_every: Epochs from one saved state to the next: more than 1 where they take milliseconds.
         on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
             mean training loss of the epoch as trained, held-out accuracy, or root mean square of the
             errors); once, with the final values, if the training was already finished.
@@ -152,7 +154,7 @@ def train(
         settings["unlabelled_batch_size"] = (
             batch_size if unlabelled_batch_size is None else unlabelled_batch_size
         )
-    _check(settings, data, test_data, keep, unlabelled)
+    _check({**settings, "save_every": save_every}, data, test_data, keep, unlabelled)
     objective = _objective(objective, label_smoothing, loss)
     settings |= objective.settings()
     data = _training_examples(data, label_noise, data_fraction)
@@ -209,16 +211,17 @@ def train(
                     f"The training of {path.name} diverged in epoch {epoch + 1}: the loss is "
                     f"{trained}; lower the learning rate {lr} or check the data for NaN."
                 )
-            state = {
-                "identity": identity,
-                "epochs": epoch + 1,
-                "model": model.state_dict(),
-                "solver": solver.state_dict(),
-                "objective": objective.state_dict(),
-            }
             if epoch + 1 in kept:  # before the state: what it passes over is there
                 files.save_weights(model, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
-            files.save_state(state, resume)
+            if (epoch + 1) % save_every == 0:
+                state = {
+                    "identity": identity,
+                    "epochs": epoch + 1,
+                    "model": model.state_dict(),
+                    "solver": solver.state_dict(),
+                    "objective": objective.state_dict(),
+                }
+                files.save_state(state, resume)
             if on_epoch is not None:
                 on_epoch(epoch + 1, epochs, trained, evaluate(model, test_data, loss=loss)[1])
         objective.end(model, data)
@@ -373,7 +376,7 @@ def _check(
             words = [str(word) for word in known]
             raise InputError(f"train has no {name} {settings[name]!r}: {suggest(str(settings[name]), words)}")
     least = {"epochs": 1, "batch_size": 1, "seed": 0, "weight_decay": 0, "mixup": 0, "cutmix": 0}
-    least["unlabelled_batch_size"] = 1
+    least |= {"unlabelled_batch_size": 1, "save_every": 1}
     for name, bound in least.items():
         if not settings.get(name, bound) >= bound:
             raise InputError(f"train: {name} must be at least {bound}, not {settings[name]}.")

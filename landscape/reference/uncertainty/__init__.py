@@ -14,10 +14,16 @@ from landscape.reference.uncertainty.dropout import mc_dropout
 from landscape.reference.uncertainty.due import DUE, due_network
 from landscape.reference.uncertainty.duq import DUQ, duq_network
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
+from landscape.reference.uncertainty.gaussian_process import (
+    GaussianProcess,
+    fit_gaussian_process,
+    gaussian_process,
+)
 from landscape.reference.uncertainty.hmc import HMCResult, hmc, hmc_posterior
 from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, linearised_laplace
 from landscape.reference.uncertainty.map_estimate import map_estimate, map_network
 from landscape.reference.uncertainty.mir import Reconstructing, mir_network
+from landscape.reference.uncertainty.nomu import Nomu, NomuLoss, fit_nomu, nomu, nomu_loss
 from landscape.reference.uncertainty.posterior_samples import (
     PosteriorSamples,
     posterior_samples,
@@ -42,10 +48,13 @@ __all__ = [
     "Draws",
     "FeatureDensity",
     "GaussianHead",
+    "GaussianProcess",
     "HMCResult",
     "LinearisedLaplace",
     "MCDropout",
     "Mixture",
+    "Nomu",
+    "NomuLoss",
     "Point",
     "PosteriorSamples",
     "Predictive",
@@ -59,8 +68,11 @@ __all__ = [
     "duq_network",
     "feature_density",
     "fit_density",
+    "fit_gaussian_process",
     "fit_laplace",
+    "fit_nomu",
     "fit_sngp",
+    "gaussian_process",
     "hmc",
     "hmc_posterior",
     "kl",
@@ -70,6 +82,8 @@ __all__ = [
     "mc_dropout",
     "mc_samples",
     "mir_network",
+    "nomu",
+    "nomu_loss",
     "posterior_samples",
     "predictive_of",
     "sngp",

@@ -36,3 +36,16 @@ def test_a_regression_has_a_mean_and_a_variance_for_each_target():
     fixed = gaussian_mlp(3, (), 2, variance=0.5)
     assert fixed.model.fc1.out_features == 2
     assert (fixed.draws(torch.zeros(5, 3)).variance == 0.5).all()
+
+
+def test_dropout_has_no_parameters():
+    """Oracle: the same names with and without it; nothing is dropped in eval mode."""
+    plain, dropped = mlp((3, 4, 5, 1)), mlp((3, 4, 5, 1), dropout=0.5)
+    dropped.load_state_dict(plain.state_dict())
+    x = torch.randn(6, 3)
+    assert torch.equal(dropped.eval()(x), plain(x))
+    assert not torch.equal(dropped.train()(x), plain(x))
+    assert [name for name, part in dropped.named_modules() if isinstance(part, torch.nn.Dropout)] == [
+        "dropout1",
+        "dropout2",
+    ]

@@ -74,6 +74,7 @@ def compute(problem: Problem, params: RegressionUncertaintyParams, context: Cont
         "pit_count": np.bincount(rank_bins, minlength=params.bins),
         "example": np.arange(examples),
         "target": np.arange(error.shape[1]),
+        **_numbers(problem),
         "example_mean": found.mean,
         "example_sd": sd,
         "example_target": found.targets,
@@ -82,6 +83,14 @@ def compute(problem: Problem, params: RegressionUncertaintyParams, context: Cont
         "draws": found.draws,
         "examples": examples,
     }
+
+
+def _numbers(problem: Problem) -> dict[str, Array]:
+    """The inputs of a regression of one number, by example; nothing of others."""
+    parts = [batch.inputs for batch in problem.batches]
+    if not all(hasattr(part, "numel") and part.numel() == len(part) for part in parts):
+        return {}
+    return {"example_input": np.concatenate([part.double().cpu().numpy().ravel() for part in parts])}
 
 
 def _error(values: Array) -> float:

@@ -31,7 +31,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     first = next(iter(datasets.values()))
     figures = [_coverage(datasets, first), _ranks(datasets, first), _errors(datasets, first)]
     figures += [_by_model(datasets, name) for name in SCORES]
-    return [*figures, _split(datasets)]
+    figures.append(_split(datasets))
+    of_numbers = {label: ds for label, ds in datasets.items() if "example_input" in ds}
+    return [*figures, _curve(of_numbers), _spread(of_numbers)] if of_numbers else figures
 
 
 def _coverage(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec:
@@ -92,6 +94,49 @@ def _errors(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSpec
         f" {int(first['examples'])} examples.",
         error_bars((int(ds["bin_count"].min()) for ds in datasets.values()), "over predictions"),
     )
+
+
+def _curve(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
+    """Predictions and targets against the input, where that is one number."""
+    marks: list[Any] = []
+    for label, ds in datasets.items():
+        x, order = _ordered(ds)
+        mean, sd = (ds[f"example_{name}"].values[order, 0] for name in ("mean", "sd"))
+        marks.append(Line(x, mean, series(label, ds), mean - 2.0 * sd, mean + 2.0 * sd))
+    x, order = _ordered(ds)
+    marks.append(Line(x, ds["example_target"].values[order, 0], Series(label="targets"), style="dash"))
+    return FigureSpec(
+        "curve",
+        "Predictions against the input",
+        Axis("input"),
+        Axis("target", TARGET),
+        tuple(marks),
+        f"Mean predictions of the first target, and the targets. {ds.sizes['example']} examples.",
+        "Bands: two predicted standard deviations on either side.",
+    )
+
+
+def _spread(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
+    """Predicted spread against the input, where that is one number."""
+    marks = []
+    for label, ds in datasets.items():
+        x, order = _ordered(ds)
+        marks.append(Line(x, ds["example_sd"].values[order, 0], series(label, ds)))
+    return FigureSpec(
+        "spread",
+        "Predicted spread against the input",
+        Axis("input"),
+        Axis("predicted spread", TARGET),
+        tuple(marks),
+        "Predicted standard deviation of the first target: where each model doubts its predictions."
+        f" {ds.sizes['example']} examples.",
+    )
+
+
+def _ordered(ds: xr.Dataset) -> tuple[Any, Any]:
+    """Inputs in their order, and which examples these are."""
+    order = np.argsort(ds["example_input"].values, kind="stable")
+    return ds["example_input"].values[order], order
 
 
 def _by_model(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:

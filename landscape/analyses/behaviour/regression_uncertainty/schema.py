@@ -57,6 +57,7 @@ SCHEMA = Schema(
         Variable("example_mean", ("example", "target"), "predicted mean", TARGET),
         Variable("example_sd", ("example", "target"), "predicted standard deviation", TARGET),
         Variable("example_target", ("example", "target"), "target", TARGET),
+        Variable("example_input", ("example",), "input, where an example is one number", "", optional=True),
         Variable("example_nll", ("example",), "negative log-likelihood", NATS),
         Variable("example_crps", ("example",), "continuous ranked probability score", TARGET),
         Variable("draws", (), "number of draws that were averaged", kind="int"),

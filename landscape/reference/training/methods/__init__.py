@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from landscape.reference.training.methods.adaptive_smoothing import AdaptiveSmoothing
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.distillation import Distillation
@@ -16,6 +17,7 @@ from landscape.reference.training.methods.virtual import VirtualAdversarial
 __all__ = [
     "FGSM",
     "PGD",
+    "AdaptiveSmoothing",
     "Adversarial",
     "AdversarialSmoothing",
     "Distillation",

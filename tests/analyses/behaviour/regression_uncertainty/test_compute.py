@@ -12,6 +12,7 @@ import landscape
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.problem.losses import gaussian_outputs
 from landscape.errors import InputError
+from landscape.plotting import figures_of
 
 
 class Known(nn.Module):
@@ -104,3 +105,22 @@ def test_what_cannot_be_measured_is_nan_or_a_sentence():
     assert np.isfinite(ds["nll"])
     with pytest.raises(InputError, match="levels must rise"):
         landscape.regression_uncertainty(problem_of(Known(), 5)[0], levels=(0.9, 0.5))
+
+
+def test_inputs_of_one_number_are_kept_and_drawn():
+    """Oracle: the inputs themselves, in their order; figures go along them; of two numbers none."""
+    x = torch.tensor([[0.5], [-1.0], [2.0]], dtype=torch.float64)
+    model = nn.Linear(1, 2).double()
+    ds = landscape.regression_uncertainty(
+        landscape.Problem(model, "gaussian_nll", (x, x[:, 0]), batch_size=2)
+    )
+    assert ds["example_input"].values.tolist() == [0.5, -1.0, 2.0]
+    figures = {spec.name: spec for spec in figures_of({"m": ds})}
+    curve, truth = figures["curve"].marks
+    order = [1, 0, 2]
+    np.testing.assert_array_equal(curve.x, [-1.0, 0.5, 2.0])
+    np.testing.assert_array_equal(curve.y, ds["example_mean"].values[order, 0])
+    np.testing.assert_allclose(curve.high - curve.y, 2 * ds["example_sd"].values[order, 0])
+    np.testing.assert_array_equal(truth.y, truth.x)
+    np.testing.assert_array_equal(figures["spread"].marks[0].y, ds["example_sd"].values[order, 0])
+    assert "example_input" not in landscape.regression_uncertainty(problem_of(Known(), 20)[0])
