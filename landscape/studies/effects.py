@@ -37,6 +37,7 @@ __all__ = [
     "mean_gain",
     "middle_attention_effect",
     "mode_connectivity",
+    "near_noise_harm",
     "negative_proportion",
     "number",
     "ood_auroc",
@@ -140,6 +141,16 @@ def high_frequency_harm(ds: xr.Dataset) -> float:
     """Accuracy lost to noise in the three highest bands, 0.7 to 0.9 π, in percentage points."""
     # The last three of the nine bands that `frequency_noise` has by default.
     return float(-100 * ds["accuracy_change"].values[-3:].mean())
+
+
+def near_noise_harm(frequency: float) -> Callable[[xr.Dataset], float]:
+    """Accuracy lost to noise in the band of ``frequency_noise`` nearest to a frequency, percentage points.
+
+    Args:
+        frequency: Cycles per pixel.
+    """
+    near = {"frequency": 2 * frequency, "method": "nearest"}  # bands are counted in π rad/pixel
+    return lambda ds: float(-100 * ds["accuracy_change"].sel(**near))
 
 
 def corrupted_accuracy(ds: xr.Dataset) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from landscape.reference.data.digits import digits, noisy_labels
+from landscape.reference.data.gratings import grating_digits
 from landscape.reference.data.patches import patches
 from landscape.reference.data.plane import circle, two_moons
 from landscape.reference.data.regression import cubic, diabetes, uci
@@ -15,6 +16,7 @@ __all__ = [
     "cubic",
     "diabetes",
     "digits",
+    "grating_digits",
     "image_folder",
     "noisy_labels",
     "patches",
