@@ -7,8 +7,6 @@ frequency, while fixed filters drawn at random stand behind their convolutions; 
 the grating and at images with that of another class.
 """
 
-from itertools import product
-
 from landscape.base.figure import Axis
 from landscape.reference import models
 from landscape.reference.layers import FilterRanges
@@ -28,28 +26,32 @@ OBJECTIVES = {
     "gf-off": FilteredTraining(ranges=GAUSSIAN, at_test="on"),  # on at the end of training, off as saved
 }
 FILTERED = ("gf-epoch", "gf-batch", "rf-epoch", "rf-batch")
-SOME = ("plain", "gf-batch", "rf-epoch", "rf-batch", "hp-batch")
 FREQUENCIES = {"high": 0.42, "low": 1 / 12}  # cycles per pixel
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine"}
+NETWORK = {"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12}
+RESIDUAL = {"width": 8, "blocks": [1, 1, 1]}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=40, test=20, side=8),
         training={**SMALL, "batch_size": 20, "epochs": 1},
-        networks={"": (models.vgg, {"width": 2, "blocks": [1, 1], "head": "gap", "image": 8})},
-        bands=("high",),
-        objectives={"": ("plain", "gf-epoch", "rf-batch", "gf-off")},
+        cohorts={
+            "high": (
+                models.vgg,
+                {"width": 2, "blocks": [1, 1], "head": "gap", "image": 8},
+                ("plain", "gf-epoch", "rf-batch", "gf-off"),
+            ),
+        },
         amplitude=0.2,
         share=0.95,
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000, side=12),
         training={**SMALL, "batch_size": 64, "epochs": 6},
-        networks={
-            "": (models.vgg, {"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12}),
-            "-resnet": (models.resnet, {"width": 8, "blocks": [1, 1, 1]}),
+        cohorts={
+            "high": (models.vgg, NETWORK, tuple(OBJECTIVES)),
+            "low": (models.vgg, NETWORK, tuple(OBJECTIVES)),
+            "high-resnet": (models.resnet, RESIDUAL, ("plain", "gf-batch", "rf-batch")),
         },
-        bands=("high", "low"),
-        objectives={"": tuple(OBJECTIVES), "-resnet": SOME},
         amplitude=0.2,
         share=0.95,
     ),
@@ -59,41 +61,37 @@ SIZES = {
 def cohorts(size: Size) -> list[Cohort]:
     """One for each frequency and network, whose name ends those of its kinds and results."""
     noise = {**DIGIT_PIXELS, "heat_steps": 1, "sigma": 0.5}
+    looks = {"test": "removed", "grating": "grating", "wrong": "wrong"}
     found = []
-    for band, (network, (builder, kwargs)) in product(size.bands, size.networks.items()):
-        name = band + network
-        given = {one: {**size.training, "objective": OBJECTIVES[one]} for one in size.objectives[network]}
+    for name, (builder, kwargs, objectives) in size.cohorts.items():
+        given = {one: {**size.training, "objective": OBJECTIVES[one]} for one in objectives}
         recipes = [kind(f"{one}-{name}", builder, kwargs, training) for one, training in given.items()]
-        looks = {"test": "removed", "grating": "grating", "wrong": "wrong"}
         measures = [On(on, "calibration", {"bootstrap": 2}, label=f"{of}-{name}") for on, of in looks.items()]
         measures.append(On("test", "frequency_noise", noise, label=f"noise-{name}"))
-        data = size.data.with_gratings(FREQUENCIES[band], size.amplitude, size.share)
+        data = size.data.with_gratings(FREQUENCIES[name.split("-")[0]], size.amplitude, size.share)
         found.append(Cohort(recipes, data, measures, name=name))
     return found
 
 
 RIGHT = effects.number("accuracy")
 PAPER, OURS = "Islam & Glocker 2022", "ours"
-HELPS, RESIDUAL = "accuracy without the grating rises", "high-resnet"
+HELPS, NETWORKS = "accuracy without the grating rises", ("high", "high-resnet")
 ROWS = [  # claim, where it is said, result, cohort, the kind with more, the kind with less
     *((f"{HELPS} ({k})", PAPER, "removed", "high", k, "plain") for k in FILTERED),
-    *((f"{HELPS} ({k})", PAPER, "removed", RESIDUAL, k, "plain") for k in SOME[1:4]),
+    *((f"{HELPS} ({k})", PAPER, "removed", "high-resnet", k, "plain") for k in ("gf-batch", "rf-batch")),
     ("rf gains more than gf, by epoch", PAPER, "removed", "high", "rf-epoch", "gf-epoch"),
-    ("rf gains more than gf, by batch", PAPER, "removed", "high", "rf-batch", "gf-batch"),
-    ("rf gains more than gf, by batch", PAPER, "removed", RESIDUAL, "rf-batch", "gf-batch"),
+    *(("rf gains more than gf, by batch", PAPER, "removed", n, "rf-batch", "gf-batch") for n in NETWORKS),
     *((f"accuracy without it falls ({k})", OURS, "removed", "low", "plain", k) for k in FILTERED),
-    *((f"accuracy without it falls ({k})", OURS, "removed", "low-resnet", "plain", k) for k in SOME[1:4]),
     *((f"{HELPS} ({k})", OURS, "removed", "low", k, "plain") for k in ("hp-epoch", "hp-batch")),
-    (f"{HELPS} (hp-batch)", OURS, "removed", "low-resnet", "hp-batch", "plain"),
     *(
         ("accuracy with a wrong grating rises (rf-batch)", OURS, "wrong", name, "rf-batch", "plain")
-        for name in ("high", "low", RESIDUAL, "low-resnet")
+        for name in ("high", "low", "high-resnet")
     ),
     ("filters off: BatchNorm statistics must be taken anew", OURS, "removed", "high", "gf-epoch", "gf-off"),
     ("then off is better than on", OURS, "training", "high", "gf-epoch", "gf-off"),
     *(
-        ("noise near the grating harms less (rf-batch)", OURS, "noise", name, "plain", "rf-batch")
-        for name in ("high", RESIDUAL)
+        ("noise near the grating harms less (rf-batch)", OURS, "noise", n, "plain", "rf-batch")
+        for n in NETWORKS
     ),
 ]
 
@@ -121,24 +119,25 @@ def findings(size: Size) -> list[Finding]:
 
 def figures(size: Size) -> list[Sweep | Figure]:
     """Accuracies with the class's grating, with none, with a wrong one; and which noise harms."""
-    found = []
-    for name in (band + network for band, network in product(size.bands, size.networks)):
-        sides = (("wrong", -1), ("removed", 0), ("grating", 1))
-        kinds = [k for k in SOME if k in size.objectives[name.removeprefix("high").removeprefix("low")]]
-        found.append(
+    shown = ("plain", "gf-batch", "rf-epoch", "rf-batch", "hp-batch")
+    sides = (("wrong", -1), ("removed", 0), ("grating", 1))
+    return [
+        *(
             Sweep(
                 f"accuracy-{name}",
-                f"Accuracy with a grating of {name.split('-')[0]} frequency ({name})",
+                f"Accuracy with a grating ({name})",
                 {f"{of}-{name}": sign * size.amplitude for of, sign in sides},
                 lambda ds: 100 * RIGHT(ds),
-                tuple(f"{k}-{name}" for k in kinds),
+                tuple(f"{k}-{name}" for k in shown if k in objectives),
                 Axis("amplitude of the grating: < 0 another class's, > 0 the class's own", "pixel range"),
                 Axis("accuracy", "%"),
                 "In training the grating told the class of 95 in 100 digits, at the amplitude on the right.",
                 by_cohort=False,
             )
-        )
-    return [*found, Figure("noise-high", "accuracy_change")]
+            for name, (_, _, objectives) in size.cohorts.items()
+        ),
+        Figure("noise-high", "accuracy_change"),
+    ]
 
 
 STUDY = Study(

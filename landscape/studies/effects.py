@@ -15,6 +15,7 @@ import xarray as xr
 from landscape.reference.training.loop import TrainResult
 
 __all__ = [
+    "accuracy_under",
     "aliasing",
     "attack_gap",
     "attacked_accuracy",
@@ -156,6 +157,11 @@ def near_noise_harm(frequency: float) -> Callable[[xr.Dataset], float]:
 def corrupted_accuracy(ds: xr.Dataset) -> float:
     """Accuracy on corrupted images in percent, mean over corruptions and severities above zero."""
     return float(100 * ds["mean_accuracy"].values[1:].mean())
+
+
+def accuracy_under(*kinds: str) -> Callable[[xr.Dataset], float]:
+    """Accuracy in ``corruptions`` on some kinds, mean over these and over severities above zero, percent."""
+    return lambda ds: float(100 * ds["accuracy"].sel(corruption=list(kinds)).values[:, 1:].mean())
 
 
 def mc_score(name: str, samples: int = 1) -> Callable[[xr.Dataset], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from landscape.reference.training.methods.ada import AdversarialAugmentation
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.divergence import Divergence
@@ -13,6 +14,7 @@ __all__ = [
     "FGSM",
     "PGD",
     "Adversarial",
+    "AdversarialAugmentation",
     "AdversarialSmoothing",
     "Divergence",
     "FilteredTraining",
