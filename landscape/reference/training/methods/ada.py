@@ -161,16 +161,29 @@ def corrupted(network: nn.Module, pixels: Tensor, offset: Weights) -> Tensor:
         pixels: x, (n, C, H, W), from 0 to 1.
         offset: δ by the names of the parameters, (n, ...) each.
     """
+    return _corrupted(network, pixels, offset, _usual(network, pixels, offset))
+
+
+def _usual(network: nn.Module, pixels: Tensor, offset: Weights) -> Tensor:
+    """c_φ(x), on the path of weights of each image's own, so that both round alike."""
+    with torch.no_grad():
+        return _moved(network, pixels, {name: torch.zeros_like(delta) for name, delta in offset.items()})
+
+
+def _corrupted(network: nn.Module, pixels: Tensor, offset: Weights, usual: Tensor) -> Tensor:
+    return (pixels + (_moved(network, pixels, offset) - usual)).clamp(0.0, 1.0)
+
+
+def _moved(network: nn.Module, pixels: Tensor, offset: Weights) -> Tensor:
+    """c_{φ+δ}(x)."""
     weights = {name: value.detach() for name, value in network.named_parameters()}
 
     def one(image: Tensor, moved: Weights) -> Tensor:
         made: Tensor = functional_call(network, {k: weights[k] + v for k, v in moved.items()}, image[None])
         return made[0]
 
-    with torch.no_grad():
-        usual = network(pixels)
-    made: Tensor = vmap(one)(pixels, offset)
-    return (pixels + (made - usual)).clamp(0.0, 1.0)
+    found: Tensor = vmap(one)(pixels, offset)
+    return found
 
 
 def worst_offset(
@@ -204,10 +217,11 @@ def worst_offset(
     for name, value in network.named_parameters():
         drawn = torch.randn(len(pixels), *value.shape, generator=generator, dtype=value.dtype)
         offset[name] = _of_length(drawn.to(value.device), bounds[name])
+    usual = _usual(network, pixels, offset) if steps else pixels
     for _ in range(steps):
         with torch.enable_grad():
             at = {name: delta.detach().requires_grad_(True) for name, delta in offset.items()}
-            slopes = torch.autograd.grad(loss(corrupted(network, pixels, at)), list(at.values()))
+            slopes = torch.autograd.grad(loss(_corrupted(network, pixels, at, usual)), list(at.values()))
         for (name, delta), slope in zip(at.items(), slopes, strict=True):
             moved = delta.detach() + _of_length(slope, step * bounds[name])
             lengths = _lengths(moved)
@@ -277,6 +291,7 @@ def _fitted(pixels: Tensor, width: int, epochs: int, generator: Generator) -> nn
                 error = (network(pixels[rows]) - pixels[rows]).square().mean()
                 torch.autograd.backward(error)
                 solver.step()
+    network.zero_grad()
     return network.requires_grad_(False).eval()
 
 
