@@ -9,7 +9,6 @@ noise (DiGN: Tsiligkaridis & Tsiligkaridis 2023) and noise as augmentation.
 
 from functools import cache
 
-from pydantic import Field
 from torch import Generator, nn
 
 from landscape.base.analysis import Analysis, Metric, Params
@@ -22,29 +21,20 @@ from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, ef
 from landscape.studies.settings import DIGIT_PIXELS
 
 
-class WeightParams(Params):
-    """Options of ``weight_attack``."""
-
-    train: int = Field(600, description="training digits that the image network is fitted to")
-    side: int = Field(12, description="their height and width")
-    radius: float = Field(0.05, description="largest offset of a layer, relative to its weights")
-    steps: int = Field(10, description="steps of ascent")
-
-
 @cache
-def adversary(train: int, side: int, radius: float, steps: int) -> AdversarialAugmentation:
+def adversary(side):
     """The attack with an image network of its own, the same for all classifiers."""
-    attack = AdversarialAugmentation(radius, steps, **DIGIT_PIXELS)
-    attack.begin(nn.Linear(1, 1), digits("train", train, size=side), Generator().manual_seed(2022))
+    attack = AdversarialAugmentation(0.05, steps=10, fitting=15, **DIGIT_PIXELS)
+    attack.begin(nn.Linear(1, 1), digits("train", 600, size=side), Generator().manual_seed(2022))
     return attack
 
 
 def attacked(problem, params, context):
     """The share of right answers under the worst weights found."""
-    attack, draws, right = adversary(**params.model_dump()), Generator().manual_seed(0), []
-    for batch in problem.batches:
-        changed = attack.changed(problem.module, batch.inputs, batch.target, draws)
-        right += (problem.module(changed).argmax(1) == batch.target).tolist()
+    draws, right = Generator().manual_seed(0), []
+    for x, y in ((batch.inputs, batch.target) for batch in problem.batches):
+        changed = adversary(x.shape[-1]).changed(problem.module, x, y, draws)
+        right += (problem.module(changed).argmax(1) == y).tolist()
     return {"accuracy": sum(right) / len(right)}
 
 
@@ -53,63 +43,62 @@ weight_attack = Analysis(
     title="Accuracy under adversarial weights of an image network",
     description="Digits changed by an image network whose weights are moved to fool the classifier.",
     scope="checkpoint",
-    params=WeightParams,
+    params=Params,
     schema=Schema(version=1, variables=(Variable("accuracy", (), "share of right answers"),)),
     compute=attacked,
     plots=lambda datasets: [],
     summary=lambda ds: [Metric("accuracy", float(ds["accuracy"]))],
 )
+
+
+def ada(radius, **given):
+    """Half of the loss on the digits, half on those that the image network changes."""
+    return 0.5 * CrossEntropy() + 0.5 * AdversarialAugmentation(radius, fitting=15, **DIGIT_PIXELS, **given)
+
+
+CONSISTENCY = NoiseConsistency(0.5, samples=2, share=1.0, std=DIGIT_PIXELS["std"])
+OBJECTIVES = {
+    "plain": CrossEntropy(),
+    "random": ada(0.05, steps=0),
+    "ada": ada(0.05),
+    "random-wide": ada(0.3, steps=0),
+    "ada-wide": ada(0.3),
+    "ada-ramp": ada(0.05, ramp=0.5),
+    "noise": NoiseAugmentation(0.5, std=DIGIT_PIXELS["std"]),
+    "dign-weak": CrossEntropy() + 0.2 * CONSISTENCY,
+    "dign": CrossEntropy() + 3.0 * CONSISTENCY,
+}
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine"}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=20, test=10, side=8),
         training={**SMALL, "batch_size": 20, "epochs": 1},
         vgg={"width": 2, "blocks": [1, 1], "head": "gap", "image": 8},
-        fitting=1,
+        kinds=("plain", "ada", "dign"),
         images=10,
-        steps=1,
     ),
     "default": Size(
         data=Data.digits(train=600, test=1000, side=12),
         training={**SMALL, "batch_size": 64, "epochs": 6},
         vgg={"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12},
-        fitting=15,
+        kinds=tuple(OBJECTIVES),
         images=200,
-        steps=10,
     ),
 }
 
 
 def cohorts(size: Size) -> list[Cohort]:
     """One kind for each objective, on the same network."""
-
-    def ada(radius, **given):
-        changed = AdversarialAugmentation(radius, fitting=size.fitting, **DIGIT_PIXELS, **given)
-        return 0.5 * CrossEntropy() + 0.5 * changed
-
-    std = DIGIT_PIXELS["std"]
-    consistency = NoiseConsistency(0.5, samples=2, share=1.0, std=std)
-    objectives = {
-        "plain": CrossEntropy(),
-        "random": ada(0.05, steps=0),
-        "ada": ada(0.05),
-        "random-wide": ada(0.3, steps=0),
-        "ada-wide": ada(0.3),
-        "ada-ramp": ada(0.05, ramp=0.5),
-        "noise": NoiseAugmentation(0.5, std=std),
-        "dign-weak": CrossEntropy() + 0.2 * consistency,
-        "dign": CrossEntropy() + 3.0 * consistency,
-    }
-    recipes = [kind(k, models.vgg, size.vgg, size.training | {"objective": o}) for k, o in objectives.items()]
-    pgd = {"radii": (0.1,), "steps": size.steps, "targets": 1, "distance": False, "images": size.images}
-    worst = {"train": size.data.examples, "side": size.data.side, "steps": size.steps}
-    measures = {
+    given = {k: {**size.training, "objective": OBJECTIVES[k]} for k in size.kinds}
+    recipes = [kind(k, models.vgg, size.vgg, training) for k, training in given.items()]
+    pgd = {"radii": (0.1,), "steps": 10, "targets": 1, "distance": False, "images": size.images}
+    looks = {
         "corruptions": ("corruptions", DIGIT_PIXELS),
         "robustness": ("robustness", {**DIGIT_PIXELS, **pgd}),
-        "weights": ("corruption_training:weight_attack", worst),
+        "weights": ("corruption_training:weight_attack", {}),
     }
-    found = [On("test", *what, examples=size.images, label=label) for label, what in measures.items()]
-    return [Cohort(recipes, size.data, found)]
+    measures = [On("test", *what, examples=size.images, label=label) for label, what in looks.items()]
+    return [Cohort(recipes, size.data, measures)]
 
 
 ALL = {"effect": effects.corrupted_accuracy, "of": "corruptions"}
@@ -140,13 +129,21 @@ ROWS = [  # claim, effect, the kind with more, the kind with less, where it is s
     ("DiGN does better on noise than AdA", NOISE, "dign", "ada", "ours"),
     ("AdA does better on all corruptions than DiGN", ALL, "ada", "dign", "ours"),
 ]
+
+
+def findings(size: Size) -> list[Finding]:
+    """The rows on kinds that a size has."""
+    rows = [row for row in ROWS if {row[2], row[3]} <= {*size.kinds}]
+    return [Finding(c, more=m, than=t, unit="points", paper=p, **effect) for c, effect, m, t, p in rows]
+
+
 STUDY = Study(
     name="corruption_training",
     script=__file__,
     paper=ADA,
     sizes=SIZES,
     cohorts=cohorts,
-    findings=[Finding(c, more=m, than=t, unit="points", paper=p, **effect) for c, effect, m, t, p in ROWS],
+    findings=findings,
     figures=[Figure("corruptions", "mean_accuracy"), Figure("robustness", "worst")],
     seeds=5,
 )
