@@ -111,6 +111,10 @@ class FilteredTraining(Objective):
         """Give it back to the objective."""
         self.objective.load_state_dict(state)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings alone: filters and hooks belong to a network that another process does not have."""
+        return {**self.__dict__, "_filters": [], "_hooks": []}
+
     def _take_out(self) -> None:
         for hook in self._hooks:
             hook.remove()

@@ -1,5 +1,7 @@
 """Training under frequency dropout: what is filtered, when it is drawn, and what is left afterwards."""
 
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -118,6 +120,18 @@ def test_filters_left_on_are_those_of_the_last_epoch_and_not_in_the_file(tmp_pat
     loaded = net()
     load_weights(loaded, tmp_path / "on.safetensors")
     assert torch.equal(loaded.eval()(DATA[0]), off(DATA[0]))
+
+
+def test_after_training_it_goes_to_other_processes(tmp_path):
+    """Oracle: an equal objective, though its hooks are still on a network: handles cannot be unpickled."""
+    objective = FilteredTraining(ranges=ALL, at_test="on")
+    model, _ = training(tmp_path / "a.safetensors", objective)
+    again = pickle.loads(pickle.dumps(objective))
+    assert again == objective
+    assert not again._hooks and objective._hooks
+    want = model(DATA[0])
+    again.begin(net(), DATA, generator())
+    assert torch.equal(model(DATA[0]), want)
 
 
 @pytest.mark.parametrize("every", ["epoch", "batch"])
