@@ -150,8 +150,8 @@ def near_noise_harm(frequency: float) -> Callable[[xr.Dataset], float]:
     Args:
         frequency: Cycles per pixel.
     """
-    near = {"frequency": 2 * frequency, "method": "nearest"}  # bands are counted in π rad/pixel
-    return lambda ds: float(-100 * ds["accuracy_change"].sel(**near))
+    near = 2 * frequency  # bands are counted in π rad/pixel
+    return lambda ds: float(-100 * ds["accuracy_change"].sel(frequency=near, method="nearest"))
 
 
 def corrupted_accuracy(ds: xr.Dataset) -> float:

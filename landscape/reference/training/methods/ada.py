@@ -286,7 +286,7 @@ def _fitted(pixels: Tensor, width: int, epochs: int, generator: Generator) -> nn
     solver = torch.optim.Adam(network.parameters(), lr=0.01)
     with torch.enable_grad():
         for _ in range(epochs):
-            for rows in torch.randperm(len(pixels), generator=generator).split(64):
+            for rows in torch.split(torch.randperm(len(pixels), generator=generator), 64):
                 solver.zero_grad()
                 error = (network(pixels[rows]) - pixels[rows]).square().mean()
                 torch.autograd.backward(error)

@@ -137,6 +137,5 @@ def _recalibrate(model: nn.Module, data: Data) -> None:
     problem = Problem(model, lambda outputs, _: outputs.flatten(1).sum(1), (inputs, inputs))
     with recalibrated(problem):
         for layer, found in zip(layers, running_layers(problem.module), strict=True):
-            assert layer.running_mean is not None and layer.running_var is not None
-            layer.running_mean.copy_(found.running_mean)
-            layer.running_var.copy_(found.running_var)
+            for name in ("running_mean", "running_var"):
+                layer.get_buffer(name).copy_(found.get_buffer(name))
