@@ -118,11 +118,11 @@ def figures(size: Size) -> list[Sweep | Figure]:
         *(
             Sweep(
                 f"accuracy-{name}",
-                f"Accuracy with a grating ({name})",
+                f"Accuracy with a grating of {name} frequency",
                 {f"{of}-{name}": sign * size.amplitude for of, sign in sides},
                 lambda ds: 100 * RIGHT(ds),
                 tuple(f"{k}-{name}" for k in shown if k in objectives),
-                Axis("amplitude of the grating: < 0 another class's, > 0 the class's own", "pixel range"),
+                Axis("grating: another class's (< 0), its own (> 0)", "pixel range"),
                 Axis("accuracy", "%"),
                 "In training the grating told the class of 95 in 100 digits, at the amplitude on the right.",
                 by_cohort=False,
