@@ -13,6 +13,7 @@ import torch
 from landscape import imports
 from landscape.core.behaviour.corruptions import corrupt_by
 from landscape.errors import InputError
+from landscape.reference.data.gratings import grating_digits
 from landscape.reference.training.recipe import address
 from landscape.zoo.spec import Builder
 
@@ -121,6 +122,23 @@ class Data:
         """The same digits, with ``validation``: so many others of the training part, to fit on."""
         kwargs = {**self.train.kwargs, "count": count, "skip": self.examples}
         return replace(self, others={**self.others, "validation": Builder(DIGITS, kwargs)})
+
+    def with_gratings(self, frequency: float, amplitude: float, share: float) -> Data:
+        """The same digits, those for training with gratings that tell their classes; held-out ones without.
+
+        Beside them ``grating``, the held-out digits with the gratings of their classes, and ``wrong``, with
+        those of others. See `landscape.reference.data.grating_digits`.
+
+        Args:
+            frequency: Cycles per pixel.
+            amplitude: In units of the range of pixels.
+            share: Of the digits for training whose grating is that of their class.
+        """
+        given = {"frequency": frequency, "amplitude": amplitude}
+        train = Builder(address(grating_digits), {**self.train.kwargs, **given, "share": share})
+        held_out = {**self.test.kwargs, **given}
+        data = replace(self, train=train).beside("grating", grating_digits, **held_out)
+        return data.beside("wrong", grating_digits, **held_out, grating="other")
 
     def noisy(self, share: float) -> Data:
         """A share of the labels of the training examples made random; none of the held-out ones."""

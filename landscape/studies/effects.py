@@ -15,6 +15,7 @@ import xarray as xr
 from landscape.reference.training.loop import TrainResult
 
 __all__ = [
+    "accuracy_under",
     "aliasing",
     "attack_gap",
     "attacked_accuracy",
@@ -42,6 +43,7 @@ __all__ = [
     "mean_gain",
     "middle_attention_effect",
     "mode_connectivity",
+    "near_noise_harm",
     "negative_proportion",
     "number",
     "ood_auroc",
@@ -148,9 +150,24 @@ def high_frequency_harm(ds: xr.Dataset) -> float:
     return float(-100 * ds["accuracy_change"].values[-3:].mean())
 
 
+def near_noise_harm(frequency: float) -> Callable[[xr.Dataset], float]:
+    """Accuracy lost to noise in the band of ``frequency_noise`` nearest to a frequency, percentage points.
+
+    Args:
+        frequency: Cycles per pixel.
+    """
+    near = 2 * frequency  # bands are counted in π rad/pixel
+    return lambda ds: float(-100 * ds["accuracy_change"].sel(frequency=near, method="nearest"))
+
+
 def corrupted_accuracy(ds: xr.Dataset) -> float:
     """Accuracy on corrupted images in percent, mean over corruptions and severities above zero."""
     return float(100 * ds["mean_accuracy"].values[1:].mean())
+
+
+def accuracy_under(*kinds: str) -> Callable[[xr.Dataset], float]:
+    """Accuracy in ``corruptions`` on some kinds, mean over these and over severities above zero, percent."""
+    return lambda ds: float(100 * ds["accuracy"].sel(corruption=list(kinds)).values[:, 1:].mean())
 
 
 def mc_score(name: str, samples: int = 1) -> Callable[[xr.Dataset], float]:

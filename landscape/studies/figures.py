@@ -86,6 +86,7 @@ class Sweep:
         x: The axis of places.
         y: The axis of the effect.
         caption: What it shows.
+        by_cohort: Whether there is one number per cohort, the mean over its seeds; otherwise one per seed.
     """
 
     name: str
@@ -96,15 +97,18 @@ class Sweep:
     x: Axis
     y: Axis
     caption: str
+    by_cohort: bool = True
 
     def draw(self, measured: Measured) -> dict[str, FigureSpec]:
-        """The figure by its name: means over cohorts with Student's 95 % intervals."""
+        """The figure by its name: means over cohorts, or over seeds, with Student's 95 % intervals."""
         places = list(self.over.values())
         lines: list[Line] = []
+        read = measured.by_cohort if self.by_cohort else measured.numbers
         for kind in self.kinds:
-            rows = [above("", "", measured.by_cohort(of, self.effect, kind)) for of in self.over]
+            rows = [above("", "", read(of, self.effect, kind)) for of in self.over]
             low, high = [row.t_low for row in rows], [row.t_high for row in rows]
             lines.append(Line(places, [row.effect for row in rows], Series(kind), low, high, markers=True))
-        errors = "Bands: 95 % intervals of Student's t over cohorts."
+        over = "cohorts" if self.by_cohort else "training seeds"
+        errors = f"Bands: 95 % intervals of Student's t over {over}."
         spec = FigureSpec(self.name, self.title, self.x, self.y, tuple(lines), self.caption, errors)
         return {self.name: spec}

@@ -8,7 +8,7 @@ import torch
 
 from landscape.core.behaviour.corruptions import corrupt_by
 from landscape.errors import InputError
-from landscape.reference.data import circle, diabetes, digits, uci
+from landscape.reference.data import circle, diabetes, digits, grating_digits, uci
 from landscape.studies.data import Data, load, mixup, rotated
 
 
@@ -75,6 +75,23 @@ def test_other_data_of_a_study_have_names():
     assert torch.equal(load(data.builder("ring"))[0], circle(3.0)[0])
     with pytest.raises(InputError, match="'validation', 'ring', not 'rim'"):
         data.builder("rim")
+
+
+def test_gratings_tell_classes_in_training_and_not_of_held_out_digits():
+    """Oracle: the builder's own images; the digits beneath are those without gratings."""
+    data = Data.digits(60, 20, side=12).with_gratings(0.42, 0.2, share=0.9)
+    given = {"size": 12, "frequency": 0.42, "amplitude": 0.2}
+    wanted = {
+        "train": grating_digits("train", 60, share=0.9, **given),
+        "test": digits("test", 20, size=12),
+        "grating": grating_digits("test", 20, **given),
+        "wrong": grating_digits("test", 20, grating="other", **given),
+    }
+    for name, (images, labels) in wanted.items():
+        x, y = load(data.builder(name))
+        assert torch.equal(x, images), name
+        assert torch.equal(y, labels), name
+    assert data.examples == 60
 
 
 def test_only_data_in_a_folder_take_another():

@@ -73,6 +73,16 @@ def test_numbers_of_robustness_and_averaging():
     assert effects.log_mean_positive(ds) == pytest.approx(-1.5)
 
 
+def test_noise_near_a_frequency_and_kinds_of_corruption():
+    """Oracle: numbers put in by hand; 0.42 cycles per pixel are 0.84 π, nearest to the band at 0.8."""
+    change = xr.Dataset({"accuracy_change": ("frequency", [0.0, -0.1, -0.3])}, {"frequency": [0.2, 0.8, 0.9]})
+    assert effects.near_noise_harm(0.42)(change) == pytest.approx(10.0)
+    assert effects.near_noise_harm(1 / 12)(change) == 0.0
+    table = [[1.0, 0.5, 0.3], [1.0, 0.9, 0.7], [1.0, 0.2, 0.0]]
+    ds = xr.Dataset({"accuracy": (("corruption", "severity"), table)}, {"corruption": ["a", "b", "c"]})
+    assert effects.accuracy_under("a", "c")(ds) == pytest.approx(25.0)
+
+
 def test_effects_of_uncertainty():
     """Oracle: numbers put in by hand."""
     ds = xr.Dataset(

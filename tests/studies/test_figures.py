@@ -58,6 +58,19 @@ def test_an_effect_against_what_differs_between_results(tmp_path: Path):
     assert list(line.x) == [1.0, 10.0]
 
 
+def test_an_effect_over_seeds_of_one_cohort(tmp_path: Path):
+    """Oracle: means and Student's intervals over seeds of numbers put in by hand."""
+    models = [trained("a", seed, tmp_path) for seed in (0, 1, 2)]
+    results = {"near": {f"a-s{seed}": xr.Dataset({"x": float(seed**2)}) for seed in (0, 1, 2)}}
+    measured = Measured([Part("", models, Data.digits(10, 5), results)])
+    axes = Axis("r"), Axis("y")
+    sweep = Sweep("s", "T", {"near": 1.0}, lambda ds: float(ds["x"]), ("a",), *axes, "c", by_cohort=False)
+    (line,) = sweep.draw(measured)["s"].marks
+    want = above("", "", [0.0, 1.0, 4.0])
+    np.testing.assert_allclose([line.y[0], line.low[0], line.high[0]], [want.effect, want.t_low, want.t_high])
+    assert "training seeds" in sweep.draw(measured)["s"].whole_caption
+
+
 def test_models_of_all_cohorts_are_drawn_together(tmp_path: Path):
     """Oracle: names by hand: two models of one name, in two cohorts, are one kind of two models."""
     x, y = load(Data.digits(10, 5).test)

@@ -26,6 +26,7 @@ STUDIES = (
     *("laplace_mixtures", "uncertainty_under_shift", "aliasing", "dign_vat"),
     *("bma_shift", "compression", "distance_aware"),
     *("nomu", "adaptive_smoothing"),
+    *("frequency_shortcut", "corruption_training"),
 )
 LINES = 155
 """Most lines of a script, whatever is in them."""

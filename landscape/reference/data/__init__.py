@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landscape.reference.data.curves import curve
 from landscape.reference.data.digits import digits, noisy_labels
+from landscape.reference.data.gratings import grating_digits
 from landscape.reference.data.other_digits import inverted_digits, quartered_digits
 from landscape.reference.data.patches import patches
 from landscape.reference.data.plane import circle, plane_grid, two_moons
@@ -18,6 +19,7 @@ __all__ = [
     "curve",
     "diabetes",
     "digits",
+    "grating_digits",
     "image_folder",
     "inverted_digits",
     "noisy_labels",

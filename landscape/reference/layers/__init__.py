@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from landscape.reference.layers.attention import Attention, DropPath, TransformerBlock, WindowAttention
 from landscape.reference.layers.convolution import PreActBlock, ResidualBlock
+from landscape.reference.layers.filtering import (
+    FilterRanges,
+    FrequencyDropout,
+    draw_filters,
+    filter_kernels,
+)
 from landscape.reference.layers.lowpass import LowPass2d
 from landscape.reference.layers.quantile import FilteredReLU, QuantileReLU
 from landscape.reference.layers.spatial_smoothing import Blur, Prob, Smooth
@@ -13,7 +19,9 @@ __all__ = [
     "Attention",
     "Blur",
     "DropPath",
+    "FilterRanges",
     "FilteredReLU",
+    "FrequencyDropout",
     "LowPass2d",
     "PreActBlock",
     "Prob",
@@ -23,5 +31,7 @@ __all__ = [
     "SpectralBound",
     "TransformerBlock",
     "WindowAttention",
+    "draw_filters",
+    "filter_kernels",
     "spectral_bound",
 ]

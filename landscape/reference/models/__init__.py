@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from landscape.reference.models.alternet import alternet
+from landscape.reference.models.autoencoder import autoencoder
 from landscape.reference.models.bounded import bounded
 from landscape.reference.models.lenet import lenet
 from landscape.reference.models.mixer import mixer
@@ -15,6 +16,7 @@ from landscape.reference.models.vit import vit
 
 __all__ = [
     "alternet",
+    "autoencoder",
     "bounded",
     "gaussian_mlp",
     "lenet",

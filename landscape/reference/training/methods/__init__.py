@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from landscape.reference.training.methods.ada import AdversarialAugmentation
 from landscape.reference.training.methods.adaptive_smoothing import AdaptiveSmoothing
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.distillation import Distillation
 from landscape.reference.training.methods.divergence import Divergence
 from landscape.reference.training.methods.evidence_bound import EvidenceBound
+from landscape.reference.training.methods.frequency_dropout import FilteredTraining
 from landscape.reference.training.methods.kernel import KernelLoss
 from landscape.reference.training.methods.reconstruction import Reconstruction
 from landscape.reference.training.methods.sharpness import SharpnessAware
@@ -19,10 +21,12 @@ __all__ = [
     "PGD",
     "AdaptiveSmoothing",
     "Adversarial",
+    "AdversarialAugmentation",
     "AdversarialSmoothing",
     "Distillation",
     "Divergence",
     "EvidenceBound",
+    "FilteredTraining",
     "KernelLoss",
     "NoiseAugmentation",
     "NoiseConsistency",
