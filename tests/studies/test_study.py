@@ -24,6 +24,7 @@ STUDIES = (
     *("taxonomy", "how_do_vits_work", "spatial_smoothing"),
     *("deep_ensembles", "subnetwork_laplace", "fgsm_overfitting"),
     *("laplace_mixtures", "uncertainty_under_shift", "aliasing", "dign_vat"),
+    "implicit_ensembles",
 )
 LINES = 155
 """Most lines of a script, whatever is in them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landscape.reference.layers.attention import Attention, DropPath, TransformerBlock, WindowAttention
 from landscape.reference.layers.convolution import PreActBlock, ResidualBlock
+from landscape.reference.layers.film import FiLMNorm2d
 from landscape.reference.layers.lowpass import LowPass2d
 from landscape.reference.layers.quantile import FilteredReLU, QuantileReLU
 from landscape.reference.layers.spatial_smoothing import Blur, Prob, Smooth
@@ -12,6 +13,7 @@ __all__ = [
     "Attention",
     "Blur",
     "DropPath",
+    "FiLMNorm2d",
     "FilteredReLU",
     "LowPass2d",
     "PreActBlock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from landscape.reference.models.alternet import alternet
+from landscape.reference.models.film_resnet import film_resnet
 from landscape.reference.models.lenet import lenet
 from landscape.reference.models.mixer import mixer
 from landscape.reference.models.mlp import gaussian_mlp, mlp
@@ -11,4 +12,15 @@ from landscape.reference.models.swin import windowed
 from landscape.reference.models.vgg import vgg
 from landscape.reference.models.vit import vit
 
-__all__ = ["alternet", "gaussian_mlp", "lenet", "mixer", "mlp", "resnet", "vgg", "vit", "windowed"]
+__all__ = [
+    "alternet",
+    "film_resnet",
+    "gaussian_mlp",
+    "lenet",
+    "mixer",
+    "mlp",
+    "resnet",
+    "vgg",
+    "vit",
+    "windowed",
+]

@@ -10,6 +10,7 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.mc_dropout import MCDropout, mc_samples
 from landscape.core.behaviour.predictive import Draws, Mixture, Point, Predictive, predictive_of
 from landscape.reference.uncertainty.dropout import mc_dropout
+from landscape.reference.uncertainty.film import FiLMEnsemble, film, film_member, members_as_plain
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
 from landscape.reference.uncertainty.laplace import LinearisedLaplace, fit_laplace, linearised_laplace
 from landscape.reference.uncertainty.posterior_samples import PosteriorSamples, posterior_samples
@@ -26,6 +27,7 @@ from landscape.reference.uncertainty.variational import (
 __all__ = [
     "DeepEnsemble",
     "Draws",
+    "FiLMEnsemble",
     "GaussianHead",
     "LinearisedLaplace",
     "MCDropout",
@@ -37,11 +39,14 @@ __all__ = [
     "Variational",
     "VariationalConv2d",
     "VariationalLinear",
+    "film",
+    "film_member",
     "fit_laplace",
     "kl",
     "linearised_laplace",
     "mc_dropout",
     "mc_samples",
+    "members_as_plain",
     "posterior_samples",
     "predictive_of",
     "spread_ensemble",

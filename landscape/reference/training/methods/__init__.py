@@ -5,6 +5,7 @@ from __future__ import annotations
 from landscape.reference.training.methods.adversarial import FGSM, PGD, Adversarial
 from landscape.reference.training.methods.dign import NoiseAugmentation, NoiseConsistency
 from landscape.reference.training.methods.divergence import Divergence
+from landscape.reference.training.methods.members import MemberCrossEntropy
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
 from landscape.reference.training.methods.virtual import VirtualAdversarial
 
@@ -14,6 +15,7 @@ __all__ = [
     "Adversarial",
     "AdversarialSmoothing",
     "Divergence",
+    "MemberCrossEntropy",
     "NoiseAugmentation",
     "NoiseConsistency",
     "VirtualAdversarial",
