@@ -112,8 +112,8 @@ MORE += [
 ]
 
 FIGURES = [
-    Figure("noise", ("mean_nll", "mean_ece", "split"), KINDS, by_cohort=True),
-    Figure("turned", "mean_nll", KINDS, by_cohort=True),
+    Figure("noise", ("nll_gaussian_noise", "ece_gaussian_noise", "split"), KINDS, by_cohort=True),
+    Figure("turned", "nll_rotation", KINDS, by_cohort=True),
     Ladder(
         "gain",
         "How much members of one network disagree",

@@ -2,11 +2,15 @@
 
 import copy
 
+import numpy as np
 import torch
+from torch.nn import functional
 
+import landscape
+from landscape.reference.data import digits
 from landscape.reference.models import film_resnet, resnet
 from landscape.reference.training import CrossEntropy, MemberCrossEntropy, train
-from landscape.reference.training.checkpoints import load_weights
+from landscape.reference.training.checkpoints import load_weights, save_weights
 from landscape.reference.uncertainty import members_as_plain
 
 NET = {"width": 2, "blocks": [1, 1], "image": 8}
@@ -75,3 +79,49 @@ def test_a_trained_file_fits_the_builder_and_each_member_the_plain_one(tmp_path)
         load_weights(alone, path)
         torch.testing.assert_close(alone(X), plain(X).log_softmax(-1))
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+MANIFEST = """
+[model]
+builder = "landscape.reference.models:film_resnet"
+kwargs = { width = 2, blocks = [1, 1], image = 8, members = 2 }
+[data]
+builder = "landscape.reference.data:digits"
+kwargs = { split = "test", count = 20, size = 8 }
+[analyses.calibration]
+bootstrap = 2
+models = ["film", "first"]
+[analyses.diversity]
+models = ["film-m*"]
+[[checkpoints]]
+path = "film.safetensors"
+[[predictives]]
+name = "first"
+builder = "landscape.reference.uncertainty:film_member"
+members = "film"
+kwargs = { index = 0 }
+"""
+MEMBER = """[[checkpoints]]
+name = "film-m{0}"
+path = "film.safetensors"
+kwargs = {{ member = {0} }}
+group = "members"
+"""
+
+
+def test_a_manifest_looks_at_the_ensemble_and_at_its_members(tmp_path):
+    """Oracle: the members as plain networks: their losses one by one, and that of their mean."""
+    model = seeded(lambda: film_resnet(2, width=2, blocks=[1, 1], image=8)).eval()
+    save_weights(model, tmp_path / "film.safetensors", {})
+    path = tmp_path / "zoo.toml"
+    path.write_text(MANIFEST + "".join(MEMBER.format(m) for m in range(2)), "utf-8")
+    zoo = landscape.Zoo.from_manifest(path)
+    result = zoo.run(jobs=1)
+    assert (result.done, result.failed) == (3, ())
+    x, y = digits("test", 20, size=8)
+    alone = [functional.cross_entropy(m(x), y).item() for m in members_as_plain(model)]
+    ds = landscape.open(zoo.store, "diversity/members")
+    np.testing.assert_allclose(ds["member_nll"], alone, rtol=1e-5)
+    np.testing.assert_allclose(ds["average_nll"], functional.cross_entropy(model(x), y).item(), rtol=1e-5)
+    first = landscape.open(zoo.store, "calibration/first")
+    np.testing.assert_allclose(first["nll"], alone[0], rtol=1e-5)
