@@ -55,25 +55,25 @@ def claims(page: Path) -> dict[str, Counter[str]]:
     """How many claims of a page have which verdict, by the heading above each of its tables of claims.
 
     Args:
-        page: A page with tables whose first column is ``claim`` and whose last is ``verdict``.
+        page: A page with tables whose first column is ``claim`` and of which one is ``verdict``.
 
     Raises:
         InputError: If there is no such table, or a verdict is none.
     """
     found: dict[str, Counter[str]] = {}
-    heading, inside = "", False
+    heading, column = "", -1
     for line in page.read_text("utf-8").splitlines():
         if line.startswith("#"):
             heading = line.strip("# ")
         cells = [cell.strip(" *") for cell in line.strip().strip("|").split("|")]
         if not line.startswith("|"):
-            inside = False
-        elif (cells[0], cells[-1]) == ("claim", "verdict"):
-            inside = True
-        elif inside and not set(line) <= set("|-: "):
-            verdict = VERDICTS[-1] if cells[-1] == UNDECIDED else cells[-1]
+            column = -1
+        elif cells[0] == "claim" and "verdict" in cells:
+            column = cells.index("verdict")
+        elif column > 0 and not set(line) <= set("|-: "):
+            verdict = VERDICTS[-1] if cells[column] == UNDECIDED else cells[column]
             if verdict not in VERDICTS:
-                raise InputError(f"{page.name}: the claim '{cells[0]}' has no verdict but '{cells[-1]}'.")
+                raise InputError(f"{page.name}: the claim '{cells[0]}' has no verdict but '{cells[column]}'.")
             found.setdefault(heading, Counter())[verdict] += 1
     if not found:
         raise InputError(f"{page.name} has no table from 'claim' to 'verdict'.")
