@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
 ]
-exclude_patterns = ["conf.py", "derived.py", "_build", "**/.ipynb_checkpoints", "README.md"]
+exclude_patterns = ["conf.py", "derived.py", "systems.py", "_build", "**/.ipynb_checkpoints", "README.md"]
 html_theme = "furo"
 html_title = f"landscape {release}"
 html_static_path: list[str] = []

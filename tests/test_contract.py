@@ -21,8 +21,10 @@ from torch import nn
 import landscape
 from landscape.base.analysis import Analysis, Context, Metric, Pair
 from landscape.base.figure import FigureSpec, has_errors
+from landscape.base.params import DATA_BUILDER, FUNCTION
 from landscape.base.table import read_columns
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.imports import REFERENCE
 from landscape.plotting.group_summary import models_of, summarize_by_group
 from landscape.reference.models import vit
 from landscape.reporting import page_of
@@ -148,6 +150,22 @@ def result_of(analysis: Analysis) -> xr.Dataset:
     if analysis.name not in _results:
         _results[analysis.name] = analysis.run(subject_for(analysis), analysis.validate(options_of(analysis)))
     return _results[analysis.name]
+
+
+@each
+def test_what_an_option_names_is_marked(analysis: Analysis):
+    """Oracle: the JSON schema of the options: the pattern of ``package.module:function``, the word kwargs.
+
+    Data whose content is not in the key of a result, and code that is not looked up, would be found by none.
+    """
+    fields = analysis.params.model_fields
+    written = analysis.params.model_json_schema()["properties"]
+    named = {n for n in fields if json.dumps(REFERENCE)[1:-1] in json.dumps(written[n])}
+    named |= {n for n, f in fields.items() if "package.module:function" in (f.description or "")}
+    marked = {n for n, f in fields.items() if {DATA_BUILDER, FUNCTION} & {str(m) for m in f.metadata}}
+    assert named == marked
+    arguments = {f"{n}_kwargs" for n in marked} | {f"{n.removesuffix('_data')}_kwargs" for n in marked}
+    assert {n for n in fields if n.endswith("kwargs")} <= arguments
 
 
 @each

@@ -33,7 +33,8 @@ FUNCTION = "names a function of the user's, which is looked up before anything i
 DATA_BUILDER = "names a builder of data, or several, whose content enters the key of a zoo's result"
 """Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``.
 
-Its arguments are those of the option called ``<name>_kwargs``, if there is one.
+Its arguments are those of the option called ``<name>_kwargs``, if there is one; of ``<what>_data`` also those
+called ``<what>_kwargs``.
 """
 
 
@@ -67,7 +68,8 @@ class Params(BaseModel):
             if DATA_BUILDER not in field.metadata or not value:
                 continue
             references = (value,) if isinstance(value, str) else value
-            found += [(reference, getattr(self, f"{name}_kwargs", {})) for reference in references]
+            short = getattr(self, f"{name.removesuffix('_data')}_kwargs", {})
+            found += [(reference, getattr(self, f"{name}_kwargs", short)) for reference in references]
         return found
 
     @model_serializer(mode="wrap")

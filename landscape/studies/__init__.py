@@ -8,6 +8,7 @@ from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.figures import Figure, Sweep
 from landscape.studies.findings import Finding
+from landscape.studies.ladder import Ladder
 from landscape.studies.measure import On, spectra
 from landscape.studies.study import Cohort, Size, Study
 from landscape.studies.training import kind
@@ -19,6 +20,7 @@ __all__ = [
     "Data",
     "Figure",
     "Finding",
+    "Ladder",
     "On",
     "Size",
     "Study",

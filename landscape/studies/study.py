@@ -15,6 +15,7 @@ from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.figures import Figure, Sweep
 from landscape.studies.findings import Judgeable
+from landscape.studies.ladder import Ladder
 from landscape.studies.measure import On
 from landscape.studies.measured import ENSEMBLE, TRAINING, Measured, Part
 from landscape.studies.options import Options, Size
@@ -82,7 +83,7 @@ class Study:
     sizes: Mapping[str, Size]
     cohorts: Callable[[Size], Sequence[Cohort]]
     findings: PerSize[Judgeable]
-    figures: PerSize[Figure | Sweep]
+    figures: PerSize[Figure | Sweep | Ladder]
     grids: PerSize[Grid] = field(default=())
     seeds: int = 3
     least_seeds: int = 2
@@ -145,7 +146,10 @@ class Study:
         kinds |= {average.name for cohort in cohorts for average in cohort.averages}
         results = {on.of for cohort in cohorts for on in cohort.measure} | {TRAINING, ENSEMBLE}
         results |= {grid.name for grid in _of(self.grids, size)}
-        parts: list[Judgeable | Figure | Sweep] = [*_of(self.findings, size), *_of(self.figures, size)]
+        parts: list[Judgeable | Figure | Sweep | Ladder] = [
+            *_of(self.findings, size),
+            *_of(self.figures, size),
+        ]
         for part in parts:
             if isinstance(part, Sweep):
                 read = tuple(part.over)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -144,16 +145,26 @@ class Loader:
         return known
 
     def _content(self, builder: Builder) -> str:
-        """Content hash of what a builder makes: inputs alone, one tensor, or data as a problem takes it."""
+        """Content hash of what a builder makes."""
+        with importing_from(self.setup.folder), seeded():
+            return self._told(build_data(builder, self.setup.folder))
+
+    def _told(self, given: Any) -> str:
+        """Content hash of inputs alone, one tensor; of data as a problem takes it; of several by name."""
         import torch
 
         from landscape.core.problem.fingerprint import fingerprint
 
-        with importing_from(self.setup.folder), seeded():
-            given = build_data(builder, self.setup.folder)
-            if torch.is_tensor(given):
-                return fingerprint([("inputs", given)])
+        if torch.is_tensor(given):
+            return fingerprint([("inputs", given)])
+        try:
             return self._hashed(self._batches(given))[1]
+        except LandscapeError:
+            if not isinstance(given, Mapping):
+                raise
+        # Several data, or the weights of a model: together they are no batch, since their lengths differ.
+        parts = "".join(f"{name} {self._told(part)}, " for name, part in given.items())
+        return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
     def sizes(self) -> list[int]:
         """Examples in each batch of the data."""

@@ -54,8 +54,11 @@ def test_builders_of_data_are_told():
         test: Annotated[str | None, Field(description="data"), DATA_BUILDER] = None
         test_kwargs: dict[str, int] = Field({}, description="arguments")
         several: Annotated[tuple[str, ...], Field(description="data"), DATA_BUILDER] = ()
+        far_data: Annotated[str, Field(description="data"), DATA_BUILDER] = ""
+        far_kwargs: dict[str, int] = Field({}, description="arguments")
         other: str = Field("a:b", description="no data")
 
     assert Reading().data_builders() == []
     found = Reading(one="a:b", test="c:d", test_kwargs={"n": 3}, several="e:f, g:h").data_builders()
     assert found == [("a:b", {}), ("c:d", {"n": 3}), ("e:f", {}), ("g:h", {})]
+    assert Reading(far_data="a:b", far_kwargs={"n": 4}).data_builders() == [("a:b", {"n": 4})]

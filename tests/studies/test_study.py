@@ -27,6 +27,7 @@ STUDIES = (
     *("bma_shift", "compression", "distance_aware"),
     *("nomu", "adaptive_smoothing"),
     *("frequency_shortcut", "corruption_training"),
+    "implicit_ensembles",
 )
 LINES = 155
 """Most lines of a script, whatever is in them."""

@@ -343,3 +343,37 @@ def test_other_data_under_the_same_name_are_another_task(folder):
     broken, _ = run("no number")
     assert broken.skipped == 1
     assert "no number" in broken.failed[0].error
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        '[analyses.posterior_mass]\nother_data = "elsewhere:several"\nother_kwargs = { more = 1 }',
+        '[analyses.posterior_mass]\nother_data = "elsewhere:inputs"',
+        '[analyses.weights]\ninitial_state = "elsewhere:state"',
+    ],
+    ids=["pairs by name", "inputs by name", "weights by name"],
+)
+def test_several_data_by_name_are_in_the_key(folder, section):
+    """Oracle: builders that read a file, whose parts have no one length: one key for each content."""
+    (folder.root / "elsewhere.py").write_text(
+        "from pathlib import Path\n"
+        "import torch\n"
+        "def amount():\n"
+        "    return float((Path(__file__).parent / 'amount.txt').read_text())\n"
+        "def several(more):\n"
+        "    return {n: (torch.full((n, 2), amount()), torch.arange(n) % 2) for n in (3, 4 + more)}\n"
+        "def inputs():\n"
+        "    return {'near': torch.zeros(3, 2), 'far': torch.full((4, 2), amount())}\n"
+        "def state():\n"
+        "    return {'weight': torch.full((3, 2), amount()), 'bias': torch.zeros(2), 'n': torch.zeros(())}\n"
+    )
+    folder.add("m0")
+    path = folder.write(section)
+
+    def key(text):
+        (folder.root / "amount.txt").write_text(text)
+        (task,) = plan(path).tasks
+        return task.key
+
+    assert key("1.0") == key("1.0") != key("2.0")

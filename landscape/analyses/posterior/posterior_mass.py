@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses.posterior._options import NoiseVariance
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.analysis import DATA_BUILDER, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, Bars, FigureSpec, Line, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
@@ -43,9 +43,8 @@ class PosteriorMassParams(Params):
         description="δ; evidence: that of most evidence; none = of weight decay, N λ, else evidence",
     )
     noise: NoiseVariance = None
-    other_data: str = Field(
+    other_data: Annotated[str, Field(pattern=rf"^$|{REFERENCE}"), DATA_BUILDER] = Field(
         "",
-        pattern=rf"^$|{REFERENCE}",
         description="builder of further inputs and labels, or of several by name, package.module:function",
     )
     other_kwargs: dict[str, Any] = Field({}, description="its arguments")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landscape.reference.layers.attention import Attention, DropPath, TransformerBlock, WindowAttention
 from landscape.reference.layers.convolution import PreActBlock, ResidualBlock
+from landscape.reference.layers.film import FiLMNorm2d
 from landscape.reference.layers.filtering import (
     FilterRanges,
     FrequencyDropout,
@@ -19,6 +20,7 @@ __all__ = [
     "Attention",
     "Blur",
     "DropPath",
+    "FiLMNorm2d",
     "FilterRanges",
     "FilteredReLU",
     "FrequencyDropout",

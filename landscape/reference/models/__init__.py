@@ -5,6 +5,7 @@ from __future__ import annotations
 from landscape.reference.models.alternet import alternet
 from landscape.reference.models.autoencoder import autoencoder
 from landscape.reference.models.bounded import bounded
+from landscape.reference.models.film_resnet import film_resnet
 from landscape.reference.models.lenet import lenet
 from landscape.reference.models.mixer import mixer
 from landscape.reference.models.mlp import gaussian_mlp, mlp
@@ -18,6 +19,7 @@ __all__ = [
     "alternet",
     "autoencoder",
     "bounded",
+    "film_resnet",
     "gaussian_mlp",
     "lenet",
     "mixer",

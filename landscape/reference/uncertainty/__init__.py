@@ -13,6 +13,7 @@ from landscape.reference.uncertainty.density import FeatureDensity, feature_dens
 from landscape.reference.uncertainty.dropout import mc_dropout
 from landscape.reference.uncertainty.due import DUE, due_network
 from landscape.reference.uncertainty.duq import DUQ, duq_network
+from landscape.reference.uncertainty.film import FiLMEnsemble, film, film_member, members_as_plain
 from landscape.reference.uncertainty.gaussian import GaussianHead, spread_ensemble
 from landscape.reference.uncertainty.gaussian_process import (
     GaussianProcess,
@@ -47,6 +48,7 @@ __all__ = [
     "DeepEnsemble",
     "Draws",
     "FeatureDensity",
+    "FiLMEnsemble",
     "GaussianHead",
     "GaussianProcess",
     "HMCResult",
@@ -67,6 +69,8 @@ __all__ = [
     "due_network",
     "duq_network",
     "feature_density",
+    "film",
+    "film_member",
     "fit_density",
     "fit_gaussian_process",
     "fit_laplace",
@@ -81,6 +85,7 @@ __all__ = [
     "map_network",
     "mc_dropout",
     "mc_samples",
+    "members_as_plain",
     "mir_network",
     "nomu",
     "nomu_loss",

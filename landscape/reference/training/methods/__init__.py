@@ -11,6 +11,7 @@ from landscape.reference.training.methods.divergence import Divergence
 from landscape.reference.training.methods.evidence_bound import EvidenceBound
 from landscape.reference.training.methods.frequency_dropout import FilteredTraining
 from landscape.reference.training.methods.kernel import KernelLoss
+from landscape.reference.training.methods.members import MemberCrossEntropy
 from landscape.reference.training.methods.reconstruction import Reconstruction
 from landscape.reference.training.methods.sharpness import SharpnessAware
 from landscape.reference.training.methods.smoothing import AdversarialSmoothing
@@ -28,6 +29,7 @@ __all__ = [
     "EvidenceBound",
     "FilteredTraining",
     "KernelLoss",
+    "MemberCrossEntropy",
     "NoiseAugmentation",
     "NoiseConsistency",
     "Reconstruction",
