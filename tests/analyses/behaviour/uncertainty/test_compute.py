@@ -181,6 +181,11 @@ def test_errors_of_calibration_are_paired():
             error = 1 / 42 if name == "accuracy" else 0.0
             assert float(ds[f"{name}_change_se"][0, 1]) == pytest.approx(error, abs=1e-6)
     assert float(ds["ece_se"][0, 1]) > 0.01
+    # what is shown is the interval, of which the bias is taken off
+    own = landscape.calibration(problem(), bootstrap=50)
+    np.testing.assert_allclose(ds["ece_interval"][:, 0, 0], own["ece_interval"], rtol=1e-6)
+    band = next(s for s in landscape.uncertainty.plots({"m": ds}) if s.name == "ece_roll").marks[0]
+    np.testing.assert_array_equal([band.low, band.high], ds["ece_interval"][:, 0])
 
 
 def test_other_data_are_told_apart():
