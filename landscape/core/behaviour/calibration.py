@@ -279,7 +279,8 @@ class Bins:
     def gaps(self) -> Array:
         """Accuracy less confidence in each bin, times the bin's share of all examples; 0 if empty (bins,)."""
         gap = np.where(self.count > 0, self.accuracy - self.confidence, 0.0)
-        return self.count * gap / self.count.sum()
+        values: Array = self.count * gap / self.count.sum()
+        return values
 
     @property
     def error(self) -> float:
