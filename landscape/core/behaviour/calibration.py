@@ -18,9 +18,9 @@ from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.problem.answers.classification import Answers, Classification, classification_of
 from landscape.core.problem.problem import Problem
-from landscape.core.stats.bootstrap import draw_blocks
+from landscape.core.stats.bootstrap import draw_blocks, folded_interval
 from landscape.core.stats.clusters import cluster_means, clustered_error
-from landscape.core.stats.intervals import standard_error
+from landscape.core.stats.intervals import all_equal_error, reach, standard_error
 from landscape.errors import InputError
 
 __all__ = [
@@ -276,11 +276,32 @@ class Bins:
             )
 
     @property
+    def gaps(self) -> Array:
+        """Accuracy less confidence in each bin, times the bin's share of all examples; 0 if empty (bins,)."""
+        gap = np.where(self.count > 0, self.accuracy - self.confidence, 0.0)
+        values: Array = self.count * gap / self.count.sum()
+        return values
+
+    @property
     def error(self) -> float:
         """Expected calibration error Σ_b n_b/N |accuracy − confidence| (Guo et al. 2017, equation 3)."""
         filled = self.count > 0
         gap = np.abs(self.accuracy[filled] - self.confidence[filled])
         return float((self.count[filled] * gap).sum() / self.count.sum())
+
+    def error_interval(self, draws: Array, examples: int) -> Array:
+        """The 95 % interval of the calibration error (2,); it may leave the error outside, which is biased.
+
+        Args:
+            draws: The gaps in resamples of the examples (resamples, bins), as of `resampled_scores`.
+            examples: How many examples were drawn.
+        """
+        ends = folded_interval(self.gaps, draws, examples=examples)
+        right = np.nansum(self.count * self.accuracy) / self.count.sum()
+        if right in (0.0, 1.0):  # all resamples repeat it, but the true share, and so a gap, may differ
+            width, error = reach(examples) * all_equal_error(examples), self.error
+            ends = np.array([min(ends[0], max(error - width, 0.0)), max(ends[1], width - error)])
+        return ends
 
 
 def calibration_error(predictions: Predictions, bins: int = 15) -> float:
@@ -333,8 +354,8 @@ def resampled_scores(
         seed: Seed of the resamples.
 
     Returns:
-        Mean NLL, accuracy, Brier score and entropy by name (resamples,), and the calibration error for
-        each set of edges (resamples,).
+        Mean NLL, accuracy, Brier score and entropy by name (resamples,), and for each set of edges what
+        `Bins.gaps` are (resamples, bins), whose absolute values sum to the calibration error.
     """
     values = {
         "nll": predictions.nll,
@@ -358,6 +379,6 @@ def resampled_scores(
             weights = weights[:, predictions.examples]
         n = weights.sum(1)
         scores.append(weights @ table / n[:, None])
-        errors.append([np.abs(weights @ gap).sum(1) / n for gap in gaps])
+        errors.append([weights @ gap / n[:, None] for gap in gaps])
     joined = dict(zip(values, np.concatenate(scores).T, strict=True))
     return joined, [np.concatenate(parts) for parts in zip(*errors, strict=True)]

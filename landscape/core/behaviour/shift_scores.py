@@ -48,12 +48,14 @@ class ShiftScores:
         self._parts = BrierParts.of(confidence, correct, indices[0], bins)
         resampled = resampled_scores(drawn.mixture, edges, bootstrap, seed)[1]
         self._calibration = {
-            name: (Bins.of(confidence, correct, index, bins).error, resamples)
+            name: (Bins.of(confidence, correct, index, bins), resamples)
             for name, index, resamples in zip(("ece", "ece_adaptive"), indices, resampled, strict=True)
         }
 
-    def numbers(self, clean: ShiftScores) -> dict[str, float]:
+    def numbers(self, clean: ShiftScores) -> dict[str, Any]:
         """Each score with ``_se``, ``_change`` from the unchanged images and ``_change_se``; the Brier parts.
+
+        Calibration errors also have an ``_interval`` (2,), since they are biased.
 
         ``agreement`` is the share of answers that stay what they are on the unchanged images (of one class
         per example; else NaN).
@@ -61,7 +63,7 @@ class ShiftScores:
         Args:
             clean: Scores of the unchanged images, of as many bins and of the same resamples.
         """
-        found: dict[str, float] = {}
+        found: dict[str, Any] = {}
         ends = ("", "_se", "_change", "_change_se")
         n = self.drawn.mixture.count
         # one draw never disagrees with itself, whatever the examples
@@ -70,11 +72,13 @@ class ShiftScores:
             pair = clean.drawn.mixture, clean._values[name], self.drawn.mixture, values
             four = paired_answers(*pair, answers=name in shares)
             found |= {f"{name}{end}": number for end, number in zip(ends, four, strict=True)}
-        for name, (value, draws) in self._calibration.items():
+        for name, (part, gaps) in self._calibration.items():
             before, former = clean._calibration[name]
-            errors = [resampled_error(d, n) if n > 1 else float("nan") for d in (draws, draws - former)]
-            four = value, errors[0], value - before, errors[1]
+            draws, others = (np.abs(g).sum(1) for g in (gaps, former))
+            errors = [resampled_error(d, n) if n > 1 else float("nan") for d in (draws, draws - others)]
+            four = part.error, errors[0], part.error - before.error, errors[1]
             found |= {f"{name}{end}": number for end, number in zip(ends, four, strict=True)}
+            found[f"{name}_interval"] = part.error_interval(gaps, n)
         found |= _agreement(clean.drawn.mixture, self.drawn.mixture)
         return found | {
             "brier_top": self._parts.score,

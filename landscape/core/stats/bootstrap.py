@@ -24,6 +24,7 @@ __all__ = [
     "draw_counts",
     "draw_rows",
     "each_draw",
+    "folded_interval",
     "percentile_interval",
     "pivotal_interval",
     "resampled_error",
@@ -169,6 +170,53 @@ def widest_interval(value: float, draws: ArrayLike, *, examples: int) -> Any:
     """
     both = percentile_interval(draws, examples=examples), pivotal_interval(value, draws, examples=examples)
     return np.array([min(b[0] for b in both), max(b[1] for b in both)])
+
+
+def folded_interval(parts: Array, draws: Array, *, examples: int) -> Array:
+    """The 95 % interval of a sum of absolute values of means, as of gaps in bins, which noise raises.
+
+    Where all true means are 0, Σ|gₖ| is well above 0, and its resamples are farther above. So the interval
+    holds the sums s for which what was seen is nothing odd: were the true means s/Σ|gₖ| times those seen,
+    with noise like that of the resamples, then at least 2.5 % of samples would have a sum as large as what
+    was seen, and as many one as small (the inversion of a test). The noise is mirrored, so that where no sign
+    is in doubt, the interval is the percentile interval of the mean.
+
+    It may leave the value outside. Of a value so small that noise alone makes more of nothing, it reaches
+    from 0 to the value.
+
+    Args:
+        parts: The means gₖ, (bins,).
+        draws: They in each resample, (resamples, bins).
+        examples: How many examples were resampled, as in `percentile_interval`.
+
+    Returns:
+        Both ends (2,), none below 0; NaN where parts or draws are.
+    """
+    noise = parts - draws
+    value = float(np.abs(parts).sum())
+    most = float(np.abs(noise).sum(1).max())
+    if not np.isfinite(value + most):
+        return np.full(2, np.nan)
+    tails = expanded(TAILS, examples)
+    places = np.linspace(0.0, value + most, 101)  # beyond, all samples lie above the value
+    scales = places / value if value else np.zeros_like(places)
+    low, high = np.quantile([np.abs(c * parts + noise).sum(1) for c in scales], tails, axis=1)
+    if not value:
+        return np.array([0.0, high[0]])
+    first = int(np.argmax(high >= value))
+    last = len(places) - 1 - int(np.argmax(low[::-1] <= value))
+    return np.array([_crossing(places, high, value, first - 1), _crossing(places, low, value, last)])
+
+
+def _crossing(places: Array, heights: Array, value: float, index: int) -> float:
+    """Where a curve of these heights passes a value, between one place and the next."""
+    if index < 0:
+        return 0.0
+    if index == len(places) - 1:  # it passes it nowhere
+        return value
+    below, above = heights[index : index + 2]
+    share = (value - below) / (above - below) if above > below else 0.0
+    return float(places[index] + share * (places[index + 1] - places[index]))
 
 
 def resampled_error(means: Array, n: int) -> float:

@@ -128,10 +128,30 @@ def test_bootstrap_error_is_that_of_the_mean():
     """Oracle: s/√n, the standard error of a mean."""
     logits, labels = calibrated(500)
     made = Predictions.of_logits(logits, labels)
-    scores, errors = resampled_scores(made, [equal_edges(15)], 400, 0)
+    scores, gaps = resampled_scores(made, [equal_edges(15)], 400, 0)
     for name in ("nll", "brier", "entropy"):
         assert scores[name].std() == pytest.approx(getattr(made, name).std() / 500**0.5, rel=0.15)
-    assert errors[0].mean() > calibration_error(made)  # resampling adds noise to every bin
+    assert np.abs(gaps[0]).sum(1).mean() > calibration_error(made)  # resampling adds noise to every bin
+    index = bin_index(made.confidence, equal_edges(15))
+    part = Bins.of(made.confidence, made.correct, index, 15)
+    assert np.abs(part.gaps).sum() == pytest.approx(part.error)
+    np.testing.assert_allclose(gaps[0].mean(0), part.gaps, atol=4 * gaps[0].std() / 20)
+
+
+def test_intervals_of_calibration_errors_where_all_answers_are_right():
+    """Oracle: Wilson's interval of 20 right answers, down to 0.839: a gap of 0.05 may be one of 0.111.
+
+    Resamples are all right too, so that they say nothing of it.
+    """
+    confidence, correct = np.full(20, 0.95), np.ones(20)
+    part = Bins.of(confidence, correct, bin_index(confidence, equal_edges(15)), 15)
+    draws = np.tile(part.gaps, (30, 1))
+    least = float(wilson(np.array(1.0), np.array(20.0))[0])
+    np.testing.assert_allclose(part.error_interval(draws, 20), [0.0, 0.95 - least], atol=1e-6)
+    wrong = Bins.of(confidence, 1 - correct, bin_index(confidence, equal_edges(15)), 15)
+    np.testing.assert_allclose(
+        wrong.error_interval(np.tile(wrong.gaps, (30, 1)), 20), [0.95 - (1 - least), 0.95]
+    )
 
 
 def test_examples_are_weighed_not_batches():

@@ -31,7 +31,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         predict,
         resampled_scores,
     )
-    from landscape.core.stats.bootstrap import percentile_interval, pivotal_interval
+    from landscape.core.stats.bootstrap import percentile_interval
     from landscape.core.stats.clusters import clustered_wilson
     from landscape.core.stats.hypothesis import wilson
 
@@ -39,8 +39,7 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
     context.progress(0.5)
     confidence, correct = predictions.confidence, predictions.correct
     edges = [equal_edges(params.bins), adaptive_edges(confidence, params.bins)]
-    draws, draw_errors = resampled_scores(predictions, edges, params.bootstrap, params.seed)
-    draws |= {"ece": draw_errors[0], "ece_adaptive": draw_errors[1]}
+    draws, draw_gaps = resampled_scores(predictions, edges, params.bootstrap, params.seed)
     binned = [Bins.of(confidence, correct, bin_index(confidence, e), params.bins) for e in edges]
     data: dict[str, Any] = {
         "nll": predictions.nll.mean(),
@@ -51,11 +50,9 @@ def compute(problem: Problem, params: CalibrationParams, context: Context) -> Ma
         "ece_adaptive": binned[1].error,
     }
     for name, values in draws.items():
-        if name.startswith("ece"):  # a mean of absolute values, which resampling raises as sampling has
-            ends = pivotal_interval(data[name], values, examples=predictions.count)
-            data[f"{name}_interval"] = ends.clip(min=0.0)
-        else:
-            data[f"{name}_interval"] = percentile_interval(values, examples=predictions.count)
+        data[f"{name}_interval"] = percentile_interval(values, examples=predictions.count)
+    for name, part, gaps in zip(("ece", "ece_adaptive"), binned, draw_gaps, strict=True):
+        data[f"{name}_interval"] = part.error_interval(gaps, predictions.count)
     if data["accuracy"] in (0.0, 1.0) and predictions.count > 1:  # which all resamples repeat
         count = np.array(float(predictions.count))
         data["accuracy_interval"] = np.array(wilson(np.array(correct.mean()), count))

@@ -127,7 +127,8 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
         axis,
         tuple(marks),
         f"{title} of each model.{bias}",
-        "Bars: as far down as the 95 % bootstrap interval over examples, from which the bias is taken off."
+        "Bars: as far as the farther end of the 95 % bootstrap interval over examples, from which the bias is"
+        " taken off."
         if bias
         else "Bars: half the width of the 95 % bootstrap interval over examples.",
     )

@@ -56,6 +56,7 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
         cells.append(numbers)
         together.append(pooled(made))
     data = {name: np.array([[cell[name] for cell in row] for row in cells]) for name in first}
+    data |= {name: np.moveaxis(data[name], -1, 0) for name in data if name.endswith("_interval")}
     data |= {name: np.array([row[name] for row in together]) for name in together[0]}
     if others:
         data |= {"ood": np.array(list(others))}
@@ -67,6 +68,7 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
         "intensity": np.array([0.0, *(params.intensities or range(1, 6))]),
         "by": np.array(MEASURES),
         "coverage": coverage,
+        "bound": np.array(["low", "high"]),
         "channel": np.arange(channels),
         "amount_unit": np.array([CORRUPTIONS[kind].unit for kind in params.shifts]),
         "amount": amounts,

@@ -114,11 +114,20 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
         low, high = y - half, y + half
         if name in ("accuracy", "agreement"):  # near 0 and 1 errors are not symmetric
             low, high = share_interval(ds, y, part[f"{name}_se"].values, int(ds["examples"]))
+        if f"{name}_interval" in ds:  # of older results, no more than the spread
+            low, high = part[f"{name}_interval"].values
         marks.append(Line(ds["intensity"].values, y, series(label, ds), low, high, markers=True))
         steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
         amounts = f"Amounts: {steps} ({part['amount_unit'].item()})."
     assert shown is not None
     bias = ", too large on average, the more so the fewer they are" if name == "ece" else ""
+    bars = error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples")
+    if name in ("accuracy", "agreement"):
+        bars = "Bands: 95 % intervals (Wilson 1927) over examples."
+    elif all(f"{name}_interval" in ds for ds in datasets.values()):
+        bars = (
+            "Bands: 95 % bootstrap intervals over examples, from which the bias is taken off: they lie lower."
+        )
     return FigureSpec(
         f"{name}_{kind}",
         f"{title} under {kind.replace('_', ' ')}",
@@ -126,9 +135,7 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
         axis,
         tuple(marks),
         f"{title} on {_counted(shown)}{bias}. {amounts}",
-        "Bands: 95 % intervals (Wilson 1927) over examples."
-        if name in ("accuracy", "agreement")
-        else error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples"),
+        bars,
     )
 
 

@@ -54,6 +54,7 @@ SCHEMA = Schema(
         Variable("channel", ("channel",), "channel of the image", "", kind="int"),
         Variable("amount_unit", ("shift",), "what the amount is counted in", "", kind="str"),
         Variable("ood", ("ood",), "data of another distribution", "", kind="str", optional=True),
+        Variable("bound", ("bound",), "end of an interval", "", kind="str", optional=True),
     ),
     variables=(
         *(
@@ -73,6 +74,15 @@ SCHEMA = Schema(
             optional=True,
         ),
         Variable("agreement_se", DIMS, "standard error of agreement over examples", optional=True),
+        *(
+            Variable(
+                f"{name}_interval",
+                ("bound", *DIMS),
+                f"95 % interval of {name}, its bias taken off",
+                optional=True,
+            )
+            for name in ("ece", "ece_adaptive")
+        ),
         *(Variable(name, DIMS, meaning) for name, meaning in PARTS.items()),
         Variable("risk", (*DIMS, "by", "coverage"), "error rate among the examples answered"),
         *(Variable(name, (*DIMS, "by"), meaning) for name, meaning in RANKED.items()),

@@ -19,6 +19,7 @@ from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt_by
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.drawn import predict_draws
 from landscape.core.behaviour.selective import Ranking, error_auroc
+from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
 SCALE = {"mean": (0.4,), "std": (0.2,)}
@@ -184,6 +185,11 @@ def test_errors_of_calibration_are_paired():
             error = 1 / 42 if name == "accuracy" else 0.0
             assert float(ds[f"{name}_change_se"][0, 1]) == pytest.approx(error, abs=1e-6)
     assert float(ds["ece_se"][0, 1]) > 0.01
+    # what is shown is the interval, of which the bias is taken off
+    own = landscape.calibration(problem(), bootstrap=50)
+    np.testing.assert_allclose(ds["ece_interval"][:, 0, 0], own["ece_interval"], rtol=1e-6)
+    band = next(s for s in landscape.uncertainty.plots({"m": ds}) if s.name == "ece_roll").marks[0]
+    np.testing.assert_array_equal([band.low, band.high], ds["ece_interval"][:, 0])
 
 
 def test_other_data_are_told_apart():
@@ -320,8 +326,12 @@ def test_answers_that_stay_are_counted_and_drawn():
     np.testing.assert_allclose(ds["agreement"].values[0], [1.0, half, whole])
     names = {f.name for f in landscape.uncertainty.plots({"a": ds})}
     assert "agreement_roll" in names
-    old = ds.drop_vars(["agreement", "agreement_se"])
-    assert "agreement_roll" not in {f.name for f in landscape.uncertainty.plots({"a": old})}
+    old = ds.drop_vars(["agreement", "agreement_se", "ece_interval", "ece_adaptive_interval"])
+    specs = {f.name: f for f in landscape.uncertainty.plots({"a": old})}
+    assert "agreement_roll" not in specs
+    band = specs["ece_roll"].marks[0]  # as it was: two standard errors, and no word of a bias taken off
+    np.testing.assert_allclose(band.high - band.y, reach(int(ds["examples"])) * ds["ece_se"].values[0])
+    assert "taken off" not in specs["ece_roll"].errors
 
 
 def test_pictures_show_what_models_have():
