@@ -6,10 +6,10 @@ A study is a declaration, see `Study`; the scripts in ``analysis_scripts/`` are 
 from landscape.studies.associations import Association
 from landscape.studies.averages import Average
 from landscape.studies.data import Data
-from landscape.studies.figures import Figure, Sweep
 from landscape.studies.findings import Finding
-from landscape.studies.ladder import Ladder
 from landscape.studies.measure import On, spectra
+from landscape.studies.pictures.figures import Figure, Sweep
+from landscape.studies.pictures.ladder import Ladder
 from landscape.studies.study import Cohort, Size, Study
 from landscape.studies.training import kind
 

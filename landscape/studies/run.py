@@ -18,9 +18,9 @@ from landscape.store import Store, read_contents, task_key
 from landscape.studies import claims as verdicts
 from landscape.studies.averages import Average
 from landscape.studies.data import Data
-from landscape.studies.forest import forest
 from landscape.studies.measure import On, sections
 from landscape.studies.options import Options
+from landscape.studies.pictures.forest import forest
 from landscape.studies.training import Trained, train_models
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Planned
 from landscape.zoo.problem_options import ProblemOptions

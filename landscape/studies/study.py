@@ -13,13 +13,13 @@ from landscape.reference.training.recipe import Recipe
 from landscape.studies.associations import Association
 from landscape.studies.averages import Average
 from landscape.studies.data import Data
-from landscape.studies.figures import Figure, Sweep
 from landscape.studies.findings import Judgeable
-from landscape.studies.ladder import Ladder
 from landscape.studies.measure import On
 from landscape.studies.measured import ENSEMBLE, TRAINING, Measured, Part
 from landscape.studies.options import Options, Size
 from landscape.studies.phases import Grid
+from landscape.studies.pictures.figures import Figure, Sweep
+from landscape.studies.pictures.ladder import Ladder
 from landscape.studies.recalibrate import recalibrate_batchnorm
 from landscape.studies.run import Run
 

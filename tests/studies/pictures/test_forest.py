@@ -5,7 +5,7 @@ import numpy as np
 import landscape
 from landscape.base.figure import Line, Points
 from landscape.studies.claims import Claim
-from landscape.studies.forest import forest
+from landscape.studies.pictures.forest import forest
 
 
 def test_forest_of_claims():

@@ -11,8 +11,8 @@ from landscape.base.figure import Axis
 from landscape.plotting.group_summary import models_of
 from landscape.studies.claims import above
 from landscape.studies.data import Data, load
-from landscape.studies.figures import Figure, Sweep
 from landscape.studies.measured import Measured, Part
+from landscape.studies.pictures.figures import Figure, Sweep
 
 
 def test_figures_of_kinds_with_the_names_of_their_files(tmp_path: Path):
