@@ -47,9 +47,9 @@ def quantise(model: nn.Module, data: Any = None, *, bits: int, scales: Scales = 
     Example:
         >>> layer = nn.Linear(3, 1)
         >>> with torch.no_grad():
-        ...     _ = layer.weight.copy_(torch.tensor([[1.0, -0.3, 0.2]]))
+        ...     _ = layer.weight.copy_(torch.tensor([[1.0, 0.3, -0.6]]))
         >>> [round(w, 2) for w in quantise(layer, bits=2).weight[0].tolist()]
-        [1.0, 0.0, 0.0]
+        [1.0, 0.0, -1.0]
     """
     _check(scales)
     rounded = copy.deepcopy(model)
