@@ -8,8 +8,6 @@ beside them, and asks of each where it doubts and what its doubt is worth. Run i
 stopped.
 """
 
-from functools import partial
-
 import numpy as np
 from scipy.stats import spearmanr
 
@@ -124,18 +122,17 @@ def finding(claim, effect, unit, sign, other):
     return Finding(f"{claim} {NAMES[other]}", effect, of, more=more, than=than, unit=unit, by_cohort=True)
 
 
-def seen(ds, height=1):
-    """The training points, at their targets or at 0."""
+def seen(ds):
+    """The training points."""
     x, y = ds["example_input"].values[:POINTS], ds["example_target"].values[:POINTS, 0]
-    return Points(x, height * y, Series("training points"))
+    return Points(x, y, Series(label="training points"))
 
 
 def figures(size):
     """Predictions on one draw of points of a curve by each method, and where all of them doubt."""
     of, last = "regression_uncertainty", size.curves[-1]
     shown = [Figure(of, "curve", (m,), f"{last}_{m}", (f"{last}-0",), beside=seen) for m in METHODS]
-    zero = {"beside": partial(seen, height=0)}
-    return [*shown, *(Figure(of, "spread", METHODS, c, (f"{c}-0",), **zero) for c in size.curves[:6])]
+    return [*shown, *(Figure(of, "spread", METHODS, name, (f"{name}-0",)) for name in size.curves[:6])]
 
 
 STUDY = Study(
