@@ -119,7 +119,7 @@ def clean(name):
 ECE, SHIFTED = (clean("ece"), "ECE"), (effects.shifted("ece"), "ECE")
 NLL, WORSE = (clean("nll"), "nats"), (effects.shifted("nll"), "nats")
 BETTER, LOWER = "AR-AdaLS is better calibrated than", "AR-AdaLS has a lower NLL than"
-CHANGED, NEAR = "on turned, noisy and blurred digits", "images near another answer"
+CHANGED, NEAR = "on turned, noisy and blurred digits", "on images near the decision boundary"
 NAMES = {
     "hard": "hard labels",
     "smooth": "smoothing of 0.1",
@@ -134,12 +134,12 @@ SCORES = [
     *((f"{LOWER} {NAMES[than]}", NLL, than) for than in ("hard", "temperature")),
     *((f"{LOWER} {NAMES[than]} {CHANGED}", WORSE, than) for than in ("hard", "one-bin")),
 ]
+KINDS = ("hard", "smooth", "one-bin", "adaptive", "random-bins", "label-bins", "temperature")
 FINDINGS = [
-    Nearest(f"{NEAR} are more over-confident than far ones, with hard labels", "hard"),
-    *(Nearest(f"AR-AdaLS lowers that of {NEAR} below {NAMES[o]}", o, "adaptive") for o in list(NAMES)[:3]),
+    Nearest(f"networks on hard labels are more over-confident {NEAR} than on far ones", "hard"),
+    *(Nearest(f"AR-AdaLS is less over-confident than {NAMES[o]} {NEAR}", o, "adaptive") for o in KINDS[:3]),
     *(Finding(c, e, "uncertainty", more=o, than="adaptive", unit=u) for c, (e, u), o in SCORES),
 ]
-KINDS = ("hard", "smooth", "one-bin", "adaptive", "random-bins", "label-bins", "temperature")
 STUDY = Study(
     name="adals",
     script=__file__,

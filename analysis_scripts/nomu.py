@@ -11,6 +11,7 @@ stopped.
 import numpy as np
 from scipy.stats import spearmanr
 
+from landscape.base.figure import Points, Series
 from landscape.core.behaviour.gaussian_scores import best_scale, nll
 from landscape.reference import models
 from landscape.reference.data.curves import curve
@@ -20,16 +21,11 @@ from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, 
 POINTS = 8
 AWAY = 0.1
 """How far from the nearest point a place is where doubt is to be large."""
-FLOOR = 1e-3
-"""Least standard deviation in comparisons of likelihoods, of every method."""
+FLOOR = 1e-3  # least standard deviation in comparisons of likelihoods, of every method
+METHODS = ("nomu", "ensemble", "dropout", "gp")
 SIX = ("step", "kink", "abs", "sine", "cubic", "forrester")
-ADAM = {
-    "optimizer": "adamw",
-    "lr": 1e-3,
-    "schedule": "constant",
-    "batch_size": POINTS,
-    "loss": "gaussian_nll",
-}
+LOSS = "gaussian_nll"
+ADAM = {"optimizer": "adamw", "lr": 1e-3, "schedule": "constant", "batch_size": POINTS, "loss": LOSS}
 
 
 def sized(curves, parts, width, epochs, samples):
@@ -40,7 +36,7 @@ def sized(curves, parts, width, epochs, samples):
 
 SIZES = {
     "quick": sized(("kink",), 1, 16, 10, 3),
-    "default": sized(SIX, 2, 128, 1024, 100),
+    "default": sized(SIX, 5, 128, 1024, 100),
     "full": sized((*SIX, "square", "fast-sine", "levy"), 50, 1024, 1024, 100),
 }
 
@@ -63,11 +59,8 @@ def cohort(size, name, part):
     ]
     measure = [On("test", "regression_uncertainty", kinds=METHODS)]
     data = Data.table(curve, 1, name=name, part=part, count=POINTS)
-    options = {"loss": "gaussian_nll", "first_seed": ("nomu", "dropout-net")}
+    options = {"loss": LOSS, "first_seed": ("nomu", "dropout-net")}
     return Cohort(recipes, data, measure, f"{name}-{part}", averages=averages, **options)
-
-
-METHODS = ("nomu", "ensemble", "dropout", "gp")
 
 
 def cohorts(size):
@@ -113,10 +106,8 @@ def rmse(ds):
     return float(np.sqrt((errors(ds) ** 2).mean()))
 
 
-SURE, GROWS = (
-    "NOMU is surer at the points than away from them, more than",
-    "its doubt grows with distance more than",
-)
+SURE = "NOMU is surer at the points than away from them, more than"
+GROWS = "its doubt grows with distance more than"
 DENSITY, MEAN = "with one factor on its spread NOMU has a lower NLPD than", "NOMU has a smaller error than"
 D2, D4 = (doubt_at_points, "of the spread away"), (doubt_by_distance, "Spearman's ρ")
 NLPD, RMSE = (least_nlpd, "nats"), (rmse, "of the target's half range")
@@ -131,10 +122,16 @@ def finding(claim, effect, unit, sign, other):
     return Finding(f"{claim} {NAMES[other]}", effect, of, more=more, than=than, unit=unit, by_cohort=True)
 
 
+def seen(ds):
+    """The training points."""
+    x, y = ds["example_input"].values[:POINTS], ds["example_target"].values[:POINTS, 0]
+    return Points(x, y, Series(label="training points"))
+
+
 def figures(size):
     """Predictions on one draw of points of a curve by each method, and where all of them doubt."""
     of, last = "regression_uncertainty", size.curves[-1]
-    shown = [Figure(of, "curve", (name,), f"{last}_{name}", (f"{last}-0",)) for name in METHODS]
+    shown = [Figure(of, "curve", (m,), f"{last}_{m}", (f"{last}-0",), beside=seen) for m in METHODS]
     return [*shown, *(Figure(of, "spread", METHODS, name, (f"{name}-0",)) for name in size.curves[:6])]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from landscape.base.figure import Axis, FigureSpec, Line, Series
+import xarray as xr
+
+from landscape.base.figure import Axis, FigureSpec, Line, Mark, Series
 from landscape.base.registry import find
 from landscape.plotting import figures_of
 from landscape.plotting.group_summary import summarize_by_group
@@ -29,6 +31,8 @@ class Figure:
         by_cohort: Whether those of all cohorts are drawn, and those of one kind together.
         analysis: Where the analysis is found that draws them, ``package.module:attribute``, if it is not in
             the list of analyses.
+        beside: A mark of the first result for every figure of an analysis: of what only the study knows, such
+            as which examples the models were trained on.
     """
 
     of: str
@@ -38,6 +42,7 @@ class Figure:
     cohorts: tuple[str, ...] = ()
     by_cohort: bool = False
     analysis: str = ""
+    beside: Callable[[xr.Dataset], Mark] | None = None
 
     def draw(self, measured: Measured) -> dict[str, FigureSpec]:
         """The figures by the names of their files, without ending; none if there is no result.
@@ -68,9 +73,13 @@ class Figure:
             found = measured.apart(self.of, self.kinds)
         else:
             found = measured.results(self.of, self.kinds, self.cohorts)
-        if found and self.analysis:
-            return find(self.analysis).figures(found)
-        return figures_of(found) if found else []
+        if not found:
+            return []
+        specs = find(self.analysis).figures(found) if self.analysis else figures_of(found)
+        if self.beside is None:
+            return specs
+        mark = self.beside(next(iter(found.values())))
+        return [replace(spec, marks=(*spec.marks, mark)) for spec in specs]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import xarray as xr
 from study_models import trained
 
 import landscape
-from landscape.base.figure import Axis
+from landscape.base.figure import Axis, Guide
 from landscape.plotting.group_summary import models_of
 from landscape.studies.claims import above
 from landscape.studies.data import Data, load
@@ -33,6 +33,9 @@ def test_figures_of_kinds_with_the_names_of_their_files(tmp_path: Path):
     assert Figure("calibration", kinds=("d",)).draw(measured) == {}
     address = "landscape.analyses.behaviour.calibration:calibration"  # one that is in no list, so to say
     assert list(Figure("calibration", "ece", analysis=address).draw(measured)) == ["calibration_ece"]
+    marked = Figure("calibration", "ece", ("b",), beside=lambda ds: Guide(y=float(ds["accuracy"])))
+    mark = marked.draw(measured)["calibration_ece"].marks[0]
+    assert isinstance(mark, Guide) and mark.y == float(results["b-s0"]["accuracy"])
     ensembles = Figure("ensemble", kinds=("a", "b"), tag="").draw(measured)
     assert list(ensembles) == ["ensemble_nll"]
     assert np.isfinite(ensembles["ensemble_nll"].marks[0].y).all()
