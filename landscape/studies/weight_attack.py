@@ -37,7 +37,8 @@ def _adversary(side: int) -> AdversarialAugmentation:
 
 def _compute(problem: Problem, params: Params, context: Context) -> Mapping[str, Any]:
     """The share of right answers under the worst weights found."""
-    draws, right = Generator().manual_seed(0), []
+    draws = Generator().manual_seed(0)
+    right: list[bool] = []
     for x, y in ((batch.inputs, batch.target) for batch in problem.batches):
         changed = _adversary(x.shape[-1]).changed(problem.module, x, y, draws)
         right += (problem.module(changed).argmax(1) == y).tolist()
