@@ -2,9 +2,9 @@
 
     python analysis_scripts/frequency_shortcut.py [--quick]
 
-Trains networks on digits with a grating that tells the class in 95 of 100 images, of high or of low
-frequency, while fixed filters drawn at random stand behind their convolutions; and looks at images without
-the grating and at images with that of another class.
+Trains plain and residual networks on digits with a grating that tells the class in 95 of 100 images, of high
+or of low frequency, while fixed filters drawn at random stand behind their convolutions; and looks at images
+without the grating and at images with that of another class.
 """
 
 from landscape.base.figure import Axis
@@ -21,13 +21,16 @@ OBJECTIVES = {
     "gf-batch": FilteredTraining(ranges=GAUSSIAN, every="batch"),
     "rf-epoch": FilteredTraining(),
     "rf-batch": FilteredTraining(every="batch"),
+    "hp-epoch": FilteredTraining(ranges=HIGHPASS),
     "hp-batch": FilteredTraining(ranges=HIGHPASS, every="batch"),
     "gf-off": FilteredTraining(ranges=GAUSSIAN, at_test="on"),  # on at the end of training, off as saved
 }
 FILTERED = ("gf-epoch", "gf-batch", "rf-epoch", "rf-batch")
+HIGHPASSED = ("hp-epoch", "hp-batch")
 FREQUENCIES = {"high": 0.42, "low": 1 / 12}  # cycles per pixel
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine"}
-NETWORK = {"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12}
+VGG = {"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12}
+RESNET = {"width": 8, "blocks": [1, 1, 1], "head": "gap", "image": 12}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=40, test=20, side=8),
@@ -46,8 +49,10 @@ SIZES = {
         data=Data.digits(train=1000, test=1000, side=12),
         training={**SMALL, "batch_size": 64, "epochs": 6},
         cohorts={
-            "high": (models.vgg, NETWORK, tuple(OBJECTIVES)),
-            "low": (models.vgg, NETWORK, tuple(OBJECTIVES)[:-1]),
+            "high": (models.vgg, VGG, tuple(OBJECTIVES)),
+            "low": (models.vgg, VGG, tuple(OBJECTIVES)[:-1]),
+            "high-res": (models.resnet, RESNET, ("plain", *FILTERED)),
+            "low-res": (models.resnet, RESNET, ("plain", "rf-epoch", "rf-batch", "hp-epoch", "hp-batch")),
         },
         amplitude=0.2,
         share=0.95,
@@ -55,8 +60,13 @@ SIZES = {
 }
 
 
+def frequency(name: str) -> float:
+    """That of the grating of a cohort."""
+    return FREQUENCIES[name.split("-")[0]]
+
+
 def cohorts(size: Size) -> list[Cohort]:
-    """One for each frequency, whose name ends those of its kinds and results."""
+    """One for each frequency and network, whose name ends those of its kinds and results."""
     noise = {**DIGIT_PIXELS, "heat_steps": 1, "sigma": 0.5}
     looks = {"test": "removed", "grating": "grating", "wrong": "wrong"}
     found = []
@@ -65,7 +75,7 @@ def cohorts(size: Size) -> list[Cohort]:
         recipes = [kind(f"{one}-{name}", builder, kwargs, training) for one, training in given.items()]
         measures = [On(on, "calibration", {"bootstrap": 2}, label=f"{of}-{name}") for on, of in looks.items()]
         measures.append(On("test", "frequency_noise", noise, label=f"noise-{name}"))
-        data = size.data.with_gratings(FREQUENCIES[name], size.amplitude, size.share)
+        data = size.data.with_gratings(frequency(name), size.amplitude, size.share)
         found.append(Cohort(recipes, data, measures, name=name))
     return found
 
@@ -73,52 +83,44 @@ def cohorts(size: Size) -> list[Cohort]:
 RIGHT = effects.number("accuracy")
 PAPER, OURS = "Islam & Glocker 2022", "ours"
 HELPS = "accuracy without the grating rises"
-ROWS = [  # claim, where it is said, result, cohort, the kind with more, the kind with less
-    *((f"{HELPS} ({k})", PAPER, "removed", "high", k, "plain") for k in FILTERED),
-    ("rf gains more than gf, by epoch", PAPER, "removed", "high", "rf-epoch", "gf-epoch"),
-    ("rf gains more than gf, by batch", PAPER, "removed", "high", "rf-batch", "gf-batch"),
-    *((f"accuracy without it falls ({k})", OURS, "removed", "low", "plain", k) for k in FILTERED),
-    (f"{HELPS} (hp-batch)", OURS, "removed", "low", "hp-batch", "plain"),
-    *(
-        ("accuracy with a wrong grating rises (rf-batch)", OURS, "wrong", name, "rf-batch", "plain")
-        for name in FREQUENCIES
-    ),
-    ("filters off: BatchNorm statistics must be taken anew", OURS, "removed", "high", "gf-epoch", "gf-off"),
-    ("then off is better than on", OURS, "training", "high", "gf-epoch", "gf-off"),
-    ("noise near the grating harms less (rf-batch)", OURS, "noise", "high", "plain", "rf-batch"),
+HIGH, LOW = ("high", "high-res"), ("low", "low-res")
+ROWS = [  # claim, where it is said, result, cohorts, the kind with more, the kind with less
+    *((f"{HELPS} ({k})", PAPER, "removed", HIGH, k, "plain") for k in FILTERED),
+    ("rf gains more than gf, by epoch", PAPER, "removed", HIGH, "rf-epoch", "gf-epoch"),
+    ("rf gains more than gf, by batch", PAPER, "removed", HIGH, "rf-batch", "gf-batch"),
+    *((f"accuracy without it falls ({k})", OURS, "removed", LOW, "plain", k) for k in FILTERED),
+    *((f"{HELPS} ({k})", OURS, "removed", LOW, k, "plain") for k in HIGHPASSED),
+    ("accuracy with a wrong grating rises (rf-batch)", OURS, "wrong", HIGH + LOW, "rf-batch", "plain"),
+    ("filters off: BatchNorm statistics must be taken anew", OURS, "removed", HIGH, "gf-epoch", "gf-off"),
+    ("then off is better than on", OURS, "training", HIGH, "gf-epoch", "gf-off"),
+    ("noise near the grating harms less (rf-batch)", OURS, "noise", HIGH + LOW, "plain", "rf-batch"),
 ]
 
 
 def findings(size: Size) -> list[Finding]:
     """The rows on kinds that a size has."""
     known = {recipe.group for cohort in cohorts(size) for recipe in cohort.recipes}
-    harm = effects.near_noise_harm(FREQUENCIES["high"])
-    reads = {"training": (effects.test_accuracy, 100.0), "noise": (harm, 1.0)}
-    return [
-        Finding(
-            f"{name}: {claim}",
-            reads.get(result, (RIGHT, 100.0))[0],
-            result if result == "training" else f"{result}-{name}",
-            more=f"{more}-{name}",
-            than=f"{than}-{name}",
-            unit="points of accuracy",
-            scale=reads.get(result, (RIGHT, 100.0))[1],
-            paper=paper,
-        )
-        for claim, paper, result, name, more, than in ROWS
-        if {f"{more}-{name}", f"{than}-{name}"} <= known
-    ]
+    found = []
+    for claim, paper, of, names, *pair in ROWS:
+        for name in names:
+            more, than = (f"{one}-{name}" for one in pair)
+            reads = {"training": effects.test_accuracy, "noise": effects.near_noise_harm(frequency(name))}
+            given = {"unit": "points of accuracy", "scale": 1 if of == "noise" else 100, "paper": paper}
+            label = of if of == "training" else f"{of}-{name}"
+            made = Finding(f"{name}: {claim}", reads.get(of, RIGHT), label, more=more, than=than, **given)
+            found += [made] if {more, than} <= known else []
+    return found
 
 
 def figures(size: Size) -> list[Sweep | Figure]:
     """Accuracies with the class's grating, with none, with a wrong one; and which noise harms."""
-    shown = ("plain", "gf-batch", "rf-epoch", "rf-batch", "hp-batch")
+    shown = ("plain", "gf-batch", "rf-epoch", "rf-batch", "hp-epoch", "hp-batch")
     sides = (("wrong", -1), ("removed", 0), ("grating", 1))
     return [
         *(
             Sweep(
                 f"accuracy-{name}",
-                f"Accuracy with a grating of {name} frequency",
+                f"Accuracy with a grating of {name.replace('-res', '')} frequency, {builder.__name__}",
                 {f"{of}-{name}": sign * size.amplitude for of, sign in sides},
                 lambda ds: 100 * RIGHT(ds),
                 tuple(f"{k}-{name}" for k in shown if k in objectives),
@@ -127,7 +129,7 @@ def figures(size: Size) -> list[Sweep | Figure]:
                 "In training the grating told the class of 95 in 100 digits, at the amplitude on the right.",
                 by_cohort=False,
             )
-            for name, (_, _, objectives) in size.cohorts.items()
+            for name, (builder, _, objectives) in size.cohorts.items()
         ),
         Figure("noise-high", "accuracy_change"),
     ]
