@@ -48,7 +48,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for name, methods in (("pruning", PRUNING), ("quantisation", ROUNDING)):
         if any(_of(ds, method).any() for ds in datasets.values() for method in methods):
             figures.append(_accuracy(datasets, name, methods))
-            figures.append(_loss(datasets, name, methods[0]))
+            there = (m for m in methods if any(_of(ds, m).any() for ds in datasets.values()))
+            figures.append(_loss(datasets, name, next(there)))
     figures = [figure for figure in figures if figure.marks]
     if any("predicted" in ds for ds in datasets.values()):
         figures.append(_foreseen(datasets))
@@ -117,15 +118,20 @@ def _loss(datasets: Mapping[str, xr.Dataset], name: str, method: str) -> FigureS
                 half = reach(_examples(ds)) * ds["loss_change_se"].values[rows]
                 low, high = y - half, y + half
             marks.append(Line(x, y, mark, low, high, markers=True, style=style))
+    foreseen = any("predicted" in ds for ds in datasets.values())
+    what = f"Change δ of the weights by {name} ({METHODS[method]}): solid, the change of the mean loss"
+    if foreseen:
+        what += (
+            "; dashed, g·δ + ½δᵀHδ with the gradient g and the Hessian H of the same loss; dotted, what the"
+            " trace of H alone says"
+        )
     return FigureSpec(
         f"loss_{name}",
-        f"Loss added by {name}, and what curvature foresees",
+        f"Loss added by {name}{', and what curvature foresees' if foreseen else ''}",
         _amount(name),
         Axis("change of the loss", loss_unit(datasets), scale="symlog", linthresh=_thresh(smallest)),
         tuple(marks),
-        f"Change δ of the weights by {name} ({METHODS[method]}): solid, the change of the mean loss; dashed,"
-        " g·δ + ½δᵀHδ with the gradient g and the Hessian H of the same loss; dotted, what the trace of H"
-        " alone says.",
+        f"{what}.",
         error_bars([_examples(ds) for ds in datasets.values()], "paired by example"),
     )
 
@@ -240,7 +246,7 @@ def _symbols(datasets: Mapping[str, xr.Dataset]) -> tuple[tuple[str, str], ...]:
 
 
 def _thresh(values: Sequence[Any]) -> float:
-    """Where an axis turns linear: a thousandth of the largest, or the smallest if that is more."""
+    """Where an axis turns linear: a ten-thousandth of the largest, or the smallest if that is more."""
     known = np.concatenate([*values, np.empty(0)])
     known = known[np.isfinite(known) & (known > 0)]
     return float(max(known.max() * 1e-4, known.min())) if known.size else 1.0
