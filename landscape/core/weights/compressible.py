@@ -22,9 +22,10 @@ def compressible(model: nn.Module, doing: str = "compress") -> dict[str, nn.Para
     """Matrices and kernels by name: parameters called ``weight`` with more than one axis.
 
     So are those that torch's attention and recurrent layers call otherwise (``in_proj_weight``,
-    ``q_proj_weight``, ``weight_ih_l0`` and their like). Biases, norms, class tokens and position embeddings are
-    no part of them, nor are weights under a parametrisation, such as spectral normalisation: bake these first
-    (`torch.nn.utils.parametrize.remove_parametrizations`). A tied weight comes once, under its first name.
+    ``q_proj_weight``, ``weight_ih_l0`` and their like). Biases, norms, class tokens and position embeddings
+    are no part of them, nor are weights under a parametrisation, such as spectral normalisation: bake these
+    first (`torch.nn.utils.parametrize.remove_parametrizations`). A tied weight comes once, under its first
+    name.
 
     Args:
         model: The model.

@@ -36,9 +36,9 @@ def grid_step(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
 def quantised(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
     """The weight rounded to the nearest of −q·s, ..., −s, 0, s, ..., q·s: symmetric and uniform.
 
-    The largest magnitude and zero stay what they are, up to rounding. A channel with NaN or an infinite weight
-    becomes NaN. Weights of half precision are rounded in single precision, and the result is the nearest of
-    their own numbers.
+    The largest magnitude and zero stay what they are, up to rounding. A channel with NaN or an infinite
+    weight becomes NaN. Weights of half precision are rounded in single precision, and the result is the
+    nearest of their own numbers.
 
     Args:
         weight: Any shape.

@@ -108,8 +108,8 @@ def quantise_aware(
         layer = learner.get_submodule(path)
         if isinstance(layer, nn.RNNBase):
             raise InputError(
-                f"quantise_aware cannot round the weights of {type(layer).__name__} '{path}' as it trains; use"
-                " quantise."
+                f"quantise_aware cannot round the weights of {type(layer).__name__} '{path}' as it trains;"
+                " use quantise."
             )
         if parametrize.is_parametrized(layer, last):
             continue  # a layer that is used under two names

@@ -59,8 +59,8 @@ class FilterRanges:
             raise InputError(f"FilterRanges: size is an odd number of pixels, not {self.size}.")
         if "log" in self.kinds and self.size > 3:
             raise InputError(
-                f"FilterRanges: log filters of {self.size}×{self.size} pixels are divided by a sum that is near"
-                " zero for some σ, and grow without bound; take size 3, or kinds without 'log'."
+                f"FilterRanges: log filters of {self.size}×{self.size} pixels are divided by a sum that is"
+                " near zero for some σ, and grow without bound; take size 3, or kinds without 'log'."
             )
         for name in ("low", "high", "identity"):
             given = getattr(self, name)

@@ -70,7 +70,7 @@ def test_what_cannot_be_used_is_named():
 
 
 def test_norms_take_the_type_of_the_network():
-    """Oracle: a network of doubles answers doubles; without affine maps or statistics there is no type to take."""
+    """Oracle: a network of doubles answers doubles; without maps and statistics there is none."""
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3)).double()
     assert film(network, 2)(torch.randn(5, 1, 4, 4).double()).dtype == torch.float64
     bare = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, affine=False, track_running_stats=False))

@@ -34,6 +34,7 @@ SYMBOLS = {
 }
 WORDS = {"global": "smallest", "layer": "layer by layer", "random": "random", "channel": "by channel"}
 WORDS["tensor"] = "by layer"
+MOST_NAMED = 12  # weights that a caption lists
 PRUNING, ROUNDING = ("global", "layer", "random"), ("channel", "tensor")
 FORESEEN: dict[str, tuple[str, Style]] = {
     "loss_change": ("measured", "solid"),
@@ -192,6 +193,9 @@ def _layers(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
             marks.append(Line(x, y, mark, low, high, markers=True, style=style))
             values.append(np.abs(y[np.isfinite(y) & (y != 0)]))
     what = " or ".join(dict.fromkeys(names))
+    orders = {tuple(ds["layer"].values.tolist()) for ds in datasets.values()}
+    order = ", ".join(next(iter(orders))) if len(orders) == 1 else ""
+    order = f" In order: {order}." if order and len(next(iter(orders))) <= MOST_NAMED else ""
     return FigureSpec(
         "layers",
         f"Loss added by each layer: {what}",
@@ -199,7 +203,8 @@ def _layers(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("change of the loss", loss_unit(datasets), scale="symlog", linthresh=_thresh(values)),
         tuple(marks),
         f"Change of the mean loss when one layer alone is compressed ({what}): solid, measured; dashed,"
-        " g·δ + ½δᵀHδ of that layer; dotted, ½ tr(H)‖δ‖²/n with the trace of its block of n weights (HAWQ).",
+        " g·δ + ½δᵀHδ of that layer; dotted, ½ tr(H)‖δ‖²/n with the trace of its block of n weights (HAWQ)."
+        f"{order}",
         error_bars([_examples(ds) for ds in datasets.values()], "paired by example"),
     )
 
@@ -221,11 +226,13 @@ def _saved(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
             if scored
             else (ds["loss"] + ds["loss_change"]).values
         )
-        start = ds["accuracy"] if scored else ds["loss"]
+        start = float(ds["accuracy"] if scored else ds["loss"])
         symbols = tuple(SYMBOLS[str(m)] for m in ds["method"].values)
         texts = tuple(f"{label}: {p}" for p in ds["perturbation"].values)
         marks.append(Points(ds["bytes"].values / 1024, y, series(label, ds), None, texts, symbols))
-        marks.append(Line([float(ds["dense_bytes"]) / 1024], [float(start)], series(label, ds), markers=True))
+        # a point would have to be of one of the methods
+        whole = np.array([float(ds["bytes"].min()), float(ds["dense_bytes"])]) / 1024
+        marks.append(Line(whole, [start, start], series(label, ds), style="dot"))
     unit = "" if scored else loss_unit(datasets)
     return FigureSpec(
         "size",
@@ -234,8 +241,8 @@ def _saved(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("accuracy" if scored else "loss", unit),
         tuple(marks),
         "Pruned weights are coded as the values that stay and one bit for each place, rounded ones as bits"
-        " and scales. The point without a symbol of a method is the whole model. Coded weights take the time"
-        " of whole ones unless hardware knows them.",
+        " and scales. Dotted, as far as its size: the whole model. Coded weights take the time of whole ones"
+        " unless hardware knows them.",
         symbols=_symbols(datasets),
     )
 

@@ -218,3 +218,15 @@ def test_the_picture_of_the_loss_is_of_a_way_that_was_asked_for():
     figures = {figure.name: figure for figure in find("compression").plots({"m": ds})}
     assert {"loss_pruning", "loss_quantisation"} <= set(figures)
     assert "foresees" not in figures["loss_pruning"].title and "dashed" not in figures["loss_pruning"].caption
+
+
+def test_pictures_name_the_weights_and_mark_the_whole_model():
+    """Oracle: the names, size and accuracy of the model; the mark is none of those of a method."""
+    model, data = classifier()
+    options = {"prune": (), "bits": (3,), "max_products": 16}
+    ds = landscape.compression(Problem(model, "cross_entropy", data), **options)
+    figures = {figure.name: figure for figure in find("compression").plots({"m": ds})}
+    assert "In order: 0.weight, 3.weight." in figures["layers"].caption
+    whole = figures["size"].marks[1]
+    assert whole.style == "dot" and whole.x[1] == float(ds["dense_bytes"]) / 1024
+    assert list(whole.y) == [float(ds["accuracy"])] * 2
