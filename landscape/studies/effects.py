@@ -302,7 +302,7 @@ def compressed(name: str, way: str, less: str = "") -> Callable[[xr.Dataset], fl
 def unforeseen(way: str, less: str = "") -> Callable[[xr.Dataset], float]:
     """What ``compression`` did not foresee of the loss change of a way: |ΔL − g·δ − ½δᵀHδ| over both terms.
 
-    Over |g·δ| + |½δᵀHδ|, since their sum may be about zero.
+    Over |g·δ| + |½δᵀHδ|, since their sum may be about zero; NaN where both are.
 
     Args:
         way: The way, such as ``4 bits``.
@@ -311,7 +311,8 @@ def unforeseen(way: str, less: str = "") -> Callable[[xr.Dataset], float]:
 
     def effect(ds: xr.Dataset) -> float:
         change, first, second = (compressed(name, way)(ds) for name in ("loss_change", "first", "second"))
-        found = abs(change - first - second) / (abs(first) + abs(second))
+        terms = abs(first) + abs(second)
+        found = abs(change - first - second) / terms if terms else float("nan")
         return found - unforeseen(less)(ds) if less else found
 
     return effect

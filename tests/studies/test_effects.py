@@ -157,6 +157,7 @@ def test_numbers_of_compression():
     assert effects.unforeseen("3 bits")(ds) == pytest.approx(0.75)
     assert effects.unforeseen("3 bits", "8 bits")(ds) == pytest.approx(0.75)
     assert np.isnan(effects.compressed("loss_change", "4 bits")(ds))
+    assert np.isnan(effects.unforeseen("3 bits")(0.0 * ds))
 
 
 def test_numbers_of_distance_and_order():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,12 +14,18 @@ from landscape.errors import InputError
 
 __all__ = ["channel_axis", "compressible", "counting_uses"]
 
+WEIGHT = re.compile(r"weight|(in|q|k|v)_proj_weight|weight_(ih|hh|hr)_l\d+(_reverse)?")
+"""Last names of matrices and kernels; old weight normalisation's ``weight_g`` and ``weight_v`` are none."""
+
 
 def compressible(model: nn.Module, doing: str = "compress") -> dict[str, nn.Parameter]:
     """Matrices and kernels by name: parameters called ``weight`` with more than one axis.
 
-    Biases, norms, class tokens and position embeddings are no part of them. A tied weight comes once, under
-    its first name.
+    So are those that torch's attention and recurrent layers call otherwise (``in_proj_weight``,
+    ``q_proj_weight``, ``weight_ih_l0`` and their like). Biases, norms, class tokens and position embeddings
+    are no part of them, nor are weights under a parametrisation, such as spectral normalisation: bake these
+    first (`torch.nn.utils.parametrize.remove_parametrizations`). A tied weight comes once, under its first
+    name.
 
     Args:
         model: The model.
@@ -30,7 +37,10 @@ def compressible(model: nn.Module, doing: str = "compress") -> dict[str, nn.Para
     found = {
         name: parameter
         for name, parameter in model.named_parameters()
-        if name.rpartition(".")[2] == "weight" and parameter.ndim > 1 and parameter.is_floating_point()
+        if WEIGHT.fullmatch(name.rpartition(".")[2])
+        and parameter.ndim > 1
+        and parameter.numel()
+        and parameter.is_floating_point()
     }
     if not found:
         raise InputError(f"{type(model).__name__} has no matrix or kernel to {doing}.")

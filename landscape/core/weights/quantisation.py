@@ -22,19 +22,23 @@ def grid_step(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
         axis: The axis along which each channel has a step of its own; ``None`` for one of all.
 
     Raises:
-        InputError: If there are fewer than 2 bits.
+        InputError: If there are fewer than 2 bits, or it is no whole number of them.
     """
-    if bits < 2:
+    if not bits >= 2:
         raise InputError(f"quantise: bits must be at least 2, a sign and a digit, not {bits}.")
+    if bits != int(bits):
+        raise InputError(f"quantise: bits is a whole number, not {bits}.")
     others = [a for a in range(weight.ndim) if a != axis]
-    largest: Tensor = weight.detach().abs().amax(others, keepdim=True)
+    largest: Tensor = _precise(weight).abs().amax(others, keepdim=True)
     return largest / (2.0 ** (bits - 1) - 1)
 
 
 def quantised(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
     """The weight rounded to the nearest of −q·s, ..., −s, 0, s, ..., q·s: symmetric and uniform.
 
-    The largest magnitude and zero stay what they are. A channel with NaN becomes NaN.
+    The largest magnitude and zero stay what they are, up to rounding. A channel with NaN or an infinite
+    weight becomes NaN. Weights of half precision are rounded in single precision, and the result is the
+    nearest of their own numbers.
 
     Args:
         weight: Any shape.
@@ -45,7 +49,7 @@ def quantised(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
         A new tensor of the same shape and type. Its values are simulated: they take the memory of floats.
 
     Raises:
-        InputError: If there are fewer than 2 bits.
+        InputError: As `grid_step`.
 
     Reference:
         Jacob et al. (2018), Quantization and training of neural networks for efficient
@@ -59,4 +63,9 @@ def quantised(weight: Tensor, bits: int, axis: int | None = 0) -> Tensor:
     if bits >= FLOAT_BITS:
         return weight.detach().clone()
     safe = torch.where(step == 0, torch.ones_like(step), step)  # a channel of zeros stays zero
-    return (weight.detach() / safe).round() * step
+    return ((_precise(weight) / safe).round() * step).to(weight.dtype)
+
+
+def _precise(weight: Tensor) -> Tensor:
+    """The weight in single precision at least: in half, steps of many bits vanish."""
+    return weight.detach().float() if weight.dtype.itemsize < 4 else weight.detach()

@@ -20,7 +20,8 @@ def low_rank(model: nn.Module, data: Any = None, *, share: float) -> nn.Module:
 
     A weight as a matrix (outputs, inputs × taps) of full rank r keeps its ``max(1, round(share · r))``
     largest singular values: no matrix of that rank is nearer to it in the Frobenius norm. Weights keep their
-    shape, so that the plain model loads them; `factorise` makes the two layers of them that are cheaper.
+    shape, so that the plain model loads them; `factorise` makes the two layers of them that are cheaper. A
+    weight with NaN or an infinite entry becomes NaN.
 
     Args:
         model: The trained model; it is left alone.
@@ -52,7 +53,9 @@ def low_rank(model: nn.Module, data: Any = None, *, share: float) -> nn.Module:
             layer = reduced.get_submodule(name.rpartition(".")[0])
             matrix = LayerWeight(name, name, layer, weight).matrix()
             rank = max(1, round(share * min(matrix.shape)))
-            if rank < min(matrix.shape):
+            if not torch.isfinite(matrix).all():
+                weight.fill_(float("nan"))
+            elif rank < min(matrix.shape):
                 left, right = _factors(matrix, rank)
                 weight.copy_(_like(left @ right, layer, weight))
     return reduced
@@ -63,7 +66,7 @@ def factorise(model: nn.Module, data: Any = None, *, tolerance: float = 1e-5) ->
 
     A convolution of rank r becomes one with r channels and a 1×1 convolution, a linear layer two linear ones.
     Its outputs are those of the model up to rounding, but its state is another: this is the form to measure
-    or to ship, not that of a checkpoint. Grouped and transposed convolutions stay.
+    or to ship, not that of a checkpoint. Grouped and transposed convolutions stay, and weights with NaN.
 
     Args:
         model: A model, such as one of `low_rank`; it is left alone.
@@ -90,6 +93,8 @@ def _pair(layer: nn.Module, tolerance: float) -> nn.Sequential | None:
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     weight = layer.weight
     matrix = weight.detach().double().flatten(1)
+    if not torch.isfinite(matrix).all():
+        return None
     values = torch.linalg.svdvals(matrix)
     rank = max(1, int((values > tolerance * values[0]).sum()))
     if rank * sum(matrix.shape) >= matrix.numel():

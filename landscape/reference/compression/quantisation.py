@@ -73,7 +73,8 @@ def quantise_aware(
     """A copy of a model trained on for a few epochs with rounded weights, then rounded for good.
 
     Each weight w is seen as w + (Q(w) − w), the bracket being a constant: rounded on the way forward, and
-    with the gradient of the identity on the way back (straight-through estimator).
+    with the gradient of the identity on the way back (straight-through estimator). A tied weight is rounded
+    wherever it is used.
 
     Args:
         model: The trained model; it is left alone.
@@ -89,7 +90,8 @@ def quantise_aware(
         A model with the same modules, in eval mode; its weights are floats on the grid.
 
     Raises:
-        InputError: As `quantise` and `tune` do.
+        InputError: As `quantise` and `tune` do; or if the model has a recurrent layer of torch's, whose fused
+            call would not see rounded weights.
 
     Reference:
         Jacob et al. (2018), section 3; Bengio et al. (2013), Estimating or propagating gradients through
@@ -97,17 +99,29 @@ def quantise_aware(
     """
     _check(scales)
     learner = copy.deepcopy(model)
-    layers = []
-    for name, weight in compressible(learner, "quantise").items():
-        grid_step(weight, bits)  # refuses a number of bits before the training
-        layer = learner.get_submodule(name.rpartition(".")[0])
-        parametrize.register_parametrization(
-            layer, "weight", FakeQuantised(bits, _axis(learner, name, scales))
-        )
-        layers.append(name.rpartition(".")[0])
+    chosen = {id(weight) for weight in compressible(learner, "quantise").values()}
+    rounded = [  # a tied weight under each of its names, or some of its uses would not be rounded
+        name for name, weight in learner.named_parameters(remove_duplicate=False) if id(weight) in chosen
+    ]
+    for name in rounded:
+        path, _, last = name.rpartition(".")
+        layer = learner.get_submodule(path)
+        if isinstance(layer, nn.RNNBase):
+            raise InputError(
+                f"quantise_aware cannot round the weights of {type(layer).__name__} '{path}' as it trains;"
+                " use quantise."
+            )
+        if parametrize.is_parametrized(layer, last):
+            continue  # a layer that is used under two names
+        grid_step(layer.get_parameter(last), bits)  # refuses a number of bits before the training
+        fake = FakeQuantised(bits, _axis(learner, name, scales))
+        parametrize.register_parametrization(layer, last, fake)
     learner = tune(learner, data, epochs=epochs, lr=lr, batch_size=batch_size, seed=seed)
-    for path in layers:
-        parametrize.remove_parametrizations(learner.get_submodule(path), "weight", leave_parametrized=True)
+    for name in rounded:
+        path, _, last = name.rpartition(".")
+        layer = learner.get_submodule(path)
+        if parametrize.is_parametrized(layer, last):
+            parametrize.remove_parametrizations(layer, last, leave_parametrized=True)
     found = copy.deepcopy(model).eval()  # a parametrisation leaves weights behind the biases
     found.load_state_dict(learner.state_dict())
     return found

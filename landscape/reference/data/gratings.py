@@ -54,6 +54,8 @@ def grating_digits(
         )
     if not 0 <= frequency <= 0.5:
         raise InputError(f"grating_digits: frequency lies within 0 and 0.5 cycles/pixel, not {frequency}.")
+    if not math.isfinite(amplitude):
+        raise InputError(f"grating_digits: amplitude is a finite number, not {amplitude}.")
     if not 0 <= share <= 1:
         raise InputError(f"grating_digits: share is one of the digits, not {share}.")
     images, labels = digits(split, count, seed, size)

@@ -57,7 +57,8 @@ class FiLMNorm2d(nn.Module):
         """That for each member which a BatchNorm is for one network."""
         made = cls(norm.num_features, members, gain, center)
         made.norm.eps, made.norm.momentum = norm.eps, norm.momentum
-        return made
+        like = norm.weight if norm.affine else norm.running_mean
+        return made if like is None else made.to(like)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N·M, C, H, W) to the same shape.

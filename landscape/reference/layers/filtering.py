@@ -37,7 +37,8 @@ class FilterRanges:
             ``log`` and ``gabor``; 0.5 of ``highpass``, which is ours).
         high: Largest σ of each; ``None`` for 1, 3, 1 and 1.
         identity: Share of the channels that are left as they are; ``None`` for 0.4, 0.5, 0.8 and 0.4.
-        size: Rows and columns of a filter, an odd number.
+        size: Rows and columns of a filter, an odd number; 3 with ``log``, whose larger filters are divided by
+            sums near zero.
 
     Raises:
         InputError: If there is no such kind, or a number is out of range.
@@ -56,6 +57,11 @@ class FilterRanges:
             _check_kind(kind)
         if self.size < 1 or self.size % 2 == 0:
             raise InputError(f"FilterRanges: size is an odd number of pixels, not {self.size}.")
+        if "log" in self.kinds and self.size > 3:
+            raise InputError(
+                f"FilterRanges: log filters of {self.size}×{self.size} pixels are divided by a sum that is"
+                " near zero for some σ, and grow without bound; take size 3, or kinds without 'log'."
+            )
         for name in ("low", "high", "identity"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.kinds):
@@ -150,7 +156,8 @@ def filter_kernels(kind: FilterKind, sigma: Tensor | Sequence[float], size: int 
     - ``gaussian``: ∝ exp(−r²/2σ²), of sum 1.
     - ``log``: ∝ (1 − r²/2σ²) exp(−r²/2σ²), divided by its sum as in the published code. Its gain at frequency
       zero is therefore 1, where that of a Laplacian of a Gaussian is 0: it sharpens if σ is small, and is a
-      box blur if σ is large.
+      box blur if σ is large. Of more than 3×3 pixels the sum comes near zero for some σ (5×5: gains above 100
+      at σ = 0.7).
     - ``gabor``: exp(−x²/2σ²) cos(2πx/3) in every row, not normalised, as published: its gain at frequency
       zero falls from 3 to 1.2 as σ goes from 0 to 1.
     - ``highpass``: the identity less ``gaussian``, of sum 0. Ours: no published kind takes out low
@@ -164,10 +171,14 @@ def filter_kernels(kind: FilterKind, sigma: Tensor | Sequence[float], size: int 
         size: Rows and columns, an odd number.
 
     Raises:
-        InputError: If there is no such kind.
+        InputError: If there is no such kind, a σ is below 0 or NaN, or the size is even.
     """
     _check_kind(kind)
+    if size < 1 or size % 2 == 0:
+        raise InputError(f"filter_kernels: size is an odd number of pixels, not {size}.")
     widths = torch.as_tensor(sigma, dtype=torch.get_default_dtype()).view(-1, 1, 1)
+    if not bool((widths >= 0).all()):
+        raise InputError(f"filter_kernels: σ is a number of pixels from 0 on, not {float(widths.min())}.")
     off = widths == 0
     places = torch.arange(size, dtype=widths.dtype) - size // 2
     x2 = (places**2).expand(size, size)

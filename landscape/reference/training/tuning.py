@@ -46,7 +46,8 @@ def tune(
         The copy, in eval mode.
 
     Raises:
-        InputError: If an option is out of range, or the loss becomes NaN or infinite.
+        InputError: If an option is out of range, there is nothing to train or to train on, or the loss
+            becomes NaN or infinite.
     """
     if epochs < 0 or not lr > 0 or batch_size < 1:
         raise InputError(
@@ -55,6 +56,15 @@ def tune(
         )
     tuned = copy.deepcopy(model)
     inputs, labels = data
+    if len(inputs) != len(labels) or len(labels) == 0:
+        raise InputError(
+            f"tune needs as many inputs as labels, and at least one; there are {len(inputs)} inputs and"
+            f" {len(labels)} labels."
+        )
+    if not any(parameter.requires_grad for parameter in tuned.parameters()):
+        raise InputError(
+            f"tune: {type(model).__name__} has no parameter to train; let some require gradients."
+        )
     device = next(tuned.parameters()).device
     solver = make_optimizer("adamw", tuned, lr, 0.0)
     devices: list[Any] = [device] if device.type == "cuda" else []
@@ -62,6 +72,9 @@ def tune(
     tuned.train()
     with torch.random.fork_rng(devices=devices), sound_convolutions(has_unsound_convolution(tuned)):
         torch.default_generator.manual_seed(seed)  # dropout
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         for epoch in range(epochs):
             batches = torch.split(torch.randperm(len(labels), generator=generator), batch_size)
             for index, rows in enumerate(batches):

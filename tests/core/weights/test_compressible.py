@@ -47,3 +47,15 @@ def test_a_tied_weight_is_used_by_both_layers():
     with counting_uses(model) as uses:
         model(torch.zeros(5, 4))
     assert uses == {"0.weight": 10}
+
+
+def test_weights_of_attention_and_recurrent_layers_count():
+    """Oracle: the names in torch's documentation; gains of old weight normalisation are no matrices."""
+    attention = nn.MultiheadAttention(4, 2, kdim=3, vdim=3)
+    assert set(compressible(attention)) == {f"{n}_proj_weight" for n in "qkv"} | {"out_proj.weight"}
+    assert "in_proj_weight" in compressible(nn.MultiheadAttention(4, 2))
+    assert set(compressible(nn.GRU(3, 4, bidirectional=True))) == {
+        f"weight_{kind}_l0{end}" for kind in ("ih", "hh") for end in ("", "_reverse")
+    }
+    normed = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3))
+    assert set(compressible(nn.Sequential(normed, nn.Linear(3, 2)))) == {"1.weight"}

@@ -59,3 +59,21 @@ def test_too_few_bits_are_refused_and_nan_stays():
     w[0, 1] = float("nan")
     assert quantised(w, 4)[0].isnan().all()
     assert quantised(w, 4)[1].isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("bits", [8, 16, 24])
+def test_half_precision_is_rounded_as_precisely_as_it_can_be(kind, bits):
+    """Oracle: the same weights rounded in double precision, and then to the nearest number of half."""
+    weight = (0.02 * weights(4, 64)).to(kind)
+    found = quantised(weight, bits)
+    assert found.dtype == kind
+    exact = quantised(weight.double(), bits)
+    bound = torch.finfo(kind).eps * weight.abs().max().double()
+    assert (found.double() - exact).abs().max() <= bound
+
+
+@pytest.mark.parametrize("bits", [2.5, float("nan")])
+def test_parts_of_a_bit_are_refused(bits):
+    with pytest.raises(InputError, match="bits"):
+        grid_step(torch.ones(2, 2), bits)

@@ -70,3 +70,14 @@ def test_shares_out_of_range_are_refused(share):
     """Oracle: the sentence."""
     with pytest.raises(InputError, match="share lies above 0 and at most at 1"):
         low_rank(net(), share=share)
+
+
+def test_nan_becomes_nan_and_is_not_factorised():
+    """Oracle: the rule that NaN stays NaN; the other layer is reduced."""
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    with torch.no_grad():
+        model[0].weight[0, 0] = float("nan")
+    reduced = low_rank(model, share=0.25)
+    assert reduced[0].weight.isnan().all()
+    pairs = factorise(reduced)
+    assert isinstance(pairs[0], nn.Linear) and isinstance(pairs[1], nn.Sequential)

@@ -9,6 +9,7 @@ from landscape.core.weights.quantisation import quantised
 from landscape.errors import InputError
 from landscape.reference.compression import FakeQuantised, quantise, quantise_aware
 from landscape.reference.models import resnet, vgg
+from landscape.reference.training import tune
 
 TINY = {"width": 2, "blocks": (1, 1), "head": "gap", "image": 8, "classes": 3}
 
@@ -111,3 +112,43 @@ def test_eight_bits_are_those_of_integer_arithmetic():
     x = torch.randn(50, 64)
     away = [(net(x) - model(x)).square().mean() for net in (ours, theirs)]
     assert 0.5 < away[0] / away[1] < 2
+
+
+class Tied(nn.Module):
+    """Two linear layers of one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.head(self.b(self.a(x).relu()).relu())
+
+
+def test_both_uses_of_a_tied_weight_are_rounded_in_training(monkeypatch):
+    """Oracle: the values in the pass; the tie and the state of the plain model remain."""
+    torch.manual_seed(0)
+    seen = []
+
+    def look(model, data, **options):
+        seen.extend(torch.equal(m.weight, quantised(m.weight, 3)) for m in (model.a, model.b, model.head))
+        return tune(model, data, **options)
+
+    monkeypatch.setattr("landscape.reference.compression.quantisation.tune", look)
+    found = quantise_aware(Tied(), (torch.randn(8, 4), torch.arange(8) % 2), bits=3, epochs=1)
+    assert seen == [True, True, True]
+    assert found.a.weight is found.b.weight
+    torch.testing.assert_close(found.a.weight, quantised(found.a.weight, 3), rtol=1e-6, atol=0)
+    Tied().load_state_dict(found.state_dict())
+
+
+def test_attention_is_trained_with_rounded_weights_and_recurrent_layers_are_refused():
+    """Oracle: the number of values of 2 bits in a row."""
+    model = nn.Sequential(
+        nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), nn.Flatten(), nn.Linear(12, 2)
+    )
+    found = quantise_aware(model, (torch.randn(6, 3, 4), torch.arange(6) % 2), bits=2, epochs=1)
+    assert all(len(row.unique()) <= 3 for row in found[0].self_attn.in_proj_weight)
+    with pytest.raises(InputError, match="cannot round the weights of GRU '0'"):
+        quantise_aware(nn.Sequential(nn.GRU(3, 4)), (torch.randn(6, 2, 3), torch.arange(6) % 2), bits=2)

@@ -50,6 +50,7 @@ def test_shares_and_wrong_gratings():
         ({"grating": "owm"}, "no grating 'owm'"),
         ({"frequency": 0.6}, "frequency lies within 0 and 0.5"),
         ({"share": 1.1}, "share is one of the digits"),
+        ({"amplitude": float("nan")}, "amplitude is a finite number"),
     ],
 )
 def test_bad_settings_are_named(options, message):

@@ -174,3 +174,18 @@ def test_bad_settings_are_named(options, message):
         FilterRanges(**options)
     with pytest.raises(InputError, match="channels must be at least 1"):
         FrequencyDropout(0)
+
+
+def test_wide_log_filters_and_impossible_widths_are_refused():
+    """Oracle: of 5×5 pixels the gains at σ = 0.7 are beyond any use, where those of 3×3 are at most 12."""
+    assert filter_kernels("log", [0.7], 5).abs().sum() > 100
+    sizes = torch.linspace(0.05, 5.0, 400)
+    assert filter_kernels("log", sizes, 3).abs().sum((1, 2, 3)).max() < 12
+    with pytest.raises(InputError, match="log filters of 5×5 pixels"):
+        FilterRanges(size=5)
+    assert FilterRanges(("gaussian", "gabor"), size=5).size == 5
+    for sigma in (-1.0, math.nan):
+        with pytest.raises(InputError, match="σ is a number of pixels from 0 on"):
+            filter_kernels("gaussian", [sigma])
+    with pytest.raises(InputError, match="size is an odd number"):
+        filter_kernels("gaussian", [1.0], 4)

@@ -67,3 +67,14 @@ def test_what_cannot_be_tuned_is_refused():
     x, y = data()
     with pytest.raises(InputError, match="the loss is nan in epoch 1; lower lr"):
         tune(net(), (x * float("nan"), y))
+
+
+def test_data_and_models_that_cannot_be_trained_are_refused():
+    """Oracle: the sentences; fewer labels than inputs would else leave inputs out without a word."""
+    inputs, labels = data()
+    for bad in ((inputs, labels[:2]), (inputs[:0], labels[:0])):
+        with pytest.raises(InputError, match="as many inputs as labels"):
+            tune(net(), bad)
+    for model in (net().requires_grad_(False), nn.Flatten()):
+        with pytest.raises(InputError, match="has no parameter to train"):
+            tune(model, (inputs, labels))

@@ -67,3 +67,11 @@ def test_what_cannot_be_used_is_named():
         film_member([nn.Linear(2, 2)])
     with pytest.raises(InputError, match="one member or more, not 0"):
         model().draws(X, 0)
+
+
+def test_norms_take_the_type_of_the_network():
+    """Oracle: a network of doubles answers doubles; without maps and statistics there is none."""
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3)).double()
+    assert film(network, 2)(torch.randn(5, 1, 4, 4).double()).dtype == torch.float64
+    bare = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, affine=False, track_running_stats=False))
+    assert film(bare, 2).size == 2

@@ -24,13 +24,36 @@ __all__ = ["CompressionParams", "compression"]
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The strongest compression that keeps the accuracy within a point, and what it saves."""
     unit = loss_unit({"": ds})
-    change = ds["accuracy_change"].values
-    sizes = ds["bytes"].values
-    kept = np.flatnonzero(change >= -0.01)
-    best = int(kept[np.argmin(sizes[kept])]) if len(kept) else -1
     numbers = [
         Metric("parameters", int(ds["parameters"]), "1", "parameters of the whole model"),
+        Metric(
+            "compressed",
+            float(ds["layer_size"].sum() / ds["parameters"]),
+            "1",
+            "share of the parameters that are compressed: chosen matrices and kernels",
+        ),
         Metric("multiply-adds", float(ds["dense_multiply_adds"]), "1/example", "of the whole model"),
+        *_smallest(ds),
+        Metric("largest Δ loss", float(np.max(ds["loss_change"].values)), unit, "largest change of the loss"),
+    ]
+    if "ratio" in ds:
+        ratio = ds["ratio"].values
+        known = ratio[np.isfinite(ratio)]
+        middle = float(np.median(known)) if known.size else float("nan")
+        numbers.append(
+            Metric("measured / foreseen", middle, "1", "loss change over g·δ + ½δᵀHδ, median over all ways")
+        )
+    return numbers
+
+
+def _smallest(ds: xr.Dataset) -> list[Metric]:
+    """The way of fewest bytes that keeps the accuracy; nothing where there is no accuracy to keep."""
+    change, sizes = ds["accuracy_change"].values, ds["bytes"].values
+    if not np.isfinite(change).any():
+        return []
+    kept = np.flatnonzero(change >= -0.01)
+    best = int(kept[np.argmin(sizes[kept])]) if len(kept) else -1
+    return [
         Metric(
             "smallest that keeps",
             str(ds["perturbation"].values[best]) if len(kept) else "none",
@@ -44,16 +67,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "1",
             "bytes over those of the whole model",
         ),
-        Metric("largest Δ loss", float(np.max(ds["loss_change"].values)), unit, "largest change of the loss"),
     ]
-    if "ratio" in ds:
-        ratio = ds["ratio"].values
-        known = ratio[np.isfinite(ratio)]
-        middle = float(np.median(known)) if known.size else float("nan")
-        numbers.append(
-            Metric("measured / foreseen", middle, "1", "loss change over g·δ + ½δᵀHδ, median over all ways")
-        )
-    return numbers
 
 
 def _cost(params: CompressionParams, problem: Problem | None = None) -> Cost:

@@ -258,9 +258,12 @@ class _Steps:
     def _coded(self, way: Way, name: str, weight: Tensor, left: int) -> float:
         """Bytes of a compressed weight: values that stay and a bit for each place, or bits and scales."""
         from landscape.core.weights.compressible import channel_axis
+        from landscape.core.weights.quantisation import FLOAT_BITS
 
         if way.prunes:
             return left * weight.element_size() + weight.numel() / 8
+        if way.amount >= FLOAT_BITS:  # these bits leave the weight as it is, a double too
+            return float(weight.numel() * weight.element_size())
         axis = channel_axis(self.problem.module, name)
         scales = weight.shape[axis] if way.method == "channel" else 1
         return weight.numel() * way.amount / 8 + scales * weight.element_size()

@@ -34,6 +34,7 @@ SYMBOLS = {
 }
 WORDS = {"global": "smallest", "layer": "layer by layer", "random": "random", "channel": "by channel"}
 WORDS["tensor"] = "by layer"
+MOST_NAMED = 12  # weights that a caption lists
 PRUNING, ROUNDING = ("global", "layer", "random"), ("channel", "tensor")
 FORESEEN: dict[str, tuple[str, Style]] = {
     "loss_change": ("measured", "solid"),
@@ -48,7 +49,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for name, methods in (("pruning", PRUNING), ("quantisation", ROUNDING)):
         if any(_of(ds, method).any() for ds in datasets.values() for method in methods):
             figures.append(_accuracy(datasets, name, methods))
-            figures.append(_loss(datasets, name, methods[0]))
+            there = (m for m in methods if any(_of(ds, m).any() for ds in datasets.values()))
+            figures.append(_loss(datasets, name, next(there)))
     figures = [figure for figure in figures if figure.marks]
     if any("predicted" in ds for ds in datasets.values()):
         figures.append(_foreseen(datasets))
@@ -117,15 +119,20 @@ def _loss(datasets: Mapping[str, xr.Dataset], name: str, method: str) -> FigureS
                 half = reach(_examples(ds)) * ds["loss_change_se"].values[rows]
                 low, high = y - half, y + half
             marks.append(Line(x, y, mark, low, high, markers=True, style=style))
+    foreseen = any("predicted" in ds for ds in datasets.values())
+    what = f"Change δ of the weights by {name} ({METHODS[method]}): solid, the change of the mean loss"
+    if foreseen:
+        what += (
+            "; dashed, g·δ + ½δᵀHδ with the gradient g and the Hessian H of the same loss; dotted, what the"
+            " trace of H alone says"
+        )
     return FigureSpec(
         f"loss_{name}",
-        f"Loss added by {name}, and what curvature foresees",
+        f"Loss added by {name}{', and what curvature foresees' if foreseen else ''}",
         _amount(name),
         Axis("change of the loss", loss_unit(datasets), scale="symlog", linthresh=_thresh(smallest)),
         tuple(marks),
-        f"Change δ of the weights by {name} ({METHODS[method]}): solid, the change of the mean loss; dashed,"
-        " g·δ + ½δᵀHδ with the gradient g and the Hessian H of the same loss; dotted, what the trace of H"
-        " alone says.",
+        f"{what}.",
         error_bars([_examples(ds) for ds in datasets.values()], "paired by example"),
     )
 
@@ -186,6 +193,9 @@ def _layers(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
             marks.append(Line(x, y, mark, low, high, markers=True, style=style))
             values.append(np.abs(y[np.isfinite(y) & (y != 0)]))
     what = " or ".join(dict.fromkeys(names))
+    orders = {tuple(ds["layer"].values.tolist()) for ds in datasets.values()}
+    order = ", ".join(next(iter(orders))) if len(orders) == 1 else ""
+    order = f" In order: {order}." if order and len(next(iter(orders))) <= MOST_NAMED else ""
     return FigureSpec(
         "layers",
         f"Loss added by each layer: {what}",
@@ -193,7 +203,8 @@ def _layers(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("change of the loss", loss_unit(datasets), scale="symlog", linthresh=_thresh(values)),
         tuple(marks),
         f"Change of the mean loss when one layer alone is compressed ({what}): solid, measured; dashed,"
-        " g·δ + ½δᵀHδ of that layer; dotted, ½ tr(H)‖δ‖²/n with the trace of its block of n weights (HAWQ).",
+        " g·δ + ½δᵀHδ of that layer; dotted, ½ tr(H)‖δ‖²/n with the trace of its block of n weights (HAWQ)."
+        f"{order}",
         error_bars([_examples(ds) for ds in datasets.values()], "paired by example"),
     )
 
@@ -215,11 +226,13 @@ def _saved(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
             if scored
             else (ds["loss"] + ds["loss_change"]).values
         )
-        start = ds["accuracy"] if scored else ds["loss"]
+        start = float(ds["accuracy"] if scored else ds["loss"])
         symbols = tuple(SYMBOLS[str(m)] for m in ds["method"].values)
         texts = tuple(f"{label}: {p}" for p in ds["perturbation"].values)
         marks.append(Points(ds["bytes"].values / 1024, y, series(label, ds), None, texts, symbols))
-        marks.append(Line([float(ds["dense_bytes"]) / 1024], [float(start)], series(label, ds), markers=True))
+        # a point would have to be of one of the methods
+        whole = np.array([float(ds["bytes"].min()), float(ds["dense_bytes"])]) / 1024
+        marks.append(Line(whole, [start, start], series(label, ds), style="dot"))
     unit = "" if scored else loss_unit(datasets)
     return FigureSpec(
         "size",
@@ -228,8 +241,8 @@ def _saved(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("accuracy" if scored else "loss", unit),
         tuple(marks),
         "Pruned weights are coded as the values that stay and one bit for each place, rounded ones as bits"
-        " and scales. The point without a symbol of a method is the whole model. Coded weights take the time"
-        " of whole ones unless hardware knows them.",
+        " and scales. Dotted, as far as its size: the whole model. Coded weights take the time of whole ones"
+        " unless hardware knows them.",
         symbols=_symbols(datasets),
     )
 
@@ -240,7 +253,7 @@ def _symbols(datasets: Mapping[str, xr.Dataset]) -> tuple[tuple[str, str], ...]:
 
 
 def _thresh(values: Sequence[Any]) -> float:
-    """Where an axis turns linear: a thousandth of the largest, or the smallest if that is more."""
+    """Where an axis turns linear: a ten-thousandth of the largest, or the smallest if that is more."""
     known = np.concatenate([*values, np.empty(0)])
     known = known[np.isfinite(known) & (known > 0)]
     return float(max(known.max() * 1e-4, known.min())) if known.size else 1.0

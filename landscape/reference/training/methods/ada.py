@@ -103,7 +103,7 @@ class AdversarialAugmentation(Objective):
             )
         device = next(model.parameters()).device
         pixels = self._scale.to_pixels(inputs)
-        self._network[:] = [_fitted(pixels, self.width, self.fitting, generator).to(device)]
+        self._network[:] = [_fitted(pixels.cpu(), self.width, self.fitting, generator).to(device)]
 
     def __call__(self, model: nn.Module, batch: Batch, generator: Generator) -> Tensor:
         """The loss of the changed batch."""
@@ -134,7 +134,12 @@ class AdversarialAugmentation(Objective):
             labels: Their classes (n,).
             generator: The only source of random numbers, on the CPU.
             radius: ν, if not that of the settings.
+
+        Raises:
+            InputError: If `begin` was not called.
         """
+        if not self._network:
+            raise InputError("AdversarialAugmentation: call begin with the training images first.")
         network, scale = self._network[0], self._scale
         radius = self.radius if radius is None else radius
         pixels = scale.to_pixels(inputs)
@@ -282,7 +287,7 @@ def _fitted(pixels: Tensor, width: int, epochs: int, generator: Generator) -> nn
     """A network from images to images with small squared errors on these, frozen; on the CPU."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        network = autoencoder(width, pixels.shape[1])
+        network = autoencoder(width, pixels.shape[1]).to(pixels.dtype)
     solver = torch.optim.Adam(network.parameters(), lr=0.01)
     with torch.enable_grad():
         for _ in range(epochs):

@@ -136,7 +136,8 @@ class AdaptiveSmoothing(Objective):
         targets = self._kept["targets"][self._kept["train_bins"][batch.rows]]
         classes = logits.shape[-1]
         shares = (1.0 - targets) * classes / (classes - 1)
-        if (shares == shares[0]).all():  # torch's own sum, so that the bits are those of plain smoothing
+        # torch's own sum, so that the bits are those of plain smoothing; it takes no targets below 1/C
+        if (shares == shares[0]).all() and shares[0] <= 1:
             return functional.cross_entropy(logits, batch.targets, label_smoothing=shares[0].item())
         log_p = logits.log_softmax(-1)
         own = -log_p.gather(1, batch.targets[:, None])[:, 0]

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Generator, Tensor, nn
 
 from landscape.errors import InputError
-from landscape.imports import resolve
+from landscape.imports import call
 from landscape.reference.training.checkpoints import load_weights
 from landscape.reference.training.objective import Batch, CrossEntropy, Objective
 
@@ -64,9 +65,19 @@ class Distillation(Objective):
         return found | {"weights": hashlib.sha256(Path(self.weights).read_bytes()).hexdigest()}
 
     def begin(self, model: nn.Module, data: Data, generator: Generator) -> None:
-        """Load the teacher onto the device of the student."""
-        teacher: nn.Module = resolve(self.builder, "builder")(**self.kwargs)
-        load_weights(teacher, Path(self.weights))
+        """Load the teacher onto the device of the student.
+
+        Raises:
+            InputError: If the teacher cannot be built, or the file does not hold its weights.
+        """
+        teacher: nn.Module = call(self.builder, self.kwargs, "builder")
+        try:
+            load_weights(teacher, Path(self.weights))
+        except (RuntimeError, SafetensorError) as error:
+            raise InputError(
+                f"Distillation: {self.weights} does not hold the weights of {self.builder} with the arguments"
+                f" {dict(self.kwargs)}: {' '.join(str(error).split())[:200]}"
+            ) from error
         teacher.eval().requires_grad_(False)
         self._teacher["model"] = teacher.to(next(model.parameters()).device)
 

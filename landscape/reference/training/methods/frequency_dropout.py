@@ -134,7 +134,9 @@ def _recalibrate(model: nn.Module, data: Data) -> None:
         return
     inputs, _ = data
     # The loss is of no matter: statistics are those of the forward pass.
-    problem = Problem(model, lambda outputs, _: outputs.flatten(1).sum(1), (inputs, inputs))
+    # A last batch of one example might have no statistics, at the very end of a training.
+    size = 255 if len(inputs) % 256 == 1 else 256
+    problem = Problem(model, lambda outputs, _: outputs.flatten(1).sum(1), (inputs, inputs), batch_size=size)
     with recalibrated(problem):
         for layer, found in zip(layers, running_layers(problem.module), strict=True):
             for name in ("running_mean", "running_var"):

@@ -46,7 +46,10 @@ class SharpnessAware(Objective):
         """The loss of the batch at the worst point nearby."""
         loss = CrossEntropy(self.label_smoothing)
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        slopes = torch.autograd.grad(loss(model, batch, generator), list(named.values()), allow_unused=True)
+        # the graph is kept: other terms of an objective may go back through the outputs at θ
+        slopes = torch.autograd.grad(
+            loss(model, batch, generator), list(named.values()), allow_unused=True, retain_graph=True
+        )
         found = [torch.zeros_like(p) if g is None else g for p, g in zip(named.values(), slopes, strict=True)]
         length = torch.stack([g.norm() for g in found]).norm()
         scale = self.radius / length.clamp_min(1e-12)

@@ -9,6 +9,7 @@ from torch import nn
 
 import landscape
 from landscape import Problem
+from landscape.base.registry import find
 from landscape.core.stats.intervals import share_error, standard_error
 from landscape.errors import InputError, LandscapeError
 from landscape.reference.compression import prune, quantise
@@ -188,3 +189,44 @@ def test_options_that_make_no_sense_are_refused(options: dict, message: str):
     """Oracle: the sentences."""
     with pytest.raises(LandscapeError, match=message):
         landscape.compression(quadratic(), **options)
+
+
+def test_bits_that_change_nothing_save_nothing():
+    """Oracle: a weight of doubles is left alone by 40 bits, and takes 8 bytes."""
+    ds = landscape.compression(quadratic(), bits=(40, 16), prune=(), curvature=False, layers=False)
+    assert float(ds["distance"][0]) == 0.0
+    assert float(ds["bytes"][0]) == float(ds["dense_bytes"]) == 8 * 27
+    assert float(ds["bytes"][1]) == 2 * 24 + 8 * (3 + 6)
+
+
+def test_the_summary_says_what_was_compressed_and_no_more():
+    """Oracle: counts by hand; a regression keeps no accuracy."""
+    described = find("compression")
+    ds = landscape.compression(quadratic(), bits=(3,), prune=(), curvature=False)
+    numbers = {metric.name: metric.value for metric in described.summary(ds)}
+    assert numbers["compressed"] == pytest.approx(24 / 27)
+    assert "smallest that keeps" not in numbers
+
+
+def test_the_picture_of_the_loss_is_of_a_way_that_was_asked_for():
+    """Oracle: the options; without curvature nothing is said to be foreseen."""
+    model, data = classifier()
+    options = {"prune": ("random",), "shares": (0.3, 0.6), "bits": (3,), "scales": ("tensor",)}
+    ds = landscape.compression(
+        Problem(model, "cross_entropy", data), curvature=False, layers=False, **options
+    )
+    figures = {figure.name: figure for figure in find("compression").plots({"m": ds})}
+    assert {"loss_pruning", "loss_quantisation"} <= set(figures)
+    assert "foresees" not in figures["loss_pruning"].title and "dashed" not in figures["loss_pruning"].caption
+
+
+def test_pictures_name_the_weights_and_mark_the_whole_model():
+    """Oracle: the names, size and accuracy of the model; the mark is none of those of a method."""
+    model, data = classifier()
+    options = {"prune": (), "bits": (3,), "max_products": 16}
+    ds = landscape.compression(Problem(model, "cross_entropy", data), **options)
+    figures = {figure.name: figure for figure in find("compression").plots({"m": ds})}
+    assert "In order: 0.weight, 3.weight." in figures["layers"].caption
+    whole = figures["size"].marks[1]
+    assert whole.style == "dot" and whole.x[1] == float(ds["dense_bytes"]) / 1024
+    assert list(whole.y) == [float(ds["accuracy"])] * 2

@@ -272,3 +272,14 @@ def test_inputs_that_are_no_images_and_mixed_ones_are_refused():
         objective.begin(net(), (torch.zeros(4, 1, 6, 6), torch.zeros(4)), generator())
     with pytest.raises(InputError, match="no loss of mixed examples"):
         objective(net(), Batch(*DATA, torch.arange(20), 0.0, 0.5), generator())
+
+
+def test_doubles_are_taken_and_begin_comes_first():
+    """Oracle: the types of the images that come back."""
+    ada = AdversarialAugmentation(fitting=1, steps=1)
+    x, y = torch.rand(4, 1, 8, 8).double(), torch.arange(4) % 3
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).double()
+    with pytest.raises(InputError, match="call begin"):
+        ada.changed(model, x, y, generator())
+    ada.begin(model, (x, y), generator())
+    assert ada.changed(model, x, y, generator()).dtype == torch.float64

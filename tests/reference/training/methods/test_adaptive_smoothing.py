@@ -233,3 +233,15 @@ def test_data_that_do_not_fit_are_said():
         smoothing()(net(), mixed, generator())
     with pytest.raises(InputError, match=r"needs images \(N, C, H, W\)"):
         answer_distances(nn.Linear(3, 2), torch.zeros(4, 3))
+
+
+def test_targets_below_an_even_guess_have_a_loss():
+    """Oracle: cross-entropy with the targets written out, one of them below 1/C in a bin alone."""
+    objective = smoothing(bins=1, lowest=0.05)
+    ready(objective, [0.05], [0, 0])
+    logits, labels = torch.randn(2, 4).double(), torch.tensor([1, 3])
+    batch = Batch(logits, labels, torch.arange(2), 0.0)
+    targets = torch.full((2, 4), 0.95 / 3).double()
+    targets[torch.arange(2), labels] = 0.05
+    found = objective(nn.Identity(), batch, generator())
+    torch.testing.assert_close(found, functional.cross_entropy(logits, targets))

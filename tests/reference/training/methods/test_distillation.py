@@ -100,3 +100,14 @@ def test_what_cannot_teach_is_refused(teacher):
     objective.begin(student, (x, y), torch.Generator())
     with pytest.raises(InputError, match="both need the same classes"):
         objective(student, Batch(x, y, torch.arange(12), 0.0), torch.Generator())
+
+
+def test_a_teacher_that_cannot_be_loaded_is_said(teacher, tmp_path):
+    """Oracle: the sentences, of a file of other sizes, of one that is none, and of arguments misspelt."""
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"no weights")
+    for path, kwargs in ((teacher, {"widths": (4, 5, 3)}), (bad, KWARGS)):
+        with pytest.raises(InputError, match="does not hold the weights of"):
+            Distillation(BUILDER, str(path), kwargs).begin(net(), data(), torch.Generator())
+    with pytest.raises(InputError, match="unexpected keyword argument 'widht'"):
+        Distillation(BUILDER, str(teacher), {"widht": 4}).begin(net(), data(), torch.Generator())

@@ -175,3 +175,15 @@ def test_networks_without_statistics_or_convolutions():
     for bad in ({"every": "step"}, {"at_test": "of"}):
         with pytest.raises(InputError, match=f"FilteredTraining has no {next(iter(bad))}"):
             FilteredTraining(**bad)
+
+
+def test_a_last_example_left_over_does_not_end_the_training():
+    """Oracle: moments of all 257 inputs at once, of maps of one pixel, which a batch of one has none of."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
+    data = torch.rand(257, 1, 3, 3, generator=generator()), torch.arange(257) % 3
+    objective = FilteredTraining()
+    objective.begin(model, data, generator())
+    objective.end(model, data)
+    maps = model[0](data[0]).flatten(1).detach()
+    torch.testing.assert_close(model[1].running_mean, maps.mean(0))
+    torch.testing.assert_close(model[1].running_var, maps.var(0, correction=0))

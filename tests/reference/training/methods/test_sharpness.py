@@ -84,3 +84,14 @@ def test_radii_below_zero_are_refused():
         SharpnessAware(-1.0)
     with pytest.raises(InputError, match="label_smoothing is a share below 1"):
         SharpnessAware(0.1, 1.0)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_it_stands_beside_other_objectives(first):
+    """Oracle: gradients of a sum are the sum of those of its terms, each on a batch of its own."""
+    model = net()
+    terms = [SharpnessAware(0.1), CrossEntropy(0.2)] if first else [CrossEntropy(0.2), SharpnessAware(0.1)]
+    both = slopes((terms[0] + terms[1])(model, a_batch(), torch.Generator()), model)
+    alone = [slopes(term(model, a_batch(), torch.Generator()), model) for term in terms]
+    for found, a, b in zip(both, *alone, strict=True):
+        torch.testing.assert_close(found, a + b)
