@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -169,8 +170,14 @@ class _Drawing:
         self.error(x, y, mark.error, style.color)
         look = shape | {"marker": _SYMBOLS[common], "mec": style.color}
         if len(set(mark.symbols)) > 1:  # they tell kinds, so the legend shows the colour alone
-            look = {"linewidth": 1 if mark.hollow else 5, "color": style.color}
-        self.entry(i, mark.series.name, Line2D([], [], **look))
+            look = {"linewidth": 5, "color": style.color}
+        kinds = len(set(mark.symbols)) > 1
+        bar = (
+            Patch(facecolor="none", edgecolor=style.color)
+            if kinds and mark.hollow
+            else Line2D([], [], **look)
+        )
+        self.entry(i, mark.series.name, bar)
 
     def stems(self, i: int, mark: Stems) -> None:
         style = self.palette.style(mark.series)

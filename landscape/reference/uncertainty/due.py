@@ -73,7 +73,7 @@ class DUE(Predictive):
         """Means and variances of each class' process at inputs (N, ...): (N, C) each."""
         from gpytorch.utils.memoize import clear_cache_hook
 
-        # in eval mode gpytorch keeps a factor of the kernel matrix, even of parameters that have changed since
+        # in eval mode gpytorch keeps a factor of the kernel, even when its parameters have changed since
         strategy = self.gp.variational_strategy
         clear_cache_hook(strategy)
         found = self.gp(self.body(x))
@@ -201,7 +201,7 @@ def _process(features: int, classes: int, inducing: int) -> Any:
             points = torch.randn(classes, inducing, features) / math.sqrt(features)
             strategy = gpytorch.variational.VariationalStrategy(self, points, distribution)
             super().__init__(strategy)
-            # it starts at the prior as it is; gpytorch would add noise to it, of torch's own, at the first call
+            # it starts at the prior; gpytorch would add noise to it, of torch's own, at the first call
             strategy.variational_params_initialized.fill_(1)
             self.mean_module = gpytorch.means.ConstantMean(batch_shape=batch)
             kernel = gpytorch.kernels.RBFKernel(batch_shape=batch)

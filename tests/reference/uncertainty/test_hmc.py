@@ -274,8 +274,10 @@ def test_it_is_a_classifier_to_every_analysis():
 
 
 def test_chains_of_several_members_share_buffers():
-    """Oracle: the sentence the user must see: a sample of the second would be read with statistics of the
-    first."""
+    """Oracle: the sentence the user must see.
+
+    A sample of the second would be read with statistics of the first.
+    """
     first, second = (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)) for _ in range(2))
     second[1].running_mean.fill_(5.0)
     data = torch.randn(6, 3), torch.arange(6) % 2
