@@ -190,6 +190,8 @@ class Points:
     """What a reader sees on pointing at each point."""
     symbols: tuple[str, ...] = ()
     """One of circle, square, diamond, triangle, cross per point (block kinds, phases)."""
+    hollow: bool = False
+    """Whether points are outlines: a second reading of a model, in the model's colour."""
 
     def __post_init__(self) -> None:
         _freeze(self, "points", "x", "y", "error")

@@ -88,7 +88,9 @@ def summarize_by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -
     places = _model_places(spec, groups)
     marks: list[Mark] = []
     for key in sorted(collected, key=lambda k: order.index(k.group)):
-        marks += _together(key, collected[key], spec, order, places)
+        parts = [other for other in collected if other.group == key.group]
+        slot = _slot(parts.index(key), len(parts))
+        marks += _together(key, collected[key], spec, order, places, slot)
     x = spec.x if places is None else _group_axis(spec.x, order)
     caption = f"{spec.caption} {_note(marks, count, what)}".strip()
     single = bool(spec.errors) and any(has_errors(m) for m in kept)
@@ -115,7 +117,12 @@ def _group_axis(axis: Axis, order: Sequence[str]) -> Axis:
 
 
 def _together(
-    key: _Key, marks: Sequence[Mark], spec: FigureSpec, order: Sequence[str], places: dict[float, str] | None
+    key: _Key,
+    marks: Sequence[Mark],
+    spec: FigureSpec,
+    order: Sequence[str],
+    places: dict[float, str] | None,
+    slot: tuple[float, float],
 ) -> list[Mark]:
     label = f"{key.group}, {key.part}" if key.part else key.group
     series = Series(key.group, "", label)
@@ -124,7 +131,14 @@ def _together(
     drawn = [m for m in marks if isinstance(m, Line | Points | Stems | Bars)]
     if places is None and spec.x.categories is None and (key.kind is Line or _aligned(key.kind, drawn)):
         return [_band(drawn, series, spec, key)]
-    return _cloud(drawn, series, key.group, order, places)
+    return _cloud(drawn, series, key.group, order, places, slot)
+
+
+def _slot(part: int, parts: int) -> tuple[float, float]:
+    """From where to where, about the place of a group, its part of so many stands: none hides another."""
+    width = 0.5 / parts
+    gap = 0.0 if parts == 1 else 0.1 * width
+    return -0.25 + part * width + gap, -0.25 + (part + 1) * width - gap
 
 
 def _aligned(kind: type[Mark], marks: Sequence[Line | Points | Stems | Bars]) -> bool:
@@ -151,6 +165,7 @@ def _cloud(
     group: str,
     order: Sequence[str],
     places: dict[float, str] | None,
+    slot: tuple[float, float],
 ) -> list[Mark]:
     """All points in one mark, each naming its model; on axes of categories groups stand side by side."""
     x = np.concatenate([np.asarray(m.x) for m in marks])
@@ -159,12 +174,13 @@ def _cloud(
     symbols = [s for m in marks for s in getattr(m, "symbols", ())]
     if places is not None:
         # Side by side within the place of the group, so that equal values do not hide one another.
-        spread = np.linspace(-0.25, 0.25, x.size) if x.size > 1 else np.zeros(x.size)
+        spread = np.linspace(*slot, x.size) if x.size > 1 else np.full(x.size, sum(slot) / 2)
         x = order.index(group) + spread
     step = slice(None, None, max(1, -(-x.size // MOST_POINTS)))
     texts = tuple(names[step])
     kept = tuple(symbols[step]) if len(symbols) == x.size else ()
-    return [Points(x[step], y[step], series, texts=texts, symbols=kept)]
+    hollow = all(getattr(m, "hollow", False) for m in marks)
+    return [Points(x[step], y[step], series, texts=texts, symbols=kept, hollow=hollow)]
 
 
 def _band(marks: Sequence[Line | Points | Stems | Bars], series: Series, spec: FigureSpec, key: _Key) -> Line:

@@ -123,6 +123,23 @@ def test_an_axis_of_models_becomes_one_of_groups() -> None:
     assert even.x == 0 and np.asarray(even.y).size == 10
 
 
+def test_two_readings_of_a_model_stand_side_by_side_in_its_group() -> None:
+    """Oracle: the clouds of one group do not overlap along the axis, and the outlines stay outlines."""
+    axis = Axis("model", categories=tuple(MODELS), limits=(-0.5, 9.5))
+    points = [Points([i], [float(i)], Series(m)) for i, m in enumerate(MODELS)]
+    points += [Points([i], [1.0], Series(m, "", f"{m}: own"), hollow=True) for i, m in enumerate(MODELS)]
+    marks = summarize_by_group(figure(*points, x=axis), GROUPS, "kind").marks
+    assert [(m.series.name, m.hollow) for m in marks] == [
+        ("even", False),
+        ("even, own", True),
+        ("odd", False),
+        ("odd, own", True),
+    ]
+    for place, first, second in ((0, *marks[:2]), (1, *marks[2:])):
+        assert place - 0.25 <= np.min(first.x) and np.max(first.x) < np.min(second.x)
+        assert np.max(second.x) <= place + 0.25
+
+
 def test_what_belongs_to_no_known_model_stays() -> None:
     """Oracle: the marks themselves."""
     field = Heatmap([0, 1], [0, 1], np.zeros((2, 2)), ColorAxis("z"))

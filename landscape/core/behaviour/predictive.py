@@ -123,9 +123,12 @@ class Predictive(nn.Module, ABC):
     Attributes:
         one_class_alone: What outputs of a classification are: log probabilities of classes of which each
             example has one, so that they cannot be read as labels or at positions.
+        feature_layer: Name of the part whose outputs are the features, where these are not what the last
+            layer with weights reads.
     """
 
     one_class_alone = True
+    feature_layer = ""
     _heard: tuple[int | None, int, list[Draws]] | None = None
 
     @abstractmethod

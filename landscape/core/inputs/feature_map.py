@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.data.batches import Batch
@@ -30,7 +31,8 @@ class FeatureMap:
 
     Attributes:
         problem: Whose model it is.
-        layer: What the layer of this name puts out; empty for what the last layer with weights reads.
+        layer: What the layer of this name puts out; empty for what the last layer with weights reads, or for
+            what a part of the model names in its attribute ``feature_layer``.
     """
 
     problem: Problem
@@ -71,15 +73,23 @@ class FeatureMap:
         """Within it, the tensors that may be the features gather, those of the layer last."""
         found: list[Tensor | None] = []
         module = self.problem.module
-        if self.layer:
-            watched = [module.get_submodule(self.layer)]
+        layer = self.layer or _named_by_itself(module)
+        if layer:
+            watched = [module.get_submodule(layer)]
             handles = [
                 part.register_forward_hook(lambda _, __, output: found.append(first_tensor(output)))
                 for part in watched
             ]
         else:
+            # of a layer with a parametrisation the weights are in a part that reads no features
             watched = [
-                part for part in module.modules() if next(part.parameters(recurse=False), None) is not None
+                part
+                for part in module.modules()
+                if not isinstance(part, parametrize.ParametrizationList)
+                and (
+                    next(part.parameters(recurse=False), None) is not None
+                    or parametrize.is_parametrized(part)
+                )
             ]
             handles = [
                 part.register_forward_pre_hook(lambda _, read: found.append(first_tensor(read)))
@@ -90,6 +100,15 @@ class FeatureMap:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _named_by_itself(module: nn.Module) -> str:
+    """The layer that the module, or one within it, says its features come from; empty if none does."""
+    for name, part in module.named_modules():
+        own = getattr(part, "feature_layer", "")
+        if isinstance(own, str) and own:
+            return f"{name}.{own}" if name else own
+    return ""
 
 
 def inputs_of(batch: Batch) -> Tensor:

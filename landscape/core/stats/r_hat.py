@@ -34,7 +34,10 @@ def split_r_hat(draws: NDArray[np.floating]) -> NDArray[np.float64]:
     if half < 2:
         raise InputError(f"R̂ takes chains of four draws or more; got draws of shape {values.shape}.")
     parts = np.concatenate([values[:, :half], values[:, values.shape[1] - half :]])
-    within = parts.var(axis=1, ddof=1).mean(axis=0)
-    between = parts.mean(axis=1).var(axis=0, ddof=1)
+    # from the first draw of each half on: means of equal numbers round, and what never varies must have 0
+    steps = parts - parts[:, :1]
+    within = steps.var(axis=1, ddof=1).mean(axis=0)
+    between = (parts[:, 0] + steps.mean(axis=1)).var(axis=0, ddof=1)
+    between = np.where((parts == parts[:1, :1]).all(axis=(0, 1)), 0.0, between)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.sqrt((half - 1) / half + between / within))

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -161,16 +162,22 @@ class _Drawing:
         symbols = np.array(mark.symbols or (style.symbol,) * x.size)
         common = mark.symbols[0] if len(set(mark.symbols)) == 1 else style.symbol
         edge = "white" if has_field(self.spec) else style.color
+        shape: dict[str, Any] = {"linestyle": "", "markersize": 5, "color": style.color}
+        shape |= {"mfc": "none", "mec": style.color} if mark.hollow else {"mec": edge}
         for symbol in dict.fromkeys(symbols.tolist()):
             of = symbols == symbol
-            self.axes.plot(
-                x[of], y[of], linestyle="", marker=_SYMBOLS[symbol], markersize=5, color=style.color, mec=edge
-            )
+            self.axes.plot(x[of], y[of], marker=_SYMBOLS[symbol], **shape)
         self.error(x, y, mark.error, style.color)
-        look: dict[str, Any] = {"linestyle": "", "marker": _SYMBOLS[common], "markersize": 5}
+        look = shape | {"marker": _SYMBOLS[common], "mec": style.color}
         if len(set(mark.symbols)) > 1:  # they tell kinds, so the legend shows the colour alone
-            look = {"linewidth": 5}
-        self.entry(i, mark.series.name, Line2D([], [], color=style.color, **look))
+            look = {"linewidth": 5, "color": style.color}
+        kinds = len(set(mark.symbols)) > 1
+        bar = (
+            Patch(facecolor="none", edgecolor=style.color)
+            if kinds and mark.hollow
+            else Line2D([], [], **look)
+        )
+        self.entry(i, mark.series.name, bar)
 
     def stems(self, i: int, mark: Stems) -> None:
         style = self.palette.style(mark.series)

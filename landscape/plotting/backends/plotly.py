@@ -164,13 +164,13 @@ class _Drawing:
 
     def points(self, i: int, mark: Points) -> None:
         style = self.palette.style(mark.series)
-        symbols = [_SYMBOLS.get(s, s) for s in mark.symbols or (style.symbol,)]
+        symbols = [_SYMBOLS.get(s, s) + "-open" * mark.hollow for s in mark.symbols or (style.symbol,)]
         hover, custom = self.hover(mark.series, mark.x, mark.y, texts=mark.texts)
         entry = self.legend(i, mark.series)
         if len(set(mark.symbols)) > 1 and entry["showlegend"]:
             # they tell kinds, so the legend shows the colour alone
             # By a trace without points: plotly has no entries of a legend but those of traces.
-            bar = {"width": 5, "color": style.color}
+            bar = {"width": 1 if mark.hollow else 5, "color": style.color}
             self.traces.append(trace("scatter", x=[None], y=[None], mode="lines", line=bar, **entry))
             entry = {**entry, "showlegend": False}
         self.traces.append(
@@ -183,7 +183,9 @@ class _Drawing:
                     "color": style.color,
                     "size": 8,
                     "symbol": symbols if mark.symbols else symbols[0],
-                    "line": {"width": 1.2 if has_field(self.spec) else 0, "color": "white"},
+                    "line": {"width": 1.2}
+                    if mark.hollow
+                    else {"width": 1.2 if has_field(self.spec) else 0, "color": "white"},
                 },
                 error_y=self.error(mark.y, mark.error, style.color),
                 text=escaped(mark.texts) or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,18 @@ from torch.nn.utils import parametrize
 from landscape.errors import InputError
 
 __all__ = ["SpectralBound", "spectral_bound"]
+
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+UNBOUNDED = (
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+    nn.Bilinear,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+)
+"""Layers with weights of their own that no bound here knows."""
 
 START = 15
 """Power iterations on the initial weights."""
@@ -28,7 +40,7 @@ class SpectralBound(nn.Module):
     step a pass, norms may end some per cent above the bound.
 
     Args:
-        layer: A `torch.nn.Linear` or `torch.nn.Conv2d`, padded with zeros.
+        layer: A `torch.nn.Linear` or a convolution of one to three dimensions, padded with zeros.
         shape: Shape of its inputs, without the batch: (features,), or (channels, H, W).
         bound: c, the largest norm.
         iterations: Power iterations of each pass in training mode.
@@ -41,14 +53,14 @@ class SpectralBound(nn.Module):
 
     direction: Tensor
 
-    def __init__(
-        self, layer: nn.Linear | nn.Conv2d, shape: Sequence[int], bound: float, iterations: int = 1
-    ) -> None:
+    def __init__(self, layer: Layer, shape: Sequence[int], bound: float, iterations: int = 1) -> None:
         super().__init__()
         self.bound = bound
         self.iterations = iterations
         self._settings: Any = None
-        if isinstance(layer, nn.Conv2d):
+        self._map: Callable[..., Tensor] = functional.linear
+        if not isinstance(layer, nn.Linear):
+            self._map = (functional.conv1d, functional.conv2d, functional.conv3d)[layer.weight.ndim - 3]
             if layer.padding_mode != "zeros":
                 raise InputError(f"spectral_bound: convolutions pad with zeros, not '{layer.padding_mode}'.")
             self._settings = layer.stride, layer.padding, layer.dilation, layer.groups
@@ -66,8 +78,8 @@ class SpectralBound(nn.Module):
 
     def _linear(self, weight: Tensor, x: Tensor) -> Tensor:
         if self._settings is None:
-            return functional.linear(x, weight)
-        return functional.conv2d(x, weight, None, *self._settings)
+            return self._map(x, weight)
+        return self._map(x, weight, None, *self._settings)
 
     def _advance(self, weight: Tensor, iterations: int) -> None:
         """Power iterations v ← AᵀAv/‖AᵀAv‖."""
@@ -113,7 +125,13 @@ def spectral_bound(
         raise InputError(
             f"spectral_bound: bound is positive and iterations at least 1, not {bound} and {iterations}."
         )
-    layers = [part for part in model.modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+    for name, part in model.named_modules():
+        if isinstance(part, UNBOUNDED):
+            raise InputError(
+                f"spectral_bound: layer '{name}' is a {type(part).__name__}, whose norm is not bounded here;"
+                " linear layers and convolutions are."
+            )
+    layers = [part for part in model.modules() if isinstance(part, Layer)]
     layers = [part for part in (layers if head else layers[:-1]) if part.weight.requires_grad]
     if not layers:
         raise InputError(f"spectral_bound: {type(model).__name__} has no linear layer below its head.")
@@ -123,9 +141,7 @@ def spectral_bound(
     return model
 
 
-def _input_shapes(
-    model: nn.Module, layers: Sequence[nn.Linear | nn.Conv2d], shape: Sequence[int]
-) -> list[tuple[int, ...]]:
+def _input_shapes(model: nn.Module, layers: Sequence[Layer], shape: Sequence[int]) -> list[tuple[int, ...]]:
     """Shapes of what layers read in one pass, without the batch."""
     seen: dict[int, tuple[int, ...]] = {}
 

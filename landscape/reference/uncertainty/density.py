@@ -150,7 +150,13 @@ def fit_density(
     h = _prepared(torch.cat([features for features, _ in parts]), normalise)
     if classes == "predicted":
         y = torch.cat([output for _, output in parts]).argmax(1)
-    y = y.to(h.device)
+    if y.numel() != len(h):
+        raise InputError(f"fit_density: classes are one whole number an example, not {tuple(y.shape)}.")
+    if not bool(h.isfinite().all()):
+        raise InputError(
+            f"fit_density: features of {type(model).__name__} are not finite on the data to fit."
+        )
+    y = y.reshape(-1).to(h.device)
     groups = [h[y == c] for c in sorted(set(y.tolist()))]
     least = min(map(len, groups), default=0)
     if least < 2:
@@ -168,6 +174,11 @@ def fit_density(
     level = jitter * spreads.diagonal(dim1=1, dim2=2).mean(1)
     spreads = spreads + level[:, None, None] * torch.eye(h.shape[1], dtype=h.dtype, device=h.device)
     factors, failed = torch.linalg.cholesky_ex(spreads)
+    if bool((level <= 0.0).any()) and jitter > 0.0:
+        raise InputError(
+            "fit_density: the examples of a class all have the same features, so that they have no"
+            " covariance; take covariance='tied', one for all classes."
+        )
     if bool(failed.any()):
         raise InputError(
             "fit_density: the covariance of a class is singular, since features are constant or there are"

@@ -14,6 +14,7 @@ from landscape.core.behaviour.predictive import Draws, Predictive, joined
 from landscape.errors import InputError
 from landscape.imports import call
 from landscape.reference.layers.spectral import spectral_bound
+from landscape.reference.training.objective import frozen_statistics
 
 if TYPE_CHECKING:
     from torch import Generator
@@ -47,6 +48,8 @@ class DUE(Predictive):
         uncertainty; Hensman et al. (2015), Scalable variational Gaussian process classification.
     """
 
+    feature_layer = "body"
+
     def __init__(
         self,
         body: nn.Module,
@@ -68,8 +71,15 @@ class DUE(Predictive):
 
     def marginals(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Means and variances of each class' process at inputs (N, ...): (N, C) each."""
+        from gpytorch.utils.memoize import clear_cache_hook
+
+        # in eval mode gpytorch keeps a factor of the kernel, even when its parameters have changed since
+        strategy = self.gp.variational_strategy
+        clear_cache_hook(strategy)
         found = self.gp(self.body(x))
-        return found.mean.T, found.variance.T
+        mean, variance = found.mean.T, found.variance.T
+        clear_cache_hook(strategy)
+        return mean, variance
 
     def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
         """Draws of the marginals.
@@ -119,8 +129,11 @@ class DUE(Predictive):
             generator: Of that order.
         """
         training = self.training
-        self.eval()
-        h = self.body(x[torch.randperm(len(x), generator=generator)[:SPREAD]])
+        # as training sees them: before it, running statistics of BatchNorm say nothing of the features, and
+        # a length scale of others would leave all examples out of reach of all inducing points
+        with frozen_statistics(self.body):
+            self.body.train()
+            h = self.body(x[torch.randperm(len(x), generator=generator)[:SPREAD]])
         self.train(training)
         points = self.gp.variational_strategy.inducing_points
         points.copy_(_clusters(h, points.shape[-2]).expand_as(points))
@@ -186,7 +199,10 @@ def _process(features: int, classes: int, inducing: int) -> Any:
         def __init__(self) -> None:
             distribution = gpytorch.variational.CholeskyVariationalDistribution(inducing, batch_shape=batch)
             points = torch.randn(classes, inducing, features) / math.sqrt(features)
-            super().__init__(gpytorch.variational.VariationalStrategy(self, points, distribution))
+            strategy = gpytorch.variational.VariationalStrategy(self, points, distribution)
+            super().__init__(strategy)
+            # it starts at the prior; gpytorch would add noise to it, of torch's own, at the first call
+            strategy.variational_params_initialized.fill_(1)
             self.mean_module = gpytorch.means.ConstantMean(batch_shape=batch)
             kernel = gpytorch.kernels.RBFKernel(batch_shape=batch)
             self.covar_module = gpytorch.kernels.ScaleKernel(kernel, batch_shape=batch)

@@ -44,6 +44,7 @@ class DUQ(Predictive):
 
     counts: Tensor
     sums: Tensor
+    feature_layer = "body"
 
     def __init__(
         self,
@@ -83,8 +84,12 @@ class DUQ(Predictive):
     def move_centroids(self, embeddings: Tensor, classes: Tensor) -> None:
         """Let the centroids follow the embeddings (N, embedding, C) of examples of these classes (N,)."""
         chosen = nn.functional.one_hot(classes, len(self.counts)).to(embeddings)
-        self.counts.lerp_(chosen.sum(0), 1.0 - self.momentum)
-        self.sums.lerp_(torch.einsum("nkc,nc->kc", embeddings, chosen), 1.0 - self.momentum)
+        counts = self.counts.lerp(chosen.sum(0), 1.0 - self.momentum)
+        sums = self.sums.lerp(torch.einsum("nkc,nc->kc", embeddings, chosen), 1.0 - self.momentum)
+        # a class that is never seen keeps its centroid; its count would shrink until both were 0, and 0/0
+        seen = counts > 1e-20
+        self.counts.copy_(torch.where(seen, counts, self.counts))
+        self.sums.copy_(torch.where(seen, sums, self.sums))
 
     def draws(self, x: Tensor, samples: int | None = None, *, seed: int = 0) -> Draws:
         """The one draw there is, with the score.

@@ -52,7 +52,7 @@ class GaussianProcess(Predictive):
                 raise InputError(f"GaussianProcess: {name} is positive and finite, not {value}.")
         self.length, self.variance, self.noise = float(length), float(variance), float(noise)
         points = inputs.flatten(1).double()
-        matrix = self._kernel(points, points) + noise * torch.eye(len(points), dtype=torch.float64)
+        matrix = self._kernel(points, points) + noise * torch.eye(len(points)).to(points)
         factor, wrong = torch.linalg.cholesky_ex(matrix)
         if wrong:
             raise InputError(
@@ -73,9 +73,10 @@ class GaussianProcess(Predictive):
             samples: Not looked at.
             seed: Not looked at.
         """
-        across = self._kernel(x.flatten(1).double(), self.points)
-        mean = across @ self.weights
-        known = torch.linalg.solve_triangular(self.factor, across.T, upper=False).square().sum(0)
+        # in float64 whatever the module has been cast to: what is known comes of a difference
+        across = self._kernel(x.flatten(1).double(), self.points.double())
+        mean = across @ self.weights.double()
+        known = torch.linalg.solve_triangular(self.factor.double(), across.T, upper=False).square().sum(0)
         variance = (self.variance - known).clamp(min=0.0)[:, None].expand_as(mean)
         return Draws("regression", mean=mean.to(x)[None], variance=variance.to(x)[None])
 

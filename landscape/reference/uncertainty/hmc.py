@@ -263,6 +263,14 @@ def hmc_posterior(
     spaces = {(problem.space.names, problem.space.shapes) for problem in problems}
     if len(spaces) > 1:
         raise InputError("chains run over one parameter space; the members have different parameters.")
+    first = dict(members[0].named_buffers())
+    for place, member in enumerate(members[1:count], start=2):
+        own = dict(member.named_buffers())
+        if own.keys() != first.keys() or not all(torch.equal(own[name], first[name]) for name in own):
+            raise InputError(
+                "samples share the buffers of one network, such as statistics of BatchNorm; those of member"
+                f" {place} are not those of member 1: take chains = 1."
+            )
     whole = GaussianPrior.named(prior, problems[0].space, fit_data[0], variance, prior_options)
     if not folder:
         thetas = _run_chains(problems, whole, seed, None, options)[0]

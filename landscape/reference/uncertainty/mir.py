@@ -13,6 +13,9 @@ from landscape.imports import call
 
 __all__ = ["Reconstructing", "mir_network"]
 
+FEATURES = "_landscape_features"
+"""Attribute of outputs that holds what the head has read."""
+
 
 class Reconstructing(nn.Module):
     """A classifier with a decoder from what its head reads to its input.
@@ -42,23 +45,30 @@ class Reconstructing(nn.Module):
         head.register_forward_pre_hook(self._keep)
 
     def _keep(self, head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self.training:  # of the last pass in training alone
-            self._read[:] = inputs[:1]
+        self._read[:] = inputs[:1]
 
     def forward(self, x: Tensor) -> Tensor:
         """The classifier's outputs."""
         outputs: Tensor = self.model(x)
+        if self.training and self._read:
+            # on the outputs: they live as long as these do, and another pass does not take their place
+            setattr(outputs, FEATURES, self._read[0])
+        self._read.clear()
         return outputs
 
-    def reconstruction(self) -> Tensor:
-        """What the decoder makes of the features of the last pass in training mode: (N, numbers of an input).
+    def reconstruction(self, outputs: Tensor) -> Tensor:
+        """What the decoder makes of the features of a pass in training mode: (N, numbers of an input).
+
+        Args:
+            outputs: What the pass gave.
 
         Raises:
-            InputError: If there was none since the last call.
+            InputError: If it is no such pass.
         """
-        if not self._read:
-            raise InputError("there is nothing to reconstruct: no pass in training mode came before.")
-        made: Tensor = self.decoder(self._read.pop())
+        features = getattr(outputs, FEATURES, None)
+        if features is None:
+            raise InputError("there is nothing to reconstruct: the outputs are of no pass in training mode.")
+        made: Tensor = self.decoder(features)
         return made
 
 

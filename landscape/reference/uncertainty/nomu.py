@@ -243,7 +243,7 @@ class NomuLoss(Objective):
                 raise InputError(f"NomuLoss: {name} must be at least 0, not {getattr(self, name)}.")
         if self.points < 1:
             raise InputError(f"NomuLoss: points must be at least 1, not {self.points}.")
-        if self.box is not None and not self.box[0] < self.box[1]:
+        if self.box is not None and (len(self.box) != 2 or not self.box[0] < self.box[1]):
             raise InputError(f"NomuLoss: box is a lower and an upper number, not {tuple(self.box)}.")
 
     def begin(self, model: nn.Module, data: Data, generator: Generator) -> None:
@@ -375,7 +375,7 @@ def nomu(
     Raises:
         InputError: As `Nomu.around` and `fit_nomu`.
     """
-    objective = NomuLoss(box=None if box is None else (box[0], box[1]))
+    objective = NomuLoss(box=None if box is None else tuple(box))  # type: ignore[arg-type] # it looks
     targets = fit_data[1].reshape(len(fit_data[1]), -1).shape[1]
     parts = []
     for member in members:

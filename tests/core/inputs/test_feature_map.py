@@ -88,3 +88,30 @@ def test_what_has_no_features_is_said():
         FeatureMap(p, "head")
     with pytest.raises(InputError, match="one row for each example"):
         FeatureMap(problem(nn.Linear(6, 3), nn.Flatten(0), nn.Unflatten(0, (-1, 3))), "1")(p.batches[0])
+
+
+def test_a_model_may_say_where_its_features_come_from():
+    """Oracle: the part itself, called by hand: what the last layer with weights reads is another thing."""
+
+    class Named(nn.Module):
+        feature_layer = "body"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(6, 4), nn.Tanh())
+            self.weight = nn.Parameter(torch.randn(3, 4))
+
+        def forward(self, x):
+            return self.body(x) @ self.weight.T
+
+    p = problem(nn.Identity(), Named())
+    x = p.batches[0].inputs
+    assert torch.equal(FeatureMap(p)(p.batches[0]), p.module[1].body(x))
+
+
+def test_a_parametrised_layer_is_a_layer_with_weights():
+    """Oracle: what the layer reads, by hand."""
+    last = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3, bias=False))
+    p = problem(nn.Linear(6, 4), last)
+    x = p.batches[0].inputs
+    assert torch.equal(FeatureMap(p)(p.batches[0]), p.module[0](x))

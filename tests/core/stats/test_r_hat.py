@@ -31,6 +31,9 @@ def test_what_does_not_vary_has_none():
     constant = np.ones((2, 8))
     assert np.isnan(split_r_hat(constant))
     assert np.isinf(split_r_hat(constant * [[1], [2]]))
+    # a number whose multiples round, so that means of equal draws are not those draws
+    assert np.isnan(split_r_hat(np.full((1, 50), 0.1)))
+    assert np.isinf(split_r_hat(np.full((2, 50), 0.1) * [[1], [3]]))
     holes = np.ones((2, 8))
     holes[0, 0] = np.nan
     assert np.isnan(split_r_hat(holes))

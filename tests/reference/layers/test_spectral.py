@@ -16,6 +16,8 @@ CASES = [
     (nn.Conv2d(3, 4, 3, padding="same"), (3, 5, 6)),
     (nn.Conv2d(4, 4, 1, stride=2, groups=2), (4, 5, 5)),
     (nn.Conv2d(2, 2, 3, dilation=2), (2, 6, 6)),
+    (nn.Conv1d(2, 3, 3, stride=2, padding=1), (2, 7)),
+    (nn.Conv3d(1, 2, (1, 2, 3)), (1, 3, 4, 5)),
     (nn.Linear(6, 4), (6,)),
 ]
 
@@ -119,3 +121,16 @@ def test_frozen_layers_stay_and_what_cannot_be_bounded_is_said():
         spectral_bound(
             nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"), nn.Linear(8, 8)), (1, 8, 8)
         )
+
+
+def test_every_convolution_is_bounded_and_what_cannot_be_is_named():
+    """Oracle: the dense matrix of a convolution along one axis; the sentence the user must see."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(1, 4, 3), nn.Flatten(), nn.Linear(24, 2))
+    nn.init.normal_(model[0].weight, std=9.0)
+    spectral_bound(model.double(), [1, 8], 1.0, iterations=300)
+    model(torch.zeros(1, 1, 8, dtype=torch.float64))
+    norm = torch.linalg.matrix_norm(dense(model.eval()[0], (1, 8)), 2)
+    assert float(norm) == pytest.approx(1.0, rel=1e-3)
+    with pytest.raises(InputError, match="layer '0' is a ConvTranspose2d"):
+        spectral_bound(nn.Sequential(nn.ConvTranspose2d(1, 1, 3), nn.Linear(1, 1)), [1, 4, 4])

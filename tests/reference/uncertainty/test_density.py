@@ -112,3 +112,18 @@ def test_what_cannot_be_fitted_is_said():
         fit_density(network(), (X, Y), covariance="half")
     with pytest.raises(InputError, match="jitter is not negative"):
         fit_density(network(), (X, Y), jitter=-1.0)
+
+
+def test_what_is_not_a_gaussian_s_data_is_named():
+    """Oracle: the sentences the user must see; labels in a column are labels."""
+    model, y = nn.Sequential(nn.Linear(2, 3)), torch.tensor([0] * 3 + [1] * 5)
+    x = torch.randn(8, 2)
+    assert torch.equal(fit_density(model, (x, y[:, None])).means, fit_density(model, (x, y)).means)
+    with pytest.raises(InputError, match="one whole number an example"):
+        fit_density(model, (x, torch.rand(8, 3)))
+    x[:3] = 1.0
+    with pytest.raises(InputError, match="all have the same features"):
+        fit_density(model, (x, y))
+    x[0] = torch.nan
+    with pytest.raises(InputError, match="not finite"):
+        fit_density(model, (x, y))

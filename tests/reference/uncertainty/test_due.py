@@ -1,5 +1,6 @@
 """DUE against exact Gaussian process regression, and the memory that predictions take."""
 
+import copy
 import subprocess
 import sys
 
@@ -98,3 +99,42 @@ def test_two_thousand_points_take_less_than_a_gigabyte():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 2**20  # in kilobytes
+
+
+def test_predictions_are_those_of_the_parameters_there_are_now():
+    """Oracle: a new network of the same state. gpytorch keeps a factor of the kernel in eval mode.
+
+    Two gradients one after the other, and a copy, need it gone too; and torch's own random numbers are left
+    alone from the first call on.
+    """
+    torch.manual_seed(0)
+    x = torch.randn(5, 3)
+    model = due_network(**MLP).eval()
+    state = torch.get_rng_state()
+    model(x)
+    assert torch.equal(torch.get_rng_state(), state)
+    strategy = model.gp.variational_strategy
+    with torch.no_grad():
+        strategy._variational_distribution.variational_mean.normal_()
+        strategy.inducing_points.mul_(3.0)
+    fresh = due_network(**MLP).eval()
+    fresh.load_state_dict(model.state_dict())
+    torch.testing.assert_close(model.marginals(x), fresh.marginals(x), rtol=0, atol=0)
+    for one in (model, model, copy.deepcopy(model)):
+        one(x).sum().backward()
+
+
+@torch.no_grad()
+def test_the_process_starts_at_features_as_training_sees_them():
+    """Oracle: features of a pass in training mode: the length scale is their mean distance.
+
+    In eval mode BatchNorm that has seen nothing would leave them a hundred times smaller here.
+    """
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5))
+    body[0].weight.mul_(0.01)
+    model, x = DUE(body, 5, classes=2, inducing=4), torch.randn(40, 3)
+    model.start(x, torch.Generator())
+    assert torch.equal(body[1].running_mean, torch.zeros(5)) and model.training
+    expected = torch.pdist(copy.deepcopy(body).train()(x)).mean()
+    torch.testing.assert_close(model.gp.covar_module.base_kernel.lengthscale.flatten(), expected.expand(2))

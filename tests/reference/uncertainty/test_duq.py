@@ -62,3 +62,14 @@ def test_a_builder_puts_the_kernels_in_the_place_of_the_head():
         duq_network("torch.nn:Flatten", {})
     with pytest.raises(InputError, match="momentum is below 1"):
         network(momentum=1.0)
+
+
+def test_a_class_that_is_not_seen_keeps_its_centroid():
+    """Oracle: the centroid itself: its count and its sum shrink by one factor, and 0/0 is none."""
+    model = duq_network("landscape.reference.models:mlp", {"widths": [3, 5, 2]}, momentum=0.0)
+    embeddings = model.embeddings(torch.randn(4, 3)).detach()
+    before = (model.sums / model.counts)[:, 1].clone()
+    model.move_centroids(embeddings, torch.zeros(4, dtype=torch.long))
+    after = model.sums / model.counts
+    torch.testing.assert_close(after[:, 1], before)
+    torch.testing.assert_close(after[:, 0], embeddings[:, :, 0].mean(0))

@@ -45,3 +45,12 @@ def test_what_cannot_be_is_said():
         GaussianProcess(X, Y, 0.0)
     with pytest.raises(InputError, match="the matrix of the data is singular; a noise above 1e-30 helps"):
         GaussianProcess(X[[0, 0]], Y[[0, 1]], 1.0, noise=1e-30)
+
+
+def test_a_cast_leaves_its_arithmetic_in_float64():
+    """Oracle: the process before the cast, but for rounding of what it has stored."""
+    x = torch.linspace(0, 1, 5)[:, None]
+    process = GaussianProcess(x, x.sin(), length=0.5, noise=1e-2)
+    before = process.draws(x)
+    after = process.float().draws(x)
+    torch.testing.assert_close(after.mean, before.mean, rtol=1e-3, atol=1e-3)

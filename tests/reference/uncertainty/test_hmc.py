@@ -271,3 +271,15 @@ def test_it_is_a_classifier_to_every_analysis():
     problem = landscape.Problem(found, "cross_entropy", data)
     want = nn.functional.nll_loss(found.draws(data[0]).log_p.exp().mean(0).log(), data[1])
     assert problem.loss() == pytest.approx(float(want), rel=1e-5)
+
+
+def test_chains_of_several_members_share_buffers():
+    """Oracle: the sentence the user must see.
+
+    A sample of the second would be read with statistics of the first.
+    """
+    first, second = (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)) for _ in range(2))
+    second[1].running_mean.fill_(5.0)
+    data = torch.randn(6, 3), torch.arange(6) % 2
+    with pytest.raises(InputError, match="those of member 2 are not those of member 1: take chains = 1"):
+        hmc_posterior([first, second], data, variance=1.0)

@@ -234,33 +234,33 @@ def _detection(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
     """Detection of other data by model; each set of data has a symbol."""
     symbols = ("circle", "square", "diamond", "triangle", "cross")
     sets = list(dict.fromkeys(str(o) for ds in datasets.values() for o in ds["ood"].values))
-    marks: list[Any] = [Guide(y=0.5, label="chance")] if name == "ood_auroc" else []
+    auroc, one = name == "ood_auroc", f" Other data: {sets[0]}." if len(sets) == 1 else ""
+    marks: list[Any] = [Guide(y=0.5, label="chance")] if auroc else []
+    scored = False
     for place, (label, ds) in enumerate(datasets.items()):
-        part = ds[name].sel(by="entropy").values
-        error = None
-        if name == "ood_auroc":
-            error = reach(int(ds["examples"])) * ds["ood_auroc_se"].sel(by="entropy").values
         used = tuple(symbols[sets.index(str(o)) % len(symbols)] for o in ds["ood"].values)
         texts = tuple(str(o) for o in ds["ood"].values)
-        x = np.full(len(part), float(place))
-        marks.append(Points(x, part, series(label, ds), error, texts, used))
-        own = ds[name].sel(by="score").values
-        if np.isfinite(own).any():
-            who = replace(series(label, ds), label=f"{label}: own score")
-            marks.append(Points(x + 0.15, own, who, texts=texts, symbols=used))
-    auroc, one = name == "ood_auroc", f" Other data: {sets[0]}." if len(sets) == 1 else ""
-    what = "AUROC of low entropy" if auroc else "share of other data accepted"
+        for by, shift in (("entropy", 0.0), ("score", 0.15)):
+            values, own = ds[name].sel(by=by).values, by == "score"
+            if own and not np.isfinite(values).any():
+                continue
+            scored |= own
+            error = reach(int(ds["examples"])) * ds[f"{name}_se"].sel(by=by).values if auroc else None
+            who = replace(series(label, ds), label=f"{label}: own score") if own else series(label, ds)
+            x = np.full(len(values), place + shift)
+            marks.append(Points(x, values, who, error, texts, used, hollow=own))
+    by = "entropy, and hollow by the method's own score" if scored else "entropy"
     return FigureSpec(
         name,
         "Detection of other data" if auroc else "Other data accepted where 95 % of the own data are",
         Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
-        Axis(what, limits=UNIT),
+        Axis("AUROC of being certain" if auroc else "share of other data accepted", limits=UNIT),
         tuple(marks),
         "Probability that the model is more certain of an example of its own data than of one of the other"
-        f" data, by entropy and by the method's own score where it has one.{one}"
+        f" data, by {by}.{one}"
         if auroc
-        else "Share of the other data whose entropy is no larger than that of 95 % of the model's own data."
-        + one,
+        else "Share of the other data of which the model is as certain as of 95 % of its own data, by"
+        f" {by}.{one}",
         "Bars: 95 % interval (DeLong)." if auroc else "",
         symbols=() if one else tuple((symbols[i % len(symbols)], data) for i, data in enumerate(sets)),
     )

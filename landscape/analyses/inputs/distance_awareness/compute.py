@@ -38,6 +38,7 @@ def compute(problem: Problem, params: DistanceAwarenessParams, context: Context)
     others: dict[str, Sequence[Batch]] = {
         name: other_batches(problem, _with_targets(data)) for name, data in given.items()
     }
+    _check(problem, others)
     found: dict[str, Any] = {"examples": problem.examples, "features": 0}
     single = _draws(problem, params.seed) == 1
     features = FeatureMap(problem, params.layer) if single else None
@@ -57,6 +58,22 @@ def compute(problem: Problem, params: DistanceAwarenessParams, context: Context)
         found |= _rank_correlations(found, list(others))
     context.progress(1.0)
     return found
+
+
+def _check(problem: Problem, others: Mapping[str, Sequence[Batch]]) -> None:
+    """Refuse what has no distances."""
+    from landscape.core.inputs.feature_map import inputs_of
+
+    if problem.examples < 2:
+        raise InputError(f"distance_awareness needs two examples or more, not {problem.examples}.")
+    shape = tuple(inputs_of(problem.first).shape[1:])
+    for name, batches in others.items():
+        other = tuple(inputs_of(batches[0]).shape[1:])
+        if other != shape:
+            raise InputError(
+                f"distance_awareness: inputs of the other data '{name}' have the shape {other}, those of the"
+                f" examples {shape}: between them there is no distance."
+            )
 
 
 def _of_features(

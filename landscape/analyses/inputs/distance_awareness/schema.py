@@ -56,8 +56,8 @@ SCHEMA = Schema(
         Variable(
             "log_norm_product",
             (),
-            "ln of the product of these norms: bounds ln of every expansion of a chain of them without"
-            " shortcuts and BatchNorm",
+            "ln of the product of these norms, those after the features included: bounds ln of every"
+            " expansion of the outputs of a chain of them without shortcuts and BatchNorm",
             optional=True,
         ),
         Variable(

@@ -37,6 +37,5 @@ class Reconstruction(Objective):
 
     def __call__(self, model: Any, batch: Batch, generator: Generator) -> Tensor:
         """The error of the batch."""
-        batch.outputs(model)
-        made: Tensor = model.reconstruction()
+        made: Tensor = model.reconstruction(batch.outputs(model))
         return (made - batch.inputs.flatten(1)).square().mean()

@@ -74,3 +74,13 @@ def test_without_other_data_features_alone_are_looked_at():
     assert "spearman" not in ds and "jacobian_largest" not in ds
     with pytest.raises(InputError, match="not both"):
         landscape.distance_awareness(problem, other=OTHER, other_data=("a:b",))
+
+
+def test_what_has_no_distances_is_named():
+    """Oracle: the sentences the user must see."""
+    model = nn.Linear(4, 3)
+    with pytest.raises(InputError, match="two examples or more, not 1"):
+        landscape.distance_awareness(Problem(model, "cross_entropy", (X[:1], Y[:1])))
+    problem = Problem(model, "cross_entropy", (X, Y))
+    with pytest.raises(InputError, match=r"'far' have the shape \(5,\), those of the examples \(4,\)"):
+        landscape.distance_awareness(problem, other={"far": torch.randn(3, 5)})
