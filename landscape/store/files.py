@@ -231,7 +231,13 @@ def _alive(pid: int) -> bool:
         return False
     except OSError:  # it lives and belongs to somebody else
         return True
-    return True
+    # One that has ended still has its number until its parent asks for it, which an orphan's may do late.
+    try:
+        return (
+            Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] not in "ZX"
+        )
+    except (OSError, IndexError):  # no such folder on this system
+        return True
 
 
 def _age_s(file: Path) -> float:

@@ -6,7 +6,9 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 import xarray as xr
 
 from landscape.errors import StoreError
+from landscape.store import files
 from landscape.store.files import open as open_file
 from landscape.store.files import replacing, save, sweep, write_bytes
 
@@ -144,6 +147,19 @@ def test_any_error_while_writing_removes_the_temporary_file(tmp_path):
         temporary.write_bytes(b"half")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="tells ended processes by /proc")
+def test_sweep_removes_those_of_a_process_whose_end_nobody_has_asked_for(tmp_path):
+    """Oracle: a child that has ended, which keeps its number until it is waited for."""
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as child:
+        child.stdout.read()  # it ends with its output, or very soon after
+        while Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
+        left = tmp_path / f".landscape-{files._HOST}-{child.pid}-{'0' * 16}.tmp"
+        left.touch()
+        assert sweep(tmp_path) == 1
+    assert not left.exists()
 
 
 def test_sweep_removes_only_orphans(tmp_path):

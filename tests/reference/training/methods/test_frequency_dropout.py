@@ -157,7 +157,7 @@ def test_each_setting_is_another_training():
         FilteredTraining(every="batch"),
         FilteredTraining(at_test="off"),
         FilteredTraining(CrossEntropy(0.1)),
-        FilteredTraining(ranges=FilterRanges(size=5)),
+        FilteredTraining(ranges=FilterRanges(kinds=("gaussian",), size=5)),
     ]
     settings = [str(objective.settings()) for objective in objectives]
     assert len(set(settings)) == len(settings)
