@@ -130,6 +130,7 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
     from landscape.core.data.minibatches import split_into_minibatches
     from landscape.core.linalg.eigenpairs import eigenpairs
     from landscape.core.problem.fingerprint import fingerprint
+    from landscape.core.seeds import spread_seed
 
     transform = context.inputs.get("transform")
     if transform is None and params.batch_transform:
@@ -149,8 +150,8 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
             return batch
         if callable(how) and (params.batch_transform or takes_targets(how)):
             called = f"batch_transform '{params.batch_transform}'" if params.batch_transform else "transform"
-            return transform_batch(batch, how, _seed(params.seed, number), called)
-        return augment_batch(batch, how, _seed(params.seed, number), params.margin)
+            return transform_batch(batch, how, spread_seed(params.seed, number), called)
+        return augment_batch(batch, how, spread_seed(params.seed, number), params.margin)
 
     def solve(position: int) -> Piece:
         number = int(chosen[position])
@@ -162,7 +163,7 @@ def compute(problem: Problem, params: BatchSpectraParams, context: Context) -> M
                 params.k,
                 tol=params.tol,
                 max_products=params.max_products,
-                seed=_seed(params.seed, number),
+                seed=spread_seed(params.seed, number),
                 search=params.search,
             )
         return {
@@ -206,11 +207,6 @@ def _open_signs(values: Any, residuals: Any) -> str:
         f"the sign of {count} of {values.size} eigenvalues is within their error, so that the NEP may be off"
         f" by as much as {count / values.size:.2g}; a smaller tol or k decides them"
     )
-
-
-def _seed(seed: int, number: int) -> int:
-    """A seed of its own for each mini-batch, whichever others are chosen."""
-    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
 def _pooled(values: Any, params: BatchSpectraParams) -> dict[str, Any]:

@@ -142,25 +142,21 @@ def _features(problem: Problem, head: str) -> Iterator[tuple[Tensor, Tensor, Ten
     """Features, labels and logits of the examples whose label counts, by batch."""
     import torch
 
-    read: list[Tensor] = []
+    from landscape.core.posterior.head import read_by
+
     layer = problem.module.get_submodule(head)
-    handle = layer.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].detach().clone()))
-    try:
-        for batch in problem.batches:
-            read.clear()
-            with torch.no_grad():
-                logits, labels = problem.output(batch)
-            features = read[-1]
-            if features.ndim != 2 or logits.ndim != 2:
-                raise InputError(
-                    f"collapse needs one vector of features for each example; the last layer reads"
-                    f" {tuple(features.shape)}."
-                )
-            counts = problem.reading.counts(labels, logits.shape[1])
-            if bool(counts.any()):
-                yield features[counts], labels[counts], logits[counts]
-    finally:
-        handle.remove()
+    for batch in problem.batches:
+        with torch.no_grad():
+            read, (logits, labels) = read_by(layer, partial(problem.output, batch))
+        features = read.detach()
+        if features.ndim != 2 or logits.ndim != 2:
+            raise InputError(
+                f"collapse needs one vector of features for each example; the last layer reads"
+                f" {tuple(features.shape)}."
+            )
+        counts = problem.reading.counts(labels, logits.shape[1])
+        if bool(counts.any()):
+            yield features[counts], labels[counts], logits[counts]
 
 
 def _alignment(problem: Problem, params: CollapseParams) -> tuple[list[str], Any, int]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from landscape.core.behaviour.predictive import Draws, Kind, Predictive, joined, predictive_of
+from landscape.core.seeds import spread_seed
 from landscape.errors import InputError
 
 __all__ = ["MCDropout", "mc_samples"]
@@ -66,7 +67,7 @@ class MCDropout(Predictive):
         one = predictive_of(self.model, self.kind)
         passes = []
         for index in range(count):
-            with _thinned(self.model, _mask_seed(self.seed + seed, index)):
+            with _thinned(self.model, spread_seed(self.seed + seed, index)):
                 passes.append(one.draws(x, seed=seed))
         return joined(passes)
 
@@ -130,11 +131,6 @@ def _check(model: nn.Module, samples: int) -> None:
 
 def _dropouts(model: nn.Module) -> list[_DropoutNd]:
     return [part for part in model.modules() if isinstance(part, _DropoutNd)]
-
-
-def _mask_seed(seed: int, index: int) -> int:
-    """Seed of the mask of a draw."""
-    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from landscape.core.inputs.attacks import (
 from landscape.core.inputs.boundary import border_on_segment, boundary
 from landscape.core.inputs.images import Images
 from landscape.core.inputs.norms import Norm, each, size, steepest
+from landscape.core.seeds import seeded_generator
 
 __all__ = ["Threat", "attack_images", "image_generator", "perturbation_power", "random_directions"]
 
@@ -170,8 +171,7 @@ def _pgd(images: Images, threat: Threat, radius: float, nearest: Tensor | None, 
 
 def image_generator(seed: int, stream: int, number: int) -> torch.Generator:
     """Random numbers of one image of the data, whatever batch it comes in."""
-    entropy = np.random.SeedSequence((seed, stream, number)).generate_state(1)
-    return torch.Generator().manual_seed(int(entropy[0]))
+    return seeded_generator(seed, stream, number)
 
 
 def _starts(images: Images, threat: Threat, radius: float, start: int) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from landscape.core.seeds import seeded_generator
 from landscape.errors import InputError
 
 __all__ = ["DensePosterior", "DiagonalPosterior", "GaussianPosterior", "LowRankPosterior"]
@@ -56,9 +56,7 @@ class GaussianPosterior(nn.Module, ABC):
             raise InputError(f"a posterior is drawn from one or more times, not {samples}.")
         rows = []
         for number in range(samples):
-            of_draw = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-            # on the CPU, whose numbers do not depend on the device
-            generator = torch.Generator().manual_seed(of_draw)
+            generator = seeded_generator(seed, number)
             rows.append(torch.randn(self.entries, generator=generator, dtype=torch.float64))
         return self._scaled(torch.stack(rows).to(next(self.buffers()).device))
 

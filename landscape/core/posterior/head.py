@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from landscape.core.problem.parameters import ParameterSpace
 from landscape.errors import InputError
 
-__all__ = ["HeadJacobian", "find_head", "head_entries"]
+__all__ = ["HeadJacobian", "find_head", "head_entries", "read_by"]
+
+T = TypeVar("T")
 
 
 def find_head(module: nn.Module, call: Callable[[], Tensor]) -> str:
@@ -51,6 +53,23 @@ def find_head(module: nn.Module, call: Callable[[], Tensor]) -> str:
         f"the output of {type(module).__name__} is not that of a linear layer; take structure='diagonal',"
         " 'subnetwork' or 'low_rank'."
     )
+
+
+def read_by(layer: nn.Module, call: Callable[[], T]) -> tuple[Tensor, T]:
+    """What a layer reads in a call, and what the call returns.
+
+    Args:
+        layer: A layer of one input, which the call runs; of several runs the last counts.
+        call: Runs the network.
+    """
+    read: list[Tensor] = []
+    # a copy, since the layers that follow may change it in place
+    handle = layer.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].clone()))
+    try:
+        made = call()
+    finally:
+        handle.remove()
+    return read[-1], made
 
 
 def head_entries(space: ParameterSpace, name: str) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.problem.problem import Problem
+from landscape.core.seeds import spread_seed
 from landscape.errors import InputError
 
 __all__ = [
@@ -27,7 +28,7 @@ State = Tensor | Mapping[str, Tensor]
 
 def direction_seed(seed: int, index: int) -> int:
     """The seed of the direction at ``index`` of several drawn from one seed; the first keeps the seed."""
-    return seed if index == 0 else int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
+    return seed if index == 0 else spread_seed(seed, index)
 
 
 def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor:

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
+from landscape.core.seeds import seeded_generator
 from landscape.errors import InputError, suggest
 from landscape.reference.data.digits import noisy_labels
 from landscape.reference.training import checkpoints as files
@@ -188,7 +188,7 @@ def train(
     state = files.load_state(resume, device)
     with _own_random_numbers(device):
         # Of three numbers, unlike the seed of any epoch.
-        objective.begin(model, data, _seeded(seed, 0, 1))
+        objective.begin(model, data, seeded_generator(seed, 0, 1))
     if state is not None and state["identity"] == identity:
         model.load_state_dict(state["model"])
         solver.load_state_dict(state["solver"])
@@ -249,7 +249,7 @@ def _epoch(
     """
     inputs, labels = data
     device = next(model.parameters()).device
-    generator = _seeded(settings["seed"], epoch)
+    generator = seeded_generator(settings["seed"], epoch)
     seed = generator.initial_seed()
     torch.default_generator.manual_seed(seed)  # dropout
     if device.type == "cuda":
@@ -308,11 +308,6 @@ def _objective(objective: Objective | None, label_smoothing: float, loss: LossNa
             "train: give label_smoothing to the objective, as in CrossEntropy(0.1), not beside it."
         )
     return objective
-
-
-def _seeded(*entropy: int) -> Generator:
-    """A generator whose seed is spread from a few small numbers."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
 def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:

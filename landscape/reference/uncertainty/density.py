@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.behaviour.predictive import Draws, Predictive
-from landscape.core.posterior.head import find_head
+from landscape.core.posterior.head import find_head, read_by
 from landscape.errors import InputError, suggest
 
 __all__ = ["FeatureDensity", "feature_density", "fit_density"]
@@ -237,17 +237,14 @@ def _head(model: nn.Module, x: Tensor) -> str:
 
 def _features(model: nn.Module, head: str, x: Tensor) -> tuple[Tensor, Tensor]:
     """What the head reads (N, D), and the outputs of the model."""
-    read: list[Tensor] = []
-    handle = model.get_submodule(head).register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
-    try:
-        output: Tensor = model(x)
-    finally:
-        handle.remove()
-    if read[-1].ndim != 2:
+    read: Tensor
+    output: Tensor
+    read, output = read_by(model.get_submodule(head), lambda: model(x))
+    if read.ndim != 2:
         raise InputError(
-            f"a density is of one vector of features per example; the head reads {tuple(read[-1].shape)}."
+            f"a density is of one vector of features per example; the head reads {tuple(read.shape)}."
         )
-    return read[-1], output
+    return read, output
 
 
 def _prepared(features: Tensor, normalise: bool) -> Tensor:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from landscape.core.behaviour.predictive import Draws, Predictive, joined
+from landscape.core.seeds import seeded_generator
 from landscape.errors import InputError
 from landscape.imports import call
 from landscape.reference.layers.spectral import spectral_bound
@@ -98,8 +98,7 @@ class DUE(Predictive):
         mean, variance = self.marginals(x)
         made = []
         for index in range(count):
-            spread = np.random.SeedSequence((self.seed + seed, index)).generate_state(1)
-            generator = torch.Generator().manual_seed(int(spread[0]))
+            generator = seeded_generator(self.seed + seed, index)
             noise = torch.randn(mean.shape[1], generator=generator).to(mean)
             made.append(Draws("classification", log_p=(mean + variance.sqrt() * noise).log_softmax(-1)[None]))
         return Draws("classification", log_p=joined(made).log_p, score=variance.mean(1))

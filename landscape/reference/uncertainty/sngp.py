@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from landscape.core.behaviour.predictive import Draws, Mixture, Predictive
+from landscape.core.posterior.head import read_by
+from landscape.core.seeds import seeded_generator
 from landscape.errors import InputError
 from landscape.imports import call
 from landscape.reference.layers.spectral import spectral_bound
@@ -157,8 +158,7 @@ class SNGP(Predictive):
         made = []
         for index in range(count):
             # draws of β, not of single logits: examples share them, however they are cut into batches
-            spread = np.random.SeedSequence((self.seed + seed, index)).generate_state(1)
-            generator = torch.Generator().manual_seed(int(spread[0]))
+            generator = seeded_generator(self.seed + seed, index)
             noise = torch.randn(len(self.factor), logits.shape[1], generator=generator).to(whitened)
             made.append((logits + (whitened @ noise).to(logits)).log_softmax(-1))
         return Draws("classification", log_p=torch.stack(made), score=variance)
@@ -265,13 +265,9 @@ def _head(model: nn.Module) -> RandomFeatureGP:
 
 def _features(model: nn.Module, head: RandomFeatureGP, x: Tensor) -> tuple[Tensor, Tensor]:
     """φ of inputs, and the model's logits."""
-    read: list[Tensor] = []
-    handle = head.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
-    try:
-        logits: Tensor = model(x)
-    finally:
-        handle.remove()
-    return head.features(read[-1]), logits
+    logits: Tensor
+    read, logits = read_by(head, lambda: model(x))
+    return head.features(read), logits
 
 
 def _scale(head: RandomFeatureGP) -> float:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from landscape.core.behaviour.predictive import Draws, Kind, Predictive, joined, predictive_of
+from landscape.core.seeds import seeded_generator
 from landscape.errors import InputError, suggest
 from landscape.imports import call
 
@@ -198,8 +198,7 @@ class Variational(Predictive):
         one = predictive_of(self.model, self.kind)
         made = []
         for index in range(count):
-            spread = np.random.SeedSequence((self.seed + seed, index)).generate_state(1)
-            generator = torch.Generator().manual_seed(int(spread[0]))
+            generator = seeded_generator(self.seed + seed, index)
             with ExitStack() as stack:
                 for part in self.model.modules():
                     if isinstance(part, _Variational):

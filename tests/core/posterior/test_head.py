@@ -5,7 +5,7 @@ import torch
 from posterior_cases import convolution, data, mlp
 from torch import nn
 
-from landscape.core.posterior.head import HeadJacobian, find_head, head_entries
+from landscape.core.posterior.head import HeadJacobian, find_head, head_entries, read_by
 from landscape.core.posterior.jacobians import OutputJacobian
 from landscape.core.problem.parameters import ParameterSpace
 from landscape.errors import InputError
@@ -47,3 +47,13 @@ def test_a_head_that_is_not_among_the_parameters_is_refused():
     only = ParameterSpace.of({"0.weight": model[0].weight})
     with pytest.raises(InputError, match=r"lack '2\.weight'"):
         head_entries(only, "2")
+
+
+def test_what_a_layer_reads():
+    """Oracle: the layers before it alone; a layer that writes in place changes nothing; no hook stays."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.ReLU(inplace=True), nn.Linear(4, 2))
+    x = torch.randn(5, 3)
+    read, output = read_by(model[1], lambda: model(x))
+    assert torch.equal(read, model[0](x))
+    assert torch.equal(output, model(x))
+    assert not model[1]._forward_pre_hooks
