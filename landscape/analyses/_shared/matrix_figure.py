@@ -1,4 +1,4 @@
-"""Pictures of similarity: layer by layer, model by model, and the tree of models."""
+"""Pictures of similarity: layer by layer, model by model, and the tree and the map of models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Series
+from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Series
 
 
 def matrix(
@@ -55,3 +55,30 @@ def dendrogram(
     )
     y = Axis("model", categories=tuple(str(names[i]) for i in order), limits=(-0.5, len(order) - 0.5))
     return FigureSpec(name, title, Axis(label, unit), y, marks, caption)
+
+
+def model_map(
+    name: str, title: str, names: Sequence[str], distance: Any, unit: str, caption: str
+) -> FigureSpec | None:
+    """Models as points of a plane, apart as in a distance matrix (n, n), by classical scaling.
+
+    ``None`` if there are fewer than three models, or a distance is not finite.
+    """
+    from landscape.core.stats.classical_scaling import classical_scaling
+
+    found = classical_scaling(np.asarray(distance, dtype=np.float64))
+    if len(names) < 3 or not np.isfinite(found.places).all():
+        return None
+    x, y = (
+        Axis(f"{which} coordinate, {share:.0%} of the variance", unit)
+        for which, share in zip(("first", "second"), found.shares, strict=True)
+    )
+    marks = tuple(
+        Points([place[0]], [place[1]], Series(model=str(who)), texts=(str(who),))
+        for who, place in zip(names, found.places, strict=True)
+    )
+    note = (
+        " Places by classical scaling (Torgerson 1952), which keep as much of the squared distances as a"
+        " plane can; only distances between points have a meaning."
+    )
+    return FigureSpec(name, title, x, y, marks, caption + note, equal=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.matrix_figure import dendrogram, matrix
+from landscape.analyses._shared.matrix_figure import dendrogram, matrix, model_map
 from landscape.analyses._shared.options import PrefixTokens
 from landscape.analyses.similarity._options import (
     COORDS,
@@ -51,7 +51,10 @@ SCHEMA = Schema(
     version=2,
     coords=COORDS,
     variables=(
-        Variable("procrustes", UNITS, "squared Procrustes distance at unit norm (0 to 2)"),
+        Variable("procrustes", UNITS, "squared Procrustes distance at unit norm (0 to 2), not a metric"),
+        Variable(
+            "procrustes_angle", UNITS, "Procrustes angle, a metric (0 to π/2)", "radians", optional=True
+        ),
         Variable("svcca", UNITS, "mean canonical correlation of leading components"),
         Variable("pwcca", UNITS, "the same weighted by what the correlated directions explain of unit_a"),
         Variable("rsa", UNITS, "rank correlation of distances between examples"),
@@ -59,6 +62,13 @@ SCHEMA = Schema(
         Variable("agreement", MODELS, "share of examples with the same predicted class"),
         Variable("jensen_shannon", MODELS, "mean Jensen-Shannon divergence of predictions", "nats/example"),
         Variable("weight_distance", MODELS, "Euclidean distance of the weights, if of one shape"),
+        Variable(
+            "model_angle",
+            MODELS,
+            "root mean square of the Procrustes angles between layers of one name",
+            "radians",
+            optional=True,
+        ),
         Variable("neighbours", (), "nearest neighbours of each example", kind="int"),
         Variable("examples", (), "number of examples in the sample", kind="int"),
         LEFT_OUT,
@@ -85,7 +95,13 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
         pairing=params.pairing,
         progress=lambda fraction: context.progress(0.3 * fraction),
     )
-    functions = (measures.procrustes, measures.svcca, measures.rsa, measures.mutual_neighbours)
+    functions = (
+        measures.procrustes,
+        measures.procrustes_angle,
+        measures.svcca,
+        measures.rsa,
+        measures.mutual_neighbours,
+    )
     between = {f.__name__: np.full((len(units),) * 2, np.nan) for f in (*functions, measures.pwcca)}
     for i, one in enumerate(layers):
         for j, two in enumerate(layers[: i + 1]):
@@ -107,6 +123,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
             if a is not None and b is not None:
                 models["agreement"][i, j] = measures.agreement(a, b)
                 models["jensen_shannon"][i, j] = measures.jensen_shannon(a, b)
+    models["model_angle"] = _model_angles(names, units, between["procrustes_angle"])
     labels = np.array([f"{model}: {layer}" for model, layer in units])
     return {
         "unit_a": labels,
@@ -125,8 +142,26 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
     }
 
 
+def _model_angles(names: Sequence[str], units: Sequence[tuple[str, str]], angles: Any) -> Any:
+    """Root mean square over the layers that two models share by name; NaN without any.
+
+    A metric where all models have the same layers: distances along axes, put together as in space.
+    """
+    place = {unit: i for i, unit in enumerate(units)}
+    layers = list(dict.fromkeys(layer for _, layer in units))
+    found = np.full((len(names),) * 2, np.nan)
+    for i, one in enumerate(names):
+        for j, two in enumerate(names):
+            both = [la for la in layers if (one, la) in place and (two, la) in place]
+            if both:
+                shared = [angles[place[one, la], place[two, la]] for la in both]
+                found[i, j] = np.sqrt(np.square(shared).mean())
+    return found
+
+
 BETWEEN_LAYERS = (
-    ("procrustes", "Procrustes distance", ColorAxis("squared distance", limits=(0.0, 2.0))),
+    ("procrustes", "Squared Procrustes distance", ColorAxis("squared distance", limits=(0.0, 2.0))),
+    ("procrustes_angle", "Procrustes angle", ColorAxis("angle", "radians", limits=(0.0, np.pi / 2))),
     ("svcca", "SVCCA", ColorAxis("mean canonical correlation", limits=(0.0, 1.0))),
     ("pwcca", "PWCCA", ColorAxis("weighted canonical correlation", limits=(0.0, 1.0))),
     ("rsa", "RSA", ColorAxis("rank correlation", limits=(-1.0, 1.0), kind="diverging")),
@@ -140,7 +175,7 @@ BETWEEN_MODELS = (
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
-    """A matrix for each measure, and the tree of models by their predictions."""
+    """A matrix for each measure, the tree of models by their predictions, and maps of models."""
     figures: list[FigureSpec] = []
     for index, (label, ds) in enumerate(datasets.items()):
         note = f"One shared sample of {int(ds['examples'])} examples."
@@ -148,6 +183,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         names = [str(n) for n in ds["model"].values]
         borders = [i + 0.5 for i, (a, b) in enumerate(pairwise(ds["model_a"].values)) if a != b]
         for name, title, color in BETWEEN_LAYERS:
+            if name not in ds:  # of an older result
+                continue
             caption = (
                 f"{SCHEMA[name].meaning.capitalize()}, layers in firing order; lines part models. {note}"
             )
@@ -170,7 +207,28 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "nats/example",
             f"Average linkage; models join at their mean divergence. {note}",
         )
-        figures += [tree] if tree is not None else []
+        maps = [
+            model_map(
+                f"map_{index}",
+                f"Map of models by their predictions: {label}",
+                names,
+                np.sqrt(ds["jensen_shannon"].values),
+                "√nats",
+                f"Distance: root of the Jensen-Shannon divergence, which is a metric. {note}",
+            )
+        ]
+        if "model_angle" in ds:
+            maps.append(
+                model_map(
+                    f"angle_map_{index}",
+                    f"Map of models by their layers: {label}",
+                    names,
+                    ds["model_angle"].values,
+                    "radians",
+                    f"Distance: {SCHEMA['model_angle'].meaning}. {note}",
+                )
+            )
+        figures += [figure for figure in (tree, *maps) if figure is not None]
     return figures
 
 
@@ -201,7 +259,8 @@ similarity = Analysis(
     name="similarity",
     title="Similarity by other measures",
     description=(
-        "Between layers: Procrustes distance (Ding et al. 2021), SVCCA (Raghu et al. 2017), PWCCA (Morcos et"
+        "Between layers: Procrustes distance, squared (Ding et al. 2021) and as an angle, which is a metric"
+        " (Williams et al. 2021), SVCCA (Raghu et al. 2017), PWCCA (Morcos et"
         " al. 2018: row unit_a against column unit_b is weighted by unit_a), representational"
         " similarity analysis (Kriegeskorte et al. 2008) and mutual nearest neighbours (Huh et al. 2024);"
         " none sees a scale of the features, and none but PWCCA a rotation. Between models: agreement of"

@@ -15,7 +15,7 @@ from landscape.core.linalg.reductions import distance
 from landscape.core.problem.problem import Problem
 
 __all__ = ["Representation", "agreement", "jensen_shannon"]
-__all__ += ["mutual_neighbours", "procrustes", "pwcca", "rsa", "svcca", "weight_distance"]
+__all__ += ["mutual_neighbours", "procrustes", "procrustes_angle", "pwcca", "rsa", "svcca", "weight_distance"]
 
 Array = NDArray[np.float64]
 
@@ -96,8 +96,26 @@ def _nan_without_components(measure: Measure) -> Measure:
 
 @_nan_without_components
 def procrustes(a: Representation, b: Representation) -> float:
-    """Least ‖A − BR‖² over rotations R with ‖A‖ = ‖B‖ = 1: 2 − 2‖AᵀB‖_*, from 0 to 2 (Ding et al. 2021)."""
-    return float(2.0 - 2.0 * np.linalg.svd(a.scores.T @ b.scores, compute_uv=False).sum())
+    """Least ‖A − BR‖² over rotations R with ‖A‖ = ‖B‖ = 1: 2 − 2‖AᵀB‖_*, from 0 to 2 (Ding et al. 2021).
+
+    A square: it obeys no triangle inequality. `procrustes_angle` does.
+    """
+    return float(2.0 - 2.0 * _overlap(a, b))
+
+
+@_nan_without_components
+def procrustes_angle(a: Representation, b: Representation) -> float:
+    """Angle arccos ‖AᵀB‖_* between A and the nearest rotation of B, in radians from 0 to π/2.
+
+    A metric on layers up to rotation and scale (Williams et al. 2021, equation 4 with orthogonal maps).
+    """
+    # arccos is steep at 1: rounding of 1e-16 moves it by 1e-8
+    return float(np.arccos(np.clip(_overlap(a, b), 0.0, 1.0)))
+
+
+def _overlap(a: Representation, b: Representation) -> float:
+    """Sum of singular values of AᵀB."""
+    return float(np.linalg.svd(a.scores.T @ b.scores, compute_uv=False).sum())
 
 
 @_nan_without_components

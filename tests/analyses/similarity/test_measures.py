@@ -8,6 +8,7 @@ from cases import CASES, mlp, vectors
 
 import landscape
 from landscape import Problem
+from landscape.analyses.similarity.measures import plots
 from landscape.core.similarity import measures
 from landscape.core.similarity.zoo_pass import plan_batches
 
@@ -29,10 +30,12 @@ def test_matrices_are_the_measures_of_features_taken_by_hand():
         taken = {f"{n}: {i}": m[: i + 1](x).numpy() for n, m in models.items() for i in (0, 2)}
     assert list(ds["unit_a"].values) == list(taken)
     kept = [measures.Representation.of(f - f.mean(0), variance=0.99, k=3) for f in taken.values()]
-    for name in ("procrustes", "svcca", "rsa", "mutual_neighbours", "pwcca"):
+    for name in ("procrustes", "procrustes_angle", "svcca", "rsa", "mutual_neighbours", "pwcca"):
         measure = getattr(measures, name)
         expected = [[measure(one, two) for two in kept] for one in kept]
         np.testing.assert_allclose(ds[name], expected, rtol=1e-6, atol=1e-7, err_msg=name)
+    angle = np.sqrt(np.mean(ds["procrustes_angle"].values[[0, 1], [2, 3]] ** 2))
+    np.testing.assert_allclose(ds["model_angle"], [[0, angle], [angle, 0]], atol=1e-7)
     outputs = [taken["a: 2"], taken["b: 2"]]
     for name in ("agreement", "jensen_shannon"):
         expected = [[getattr(measures, name)(one, two) for two in outputs] for one in outputs]
@@ -54,3 +57,20 @@ def test_a_model_is_like_itself():
     assert float(ds["agreement"].min()) == 1.0
     assert float(ds["jensen_shannon"].max()) < 1e-12
     assert float(ds["weight_distance"].max()) == 0.0
+
+
+def test_models_lie_on_a_map_as_far_apart_as_they_are():
+    """Oracle: of three models distances on a plane are exact: those of the map are the distances measured."""
+    subjects = problems()[1]
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        subjects["c"] = Problem(mlp().double().eval(), "cross_entropy", vectors(40))
+    ds = landscape.similarity(subjects, sample=24)
+    figures = {f.name: f for f in plots({"three": ds})}
+    for name, wanted in (("map_0", np.sqrt(ds["jensen_shannon"])), ("angle_map_0", ds["model_angle"])):
+        places = np.array([[m.x[0], m.y[0]] for m in figures[name].marks])
+        apart = np.linalg.norm(places[:, None] - places, axis=-1)
+        np.testing.assert_allclose(apart, wanted, atol=1e-7)
+        assert [m.series.model for m in figures[name].marks] == ["a", "b", "c"]
+    two = plots({"two": ds.isel(model=[0, 1], other=[0, 1])})
+    assert not any("map" in figure.name for figure in two)

@@ -15,6 +15,7 @@ from landscape.core.similarity.measures import (
     jensen_shannon,
     mutual_neighbours,
     procrustes,
+    procrustes_angle,
     pwcca,
     rsa,
     svcca,
@@ -146,3 +147,18 @@ def test_predictions_that_are_no_numbers_agree_with_nothing():
     assert np.isnan(agreement(a, b)) and np.isnan(agreement(b, a)) and np.isnan(jensen_shannon(a, b))
     b[2] = np.inf
     assert np.isnan(jensen_shannon(a, b))
+
+
+def test_angles_are_a_metric_where_squares_are_not():
+    """Oracle: features of one direction each, at 0°, 40° and 80°: angles add up, squares do not.
+
+    ‖AᵀB‖_* of features of rank one is the modulus of the cosine between their directions.
+    """
+    basis = np.linalg.qr(features(0, p=2))[0]  # columns are orthonormal, and centred as the features are
+    layers = [of(np.outer(basis @ [np.cos(t), np.sin(t)], [1.0, 2.0])) for t in np.radians([0, 40, 80])]
+    a, b, c = layers
+    degrees = [np.degrees(procrustes_angle(*pair)) for pair in ((a, b), (b, c), (a, c))]
+    np.testing.assert_allclose(degrees, [40, 40, 80], atol=1e-6)
+    squares = [procrustes(*pair) for pair in ((a, b), (b, c), (a, c))]
+    np.testing.assert_allclose(squares, 2 - 2 * np.cos(np.radians([40, 40, 80])), atol=1e-12)
+    assert squares[2] > squares[0] + squares[1]
