@@ -64,6 +64,7 @@ __all__ = [
     "diversity",
     "empirical_fisher",
     "evidence",
+    "examples",
     "feature_variance",
     "find_symmetry",
     "fisher",
@@ -516,6 +517,25 @@ class _Evidence(Analysis):
         """
 
 evidence: _Evidence
+
+class _Examples(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        training: bool = False,
+        pictures: int = 12,
+    ) -> xr.Dataset:
+        """Hard examples.
+
+        Args:
+            training: whether the models, in the order given, are checkpoints of one run, so that it is
+                counted when each example is learnt and how often it is forgotten.
+            pictures: how many images to keep, those on which groups (or models) differ most.
+        """
+
+examples: _Examples
 
 class _FeatureVariance(Analysis):
     def __call__(

@@ -521,6 +521,7 @@ ROWS: dict[str, Row] = {
     "frequency_noise": Row(of_examples("frequency_noise", frequencies=(0.3, 0.7), heat_steps=3, **SCALE)),
     "uncertainty": Row(uncertainty, cases=240),
     "diversity": Row(several("diversity"), cases=300, quick=True),
+    "examples": Row(several("examples"), cases=300, quick=True),
     "cka": Row(cka),
     "fourier": Row(of_examples("fourier", count=24), cases=300, quick=True),
     "transfer": Row(of_examples("transfer", count=24), cases=300),

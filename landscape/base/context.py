@@ -22,12 +22,14 @@ class Context:
         partial: For library use, a folder in which a long computation keeps its partial results; one of
             the same subject, options and inputs goes on from there.
         inputs: The analysis' non-option inputs (directions, starting vectors) by name.
+        groups: The group of each model of a group's subject, by name, where a zoo knows it.
         open_ledger: Makes `ledger`, if there is no ``partial``.
     """
 
     progress: Callable[[float], None] = lambda fraction: None
     partial: Path | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
     open_ledger: Callable[[], Ledger] = MemoryLedger
 
     @cached_property

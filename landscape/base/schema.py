@@ -76,6 +76,10 @@ class Schema:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise SchemaError(f"schema declares {', '.join(twice)} twice; give each variable one name.")
+        sizes = {dim for v in (*self.coords, *self.variables) for dim in v.dims}
+        both = [v.name for v in (*self.coords, *self.variables) if v.name in sizes and v.dims != (v.name,)]
+        if both:  # no file of netCDF holds them
+            raise SchemaError(f"schema declares '{both[0]}' as a dimension and as a variable of other ones.")
         object.__setattr__(self, "_by_name", {v.name: v for v in (*self.coords, *self.variables)})
 
     def __getitem__(self, name: str) -> Variable:

@@ -163,7 +163,7 @@ class Runner:
             raise result
         if result is None:
             analysis, params = self._analysis(task)
-            context = Context(progress)
+            context = Context(progress, groups={m.name: m.group for m in task.members})
             with importing_from(self.setup.folder), seeded():
                 subject = self._group(task, left_out, whole) if task.scope == "group" else self._subject(task)
                 left_out |= self.loader.left_out.get(task.members[0].name, {})

@@ -126,6 +126,12 @@ def test_a_name_declared_twice_is_refused():
         Schema(1, coords=(TIME,), variables=(POSITION, Variable("t", (), "again")))
 
 
+def test_a_name_that_is_a_dimension_and_another_variable_is_refused():
+    """Oracle: netCDF holds no variable named as a dimension that has another one."""
+    with pytest.raises(SchemaError, match="'picture' as a dimension and as a variable"):
+        Schema(1, coords=(), variables=(Variable("picture", ("picture", "row"), "an image"),))
+
+
 @pytest.mark.parametrize("extra", [None, np.array([np.nan, 1.5, -0.0])])
 def test_netcdf_keeps_values_types_and_declaration(tmp_path, extra):
     """Oracle: identity after writing and reading with plain xarray, and with landscape's own reader."""

@@ -70,7 +70,7 @@ def model_map(
     if len(names) < 3 or not np.isfinite(found.places).all():
         return None
     x, y = (
-        Axis(f"{which} coordinate, {share:.0%} of the variance", unit)
+        Axis(f"{which} coordinate: {share:.0%}", unit)
         for which, share in zip(("first", "second"), found.shares, strict=True)
     )
     marks = tuple(
@@ -79,6 +79,6 @@ def model_map(
     )
     note = (
         " Places by classical scaling (Torgerson 1952), which keep as much of the squared distances as a"
-        " plane can; only distances between points have a meaning."
+        " plane can: each axis says its share of their variance; only distances between points have a meaning."
     )
     return FigureSpec(name, title, x, y, marks, caption + note, equal=True)

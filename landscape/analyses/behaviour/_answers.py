@@ -9,13 +9,14 @@ import numpy as np
 
 from landscape.base.schema import Variable
 from landscape.core.stats.hypothesis import wilson
+from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from landscape.core.behaviour.calibration import Predictions
 
-__all__ = ["ANSWERS", "MEANS", "counted", "nats", "record", "share_interval"]
+__all__ = ["ANSWERS", "MEANS", "check_same_answers", "counted", "nats", "record", "share_interval"]
 
 ANSWERS = (
     Variable(
@@ -38,6 +39,20 @@ MEANS = (
     " intervals count examples, whose answers depend on one another; a soft target counts as its expectation."
 )
 """For descriptions of analyses."""
+
+
+def check_same_answers(analysis: str, first: Predictions, other: Predictions) -> None:
+    """Refuse models of other data or other classes.
+
+    Raises:
+        InputError: Naming the analysis.
+    """
+    same = first.log_p.shape == other.log_p.shape and first.kind == other.kind
+    for name in ("labels", "truth", "examples", "numbers"):
+        one, two = getattr(first, name), getattr(other, name)
+        same = same and (np.array_equal(one, two) if one is not None else two is None)
+    if not same:
+        raise InputError(f"{analysis} compares models on the same examples with the same classes.")
 
 
 def record(made: Predictions) -> dict[str, Any]:

@@ -9,12 +9,11 @@ import numpy as np
 
 from landscape.analyses._shared.captions import error_bars
 from landscape.analyses._shared.matrix_figure import matrix
-from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record
+from landscape.analyses.behaviour._answers import ANSWERS, MEANS, check_same_answers, counted, nats, record
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Points, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import answered_error, reach
-from landscape.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,7 +77,7 @@ def compute(problems: Mapping[str, Problem], params: DiversityParams, context: C
     made: list[Predictions] = []
     for problem in problems.values():
         made.append(predict(problem))
-        _check(made[0], made[-1])
+        check_same_answers("diversity", made[0], made[-1])
         context.progress(len(made) / (len(problems) + 1))
     labels, log_p = made[0].labels, np.stack([m.log_p for m in made])
     data: dict[str, Any] = _pairs(made)
@@ -106,16 +105,6 @@ def compute(problems: Mapping[str, Problem], params: DiversityParams, context: C
         "examples": made[0].count,
         **record(made[0]),
     }
-
-
-def _check(first: Any, other: Any) -> None:
-    """Refuse models of other data or other classes."""
-    same = first.log_p.shape == other.log_p.shape and first.kind == other.kind
-    for name in ("labels", "truth", "examples"):
-        one, two = getattr(first, name), getattr(other, name)
-        same = same and (np.array_equal(one, two) if one is not None else two is None)
-    if not same:
-        raise InputError("diversity compares models on the same examples with the same classes.")
 
 
 def _pairs(made: Sequence[Any]) -> dict[str, Any]:
