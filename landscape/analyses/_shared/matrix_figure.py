@@ -79,6 +79,6 @@ def model_map(
     )
     note = (
         " Places by classical scaling (Torgerson 1952), which keep as much of the squared distances as a"
-        " plane can: each axis says its share of their variance; only distances between points have a meaning."
+        " plane can: each axis says its share of their variance; only distances have a meaning."
     )
     return FigureSpec(name, title, x, y, marks, caption + note, equal=True)
