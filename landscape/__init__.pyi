@@ -74,6 +74,7 @@ __all__ = [
     "hessian",
     "input_curvature",
     "input_surface",
+    "intrinsic_dimension",
     "lesion",
     "line",
     "mc_dropout",
@@ -699,6 +700,33 @@ class _InputSurface(Analysis):
         """
 
 input_surface: _InputSurface
+
+class _IntrinsicDimension(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        layers: Sequence[str] | str = (),
+        most_layers: int = 16,
+        sample: int = 256,
+        tau: float = 0.025,
+        prefix_tokens: int | None = None,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Dimension of features.
+
+        Args:
+            layers: globs over module names; none = the outputs of blocks, or every module of a model
+                that has none; activations, such as '*.act*', for saturated units.
+            most_layers: of more, evenly spaced ones in firing order are taken, with both ends.
+            sample: largest number of examples.
+            tau: share of the mean modulus below which a unit is dormant.
+            prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
+            seed: seed of the sample.
+        """
+
+intrinsic_dimension: _IntrinsicDimension
 
 class _Lesion(Analysis):
     def __call__(

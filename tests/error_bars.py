@@ -527,6 +527,7 @@ ROWS: dict[str, Row] = {
     "transfer": Row(of_examples("transfer", count=24), cases=300),
     "series_spectrum": Row(of_examples("series_spectrum", count=24, model=serial, bins=6), cases=300),
     "feature_variance": Row(of_examples("feature_variance")),
+    "intrinsic_dimension": Row(of_examples("intrinsic_dimension", layers=("*",), sample=POPULATION)),
     "receptive_field": Row(of_examples("receptive_field", count=24)),
     "attention_response": Row(of_examples("attention_response", model=attention, worst_images=POPULATION)),
     "lesion": Row(of_examples("lesion", replacements=("remove",))),

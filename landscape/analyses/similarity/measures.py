@@ -86,7 +86,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
     k = min(params.neighbours, examples // 2)
     units, layers, outputs, left_out = zoo_sample(
         problems,
-        lambda features: measures.Representation.of(features.cpu().numpy(), params.variance, k),
+        lambda features, layer: measures.Representation.of(features.cpu().numpy(), params.variance, k),
         layers=params.layers,
         most_layers=params.most_layers,
         sample=params.sample,

@@ -286,7 +286,7 @@ def zoo_hsic(
 @torch.no_grad()
 def zoo_sample(
     problems: Mapping[str, Problem],
-    reduce: Callable[[Tensor], T],
+    reduce: Callable[[Tensor, str], T],
     *,
     layers: Iterable[str] = ("*",),
     most_layers: int = 8,
@@ -294,19 +294,21 @@ def zoo_sample(
     policy: FeatureRows | None = None,
     seed: int = 0,
     pairing: Pairing = "inputs",
+    centred: bool = True,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[list[tuple[str, str]], list[T], list[Array | None], dict[str, list[str]]]:
     """All layers of all models on one shared sample of the inputs, each reduced as it fires.
 
     Args:
         problems: The models, by name, on the same inputs.
-        reduce: What to keep of a layer's features (n, p), float64, with their mean over examples taken off.
+        reduce: What to keep of a layer's features (n, p), float64, and its name.
         layers: Globs over module names, the same for all models.
         most_layers: See `choose_layers`.
         sample: Largest number of examples n, taken by the seed.
         policy: How outputs become features.
         seed: Seed of the sample.
         pairing: See `check_same_inputs`.
+        centred: Whether their mean over examples is taken off.
         progress: Called with the finished fraction.
 
     Returns:
@@ -330,9 +332,11 @@ def zoo_sample(
         rows = {(model, name): row for row, name in enumerate(choice.names)}
         found: dict[int, T] = {}
 
-        def keep(features: Tensor, row: int, found: dict[int, T] = found) -> None:
+        def keep(
+            features: Tensor, row: int, found: dict[int, T] = found, names: list[str] = choice.names
+        ) -> None:
             features = features.double()
-            found[row] = reduce(features - features.mean(0))
+            found[row] = reduce(features - features.mean(0) if centred else features, names[row])
 
         batch = gather(problem.batches, examples)
         output, lost = _run(

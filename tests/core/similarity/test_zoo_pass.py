@@ -169,7 +169,9 @@ def test_features_of_one_shared_sample():
     model, (x, _) = CASES["mlp"].model().eval(), vectors(30)
     problem = Problem(model, "cross_entropy", vectors(30), batch_size=7)
     problems = {"a": problem, "b": problem}
-    units, kept, outputs, _ = zoo_sample(problems, lambda x: x.clone(), layers=["0", "2"], sample=12, seed=5)
+    units, kept, outputs, _ = zoo_sample(
+        problems, lambda x, layer: x.clone(), layers=["0", "2"], sample=12, seed=5
+    )
     assert units == [("a", "0"), ("a", "2"), ("b", "0"), ("b", "2")]
     index = plan_batches(30, 30, 5)[0][:12]
     with torch.no_grad():
@@ -234,9 +236,9 @@ def test_layers_that_do_not_run_on_every_batch_are_left_out():
     alone = zoo_hsic({"a": problem}, layers=["head"], batch_size=8)
     np.testing.assert_allclose(sums.blocks, alone.blocks, rtol=1e-12)  # a product of fewer rows rounds else
     assert sums.outputs == alone.outputs == [1]
-    units, kept, _, left_out = zoo_sample({"a": problem}, lambda f: f.shape, sample=12)
+    units, kept, _, left_out = zoo_sample({"a": problem}, lambda f, layer: f.shape, sample=12)
     assert units == sums.units and kept == [(12, 3)] and left_out == sums.left_out
     with pytest.raises(InputError, match="no layer runs on every batch"):
         zoo_hsic({"a": problem}, layers=["few"], batch_size=8)
     with pytest.raises(InputError, match="no layer runs on every batch"):
-        zoo_sample({"a": problem}, len, layers=["few"])
+        zoo_sample({"a": problem}, lambda f, layer: f, layers=["few"])
