@@ -78,6 +78,7 @@ __all__ = [
     "lesion",
     "line",
     "mc_dropout",
+    "measures",
     "open",
     "plot",
     "posterior_mass",
@@ -816,6 +817,30 @@ class _McDropout(Analysis):
         """
 
 mc_dropout: _McDropout
+
+class _Measures(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        share: float = 0.1,
+        rise: float = 0.1,
+        draws: int = 8,
+        noise: Sequence[Literal['flat', 'relative']] | str = ('flat', 'relative'),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Measures of generalisation.
+
+        Args:
+            share: quantile of the margins, as a share of examples.
+            rise: rise of the training error that σ is sought for.
+            draws: draws of the noise; 2 or more, for an error.
+            noise: kinds of noise on the weights; none for no σ.
+            seed: seed of the noise.
+        """
+
+measures: _Measures
 
 class _PosteriorMass(Analysis):
     def __call__(

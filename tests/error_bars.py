@@ -447,6 +447,24 @@ def density(number: int) -> Found:
         yield name, float(ds[name]) - half, float(ds[name]) + half, truth
 
 
+def measures(number: int) -> Found:
+    """A linear classifier of equal margins: σ in closed form; and its margins, by examples drawn."""
+    draw = torch.Generator().manual_seed(number)
+    side = torch.where(torch.arange(200) % 2 == 0, 1.0, -1.0).double()
+    rest = torch.randn(200, 11, generator=draw, dtype=torch.float64)
+    x = torch.cat([0.6 * side[:, None], 0.8 * rest / rest.norm(dim=1, keepdim=True)], 1)
+    length = torch.empty(200, 1, dtype=torch.float64).exponential_(generator=draw)
+    model = nn.Linear(12, 2, bias=False).double()
+    model.weight.data.zero_()
+    model.weight.data[1, 0] = 1 / 0.6
+    one = landscape.Problem(model, "cross_entropy", (x * length, (side > 0).long()))
+    ds = landscape.measures(one, noise=("flat",), draws=8, seed=number)
+    # errors at noise σ are those of a normal at 1/(√2 σ), a tenth at 1.2816
+    sigma, half = float(ds["sigma"][0]), reach(8) * float(ds["sigma_se"][0])
+    yield "sigma", sigma - half, sigma + half, 1 / (2**0.5 * 1.2815515655446004)
+    yield "margin", *ds["margin_interval"].values, -float(np.log(0.9))
+
+
 def weights(number: int) -> Found:
     """A layer whose eigenvalues are drawn from a power law of α = 2.5."""
     draws = np.random.default_rng(number).random(100)
@@ -509,6 +527,7 @@ ROWS: dict[str, Row] = {
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),
     "weights": Row(weights),
+    "measures": Row(measures),
     "line": Row(of_examples("line", steps=3), quick=True),
     "surface": Row(of_examples("surface", steps=(3, 3))),
     "connect": Row(connect, cases=300, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),

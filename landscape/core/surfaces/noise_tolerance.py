@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import torch
 
+from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.intervals import standard_error
-from landscape.errors import InputError
 
 __all__ = ["NoiseTolerance", "noise_tolerance"]
 
@@ -59,7 +59,7 @@ def noise_tolerance(
         progress: Called after each pass.
 
     Raises:
-        InputError: If the problem has no accuracy.
+        InputError: If the problem is no classification.
 
     Reference:
         Neyshabur et al. (2017), Exploring generalization in deep learning, section 3; Jiang et al. (2020),
@@ -67,9 +67,8 @@ def noise_tolerance(
         magnitude-aware form without their floor of 1e-3.
     """
     theta, done = problem.theta, 0
+    classification_of(problem)  # refuses what has no answers
     base = problem.measure().accuracy
-    if base is None:
-        raise InputError("noise tolerance counts wrong answers, and this problem has no accuracy.")
     scale = 1.0 if kind == "relative" else math.sqrt(float(theta.double().square().mean()))
     if math.isnan(base) or not scale > 0 or not math.isfinite(scale):
         return NoiseTolerance(float("nan"), float("nan"), 1)
@@ -83,8 +82,7 @@ def noise_tolerance(
             noise = torch.randn(len(theta), generator=generator, dtype=torch.float64)
             noise = noise.to(theta.device, theta.dtype)
             moved = theta + sigma * (noise * theta.abs() if kind == "relative" else noise)
-            after = problem.measure(moved).accuracy
-            rises.append(base - (float("nan") if after is None else after))
+            rises.append(base - problem.measure(moved).accuracy)
             done += 1
             progress()
         found[sigma] = np.array(rises)
