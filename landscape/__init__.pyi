@@ -75,6 +75,7 @@ __all__ = [
     "input_curvature",
     "input_surface",
     "intrinsic_dimension",
+    "layer_barriers",
     "lesion",
     "line",
     "mc_dropout",
@@ -728,6 +729,38 @@ class _IntrinsicDimension(Analysis):
         """
 
 intrinsic_dimension: _IntrinsicDimension
+
+class _LayerBarriers(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        a: Tensor | Mapping[str, Tensor],
+        b: Tensor | Mapping[str, Tensor],
+        /,
+        *,
+        moved: Sequence[Literal['one', 'up to']] | str = ('one', 'up to'),
+        steps: int = 9,
+        refine: int = 2,
+        align: Literal['weights', 'activations'] | None = None,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
+        resamples: int = 500,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Barriers by layer.
+
+        Args:
+            moved: what goes to the second model: one layer, or all up to it.
+            steps: evenly spaced points on each path, with both ends.
+            refine: rounds of two more points beside the largest gap.
+            align: put the second model's units in the order of the first's before.
+            batchnorm: BatchNorm statistics between the models: the nearer checkpoint's, the batch's,
+                pooled anew over the data (recalibrate), interpolated, or recalibrated with all layers'
+                outputs rescaled (repair); none = recalibrate.
+            resamples: bootstrap resamples of the examples.
+            seed: seed of the bootstrap and of the alignment.
+        """
+
+layer_barriers: _LayerBarriers
 
 class _Lesion(Analysis):
     def __call__(

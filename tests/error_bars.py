@@ -191,6 +191,22 @@ def _connect(rows: torch.Tensor | None) -> Any:
     return landscape.connect(problem(rows=rows), *ends, method="linear", steps=5, refine=0, resamples=200)
 
 
+def layer_barriers(number: int) -> Found:
+    """Two models of three layers, each moved alone and with those before it."""
+    ds = _layer_barriers(rows_of(number))
+    return held(ds, _layer_barriers_all(), reach(EXAMPLES))
+
+
+def _layer_barriers(rows: torch.Tensor | None) -> Any:
+    ends = [net(i).state_dict() for i in (1, 2)]
+    return landscape.layer_barriers(problem(rows=rows), *ends, steps=5, refine=0, resamples=200)
+
+
+@cache
+def _layer_barriers_all() -> Any:
+    return _layer_barriers(None)
+
+
 @cache
 def _connect_all() -> Any:
     return _connect(None)
@@ -531,6 +547,7 @@ ROWS: dict[str, Row] = {
     "line": Row(of_examples("line", steps=3), quick=True),
     "surface": Row(of_examples("surface", steps=(3, 3))),
     "connect": Row(connect, cases=300, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),
+    "layer_barriers": Row(layer_barriers, cases=300, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),
     "connectivity": Row(
         several("connectivity", steps=5, refine=0, resamples=200), apart={"barrier_max": FLAT}
     ),
