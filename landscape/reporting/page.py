@@ -31,7 +31,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = {"plotly": _plotly(), "page": _template("page.js")}
+    scripts = {"plotly": _plotly(), "page": _template("page.js") + _template("relief_camera.js")}
     html = environment.get_template("page.html").render(
         page=page,
         style=Markup(_template("style.css")),

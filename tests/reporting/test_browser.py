@@ -40,8 +40,10 @@ def browser() -> Iterator[Any]:
 def report(contents: Contents, make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The troubled zoo, and a surface."""
     x, y = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 7))
-    surface = make["surface"]("resnet-s0", 0.1 + x**2 + 2 * y**2)
-    more = Section("surface", "surface", {}, {"resnet-s0": surface})
+    surfaces = {
+        n: make["surface"](n, 0.1 + h * (x**2 + 2 * y**2)) for n, h in (("resnet-s0", 1), ("resnet-s1", 9))
+    }
+    more = Section("surface", "surface", {}, surfaces)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(page_of(replace(contents, sections=[*contents.sections, more]))), "utf-8")
     return path
@@ -142,6 +144,25 @@ def test_reliefs_open_and_close_ten_times(report: Path, visit: Any) -> None:
         button.click()
         page.wait_for_selector(".relief-panel", state="detached")
     assert page.locator("canvas").count() == 0
+
+
+def test_surfaces_of_a_section_are_turned_together(report: Path, visit: Any) -> None:
+    """Oracle: the camera that is set on one surface, read from the other, and from one that opens later."""
+    page = visit(report)
+    buttons = page.locator("section:has(button.relief) button.relief")
+    side = {"eye": {"x": 0.5, "y": -2.0, "z": 0.75}}
+    buttons.nth(0).click()
+    page.wait_for_selector(".relief-plot canvas")
+    seen = "n => document.querySelectorAll('.relief-plot')[n].layout.scene.camera.eye"
+    page.evaluate("c => Plotly.relayout(document.querySelector('.relief-plot'), {'scene.camera': c})", side)
+    buttons.nth(1).click()
+    page.wait_for_function("document.querySelectorAll('.relief-plot canvas').length === 2")
+    page.wait_for_function(f"({seen})(0).x === 0.5 && ({seen})(1).x === 0.5")
+    side = {"eye": {"x": -1.0, "y": -2.0, "z": 0.75}}
+    page.evaluate(
+        "c => Plotly.relayout(document.querySelectorAll('.relief-plot')[1], {'scene.camera': c})", side
+    )
+    page.wait_for_function(f"({seen})(0).x === -1 && ({seen})(1).x === -1")
 
 
 def test_an_evil_name_is_text_everywhere(report: Path, visit: Any) -> None:

@@ -205,7 +205,8 @@ function openRelief(button, title, relief) {
   const color = getComputedStyle(document.body).color;
   const layout = { ...relief.layout, width: plot.clientWidth, font: { ...relief.layout.font, color } };
   plot.style.height = `${layout.height}px`;
-  return Plotly.newPlot(plot, relief.data, layout, { ...config, modeBarButtons: [["toImage", "resetCameraDefault3d"]] });
+  return Plotly.newPlot(plot, relief.data, layout, { ...config, modeBarButtons: [["toImage", "resetCameraDefault3d"]] })
+    .then(() => linkCamera(plot, () => reliefs.filter((b) => b.panel).map((b) => b.panel.firstChild)));
 }
 
 function wire(extras, title, load) {
