@@ -167,6 +167,9 @@ class Line:
     color_value: float | None = None
     """A number in [0, 1] that picks the colour from the sequential map (depth, time) instead of the
     series; `FigureSpec.color` says what it means."""
+    beyond: tuple[float, float] = (float("nan"), float("nan"))
+    """The value before the first point and after the last, which medians over models need and which is not
+    drawn: a count is 0 beyond the largest value. NaN where there is none."""
 
     def __post_init__(self) -> None:
         _freeze(self, "line", "x", "y", "low", "high")

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.shared_scale import typical_lowest
 from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
@@ -234,9 +235,9 @@ def _resolved(ds: xr.Dataset) -> Any:
 
 
 def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str) -> FigureSpec:
-    sizes = np.abs(np.concatenate([ds["eigenvalues"].values for ds in datasets.values()]))
-    positive = sizes[sizes > 0]
-    linear = float(10.0 ** np.floor(np.log10(positive.min()))) if positive.size else 1.0
+    sizes = [np.abs(ds["eigenvalues"].values) for ds in datasets.values()]
+    smallest = typical_lowest(float(s[s > 0].min(initial=np.inf)) for s in sizes)
+    linear = float(10.0 ** np.floor(np.log10(smallest)))
     return FigureSpec(
         "training",
         "Eigenvalues along training",

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.shared_scale import typical_highest, typical_lowest
 from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
@@ -163,10 +164,10 @@ def _scale(datasets: Mapping[str, xr.Dataset]) -> Literal["linear", "log"]:
 
 def _smallest(layers: Sequence[Points]) -> float:
     """Where the axis turns linear: the smallest value that stands clear of its error."""
-    y = np.abs(np.concatenate([np.asarray(p.y) for p in layers]))
-    error = np.concatenate([np.asarray(p.error) for p in layers])
-    clear = y[(y > error) & (y > 1e-6 * y.max())]
-    return float(clear.min()) if clear.size else float(y.max()) or 1.0
+    y = [np.abs(np.asarray(p.y)) for p in layers]
+    largest = typical_highest(float(values.max(initial=0.0)) for values in y)
+    clear = [v[(v > np.asarray(p.error)) & (v > 1e-6 * largest)] for v, p in zip(y, layers, strict=True)]
+    return typical_lowest((float(v.min()) for v in clear if v.size), default=largest)
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
