@@ -331,6 +331,9 @@ class FigureSpec:
         color: What the ``color_value`` of lines means, for the colour bar: values 0 and 1 stand for
             its limits (0 and 1 if it has none).
         symbols: What the symbols of points mean, for the legend: pairs of a symbol and a word.
+        choice: By what a reader chooses it among its like, such as a pair of models.
+        others: Its like, such as the same of other pairs, which a page shows in its place when they are chosen,
+            and which are drawn by their names.
     """
 
     name: str
@@ -343,6 +346,8 @@ class FigureSpec:
     equal: bool = False
     color: ColorAxis | None = None
     symbols: tuple[tuple[str, str], ...] = ()
+    choice: str = ""
+    others: tuple[FigureSpec, ...] = ()
 
     def __post_init__(self) -> None:
         for symbol, _ in self.symbols:

@@ -49,6 +49,7 @@ def choose_figures(
         InputError: If there is none, with the nearest name.
     """
     labels = list(labels)
+    specs = [one for spec in specs for one in (spec, *spec.others)]
     names = figure_names(specs, labels)
     rules: tuple[Callable[[FigureSpec, str], bool], ...] = (
         lambda spec, name: spec.name == wanted,

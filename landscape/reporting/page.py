@@ -29,6 +29,7 @@ _SCRIPTS = (
     "figure_data.js",
     "tables.js",
     "single_models.js",
+    "choices.js",
     "page.js",
     "theme.js",
 )

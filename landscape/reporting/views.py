@@ -11,6 +11,7 @@ from landscape.base.registry import find_recorded, named
 from landscape.errors import InputError
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping, model_groupings
 from landscape.plotting.palette import Palette
+from landscape.reporting.choices import Chooser
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
 from landscape.reporting.notices import Notice, notices
 from landscape.reporting.provenance import Provenance, listed, provenance
@@ -41,6 +42,7 @@ class SectionView:
         problems: Sentences about what cannot be shown, and why.
         figures: Its figures, models compared on shared axes.
         left_out: How many figures of single results were left to the part on single models, or out.
+        chooser: The figures of the one group, pair or model that a reader chooses.
         numbers: The summary of every result, if there is one.
         definitions: What its variables mean.
         provenance: Where its results come from.
@@ -59,6 +61,7 @@ class SectionView:
     definitions: Table | None
     provenance: Provenance
     results: int
+    chooser: Chooser | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,7 @@ def _section(
         definitions=definitions,
         provenance=provenance(results),
         results=len(results),
+        chooser=drawn.chooser,
     )
 
 

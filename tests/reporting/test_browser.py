@@ -213,6 +213,23 @@ def test_no_serious_barrier(report: Path, visit: Any, scheme: str) -> None:
     assert [(v["id"], [n["target"] for n in v["nodes"]][:4]) for v in serious] == []
 
 
+def test_groups_and_pairs_are_chosen_within_a_section(similarity: Any, tmp_path: Path, visit: Any) -> None:
+    """Oracle: the titles of what was chosen, of a group and of a pair within it."""
+    groups = {f"g{k}": [f"g{k}-s{i}" for i in range(3)] for k in range(4)}
+    records = [ModelRecord(m, g, i) for g, models in groups.items() for i, m in enumerate(models)]
+    section = Section("cka", "cka", {}, {g: similarity(models) for g, models in groups.items()})
+    path = tmp_path / "report.html"
+    path.write_text(render(page_of(Contents("groups", records, [section], [], 0))), "utf-8")
+    page = visit(path)
+    chooser = page.locator(".chooser")
+    chooser.locator(".plot[data-drawn]").first.wait_for()
+    chooser.locator("select").first.select_option("g3")
+    chooser.locator("h3", has_text="all layers: g3").wait_for()
+    chooser.locator("figure select").select_option("between g3-s0 and g3-s2")
+    assert chooser.locator("h3", has_text="between g3-s0 and g3-s2: g3").count() == 1
+    assert page.locator(".remark").count() == 0
+
+
 @pytest.fixture(scope="module")
 def large(make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A zoo of 60 models in two groups and three widths."""
