@@ -332,7 +332,7 @@ class FigureSpec:
             its limits (0 and 1 if it has none).
         symbols: What the symbols of points mean, for the legend: pairs of a symbol and a word.
         choice: By what a reader chooses it among its like, such as a pair of models.
-        others: Its like, such as the same of other pairs, which a page shows in its place when they are chosen,
+        others: Its like, such as those of other pairs, which a page shows in its place when chosen,
             and which are drawn by their names.
     """
 

@@ -48,7 +48,7 @@ def test_more_figures_than_a_section_shows_are_chosen_by_their_model() -> None:
         for i in range(MOST_FIGURES)
     ]
     assert owners(specs, names)[MOST_FIGURES] == "b: c"
-    found = chooser({n: specs[:1] for n in names}, "s", "model", Palette(), [])
+    found = chooser(dict.fromkeys(names, specs[:1]), "s", "model", Palette(), [])
     assert list(found.packs) == names
 
 
