@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from landscape.base.interval import Interval
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -326,7 +327,7 @@ class FigureSpec:
         y: Vertical axis.
         marks: What is drawn, in order.
         caption: What is shown, in which units, at which parameters; nothing about error bars and bands.
-        errors: What error bars and bands mean, in sentences of their own: models drawn together lose them.
+        errors: What error bars and bands mean, as an `Interval` or in words; models drawn together lose it.
         equal: Whether one unit is as long on both axes.
         color: What the ``color_value`` of lines means, for the colour bar: values 0 and 1 stand for
             its limits (0 and 1 if it has none).
@@ -342,7 +343,7 @@ class FigureSpec:
     y: Axis
     marks: tuple[Mark, ...]
     caption: str = ""
-    errors: str = ""
+    errors: Interval | str = ""
     equal: bool = False
     color: ColorAxis | None = None
     symbols: tuple[tuple[str, str], ...] = ()
@@ -356,5 +357,5 @@ class FigureSpec:
     @property
     def whole_caption(self) -> str:
         """What to print below the figure: the caption and, if a mark has any, what errors and bands mean."""
-        parts = [self.caption, self.errors if any(has_errors(m) for m in self.marks) else ""]
+        parts = [self.caption, str(self.errors) if any(has_errors(m) for m in self.marks) else ""]
         return " ".join(p for p in parts if p)

@@ -251,8 +251,14 @@ def _columns(summaries: Iterable[Sequence[Metric]], family: str = "") -> list[Co
 
 
 def _cells(columns: Sequence[Column], metrics: Sequence[Metric]) -> list[Cell]:
-    values = {m.name: m.value for m in metrics}
-    return [cell(values.get(c.label)) for c in columns]
+    found = {m.name: m for m in metrics}
+    return [cell(m.value, m.error) if (m := found.get(c.label)) else cell(None) for c in columns]
+
+
+def _intervals(summaries: Iterable[Sequence[Metric]]) -> str:
+    """What a table's caption says of ±, where it shows any."""
+    shown = any(m.error > 0 for metrics in summaries for m in metrics)
+    return " ±: 95 % intervals of the measurement, not over training runs." if shown else ""
 
 
 def _numbers(analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Palette) -> Table | None:
@@ -265,7 +271,7 @@ def _numbers(analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Pal
         for subject, metrics in summaries.items()
     )
     head = {"checkpoint": "model", "pair": "pair", "group": "group", "table": "table"}[analysis.scope]
-    return Table("Summary of every result.", head, tuple(columns), rows)
+    return Table(f"Summary of every result.{_intervals(summaries.values())}", head, tuple(columns), rows)
 
 
 def _color(palette: Palette, subject: str, ds: xr.Dataset) -> str:
@@ -303,9 +309,11 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
             if subject not in cells:
                 group = cell(str(ds.attrs.get("group", "")))
                 cells[subject] = [group, *(Cell("–") for _ in columns[1:])]
+    every: list[Sequence[Metric]] = []
     first = [0, *range(2 + made + len(tags), len(columns))][:_MOST_FIRST]
     for section, analysis in measured:
         summaries = {n: _summary(analysis, ds) for n, ds in section.results.items()}
+        every += summaries.values()
         new = _columns(summaries.values(), section.label)
         # the metric that its analysis marks as what it found, else the first
         found = {m.name for metrics in summaries.values() for m in metrics if m.finding}
@@ -320,5 +328,6 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
     )
     count = _predictives(contents)
     more = f" and {count} predictive{'s' if count > 1 else ''}" if count else ""
-    caption = f"{len(rows) - count} models{more} with the summary of each analysis."
+    said = _intervals(every)
+    caption = f"{len(rows) - count} models{more} with the summary of each analysis.{said}"
     return Table(caption, "model", tuple(columns), rows, tuple(first))

@@ -13,6 +13,7 @@ from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats,
 from landscape.analyses.behaviour._options import CorruptionName
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis("share of right answers", limits=(-0.02, 1.02)),
                 tuple(marks),
                 f"Amounts at severities 1 to 5: {amounts}. {examples}.",
-                "Bands: 95 % intervals (Wilson 1927) over examples.",
+                Interval("over examples", "by Wilson (1927)"),
             )
         )
     color = ColorAxis("share of right answers", limits=(0.0, 1.0))

@@ -16,6 +16,7 @@ from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import NEW_OPTION, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Violin, series
+from landscape.base.interval import Interval
 from landscape.base.params import FUNCTION
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
@@ -273,7 +274,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(curves),
             f"{about}. Density of log₁₀|λ| of the positive (solid) and negative ones (dashed), whose areas"
             " are their shares; Gaussian kernel of Silverman's width.",
-            "Bands: 95 % bootstrap intervals over mini-batches.",
+            Interval("over mini-batches", "by the bootstrap"),
         ),
         FigureSpec(
             "violins",

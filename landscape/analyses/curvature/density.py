@@ -375,13 +375,15 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "tr (SLQ)",
             float(ds["trace"]),
             unit,
-            f"trace by quadrature, ± {half:.2g} (95 %)",
+            "trace by quadrature",
+            error=half,
         ),
         Metric(
             "share λ < 0",
             float(ds["negative_share"]),
             "1",
             f"share of negative eigenvalues, between {low:.3g} and {high:.3g} for these probes",
+            error=reach(ds.sizes["probe"]) * float(ds["negative_share_se"]),
         ),
     ]
 

@@ -17,6 +17,7 @@ from landscape.analyses.curvature._resume import resumed_eigenpairs, start_from
 from landscape.analyses.curvature._unresolved import as_asked, unresolved
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Stems, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
 
@@ -207,8 +208,13 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(marks),
             f"Eigenvalues of the {matrices} of the mean loss over {examples} examples,"
             f" {weight_decays(datasets)}.{_doubt(datasets)}",
-            "Bars: residual norms, which bound the error of each eigenvalue; mostly smaller than the"
-            " markers.",
+            Interval(
+                "of each eigenvalue",
+                "residual norms, which bound the error",
+                "Bars",
+                level=None,
+                note="Mostly they are smaller than the markers.",
+            ),
         ),
         *along_training(datasets, _training_figure(datasets, unit, matrices), "eigenvalues"),
     ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses._shared.loss_colors import loss_colors
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.analyses.inputs._parts import Images128, by_part, reader_of
@@ -266,7 +267,11 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "largest mean loss minus that of the images",
         ),
         Metric(
-            "distorted", float(ds["distorted"]), "1", "share right at both ends of the line and wrong between"
+            "distorted",
+            float(ds["distorted"]),
+            "1",
+            "share right at both ends of the line and wrong between",
+            error=half_width(ds, "distorted", "images"),
         ),
         Metric("peak", float(ds["peak"]), "1", "where the mean loss is largest, as a share of the line"),
         Metric(

@@ -14,6 +14,7 @@ from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, 
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.from_zoo import FromZoo
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import answer_error, reach, standard_error
 from landscape.errors import InputError
@@ -265,7 +266,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis(of_data(datasets), unit),
                 tuple(marks["spread"]),
                 "Mean of L(θ + αd) over directions.",
-                "Bands: ±1 standard deviation over directions.",
+                Interval("over directions", "±1 standard deviation, a spread and no error", level=None),
             )
         )
     return figures

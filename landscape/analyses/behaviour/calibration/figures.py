@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.analyses.behaviour._answers import counted, nats
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
+from landscape.base.interval import Interval
 from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f"Share of right answers against mean confidence in {bins} bins of equal width with closed upper"
             f" edges; below the dashed line the model is over-confident. {examples}, empty bins left"
             " out.",
-            "Bands: 95 % Wilson intervals.",
+            Interval("over examples", "by Wilson (1927)"),
             equal=True,
         ),
         FigureSpec(
@@ -67,7 +68,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(selective),
             "Share of right answers among examples whose confidence reaches the threshold;"
             f" {examples} in all.",
-            "Bands: 95 % Wilson intervals.",
+            Interval("over examples", "by Wilson (1927)"),
         ),
         FigureSpec(
             "threshold_kept",
@@ -104,7 +105,7 @@ def _detection_by_model(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         tuple(marks),
         "Probability that the model is more confident of an example of its own data than of one of the other"
         " data, ties counting a half.",
-        "Bars: 95 % interval (DeLong).",
+        Interval("over examples", "by DeLong", "Bars"),
     )
 
 
@@ -127,8 +128,10 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
         axis,
         tuple(marks),
         f"{title} of each model.{bias}",
-        "Bars: as far as the farther end of the 95 % bootstrap interval over examples, from which the bias is"
-        " taken off."
-        if bias
-        else "Bars: half the width of the 95 % bootstrap interval over examples.",
+        Interval(
+            "over examples",
+            "by the bootstrap",
+            "Bars",
+            note="The bias is taken off; both bars reach as far as the farther end." if bias else "",
+        ),
     )
