@@ -110,6 +110,10 @@ class ColorAxis:
 
     def __post_init__(self) -> None:
         _check_scale(f"colour axis '{self.label}'", self.scale, ("linear", "log"), self.limits)
+        if self.kind == "diverging" and self.scale != "linear":
+            raise InputError(
+                f"colour axis '{self.label}' is diverging about zero, which a log scale has not."
+            )
 
     @property
     def title(self) -> str:

@@ -216,7 +216,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "loss",
             "Loss along a direction in input space",
             step,
-            Axis("loss", unit),
+            Axis(
+                "loss", unit, loss_colors("loss", unit, [ds["loss"].values for ds in datasets.values()]).scale
+            ),
             tuple(marks["loss"]),
             what,
             errors,

@@ -44,9 +44,17 @@ def figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     specs = [_gaps(datasets, unit)]
     planes = [ds["plane_loss"].values for ds in datasets.values() if "plane_loss" in ds]
     color = loss_colors("loss", unit, planes)
+    paths = loss_colors("loss", unit, [ds["loss"].values for ds in datasets.values()])
     for index, (label, ds) in enumerate(datasets.items()):
         specs.append(
-            _profile(f"loss_{index}", f"Loss along paths: {label}", ds, "loss", Axis("loss", unit), _note(ds))
+            _profile(
+                f"loss_{index}",
+                f"Loss along paths: {label}",
+                ds,
+                "loss",
+                Axis("loss", unit, paths.scale),
+                _note(ds),
+            )
         )
         if np.isfinite(ds["error"].values).any():
             specs.append(
