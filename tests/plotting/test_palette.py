@@ -92,7 +92,7 @@ def test_look_does_not_depend_on_the_figure() -> None:
 
 
 def test_many_groups_have_colours_of_their_own() -> None:
-    """Oracle: as many colours as groups: of more than six, colours repeated; dash and symbol differ as well."""
+    """Oracle: as many colours as groups; of more than six they repeated."""
     zoo = {f"m{i}": f"g{i}" for i in range(20)}
     styles = [Palette(zoo).style(Series(m, g)) for m, g in zoo.items()]
     assert len(set(styles)) == 20 == len({s.color for s in styles})

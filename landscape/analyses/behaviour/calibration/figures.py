@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from landscape.analyses.behaviour._answers import counted, nats
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plots"]
 
+FEW = 3
+"""Models whose columns of examples have room below the curves of the reliability diagram."""
+
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Reliability, counts behind it, accuracy over confidence thresholds, scores by model."""
@@ -22,7 +26,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     bins, examples = first.sizes["bin"], counted(first, first.sizes["example"])
     unit_range = (-0.02, 1.02)
     reliability: list[Any] = [Line([0, 1], [0, 1], Series(label="perfectly calibrated"), style="dash")]
-    counts, selective, kept = [], [], []
+    counts, columns, selective, kept = [], [], [], []
     for label, ds in datasets.items():
         who = series(label, ds)
         filled = ds["bin_count"].values > 0
@@ -30,9 +34,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         x, y = ds["bin_confidence"].values[filled], ds["bin_accuracy"].values[filled]
         reliability.append(Line(x, y, who, low, high, markers=True))
         edges = ds["bin"].values
-        counts.append(
-            Bars(edges - 0.5 * edges[0], ds["bin_count"].values / ds["bin_count"].values.sum(), who)
-        )
+        middle, share = edges - 0.5 * edges[0], ds["bin_count"].values / ds["bin_count"].values.sum()
+        counts.append(Bars(middle, share, who))
+        columns.append(Bars(middle, share, replace(who, label=f"{label}: share of examples")))
         t = ds["threshold"].values
         low, high = ds["threshold_accuracy_interval"].values
         selective.append(Line(t, ds["threshold_accuracy"].values, who, low, high))
@@ -45,10 +49,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "Reliability diagram",
             confidence,
             Axis("share of right answers", limits=unit_range),
-            tuple(reliability),
+            (*(columns if len(datasets) <= FEW else ()), *reliability),
             f"Share of right answers against mean confidence in {bins} bins of equal width with closed upper"
             f" edges; below the dashed line the model is over-confident. {examples}, empty bins left"
-            " out.",
+            f" out.{' Columns: share of them in each bin.' if len(datasets) <= FEW else ''}",
             Interval("over examples", "by Wilson (1927)"),
             equal=True,
         ),

@@ -44,7 +44,8 @@ def figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     specs = [_gaps(datasets, unit)]
     planes = [ds["plane_loss"].values for ds in datasets.values() if "plane_loss" in ds]
     color = loss_colors("loss", unit, planes)
-    paths = loss_colors("loss", unit, [ds["loss"].values for ds in datasets.values()])
+    scale = loss_colors("loss", unit, [ds["loss"].values for ds in datasets.values()]).scale
+    along = Axis("loss", unit, scale)
     for index, (label, ds) in enumerate(datasets.items()):
         specs.append(
             _profile(
@@ -52,7 +53,7 @@ def figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 f"Loss along paths: {label}",
                 ds,
                 "loss",
-                Axis("loss", unit, paths.scale),
+                along,
                 _note(ds),
             )
         )
