@@ -88,7 +88,7 @@ def test_errors_of_pixels_that_repeat_are_those_of_one():
 
 
 def test_captions_name_kinds_too_strong_to_compare_models():
-    """Oracle: shares of right answers set by hand: at severity 2 a third is left of one kind, most of the other."""
+    """Oracle: shares set by hand: at severity 2 a third is left of one kind, most of the other."""
     problem = Problem(CASES["conv_batchnorm"].model(), "cross_entropy", images(20))
     ds = landscape.corruptions(problem, kinds=("brightness", "rotation"), mean=(0.4,), std=(0.2,))
     ds["accuracy"][...] = [[0.9, 0.6, 0.3, 0.1, 0.1, 0.1], [0.9, 0.8, 0.7, 0.5, 0.3, 0.1]]
