@@ -148,21 +148,25 @@ def test_reliefs_open_and_close_ten_times(report: Path, visit: Any) -> None:
 
 def test_surfaces_of_a_section_are_turned_together(report: Path, visit: Any) -> None:
     """Oracle: the camera that is set on one surface, read from the other, and from one that opens later."""
-    page = visit(report)
-    buttons = page.locator("section:has(button.relief) button.relief")
-    side = {"eye": {"x": 0.5, "y": -2.0, "z": 0.75}}
+    page = visit(report, whole=False)
+    buttons = page.locator("#s-surface button.relief")
+    plots = "[...document.querySelectorAll('.relief-plot[data-linked]')]"
+
+    def turn(place: int, x: float) -> None:
+        camera = {"eye": {"x": x, "y": -2.0, "z": 0.75}}
+        page.evaluate(f"c => Plotly.relayout({plots}[{place}], {{'scene.camera': c}})", camera)
+
+    def seen(count: int, x: float) -> None:
+        at = f"{plots}.map(p => p.layout.scene.camera.eye.x)"
+        page.wait_for_function(f"{at}.length === {count} && {at}.every(x => x === {x})")
+
     buttons.nth(0).click()
-    page.wait_for_selector(".relief-plot canvas")
-    seen = "n => document.querySelectorAll('.relief-plot')[n].layout.scene.camera.eye"
-    page.evaluate("c => Plotly.relayout(document.querySelector('.relief-plot'), {'scene.camera': c})", side)
+    page.wait_for_selector(".relief-plot[data-linked]")
+    turn(0, 0.5)
     buttons.nth(1).click()
-    page.wait_for_function("document.querySelectorAll('.relief-plot canvas').length === 2")
-    page.wait_for_function(f"({seen})(0).x === 0.5 && ({seen})(1).x === 0.5")
-    side = {"eye": {"x": -1.0, "y": -2.0, "z": 0.75}}
-    page.evaluate(
-        "c => Plotly.relayout(document.querySelectorAll('.relief-plot')[1], {'scene.camera': c})", side
-    )
-    page.wait_for_function(f"({seen})(0).x === -1 && ({seen})(1).x === -1")
+    seen(2, 0.5)
+    turn(1, -1.0)
+    seen(2, -1.0)
 
 
 def test_an_evil_name_is_text_everywhere(report: Path, visit: Any) -> None:
