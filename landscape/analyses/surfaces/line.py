@@ -267,7 +267,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Axis(of_data(datasets), unit, scale=scale),
                 tuple(marks["spread"]),
                 "Mean of L(θ + αd) over directions.",
-                Interval("over directions", "±1 standard deviation, a spread and no error", level=None),
+                Interval("over directions", "±1 standard deviation", level=None, note="A spread, no error."),
             )
         )
     return figures
