@@ -98,15 +98,14 @@ def draw_section(
     except Exception as error:
         drawn.problems.append(f"The figures could not be made: {_reason(error)}")
         return drawn
+    subjects = list(results)
     of_models = analysis.scope == "checkpoint"
     if of_models and len(results) > MOST_MODELS:
         shared = [s for s in specs if len([m for m in models_of(s) if m in results]) != 1]
         drawn.left_out = len(specs) - len(shared)
-        specs = shared
-    else:
-        specs = _choices(drawn, specs, list(results), anchor, analysis.scope, palette)
-    drawn.left_out += max(0, len(specs) - MOST_FIGURES)
-    for i, spec in enumerate(specs[:MOST_FIGURES]):
+        specs, subjects = shared, []
+    specs = _choices(drawn, specs, subjects, anchor, analysis.scope, palette)
+    for i, spec in enumerate(specs):
         try:
             drawn.figures.append(_view(spec, f"{anchor}-{i}", palette, ways))
         except Exception as error:

@@ -1,13 +1,13 @@
 // Figures of one result of many: of the group or pair that is chosen in a section, and of a pair within a group.
 
-const push = (kind, text) => element("button", { type: "button", class: `push ${kind}` }, text);
+const pushButton = (kind, text) => element("button", { type: "button", class: `push ${kind}` }, text);
 
 function chosenFigure(subject, figure) {
   const plot = element("div", { class: "plot", role: "group", "aria-label": `${figure.title}. Caption and data follow.` });
   plot.style.height = `${figure.layout.height}px`;
   plot.ways = { model: figure };
-  const extras = element("div", { class: "extras", "data-name": `${subject}-${figure.title}` }, push("data", "Data"), push("csv", "Download CSV"));
-  if (figure.relief) extras.append(push("relief", "Show in 3D"));
+  const extras = element("div", { class: "extras", "data-name": `${subject}-${figure.title}` }, pushButton("data", "Data"), pushButton("csv", "Download CSV"));
+  if (figure.relief) extras.append(pushButton("relief", "Show in 3D"));
   const heading = element("h3", {}, figure.title);
   const made = element("figure", {}, heading, plot, element("figcaption", {}, figure.caption), extras);
   if (figure.choices) {
