@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["FAR", "SHARE", "typical_highest", "typical_lowest"]
 
@@ -50,6 +51,6 @@ def typical_highest(values: Iterable[float], default: float = 1.0) -> float:
     return quantile if known.size > 2 and known[-1] > FAR * quantile else float(known[-1])
 
 
-def _positive(values: Iterable[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _positive(values: Iterable[float]) -> NDArray[np.float64]:
     found = np.fromiter(values, np.float64)
     return np.sort(found[np.isfinite(found) & (found > 0)])
