@@ -128,7 +128,7 @@ def cell(value: Any, error: float = math.nan) -> Cell:
     if isinstance(value, float | np.floating):
         finite = math.isfinite(value)
         if finite and math.isfinite(error) and error > 0:
-            said = f"95 % interval: {number(value - error)} to {number(value + error)}"
+            said = f"95 % interval: {number(float(value) - error)} to {number(float(value) + error)}"
             return Cell(with_error(float(value), error), float(value), said, True)
         return Cell(number(float(value)), float(value) if finite else "", repr(float(value)), True)
     return Cell(str(value), str(value))
