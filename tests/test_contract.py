@@ -21,6 +21,7 @@ from torch import nn
 import landscape
 from landscape.base.analysis import Analysis, Context, Metric, Pair
 from landscape.base.figure import FigureSpec, has_errors
+from landscape.base.interval import Interval
 from landscape.base.params import DATA_BUILDER, FUNCTION
 from landscape.base.table import read_columns
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
@@ -289,7 +290,8 @@ def test_errors_are_told_of_single_models_and_of_no_others(analysis: Analysis) -
     for figure in analysis.plots({"one": ds, "two": ds}):
         assert not ABOUT_ERRORS.search(figure.caption), "what errors mean belongs in FigureSpec.errors"
         if any(has_errors(m) for m in figure.marks):
-            assert ABOUT_ERRORS.search(figure.whole_caption) and figure.errors.endswith(".")
+            assert ABOUT_ERRORS.search(figure.whole_caption) and str(figure.errors).endswith(".")
+            assert isinstance(figure.errors, Interval), "one typed field says what bars and bands are"
         together = summarize_by_group(figure, {"one": "both", "two": "both"}, "kind")
         if not {"one", "two"} <= set(models_of(figure)):
             assert together is figure

@@ -22,6 +22,7 @@ from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
 from landscape.base.from_zoo import FromZoo
 from landscape.base.ledger import identity, in_folder
+from landscape.base.metric import Metric
 from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
@@ -64,17 +65,6 @@ CALLED = {"transform": "a function", "surrogate": "a model"}
 
 SECTION_KEYS = ("analysis", "models", "examples", "together")
 """What a manifest's ``[analyses.NAME]`` says beside options: an option of such a name could not be set."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number of a result's summary: a column of the report's table; ``finding`` if it says most."""
-
-    name: str
-    value: float | int | bool | str
-    unit: str = "1"
-    meaning: str = ""
-    finding: bool = False
 
 
 @dataclass(frozen=True)

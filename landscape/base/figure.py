@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from landscape.base.interval import Interval
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ class ColorAxis:
 
     def __post_init__(self) -> None:
         _check_scale(f"colour axis '{self.label}'", self.scale, ("linear", "log"), self.limits)
+        if self.kind == "diverging" and self.scale != "linear":
+            raise InputError(
+                f"colour axis '{self.label}' is diverging about zero, which a log scale has not."
+            )
 
     @property
     def title(self) -> str:
@@ -167,6 +172,9 @@ class Line:
     color_value: float | None = None
     """A number in [0, 1] that picks the colour from the sequential map (depth, time) instead of the
     series; `FigureSpec.color` says what it means."""
+    beyond: tuple[float, float] = (float("nan"), float("nan"))
+    """The value before the first point and after the last, which medians over models need and which is not
+    drawn: a count is 0 beyond the largest value. NaN where there is none."""
 
     def __post_init__(self) -> None:
         _freeze(self, "line", "x", "y", "low", "high")
@@ -323,11 +331,14 @@ class FigureSpec:
         y: Vertical axis.
         marks: What is drawn, in order.
         caption: What is shown, in which units, at which parameters; nothing about error bars and bands.
-        errors: What error bars and bands mean, in sentences of their own: models drawn together lose them.
+        errors: What error bars and bands mean, as an `Interval` or in words; models drawn together lose it.
         equal: Whether one unit is as long on both axes.
         color: What the ``color_value`` of lines means, for the colour bar: values 0 and 1 stand for
             its limits (0 and 1 if it has none).
         symbols: What the symbols of points mean, for the legend: pairs of a symbol and a word.
+        choice: By what a reader chooses it among its like, such as a pair of models.
+        others: Its like, such as those of other pairs, which a page shows in its place when chosen,
+            and which are drawn by their names.
     """
 
     name: str
@@ -336,10 +347,12 @@ class FigureSpec:
     y: Axis
     marks: tuple[Mark, ...]
     caption: str = ""
-    errors: str = ""
+    errors: Interval | str = ""
     equal: bool = False
     color: ColorAxis | None = None
     symbols: tuple[tuple[str, str], ...] = ()
+    choice: str = ""
+    others: tuple[FigureSpec, ...] = ()
 
     def __post_init__(self) -> None:
         for symbol, _ in self.symbols:
@@ -348,5 +361,5 @@ class FigureSpec:
     @property
     def whole_caption(self) -> str:
         """What to print below the figure: the caption and, if a mark has any, what errors and bands mean."""
-        parts = [self.caption, self.errors if any(has_errors(m) for m in self.marks) else ""]
+        parts = [self.caption, str(self.errors) if any(has_errors(m) for m in self.marks) else ""]
         return " ".join(p for p in parts if p)

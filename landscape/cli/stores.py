@@ -49,6 +49,8 @@ def list_figures(store: Path, analysis: str | None, models: Sequence[str], by: s
                 raise
             yield f"{label}: {error}"
             continue
+        if analysis is not None:
+            specs = [one for spec in specs for one in (spec, *spec.others)]
         subjects = [n for s in contents.sections if label in (s.label, s.analysis) for n in s.results]
         for name, spec in zip(figure_names(specs, subjects), specs, strict=True):
             yield f"{name}: {spec.title}" if analysis is not None else f"{label} {name}: {spec.title}"

@@ -307,5 +307,13 @@ def _named(spec: FigureSpec, bar: ColorAxis | None) -> frozenset[int]:
             continue
         if isinstance(mark, Line) and mark.color_value is not None and bar is not None:
             continue
+        if isinstance(mark, Line) and not _shows(mark, spec.y):
+            continue
         first.setdefault((mark.series.model, mark.series.name), i)
     return frozenset(first.values())
+
+
+def _shows(line: Line, axis: Axis) -> bool:
+    """Whether anything of a line can be seen: a log axis shows no zeros."""
+    y = np.asarray(line.y)
+    return axis.scale != "log" or not y.size or bool((y > 0).any())

@@ -49,12 +49,14 @@ def choose_figures(
         InputError: If there is none, with the nearest name.
     """
     labels = list(labels)
+    leading = {id(spec) for spec in specs}  # their others are many, and are meant by their own names alone
+    specs = [one for spec in specs for one in (spec, *spec.others)]
     names = figure_names(specs, labels)
     rules: tuple[Callable[[FigureSpec, str], bool], ...] = (
         lambda spec, name: spec.name == wanted,
         lambda spec, name: name == wanted,
-        lambda spec, name: wanted in labels and spec.title.endswith(f": {wanted}"),
-        lambda spec, name: name != spec.name and name.startswith(f"{wanted}-"),
+        lambda spec, name: id(spec) in leading and wanted in labels and spec.title.endswith(f": {wanted}"),
+        lambda spec, name: id(spec) in leading and name != spec.name and name.startswith(f"{wanted}-"),
     )
     for fits in rules:
         chosen = [spec for spec, name in zip(specs, names, strict=True) if fits(spec, name)]

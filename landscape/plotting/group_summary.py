@@ -130,7 +130,9 @@ def _together(
         return _pooled([m for m in marks if isinstance(m, Violin)], series, key.group, order, places)
     drawn = [m for m in marks if isinstance(m, Line | Points | Stems | Bars)]
     if places is None and spec.x.categories is None and (key.kind is Line or _aligned(key.kind, drawn)):
-        return [_band(drawn, series, spec, key)]
+        band = _band(drawn, series, spec, key)
+        if band is not None:
+            return [band]
     return _cloud(drawn, series, key.group, order, places, slot)
 
 
@@ -183,13 +185,29 @@ def _cloud(
     return [Points(x[step], y[step], series, texts=texts, symbols=kept, hollow=hollow)]
 
 
-def _band(marks: Sequence[Line | Points | Stems | Bars], series: Series, spec: FigureSpec, key: _Key) -> Line:
+def _band(
+    marks: Sequence[Line | Points | Stems | Bars], series: Series, spec: FigureSpec, key: _Key
+) -> Line | None:
+    """Median and band where every model has a value; ``None`` if there is no such place.
+
+    A median over whichever models have a value would jump, and rise where every curve falls. Models that have
+    values at less than half of the places of the others would leave nothing of these: they do not count, and
+    the legend says how many do.
+    """
     x, rows = _stacked(marks, spec.x)
-    measured = np.isfinite(rows).any(axis=0)
-    x, rows = x[measured], rows[:, measured]
-    few = len(rows) < _FEW
-    ends = (0.0, 1.0) if few else QUANTILES
-    low, middle, high = (np.nanquantile(rows, q, axis=0) if x.size else x for q in (ends[0], 0.5, ends[1]))
+    have = np.isfinite(rows).sum(axis=1)
+    counted = (have > 0) & (2 * have >= np.median(have[have > 0])) if have.any() else have > 0
+    rows = rows[counted]
+    whole = np.isfinite(rows).all(axis=0) & bool(counted.any())
+    if not whole.any():
+        return None
+    first, last = np.flatnonzero(whole)[[0, -1]]
+    # places in between that some model lacks stay as gaps
+    x, rows = x[first : last + 1], np.where(whole, rows, np.nan)[:, first : last + 1]
+    ends = (0.0, 1.0) if len(rows) < _FEW else QUANTILES
+    low, middle, high = (np.quantile(rows, q, axis=0) for q in (ends[0], 0.5, ends[1]))
+    if len(rows) < len(marks):
+        series = replace(series, label=f"{series.name} ({len(rows)} of {len(marks)})")
     style = next((s for s in ("solid", "dash", "dot") if s == key.style), None)
     markers = any(not isinstance(m, Line) or m.markers for m in marks)
     return Line(x, middle, series, low, high, markers=markers, style=style)
@@ -204,7 +222,12 @@ def _stacked(marks: Sequence[Line | Points | Stems | Bars], axis: Axis) -> tuple
     lined = all(isinstance(m, Line) for m in marks)
     if lined and grid.size > max(2 * max(x.size for x in xs), _PLACES):
         grid = _even(grid, axis)
-    return grid, np.stack([_on(grid, x, y, lined) for x, y in zip(xs, ys, strict=True)])
+    return grid, np.stack(
+        [
+            _on(grid, x, y, m.beyond if isinstance(m, Line) and lined else None)
+            for x, y, m in zip(xs, ys, marks, strict=True)
+        ]
+    )
 
 
 def _even(places: Array, axis: Axis) -> Array:
@@ -218,16 +241,23 @@ def _even(places: Array, axis: Axis) -> Array:
     return np.linspace(places[0], places[-1], _PLACES)
 
 
-def _on(grid: Array, x: Array, y: Array, lined: bool) -> Array:
-    """Values at the places of the grid: between those of a curve by interpolation, else exact ones only."""
+def _on(grid: Array, x: Array, y: Array, beyond: tuple[float, float] | None) -> Array:
+    """Values at the places of the grid: between those of a curve by interpolation, else exact ones only.
+
+    Args:
+        grid: The places.
+        x: Places of one mark.
+        y: Its values.
+        beyond: Of a curve, its values before its first place and after its last; ``None``: no curve.
+    """
     good = np.isfinite(x)
     x, y = x[good], y[good]
     order = np.argsort(x, kind="stable")
     if not x.size:
         return np.full(grid.shape, np.nan)
-    if lined:
-        # Nothing beyond a curve's own ends, where `interp` would go on with its last value.
-        return np.interp(grid, x[order], y[order], left=np.nan, right=np.nan)
+    if beyond is not None:
+        # Left to itself, `interp` would go on with the last value.
+        return np.interp(grid, x[order], y[order], left=beyond[0], right=beyond[1])
     out = np.full(grid.shape, np.nan)
     out[np.searchsorted(grid, x)] = y
     return out
@@ -238,9 +268,11 @@ def _note(marks: Sequence[Mark], models: int, what: str) -> str:
     if any(isinstance(m, Line) for m in marks):
         low, high = (round(100 * q) for q in QUANTILES)
         parts.append(
-            f"Lines are medians over the models of each {what}, bands their {low}th to {high}th percentile"
-            f" (fewer than {_FEW} models: from the lowest to the highest)."
+            f"Lines are medians over the models of each {what}, where all have a value; bands their"
+            f" {low}th to {high}th percentile (fewer than {_FEW} models: from the lowest to the highest)."
         )
+        if any(m.series.name.endswith(")") and " of " in m.series.name for m in marks if isinstance(m, Line)):
+            parts.append("In brackets: how many of the models, where some have values at few places.")
     if any(isinstance(m, Points) for m in marks):
         parts.append(f"Points are those of single models, at most {MOST_POINTS} of each {what}.")
     if any(isinstance(m, Violin) for m in marks):

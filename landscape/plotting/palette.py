@@ -1,7 +1,7 @@
 """Palette: one look for each model in every figure, chosen for colour-blind readers.
 
-The hues are the six chromatic colours of Okabe and Ito (2008) that stay visible on white; the field
-maps are viridis (sequential) and ColorBrewer's RdBu (diverging). All of them stay distinct under
+The hues are the six chromatic colours of Okabe and Ito (2008) that stay visible on white, and four more; the
+field maps are viridis (sequential) and ColorBrewer's RdBu (diverging). All of them stay distinct under
 the common forms of colour blindness.
 """
 
@@ -29,9 +29,12 @@ __all__ = [
 Dash = Literal["solid", "dash", "dot", "dashdot"]
 Symbol = Literal["circle", "square", "diamond", "triangle", "cross"]
 
-# Of Okabe & Ito, which people with any kind of colour vision tell apart.
-HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""One per group, in order: blue, vermilion, green, purple, orange, sky."""
+# Of Okabe & Ito, which people with any kind of colour vision tell apart; then four that they tell from these.
+HUES = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#661100", "#4b0082", "#c00040", "#7b5cd6"),
+)
+"""One per group, in order: blue, vermilion, green, purple, orange, sky, brown, indigo, crimson, violet."""
 
 INK = "#5b6570"
 """The colour of marks that belong to no model."""
@@ -151,7 +154,8 @@ class Palette:
         member = self._members.get(key, 0)
         self._members[key] = member + 1
         lap, hue = divmod(list(self._members).index(key), len(HUES))
-        towards, share = _SHADES[member % len(_SHADES)]
+        # Of more groups than hues the later ones are lighter, or darker.
+        towards, share = _SHADES[(member + 2 * lap) % len(_SHADES)]
         self._styles[model] = Style(
             color=mix(HUES[hue], towards, share),
             dash=_DASHES[(member + lap) % len(_DASHES)],

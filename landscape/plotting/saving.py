@@ -68,6 +68,9 @@ def save_figures(
 def _pages(figures: Sequence[PaperFigure], path: Path) -> None:
     from matplotlib.backends.backend_pdf import PdfPages
 
-    with PdfPages(path, metadata=_DATE["pdf"]) as pages:
+    from landscape.plotting.backends.matplotlib_style import styled
+
+    # Fonts are written when the file is closed: outside the style as Type 3, without minus signs.
+    with styled(), PdfPages(path, metadata=_DATE["pdf"]) as pages:
         for figure in figures:
             figure.savefig(pages, format="pdf")

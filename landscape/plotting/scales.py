@@ -10,7 +10,16 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["from_symlog", "log_ticks", "narrow_log_ticks", "number", "round_ticks", "symlog", "symlog_ticks"]
+__all__ = [
+    "from_symlog",
+    "log_ticks",
+    "narrow_log_ticks",
+    "number",
+    "round_ticks",
+    "symlog",
+    "symlog_ticks",
+    "with_error",
+]
 
 Array = NDArray[np.float64]
 
@@ -120,6 +129,21 @@ def number(value: float) -> str:
     factor = mantissa.rstrip("0").rstrip(".")
     power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
     return sign + (power if factor == "1" else f"{factor}·{power}")
+
+
+def with_error(value: float, error: float) -> str:
+    """A number with half its interval in two digits, and as many of its own as these leave.
+
+    Example:
+        >>> with_error(0.91234, 0.0212), with_error(-123456.0, 2300.0), with_error(3.2e-7, 1.5e-8)
+        ('0.912 ± 0.021', '(−1.235 ± 0.023)·10⁵', '(3.2 ± 0.15)·10⁻⁷')
+    """
+    size = max(abs(value), error)
+    power = math.floor(math.log10(size)) if not 1e-3 <= size < 1e5 else 0
+    value, error = value / 10.0**power, error / 10.0**power
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    text = f"{number(round(value, digits))} ± {number(float(f'{error:.2g}'))}"
+    return f"({text})·10{str(power).translate(_SUPERSCRIPTS)}" if power else text
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:

@@ -16,6 +16,7 @@ from landscape.plotting.decimation import decimate
 from landscape.plotting.group_summary import models_of, summarize_by_group
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping
 from landscape.plotting.palette import Palette
+from landscape.reporting.choices import Chooser, chooser, owners
 from landscape.reporting.csv_data import csv_of
 from landscape.reporting.encode import compact, packed
 
@@ -35,6 +36,9 @@ DETAILS_BYTES = 4_000_000
 
 MOST_FIGURES = 24
 """Figures of one section."""
+
+MOST_OPEN = 2
+"""Pairs or groups whose own figures a section shows one below the other; of more a reader chooses."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Drawn:
     figures: list[FigureView] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     left_out: int = 0
+    chooser: Chooser | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ def draw_section(
 ) -> Drawn:
     """Draw a section; an analysis that fails to draw must not take the report down.
 
-    Of many results, figures of a single one are left out: `details` has them.
+    Of many models, figures of a single one are left out: `details` has them. Of several pairs and groups, of
+    more figures than a section shows, and where a figure has others like it, a reader chooses.
     """
     drawn = Drawn()
     try:
@@ -92,18 +98,47 @@ def draw_section(
     except Exception as error:
         drawn.problems.append(f"The figures could not be made: {_reason(error)}")
         return drawn
-    if len(results) > MOST_MODELS:
+    subjects = list(results)
+    of_models = analysis.scope == "checkpoint"
+    if of_models and len(results) > MOST_MODELS:
         shared = [s for s in specs if len([m for m in models_of(s) if m in results]) != 1]
         drawn.left_out = len(specs) - len(shared)
-        specs = shared
-    drawn.left_out += max(0, len(specs) - MOST_FIGURES)
-    for i, spec in enumerate(specs[:MOST_FIGURES]):
+        specs, subjects = shared, []
+    specs = _choices(drawn, specs, subjects, anchor, analysis.scope, palette)
+    for i, spec in enumerate(specs):
         try:
             drawn.figures.append(_view(spec, f"{anchor}-{i}", palette, ways))
         except Exception as error:
             text = f"The figure “{spec.title}” could not be drawn: {_reason(error)}"
             drawn.problems.append(text)
     return drawn
+
+
+def _choices(
+    drawn: Drawn, specs: list[FigureSpec], subjects: list[str], anchor: str, scope: str, palette: Palette
+) -> list[FigureSpec]:
+    """Put what a reader chooses into a chooser; the figures that are left."""
+    of = owners(specs, subjects)
+    several = scope in ("pair", "group") and len(set(of) - {""}) > MOST_OPEN
+    if several or len(specs) > MOST_FIGURES:
+        chosen = [bool(name) or bool(s.others) for s, name in zip(specs, of, strict=True)]
+    else:
+        chosen = [bool(s.others) for s in specs]
+    for i in [i for i, apart in enumerate(chosen) if not apart][MOST_FIGURES:]:
+        chosen[i] = True
+    every = subjects[0] if len(subjects) == 1 else "all together"
+    owned: dict[str, list[FigureSpec]] = {}
+    for spec, name, apart in zip(specs, of, chosen, strict=True):
+        if apart:
+            owned.setdefault(name or every, []).append(spec)
+    if owned:
+        what = {"checkpoint": "model"}.get(scope, scope)
+        planes = [s for s in specs if _is_plane(s)]
+        try:
+            drawn.chooser = chooser(owned, anchor, what, palette, planes)
+        except Exception as error:
+            drawn.problems.append(f"The figures of each {what} could not be drawn: {_reason(error)}")
+    return [s for s, apart in zip(specs, chosen, strict=True) if not apart]
 
 
 def _reason(error: Exception) -> str:

@@ -21,6 +21,23 @@ from landscape.reporting.views import Page
 
 __all__ = ["render"]
 
+_SCRIPTS = (
+    "dom.js",
+    "drawing.js",
+    "redraw.js",
+    "relief_camera.js",
+    "figure_data.js",
+    "tables.js",
+    "single_models.js",
+    "choices.js",
+    "page.js",
+    "theme.js",
+)
+"""The page's own program in the order in which its parts run: later parts use the names of earlier ones."""
+
+_STYLES = ("style.css",)
+"""Its style sheets, later ones over earlier ones."""
+
 
 def render(page: Page) -> str:
     """The HTML of a page."""
@@ -31,10 +48,10 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = {"plotly": _plotly(), "page": _template("page.js")}
+    scripts = {"plotly": _plotly(), "page": _joined(_SCRIPTS)}
     html = environment.get_template("page.html").render(
         page=page,
-        style=Markup(_template("style.css")),
+        style=Markup(_joined(_STYLES)),
         scripts={name: Markup(text) for name, text in scripts.items()},
         policy=_policy(scripts.values()),
         config=Markup(_inert(json.dumps(CONFIG))),
@@ -43,6 +60,11 @@ def render(page: Page) -> str:
         inert=lambda text: Markup(_inert(text)),
     )
     return html.lstrip()
+
+
+def _joined(names: Iterable[str]) -> str:
+    """Several templates as one text: a page has one program and one style, whatever number of files."""
+    return "\n".join(_template(name) for name in names)
 
 
 def _template(name: str) -> str:

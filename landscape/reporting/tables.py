@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape.plotting.scales import number
+from landscape.plotting.scales import number, with_error
 
 __all__ = ["Cell", "Column", "Row", "Table", "cell"]
 
@@ -107,8 +107,18 @@ def _plain(shown: Cell) -> Any:
     return shown.text if shown.sort == shown.text else [shown.text, shown.sort]
 
 
-def cell(value: Any) -> Cell:
-    """A value as a table shows it: numbers to four digits, NaN as NaN, nothing as a dash."""
+def cell(value: Any, error: float = math.nan) -> Cell:
+    """A value as a table shows it: numbers to four digits, NaN as NaN, nothing as a dash.
+
+    Args:
+        value: The value.
+        error: Half the width of its 95 % interval, NaN if none is known; the value has as many digits as it
+            leaves.
+
+    Example:
+        >>> cell(0.91234, 0.0212).text, cell(71.53, 12.0).text, cell(0.5).text
+        ('0.912 ± 0.021', '72 ± 12', '0.5')
+    """
     if value is None or value == "":
         return Cell("–")
     if isinstance(value, bool | np.bool_):
@@ -117,5 +127,8 @@ def cell(value: Any) -> Cell:
         return Cell(str(int(value)).replace("-", "−"), float(value), numeric=True)
     if isinstance(value, float | np.floating):
         finite = math.isfinite(value)
+        if finite and math.isfinite(error) and error > 0:
+            said = f"95 % interval: {number(float(value) - error)} to {number(float(value) + error)}"
+            return Cell(with_error(float(value), error), float(value), said, True)
         return Cell(number(float(value)), float(value) if finite else "", repr(float(value)), True)
     return Cell(str(value), str(value))

@@ -11,6 +11,7 @@ from landscape.base.registry import find_recorded, named
 from landscape.errors import InputError
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping, model_groupings
 from landscape.plotting.palette import Palette
+from landscape.reporting.choices import Chooser
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
 from landscape.reporting.notices import Notice, notices
 from landscape.reporting.provenance import Provenance, listed, provenance
@@ -41,6 +42,7 @@ class SectionView:
         problems: Sentences about what cannot be shown, and why.
         figures: Its figures, models compared on shared axes.
         left_out: How many figures of single results were left to the part on single models, or out.
+        chooser: The figures of the one group, pair or model that a reader chooses.
         numbers: The summary of every result, if there is one.
         definitions: What its variables mean.
         provenance: Where its results come from.
@@ -59,6 +61,7 @@ class SectionView:
     definitions: Table | None
     provenance: Provenance
     results: int
+    chooser: Chooser | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,7 @@ def _section(
         definitions=definitions,
         provenance=provenance(results),
         results=len(results),
+        chooser=drawn.chooser,
     )
 
 
@@ -247,8 +251,14 @@ def _columns(summaries: Iterable[Sequence[Metric]], family: str = "") -> list[Co
 
 
 def _cells(columns: Sequence[Column], metrics: Sequence[Metric]) -> list[Cell]:
-    values = {m.name: m.value for m in metrics}
-    return [cell(values.get(c.label)) for c in columns]
+    found = {m.name: m for m in metrics}
+    return [cell(m.value, m.error) if (m := found.get(c.label)) else cell(None) for c in columns]
+
+
+def _intervals(summaries: Iterable[Sequence[Metric]]) -> str:
+    """What a table's caption says of ±, where it shows any."""
+    shown = any(m.error > 0 for metrics in summaries for m in metrics)
+    return " ±: 95 % intervals of the measurement, not over training runs." if shown else ""
 
 
 def _numbers(analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Palette) -> Table | None:
@@ -261,7 +271,7 @@ def _numbers(analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Pal
         for subject, metrics in summaries.items()
     )
     head = {"checkpoint": "model", "pair": "pair", "group": "group", "table": "table"}[analysis.scope]
-    return Table("Summary of every result.", head, tuple(columns), rows)
+    return Table(f"Summary of every result.{_intervals(summaries.values())}", head, tuple(columns), rows)
 
 
 def _color(palette: Palette, subject: str, ds: xr.Dataset) -> str:
@@ -299,9 +309,11 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
             if subject not in cells:
                 group = cell(str(ds.attrs.get("group", "")))
                 cells[subject] = [group, *(Cell("–") for _ in columns[1:])]
+    every: list[Sequence[Metric]] = []
     first = [0, *range(2 + made + len(tags), len(columns))][:_MOST_FIRST]
     for section, analysis in measured:
         summaries = {n: _summary(analysis, ds) for n, ds in section.results.items()}
+        every += summaries.values()
         new = _columns(summaries.values(), section.label)
         # the metric that its analysis marks as what it found, else the first
         found = {m.name for metrics in summaries.values() for m in metrics if m.finding}
@@ -316,5 +328,6 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
     )
     count = _predictives(contents)
     more = f" and {count} predictive{'s' if count > 1 else ''}" if count else ""
-    caption = f"{len(rows) - count} models{more} with the summary of each analysis."
+    said = _intervals(every)
+    caption = f"{len(rows) - count} models{more} with the summary of each analysis.{said}"
     return Table(caption, "model", tuple(columns), rows, tuple(first))

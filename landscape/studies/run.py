@@ -11,8 +11,9 @@ import xarray as xr
 from rich.console import Console
 
 import landscape
-from landscape.base.figure import FigureSpec
+from landscape.base.figure import FigureSpec, Series
 from landscape.cli.display import ProgressBar
+from landscape.plotting.palette import Palette
 from landscape.reference.training.recipe import Recipe
 from landscape.store import Store, read_contents, task_key
 from landscape.studies import claims as verdicts
@@ -40,6 +41,7 @@ class Run:
         claims: Verdicts so far.
         failures: Sentences of analyses that failed.
         captions: What the pictures show, by file name.
+        palette: One look for each kind of model, in every picture of the study.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Run:
     claims: list[verdicts.Claim] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     captions: dict[str, str] = field(default_factory=dict)
+    palette: Palette = field(default_factory=Palette)
     began: float = field(default_factory=time.perf_counter)
     console: Console = field(default_factory=Console)
 
@@ -68,6 +71,8 @@ class Run:
         """
         o = self.options
         pairs = [(r, s) for r in recipes for s in (o.seeds[:1] if r.group in first_seed else o.seeds)]
+        for recipe in recipes:  # in the order of the report, whose hues these kinds have too
+            self.palette.style(Series(recipe.group))
         self.say(f"training {len(pairs)} models")
         with ProgressBar(self.console) as meter:
             meter.begin(len(pairs), "models")
@@ -143,7 +148,7 @@ class Run:
         self.options.figures.mkdir(parents=True, exist_ok=True)
         for name, spec in figures.items():
             path = self.options.figures / f"{self.name}_{name}.png"
-            landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
+            landscape.plot(spec, backend="matplotlib", palette=self.palette).savefig(path, dpi=160)
             self.captions[path.name] = f"{spec.title}. {spec.whole_caption}"
 
     def judge(self, claim: verdicts.Claim) -> None:

@@ -86,3 +86,9 @@ def test_errors_are_told_only_where_there_are_some() -> None:
         spec = FigureSpec("f", "F", Axis("x"), Axis("y"), (mark,), "Caption.", "Bars: errors.")
         assert has_errors(mark) == some
         assert spec.whole_caption == ("Caption. Bars: errors." if some else "Caption.")
+
+
+def test_a_diverging_colour_axis_has_a_centre() -> None:
+    """Oracle: the sentence: zero, the centre, has no place on a log scale."""
+    with pytest.raises(InputError, match="diverging about zero"):
+        ColorAxis("change", scale="log", kind="diverging")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import landscape
@@ -55,3 +57,11 @@ def test_results_choose_theirs(make):
     results = {m: make["fourier"](m) for m in ("vit-s0", "resnet-s0")}
     drawn = landscape.plot(results, backend="null", figure="spectrum-resnet-s0")
     assert [s.title for s in drawn.specs] == ["Radial power spectrum of each layer: resnet-s0"]
+
+
+def test_the_like_of_a_figure_are_chosen_by_their_own_names() -> None:
+    """Oracle: names by hand; the name of the group means what stands for it alone."""
+    like = [replace(spec(f"block_0_{k}", f"CKA between a and {k}: vit"), choice=str(k)) for k in (1, 2)]
+    whole = replace(spec("block_0_0", "CKA within a: vit"), others=tuple(like))
+    assert choose_figures([whole], "block_0_2", ["vit"]) == [like[1]]
+    assert choose_figures([whole], "vit", ["vit"]) == [whole]

@@ -30,7 +30,7 @@ def figure(*marks: object, x: Axis | None = None) -> FigureSpec:
 
 
 def test_curves_become_medians_with_quantile_bands() -> None:
-    """Oracle: numpy's quantiles over the curves of each group; infinities count as gaps."""
+    """Oracle: numpy's quantiles over the curves of each group; infinities are gaps, where none is drawn."""
     x = np.linspace(0, 1, 7)
     ys = {m: i + x for i, m in enumerate(MODELS)}
     ys["m0"] = np.where(x > 0.9, np.inf, ys["m0"])
@@ -44,11 +44,49 @@ def test_curves_become_medians_with_quantile_bands() -> None:
     np.testing.assert_allclose(odd.y, np.quantile(rows, 0.5, axis=0))
     np.testing.assert_allclose(odd.low, np.quantile(rows, 0.1, axis=0))
     np.testing.assert_allclose(odd.high, np.quantile(rows, 0.9, axis=0))
-    np.testing.assert_allclose(np.asarray(even.y)[-1], np.median([2, 4, 6, 8]) + 1)
+    np.testing.assert_allclose(even.x, x[:-1])
+    np.testing.assert_allclose(even.y, 4 + x[:-1])
     assert (
         spec.caption.startswith("Caption. 10 models.")
         and "medians over the models of each kind" in spec.caption
     )
+
+
+def test_medians_of_counts_never_rise() -> None:
+    """Oracle: every curve of counts falls, so their median does; medians over whichever remain would rise.
+
+    Beyond a curve's largest value its count is 0; at 4.5 three of the five have none left.
+    """
+    lines = [
+        Line(
+            np.arange(1.0, top + 1),
+            10.0 * top - np.arange(1.0, top + 1),
+            Series(f"m{i}"),
+            beyond=(np.nan, 0.0),
+        )
+        for i, top in enumerate((2, 3, 4, 9, 12))
+    ]
+    groups = {f"m{i}": "all" for i in range(5)}
+    (mark,) = summarize_by_group(figure(*lines), groups, "kind").marks
+    assert np.asarray(mark.x)[-1] == 12 and np.asarray(mark.y)[-1] == 0
+    assert (np.diff(np.asarray(mark.y)) <= 0).all()
+
+
+def test_medians_only_where_every_model_has_a_value() -> None:
+    """Oracle: the ranges that all curves share, by hand; a curve of one point leaves the others theirs."""
+    ends = [(0, 6), (1, 8), (2, 9)]
+    lines = [
+        Line(np.arange(a, b + 1.0), np.arange(a, b + 1.0), Series(f"m{i}")) for i, (a, b) in enumerate(ends)
+    ]
+    groups = {f"m{i}": "all" for i in range(4)}
+    (mark,) = summarize_by_group(figure(*lines), groups, "kind").marks
+    assert np.asarray(mark.x).tolist() == [2, 3, 4, 5, 6] == np.asarray(mark.y).tolist()
+    single = Line([9.0], [9.0], Series("m3"))
+    (mark,) = summarize_by_group(figure(*lines, single), groups, "kind").marks
+    assert mark.series.name == "all (3 of 4)" and np.asarray(mark.x).tolist() == [2, 3, 4, 5, 6]
+    apart = [Line([float(i)], [1.0], Series(f"m{i}")) for i in range(3)]
+    (cloud,) = summarize_by_group(figure(*apart), groups, "kind").marks
+    assert isinstance(cloud, Points) and np.asarray(cloud.x).tolist() == [0, 1, 2]
 
 
 def test_curves_on_places_of_their_own_are_interpolated() -> None:

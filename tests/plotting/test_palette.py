@@ -91,11 +91,11 @@ def test_look_does_not_depend_on_the_figure() -> None:
     assert [one.style(Series(m, g)) for m, g in zoo.items()] == asked[::-1]
 
 
-def test_many_groups_stay_apart_by_dash() -> None:
-    """Oracle: beyond six groups hues repeat, so colour, dash and symbol together must not."""
+def test_many_groups_have_colours_of_their_own() -> None:
+    """Oracle: as many colours as groups; of more than six they repeated."""
     zoo = {f"m{i}": f"g{i}" for i in range(20)}
     styles = [Palette(zoo).style(Series(m, g)) for m, g in zoo.items()]
-    assert len(set(styles)) == 20
+    assert len(set(styles)) == 20 == len({s.color for s in styles})
 
 
 def test_palette_of_figures_follows_their_marks() -> None:

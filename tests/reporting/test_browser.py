@@ -40,8 +40,10 @@ def browser() -> Iterator[Any]:
 def report(contents: Contents, make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The troubled zoo, and a surface."""
     x, y = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 7))
-    surface = make["surface"]("resnet-s0", 0.1 + x**2 + 2 * y**2)
-    more = Section("surface", "surface", {}, {"resnet-s0": surface})
+    surfaces = {
+        n: make["surface"](n, 0.1 + h * (x**2 + 2 * y**2)) for n, h in (("resnet-s0", 1), ("resnet-s1", 9))
+    }
+    more = Section("surface", "surface", {}, surfaces)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(page_of(replace(contents, sections=[*contents.sections, more]))), "utf-8")
     return path
@@ -144,6 +146,29 @@ def test_reliefs_open_and_close_ten_times(report: Path, visit: Any) -> None:
     assert page.locator("canvas").count() == 0
 
 
+def test_surfaces_of_a_section_are_turned_together(report: Path, visit: Any) -> None:
+    """Oracle: the camera that is set on one surface, read from the other, and from one that opens later."""
+    page = visit(report, whole=False)
+    buttons = page.locator("#s-surface button.relief")
+    plots = "[...document.querySelectorAll('.relief-plot[data-linked]')]"
+
+    def turn(place: int, x: float) -> None:
+        camera = {"eye": {"x": x, "y": -2.0, "z": 0.75}}
+        page.evaluate(f"c => Plotly.relayout({plots}[{place}], {{'scene.camera': c}})", camera)
+
+    def seen(count: int, x: float) -> None:
+        at = f"{plots}.map(p => p.layout.scene.camera.eye.x)"
+        page.wait_for_function(f"{at}.length === {count} && {at}.every(x => x === {x})")
+
+    buttons.nth(0).click()
+    page.wait_for_selector(".relief-plot[data-linked]")
+    turn(0, 0.5)
+    buttons.nth(1).click()
+    seen(2, 0.5)
+    turn(1, -1.0)
+    seen(2, -1.0)
+
+
 def test_an_evil_name_is_text_everywhere(report: Path, visit: Any) -> None:
     """Oracle: the texts that the browser shows; a dialog would fail in `visit`."""
     page = visit(report)
@@ -190,6 +215,23 @@ def test_no_serious_barrier(report: Path, visit: Any, scheme: str) -> None:
     found = axe.run(page).response["violations"]
     serious = [v for v in found if v["impact"] in ("serious", "critical")]
     assert [(v["id"], [n["target"] for n in v["nodes"]][:4]) for v in serious] == []
+
+
+def test_groups_and_pairs_are_chosen_within_a_section(similarity: Any, tmp_path: Path, visit: Any) -> None:
+    """Oracle: the titles of what was chosen, of a group and of a pair within it."""
+    groups = {f"g{k}": [f"g{k}-s{i}" for i in range(3)] for k in range(4)}
+    records = [ModelRecord(m, g, i) for g, models in groups.items() for i, m in enumerate(models)]
+    section = Section("cka", "cka", {}, {g: similarity(models) for g, models in groups.items()})
+    path = tmp_path / "report.html"
+    path.write_text(render(page_of(Contents("groups", records, [section], [], 0))), "utf-8")
+    page = visit(path)
+    chooser = page.locator(".chooser")
+    chooser.locator(".plot[data-drawn]").first.wait_for()
+    chooser.locator("select").first.select_option("g3")
+    chooser.locator("h3", has_text="all layers: g3").wait_for()
+    chooser.locator("figure select").select_option("between g3-s0 and g3-s2")
+    assert chooser.locator("h3", has_text="between g3-s0 and g3-s2: g3").count() == 1
+    assert page.locator(".remark").count() == 0
 
 
 @pytest.fixture(scope="module")

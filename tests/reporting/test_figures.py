@@ -26,7 +26,7 @@ def analysis(*specs: FigureSpec, error: Exception | None = None) -> Any:
             raise error
         return list(specs)
 
-    return SimpleNamespace(figures=draw)
+    return SimpleNamespace(figures=draw, scope="checkpoint")
 
 
 def lines(*models: str, title: str = "T") -> FigureSpec:
@@ -69,11 +69,12 @@ def test_an_analysis_that_fails_takes_nothing_down(error: Exception, text: str) 
     assert drawn.figures == [] and drawn.problems == [f"The figures could not be made: {text}"]
 
 
-def test_figures_beyond_the_most_are_counted() -> None:
-    """Oracle: the number of figures."""
+def test_figures_beyond_the_most_can_be_chosen() -> None:
+    """Oracle: the number of figures: those that a section shows, and the others where a reader chooses."""
     specs = [lines("a", "b", title=str(i)) for i in range(MOST_FIGURES + 3)]
     drawn = draw_section(analysis(*specs), results("a", "b"), "s", Palette({"a": "", "b": ""}), [])
-    assert len(drawn.figures) == MOST_FIGURES and drawn.left_out == 3
+    assert len(drawn.figures) == MOST_FIGURES and drawn.left_out == 0
+    assert drawn.chooser is not None and list(drawn.chooser.packs) == ["all together"]
 
 
 def test_details_of_single_models_stop_at_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:

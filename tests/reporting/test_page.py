@@ -149,9 +149,9 @@ def test_errors_are_told_of_single_models_and_not_of_groups(contents: Contents, 
     """Oracle: the bands of one model are standard errors; those of a group are percentiles."""
     (section,) = (s for s in page_of(contents).sections if s.label == "line")
     ways = json.loads(section.figures[0].json)
-    assert "Bands: ±2 standard errors" in ways["model"]["caption"]
+    assert "Bands: 95 % intervals, ±2 standard errors" in ways["model"]["caption"]
     assert "standard errors" not in ways["group"]["caption"] and "percentile" in ways["group"]["caption"]
-    assert "Bands: ±2 standard errors over examples.</figcaption>" in html
+    assert "Bands: 95 % intervals, ±2 standard errors over examples.</figcaption>" in html
 
 
 def fill(directory: Path, contents: Contents) -> Store:

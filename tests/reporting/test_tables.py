@@ -53,3 +53,12 @@ def test_plain_tables_sort_by_full_numbers_and_miss_what_is_missing() -> None:
             {"head": "q", "color": "", "cells": [["–"], ["NaN"]]},
         ],
     }
+
+
+def test_a_number_stands_with_its_interval() -> None:
+    """Oracle: digits by hand: two of the error and as many of the value; it sorts by the value alone."""
+    shown = cell(0.91234, 0.0212)
+    assert (shown.text, shown.sort) == ("0.912 ± 0.021", 0.91234)
+    assert shown.full == "95 % interval: 0.8911 to 0.9335"
+    assert cell(0.91234, float("nan")).text == "0.9123" == cell(0.91234, 0.0).text
+    assert cell(float("nan"), 0.1).text == "NaN"

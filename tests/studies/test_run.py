@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
+from matplotlib.image import imread
 from study_models import trained
 
 import landscape
+from landscape.base.figure import Axis, FigureSpec, Line, Series
+from landscape.plotting.palette import HUES
 from landscape.studies.claims import above
 from landscape.studies.data import Data
 from landscape.studies.measure import On
@@ -69,3 +73,14 @@ def test_a_result_of_the_study_as_a_whole_can_be_reported(tmp_path: Path):
     _run(tmp_path).save(ds, "width and batch size")
     (file,) = (tmp_path / "out" / "results" / "r").rglob("*.h5")
     xr.testing.assert_equal(landscape.open(file), ds)
+
+
+def test_a_kind_has_one_colour_in_all_pictures(tmp_path: Path):
+    """Oracle: pixels of the hue; the second picture shows the second kind alone."""
+    run = _run(tmp_path)
+    for name, kind in (("one", "a"), ("two", "b")):
+        line = Line([0, 1], [0, 1], Series(kind))
+        run.draw({name: FigureSpec(name, "", Axis("x"), Axis("y"), (line,))})
+        picture = imread(next((tmp_path / "out").rglob(f"r_{name}.png")))
+        hue = [int(HUES["ab".index(kind)][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        assert (np.abs(picture[..., :3] - hue).max(-1) < 0.01).sum() > 50

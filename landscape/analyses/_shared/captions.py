@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from landscape.base.interval import Interval
 from landscape.core.stats.intervals import FEW, reach
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def data_word(ds: xr.Dataset, split: str) -> str:
     return f"{stated}, as given" if stated in ds["split"].values[1:] else stated
 
 
-def error_bars(counts: Iterable[float], over: str, kind: str = "Bands") -> str:
+def error_bars(counts: Iterable[float], over: str, kind: Literal["Bars", "Bands"] = "Bands") -> Interval:
     """What error bars of 95 % are: two standard errors, more of them where few values make the error.
 
     Args:
@@ -68,14 +69,14 @@ def error_bars(counts: Iterable[float], over: str, kind: str = "Bands") -> str:
         kind: "Bands" or "Bars".
 
     Example:
-        >>> error_bars([5], "over probes")
-        "Bands: ±2.78 standard errors over probes (Student's factor)."
+        >>> str(error_bars([5], "over probes"))
+        "Bands: 95 % intervals, ±2.78 standard errors over probes (Student's factor)."
     """
     known = sorted({count for count in counts if count >= 2}, reverse=True)
     factors = list(dict.fromkeys(f"{reach(count):.3g}" for count in known)) or ["2"]
     said = factors[0] if len(factors) == 1 else f"{factors[0]} to {factors[-1]}"
     few = " (Student's factor)" if known and known[-1] < FEW else ""
-    return f"{kind}: ±{said} standard errors {over}{few}."
+    return Interval(f"{over}{few}", f"±{said} standard errors", kind)
 
 
 def weight_decays(datasets: Mapping[str, xr.Dataset]) -> str:

@@ -201,8 +201,15 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             float(ds["nll_gain"]),
             nats({"": ds}),
             "mean NLL of the models less that of their average",
+            error=_half(ds, "nll"),
         ),
-        Metric("Brier gain", float(ds["brier_gain"]), "1", "the same of the Brier score"),
+        Metric(
+            "Brier gain",
+            float(ds["brier_gain"]),
+            "1",
+            "the same of the Brier score",
+            error=_half(ds, "brier"),
+        ),
     ]
 
 

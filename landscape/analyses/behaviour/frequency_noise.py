@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, series
@@ -258,8 +259,20 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     change, loss = ds["accuracy_change"].values, ds["loss_change"].values
     worst = float(ds["frequency"].values[np.nanargmax(loss)]) if np.isfinite(loss).any() else float("nan")
     return [
-        Metric("accuracy change, first band", float(change[0]), "1", "change of accuracy in the first band"),
-        Metric("accuracy change, last band", float(change[-1]), "1", "change of accuracy in the last band"),
+        Metric(
+            "accuracy change, first band",
+            float(change[0]),
+            "1",
+            "change of accuracy in the first band",
+            error=half_width(ds, "accuracy_change", at=(0,)),
+        ),
+        Metric(
+            "accuracy change, last band",
+            float(change[-1]),
+            "1",
+            "change of accuracy in the last band",
+            error=half_width(ds, "accuracy_change", at=(-1,)),
+        ),
         Metric("worst frequency", worst, "π rad/pixel", "band in which the loss grows most", finding=True),
     ]
 

@@ -11,10 +11,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.shared_scale import typical_lowest
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import NEW_OPTION, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Violin, series
+from landscape.base.interval import Interval
 from landscape.base.params import FUNCTION
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.bootstrap import draw_counts, percentile_interval
@@ -244,8 +246,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     sizes = np.abs(np.concatenate(pooled))
     sizes = sizes[sizes > 0]
     low, high = (sizes.min(), sizes.max()) if sizes.size else (0.1, 1.0)
-    # The linear part of the axis ends below the smallest eigenvalue, so that all lie on the logarithmic ones.
-    linear = 10.0 ** np.floor(np.log10(low))
+    # The linear part of the axis ends below the smallest eigenvalue, of most models.
+    typical = typical_lowest(float(p[p > 0].min(initial=np.inf)) for p in map(np.abs, pooled))
+    linear = 10.0 ** np.floor(np.log10(typical))
     curves = [line for label, ds in datasets.items() for line in _densities(label, ds, low, high)]
     violins = [
         Violin(index, values, series(label, ds))
@@ -271,7 +274,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(curves),
             f"{about}. Density of log₁₀|λ| of the positive (solid) and negative ones (dashed), whose areas"
             " are their shares; Gaussian kernel of Silverman's width.",
-            "Bands: 95 % bootstrap intervals over mini-batches.",
+            Interval("over mini-batches", "by the bootstrap"),
         ),
         FigureSpec(
             "violins",

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
+from landscape.analyses._shared.shared_scale import typical_highest, typical_lowest
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
@@ -63,6 +64,7 @@ class DensityParams(Params):
 RELATIVE = 0.08
 """Kernel width over |λ| in the figure, whose axis is logarithmic."""
 
+NOTHING = (float("nan"), 0.0)  # below what is resolved nothing is known, beyond the largest |λ| there is none
 LEAST_COUNT = 0.01
 
 DENSITY_UNIT = f"1/({LOSS_UNIT})"
@@ -225,7 +227,8 @@ def _smoothed(
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """The density on a two-sided log axis, and how many eigenvalues lie beyond a value."""
     unit = loss_unit(datasets)
-    finest = min(_resolution(ds) for ds in datasets.values())
+    # Set by most models: one that resolves next to nothing would stretch the axis of all others out of sight.
+    finest = typical_lowest(_resolution(ds) for ds in datasets.values())
     lines: list[Any] = []
     ticks: list[Any] = []
     counts: list[Any] = []
@@ -236,10 +239,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             peaks = 1.0 / (_size(ds) * _widths(ds, values) * np.sqrt(2.0 * np.pi))
             texts = tuple(f"λ = {v:.5g} ± {r:.1g}" for v, r in zip(values, residuals, strict=True))
             ticks.append(Stems(values, peaks, series(label, ds), texts=texts))
-        counts += _counts(label, ds)
-    highest = max(float(np.max(line.y)) for line in lines)
-    lowest = min(float(np.min(stems.y)) for stems in ticks) if ticks else 1e-6 * highest
-    most = max((float(np.max(line.y)) for line in counts), default=1.0)
+        counts += _counts(label, ds, alone=len(datasets) == 1)
+    highest = typical_highest(float(np.max(line.y)) for line in lines)
+    lowest = typical_lowest((float(np.min(stems.y)) for stems in ticks), default=1e-6 * highest)
+    most = max((float(np.max(line.y, initial=1.0)) for line in counts), default=1.0)
     first = next(iter(datasets.values()))
     about = (
         f"{matrix_names(datasets)} of the mean loss over {first.attrs.get('examples', '?')} examples,"
@@ -307,7 +310,8 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     low, high = (v + s * 3 * float(_widths(ds, v)) for v, s in ((held.min(), -1), (held.max(), 1)))
     reach = max(abs(low), abs(high), 2 * finest)
     # Even steps as the axis shows them: linear within ±finest, geometric beyond.
-    half = np.concatenate([np.linspace(0.0, finest, 30)[:-1], np.geomspace(finest, reach, 400)])
+    own = min(finest, float(_widths(ds, 0.0)) or finest)
+    half = np.concatenate([np.linspace(0.0, own, 30)[:-1], np.geomspace(own, reach, 400)])
     grid = np.concatenate([-half[:0:-1], half])
     grid = grid[(grid >= low) & (grid <= high)]
     alpha, beta = ds["alpha"].values, ds["beta"].values
@@ -318,8 +322,12 @@ def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     return Line(grid, middle, series(label, ds), under.clip(min=1e-9 * middle.max()), over)
 
 
-def _counts(label: str, ds: xr.Dataset) -> list[Line]:
-    """Positive and negative tail counts against |λ|."""
+def _counts(label: str, ds: xr.Dataset, alone: bool) -> list[Line]:
+    """Positive and negative tail counts against |λ|; beyond the largest |λ| they are 0.
+
+    A side without eigenvalues is a line of zeros, which a log axis does not show, but which a median over
+    models counts; of a model ``alone`` it is left out.
+    """
     low, high = _resolution(ds), float(np.abs(ds["nodes"].values).max())
     at = np.geomspace(low, max(high, 2 * low), 400)
     lines = []
@@ -328,10 +336,15 @@ def _counts(label: str, ds: xr.Dataset) -> list[Line]:
         middle = found.middle
         error = np.nan_to_num(reach(ds.sizes["probe"]) * found.sampling_error)
         (under, over), there = found.ends, middle > LEAST_COUNT  # a log axis ends before zero
-        if there.any():
+        if there.any() or not alone:
             who = replace(series(label, ds), label=f"{label}, {side}")
             band = ((under - error).clip(min=0.0)[there], (over + error)[there])
-            lines.append(Line(at[there], middle[there], who, *band, style=style))  # type: ignore[arg-type]
+            if not there.any():
+                lines.append(Line(at[[0, -1]], [0.0, 0.0], who, style=style, beyond=NOTHING))  # type: ignore[arg-type]
+                continue
+            lines.append(
+                Line(at[there], middle[there], who, *band, style=style, beyond=NOTHING)  # type: ignore[arg-type]
+            )
     return lines
 
 
@@ -362,13 +375,15 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "tr (SLQ)",
             float(ds["trace"]),
             unit,
-            f"trace by quadrature, ± {half:.2g} (95 %)",
+            "trace by quadrature",
+            error=half,
         ),
         Metric(
             "share λ < 0",
             float(ds["negative_share"]),
             "1",
             f"share of negative eigenvalues, between {low:.3g} and {high:.3g} for these probes",
+            error=reach(ds.sizes["probe"]) * float(ds["negative_share_se"]),
         ),
     ]
 

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.shared_scale import typical_lowest
 from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
@@ -16,6 +17,7 @@ from landscape.analyses.curvature._resume import resumed_eigenpairs, start_from
 from landscape.analyses.curvature._unresolved import as_asked, unresolved
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Stems, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
 
@@ -206,8 +208,13 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(marks),
             f"Eigenvalues of the {matrices} of the mean loss over {examples} examples,"
             f" {weight_decays(datasets)}.{_doubt(datasets)}",
-            "Bars: residual norms, which bound the error of each eigenvalue; mostly smaller than the"
-            " markers.",
+            Interval(
+                "of each eigenvalue",
+                "residual norms, which bound the error",
+                "Bars",
+                level=None,
+                note="Mostly they are smaller than the markers.",
+            ),
         ),
         *along_training(datasets, _training_figure(datasets, unit, matrices), "eigenvalues"),
     ]
@@ -234,9 +241,9 @@ def _resolved(ds: xr.Dataset) -> Any:
 
 
 def _training_figure(datasets: Mapping[str, xr.Dataset], unit: str, matrix: str) -> FigureSpec:
-    sizes = np.abs(np.concatenate([ds["eigenvalues"].values for ds in datasets.values()]))
-    positive = sizes[sizes > 0]
-    linear = float(10.0 ** np.floor(np.log10(positive.min()))) if positive.size else 1.0
+    sizes = [np.abs(ds["eigenvalues"].values) for ds in datasets.values()]
+    smallest = typical_lowest(float(s[s > 0].min(initial=np.inf)) for s in sizes)
+    linear = float(10.0 ** np.floor(np.log10(smallest)))
     return FigureSpec(
         "training",
         "Eigenvalues along training",

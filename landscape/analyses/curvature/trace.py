@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
+from landscape.analyses._shared.shared_scale import typical_highest, typical_lowest
 from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Points, series
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -114,13 +116,15 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         who = series(label, ds)
         trace, se = float(ds["trace"]), float(ds["trace_se"])
         note = (f"{trace:.5g} ± {se:.2g}, ‖H‖ = {float(ds['frobenius']):.4g}",)
-        totals.append(Points([index], [trace], who, error=[2 * se], texts=note))
+        factor = _reach(ds)
+        totals.append(Points([index], [trace], who, error=[factor * se], texts=note))
         size = ds["layer_size"].values
-        mean, error = ds["layer_trace"].values / size, 2 * ds["layer_trace_se"].values / size
+        mean, error = ds["layer_trace"].values / size, factor * ds["layer_trace_se"].values / size
         texts = tuple(f"{name} ({n:,})" for name, n in zip(ds["layer"].values, size, strict=True))
         layers.append(Points(np.linspace(0.0, 1.0, ds.sizes["layer"]), mean, who, error=error, texts=texts))
     examples = next(iter(datasets.values())).attrs.get("examples", "?")
     about = f"{matrix_names(datasets)} of the mean loss over {examples} examples, {weight_decays(datasets)}"
+    bars = error_bars((int(ds["samples"]) for ds in datasets.values()), "over probes", "Bars")
     return [
         FigureSpec(
             "trace",
@@ -129,7 +133,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("trace", unit, scale=_scale(datasets)),
             tuple(totals),
             f"Trace of the {about}.",
-            "Bars: ±2 standard errors.",
+            bars,
         ),
         *along_training(datasets, _training_figure(unit, about, _scale(datasets)), "trace"),
         FigureSpec(
@@ -139,9 +143,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("trace / number of entries", unit, scale="symlog", linthresh=_smallest(layers)),
             tuple(layers),
             f"Trace of the diagonal block of each parameter tensor over its number of entries; {about}.",
-            "Bars: ±2 standard errors.",
+            bars,
         ),
     ]
+
+
+def _reach(ds: xr.Dataset) -> float:
+    """Standard errors in a 95 % interval; of an exact trace, which has no probes, any number of zero."""
+    return reach(max(int(ds["samples"]), 2))
 
 
 def _training_figure(unit: str, about: str, scale: Literal["linear", "log"]) -> FigureSpec:
@@ -163,17 +172,23 @@ def _scale(datasets: Mapping[str, xr.Dataset]) -> Literal["linear", "log"]:
 
 def _smallest(layers: Sequence[Points]) -> float:
     """Where the axis turns linear: the smallest value that stands clear of its error."""
-    y = np.abs(np.concatenate([np.asarray(p.y) for p in layers]))
-    error = np.concatenate([np.asarray(p.error) for p in layers])
-    clear = y[(y > error) & (y > 1e-6 * y.max())]
-    return float(clear.min()) if clear.size else float(y.max()) or 1.0
+    y = [np.abs(np.asarray(p.y)) for p in layers]
+    largest = typical_highest(float(values.max(initial=0.0)) for values in y)
+    clear = [v[(v > np.asarray(p.error)) & (v > 1e-6 * largest)] for v, p in zip(y, layers, strict=True)]
+    return typical_lowest((float(v.min()) for v in clear if v.size), default=largest)
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The trace and the Frobenius norm."""
     unit = loss_unit({"": ds})
     return [
-        Metric("trace", float(ds["trace"]), unit, f"± {float(ds['trace_se']):.2g} (standard error)"),
+        Metric(
+            "trace",
+            float(ds["trace"]),
+            unit,
+            "sum of all eigenvalues",
+            error=_reach(ds) * float(ds["trace_se"]),
+        ),
         Metric("‖H‖", float(ds["frobenius"]), unit, "Frobenius norm of the matrix"),
     ]
 

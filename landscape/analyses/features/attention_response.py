@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.captions import error_bars
 from landscape.analyses._shared.options import PrefixTokens, TokenGrid
 from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images
@@ -145,7 +146,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for key, title, label, unit in QUANTITIES:
         marks: list[Any] = [Guide(y=0.0, label="flat")] if key == "gain_high_low" else []
         marks += [Guide(y=1.0)] if key == "worst_gain" else []
-        for who, ds in datasets.items():
+        counts = [
+            min(int(ds["images"]), worst) if key == "worst_gain" else int(ds["images"])
+            for ds in datasets.values()
+        ]
+        for (who, ds), count in zip(datasets.items(), counts, strict=True):
             values = ds[key].values
             at, head = np.nonzero(np.isfinite(values))
             if not at.size:
@@ -156,14 +161,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     ds["depth"].values[at],
                     values[at, head],
                     series(who, ds),
-                    ds[f"{key}_se"].values[at, head],
+                    reach(count) * ds[f"{key}_se"].values[at, head],
                     texts,
                 )
             )
             marks.append(Line(ds["depth"].values, _mean_known(values, 1), series(who, ds)))
-        count = image_count(datasets, worst if key == "worst_gain" else None)
-        caption = f"{CAPTIONS[key]} {count} images. A point per head; lines: mean over heads."
-        errors = "Bars: one standard error over images."
+        n = image_count(datasets, worst if key == "worst_gain" else None)
+        caption = f"{CAPTIONS[key]} {n} images. A point per head; lines: mean over heads."
+        errors = error_bars(counts, "over images", "Bars")
         figures.append(FigureSpec(key, title, depth, Axis(label, unit), tuple(marks), caption, errors))
     values = np.concatenate([ds["gain"].values.ravel() for ds in datasets.values()])
     values = values[np.isfinite(values)]

@@ -14,6 +14,7 @@ from landscape.analyses.features._captions import image_count
 from landscape.analyses.features._options import FrequencyBins, Images, Resamples
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.core.stats.intervals import reach, standard_error
@@ -245,7 +246,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "Mean power per mode at 0.25 < r ≤ 0.5 cycles/pixel over that at 0 < r ≤ 0.25, natural"
             f" logarithm; white noise is 0. {images} images. A point per unit in firing order"
             f" ({SYMBOL_LEGEND}); maps too small for both ranges of r are left out.",
-            "Bands: 95 % bootstrap intervals over images.",
+            Interval("over images", "by the bootstrap"),
             symbols=key,
         ),
         FigureSpec(

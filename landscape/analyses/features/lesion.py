@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit
+from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses._shared.options import PrefixTokens, TokenGrid
 from landscape.analyses.features._options import Layers
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
-from landscape.core.stats.intervals import share_error, standard_error
+from landscape.core.stats.intervals import FEW, reach, share_error, standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -182,11 +183,16 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     Axis(name, unit, scale="symlog" if key == "delta_loss" else "linear", linthresh=0.01),
                     tuple(marks),
                     f"{name} on the data when one unit at a time is {MEANINGS[how]}. Kinds: {SYMBOL_LEGEND}.",
-                    "Bars: one standard error, paired by example.",
+                    error_bars([_examples(ds) for ds in datasets.values()], "paired by example", "Bars"),
                     symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
                 )
             )
     return figures
+
+
+def _examples(ds: xr.Dataset) -> float:
+    """How many examples errors are over; many where a result does not say."""
+    return float(ds.attrs.get("examples", FEW))
 
 
 def _points(label: str, ds: xr.Dataset, key: str) -> list[Points]:
@@ -196,7 +202,7 @@ def _points(label: str, ds: xr.Dataset, key: str) -> list[Points]:
     kinds = [str(k) for k in ds["kind"].values[known]]
     texts = tuple(f"{n}: {k}" for n, k in zip(ds["unit"].values[known], kinds, strict=True))
     who: Series = series(label, ds)
-    error = ds[f"{key}_se"].values[known]
+    error = reach(_examples(ds)) * ds[f"{key}_se"].values[known]
     symbols = symbols_of(kinds)
     return [Points(ds["depth"].values[known], ds[key].values[known], who, error, texts, symbols)]
 
@@ -212,7 +218,13 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric(
             "most needed", str(ds["unit"].values[worst]), "1", f"unit of largest Δ loss ({how})", finding=True
         ),
-        Metric("its Δ loss", float(change[worst]), LOSS_UNIT, "its Δ loss"),
+        Metric(
+            "its Δ loss",
+            float(change[worst]),
+            LOSS_UNIT,
+            "its Δ loss",
+            error=half_width(ds, "delta_loss", at=(worst, 0)),
+        ),
     ]
 
 

@@ -12,6 +12,7 @@ from landscape.analyses._shared.options import BootstrapSeed
 from landscape.analyses.features._options import Images, Resamples
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.errors import InapplicableError
@@ -142,7 +143,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f" logarithm; white noise is 0. {counts} examples. A point per unit in firing order"
             f" ({SYMBOL_LEGEND}). A layer that strides has a sample of its own, so that its 0.5 is a lower"
             " frequency of the input.",
-            "Bands: 95 % bootstrap intervals over examples.",
+            Interval("over examples", "by the bootstrap"),
             symbols=symbol_key(k for ds in datasets.values() for k in ds["kind"].values),
         )
     ]

@@ -20,6 +20,7 @@ from landscape.analyses.features._options import (
 )
 from landscape.base.analysis import Analysis, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Points, Series, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, symbol_key, symbols_of
 from landscape.errors import InputError
@@ -204,7 +205,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     gain: list[Any] = [Guide(y=0.0, label="flat")]
     alias: list[Any] = []
     images = f"{image_count(datasets)} images"
-    errors = "Bars: half the 95 % bootstrap interval over images."
+    errors = Interval("over images", "by the bootstrap", "Bars")
     for label, ds in datasets.items():
         who = series(label, ds)
         x, y = ds["depth"].values, ds["gain_high_low"].values

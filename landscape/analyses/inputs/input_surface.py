@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit
+from landscape.analyses._shared.half_width import half_width
+from landscape.analyses._shared.loss_colors import loss_colors
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.analyses.inputs._parts import Images128, by_part, reader_of
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
+from landscape.base.figure import Axis, FigureSpec, Heatmap, Line, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import answer_error, reach, standard_error
 from landscape.errors import InputError
@@ -214,7 +216,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "loss",
             "Loss along a direction in input space",
             step,
-            Axis("loss", unit),
+            Axis(
+                "loss", unit, loss_colors("loss", unit, [ds["loss"].values for ds in datasets.values()]).scale
+            ),
             tuple(marks["loss"]),
             what,
             errors,
@@ -229,10 +233,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             errors,
         ),
     ]
-    values = [ds["plane_loss"].values for ds in datasets.values()]
-    finite = np.concatenate([v[np.isfinite(v)] for v in values])
-    limits = (float(finite.min()), float(finite.max())) if finite.size and np.ptp(finite) > 0 else None
-    color = ColorAxis("loss", unit, limits=limits)
+    color = loss_colors("loss", unit, [ds["plane_loss"].values for ds in datasets.values()])
     figures += [
         FigureSpec(
             f"plane_{index}",
@@ -268,7 +269,11 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "largest mean loss minus that of the images",
         ),
         Metric(
-            "distorted", float(ds["distorted"]), "1", "share right at both ends of the line and wrong between"
+            "distorted",
+            float(ds["distorted"]),
+            "1",
+            "share right at both ends of the line and wrong between",
+            error=half_width(ds, "distorted", "images"),
         ),
         Metric("peak", float(ds["peak"]), "1", "where the mean loss is largest, as a share of the line"),
         Metric(

@@ -21,6 +21,7 @@ from landscape.analyses.inputs._parts import (
 )
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.hypothesis import wilson
 from landscape.core.stats.intervals import answer_error, reach, share_error, standard_error
@@ -273,7 +274,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(marks["worst"]),
             f"Share of images whose answer is right and no attack of the norm at most that changes."
             f" {bound} {images}",
-            "Bands: 95 % intervals (Wilson 1927) over images.",
+            Interval("over images", "by Wilson (1927)"),
         ),
         FigureSpec(
             "attacks",

@@ -139,8 +139,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(evidence),
             "Log marginal likelihood ln p(D | θ) − ½δ‖θ‖² − ½ ln det(I + H/δ) under a Laplace approximation"
             f" about the checkpoint; points: its maximum. {about}",
-            "Bands: bounds of the quadrature's error and, beyond them, of the probes. "
-            + error_bars((int(ds["probes"]) for ds in datasets.values()), "over probes", "Of probes"),
+            error_bars(
+                (int(ds["probes"]) for ds in datasets.values()),
+                "over probes, beyond bounds of the quadrature's error",
+            ),
         ),
         FigureSpec(
             "terms",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from landscape.core.problem.problem import Problem
 
-MOST_BLOCKS = 8  # pictures of single models and pairs
+MOST_BLOCKS = 12  # models of which every pair can be chosen
 
 
 class CkaParams(Params):
@@ -169,7 +170,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     for index, (label, ds) in enumerate(datasets.items()):
         note = _note(ds)
         names = [str(name) for name in ds["model"].values]
-        figures += [_everything(index, label, ds, names, note), *_blocks(index, ds, names, note)]
+        figures += [_everything(index, label, ds, names, note), *_blocks(index, label, ds, names, note)]
         value = ds["output_cka"].values
         figures.append(
             matrix(
@@ -231,10 +232,12 @@ def _everything(index: int, label: str, ds: xr.Dataset, names: list[str], note: 
     )
 
 
-def _blocks(index: int, ds: xr.Dataset, names: list[str], note: str) -> list[FigureSpec]:
-    """Each model within itself, and the first against each other, up to `MOST_BLOCKS` of each."""
-    pairs = [(name, name) for name in names[:MOST_BLOCKS]]
-    pairs += [(names[0], name) for name in names[1:MOST_BLOCKS]]
+def _blocks(index: int, label: str, ds: xr.Dataset, names: list[str], note: str) -> list[FigureSpec]:
+    """One figure, with each model within itself and every pair of the first `MOST_BLOCKS` as its others."""
+    some = names[:MOST_BLOCKS]
+    pairs = [(name, name) for name in some] + list(combinations(some, 2))
+    if len(names) > len(some):
+        note = f"{note} To be chosen: pairs of the first {len(some)} models."
     figures = []
     for number, (a, b) in enumerate(pairs):
         part = block(ds, a, b)
@@ -242,7 +245,7 @@ def _blocks(index: int, ds: xr.Dataset, names: list[str], note: str) -> list[Fig
         figures.append(
             matrix(
                 f"block_{index}_{number}",
-                f"CKA of layers {what}",
+                f"CKA of layers {what}: {label}",
                 (f"layer of {a}", [str(name) for name in part["layer_a"].values]),
                 (f"layer of {b}", [str(name) for name in part["layer_b"].values]),
                 part["cka"].values,
@@ -250,7 +253,8 @@ def _blocks(index: int, ds: xr.Dataset, names: list[str], note: str) -> list[Fig
                 f"Layers in firing order; squares along the diagonal are runs of like layers. {note}",
             )
         )
-    return figures
+        figures[-1] = replace(figures[-1], choice=what)
+    return [replace(figures[0], others=tuple(figures[1:]))] if figures else []
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, of_data, weight_decays
+from landscape.analyses._shared.loss_colors import loss_colors
 from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
 from landscape.base.from_zoo import FromZoo
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import answer_error, reach, standard_error
 from landscape.errors import InputError
@@ -223,13 +225,13 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     how, errors = f"{int(first['examples'])} examples.", error_bars(counts, "over examples")
     if ds_count := max(ds.sizes["direction"] for ds in datasets.values()) - 1:
         how = f"Means over {ds_count + 1} directions. {how}"
-    positive = all(bool((ds["loss"] > 0).all()) for ds in datasets.values())
+    scale = loss_colors("loss", unit, [ds["loss"].values for ds in datasets.values()]).scale
     figures = [
         FigureSpec(
             "loss",
             "Loss along a direction",
             step,
-            Axis(of_data(datasets), unit, scale="log" if positive else "linear"),
+            Axis(of_data(datasets), unit, scale=scale),
             tuple(marks["loss"]),
             f"Loss L(θ + αd), {weight_decays(datasets)}; α = 0 is the checkpoint. {how}",
             errors,
@@ -262,10 +264,10 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "spread",
                 "Loss along several directions",
                 step,
-                Axis(of_data(datasets), unit),
+                Axis(of_data(datasets), unit, scale=scale),
                 tuple(marks["spread"]),
                 "Mean of L(θ + αd) over directions.",
-                "Bands: ±1 standard deviation over directions.",
+                Interval("over directions", "±1 standard deviation", level=None, note="A spread, no error."),
             )
         )
     return figures

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Heatmap, Line, Mark, Points, Series
+from landscape.base.interval import Interval
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -176,7 +177,7 @@ def _correlations(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
         Axis("Spearman's ρ", limits=(-1.05, 1.05)),
         (*marks, Guide(y=0.0)),
         "Rank correlations over cells.",
-        errors=f"Bars: {level:.0%} bootstrap intervals over cells.",
+        errors=Interval("over cells", "by the bootstrap", "Bars", level),
     )
 
 
@@ -192,7 +193,7 @@ def _means(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
         Axis("mean test accuracy"),
         tuple(_intervals(*(ds[n].values for n in names))),
         "Means over the cells of a phase.",
-        errors=f"Bars: {level:.0%} bootstrap intervals over cells.",
+        errors=Interval("over cells", "by the bootstrap", "Bars", level),
     )
 
 

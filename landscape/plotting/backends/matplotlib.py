@@ -161,14 +161,18 @@ class _Drawing:
         x, y = np.asarray(mark.x), np.asarray(mark.y)
         symbols = np.array(mark.symbols or (style.symbol,) * x.size)
         common = mark.symbols[0] if len(set(mark.symbols)) == 1 else style.symbol
-        edge = "white" if has_field(self.spec) else style.color
-        shape: dict[str, Any] = {"linestyle": "", "markersize": 5, "color": style.color}
-        shape |= {"mfc": "none", "mec": style.color} if mark.hollow else {"mec": edge}
+        over = has_field(self.spec)
+        # Over a field larger and with a wide rim: it may have the point's own colour anywhere.
+        shape: dict[str, Any] = {"linestyle": "", "markersize": 7 if over else 5, "color": style.color}
+        shape |= (
+            {"mfc": "none", "mec": style.color} if mark.hollow else {"mec": "white" if over else style.color}
+        )
+        shape |= {"mew": 1.4} if over else {}
         for symbol in dict.fromkeys(symbols.tolist()):
             of = symbols == symbol
             self.axes.plot(x[of], y[of], marker=_SYMBOLS[symbol], **shape)
         self.error(x, y, mark.error, style.color)
-        look = shape | {"marker": _SYMBOLS[common], "mec": style.color}
+        look = shape | {"marker": _SYMBOLS[common], "mec": style.color, "markersize": 5, "mew": 1.0}
         if len(set(mark.symbols)) > 1:  # they tell kinds, so the legend shows the colour alone
             look = {"linewidth": 5, "color": style.color}
         kinds = len(set(mark.symbols)) > 1

@@ -164,6 +164,7 @@ class _Drawing:
 
     def points(self, i: int, mark: Points) -> None:
         style = self.palette.style(mark.series)
+        over = has_field(self.spec)
         symbols = [_SYMBOLS.get(s, s) + "-open" * mark.hollow for s in mark.symbols or (style.symbol,)]
         hover, custom = self.hover(mark.series, mark.x, mark.y, texts=mark.texts)
         entry = self.legend(i, mark.series)
@@ -181,11 +182,12 @@ class _Drawing:
                 mode="markers",
                 marker={
                     "color": style.color,
-                    "size": 8,
+                    # Over a field larger and with a wide rim: it may have the point's own colour anywhere.
+                    "size": 12 if over else 8,
                     "symbol": symbols if mark.symbols else symbols[0],
                     "line": {"width": 1.2}
                     if mark.hollow
-                    else {"width": 1.2 if has_field(self.spec) else 0, "color": "white"},
+                    else {"width": 2.4 if over else 0, "color": "white"},
                 },
                 error_y=self.error(mark.y, mark.error, style.color),
                 text=escaped(mark.texts) or None,

@@ -21,6 +21,8 @@ __all__ = ["draw", "draw_plain"]
 Array = NDArray[np.float64]
 
 _HEIGHT = 560
+_FINE = 4  # places of a line to a cell of the field
+_MOST_STEPS = 400
 
 
 def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
@@ -47,9 +49,11 @@ def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
     scene = {
         "xaxis": _axis(spec.x),
         "yaxis": _axis(spec.y),
-        "zaxis": _axis(Axis(color.label, color.unit, color.scale)),
+        # The range of the colours, which all models of a section share: so their heights can be compared.
+        "zaxis": _axis(Axis(color.label, color.unit, color.scale, color.limits)),
         "aspectmode": "cube",
-        "camera": {"eye": {"x": 1.5, "y": -1.5, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.15}},
+        # From far enough that the titles of the axes, which stand beside the cube, stay in the picture.
+        "camera": {"eye": {"x": 1.6, "y": -1.75, "z": 1.05}, "center": {"x": 0, "y": 0, "z": -0.12}},
     }
     layout = {**flat["layout"], "scene": scene, "height": _HEIGHT, "showlegend": False, "shapes": []}
     return {"data": traces, "layout": layout}
@@ -74,22 +78,49 @@ def _surface(mark: Heatmap, flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def _overlay(mark: Points | Line, field: Heatmap) -> dict[str, Any]:
-    # NaN beyond the grid, where there is no surface to lie on.
-    height = RegularGridInterpolator(
-        (np.asarray(field.y), np.asarray(field.x)), _heights(field), bounds_error=False
-    )
+    x, y = np.asarray(mark.x), np.asarray(mark.y)
+    if isinstance(mark, Line):
+        x, y = _along(x, y, field)
     texts = escaped(mark.texts) if isinstance(mark, Points) else []
     return {
         "type": "scatter3d",
-        "x": mark.x,
-        "y": mark.y,
-        "z": height(np.column_stack([np.asarray(mark.y), np.asarray(mark.x)])),
+        "x": x,
+        "y": y,
+        "z": _height(x, y, field),
         "mode": "markers" if isinstance(mark, Points) else "lines",
         "marker": {"size": 4, "color": INK, "line": {"color": "white", "width": 1}},
-        "line": {"color": INK, "width": 4},
+        "line": {"color": INK, "width": 5},
         "hoverinfo": "text" if texts else "skip",
         **({"text": texts} if texts else {}),
     }
+
+
+def _along(x: Array, y: Array, field: Heatmap) -> tuple[Array, Array]:
+    """Places along a line so near one another that between them the field is as good as straight.
+
+    Drawn between its own points alone, a line would run through a hill and above a valley.
+    """
+    cells = [np.diff(np.asarray(a)) for a in (field.x, field.y)]
+    sizes = [float(np.abs(c[c != 0]).min(initial=np.inf)) for c in cells]
+    xs, ys = [x[:1]], [y[:1]]
+    for i in range(1, x.size):
+        steps = max(abs(x[i] - x[i - 1]) / sizes[0], abs(y[i] - y[i - 1]) / sizes[1])
+        count = int(np.clip(np.ceil(_FINE * steps), 1, _MOST_STEPS)) if np.isfinite(steps) else 1
+        share = np.arange(1, count + 1) / count
+        xs.append(x[i - 1] + share * (x[i] - x[i - 1]) if count > 1 else x[i : i + 1])
+        ys.append(y[i - 1] + share * (y[i] - y[i - 1]) if count > 1 else y[i : i + 1])
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+def _height(x: Array, y: Array, field: Heatmap) -> Array:
+    """The height of the field, between its points as the picture shows it; NaN beyond the grid."""
+    log = field.color.scale == "log"
+    heights = _heights(field)
+    between = RegularGridInterpolator(
+        (np.asarray(field.y), np.asarray(field.x)), np.log10(heights) if log else heights, bounds_error=False
+    )
+    found: Array = between(np.column_stack([y, x]))
+    return 10.0**found if log else found
 
 
 def _heights(mark: Heatmap) -> Array:
@@ -110,6 +141,6 @@ def _axis(axis: Axis) -> dict[str, Any]:
     }
     if log:
         out["dtick"] = 1
-    elif axis.limits is not None:
-        out["range"] = list(axis.limits)
+    if axis.limits is not None:
+        out["range"] = [float(np.log10(end)) for end in axis.limits] if log else list(axis.limits)
     return out

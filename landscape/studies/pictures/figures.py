@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import xarray as xr
 
 from landscape.base.figure import Axis, FigureSpec, Line, Mark, Series
+from landscape.base.interval import Interval
 from landscape.base.registry import find
 from landscape.plotting import figures_of
 from landscape.plotting.group_summary import summarize_by_group
@@ -118,6 +119,6 @@ class Sweep:
             low, high = [row.t_low for row in rows], [row.t_high for row in rows]
             lines.append(Line(places, [row.effect for row in rows], Series(kind), low, high, markers=True))
         over = "cohorts" if self.by_cohort else "training seeds"
-        errors = f"Bands: 95 % intervals of Student's t over {over}."
+        errors = Interval(f"over {over}", "by Student's t")
         spec = FigureSpec(self.name, self.title, self.x, self.y, tuple(lines), self.caption, errors)
         return {self.name: spec}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landscape.base.figure import Axis, FigureSpec, Line, Series
+from landscape.base.interval import Interval
 from landscape.studies.claims import above
 from landscape.studies.measured import Effect, Measured
 
@@ -47,6 +48,6 @@ class Ladder:
             low, high = [row.t_low for row in rows], [row.t_high for row in rows]
             means = [row.effect for row in rows]
             lines.append(Line(list(places.values()), means, Series(label), low, high, markers=True))
-        errors = "Bands: 95 % intervals of Student's t over cohorts."
+        errors = Interval("over cohorts", "by Student's t")
         spec = FigureSpec(self.name, self.title, self.x, self.y, tuple(lines), self.caption, errors)
         return {self.name: spec}

@@ -85,3 +85,14 @@ def test_errors_of_pixels_that_repeat_are_those_of_one():
     images = landscape.corruptions(Problem(one, "cross_entropy", (x, y[:, 0, 0])), kinds=kinds, **scale)
     for name in ("nll_se", "accuracy_se", "nll_change_se", "brier_change_se"):
         np.testing.assert_allclose(pixels[name], images[name], rtol=1e-9, atol=1e-12)
+
+
+def test_captions_name_kinds_too_strong_to_compare_models():
+    """Oracle: shares set by hand: at severity 2 a third is left of one kind, most of the other."""
+    problem = Problem(CASES["conv_batchnorm"].model(), "cross_entropy", images(20))
+    ds = landscape.corruptions(problem, kinds=("brightness", "rotation"), mean=(0.4,), std=(0.2,))
+    ds["accuracy"][...] = [[0.9, 0.6, 0.3, 0.1, 0.1, 0.1], [0.9, 0.8, 0.7, 0.5, 0.3, 0.1]]
+    said = {f.name: f.caption for f in landscape.corruptions.plots({"a": ds, "b": ds})}
+    for name in ("mean_accuracy", "accuracy_brightness"):
+        assert "gone by severity 2: brightness. The amounts" in said[name]
+    assert "Strong" not in said["accuracy_rotation"]

@@ -128,6 +128,20 @@ def test_the_picture_counts_eigenvalues(linear):
     np.testing.assert_allclose(stems.x, ds["outliers"])
 
 
+def test_one_odd_model_sets_no_shared_axis(linear):
+    """Oracle: the axis of the other models alone; a model without eigenvalues of one sign counts none."""
+    ds = landscape.density(linear[0], outliers=3, probes=4, steps=20)
+    odd = ds.copy(deep=True)
+    for name in ("nodes", "outliers", "alpha", "beta", "residuals", "kernel_width"):
+        odd[name] = ds[name] * 1e-9
+    plots = landscape.analyses()["density"].plots
+    alone = plots({"a": ds})[0].x.linthresh
+    assert plots({"a": ds, "b": ds, "c": ds, "odd": odd})[0].x.linthresh == pytest.approx(alone)
+    lines = [m for m in plots({"a": ds, "b": ds})[1].marks if isinstance(m, Line)]
+    assert [m.series.name for m in lines] == ["a, λ > 0", "a, λ < 0", "b, λ > 0", "b, λ < 0"]
+    assert not np.any(lines[1].y) and lines[0].beyond[1] == 0.0 and np.isnan(lines[0].beyond[0])
+
+
 def test_a_loss_that_is_not_finite_is_named():
     """Independent: by inspection."""
     x, y = torch.full((4, 2), 1e30), torch.zeros(4, 1)

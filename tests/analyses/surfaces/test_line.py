@@ -221,7 +221,7 @@ def test_figures_show_intervals_of_95_percent():
     (curve,) = figures["loss"].marks
     factor = stats.t.ppf(0.975, int(ds["examples"]) - 1)
     np.testing.assert_allclose(curve.high - curve.y, factor * ds["loss_se"].values, rtol=1e-9)
-    assert f"±{factor:.3g} standard errors over examples (Student's factor)" in figures["loss"].errors
+    assert f"±{factor:.3g} standard errors over examples (Student's factor)" in str(figures["loss"].errors)
     (change,) = figures["change"].marks
     np.testing.assert_array_equal(change.y, ds["loss"] - float(ds["center_loss"]))
     assert set(figures) == {"loss", "change", "accuracy"}

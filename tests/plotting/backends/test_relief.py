@@ -47,10 +47,38 @@ def test_points_and_lines_lie_on_the_surface():
     points, line = figure.data[1:]
     np.testing.assert_allclose(points.z, [5.5])
     assert points.text == ("a &lt;i&gt;",)
-    np.testing.assert_array_equal(line.z, [1.0, np.nan])
+    place = np.asarray(line.x)
+    inside = np.interp(place, X, [1.0, 10.0, 100.0])
+    np.testing.assert_allclose(line.z, np.where(place <= 3.0, inside, np.nan))
 
 
 def test_figures_without_a_field_are_drawn_flat():
     """Oracle: the plotly back end."""
     flat = FigureSpec("f", "t", Axis("x"), Axis("y"), (Line([0, 1], [2, 3]),))
     assert landscape.plot(flat, backend="relief") == landscape.plot(flat)
+
+
+def test_all_surfaces_of_a_section_have_one_range_of_heights():
+    """Oracle: the limits of the colours, which the figures share; on a log scale their exponents."""
+    for scale, ends in (("log", (0.0, 3.0)), ("linear", (1.0, 1000.0))):
+        for z in (np.nan_to_num(Z, nan=2.0), np.full(Z.shape, 5.0)):
+            figure = landscape.plot(spec(scale, z=z), backend="relief")
+            assert figure.layout.scene.zaxis.range == ends
+
+
+def test_a_line_over_a_hill_climbs_it():
+    """Oracle: the ridge's own formula, 1 − |x|, at each place of the line that crosses it.
+
+    The line has two points, both at the foot: drawn straight between them it would run through the ridge. On
+    a log scale the field between its points is geometric, as the picture shows it.
+    """
+    x = np.array([-1.0, 0.0, 1.0])
+    for scale, ridge in (("linear", 2.0 - np.abs(x)), ("log", 10.0 ** (1 - np.abs(x)))):
+        field = Heatmap(x, x, np.tile(ridge, (3, 1)), ColorAxis("loss", "", scale, (0.5, 20.0)), True)
+        hill = FigureSpec("f", "", Axis("x"), Axis("y"), (field, Line([-1.0, 1.0], [-0.5, 0.5])))
+        _, line = landscape.plot(hill, backend="relief").data
+        places = np.asarray(line.x)
+        want = 2 - np.abs(places) if scale == "linear" else 10.0 ** (1 - np.abs(places))
+        assert 0.0 in places and places.size > 6
+        np.testing.assert_allclose(line.z, want)
+        np.testing.assert_allclose(line.y, places / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses.behaviour._answers import MEANS, nats
 from landscape.analyses.behaviour.calibration.figures import plots
 from landscape.analyses.behaviour.calibration.options import CalibrationParams
@@ -22,16 +23,37 @@ __all__ = ["CalibrationParams", "calibration"]
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The scores, and what a temperature would do."""
     found = [
-        Metric("accuracy", float(ds["accuracy"]), "1", "share of right answers"),
-        Metric("NLL", float(ds["nll"]), nats({"": ds}), "mean negative log-likelihood"),
-        Metric("Brier", float(ds["brier"]), "1", "mean Brier score, summed over classes"),
+        Metric(
+            "accuracy", float(ds["accuracy"]), "1", "share of right answers", error=half_width(ds, "accuracy")
+        ),
+        Metric(
+            "NLL",
+            float(ds["nll"]),
+            nats({"": ds}),
+            "mean negative log-likelihood",
+            error=half_width(ds, "nll"),
+        ),
+        Metric(
+            "Brier",
+            float(ds["brier"]),
+            "1",
+            "mean Brier score, summed over classes",
+            error=half_width(ds, "brier"),
+        ),
         Metric(
             "ECE",
             float(ds["ece"]),
             "1",
             "expected calibration error, equal-width bins; biased upwards on few examples",
+            error=half_width(ds, "ece"),
         ),
-        Metric("OOD AUROC", float(ds["ood_auroc_confidence"]), "1", "AUROC of confidence against other data"),
+        Metric(
+            "OOD AUROC",
+            float(ds["ood_auroc_confidence"]),
+            "1",
+            "AUROC of confidence against other data",
+            error=half_width(ds, "ood_auroc_confidence"),
+        ),
         Metric("temperature", float(ds["temperature"]), "1", "temperature of least NLL on this very data"),
     ]
     if "temperature_fitted" in ds:

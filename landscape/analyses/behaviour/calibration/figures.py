@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from landscape.analyses.behaviour._answers import counted, nats
 from landscape.base.figure import Axis, Bars, FigureSpec, Guide, Line, Points, Series, series
+from landscape.base.interval import Interval
 from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["plots"]
+
+FEW = 3
+"""Models whose columns of examples have room below the curves of the reliability diagram."""
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -21,7 +26,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     bins, examples = first.sizes["bin"], counted(first, first.sizes["example"])
     unit_range = (-0.02, 1.02)
     reliability: list[Any] = [Line([0, 1], [0, 1], Series(label="perfectly calibrated"), style="dash")]
-    counts, selective, kept = [], [], []
+    counts, columns, selective, kept = [], [], [], []
     for label, ds in datasets.items():
         who = series(label, ds)
         filled = ds["bin_count"].values > 0
@@ -29,9 +34,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         x, y = ds["bin_confidence"].values[filled], ds["bin_accuracy"].values[filled]
         reliability.append(Line(x, y, who, low, high, markers=True))
         edges = ds["bin"].values
-        counts.append(
-            Bars(edges - 0.5 * edges[0], ds["bin_count"].values / ds["bin_count"].values.sum(), who)
-        )
+        middle, share = edges - 0.5 * edges[0], ds["bin_count"].values / ds["bin_count"].values.sum()
+        counts.append(Bars(middle, share, who))
+        columns.append(Bars(middle, share, replace(who, label=f"{label}: share of examples")))
         t = ds["threshold"].values
         low, high = ds["threshold_accuracy_interval"].values
         selective.append(Line(t, ds["threshold_accuracy"].values, who, low, high))
@@ -44,11 +49,11 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "Reliability diagram",
             confidence,
             Axis("share of right answers", limits=unit_range),
-            tuple(reliability),
+            (*(columns if len(datasets) <= FEW else ()), *reliability),
             f"Share of right answers against mean confidence in {bins} bins of equal width with closed upper"
             f" edges; below the dashed line the model is over-confident. {examples}, empty bins left"
-            " out.",
-            "Bands: 95 % Wilson intervals.",
+            f" out.{' Columns: share of them in each bin.' if len(datasets) <= FEW else ''}",
+            Interval("over examples", "by Wilson (1927)"),
             equal=True,
         ),
         FigureSpec(
@@ -67,7 +72,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(selective),
             "Share of right answers among examples whose confidence reaches the threshold;"
             f" {examples} in all.",
-            "Bands: 95 % Wilson intervals.",
+            Interval("over examples", "by Wilson (1927)"),
         ),
         FigureSpec(
             "threshold_kept",
@@ -104,7 +109,7 @@ def _detection_by_model(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         tuple(marks),
         "Probability that the model is more confident of an example of its own data than of one of the other"
         " data, ties counting a half.",
-        "Bars: 95 % interval (DeLong).",
+        Interval("over examples", "by DeLong", "Bars"),
     )
 
 
@@ -127,8 +132,10 @@ def _by_model(datasets: Mapping[str, xr.Dataset], name: str, title: str, axis: A
         axis,
         tuple(marks),
         f"{title} of each model.{bias}",
-        "Bars: as far as the farther end of the 95 % bootstrap interval over examples, from which the bias is"
-        " taken off."
-        if bias
-        else "Bars: half the width of the 95 % bootstrap interval over examples.",
+        Interval(
+            "over examples",
+            "by the bootstrap",
+            "Bars",
+            note="The bias is taken off; both bars reach as far as the farther end." if bias else "",
+        ),
     )

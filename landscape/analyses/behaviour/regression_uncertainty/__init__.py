@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses.behaviour.regression_uncertainty.figures import plots
 from landscape.analyses.behaviour.regression_uncertainty.options import RegressionUncertaintyParams
 from landscape.analyses.behaviour.regression_uncertainty.schema import NATS, SCHEMA, TARGET
@@ -27,9 +28,27 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     noise, doubt = float(ds["aleatoric_variance"]), float(ds["epistemic_variance"])
     share = doubt / (noise + doubt) if noise + doubt > 0 else float("nan")
     return [
-        Metric("RMSE", float(ds["rmse"]), TARGET, "root mean square of the errors of the mean"),
-        Metric("NLL", float(ds["nll"]), NATS, "mean negative log-likelihood of a Gaussian"),
-        Metric("CRPS", float(ds["crps"]), TARGET, "mean continuous ranked probability score"),
+        Metric(
+            "RMSE",
+            float(ds["rmse"]),
+            TARGET,
+            "root mean square of the errors of the mean",
+            error=half_width(ds, "rmse"),
+        ),
+        Metric(
+            "NLL",
+            float(ds["nll"]),
+            NATS,
+            "mean negative log-likelihood of a Gaussian",
+            error=half_width(ds, "nll"),
+        ),
+        Metric(
+            "CRPS",
+            float(ds["crps"]),
+            TARGET,
+            "mean continuous ranked probability score",
+            error=half_width(ds, "crps"),
+        ),
         Metric(f"coverage at {shown:g}", covered, "1", "share of targets within that central interval"),
         Metric("calibration error", float(ds["calibration_error"]), "1", "mean |coverage − level|"),
         Metric("epistemic share", share, "1", "share of the predicted variance that draws disagree in"),

@@ -11,6 +11,7 @@ import numpy as np
 from landscape.analyses._shared.captions import error_bars
 from landscape.analyses.behaviour.regression_uncertainty.schema import NATS, TARGET
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, Series, series
+from landscape.base.interval import Interval
 from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _coverage(datasets: Mapping[str, xr.Dataset], first: xr.Dataset) -> FigureSp
         tuple(marks),
         "Share of targets within the central part of the predicted Gaussian; below the dashed line spreads"
         f" are too narrow, and the model over-confident. {int(first['examples'])} examples.",
-        "Bands: 95 % Wilson intervals over examples.",
+        Interval("over examples", "by Wilson (1927)"),
         equal=True,
     )
 
@@ -112,7 +113,7 @@ def _curve(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         Axis("target", TARGET),
         tuple(marks),
         f"Mean predictions of the first target, and the targets. {ds.sizes['example']} examples.",
-        "Bands: two predicted standard deviations on either side.",
+        Interval("on either side", "two predicted standard deviations", level=None),
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses.behaviour._answers import MEANS
 from landscape.analyses.behaviour.uncertainty.figures import plots
 from landscape.analyses.behaviour.uncertainty.options import UncertaintyParams
@@ -22,13 +25,20 @@ __all__ = ["UncertaintyParams", "uncertainty"]
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """NLL and calibration, clean and at the worst; whether errors are known; detection of other data."""
     found = [
-        Metric("NLL clean", float(ds["nll"][0, 0]), NATS, "mean negative log-likelihood, unchanged images"),
+        Metric(
+            "NLL clean",
+            float(ds["nll"][0, 0]),
+            NATS,
+            "mean negative log-likelihood, unchanged images",
+            error=half_width(ds, "nll", at=(0, 0)),
+        ),
         Metric(
             "NLL worst",
             float(ds["nll"].max()),
             NATS,
             "the same at the worst shift and intensity",
             finding=True,
+            error=half_width(ds, "nll", at=np.unravel_index(ds["nll"].values.argmax(), ds["nll"].shape)),
         ),
         Metric(
             "ECE clean",

@@ -12,6 +12,7 @@ from landscape.analyses._shared.captions import error_bars
 from landscape.analyses.behaviour._answers import counted, nats, share_interval
 from landscape.analyses.behaviour.uncertainty.schema import NATS
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, series
+from landscape.base.interval import Interval
 from landscape.core.stats.intervals import reach
 
 if TYPE_CHECKING:
@@ -123,11 +124,9 @@ def _shift(datasets: Mapping[str, xr.Dataset], kind: str, name: str) -> FigureSp
     bias = ", too large on average, the more so the fewer they are" if name == "ece" else ""
     bars = error_bars((int(ds["examples"]) for ds in datasets.values()), "over examples")
     if name in ("accuracy", "agreement"):
-        bars = "Bands: 95 % intervals (Wilson 1927) over examples."
+        bars = Interval("over examples", "by Wilson (1927)")
     elif all(f"{name}_interval" in ds for ds in datasets.values()):
-        bars = (
-            "Bands: 95 % bootstrap intervals over examples, from which the bias is taken off: they lie lower."
-        )
+        bars = Interval("over examples", "by the bootstrap", note="The bias is taken off: they lie lower.")
     return FigureSpec(
         f"{name}_{kind}",
         f"{title} under {kind.replace('_', ' ')}",
@@ -261,6 +260,6 @@ def _detection(datasets: Mapping[str, xr.Dataset], name: str) -> FigureSpec:
         if auroc
         else "Share of the other data of which the model is as certain as of 95 % of its own data, by"
         f" {by}.{one}",
-        "Bars: 95 % interval (DeLong)." if auroc else "",
+        Interval("over examples", "by DeLong", "Bars") if auroc else "",
         symbols=() if one else tuple((symbols[i % len(symbols)], data) for i, data in enumerate(sets)),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import data_word, error_bars, loss_unit, of_data, weight_decays
+from landscape.analyses._shared.loss_colors import loss_colors
 from landscape.base.figure import (
     Axis,
     ColorAxis,
@@ -31,9 +32,6 @@ __all__ = ["figures"]
 Array = NDArray[np.float64]
 Style = Literal["solid", "dash", "dot"]
 
-LOG_RATIO = 20.0
-"""A scale is logarithmic if the largest value exceeds the smallest so many times."""
-
 MOST_OBLONG = 3.0
 """A plane this many times wider than high is not drawn to scale."""
 
@@ -44,9 +42,20 @@ def figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Loss and error along every path of each pair, gaps of all pairs together, planes with the curve."""
     unit = loss_unit(datasets)
     specs = [_gaps(datasets, unit)]
+    planes = [ds["plane_loss"].values for ds in datasets.values() if "plane_loss" in ds]
+    color = loss_colors("loss", unit, planes)
+    scale = loss_colors("loss", unit, [ds["loss"].values for ds in datasets.values()]).scale
+    along = Axis("loss", unit, scale)
     for index, (label, ds) in enumerate(datasets.items()):
         specs.append(
-            _profile(f"loss_{index}", f"Loss along paths: {label}", ds, "loss", Axis("loss", unit), _note(ds))
+            _profile(
+                f"loss_{index}",
+                f"Loss along paths: {label}",
+                ds,
+                "loss",
+                along,
+                _note(ds),
+            )
         )
         if np.isfinite(ds["error"].values).any():
             specs.append(
@@ -60,7 +69,7 @@ def figures(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 )
             )
         if "plane_loss" in ds:
-            specs.append(_plane(f"plane_{index}", f"Plane of the curve: {label}", ds, unit))
+            specs.append(_plane(f"plane_{index}", f"Plane of the curve: {label}", ds, color))
     return specs
 
 
@@ -123,18 +132,16 @@ def _gaps(datasets: Mapping[str, xr.Dataset], unit: str) -> FigureSpec:
     )
 
 
-def _plane(name: str, title: str, ds: xr.Dataset, unit: str) -> FigureSpec:
+def _plane(name: str, title: str, ds: xr.Dataset, color: ColorAxis) -> FigureSpec:
     """The loss over the plane through both models and the bend, with the chord and the curve."""
     z = ds["plane_loss"].values
-    finite = z[np.isfinite(z)]
-    wide = finite.size > 0 and finite.min() > 0 and finite.max() > LOG_RATIO * finite.min()
     chord = float(ds["chord"][-1])
     x, y = ds["curve_x"].values, ds["curve_y"].values
     kind = str(ds["path"].values[-1])
     oblong = float(np.ptp(ds["plane_x"].values)) > MOST_OBLONG * float(np.ptp(ds["plane_y"].values))
     scale = " The axes are not drawn to one scale." if oblong else ""
     marks: tuple[Mark, ...] = (
-        Heatmap(ds["plane_x"], ds["plane_y"], z, ColorAxis("loss", unit, "log" if wide else "linear"), True),
+        Heatmap(ds["plane_x"], ds["plane_y"], z, color, True),
         Line([0.0, chord], [0.0, 0.0], Series("line", label="straight line"), style="dot"),
         Line(x, y, Series(kind, label=kind)),
         Points([0.0, chord], [0.0, 0.0], Series("ends", label="the models"), texts=("a", "b")),

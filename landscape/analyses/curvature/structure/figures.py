@@ -131,7 +131,7 @@ def _norms(datasets: Mapping[str, xr.Dataset], unit: str, about: str) -> FigureS
         Axis("Frobenius norm", unit, scale="log"),
         tuple(marks),
         f"Frobenius norms of the Hessian H of the {about}, of its Gauss-Newton part G and of the residual R.",
-        "Bars: ±2 standard errors.",
+        error_bars([], "over probes", "Bars"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import error_bars, loss_unit, of_data, weight_decays
+from landscape.analyses._shared.loss_colors import loss_colors
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
 from landscape.batchnorm_policy import normalise
 from landscape.core.stats.intervals import reach
@@ -22,9 +23,6 @@ __all__ = ["figures"]
 Array = NDArray[np.float64]
 Datasets = Mapping[str, "xr.Dataset"]
 
-LOG_RATIO = 20.0
-"""A scale is logarithmic if the largest value exceeds the smallest so many times."""
-
 
 def figures(datasets: Datasets) -> Sequence[FigureSpec]:
     """Contours of loss and accuracy for each model, slices through the centre, losses of checkpoints."""
@@ -35,7 +33,7 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
         for label, ds in datasets.items()
         if bool(ds["evaluated"].all()) and np.isfinite(ds["accuracy"].values).any()
     }
-    color = _shared_color(of_data(datasets), unit, fields.values())
+    color = loss_colors(of_data(datasets), unit, fields.values())
     return [
         *_contours(
             datasets,
@@ -46,7 +44,7 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
             f"Loss L(θ + x d₁ + y d₂), {weight_decays(datasets)}.",
         ),
         *_slices(datasets, Axis(of_data(datasets), unit, color.scale)),
-        *_checkpoints(datasets, Axis(of_data(datasets), unit)),
+        *_checkpoints(datasets, Axis(of_data(datasets), unit, color.scale)),
         *_contours(
             datasets,
             shares,
@@ -105,15 +103,6 @@ def _explained(axis: Axis, ds: xr.Dataset, index: int) -> Axis:
     last = "last checkpoint" in ds["plane"].item()
     what = "squared distances from the last checkpoint" if last else "variance"
     return replace(axis, label=f"{axis.label}, {share} of the {what}")
-
-
-def _shared_color(label: str, unit: str, fields: Iterable[Array]) -> ColorAxis:
-    """One colour axis for all fields: logarithmic if their values span decades."""
-    values = np.concatenate([f[np.isfinite(f)] for f in fields])
-    if not values.size or values.min() == values.max():
-        return ColorAxis(label, unit)
-    low, high = float(values.min()), float(values.max())
-    return ColorAxis(label, unit, "log" if 0 < LOG_RATIO * low < high else "linear", (low, high))
 
 
 def _places(ds: xr.Dataset) -> list[Mark]:

@@ -1,0 +1,29 @@
+"""Metric: one number of a result's summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Metric"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a result's summary: a column of the report's table.
+
+    Attributes:
+        name: Heading of the column.
+        value: The number, word or truth value.
+        unit: Its unit.
+        meaning: One phrase.
+        finding: Whether it says most of all.
+        error: Half the width of its 95 % interval, NaN where none is known: what other examples, probes or
+            resamples might have moved the value by. It says nothing of other training runs.
+    """
+
+    name: str
+    value: float | int | bool | str
+    unit: str = "1"
+    meaning: str = ""
+    finding: bool = False
+    error: float = float("nan")

@@ -1,0 +1,54 @@
+// Figures of one result of many: of the group or pair that is chosen in a section, and of a pair within a group.
+
+const pushButton = (kind, text) => element("button", { type: "button", class: `push ${kind}` }, text);
+
+function chosenFigure(subject, figure) {
+  const plot = element("div", { class: "plot", role: "group", "aria-label": `${figure.title}. Caption and data follow.` });
+  plot.style.height = `${figure.layout.height}px`;
+  plot.ways = { model: figure };
+  const extras = element("div", { class: "extras", "data-name": `${subject}-${figure.title}` }, pushButton("data", "Data"), pushButton("csv", "Download CSV"));
+  if (figure.relief) extras.append(pushButton("relief", "Show in 3D"));
+  const heading = element("h3", {}, figure.title);
+  const made = element("figure", {}, heading, plot, element("figcaption", {}, figure.caption), extras);
+  if (figure.choices) {
+    const select = element("select", {}, ...Object.keys(figure.choices).map((name) => element("option", {}, name)));
+    const options = figure.choices;
+    select.addEventListener("change", () => {
+      Object.assign(figure, options[select.value]);
+      heading.textContent = figure.title;
+      if (extras.querySelector(".data").table) extras.querySelector(".data").click(); // of the former
+      show(plot);
+    });
+    heading.after(element("p", { class: "choice" }, element("label", {}, "Models ", select)));
+  }
+  wire(extras, figure.title, async () => figure);
+  return made;
+}
+
+async function showChoice(chooser) {
+  const place = chooser.querySelector(".chosen");
+  const select = chooser.querySelector("select");
+  const figures = await unpack(select.selectedOptions[0].dataset.pack);
+  place.querySelectorAll(".relief").forEach((b) => b.panel && closeRelief(b));
+  place.querySelectorAll(".plot").forEach((p) => p.dataset.drawn && Plotly.purge(p));
+  place.replaceChildren(...figures.map((f) => chosenFigure(select.value, f)));
+  const made = [...place.querySelectorAll(".plot")];
+  if (location.hash === "#all") made.forEach(show);
+  else made.forEach((p) => nearby.observe(p));
+}
+
+const choosers = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      choosers.unobserve(target);
+      showChoice(target);
+    }
+  },
+  { rootMargin: "1200px 0px" },
+);
+for (const chooser of document.querySelectorAll(".chooser")) {
+  chooser.querySelector("select").addEventListener("change", () => showChoice(chooser));
+  if (location.hash === "#all") showChoice(chooser);
+  else choosers.observe(chooser);
+}
