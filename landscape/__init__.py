@@ -43,6 +43,7 @@ _HOMES = {
     "scan": "landscape.zoo",
     "plot": "landscape.plotting",
     "report": "landscape.reporting",
+    "diff": "landscape.reporting.diff",
     "open": "landscape.store",
     "save": "landscape.store",
     "compare": "landscape.plotting.comparison",

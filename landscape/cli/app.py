@@ -19,6 +19,7 @@ import typer
 
 import landscape
 from landscape._workers import follows, launched
+from landscape.cli.diff import add_diff
 from landscape.cli.figure import add_figure
 from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
@@ -333,6 +334,7 @@ def report(
 
 
 add_figure(app, guarded)
+add_diff(app, guarded)
 
 
 @app.command()

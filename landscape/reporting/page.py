@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -22,8 +23,14 @@ from landscape.reporting.views import Page
 __all__ = ["render"]
 
 
-def render(page: Page) -> str:
-    """The HTML of a page."""
+def render(page: Page, template: str = "page.html", **more: Any) -> str:
+    """The HTML of a page.
+
+    Args:
+        page: What it shows.
+        template: One that extends ``page.html``.
+        more: What that one needs beside the page.
+    """
     environment = Environment(
         loader=PackageLoader("landscape.reporting"),
         autoescape=True,
@@ -32,7 +39,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     scripts = {"plotly": _plotly(), "page": _template("page.js")}
-    html = environment.get_template("page.html").render(
+    html = environment.get_template(template).render(
         page=page,
         style=Markup(_template("style.css")),
         scripts={name: Markup(text) for name, text in scripts.items()},
@@ -41,6 +48,7 @@ def render(page: Page) -> str:
         marked=_marked,
         compact=compact,
         inert=lambda text: Markup(_inert(text)),
+        **more,
     )
     return html.lstrip()
 
