@@ -44,6 +44,7 @@ _HOMES = {
     "plot": "landscape.plotting",
     "report": "landscape.reporting",
     "diff": "landscape.reporting.diff",
+    "explore": "landscape.reporting.explore",
     "open": "landscape.store",
     "save": "landscape.store",
     "compare": "landscape.plotting.comparison",

@@ -1,6 +1,6 @@
 """The public names of landscape, with their types. Written by ``python -m landscape.base.stub``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import xarray as xr
@@ -27,6 +27,8 @@ from landscape.export.frame import table as table
 from landscape.plotting import plot as plot
 from landscape.plotting.comparison import compare as compare
 from landscape.reporting import report as report
+from landscape.reporting.diff import diff as diff
+from landscape.reporting.explore import explore as explore
 from landscape.store import open as open
 from landscape.store import save as save
 from landscape.zoo import Zoo as Zoo
@@ -60,10 +62,12 @@ __all__ = [
     "connectivity",
     "corruptions",
     "density",
+    "diff",
     "distance_awareness",
     "diversity",
     "empirical_fisher",
     "evidence",
+    "explore",
     "feature_variance",
     "find_symmetry",
     "fisher",
@@ -113,6 +117,7 @@ class _AttentionResponse(Analysis):
         grid: tuple[int, int] | None = None,
         images: int = 128,
         worst_images: int = 8,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Frequency response of attention heads.
 
@@ -147,6 +152,7 @@ class _BatchSpectra(Analysis):
         bootstrap: int = 1000,
         seed: int = 0,
         transform: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Mini-batch Hessian spectra.
 
@@ -186,6 +192,7 @@ class _Calibration(Analysis):
         fit_data: str = '',
         ood: Any = None,
         fit: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Calibration of predicted probabilities.
 
@@ -220,6 +227,7 @@ class _Cka(Analysis):
         prefix_tokens: int | None = None,
         pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Similarity of layers: centred kernel alignment.
 
@@ -252,6 +260,7 @@ class _Collapse(Analysis):
         most_layers: int = 40,
         alignment_examples: int = 512,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Neural collapse.
 
@@ -280,6 +289,7 @@ class _Compression(Analysis):
         max_products: int = 400,
         repeats: int = 0,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Compression.
 
@@ -327,6 +337,7 @@ class _Connect(Analysis):
         keep_points: bool = False,
         seed: int = 0,
         test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Paths between two models.
 
@@ -372,6 +383,7 @@ class _Connectivity(Analysis):
         level: float = 0.05,
         seed: int = 0,
         test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Connectivity of a group.
 
@@ -402,6 +414,7 @@ class _Corruptions(Analysis):
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Robustness to common corruptions.
 
@@ -430,6 +443,7 @@ class _Density(Analysis):
         share_tol: float = 0.1,
         tol: float = 0.003,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Spectral density.
 
@@ -462,6 +476,7 @@ class _DistanceAwareness(Analysis):
         other_data: Sequence[str] | str = (),
         seed: int = 0,
         other: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Distance awareness.
 
@@ -484,6 +499,8 @@ class _Diversity(Analysis):
         self,
         problems: Mapping[str, Problem],
         /,
+        *,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Diversity of predictions.
         """
@@ -502,6 +519,7 @@ class _Evidence(Analysis):
         steps: int = 30,
         noise: float | None = None,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Evidence.
 
@@ -528,6 +546,7 @@ class _FeatureVariance(Analysis):
         prefix_tokens: int | None = None,
         grid: tuple[int, int] | None = None,
         images: int = 128,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Variance of features.
 
@@ -556,6 +575,7 @@ class _Fourier(Analysis):
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Fourier analysis of feature maps.
 
@@ -590,6 +610,7 @@ class _FrequencyNoise(Analysis):
         std: Sequence[float] | str = (),
         clip: bool = False,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Robustness to noise by frequency.
 
@@ -625,6 +646,7 @@ class _InputCurvature(Analysis):
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Curvature of the loss in input space.
 
@@ -660,6 +682,7 @@ class _InputSurface(Analysis):
         std: Sequence[float] | str = (),
         seed: int = 0,
         surrogate: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Loss surface in input space.
 
@@ -693,6 +716,7 @@ class _Lesion(Analysis):
         cutoff: float = 0.25,
         prefix_tokens: int | None = None,
         grid: tuple[int, int] | None = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Lesions.
 
@@ -727,6 +751,7 @@ class _Line(Analysis):
         seed: int = 0,
         vector: Any = None,
         models: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Loss along a direction.
 
@@ -758,6 +783,7 @@ class _McDropout(Analysis):
         counts: Sequence[int] | str = (1, 2, 5, 10, 20, 50),
         features: str = '',
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Monte Carlo dropout.
 
@@ -784,6 +810,7 @@ class _PosteriorMass(Analysis):
         bins: int = 15,
         seed: int = 0,
         other: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Posterior mass of subsets.
 
@@ -815,6 +842,7 @@ class _ReceptiveField(Analysis):
         shares: Sequence[float] | str = (0.2, 0.5, 0.99),
         prefix_tokens: int | None = None,
         grid: tuple[int, int] | None = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Effective receptive fields.
 
@@ -842,6 +870,7 @@ class _RegressionUncertainty(Analysis):
         samples: int = 0,
         target_std: float = 1.0,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Uncertainty of a regression.
 
@@ -873,6 +902,7 @@ class _Robustness(Analysis):
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Robustness to adversarial perturbations.
 
@@ -907,6 +937,7 @@ class _SeriesSpectrum(Analysis):
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Spectra of series along time.
 
@@ -938,6 +969,7 @@ class _Similarity(Analysis):
         prefix_tokens: int | None = None,
         pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Similarity by other measures.
 
@@ -979,6 +1011,7 @@ class _Simplex(Analysis):
         test_kwargs: Mapping[str, Any] = {},
         seed: int = 0,
         test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Simplices between models.
 
@@ -1016,6 +1049,7 @@ class _Spectrum(Analysis):
         vectors: bool = False,
         seed: int = 0,
         start: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Hessian spectrum.
 
@@ -1055,6 +1089,7 @@ class _Structure(Analysis):
         ascent_steps: int = 5,
         eta: float = 0.0,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Structure of the Hessian.
 
@@ -1085,7 +1120,7 @@ class _Surface(Analysis):
         centring: Literal['mean', 'last'] = 'mean',
         ignore: Sequence[str] | str = ('bias', 'norm', 'position'),
         which: Literal['LA', 'SA', 'LM', 'BE'] = 'LA',
-        steps: tuple[int, int] = (51, 51),
+        steps: int | tuple[int, int] = (51, 51),
         x_range: tuple[float, float] | None = None,
         y_range: tuple[float, float] | None = None,
         evaluations: int | None = None,
@@ -1103,6 +1138,7 @@ class _Surface(Analysis):
         vectors: Any = None,
         models: Any = None,
         trajectory: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Loss surface.
 
@@ -1116,7 +1152,7 @@ class _Surface(Analysis):
                 norm layers, position (embeddings of positions and class tokens), and globs over names.
             which: which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each
                 end.
-            steps: number of points along x and y.
+            steps: number of points along x and y, or one number for both.
             x_range: lowest and highest step along x; none = -1 to 1, or around the checkpoints shown.
             y_range: likewise along y.
             evaluations: most points to evaluate, where the surface bends most; none = all points.
@@ -1152,6 +1188,7 @@ class _Taxonomy(Analysis):
         resamples: int = 1000,
         confidence: float = 0.95,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Taxonomy of a load-temperature grid.
 
@@ -1181,6 +1218,7 @@ class _Trace(Analysis):
         max_products: int = 1000,
         diagonal: bool = False,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Trace.
 
@@ -1214,6 +1252,7 @@ class _Transfer(Analysis):
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Transfer functions of units.
 
@@ -1252,6 +1291,7 @@ class _Uncertainty(Analysis):
         std: Sequence[float] | str = (),
         seed: int = 0,
         ood: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Uncertainty under shift.
 
@@ -1286,6 +1326,7 @@ class _Weights(Analysis):
         initial_state_kwargs: Mapping[str, Any] = {},
         seed: int = 0,
         initial: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Weights of the layers.
 

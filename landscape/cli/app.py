@@ -92,7 +92,7 @@ app = typer.Typer(
     cls=analysis_group(guarded),
     help="Loss landscapes, similarity and frequency response of whole zoos of trained networks.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -10,6 +10,7 @@ import typer
 
 from landscape.cli.common import Guard
 from landscape.cli.outputs import check_file
+from landscape.cli.stores import complete_model
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,8 +29,15 @@ def add_diff(app: typer.Typer, guarded: Guard) -> None:
     @app.command()
     def diff(
         store: Annotated[Path, typer.Argument(help="Folder of the results.")],
-        a: Annotated[str, typer.Argument(help="A model, a group, or a pattern such as 'vit-*'.")],
-        b: Annotated[str, typer.Argument(help="Another; differences are B − A.")],
+        a: Annotated[
+            str,
+            typer.Argument(
+                help="A model, a group, or a pattern such as 'vit-*'.", autocompletion=complete_model
+            ),
+        ],
+        b: Annotated[
+            str, typer.Argument(help="Another; differences are B − A.", autocompletion=complete_model)
+        ],
         output: Annotated[
             Path | None, typer.Option("--output", "-o", help="Also a page, such as diff.html.")
         ] = None,

@@ -19,7 +19,11 @@ def store(tmp_path):
     home = Store(tmp_path / "results")
     for k, right in enumerate(([1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0])):
         data = {"example": np.arange(4), "example_correct": right, "example_nll": 2.0 - np.array(right)}
-        data |= {"bound": ["low", "high"], "accuracy": np.mean(right), "nll": float(np.mean(data["example_nll"]))}
+        data |= {
+            "bound": ["low", "high"],
+            "accuracy": np.mean(right),
+            "nll": float(np.mean(data["example_nll"])),
+        }
         ds = build("calibration", data, "resnet-s0", "calibration")
         home.write(ds.assign_attrs(model=f"m{k}", model_seed=k, tags=json.dumps({}), group="g"), f"k{k}")
     models = tuple(ModelRecord(f"m{k}", "g", k) for k in range(2))

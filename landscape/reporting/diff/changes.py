@@ -75,11 +75,15 @@ def estimate(ds: xr.Dataset, name: str, index: Any = ()) -> Estimate:
     value = float(ds[name].values[index])
     if f"{name}_interval" in ds:
         held = ds[f"{name}_interval"]
-        ends = held.transpose("bound", ...).values[(slice(None), *np.atleast_1d(index))] if index != () else held
+        ends = (
+            held.transpose("bound", ...).values[(slice(None), *np.atleast_1d(index))] if index != () else held
+        )
         low, high = (float(e) for e in np.asarray(ends))
         return Estimate(value, low, high)
     if f"{name}_low" in ds and f"{name}_high" in ds:
-        return Estimate(value, float(ds[f"{name}_low"].values[index]), float(ds[f"{name}_high"].values[index]))
+        return Estimate(
+            value, float(ds[f"{name}_low"].values[index]), float(ds[f"{name}_high"].values[index])
+        )
     if f"{name}_se" in ds:
         return Estimate.of_error(value, float(ds[f"{name}_se"].values[index]))
     return Estimate(value)
@@ -101,17 +105,21 @@ def changes_of(
     left = {v.name: v for v in scalars}
     summaries = [[summary_of(analysis, ds) for ds in side] for side in (first, second)]
     shared = [n for n in summaries[0][0] if all(n in s for side in summaries for s in side)]
+    # Of groups the spread of models counts, also where one model of each was measured; of groups that are
+    # subjects themselves the errors of both.
+    over_models = analysis.scope == "checkpoint" and (a.several or b.several)
     for name in shared:
         metric = summaries[0][0][name]
         same = _same(name, [v for v in left if _is_variable(v, name, first, second, summaries)])
         if same is not None:
             del left[same]
         values = [[float(s[name].value) for s in side] for side in summaries]
-        gap = _gap(first, second, same, values)
+        gap = _gap(first, second, same, values, over_models)
         yield Change(label, name, metric.unit, metric.meaning, *map(_mean, values), gap)
     for name, v in left.items():
         values = [[float(ds[name]) for ds in side] for side in (first, second)]
-        yield Change(label, name, v.unit, v.meaning, *map(_mean, values), _gap(first, second, name, values))
+        gap = _gap(first, second, name, values, over_models)
+        yield Change(label, name, v.unit, v.meaning, *map(_mean, values), gap)
 
 
 def _has_error(ds: xr.Dataset, name: str) -> bool:
@@ -138,7 +146,7 @@ def _is_variable(variable: str, metric: str, first: Any, second: Any, summaries:
 
 
 def _same(metric: str, variables: Sequence[str]) -> str | None:
-    """The one variable that a metric is; of several that are equal by chance, such as zeros, that of its name."""
+    """The one variable that a metric is; of several that are equal by chance, that of its name."""
     words = metric.lower().replace(" ", "_")
     return next((v for v in variables if v == words), variables[0] if len(variables) == 1 else None)
 
@@ -148,9 +156,11 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _gap(first: Sequence[Any], second: Sequence[Any], variable: str | None, values: Any) -> Gap:
-    """The difference with the interval that says most: over models, over the same examples, or of both errors."""
-    if len(first) > 1 or len(second) > 1:
+def _gap(
+    first: Sequence[Any], second: Sequence[Any], variable: str | None, values: Any, over_models: bool
+) -> Gap:
+    """The difference with the interval that says most: over models, over examples, or of both errors."""
+    if over_models or len(first) > 1 or len(second) > 1:
         return of_samples(*values)
     a, b = first[0], second[0]
     each = _PER_EXAMPLE.get(str(variable))
@@ -168,7 +178,9 @@ def recorded(metrics: Mapping[str, Mapping[str, Any]], a: Side, b: Side) -> Iter
         values = [[float(h[name]) for h in side if _is_number(h.get(name))] for side in sides]
         if all(values):
             gap = of_samples(*values)
-            yield Change("training", name.replace("_", " "), "1", "recorded in training", *map(_mean, values), gap)
+            yield Change(
+                "training", name.replace("_", " "), "1", "recorded in training", *map(_mean, values), gap
+            )
 
 
 def _is_number(value: Any) -> bool:
@@ -176,7 +188,7 @@ def _is_number(value: Any) -> bool:
 
 
 def ranked(changes: Sequence[Change]) -> list[Change]:
-    """The clearest first: by difference over half the width of its interval; then, without one, by relative size.
+    """The clearest first: by difference over half its interval; then, without one, by relative size.
 
     What is the same number on both sides, without an error, is left out: mostly counts of examples.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.base.figure import FigureSpec
 
-__all__ = ["Difference", "difference_of"]
+__all__ = ["Difference", "diff", "difference_of"]
 
 _NAMED = 3
 
@@ -64,12 +64,15 @@ class Difference:
         counts = " and ".join(f"{len(s.models)} model{'s' * s.several}" for s in (self.a, self.b))
         if not known:
             if self.a.several or self.b.several:
-                return f"No difference has an interval: of {counts}, one side does not tell how much seeds vary."
+                return (
+                    f"No difference has an interval: of {counts}, one side does not tell how much seeds vary."
+                )
             return "No difference has an interval: no number of these results has an error."
+        chance = number(0.05 * len(known))
         over = f" Intervals are over models ({counts})." if known[0].gap.how == "models" else ""
         return (
-            f"Of {len(known)} numbers with an interval, {clear} differ{'s' * (clear == 1)}: their 95 % interval"
-            f" leaves out 0. If nothing differed, about {number(0.05 * len(known))} would by chance.{over}"
+            f"Of {len(known)} numbers with an interval, {clear} differ{'s' * (clear == 1)}: their 95 %"
+            f" interval leaves out 0. If nothing differed, about {chance} would by chance.{over}"
         )
 
     def _clearest(self) -> list[str]:
@@ -123,7 +126,7 @@ class Difference:
             }
             for c in self.changes
         ]
-        columns = "section metric unit a b difference low high interval strength".split()
+        columns = ["section", "metric", "unit", "a", "b", "difference", "low", "high", "interval", "strength"]
         return pd.DataFrame(rows, columns=columns)
 
     def figures(self) -> list[FigureSpec]:
@@ -160,6 +163,36 @@ class Difference:
         from landscape.reporting.diff.page import short_html
 
         return short_html(self)
+
+
+def diff(
+    store: str | Path, a: str, b: str, *, analyses: Iterable[Analysis | str] = (), zoo: str | None = None
+) -> Difference:
+    """How two models, or two groups of models, of a store differ.
+
+    Every number that sums up a result is held against the same of the other side, the clearest difference
+    first. The interval is 95 %: over models where a side has several (Welch's), over the same examples where
+    results hold a number of each (Student's, of pairs), else from the errors that both numbers carry (Zou and
+    Donner 2008).
+
+    Args:
+        store: Folder of the results.
+        a: A model, a group, or a pattern such as ``"vit-*"``.
+        b: Another; differences are b − a.
+        analyses: Analyses of your own, as objects or ``package.module:attribute``.
+        zoo: Which zoo, by name, of a store that several manifests share.
+
+    Returns:
+        The differences: ``changes``, ``layers``, ``examples``, ``sentences()``, ``frame()`` for pandas,
+        ``figures()``, and ``save("diff.html")`` for the page.
+
+    Raises:
+        StoreError: If the store cannot be read.
+        InputError: If one of the two is not there, or they share a model.
+    """
+    from landscape.store.contents import read_contents
+
+    return difference_of(read_contents(store, zoo), a, b, analyses)
 
 
 def _signed(value: float) -> str:

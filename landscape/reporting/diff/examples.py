@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["HOW_TO_GET", "Disagreement", "ExampleRow", "disagreement"]
 
 HOW_TO_GET = (
-    "The store holds no result of single examples: add [analyses.calibration] to the manifest and run again, and the"
-    " examples on which they disagree are listed here."
+    "The store holds no result of single examples: add [analyses.calibration] to the manifest and run again,"
+    " and the examples on which they disagree are listed here."
 )
 
 MOST_EXAMPLES = 50
@@ -25,8 +25,14 @@ MOST_EXAMPLES = 50
 
 @dataclass(frozen=True)
 class ExampleRow:
-    """One example: its number in the data, whether each side is right (of several models the share that is) and
-    its negative log-likelihood in each, in nats.
+    """One example.
+
+    Attributes:
+        example: Its number in the data.
+        right_a: Whether the first side is right; of several models the share that is.
+        right_b: Whether the second is.
+        nll_a: Negative log-likelihood in the first, in nats; of several models the mean.
+        nll_b: In the second.
     """
 
     example: int
@@ -77,7 +83,9 @@ def disagreement(sections: Sequence[Section], a: Side, b: Side) -> Disagreement 
 
 
 def _compare(label: str, first: Sequence[Any], second: Sequence[Any]) -> Disagreement:
-    right_a, right_b = (np.mean([ds["example_correct"].values for ds in side], axis=0) for side in (first, second))
+    right_a, right_b = (
+        np.mean([ds["example_correct"].values for ds in side], axis=0) for side in (first, second)
+    )
     nll_a, nll_b = (np.mean([ds["example_nll"].values for ds in side], axis=0) for side in (first, second))
     only_a, only_b = int((right_a > right_b).sum()), int((right_b > right_a).sum())
     p_value = float("nan")

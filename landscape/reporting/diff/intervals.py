@@ -1,4 +1,4 @@
-"""95 % intervals of a difference: of two numbers with errors of their own, of examples in pairs, of two samples."""
+"""95 % intervals of a difference: of two numbers with errors, of examples in pairs, of two samples."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Gap:
 
     @property
     def strength(self) -> float:
-        """The difference in half widths of its interval, towards zero: beyond ±1 the interval leaves out zero.
+        """The difference in half widths of its interval, towards zero; beyond ±1 that leaves out zero.
 
         NaN without an interval, or with one of no width.
 
@@ -66,9 +66,10 @@ class Gap:
 def between(a: Estimate, b: Estimate) -> Gap:
     """The difference of two numbers that were measured apart, from the interval of each.
 
-    The ends are those of Zou and Donner, *Construction of confidence limits about effect measures* (Statistics
-    in Medicine 2008), eq. 3: exact for normal errors, and right for intervals that are longer on one side, as those
-    of shares are. Errors that the two have in common, such as those of the same examples, make it too wide.
+    The ends are those of Zou and Donner, *Construction of confidence limits about effect measures*
+    (Statistics in Medicine 2008): exact for normal errors, and for intervals that are longer on one side, as
+    those of shares are, longer on that side. Errors that the two have in common, such as those of the same
+    examples, make it too wide.
 
     Example:
         >>> between(Estimate(1.0, 0.7, 1.3), Estimate(2.0, 1.6, 2.4))

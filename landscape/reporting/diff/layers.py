@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LayerChange", "LayerRow", "alike", "layer_changes", "layer_rows"]
 
 _OF_LAYERS = ("layer", "unit")
-_NO_MEASURES = ("depth", "height", "width", "channels", "dimension")
+_NO_MEASURES = ("depth", "height", "width", "channels", "dimension", "p_value", "p_corrected")
 _MOST_KINDS = 4
 
 
@@ -82,7 +82,7 @@ def layer_changes(
         for kind, part in _kinds(v.name, v.dims, axis, first[0]):
             measure = f"{label}: {v.name.replace('_', ' ')}{part}"
             tables = [[_by_layer(ds, v.name, axis, kind) for ds in side] for side in (first, second)]
-            yield from _compared(measure, *tables)
+            yield from _compared(measure, *tables, a.several or b.several)
 
 
 def _kinds(name: str, dims: Sequence[str], axis: str, ds: xr.Dataset) -> Iterator[tuple[dict[str, Any], str]]:
@@ -105,15 +105,16 @@ def _by_layer(ds: xr.Dataset, name: str, axis: str, kind: Mapping[str, Any]) -> 
     return {str(layer): estimate(part, name, (i,)) for i, layer in enumerate(ds[axis].values)}
 
 
-def _compared(measure: str, first: Any, second: Any) -> Iterator[LayerChange]:
+def _compared(measure: str, first: Any, second: Any, over_models: bool) -> Iterator[LayerChange]:
     names = [n for n in first[0] if all(n in table for table in (*first, *second))]
     values = {n: ([t[n].value for t in first], [t[n].value for t in second]) for n in names}
-    spread = float(np.nanstd([v for pair in values.values() for side in pair for v in side])) if names else 0.0
+    spread = (
+        float(np.nanstd([v for pair in values.values() for side in pair for v in side])) if names else 0.0
+    )
     if not spread > 0:
         return
     for name in names:
-        alone = len(first) == 1 and len(second) == 1
-        gap = between(first[0][name], second[0][name]) if alone else of_samples(*values[name])
+        gap = of_samples(*values[name]) if over_models else between(first[0][name], second[0][name])
         if np.isfinite(gap.value):
             a, b = (float(np.nanmean(side)) for side in values[name])
             yield LayerChange(name, measure, a, b, gap, gap.value / spread)

@@ -102,7 +102,9 @@ def change_table(difference: Difference) -> Table:
         Column("b − a"),
         Column("95 % interval", meaning="of the difference"),
         Column("strength", meaning="difference over half its interval: beyond ±1 the interval leaves out 0"),
-        Column("interval from", meaning="errors of both numbers, the same examples in pairs, or seeds of both"),
+        Column(
+            "interval from", meaning="errors of both numbers, the same examples in pairs, or seeds of both"
+        ),
         Column("meaning"),
     )
     rows = tuple(
@@ -121,7 +123,9 @@ def change_table(difference: Difference) -> Table:
         )
         for c in difference.changes
     )
-    return Table("Every number that sums up a result, the clearest difference first.", "metric", columns, rows)
+    return Table(
+        "Every number that sums up a result, the clearest difference first.", "metric", columns, rows
+    )
 
 
 def _interval(gap: Gap) -> Cell:
@@ -135,7 +139,9 @@ def layer_table(difference: Difference) -> Table:
     similar = any(row.alike for row in difference.layers)
     columns = [
         Column("change", meaning="root mean square, over its measures, of difference over spread of layers"),
-        Column("clear", meaning="measures whose 95 % interval of the difference leaves out 0, of those with one"),
+        Column(
+            "clear", meaning="measures whose 95 % interval of the difference leaves out 0, of those with one"
+        ),
         Column("largest in"),
         Column("a"),
         Column("b"),
@@ -147,7 +153,15 @@ def layer_table(difference: Difference) -> Table:
     for row in difference.layers:
         c = row.largest
         counted = Cell(f"{row.clear} of {row.of}", float(row.clear), numeric=True)
-        cells = [cell(row.size), counted, cell(c.measure), cell(c.a), cell(c.b), cell(c.gap.value), _interval(c.gap)]
+        cells = [
+            cell(row.size),
+            counted,
+            cell(c.measure),
+            cell(c.a),
+            cell(c.b),
+            cell(c.gap.value),
+            _interval(c.gap),
+        ]
         cells += [cell(row.alike.value if row.alike else None)] * similar
         rows.append(Row(row.layer, tuple(cells)))
     return Table("Layers that both have, the most changed first.", "layer", tuple(columns), tuple(rows))
@@ -158,7 +172,9 @@ def example_table(difference: Difference) -> Table:
     held = difference.examples
     assert held is not None
     columns = (
-        Column("right in a", meaning=f"whether {difference.a.name} is right; of several models the share that is"),
+        Column(
+            "right in a", meaning=f"whether {difference.a.name} is right; of several models the share that is"
+        ),
         Column("right in b", meaning=f"whether {difference.b.name} is"),
         Column("NLL in a", "nats"),
         Column("NLL in b", "nats"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["difference_figures"]
 
 MOST_ROWS = 25
-MOST_LAYERS = 40
+MOST_LAYERS = 20
 _LONGEST = 44
 
 
@@ -48,8 +48,8 @@ def _strengths(difference: Difference, changes: list[Change]) -> FigureSpec:
         Axis("", categories=names, limits=(-0.5, len(names) - 0.5)),
         (*marks, Guide(x=-1.0), Guide(x=0.0), Guide(x=1.0)),
         caption=(
-            f"{b} minus {a}, each number in half widths of its 95 % interval: beyond the lines at ±1 the interval"
-            " leaves out zero. Linear between these lines, logarithmic beyond."
+            f"{b} minus {a}, each number in half widths of its 95 % interval: beyond the lines at ±1 the"
+            " interval leaves out zero. Linear between these lines, logarithmic beyond."
         ),
     )
 
@@ -60,6 +60,7 @@ def _told(change: Change) -> str:
 
 def _layers(difference: Difference) -> FigureSpec:
     layers = list(dict.fromkeys(c.layer for c in _in_order(difference.layer_changes)))
+    total = len(layers)
     if len(layers) > MOST_LAYERS:
         kept = {row.layer for row in difference.layers[:MOST_LAYERS]}
         layers = [layer for layer in layers if layer in kept]
@@ -80,14 +81,13 @@ def _layers(difference: Difference) -> FigureSpec:
                 np.arange(len(measures)),
                 np.arange(len(layers)),
                 z[::-1],
-                ColorAxis(
-                    "difference over spread of layers", kind="diverging", limits=(-reach, reach)
-                ),
+                ColorAxis("difference over spread of layers", kind="diverging", limits=(-reach, reach)),
             ),
         ),
         caption=(
-            f"Every measure that both have of a layer, {b} minus {a}, over the standard deviation of that measure over"
-            " the layers of both. Red: larger in the second; blank: not measured there."
+            f"Every measure that both have of a layer, {b} minus {a}, over the standard deviation of that"
+            " measure over the layers of both. Red: larger in the second; blank: not measured there."
+            + (f" The {len(layers)} of {total} layers that changed most." if len(layers) < total else "")
         ),
     )
 

@@ -70,5 +70,7 @@ def sides_of(contents: Contents, a: str, b: str) -> tuple[Side, Side]:
     one, other = side_of(contents, a), side_of(contents, b)
     both = [m for m in one.models if m in other.models]
     if both:
-        raise InputError(f"'{a}' and '{b}' both hold the model '{both[0]}'; give two without a model in common.")
+        raise InputError(
+            f"'{a}' and '{b}' both hold the model '{both[0]}'; give two without a model in common."
+        )
     return one, other

@@ -1,4 +1,4 @@
-"""Two groups of two models each, with results of examples, of layers, of a surface and of a density, by hand."""
+"""Two groups of two models each, with results of examples, layers, a surface and a density, by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ def surface(model):
     k = list(NAMES).index(model)
     x, y = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9))
     data = {"x": x[0], "y": y[:, 0], "loss": 0.1 + (1 + k) * (x**2 + y**2)}
-    data |= {"evaluated": np.ones((9, 9), dtype=bool), "direction_norm": np.ones(2), "accuracy": np.exp(-x * x)}
+    data |= {
+        "evaluated": np.ones((9, 9), dtype=bool),
+        "direction_norm": np.ones(2),
+        "accuracy": np.exp(-x * x),
+    }
     return _build("surface", data, model)
 
 

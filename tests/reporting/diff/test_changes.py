@@ -41,7 +41,7 @@ def test_a_metric_and_its_variable_are_one_row(two_groups):
 
 
 def test_errors_of_every_form_are_found(two_groups):
-    """Oracle: the numbers of the fixture; an interval by its bounds, an error as ±1.96 of it, at any place."""
+    """Oracle: the numbers of the fixture; an interval by its bounds, an error as ±1.96 of it."""
     density = next(s for s in two_groups.sections if s.label == "density").results["plain-s0"]
     held = estimate(density, "density", (3,))
     assert held.high - held.value == pytest.approx(0.04)

@@ -12,9 +12,7 @@ from landscape.reporting.diff.sides import sides_of
 
 def of(contents, a, b, label="lesion"):
     section = next(s for s in contents.sections if s.label == label)
-    return list(
-        layer_changes(label, landscape.analyses()[label], section.results, *sides_of(contents, a, b))
-    )
+    return list(layer_changes(label, landscape.analyses()[label], section.results, *sides_of(contents, a, b)))
 
 
 def test_sizes_are_differences_over_the_spread_of_the_layers(two_groups):

@@ -25,7 +25,9 @@ def test_the_page_has_every_part_and_no_id_twice(two_groups, tmp_path):
     html = path.read_text("utf-8")
     assert "<title>plain-s0 against smooth-s0: landscape report</title>" in html
     ids = re.findall(r'\bid="([^"]+)"', html)
-    assert {"differences", "layers", "beside", "examples", "s-density", "d-differences", "d-layers"} <= set(ids)
+    assert {"differences", "layers", "beside", "examples", "s-density", "d-differences", "d-layers"} <= set(
+        ids
+    )
     assert len(ids) == len(set(ids))
     assert len(re.findall(r'<figure id="beside-', html)) == 3
     assert "smooth-s1" not in html.split("<script>")[0]

@@ -1,0 +1,78 @@
+"""The picture of the README, from the results of the demo: `python docs/overview.py landscape-demo/results`."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+import landscape
+from landscape.base.figure import FigureSpec
+from landscape.export.figures import figures_of_store
+from landscape.plotting.backends.matplotlib import draw
+from landscape.plotting.palette import Palette
+
+__all__ = ["main", "overview", "tiled"]
+
+_COLUMNS = 3
+_WIDTH = 620  # px of a panel
+_GAP = 24
+_CHOSEN = (
+    ("surface", "resnet-s0", "Loss about a residual network"),
+    ("surface", "vit-s0", "Loss about a vision transformer"),
+    ("density", "density", "Density of Hessian eigenvalues"),
+    ("transfer", "gain_high_low", "Layers that keep or damp high frequencies"),
+    ("cka", "layers", "Which layers are alike"),
+)
+"""Analysis, figure or model, and the title that says what one sees."""
+
+
+def panels(store: Path) -> list[tuple[FigureSpec, Palette]]:
+    """The figures that the picture is made of, those that the store has, and last what differs most."""
+    found = []
+    for label, name, title in _CHOSEN:
+        specs, palette = figures_of_store(store, label)
+        chosen = [s for s in specs if s.name == name or s.title.endswith(f": {name}") or s.name.startswith(name)]
+        if chosen:
+            found.append((replace(chosen[0], title=title), palette))
+    difference = landscape.diff(store, "resnet", "vit").figures()
+    found += [(replace(s, title="What differs most"), Palette.of([s])) for s in difference[:1]]
+    return found
+
+
+def tiled(pictures: list[Image.Image], columns: int = _COLUMNS) -> Image.Image:
+    """Pictures in rows on white, all of one width, each row as high as its highest."""
+    same = [p.resize((_WIDTH, round(p.height * _WIDTH / p.width)), Image.Resampling.LANCZOS) for p in pictures]
+    rows = [same[i : i + columns] for i in range(0, len(same), columns)]
+    heights = [max(p.height for p in row) for row in rows]
+    size = (columns * _WIDTH + (columns + 1) * _GAP, sum(heights) + (len(rows) + 1) * _GAP)
+    whole = Image.new("RGB", size, "white")
+    top = _GAP
+    for row, height in zip(rows, heights, strict=True):
+        for i, picture in enumerate(row):
+            whole.paste(picture, (_GAP + i * (_WIDTH + _GAP), top))
+        top += height + _GAP
+    return whole
+
+
+def overview(store: Path, path: Path) -> Path:
+    """Draw the picture."""
+    pictures = []
+    for spec, palette in panels(store):
+        buffer = io.BytesIO()
+        draw(spec, palette).savefig(buffer, format="png", dpi=150)
+        pictures.append(Image.open(buffer).convert("RGB"))
+    tiled(pictures).save(path, optimize=True)
+    return path
+
+
+def main(arguments: list[str]) -> None:
+    """Draw it into figures/overview.png."""
+    print(overview(Path(arguments[0]), Path(__file__).parents[1] / "figures" / "overview.png"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
