@@ -15,7 +15,7 @@ _WIDTH = 480  # px of a thumbnail, twice what is shown
 _FIRST = "The demo"
 _DEMO = {
     "report": "landscape demo    # and open landscape-demo/report.html",
-    "overview": "python docs/overview.py landscape-demo/results",
+    "overview": "python docs/overview.py landscape-demo",
     "surface_resnet": "landscape figure landscape-demo/results -a surface -f resnet-s0 -o surface_resnet.png",
     "surface_vit": "landscape figure landscape-demo/results -a surface -f vit-s0 -o surface_vit.png",
 }
@@ -130,8 +130,9 @@ def write_gallery(root: Path, folder: Path) -> None:
     groups = pictures_of(root)
     pages = {title: f"group-{i}" for i, title in enumerate(groups)}
     intro = (
-        "Pictures of the demo zoo and of published findings measured again. Each leads to its caption and to the"
-        " code that draws it; all are drawn from results alone: `landscape figure STORE` lists what a store has."
+        "Pictures of the demo zoo and of published findings measured again. Each leads to its caption and to"
+        " the code that draws it; all are drawn from results alone, and `landscape figure STORE` lists what a"
+        " store has."
     )
     parts = ["# Gallery", intro]
     for title, held in groups.items():

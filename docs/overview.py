@@ -1,8 +1,9 @@
-"""The picture of the README, from the results of the demo: `python docs/overview.py landscape-demo/results`."""
+"""The pictures of the README, from the demo: `python docs/overview.py landscape-demo`."""
 
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from landscape.export.figures import figures_of_store
 from landscape.plotting.backends.matplotlib import draw
 from landscape.plotting.palette import Palette
 
-__all__ = ["main", "overview", "tiled"]
+__all__ = ["main", "overview", "shot", "tiled"]
 
 _COLUMNS = 3
 _WIDTH = 620  # px of a panel
@@ -35,7 +36,9 @@ def panels(store: Path) -> list[tuple[FigureSpec, Palette]]:
     found = []
     for label, name, title in _CHOSEN:
         specs, palette = figures_of_store(store, label)
-        chosen = [s for s in specs if s.name == name or s.title.endswith(f": {name}") or s.name.startswith(name)]
+        chosen = [
+            s for s in specs if s.name == name or s.title.endswith(f": {name}") or s.name.startswith(name)
+        ]
         if chosen:
             found.append((replace(chosen[0], title=title), palette))
     difference = landscape.diff(store, "resnet", "vit").figures()
@@ -45,7 +48,9 @@ def panels(store: Path) -> list[tuple[FigureSpec, Palette]]:
 
 def tiled(pictures: list[Image.Image], columns: int = _COLUMNS) -> Image.Image:
     """Pictures in rows on white, all of one width, each row as high as its highest."""
-    same = [p.resize((_WIDTH, round(p.height * _WIDTH / p.width)), Image.Resampling.LANCZOS) for p in pictures]
+    same = [
+        p.resize((_WIDTH, round(p.height * _WIDTH / p.width)), Image.Resampling.LANCZOS) for p in pictures
+    ]
     rows = [same[i : i + columns] for i in range(0, len(same), columns)]
     heights = [max(p.height for p in row) for row in rows]
     size = (columns * _WIDTH + (columns + 1) * _GAP, sum(heights) + (len(rows) + 1) * _GAP)
@@ -69,9 +74,31 @@ def overview(store: Path, path: Path) -> Path:
     return path
 
 
+def shot(page: Path, path: Path, width: int = 1180, height: int = 1500) -> Path:
+    """The first screens of a report as a browser shows them; needs playwright and chromium."""
+    from playwright.sync_api import sync_playwright
+
+    browser_path = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+        tab.goto(page.resolve().as_uri())
+        near = (
+            f"[...document.querySelectorAll('.plot')].filter(p => p.getBoundingClientRect().top < {height})"
+        )
+        tab.wait_for_function(f"{near}.every(p => p.dataset.drawn || !p.offsetParent)", timeout=300_000)
+        tab.screenshot(path=str(path))
+        browser.close()
+    return path
+
+
 def main(arguments: list[str]) -> None:
-    """Draw it into figures/overview.png."""
-    print(overview(Path(arguments[0]), Path(__file__).parents[1] / "figures" / "overview.png"))
+    """Draw figures/overview.png from the results, and figures/report.png from the report, of a demo's folder."""
+    demo, figures = Path(arguments[0]), Path(__file__).parents[1] / "figures"
+    print(overview(demo / "results", figures / "overview.png"))
+    print(shot(demo / "report.html", figures / "report.png"))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def told():
 
 
 def test_every_picture_has_its_caption_and_the_code_that_draws_it():
-    """Oracle: the files of figures/; sections of the demo and declarations of the studies' scripts, by hand."""
+    """Oracle: the files of figures/; a section of the demo, and a declaration of a study, by hand."""
     from gallery import pictures_of
 
     groups = pictures_of(ROOT)
@@ -35,7 +35,7 @@ def test_every_picture_has_its_caption_and_the_code_that_draws_it():
     noise = pictures["smoothing_noise_accuracy_change.png"]
     assert 'Figure("noise", "accuracy_change", PAIR)' in noise.code and "spatial_smoothing.py" in noise.code
     assert noise.caption and noise.title in noise.caption
-    assert "Spatial smoothing" in groups and list(groups)[0] == "The demo"
+    assert "Spatial smoothing" in groups and next(iter(groups)) == "The demo"
 
 
 def test_the_gallery_has_a_thumbnail_of_each_that_leads_to_it(tmp_path):
@@ -85,5 +85,7 @@ def test_formulas_need_no_script():
     assert len(formulas) > 100
     for formula in formulas:
         found = mathml(formula)
-        assert found.startswith("<math") and "\\" not in re.sub(r"<annotation.*?</annotation>", "", found), formula
+        assert found.startswith("<math") and "\\" not in re.sub(r"<annotation.*?</annotation>", "", found), (
+            formula
+        )
     assert "<mfrac>" in mathml(r"\frac1N") and 'display="block"' in mathml("x", block=True)
