@@ -78,15 +78,13 @@ def shot(page: Path, path: Path, width: int = 1180, height: int = 1500) -> Path:
     """The first screens of a report as a browser shows them; needs playwright and chromium."""
     from playwright.sync_api import sync_playwright
 
-    browser_path = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
+    found = [p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p]
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
         tab.goto(page.resolve().as_uri())
         near = (
-            f"[...document.querySelectorAll('.plot')].filter(p => p.getBoundingClientRect().top < {height})"
+            "[...document.querySelectorAll('.plot')].filter(p => p.getBoundingClientRect().top < innerHeight)"
         )
         tab.wait_for_function(f"{near}.every(p => p.dataset.drawn || !p.offsetParent)", timeout=300_000)
         tab.screenshot(path=str(path))
@@ -95,7 +93,7 @@ def shot(page: Path, path: Path, width: int = 1180, height: int = 1500) -> Path:
 
 
 def main(arguments: list[str]) -> None:
-    """Draw figures/overview.png from the results, and figures/report.png from the report, of a demo's folder."""
+    """Draw figures/overview.png and figures/report.png from the folder of a demo."""
     demo, figures = Path(arguments[0]), Path(__file__).parents[1] / "figures"
     print(overview(demo / "results", figures / "overview.png"))
     print(shot(demo / "report.html", figures / "report.png"))

@@ -30,7 +30,8 @@ def _snapshot(ctx: Any) -> Any:
     """What the store on the line says of itself; ``None`` where there is none: a shell shows no errors."""
     from landscape.store import Store
 
-    store = (ctx.params or {}).get("store")
+    # After a flag that still lacks its value arguments are left unread.
+    store = (ctx.params or {}).get("store") or next(iter(ctx.args), None)
     try:
         return None if store is None else Store(Path(store)).read_snapshot()
     except (LandscapeError, OSError):
