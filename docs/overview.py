@@ -10,11 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-import landscape
 from landscape.base.figure import FigureSpec
-from landscape.export.figures import figures_of_store
+from landscape.base.registry import find_recorded
 from landscape.plotting.backends.matplotlib import draw
 from landscape.plotting.palette import Palette
+from landscape.reporting.diff import difference_of
+from landscape.store.contents import read_contents
+from landscape.store.select import results_of
 
 __all__ = ["main", "overview", "shot", "tiled"]
 
@@ -25,7 +27,7 @@ _CHOSEN = (
     ("surface", "resnet-s0", "Loss about a residual network"),
     ("surface", "vit-s0", "Loss about a vision transformer"),
     ("density", "density", "Density of Hessian eigenvalues"),
-    ("transfer", "gain_high_low", "Layers that keep or damp high frequencies"),
+    ("transfer", "gain_high_low", "Which layers keep high frequencies"),
     ("cka", "layers", "Which layers are alike"),
 )
 """Analysis, figure or model, and the title that says what one sees."""
@@ -33,16 +35,16 @@ _CHOSEN = (
 
 def panels(store: Path) -> list[tuple[FigureSpec, Palette]]:
     """The figures that the picture is made of, those that the store has, and last what differs most."""
+    contents = read_contents(store)
+    palette = Palette({m.name: m.group for m in contents.models})
     found = []
     for label, name, title in _CHOSEN:
-        specs, palette = figures_of_store(store, label)
-        chosen = [
-            s for s in specs if s.name == name or s.title.endswith(f": {name}") or s.name.startswith(name)
-        ]
-        if chosen:
-            found.append((replace(chosen[0], title=title), palette))
-    difference = landscape.diff(store, "resnet", "vit").figures()
-    found += [(replace(s, title="What differs most"), Palette.of([s])) for s in difference[:1]]
+        section, results = results_of(contents, label, ())
+        specs = find_recorded(section.analysis).figures(results)
+        chosen = [s for s in specs if s.name.startswith(name) or s.title.endswith(f": {name}")]
+        found += [(replace(spec, title=title), palette) for spec in chosen[:1]]
+    difference = difference_of(contents, "resnet", "vit").figures()
+    found += [(replace(spec, title="What differs most"), Palette.of([spec])) for spec in difference[:1]]
     return found
 
 

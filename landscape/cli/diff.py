@@ -66,7 +66,7 @@ def add_diff(app: typer.Typer, guarded: Guard) -> None:
             say(f"a: {a} ({len(found.a.models)}), b: {b} ({len(found.b.models)})")
             for text in found.sentences():
                 say(text)
-            parts = [(page.change_table(found), _CHANGES)]
+            parts: list[tuple[tables.Table, Sequence[str]]] = [(page.change_table(found), _CHANGES)]
             parts += [(page.layer_table(found), _LAYERS)] if found.layers else []
             parts += [(page.example_table(found), ())] if found.examples else []
             for table, columns in parts:

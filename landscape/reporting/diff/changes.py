@@ -115,11 +115,11 @@ def changes_of(
             del left[same]
         values = [[float(s[name].value) for s in side] for side in summaries]
         gap = _gap(first, second, same, values, over_models)
-        yield Change(label, name, metric.unit, metric.meaning, *map(_mean, values), gap)
+        yield Change(label, name, metric.unit, metric.meaning, _mean(values[0]), _mean(values[1]), gap)
     for name, v in left.items():
         values = [[float(ds[name]) for ds in side] for side in (first, second)]
         gap = _gap(first, second, name, values, over_models)
-        yield Change(label, name, v.unit, v.meaning, *map(_mean, values), gap)
+        yield Change(label, name, v.unit, v.meaning, _mean(values[0]), _mean(values[1]), gap)
 
 
 def _has_error(ds: xr.Dataset, name: str) -> bool:
@@ -179,7 +179,13 @@ def recorded(metrics: Mapping[str, Mapping[str, Any]], a: Side, b: Side) -> Iter
         if all(values):
             gap = of_samples(*values)
             yield Change(
-                "training", name.replace("_", " "), "1", "recorded in training", *map(_mean, values), gap
+                "training",
+                name.replace("_", " "),
+                "1",
+                "recorded in training",
+                _mean(values[0]),
+                _mean(values[1]),
+                gap,
             )
 
 

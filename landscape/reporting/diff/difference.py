@@ -14,6 +14,7 @@ from landscape.errors import InputError
 from landscape.plotting.scales import number
 from landscape.reporting.diff.changes import Change, changes_of, ranked, recorded
 from landscape.reporting.diff.examples import HOW_TO_GET, Disagreement, disagreement
+from landscape.reporting.diff.intervals import Estimate
 from landscape.reporting.diff.layers import LayerChange, LayerRow, alike, layer_changes, layer_rows
 from landscape.reporting.diff.sides import Side, sides_of
 from landscape.store.contents import Contents, Section
@@ -209,7 +210,7 @@ def difference_of(contents: Contents, a: str, b: str, analyses: Iterable[Analysi
     own = named(analyses)
     changes = list(recorded({m.name: m.metrics for m in contents.models}, one, other))
     by_layer: list[LayerChange] = []
-    similar = {}
+    similar: dict[str, Estimate] = {}
     for section in contents.sections:
         try:
             analysis = find_recorded(section.analysis, own)

@@ -81,8 +81,8 @@ def layer_changes(
             continue
         for kind, part in _kinds(v.name, v.dims, axis, first[0]):
             measure = f"{label}: {v.name.replace('_', ' ')}{part}"
-            tables = [[_by_layer(ds, v.name, axis, kind) for ds in side] for side in (first, second)]
-            yield from _compared(measure, *tables, a.several or b.several)
+            one, other = ([_by_layer(ds, v.name, axis, kind) for ds in side] for side in (first, second))
+            yield from _compared(measure, one, other, a.several or b.several)
 
 
 def _kinds(name: str, dims: Sequence[str], axis: str, ds: xr.Dataset) -> Iterator[tuple[dict[str, Any], str]]:
