@@ -44,7 +44,10 @@ def panels(store: Path) -> list[tuple[FigureSpec, Palette]]:
         chosen = [s for s in specs if s.name.startswith(name) or s.title.endswith(f": {name}")]
         found += [(replace(spec, title=title), palette) for spec in chosen[:1]]
     difference = difference_of(contents, "resnet", "vit").figures()
-    found += [(replace(spec, title="What differs most"), Palette.of([spec])) for spec in difference[:1]]
+    found += [
+        (replace(spec, title="What differs most (right: larger in the transformer)"), Palette.of([spec]))
+        for spec in difference[:1]
+    ]
     return found
 
 

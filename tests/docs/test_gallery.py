@@ -89,3 +89,18 @@ def test_formulas_need_no_script():
             formula
         )
     assert "<mfrac>" in mathml(r"\frac1N") and 'display="block"' in mathml("x", block=True)
+
+
+def test_pictures_are_tiled_without_overlap():
+    """Oracle: colours at the middle of each panel, and the size of the whole, by hand."""
+    from overview import _GAP, _WIDTH, tiled
+    from PIL import Image
+
+    colors = ["red", "lime", "blue"]
+    whole = tiled([Image.new("RGB", (2 * _WIDTH, _WIDTH), c) for c in colors], columns=2)
+    assert whole.size == (2 * _WIDTH + 3 * _GAP, 2 * (_WIDTH // 2) + 3 * _GAP)
+    left, right, row = _GAP + _WIDTH // 2, 2 * _GAP + 3 * _WIDTH // 2, _WIDTH // 2 + _GAP
+    middle = _GAP + _WIDTH // 4
+    found = [whole.getpixel(place) for place in ((left, middle), (right, middle), (left, middle + row))]
+    assert found == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    assert whole.getpixel((right, middle + row)) == (255, 255, 255)

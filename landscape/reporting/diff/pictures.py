@@ -44,12 +44,12 @@ def _strengths(difference: Difference, changes: list[Change]) -> FigureSpec:
     return FigureSpec(
         "differences",
         f"What differs most between {_short(a)} and {_short(b)}",
-        Axis(f"difference over half its 95 % interval; right: larger in {_short(b)}", scale="symlog"),
+        Axis("difference / half its 95 % interval", scale="symlog"),
         Axis("", categories=names, limits=(-0.5, len(names) - 0.5)),
         (*marks, Guide(x=-1.0), Guide(x=0.0), Guide(x=1.0)),
         caption=(
             f"{b} minus {a}, each number in half widths of its 95 % interval: beyond the lines at ±1 the"
-            " interval leaves out zero. Linear between these lines, logarithmic beyond."
+            f" interval leaves out zero. To the right: larger in {b}. Linear between these lines, logarithmic beyond."
         ),
     )
 
