@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
 
 __all__ = ["mathml", "setup"]
+
+_NAMES = ("arg",)
+"""Commands that the converter does not know, and that stand for their own names."""
 
 
 def mathml(latex: str, *, block: bool = False) -> str:
@@ -17,6 +21,8 @@ def mathml(latex: str, *, block: bool = False) -> str:
         latex: Without dollar signs.
         block: Whether it stands on a line of its own.
     """
+    for command in _NAMES:
+        latex = re.sub(rf"\\{command}(?![A-Za-z])", rf"\\operatorname{{{command}}}", latex)
     return str(convert(latex.strip(), display="block" if block else "inline"))
 
 

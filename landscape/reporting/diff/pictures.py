@@ -49,7 +49,8 @@ def _strengths(difference: Difference, changes: list[Change]) -> FigureSpec:
         (*marks, Guide(x=-1.0), Guide(x=0.0), Guide(x=1.0)),
         caption=(
             f"{b} minus {a}, each number in half widths of its 95 % interval: beyond the lines at ±1 the"
-            f" interval leaves out zero. To the right: larger in {b}. Linear between these lines, logarithmic beyond."
+            f" interval leaves out zero. To the right: larger in {b}. Linear between these lines, logarithmic"
+            " beyond."
         ),
     )
 
