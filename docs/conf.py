@@ -20,12 +20,24 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "offline_math",
 ]
-exclude_patterns = ["conf.py", "derived.py", "systems.py", "_build", "**/.ipynb_checkpoints", "README.md"]
+exclude_patterns = [
+    "conf.py",
+    "derived.py",
+    "gallery.py",
+    "offline_math.py",
+    "overview.py",
+    "systems.py",
+    "_build",
+    "**/.ipynb_checkpoints",
+    "README.md",
+]
 html_theme = "furo"
 html_title = f"landscape {release}"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["gallery.css"]
+html_math_renderer = "mathml"  # no script, no network: the pages can be read offline
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -43,12 +55,13 @@ default_role = "code"
 
 def _generate(app: object) -> None:
     """Write the pages that are derived: analyses, notebooks, the gallery's pictures."""
-    from derived import write_analyses, write_gallery, write_scale
+    from derived import write_analyses, write_scale
+    from gallery import write_gallery
 
     target = HERE / "generated"
     shutil.rmtree(target, ignore_errors=True)
     write_analyses(target / "analyses")
-    write_gallery(HERE.parent / "figures", target / "gallery")
+    write_gallery(HERE.parent, target / "gallery")
     write_scale(HERE, target / "scale.md")
     (target / "examples").mkdir(parents=True)
     for script in sorted((HERE.parent / "examples").glob("*.py")):

@@ -1,26 +1,35 @@
-"""Pages derived from the registry and from the pictures of the repository."""
+"""Pages derived from the registry."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import landscape
 from landscape.base.analysis import Analysis
 from landscape.base.schema import Variable
 
-__all__ = ["analysis_page", "write_analyses", "write_gallery", "write_scale"]
+__all__ = ["analysis_page", "plain", "write_analyses", "write_scale"]
+
+
+TOLD = Path(__file__).with_name("analyses.toml")
+"""A formula and a picture for each analysis."""
 
 
 def write_analyses(folder: Path) -> None:
     """One page per analysis, and the table of them."""
     folder.mkdir(parents=True)
     found = landscape.analyses()
+    told = tomllib.loads(TOLD.read_text("utf-8"))
+    pictures = TOLD.parents[1] / "figures"
     for name, analysis in found.items():
-        (folder / f"{name}.md").write_text(analysis_page(analysis), "utf-8")
+        facts = told.get(name, {})
+        if "figure" in facts:
+            shutil.copy(pictures / facts["figure"], folder / facts["figure"])
+        (folder / f"{name}.md").write_text(analysis_page(analysis, facts), "utf-8")
     rows = [[f"[`{n}`]({n}.md)", a.title, a.scope] for n, a in found.items()]
     contents = "\n".join(found)
     text = "# Analyses\n\n" + _table(["name", "measures", "of a"], rows)
@@ -28,18 +37,29 @@ def write_analyses(folder: Path) -> None:
     (folder / "index.md").write_text(text, "utf-8")
 
 
-def analysis_page(analysis: Analysis) -> str:
-    """What an analysis measures, takes and gives."""
+def analysis_page(analysis: Analysis, told: Mapping[str, str] | None = None) -> str:
+    """What an analysis measures, takes and gives.
+
+    Args:
+        analysis: The declaration.
+        told: What it does not say: a ``formula`` and a ``figure``, the name of a picture beside the page.
+    """
+    told = told or {}
     subject = {
         "checkpoint": "problem",
         "pair": "problem, a, b",
         "group": "{name: problem, ...}",
         "table": "table",
     }
-    parts = [f"# {_plain(analysis.title)}", f"`landscape.{analysis.name}({subject[analysis.scope]}, ...)`"]
-    parts += [" ".join(_plain(p).split()) for p in analysis.description.split("\n\n")]
+    parts = [f"# {plain(analysis.title)}", f"`landscape.{analysis.name}({subject[analysis.scope]}, ...)`"]
+    parts += [" ".join(plain(p).split()) for p in analysis.description.split("\n\n")]
+    if "formula" in told:
+        parts.append(f"$$\n{told['formula']}\n$$\n\nConventions and papers: [](/definitions.md).")
+    if "figure" in told:
+        parts.append(f"![{plain(analysis.title)}]({told['figure']})")
+    parts += ["## Example", _example(analysis)]
     options = [
-        [f"`{n}`", _plain(f.description or ""), f"`{json.dumps(_default(f.default))}`"]
+        [f"`{n}`", plain(f.description or ""), f"`{json.dumps(_default(f.default))}`"]
         for n, f in analysis.params.model_fields.items()
     ]
     parts += ["## Options", _table(["option", "meaning", "default"], options) if options else "None."]
@@ -48,46 +68,69 @@ def analysis_page(analysis: Analysis) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_CALLS = {
+    "checkpoint": (
+        'problem = landscape.Problem(model, "{loss}", (x, y))\nds = landscape.{name}(problem, progress=True)'
+    ),
+    "pair": (
+        'problem = landscape.Problem(model, "cross_entropy", (x, y))\n'
+        "ds = landscape.{name}(problem, model.state_dict(), other.state_dict(), progress=True)"
+    ),
+    "group": (
+        "problems = {{\n"
+        '    "one": landscape.Problem(one, "cross_entropy", (x, y)),\n'
+        '    "other": landscape.Problem(other, "cross_entropy", (x, y)),\n'
+        "}}\n"
+        "ds = landscape.{name}(problems, progress=True)"
+    ),
+    "table": "ds = landscape.{name}(table)    # a pandas.DataFrame, a mapping of columns, or records",
+}
+"""How an analysis is called, by scope."""
+
+
+def _example(analysis: Analysis) -> str:
+    """The call, the picture, and for those of checkpoints the same in a manifest and for a store."""
+    loss = "gaussian_nll" if analysis.needs == "regression" else "cross_entropy"
+    call = _CALLS[analysis.scope].format(name=analysis.name, loss=loss)
+    text = f"```python\nimport landscape\n\n{call}\nlandscape.plot(ds)\n```"
+    if analysis.scope == "table":
+        return text
+    option = next(((n, f) for n, f in analysis.params.model_fields.items() if _writable(f.default)), None)
+    line = f"\n{option[0]} = {json.dumps(option[1].default)}    # the default" if option else ""
+    return (
+        f"{text}\n\nOf a zoo, in its manifest, and a figure of it for a paper:\n\n"
+        f"```toml\n[analyses.{analysis.name}]{line}\n```\n\n"
+        "```bash\nlandscape run zoo.toml\n"
+        f"landscape figure results --analysis {analysis.name} -o {analysis.name}.pdf\n```"
+    )
+
+
+def _writable(value: object) -> bool:
+    return isinstance(value, str | int | float) and value != ""
+
+
 def _default(value: object) -> object:
     return value if isinstance(value, str | int | float | bool | list | tuple | dict | None) else str(value)
 
 
 def _variables(analysis: Analysis) -> Iterator[list[str]]:
     def row(v: Variable) -> list[str]:
-        meaning = _plain(v.meaning) + (" (may be absent)" if v.optional else "")
-        return [f"`{v.name}`", ", ".join(f"`{d}`" for d in v.dims), meaning, _plain(v.unit)]
+        meaning = plain(v.meaning) + (" (may be absent)" if v.optional else "")
+        return [f"`{v.name}`", ", ".join(f"`{d}`" for d in v.dims), meaning, plain(v.unit)]
 
     for variable in (*analysis.schema.coords, *analysis.schema.variables):
         yield row(variable)
 
 
-def write_gallery(pictures: Path, folder: Path) -> None:
-    """A page with the pictures of the repository, each under its own name, with its caption if it has one."""
-    folder.mkdir(parents=True)
-    parts = [
-        "# Gallery",
-        "Figures of the demo zoo and of published findings, as the scripts in `analysis_scripts/` draw them.",
-    ]
-    texts = "".join(path.read_text("utf-8") for path in sorted(pictures.glob("*_captions.md")))
-    captions = dict(re.findall(r"^- `(.+?)`: (.+)$", texts, re.MULTILINE))
-    for picture in sorted(pictures.glob("*.png")):
-        shutil.copy(picture, folder / picture.name)
-        words = picture.stem.replace("_", " ")
-        parts += [f"## {words.capitalize()}", f"![{words}]({picture.name})"]
-        if picture.name in captions:
-            parts.append(_plain(captions[picture.name]))
-    (folder / "index.md").write_text("\n\n".join(parts) + "\n", "utf-8")
-
-
 def write_scale(source: Path, page: Path) -> None:
-    """The contents of what there is on scale: the page itself, clusters, studies."""
-    found = [source / "scale.md", source / "cluster.md", *sorted((source / "studies").glob("*.md"))]
+    """The contents of what there is on scale: the page itself, clusters."""
+    found = [source / "scale.md", source / "cluster.md"]
     names = [f"/{p.relative_to(source).with_suffix('').as_posix()}" for p in found if p.exists()]
-    lines = ["# Scale and studies", "", "```{toctree}", ":maxdepth: 2", "", *names, "```", ""]
+    lines = ["# Scale", "", "```{toctree}", ":maxdepth: 2", "", *names, "```", ""]
     page.write_text("\n".join(lines), "utf-8")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that markdown shows as it is, but for code between backticks."""
     parts = text.split("`")
     escaped = [_escaped(p) if i % 2 == 0 else p for i, p in enumerate(parts)]

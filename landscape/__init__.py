@@ -43,6 +43,8 @@ _HOMES = {
     "scan": "landscape.zoo",
     "plot": "landscape.plotting",
     "report": "landscape.reporting",
+    "diff": "landscape.reporting.diff",
+    "explore": "landscape.reporting.explore",
     "open": "landscape.store",
     "save": "landscape.store",
     "compare": "landscape.plotting.comparison",

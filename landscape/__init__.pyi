@@ -1,6 +1,6 @@
 """The public names of landscape, with their types. Written by ``python -m landscape.base.stub``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import xarray as xr
@@ -27,6 +27,8 @@ from landscape.export.frame import table as table
 from landscape.plotting import plot as plot
 from landscape.plotting.comparison import compare as compare
 from landscape.reporting import report as report
+from landscape.reporting.diff import diff as diff
+from landscape.reporting.explore import explore as explore
 from landscape.store import open as open
 from landscape.store import save as save
 from landscape.zoo import Zoo as Zoo
@@ -60,11 +62,13 @@ __all__ = [
     "connectivity",
     "corruptions",
     "density",
+    "diff",
     "distance_awareness",
     "diversity",
     "empirical_fisher",
     "evidence",
     "examples",
+    "explore",
     "feature_variance",
     "find_symmetry",
     "fisher",
@@ -117,6 +121,7 @@ class _AttentionResponse(Analysis):
         grid: tuple[int, int] | None = None,
         images: int = 128,
         worst_images: int = 8,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Frequency response of attention heads.
 
@@ -151,6 +156,7 @@ class _BatchSpectra(Analysis):
         bootstrap: int = 1000,
         seed: int = 0,
         transform: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Mini-batch Hessian spectra.
 
@@ -190,6 +196,7 @@ class _Calibration(Analysis):
         fit_data: str = '',
         ood: Any = None,
         fit: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Calibration of predicted probabilities.
 
@@ -224,6 +231,7 @@ class _Cka(Analysis):
         prefix_tokens: int | None = None,
         pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Similarity of layers: centred kernel alignment.
 
@@ -256,6 +264,7 @@ class _Collapse(Analysis):
         most_layers: int = 40,
         alignment_examples: int = 512,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Neural collapse.
 
@@ -284,6 +293,7 @@ class _Compression(Analysis):
         max_products: int = 400,
         repeats: int = 0,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Compression.
 
@@ -331,6 +341,7 @@ class _Connect(Analysis):
         keep_points: bool = False,
         seed: int = 0,
         test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Paths between two models.
 
@@ -376,6 +387,7 @@ class _Connectivity(Analysis):
         level: float = 0.05,
         seed: int = 0,
         test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Connectivity of a group.
 
@@ -406,6 +418,7 @@ class _Corruptions(Analysis):
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Robustness to common corruptions.
 
@@ -434,6 +447,7 @@ class _Density(Analysis):
         share_tol: float = 0.1,
         tol: float = 0.003,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Spectral density.
 
@@ -466,6 +480,7 @@ class _DistanceAwareness(Analysis):
         other_data: Sequence[str] | str = (),
         seed: int = 0,
         other: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Distance awareness.
 
@@ -488,6 +503,8 @@ class _Diversity(Analysis):
         self,
         problems: Mapping[str, Problem],
         /,
+        *,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Diversity of predictions.
         """
@@ -506,6 +523,7 @@ class _Evidence(Analysis):
         steps: int = 30,
         noise: float | None = None,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Evidence.
 
@@ -529,6 +547,7 @@ class _Examples(Analysis):
         *,
         training: bool = False,
         pictures: int = 12,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Hard examples.
 
@@ -551,6 +570,7 @@ class _FeatureVariance(Analysis):
         prefix_tokens: int | None = None,
         grid: tuple[int, int] | None = None,
         images: int = 128,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Variance of features.
 
@@ -579,6 +599,7 @@ class _Fourier(Analysis):
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Fourier analysis of feature maps.
 
@@ -613,6 +634,7 @@ class _FrequencyNoise(Analysis):
         std: Sequence[float] | str = (),
         clip: bool = False,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Robustness to noise by frequency.
 
@@ -648,6 +670,7 @@ class _InputCurvature(Analysis):
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Curvature of the loss in input space.
 
@@ -683,6 +706,7 @@ class _InputSurface(Analysis):
         std: Sequence[float] | str = (),
         seed: int = 0,
         surrogate: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Loss surface in input space.
 
@@ -715,6 +739,7 @@ class _IntrinsicDimension(Analysis):
         tau: float = 0.025,
         prefix_tokens: int | None = None,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Dimension of features.
 
@@ -745,6 +770,7 @@ class _LayerBarriers(Analysis):
         batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
         resamples: int = 500,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Barriers by layer.
 
@@ -775,6 +801,7 @@ class _Lesion(Analysis):
         cutoff: float = 0.25,
         prefix_tokens: int | None = None,
         grid: tuple[int, int] | None = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Lesions.
 
@@ -809,6 +836,7 @@ class _Line(Analysis):
         seed: int = 0,
         vector: Any = None,
         models: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Loss along a direction.
 
@@ -840,6 +868,7 @@ class _McDropout(Analysis):
         counts: Sequence[int] | str = (1, 2, 5, 10, 20, 50),
         features: str = '',
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Monte Carlo dropout.
 
@@ -862,6 +891,7 @@ class _Measures(Analysis):
         draws: int = 8,
         noise: Sequence[Literal['flat', 'relative']] | str = ('flat', 'relative'),
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Measures of generalisation.
 
@@ -890,6 +920,7 @@ class _PosteriorMass(Analysis):
         bins: int = 15,
         seed: int = 0,
         other: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Posterior mass of subsets.
 
@@ -921,6 +952,7 @@ class _ReceptiveField(Analysis):
         shares: Sequence[float] | str = (0.2, 0.5, 0.99),
         prefix_tokens: int | None = None,
         grid: tuple[int, int] | None = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Effective receptive fields.
 
@@ -948,6 +980,7 @@ class _RegressionUncertainty(Analysis):
         samples: int = 0,
         target_std: float = 1.0,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Uncertainty of a regression.
 
@@ -979,6 +1012,7 @@ class _Robustness(Analysis):
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Robustness to adversarial perturbations.
 
@@ -1013,6 +1047,7 @@ class _SeriesSpectrum(Analysis):
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Spectra of series along time.
 
@@ -1044,6 +1079,7 @@ class _Similarity(Analysis):
         prefix_tokens: int | None = None,
         pairing: Literal['inputs', 'order'] = 'inputs',
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Similarity by other measures.
 
@@ -1085,6 +1121,7 @@ class _Simplex(Analysis):
         test_kwargs: Mapping[str, Any] = {},
         seed: int = 0,
         test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Simplices between models.
 
@@ -1122,6 +1159,7 @@ class _Spectrum(Analysis):
         vectors: bool = False,
         seed: int = 0,
         start: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Hessian spectrum.
 
@@ -1161,6 +1199,7 @@ class _Structure(Analysis):
         ascent_steps: int = 5,
         eta: float = 0.0,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Structure of the Hessian.
 
@@ -1191,7 +1230,7 @@ class _Surface(Analysis):
         centring: Literal['mean', 'last'] = 'mean',
         ignore: Sequence[str] | str = ('bias', 'norm', 'position'),
         which: Literal['LA', 'SA', 'LM', 'BE'] = 'LA',
-        steps: tuple[int, int] = (51, 51),
+        steps: int | tuple[int, int] = (51, 51),
         x_range: tuple[float, float] | None = None,
         y_range: tuple[float, float] | None = None,
         evaluations: int | None = None,
@@ -1209,6 +1248,7 @@ class _Surface(Analysis):
         vectors: Any = None,
         models: Any = None,
         trajectory: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Loss surface.
 
@@ -1222,7 +1262,7 @@ class _Surface(Analysis):
                 norm layers, position (embeddings of positions and class tokens), and globs over names.
             which: which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each
                 end.
-            steps: number of points along x and y.
+            steps: number of points along x and y, or one number for both.
             x_range: lowest and highest step along x; none = -1 to 1, or around the checkpoints shown.
             y_range: likewise along y.
             evaluations: most points to evaluate, where the surface bends most; none = all points.
@@ -1258,6 +1298,7 @@ class _Taxonomy(Analysis):
         resamples: int = 1000,
         confidence: float = 0.95,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Taxonomy of a load-temperature grid.
 
@@ -1287,6 +1328,7 @@ class _Trace(Analysis):
         max_products: int = 1000,
         diagonal: bool = False,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Trace.
 
@@ -1320,6 +1362,7 @@ class _Transfer(Analysis):
         images: int = 128,
         bootstrap: int = 200,
         seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Transfer functions of units.
 
@@ -1358,6 +1401,7 @@ class _Uncertainty(Analysis):
         std: Sequence[float] | str = (),
         seed: int = 0,
         ood: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Uncertainty under shift.
 
@@ -1392,6 +1436,7 @@ class _Weights(Analysis):
         initial_state_kwargs: Mapping[str, Any] = {},
         seed: int = 0,
         initial: Any = None,
+        progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
         """Weights of the layers.
 

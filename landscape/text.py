@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["csv_cell", "foreign", "toml_table", "toml_value", "without_secrets"]
+__all__ = ["csv_cell", "facts_html", "foreign", "toml_table", "toml_value", "without_secrets"]
 
 _SECRET = re.compile(
     r"token|passw|passphrase|secret|credential|(^|[-_])(key|auth|pwd)$|api_?key", re.IGNORECASE
@@ -34,6 +35,21 @@ def foreign(text: object, longest: int | None = 200) -> str:
     if whole.isprintable():
         return whole
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
+
+
+def facts_html(title: str, facts: Mapping[str, Any], text: str = "") -> str:
+    """A title with facts below as HTML, for notebooks; whatever stands in them is shown and not obeyed.
+
+    Example:
+        >>> facts_html("P", {"n": "<2"})
+        '<div><b>P</b><table><tr><th>n</th><td>&lt;2</td></tr></table></div>'
+    """
+    rows = "".join(
+        f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(str(value))}</td></tr>"
+        for name, value in facts.items()
+    )
+    table = f"<table>{rows}</table>" if rows else ""
+    return f"<div><b>{html.escape(title)}</b>{f'<p>{html.escape(text)}</p>' if text else ''}{table}</div>"
 
 
 def without_secrets(text: str, values: Mapping[str, Any]) -> str:

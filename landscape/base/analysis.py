@@ -8,7 +8,6 @@ declaration; adding an analysis is adding one file that makes one `Analysis`.
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from landscape.base.context import Context
+from landscape.base.description import card_of, document_of, signature_of
 from landscape.base.figure import FigureSpec
 from landscape.base.from_zoo import FromZoo
 from landscape.base.ledger import identity, in_folder
 from landscape.base.metric import Metric
 from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
+from landscape.base.progress import shown
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
 from landscape.base.validation import found_wrong
@@ -168,8 +169,8 @@ class Analysis:
                 f"option {', '.join(taken)} of analysis '{self.name}' needs another name: in a manifest,"
                 f" {', '.join(SECTION_KEYS)} are entries of every section."
             )
-        object.__setattr__(self, "__signature__", self._signature())  # for completion
-        object.__setattr__(self, "__doc__", self._document())
+        object.__setattr__(self, "__signature__", signature_of(self, SUBJECTS[self.scope]))  # for completion
+        object.__setattr__(self, "__doc__", document_of(self))
 
     def validate(self, options: Mapping[str, Any]) -> Params:
         """Check options and fill in defaults.
@@ -194,7 +195,8 @@ class Analysis:
         Args:
             subject: A problem; for ``pair`` a problem and two states of its model; for ``group`` a mapping of
                 problems by name; for ``table`` a data frame, a mapping of columns, or a list of records.
-            keywords: Options, and inputs that are no options.
+            keywords: Options, inputs that are no options, and ``progress``: whether to show how far it is, or
+                a function of the share done.
 
         Returns:
             The dataset that the schema declares, with provenance in its attributes.
@@ -202,14 +204,18 @@ class Analysis:
         Raises:
             InputError: If the subject or an option cannot be used.
         """
-        context = Context(inputs={n: keywords.pop(n) for n in self.inputs if n in keywords})
-        for name, given in context.inputs.items():
+        inputs = {n: keywords.pop(n) for n in self.inputs if n in keywords}
+        own = "progress" in self.params.model_fields
+        wanted = False if own else keywords.pop("progress", False)
+        for name, given in inputs.items():
             wants = CALLED.get(name, "tensors")
             indexed = hasattr(given, "__getitem__") or hasattr(given, "__iter__")
             usable = callable(given) if name in CALLED else indexed
             if given is not None and not usable:
                 raise InputError(f"{name} of landscape.{self.name} takes {wants}; got a {_kind(given)}.")
-        return self.run(self._subject(subject), self.validate(keywords), context)
+        params, what = self.validate(keywords), self._subject(subject)
+        with shown(self.title, wanted) as tell:
+            return self.run(what, params, Context(progress=tell, inputs=inputs))
 
     def run(self, subject: Any, params: Params, context: Context | None = None) -> xr.Dataset:
         """Compute on a prepared subject with validated options; label and stamp the result."""
@@ -320,33 +326,8 @@ class Analysis:
     def __repr__(self) -> str:
         return f"Analysis({self.name!r}, scope={self.scope!r})"
 
-    def _document(self) -> str:
-        options = inspect.signature(self)  # which `help` does not show of an object
-        bare = [p.replace(annotation=inspect.Parameter.empty) for p in options.parameters.values()]
-        call = f"{self.name}{options.replace(parameters=bare)}"
-        lines = [f"{self.title}.", "", f"    {call}", "", self.description.strip(), "", "Args:"]
-        lines += [
-            f"    {name}: {info.description} Default: {info.default!r}."
-            for name, info in self.params.model_fields.items()
-        ]
-        lines += ["", "Returns:", "    xarray.Dataset with"]
-        lines += [
-            f"    {v.name}({', '.join(v.dims)}): {v.meaning}" + (f" [{v.unit}]" if v.unit else "")
-            for v in (*self.schema.coords, *self.schema.variables)
-        ]
-        return "\n".join(lines)
-
-    def _signature(self) -> inspect.Signature:
-        subject = SUBJECTS[self.scope]
-        parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in subject]
-        parameters += [
-            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.annotation)
-            for n, f in self.params.model_fields.items()
-        ]
-        parameters += [
-            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in self.inputs
-        ]
-        return inspect.Signature(parameters)
+    def _repr_html_(self) -> str:
+        return card_of(self)
 
 
 def _kind(given: Any) -> str:

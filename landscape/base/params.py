@@ -16,7 +16,7 @@ from pydantic import (
 
 from landscape.base.validation import admits_truth_values
 
-__all__ = ["DATA_BUILDER", "FUNCTION", "NEW_OPTION", "Params", "check_numbers"]
+__all__ = ["DATA_BUILDER", "FUNCTION", "NEW_OPTION", "ONE_FOR_BOTH", "Params", "check_numbers"]
 
 SEEDS = 2**64
 """Seeds are below it: more than this no generator takes."""
@@ -38,6 +38,10 @@ called ``<what>_kwargs``.
 """
 
 
+ONE_FOR_BOTH = "takes one number for both: steps=21 is steps=(21, 21)"
+"""Marks an option, in its ``Annotated`` type, that is a pair of numbers."""
+
+
 class Params(BaseModel):
     """Base of an analysis' options: validated, frozen, unknown names refused.
 
@@ -55,6 +59,9 @@ class Params(BaseModel):
         name = str(info.field_name)
         kind = cls.model_fields[name].annotation
         check_numbers(name, kind, value)
+        if ONE_FOR_BOTH in cls.model_fields[name].metadata:
+            value = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+            return (value, value) if isinstance(value, int) else value
         several = get_origin(kind) is tuple and Ellipsis in get_args(kind)
         if several and isinstance(value, str) and value.strip():
             return tuple(part.strip() for part in value.split(","))

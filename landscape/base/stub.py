@@ -18,6 +18,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from landscape.base.analysis import SUBJECTS
+from landscape.base.params import ONE_FOR_BOTH
 from landscape.base.registry import Entry, declared
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _TYPES = {
 _HEAD = '''\
 """The public names of landscape, with their types. Written by ``python -m landscape.base.stub``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import xarray as xr
@@ -91,10 +92,11 @@ def _declaration(analysis: Analysis) -> Iterator[str]:
     yield from (f"        {name}: {_TYPES[name]}," for name in SUBJECTS[analysis.scope])
     yield "        /,"
     fields = analysis.params.model_fields
-    if fields or analysis.inputs:
-        yield "        *,"
-    yield from (f"        {n}: {_type(f.annotation)} = {_default(f)}," for n, f in fields.items())
+    yield "        *,"
+    yield from (f"        {n}: {_taken(f)} = {_default(f)}," for n, f in fields.items())
     yield from (f"        {name}: Any = None," for name in analysis.inputs)
+    if "progress" not in fields:
+        yield "        progress: bool | Callable[[float], None] = False,"
     yield "    ) -> xr.Dataset:"
     yield from _docstring(analysis)
     yield f"{analysis.name}: {kind}"
@@ -116,6 +118,12 @@ def _docstring(analysis: Analysis) -> Iterator[str]:
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"""', "'''")
+
+
+def _taken(field: FieldInfo) -> str:
+    """The type of an option, and of what stands for it."""
+    also = "int | " if ONE_FOR_BOTH in field.metadata else ""
+    return also + _type(field.annotation)
 
 
 def _type(kind: Any) -> str:

@@ -19,6 +19,7 @@ import typer
 
 import landscape
 from landscape._workers import follows, launched
+from landscape.cli.diff import add_diff
 from landscape.cli.figure import add_figure
 from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
@@ -91,7 +92,7 @@ app = typer.Typer(
     cls=analysis_group(guarded),
     help="Loss landscapes, similarity and frequency response of whole zoos of trained networks.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -333,6 +334,7 @@ def report(
 
 
 add_figure(app, guarded)
+add_diff(app, guarded)
 
 
 @app.command()

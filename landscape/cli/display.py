@@ -15,13 +15,12 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
 from landscape._moved import old_names
+from landscape.base.progress import duration, times
 from landscape.text import foreign
 
 if TYPE_CHECKING:
@@ -67,13 +66,11 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[times]}"),
                 console=console,
                 transient=True,
             )
-            self._bar.add_task("", total=None)
+            self._bar.add_task("", total=None, times="")
 
     def __enter__(self) -> ProgressBar:
         """Show the bar."""
@@ -91,13 +88,22 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if self._bar is not None:
             self._bar.stop()
 
-    def begin(self, total: float, unit: str) -> None:
-        """Set what the whole is and what is counted, and start the clock."""
-        self._unit = unit
-        self._start = self._shown = time.monotonic()
-        self._total = total
+    def begin(self, total: float, unit: str, *, more: bool = False) -> None:
+        """Set what the whole is and what is counted, and start the clock.
+
+        Args:
+            total: The whole.
+            unit: What is counted.
+            more: Whether this is more of what is counted already, such as epochs of another model: then the
+                clock runs on, since what was done before would else seem to have taken no time.
+        """
+        if not more:
+            self._start = self._shown = time.monotonic()
+            if self._bar is not None:
+                self._bar.reset(self._bar.task_ids[0])
+        self._unit, self._total = unit, total
         if self._bar is not None:
-            self._bar.reset(self._bar.task_ids[0], total=total)
+            self._bar.update(self._bar.task_ids[0], total=total)
 
     def say(self, text: str, *, style: str = "") -> None:
         """Write a line that stays."""
@@ -109,18 +115,19 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         """Show how much is done (of the total given to `begin`), and what is being done."""
         if self._bar is not None:
             self._bar.update(
-                self._bar.task_ids[0], completed=completed, description=escape(foreign(text)), refresh=True
+                self._bar.task_ids[0],
+                completed=completed,
+                description=escape(foreign(text)),
+                times=self.remaining(completed),
+                refresh=True,
             )
         elif time.monotonic() - self._shown >= _LINE_EVERY_S:
             self._shown = time.monotonic()
             self.say(f"{completed:.1f} of {self._total:g} {self._unit}, {self.remaining(completed)}: {text}")
 
     def remaining(self, completed: float) -> str:
-        """The time left, if all goes on as so far."""
-        if completed <= 0:
-            return "time left unknown"
-        elapsed = time.monotonic() - self._start
-        return f"about {duration(elapsed * (self._total - completed) / completed)} left"
+        """The time that it took, and the time left if all goes on as so far."""
+        return times(time.monotonic() - self._start, completed / self._total if self._total else 0.0)
 
 
 class RunDisplay:
@@ -214,7 +221,7 @@ def training_shown(bar: ProgressBar) -> Callable[[str, int, int, float, float], 
     def show(model: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
         if model not in whole:
             whole[model] = epochs
-            bar.begin(sum(whole.values()), "epochs")
+            bar.begin(sum(whole.values()), "epochs", more=len(whole) > 1)
         done[model] = epoch
         text = f"training {model}: epoch {epoch} of {epochs}, loss {loss:.3f}, test accuracy {accuracy:.3f}"
         bar.update(sum(done.values()), text)
@@ -281,20 +288,3 @@ def cell(text: object, longest: int | None = 200) -> Text:
 def number(value: Any) -> str:
     """A number in a table: four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    Example:
-        >>> duration(0.04), duration(75), duration(7330), duration(float("nan"))
-        ('0.0 s', '1 min 15 s', '2 h 2 min', 'unknown')
-    """
-    if seconds != seconds:
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

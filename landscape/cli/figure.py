@@ -9,7 +9,7 @@ import typer
 
 from landscape.cli.common import Guard
 from landscape.cli.outputs import check_file
-from landscape.cli.stores import list_figures
+from landscape.cli.stores import complete_label, list_figures
 from landscape.errors import InputError
 
 __all__ = ["add_figure"]
@@ -23,7 +23,12 @@ def add_figure(app: typer.Typer, guarded: Guard) -> None:
         store: Annotated[Path, typer.Argument(help="Folder of the results.")],
         analysis: Annotated[
             str | None,
-            typer.Option("--analysis", "-a", help="Which, by label or name. Default: list all figures."),
+            typer.Option(
+                "--analysis",
+                "-a",
+                help="Which, by label or name. Default: list all figures.",
+                autocompletion=complete_label,
+            ),
         ] = None,
         output: Annotated[
             Path | None,

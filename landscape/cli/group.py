@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -10,6 +11,14 @@ from landscape.base.registry import discover, find, listed
 from landscape.cli.common import OF_SCOPE, Guard, headline
 
 __all__ = ["analysis_group"]
+
+_TRIALS = ("demo", "study")
+
+_ORDER = (
+    *("curvature", "surfaces", "connectivity", "similarity", "features", "weights"),
+    *("behaviour", "inputs", "posterior"),
+)
+"""Families of analyses as the README names them; others follow."""
 
 
 def analysis_group(guard: Guard) -> type[TyperGroup]:
@@ -26,6 +35,18 @@ def analysis_group(guard: Guard) -> type[TyperGroup]:
             own = super().list_commands(ctx)
             return own + [n for n, e in listed().items() if e.scope in OF_SCOPE and n not in own]
 
+        def format_commands(self, ctx: Any, formatter: Any) -> None:
+            own = super().list_commands(ctx)
+            for title, names in _sections(own):
+                found = [
+                    (n, c) for n in names if (c := self.get_command(ctx, n)) is not None and not c.hidden
+                ]
+                if not found:
+                    continue
+                limit = formatter.width - 6 - max(len(name) for name, _ in found)
+                with formatter.section(title):
+                    formatter.write_dl([(name, c.get_short_help_str(limit)) for name, c in found])
+
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             own = super().get_command(ctx, cmd_name)
             if own is not None:
@@ -36,6 +57,19 @@ def analysis_group(guard: Guard) -> type[TyperGroup]:
             return _LaterCommand(cmd_name, headline(entry.title, entry.scope), guard)
 
     return AnalysisGroup
+
+
+def _sections(own: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """The commands by what they are for: zoos and stores, then a section for each family of analyses."""
+    yield "Zoos and their results", [n for n in own if n not in _TRIALS]
+    yield "Demo and studies", [n for n in own if n in _TRIALS]
+    families: dict[str, list[str]] = {}
+    for name, entry in listed().items():
+        if entry.scope in OF_SCOPE and name not in own:
+            parts = entry.module.split(".")
+            families.setdefault(parts[2] if len(parts) > 2 else "plug-ins", []).append(name)
+    for family in sorted(families, key=lambda f: (_ORDER.index(f) if f in _ORDER else len(_ORDER), f)):
+        yield f"Analyses of checkpoints: {family}", families[family]
 
 
 class _LaterCommand(TyperCommand):

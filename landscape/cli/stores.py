@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from landscape.errors import LandscapeError
 
-__all__ = ["list_figures", "list_store"]
+__all__ = ["complete_label", "complete_model", "list_figures", "list_store"]
 
 _SHOWN = 8
+
+
+def complete_model(ctx: Any, incomplete: str) -> list[str]:
+    """For a shell: the models and groups of the store on the line that begin so."""
+    zoo = _snapshot(ctx)
+    names = [] if zoo is None else [*(m.name for m in zoo.models), *(m.group for m in zoo.models if m.group)]
+    return [n for n in dict.fromkeys(names) if n.startswith(incomplete)]
+
+
+def complete_label(ctx: Any, incomplete: str) -> list[str]:
+    """For a shell: the analyses of the store on the line, by label."""
+    zoo = _snapshot(ctx)
+    return [] if zoo is None else [s.label for s in zoo.sections if s.label.startswith(incomplete)]
+
+
+def _snapshot(ctx: Any) -> Any:
+    """What the store on the line says of itself; ``None`` where there is none: a shell shows no errors."""
+    from landscape.store import Store
+
+    # After a flag that still lacks its value arguments are left unread.
+    store = (ctx.params or {}).get("store") or next(iter(ctx.args), None)
+    try:
+        return None if store is None else Store(Path(store)).read_snapshot()
+    except (LandscapeError, OSError):
+        return None
 
 
 def list_store(store: Path) -> Iterator[str]:

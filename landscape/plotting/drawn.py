@@ -7,6 +7,7 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from landscape.base.figure import FigureSpec
 from landscape.errors import InputError
 from landscape.plotting.backends.find import find_backend
 from landscape.plotting.choice import choose_figures
+from landscape.plotting.notebook import bundle_of
 from landscape.plotting.palette import Palette
 from landscape.plotting.saving import FORMATS, save_figures
 
@@ -115,5 +117,9 @@ class Figures(list[Any]):
 
     def _ipython_display_(self) -> None:
         display = importlib.import_module("IPython.display").display
-        for figure in self:
-            display(figure)
+        palette = self.palette or Palette.of(self.specs)
+        for figure, spec in zip_longest(self, self.specs):
+            if spec is not None and hasattr(figure, "to_plotly_json"):
+                display(bundle_of(figure, spec, palette), raw=True)
+            else:
+                display(figure)

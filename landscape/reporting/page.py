@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -39,8 +40,14 @@ _STYLES = ("style.css",)
 """Its style sheets, later ones over earlier ones."""
 
 
-def render(page: Page) -> str:
-    """The HTML of a page."""
+def render(page: Page, template: str = "page.html", **more: Any) -> str:
+    """The HTML of a page.
+
+    Args:
+        page: What it shows.
+        template: One that extends ``page.html``.
+        more: What that one needs beside the page.
+    """
     environment = Environment(
         loader=PackageLoader("landscape.reporting"),
         autoescape=True,
@@ -49,7 +56,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     scripts = {"plotly": _plotly(), "page": _joined(_SCRIPTS)}
-    html = environment.get_template("page.html").render(
+    html = environment.get_template(template).render(
         page=page,
         style=Markup(_joined(_STYLES)),
         scripts={name: Markup(text) for name, text in scripts.items()},
@@ -58,6 +65,7 @@ def render(page: Page) -> str:
         marked=_marked,
         compact=compact,
         inert=lambda text: Markup(_inert(text)),
+        **more,
     )
     return html.lstrip()
 

@@ -287,7 +287,7 @@ def test_the_states_of_a_pair_are_told_apart():
 def test_the_signature_lists_subject_options_and_inputs(scope, names):
     """Oracle: the declaration."""
     parameters = inspect.signature(toy(scope=scope)).parameters
-    assert list(parameters) == [*names, "power", "mode", "pair", "seed", "extra"]
+    assert list(parameters) == [*names, "power", "mode", "pair", "seed", "extra", "progress"]
     assert all(parameters[n].kind is inspect.Parameter.POSITIONAL_ONLY for n in names)
     assert parameters["power"].kind is inspect.Parameter.KEYWORD_ONLY
     assert parameters["power"].default == 2
@@ -297,7 +297,7 @@ def test_the_signature_lists_subject_options_and_inputs(scope, names):
 def test_the_docstring_lists_options_and_variables_with_units():
     """Oracle: the declaration."""
     doc = inspect.getdoc(toy())
-    call = "toy(problem, /, *, power=2, mode='sum', pair=(0.0, 1.0), seed=0, extra=None)"
+    call = "toy(problem, /, *, power=2, mode='sum', pair=(0.0, 1.0), seed=0, extra=None, progress=False)"
     for part in ("Toy.", call, "Something simple.", "power: the power Default: 2.", "v(i): value [J]"):
         assert part in doc
 

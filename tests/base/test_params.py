@@ -7,7 +7,9 @@ from typing import Annotated
 import pytest
 from pydantic import Field, ValidationError
 
+import landscape
 from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
+from landscape.errors import InputError
 
 
 class Earlier(Params):
@@ -62,3 +64,13 @@ def test_builders_of_data_are_told():
     found = Reading(one="a:b", test="c:d", test_kwargs={"n": 3}, several="e:f, g:h").data_builders()
     assert found == [("a:b", {}), ("c:d", {"n": 3}), ("e:f", {}), ("g:h", {})]
     assert Reading(far_data="a:b", far_kwargs={"n": 4}).data_builders() == [("a:b", {"n": 4})]
+
+
+def test_a_pair_takes_one_number_for_both():
+    """Oracle: the pair of it; as text, as the command line gives it, too; a pair stays as it is."""
+    surface = landscape.surface
+    assert surface.validate({"steps": 21}).steps == (21, 21) == surface.validate({"steps": "21"}).steps
+    assert surface.validate({"steps": (3, 5)}).steps == (3, 5)
+    for wrong in (True, 2.5, "x", 1):
+        with pytest.raises(InputError, match="steps"):
+            surface.validate({"steps": wrong})

@@ -26,7 +26,7 @@ class TestDisplay:
             landscape.Zoo.from_manifest(folder.write()).run(on_event=RunDisplay(meter))
         shown = text.getvalue()
         assert "2 tasks to do, 0 done before" in shown
-        assert "[1/2, about" in shown
+        assert "[1/2, " in shown and "so far, about" in shown
         assert "total of m[0]: " in shown
         assert "[2/2] total of gone failed: checkpoint" in shown
         assert ("━" in shown) == terminal
@@ -42,7 +42,7 @@ class TestDisplay:
         meter.update(0.1, "too soon for a line")
         now[0] = 10.0
         meter.update(1.0, "line of vit")
-        assert text.getvalue() == "1.0 of 4 tasks, about 30.0 s left: line of vit\n"
+        assert text.getvalue() == "1.0 of 4 tasks, 10.0 s so far, about 30.0 s left: line of vit\n"
 
     def test_one_failure_line_for_each_model_and_error(self):
         failures = [Failure(label, "a", model, "k", "bad.", "input") for model in "xy" for label in "ab"]

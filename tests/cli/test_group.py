@@ -22,18 +22,56 @@ def invoke(*arguments):
 
 def listing():
     """Commands with their short helps, in the order of the page."""
-    lines = invoke("--help").output.partition("Commands:\n")[2].splitlines()
-    return {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in lines if line.strip()}
+    return {name: text for held in sections().values() for name, text in held.items()}
+
+
+def sections():
+    """The sections of commands by their titles, each with its commands and their short helps."""
+    found = {}
+    for line in invoke("--help").output.partition("Options:")[2].partition("\n\n")[2].splitlines():
+        if line and not line.startswith(" "):
+            found[line.rstrip(":")] = {}
+        elif line.strip():
+            name, text = line.split(maxsplit=1)
+            found[list(found)[-1]][name] = text.strip()
+    return found
 
 
 def test_every_analysis_of_checkpoints_is_listed_with_its_headline():
     """Oracle: the registry, which imports the analyses; tables are no checkpoints."""
     listed = listing()
     analyses = {n: a for n, a in landscape.analyses().items() if a.scope != "table"}
-    own = ["run", "scan", "show", "report", "figure", "demo", "study", "verify"]
-    assert list(listed) == [*own, *analyses]
+    own = ["run", "scan", "show", "report", "figure", "diff", "verify", "demo", "study"]
+    assert list(listed)[:9] == own and sorted(listed) == sorted([*own, *analyses])
     for name, analysis in analyses.items():  # long ones are cut at a word
         assert headline(analysis.title, analysis.scope).startswith(listed[name].removesuffix("..."))
+
+
+def test_analyses_are_listed_by_family():
+    """Oracle: the folders that analyses are declared in, and the order of the README."""
+    titles = [t.removeprefix("Analyses of checkpoints: ") for t in sections() if t.startswith("Analyses")]
+    assert titles[:3] == ["curvature", "surfaces", "connectivity"]
+    held = sections()["Analyses of checkpoints: curvature"]
+    assert {"spectrum", "density", "trace"} <= set(held) and "line" not in held
+
+
+def test_shells_complete_commands_options_and_names(tmp_path, monkeypatch):
+    """Oracle: the names of commands, of a flag, and of the models of a store, as bash asks for them."""
+    from landscape.store import ModelRecord, SectionRecord, Snapshot, Store
+
+    store = Store(tmp_path / "results")
+    record = SectionRecord("my label", "line", "line", {}, {})
+    store.write_snapshot(Snapshot("z", (ModelRecord("vit-s0", "vit"),), (record,)))
+
+    def completed(words, number):
+        env = {"_LANDSCAPE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(number)}
+        return CliRunner().invoke(app, [], env=env, prog_name="landscape").output.split("\n")
+
+    assert "spectrum" in completed("landscape spec", 1)
+    assert "--output" in completed("landscape report x --out", 3)
+    assert {"vit", "vit-s0"} <= set(completed(f"landscape diff {store.directory} v", 3))
+    assert "my label" in completed(f"landscape figure {store.directory} -a my", 4)
+    assert not any(completed(f"landscape diff {tmp_path / 'gone'} v", 3))
 
 
 def test_a_plugin_is_listed_and_has_its_flags(monkeypatch):

@@ -17,6 +17,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.linalg.reductions import project_out
 from landscape.errors import InputError
+from landscape.text import facts_html
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -80,6 +81,21 @@ class SymmetricOperator(ABC):
         self.products += block.shape[1]
         product = self._apply(block)
         return product if v.ndim == 2 else product[:, 0]
+
+    def __repr__(self) -> str:
+        kind = str(self.dtype).removeprefix("torch.")
+        return f"{self._kind()}(size={self.size}, {kind} on {self.device})"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "size": f"{self.size} × {self.size}",
+            "computed": f"{str(self.dtype).removeprefix('torch.')} on {self.device}",
+            "products so far": self.products,
+        }
+        return facts_html(self._kind(), facts, "Multiplies vectors (n,) and blocks (n, k): A @ v.")
+
+    def _kind(self) -> str:
+        return type(self).__name__.lstrip("_")
 
     def __add__(self, other: SymmetricOperator) -> SymmetricOperator:
         if other.size != self.size:

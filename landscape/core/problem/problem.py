@@ -23,6 +23,7 @@ from landscape.core.problem.checks import explained
 from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.derivatives.record import Check, DerivativeRecord
+from landscape.core.problem.description import Described
 from landscape.core.problem.door.arguments import check_arguments, usable_device, whole_number
 from landscape.core.problem.door.conversions import Conversion
 from landscape.core.problem.fingerprint import fingerprint, provenance
@@ -46,7 +47,7 @@ from landscape.errors import InputError
 __all__ = ["Measure", "Problem"]
 
 
-class Problem:
+class Problem(Described):
     """The risk L(θ) = (1/N) Σ ℓ(f_θ(x_n), y_n) + (λ/2)‖θ‖² of a model on fixed data.
 
     A problem works on a private copy of the model in evaluation mode, so the caller's model, its mode,
@@ -400,12 +401,9 @@ class Problem:
 
     def flatten_grads(self, grads: Iterable[Tensor | None]) -> Tensor:
         """Gradients by parameter as one vector (P,); ``None`` (unused parameter) counts as zero."""
-        return torch.cat(
-            [
-                torch.zeros_like(p).reshape(-1) if g is None else g.detach().to_dense().reshape(-1)
-                for g, p in zip(grads, self._parameters, strict=True)
-            ]
-        )
+        pairs = zip(grads, self._parameters, strict=True)
+        pieces = (torch.zeros_like(p) if g is None else g.detach().to_dense() for g, p in pairs)
+        return torch.cat([piece.reshape(-1) for piece in pieces])
 
     # Identity
 

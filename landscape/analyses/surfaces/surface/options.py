@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import NEW_OPTION, Params
+from landscape.base.params import ONE_FOR_BOTH
 
 __all__ = ["INPUTS", "SurfaceParams"]
 
@@ -39,7 +40,9 @@ class SurfaceParams(Params):
         "LA",
         description="which eigenvectors: LA top two, SA lowest two, LM largest in size, BE one of each end",
     )
-    steps: tuple[int, int] = Field((51, 51), description="number of points along x and y")
+    steps: Annotated[tuple[int, int], ONE_FOR_BOTH] = Field(
+        (51, 51), description="number of points along x and y, or one number for both"
+    )
     x_range: tuple[float, float] | None = Field(
         None, description="lowest and highest step along x; none = -1 to 1, or around the checkpoints shown"
     )

@@ -1,0 +1,27 @@
+"""Pictures of a difference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import landscape
+from landscape.reporting.diff import difference_of
+
+
+def test_rows_stand_in_order_and_layers_from_the_top(two_groups):
+    """Oracle: the rank of the table, upwards; the strength 6 / 1.386 of the trace by hand."""
+    differences, layers = difference_of(two_groups, "plain-s0", "smooth-s0").figures()
+    assert differences.y.categories[-1] == "density: tr (SLQ)"
+    top = next(m for m in differences.marks if getattr(m, "y", None) is not None and 2.0 in m.y)
+    assert top.x.tolist() == pytest.approx([6.0 / (1.959964 * np.sqrt(0.5))])
+    assert layers.y.categories == ("head", "block.1", "block.0", "stem")
+    field = layers.marks[0]
+    assert field.z[2, 0] == np.nanmax(np.abs(field.z)) == field.color.limits[1]
+
+
+@pytest.mark.parametrize("backend", ["plotly", "matplotlib"])
+def test_both_back_ends_draw_them(two_groups, backend):
+    """Oracle: one figure each, without a complaint."""
+    specs = difference_of(two_groups, "plain", "smooth").figures()
+    assert len(landscape.plot(specs, backend=backend)) == 2
