@@ -23,6 +23,8 @@ __all__ = ["render"]
 
 _SCRIPTS = (
     "dom.js",
+    "choice.js",
+    "highlight.js",
     "drawing.js",
     "redraw.js",
     "figure_data.js",
@@ -33,7 +35,10 @@ _SCRIPTS = (
 )
 """The page's own program in the order in which its parts run: later parts use the names of earlier ones."""
 
-_STYLES = ("style.css",)
+_STYLES = (
+    "style.css",
+    "bar.css",
+)
 """Its style sheets, later ones over earlier ones."""
 
 

@@ -183,6 +183,27 @@ def test_report_of_a_store(contents: Contents, tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "deep").iterdir()} == {"other.html"}
 
 
+def test_the_bar_offers_what_there_is_to_choose(contents: Contents) -> None:
+    """Oracle: the groups, seeds and names of the fixture, written out; one model leaves nothing to choose."""
+    page = page_of(contents)
+    found = [(a["id"], a) for t, a in Reader(render(page)).tags if t == "select"]
+    assert [name for name, _ in found][:4] == ["way", "group", "seed", "model"]
+    said = page.choices
+    assert said.groups == ["resnet", "vit"] and said.seeds == ["0", "1"]
+    assert said.by_group == {"resnet": ["resnet-s0", "resnet-s1"], "vit": ["vit-s0", EVIL]}
+    assert said.plain()["shown"] == {EVIL: "&lt;script&gt;alert(1)&lt;/script&gt;"}
+    alone = page_of(replace(contents, models=contents.models[:1], sections=[]))
+    assert "<select" not in re.sub("<script.*?</script>", "", render(alone), flags=re.S)
+
+
+def test_every_figure_and_section_has_its_own_link(html: str) -> None:
+    """Oracle: a link inside each of them that points at its id."""
+    tags = Reader(html).tags
+    ids = [a["id"] for t, a in tags if t == "figure" or (t == "section" and (a.get("id") or "").startswith("s-"))]
+    links = [a["href"] for t, a in tags if t == "a" and a.get("class") == "mark"]
+    assert len(ids) > 8 and links == [f"#{i}" for i in ids]
+
+
 def test_report_of_some_models(contents: Contents, tmp_path: Path) -> None:
     """Oracle: the names that the pattern matches; the failed model is not among them."""
     fill(tmp_path / "store", contents)
