@@ -30,6 +30,7 @@ _SCRIPTS = (
     "figure_data.js",
     "tables.js",
     "single_models.js",
+    "layer_map.js",
     "page.js",
     "theme.js",
 )
@@ -38,6 +39,7 @@ _SCRIPTS = (
 _STYLES = (
     "style.css",
     "bar.css",
+    "layer_map.css",
 )
 """Its style sheets, later ones over earlier ones."""
 

@@ -13,6 +13,7 @@ from landscape.plotting.model_groupings import MOST_MODELS, Grouping, model_grou
 from landscape.plotting.palette import Palette
 from landscape.reporting.choices import Choices, choices
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
+from landscape.reporting.layer_map import LayerMap, layer_map
 from landscape.reporting.notices import Notice, notices
 from landscape.reporting.provenance import Provenance, listed, provenance
 from landscape.reporting.tables import Cell, Column, Row, Table, cell
@@ -77,6 +78,7 @@ class Page:
         choices: What a reader may choose: a way of comparing, a group, a seed, a model.
         sections: The analyses.
         details: The figures of single models, if the zoo is too large to show them in the sections.
+        layers: What is known of single layers, if anything is.
         failures: What failed.
         results: Number of results.
     """
@@ -91,6 +93,7 @@ class Page:
     choices: Choices
     sections: tuple[SectionView, ...]
     details: Details
+    layers: LayerMap | None
     failures: tuple[Failure, ...]
     results: int
 
@@ -131,11 +134,10 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         notices=tuple(found),
         models=models,
         predictives=_predictives(contents),
-        choices=choices(
-            contents, [MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways], ways
-        ),
+        choices=choices(contents, [MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways], ways),
         sections=tuple(sections),
         details=details(contents.sections, known, titles, palette, names, _first(names, found)),
+        layers=layer_map(contents),
         failures=tuple(f for f in contents.failures if f.kind != "inapplicable"),
         results=len(created),
     )

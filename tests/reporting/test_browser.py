@@ -207,10 +207,14 @@ def test_an_address_brings_back_what_was_chosen(report: Path, visit: Any) -> Non
     page = visit(report, 390, whole=False, at="#s-line-0?group=resnet&seed=1&model=nobody&way=model")
     page.locator("#s-line-0 .plot[data-drawn]").wait_for()
     assert [page.evaluate(f"document.getElementById('{i}').value") for i in ("group", "seed", "model")] == [
-        "resnet", "1", "",
+        "resnet",
+        "1",
+        "",
     ]
     assert heads(page) == ["resnet-s1"]
-    shown = page.locator("#s-line-0 .plot").evaluate("p => p.data.filter(t => t.visible !== false && t.of).map(t => t.of)")
+    shown = page.locator("#s-line-0 .plot").evaluate(
+        "p => p.data.filter(t => t.visible !== false && t.of).map(t => t.of)"
+    )
     assert set(shown) == {"resnet-s1"}
     assert page.locator("#s-surface figure").first.is_hidden()  # that of another model
     bar = page.locator(".bar").bounding_box()
@@ -226,11 +230,11 @@ def test_a_switch_draws_what_is_on_screen_alone(report: Path, visit: Any) -> Non
     page.wait_for_selector(WAITING, state="detached")
     drawn, seen = page.evaluate("""() => {
         document.getElementById('theme').click();
-        const near = [...document.querySelectorAll('.plot')].filter(p => {
-            const { top, bottom } = p.getBoundingClientRect();
-            return bottom > 0 && top < innerHeight;
-        });
-        return Promise.resolve().then(() => [document.querySelectorAll('.plot[data-drawn]').length, near.length]);
+        const now = getComputedStyle(document.body).color;
+        const plots = [...document.querySelectorAll('.plot')];
+        const within = (box) => box.bottom > 0 && box.top < innerHeight;
+        return [plots.filter(p => p.layout.font.color === now).length,
+            plots.filter(p => within(p.getBoundingClientRect())).length];
     }""")
     assert 0 < drawn <= seen < page.locator(".plot").count()
     page.locator(".plot").first.scroll_into_view_if_needed()

@@ -183,23 +183,19 @@ def test_report_of_a_store(contents: Contents, tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "deep").iterdir()} == {"other.html"}
 
 
-def test_the_bar_offers_what_there_is_to_choose(contents: Contents) -> None:
-    """Oracle: the groups, seeds and names of the fixture, written out; one model leaves nothing to choose."""
-    page = page_of(contents)
-    found = [(a["id"], a) for t, a in Reader(render(page)).tags if t == "select"]
-    assert [name for name, _ in found][:4] == ["way", "group", "seed", "model"]
-    said = page.choices
-    assert said.groups == ["resnet", "vit"] and said.seeds == ["0", "1"]
-    assert said.by_group == {"resnet": ["resnet-s0", "resnet-s1"], "vit": ["vit-s0", EVIL]}
-    assert said.plain()["shown"] == {EVIL: "&lt;script&gt;alert(1)&lt;/script&gt;"}
-    alone = page_of(replace(contents, models=contents.models[:1], sections=[]))
-    assert "<select" not in re.sub("<script.*?</script>", "", render(alone), flags=re.S)
+def test_a_page_of_one_model_leaves_nothing_to_choose(contents: Contents, html: str) -> None:
+    """Oracle: the selects of the bar, by an independent parser."""
+    assert [a["id"] for t, a in Reader(html).tags if t == "select"][:4] == ["way", "group", "seed", "model"]
+    alone = render(page_of(replace(contents, models=contents.models[:1], sections=[])))
+    assert [t for t, _ in Reader(alone).tags if t == "select"] == []
 
 
 def test_every_figure_and_section_has_its_own_link(html: str) -> None:
     """Oracle: a link inside each of them that points at its id."""
     tags = Reader(html).tags
-    ids = [a["id"] for t, a in tags if t == "figure" or (t == "section" and (a.get("id") or "").startswith("s-"))]
+    ids = [
+        a["id"] for t, a in tags if t == "figure" or (t == "section" and (a.get("id") or "").startswith("s-"))
+    ]
     links = [a["href"] for t, a in tags if t == "a" and a.get("class") == "mark"]
     assert len(ids) > 8 and links == [f"#{i}" for i in ids]
 
