@@ -30,6 +30,7 @@ _SCRIPTS = (
     "figure_data.js",
     "tables.js",
     "single_models.js",
+    "film.js",
     "layer_map.js",
     "page.js",
     "theme.js",

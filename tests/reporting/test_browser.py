@@ -196,7 +196,7 @@ def test_a_chosen_model_stands_out_and_the_address_says_so(report: Path, visit: 
     assert dict(seen) == {"resnet-s0": 0.2, "resnet-s1": 1, "vit-s0": 0.2, EVIL: 0.2}
     assert page.evaluate("location.hash") == "#?model=resnet-s1"
     figure.locator("a.mark").click()
-    page.wait_for_function("location.hash === '#s-line-0?model=resnet-s1'")
+    page.wait_for_url(lambda url: url.endswith("#s-line-0?model=resnet-s1"))
     page.click("#clear")
     assert page.evaluate("location.hash") == "#s-line-0"
     assert page.locator("tr.chosen, figure.chosen").count() == 0

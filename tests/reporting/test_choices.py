@@ -26,3 +26,15 @@ def test_what_all_models_share_is_no_choice() -> None:
     seeds = [ModelRecord(f"m{k}", "", k) for k in (10, 9, 1)] + [ModelRecord("whole", "", None)]
     found = choices(Contents("zoo", seeds, [], [], 0), ["model"], [])
     assert found.seeds == ["1", "9", "10"] and found.seed[-1] == ""
+
+
+def test_moments_of_a_run() -> None:
+    """Oracle: the epochs put in, sorted; a model without one and a zoo of two epochs have no film."""
+    run = [ModelRecord(f"m{k}", "run", 0, {"epoch": k}) for k in (10, 2, 5)] + [
+        ModelRecord("other", "", None)
+    ]
+    found = choices(Contents("zoo", run, [], [], 0), ["model"], [])
+    assert found.progress == "epoch" and found.times == [2, 5, 10]
+    assert found.moments == (10, 2, 5, None)
+    few = choices(Contents("zoo", run[:2], [], [], 0), ["model"], [])
+    assert few.progress == "" and few.times == [] and few.moments == ()

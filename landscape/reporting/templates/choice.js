@@ -2,16 +2,27 @@
 // "#figure?group=a&model=a-1". What follows a choice registers itself in `followers`.
 
 const who = parsed("who");
-const members = new Map(who.names.map((name, i) => [name, { group: who.group[i], seed: who.seed[i], at: i }]));
+const members = new Map(who.names.map((name, i) => [name, { group: who.group[i], seed: who.seed[i], at: i, time: who.moments[i] ?? null }]));
 const groups = new Set(who.group);
 const firstWay = who.ways[0] || "model";
-const CHOICES = ["way", "group", "seed", "model"];
+const CHOICES = ["way", "group", "seed", "model", "moment"];
 const selects = Object.fromEntries(CHOICES.map((name) => [name, byId(name)]).filter(([, select]) => select));
-const choice = { way: firstWay, group: "", seed: "", model: "" };
+const choice = { way: firstWay, group: "", seed: "", model: "", moment: "" };
 const followers = [];
 
 const modelsOf = (subject) => (members.has(subject) ? [subject] : subject.split(" ~ "));
-const isChosen = (subject) => Boolean(choice.model) && modelsOf(subject).includes(choice.model);
+
+// The models that stand out: the one that is highlighted, and those of the chosen moment of training.
+const atMoment = (name) => choice.moment !== "" && members.get(name)?.time === Number(choice.moment);
+const stands = (name) => (choice.model !== "" && name === choice.model) || atMoment(name);
+const isChosen = (subject) => modelsOf(subject).some(stands);
+const anyChosen = () => Boolean(choice.model || choice.moment);
+
+// Of a run, figures of one checkpoint are shown one after another, each at its moment.
+function isOtherMoment(subject) {
+  const times = modelsOf(subject).map((name) => members.get(name)?.time ?? null);
+  return choice.moment !== "" && times.every((t) => t !== null && t !== Number(choice.moment));
+}
 
 // Whether a subject (model, pair or group) is among the chosen group and seed; of whom nothing is known, is.
 function isShown(subject) {
@@ -43,13 +54,23 @@ function writeAddress(anchor) {
   }
 }
 
-// An option of that value, or none: an address may name what this page does not hold.
+// The slider of training stands at positions, the choice names the moment.
+function setControl(name, value) {
+  const control = selects[name];
+  if (name === "moment") control.value = String(who.times.findIndex((t) => value !== "" && t === Number(value)));
+  else control.value = [...control.options].some((option) => option.value === value) ? value : control.options[0].value;
+  choice[name] = controlled(name);
+}
+
+function controlled(name) {
+  if (name !== "moment") return selects[name].value;
+  const time = who.times[Number(selects.moment.value)];
+  return time === undefined ? "" : String(time);
+}
+
+// What an address names and this page does not hold is left out.
 function take(said) {
-  for (const [name, select] of Object.entries(selects)) {
-    const value = said.get(name) || (name === "way" ? firstWay : "");
-    select.value = [...select.options].some((option) => option.value === value) ? value : select.options[0].value;
-    choice[name] = select.value;
-  }
+  for (const name of Object.keys(selects)) setControl(name, said.get(name) || (name === "way" ? firstWay : ""));
 }
 
 // Shows a part of the page, though it be folded away.
@@ -62,8 +83,7 @@ function goTo(anchor) {
 
 function choose(name, value) {
   if (!selects[name]) return;
-  selects[name].value = value;
-  choice[name] = selects[name].value;
+  setControl(name, value);
   writeAddress(readAddress().anchor);
   follow();
 }
@@ -80,6 +100,7 @@ function tell() {
     if (whole) said.push("Where figures draw models together, they draw all of them.");
   }
   if (choice.model) said.push(`Highlighted: ${choice.model}.`);
+  if (choice.moment) said.push(`Training at ${who.progress} ${choice.moment}.`);
   byId("shown").textContent = said.join(" ");
   byId("clear").hidden = !said.length;
 }
@@ -88,7 +109,7 @@ function tell() {
 function markParts() {
   for (const part of document.querySelectorAll("[data-of]")) {
     const of = JSON.parse(part.dataset.of);
-    part.hidden = !of.some(isShown);
+    part.hidden = !of.some(isShown) || of.every(isOtherMoment);
     part.classList.toggle("chosen", of.some(isChosen));
   }
 }
@@ -99,7 +120,13 @@ function follow() {
   followers.forEach((f) => f());
 }
 
-for (const [name, select] of Object.entries(selects)) select.addEventListener("change", () => choose(name, select.value));
+for (const [name, select] of Object.entries(selects)) {
+  select.addEventListener(name === "moment" ? "input" : "change", () => {
+    choice[name] = controlled(name);
+    writeAddress(readAddress().anchor);
+    follow();
+  });
+}
 byId("clear").addEventListener("click", () => {
   take(new URLSearchParams(choice.way === firstWay ? {} : { way: choice.way }));
   writeAddress(readAddress().anchor);

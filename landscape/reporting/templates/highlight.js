@@ -7,14 +7,19 @@ const wayOf = (ways) => (ways[choice.way] ? choice.way : Object.keys(ways)[0]);
 
 // Whether a trace is that of the chosen model; where models are drawn together, that of its group.
 function standsFor(of, way) {
-  if (!choice.model) return false;
   const grouped = who.grouped[way];
-  return isChosen(of) || Boolean(grouped && of === grouped[members.get(choice.model).at]);
+  return isChosen(of) || Boolean(grouped && who.names.some((name, i) => stands(name) && grouped[i] === of));
 }
 
 // Points of several models in one trace name them in their texts.
 const shownName = (name) => who.shown[name] ?? name;
-const namesModels = (trace) => Boolean(choice.model) && Array.isArray(trace.text) && trace.text.includes(shownName(choice.model));
+const chosenTexts = () => new Set(who.names.filter(stands).map(shownName));
+const isNamed = (text, texts) => texts.has(text) || isCheckpoint(text);
+// A path of training on a surface names its checkpoints by number.
+const isCheckpoint = (text) => choice.moment !== "" &&
+  String(text).startsWith(`checkpoint ${who.times.indexOf(Number(choice.moment))}:`);
+const namesModels = (trace) => anyChosen() && Array.isArray(trace.text) &&
+  trace.text.some((text) => isNamed(text, chosenTexts()));
 
 function strong(trace) {
   const line = trace.line && { ...trace.line, width: trace.line.width ? 2 * trace.line.width : 0 };
@@ -27,7 +32,8 @@ function strong(trace) {
 }
 
 function pointed(trace) {
-  const at = trace.text.flatMap((text, i) => (text === shownName(choice.model) ? [i] : []));
+  const texts = chosenTexts();
+  const at = trace.text.flatMap((text, i) => (isNamed(text, texts) ? [i] : []));
   return {
     ...trace, zorder: 2, selectedpoints: at,
     selected: { marker: { size: 14, opacity: 1 } }, unselected: { marker: { opacity: FAINT } },
@@ -37,14 +43,13 @@ function pointed(trace) {
 function emphasised(data, way) {
   const single = !who.grouped[way] || way === "group";
   const kept = data.map((t) => (t.of && single && !isShown(t.of) ? { ...t, visible: false } : t));
-  const stands = (t) => standsFor(t.of, way) || namesModels(t);
+  if (!anyChosen()) return kept;
   const owned = kept.filter((t) => t.of && t.visible !== false);
-  const some = owned.some(stands) && !owned.every((t) => standsFor(t.of, way));
-  if (!some) return kept;
+  const fades = owned.some((t) => standsFor(t.of, way) || namesModels(t)) && !owned.every((t) => standsFor(t.of, way));
   return kept.map((t) => {
-    if (!t.of) return t;
     if (namesModels(t)) return pointed(t);
-    return stands(t) ? strong(t) : { ...t, opacity: FAINT };
+    if (!t.of || !fades) return t;
+    return standsFor(t.of, way) ? strong(t) : { ...t, opacity: FAINT };
   });
 }
 

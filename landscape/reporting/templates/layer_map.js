@@ -61,7 +61,8 @@ function grid(name, blocks, measure, other) {
 
 // The models that are shown: the highlighted one if the page holds it, else the first; and the one beside it.
 function shownModels() {
-  const first = layerMap.names.includes(choice.model) ? choice.model : layerMap.names.find(isShown) || layerMap.names[0];
+  const first = layerMap.names.includes(choice.model)
+    ? choice.model : layerMap.names.find(stands) || layerMap.names.find(isShown) || layerMap.names[0];
   const other = layerMap.beside ? layerMap.beside.value : "";
   return other && other !== first ? [first, other] : [first];
 }

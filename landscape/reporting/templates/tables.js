@@ -26,7 +26,7 @@ class Table {
     this.rows = data.rows;
     this.page = 0;
     this.requested = "";
-    this.followed = JSON.stringify(["", "", ""]);
+    this.followed = JSON.stringify(["", "", "", ""]);
     this.sort = null;
     this.family = "";
     this.all = false;
@@ -80,12 +80,12 @@ class Table {
 
   // The rows of the chosen group and seed, on the page of the chosen model.
   follow() {
-    const key = JSON.stringify([choice.group, choice.seed, choice.model]);
+    const key = JSON.stringify([choice.group, choice.seed, choice.model, choice.moment]);
     // A table in a closed part of the page follows when it is opened.
     if (key === this.followed || !this.box.offsetParent) return;
     this.followed = key;
     this.filter(this.requested);
-    const at = this.rows.findIndex((row) => row.head === choice.model);
+    const at = this.rows.findIndex((row) => isChosen(row.head));
     if (at < PAGE) return;
     this.page = Math.floor(at / PAGE);
     this.fill();
