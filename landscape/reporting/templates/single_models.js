@@ -5,7 +5,12 @@ const detailed = new Map(model ? [...model.options].slice(1).map((o, i) => [o.va
 
 function modelLink(name) {
   const link = element("a", { href: "#single" }, name);
-  link.addEventListener("click", () => pickSingle(name));
+  link.addEventListener("click", (event) => {
+    event.preventDefault(); // the choice fills the table anew, and the link with it
+    pickSingle(name);
+    writeAddress("single");
+    goTo("single");
+  });
   return link;
 }
 

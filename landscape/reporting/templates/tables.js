@@ -84,11 +84,16 @@ class Table {
     // A table in a closed part of the page follows when it is opened.
     if (key === this.followed || !this.box.offsetParent) return;
     this.followed = key;
+    const focused = this.table.contains(document.activeElement) ? document.activeElement.textContent : null;
     this.filter(this.requested);
     const at = this.rows.findIndex((row) => isChosen(row.head));
-    if (at < PAGE) return;
-    this.page = Math.floor(at / PAGE);
-    this.fill();
+    if (at >= PAGE) {
+      this.page = Math.floor(at / PAGE);
+      this.fill();
+    }
+    // Who chose by the keyboard goes on from there.
+    const again = focused && [...this.table.querySelectorAll(".pick")].find((b) => b.textContent === focused);
+    if (again) again.focus({ preventScroll: true });
   }
 
   order() {
