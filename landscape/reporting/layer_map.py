@@ -139,14 +139,14 @@ def layer_map(contents: Contents) -> LayerMap | None:
         if left < 0:
             del packs[model]
             break
-    about = {
+    about: dict[str, Any] = {
         "measures": [
             {"name": k.name, "title": k.title, "meaning": k.meaning, "kind": k.kind, "limits": limits}
             for k in MEASURES
             if (limits := _limits(k.kind, [v for m in models for v, *_ in values[m][k.name].values()]))
         ],
         "cka": bool(beside),
-        "colors": {kind: colormap(kind) for kind in ("sequential", "diverging")},  # type: ignore[arg-type]
+        "colors": {"sequential": colormap("sequential"), "diverging": colormap("diverging")},
     }
     return LayerMap(packs, compact(about), len(models)) if about["measures"] else None
 
