@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.base.figure import FigureSpec, Heatmap
+from landscape.base.figure import FigureSpec, Guide, Heatmap
 from landscape.errors import LandscapeError
 from landscape.plotting.backends import plotly as draw_plotly
 from landscape.plotting.backends import relief as draw_relief
+from landscape.plotting.backends.plotly_layout import legend_key
 from landscape.plotting.decimation import decimate
 from landscape.plotting.group_summary import models_of, summarize_by_group
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping
@@ -52,6 +53,7 @@ class FigureView:
         more: Its CSV and, for a field over a plane, its relief, as packed JSON.
         relief: Whether it has a relief.
         height: The height to keep free for it, in pixels.
+        of: The one model, pair or group that it shows; empty if it shows more.
     """
 
     anchor: str
@@ -60,6 +62,7 @@ class FigureView:
     more: str
     relief: bool
     height: int
+    of: tuple[str, ...] = ()
 
 
 @dataclass
@@ -156,7 +159,9 @@ def _view(spec: FigureSpec, anchor: str, palette: Palette, ways: Sequence[Groupi
     if relief:
         more["relief"] = draw_relief.draw_plain(replace(shown, title=""), look)
     height = int(plain[first]["layout"]["height"])
-    return FigureView(anchor, shown, compact(plain), packed(compact(more)), relief, height)
+    models = models_of(spec)
+    of = tuple(models) if len(models) == 1 else ()
+    return FigureView(anchor, shown, compact(plain), packed(compact(more)), relief, height, of)
 
 
 def _variants(
@@ -175,8 +180,14 @@ def _variants(
 
 
 def _drawing(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
-    """A figure without its title, which the page sets as a heading."""
+    """A figure without its title, which the page sets as a heading; each trace says whose it is."""
     plain = draw_plotly.draw_plain(replace(spec, title=""), palette)
+    models = {legend_key(m.series): m.series.model for m in spec.marks if not isinstance(m, Guide)}
+    for trace in plain["data"]:
+        key = trace.get("legendgroup", "")
+        of = models.get(key, key.partition("|")[0] if "|" in key else "")
+        if of:
+            trace["of"] = of
     return {**plain, "caption": spec.whole_caption}
 
 

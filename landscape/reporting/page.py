@@ -24,6 +24,8 @@ __all__ = ["render"]
 
 _SCRIPTS = (
     "dom.js",
+    "choice.js",
+    "highlight.js",
     "drawing.js",
     "redraw.js",
     "relief_camera.js",
@@ -31,12 +33,18 @@ _SCRIPTS = (
     "tables.js",
     "single_models.js",
     "choices.js",
+    "film.js",
+    "layer_map.js",
     "page.js",
     "theme.js",
 )
 """The page's own program in the order in which its parts run: later parts use the names of earlier ones."""
 
-_STYLES = ("style.css",)
+_STYLES = (
+    "style.css",
+    "bar.css",
+    "layer_map.css",
+)
 """Its style sheets, later ones over earlier ones."""
 
 

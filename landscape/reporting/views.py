@@ -11,8 +11,10 @@ from landscape.base.registry import find_recorded, named
 from landscape.errors import InputError
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping, model_groupings
 from landscape.plotting.palette import Palette
+from landscape.reporting.bar import Choices, choices
 from landscape.reporting.choices import Chooser
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
+from landscape.reporting.layer_map import LayerMap, layer_map
 from landscape.reporting.notices import Notice, notices
 from landscape.reporting.provenance import Provenance, listed, provenance
 from landscape.reporting.tables import Cell, Column, Row, Table, cell
@@ -76,9 +78,10 @@ class Page:
         notices: Warnings, most serious first.
         models: All models, and predictives among them.
         predictives: How many of these are predictives.
-        ways: The names of the ways in which figures compare models; the first is shown.
+        choices: What a reader may choose: a way of comparing, a group, a seed, a model.
         sections: The analyses.
         details: The figures of single models, if the zoo is too large to show them in the sections.
+        layers: What is known of single layers, if anything is.
         failures: What failed.
         results: Number of results.
     """
@@ -90,9 +93,10 @@ class Page:
     notices: tuple[Notice, ...]
     models: Table
     predictives: int
-    ways: tuple[str, ...]
+    choices: Choices
     sections: tuple[SectionView, ...]
     details: Details
+    layers: LayerMap | None
     failures: tuple[Failure, ...]
     results: int
 
@@ -133,9 +137,10 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         notices=tuple(found),
         models=models,
         predictives=_predictives(contents),
-        ways=tuple([MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways]),
+        choices=choices(contents, [MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways], ways),
         sections=tuple(sections),
         details=details(contents.sections, known, titles, palette, names, _first(names, found)),
+        layers=layer_map(contents),
         failures=tuple(f for f in contents.failures if f.kind != "inapplicable"),
         results=len(created),
     )

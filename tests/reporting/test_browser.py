@@ -55,7 +55,7 @@ def visit(browser: Any) -> Iterator[Any]:
     contexts: list[Any] = []
     said: list[str] = []
 
-    def open_page(path: Path, width: int = 1280, whole: bool = True, **options: Any) -> Any:
+    def open_page(path: Path, width: int = 1280, whole: bool = True, at: str = "", **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
         context.set_default_timeout(120_000)  # a browser that draws in software beside other tests is slow
         contexts.append(context)
@@ -63,7 +63,7 @@ def visit(browser: Any) -> Iterator[Any]:
         page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: said.append(str(e)))
         page.on("dialog", lambda d: said.append(f"dialog: {d.message}"))
-        page.goto(path.as_uri() + ("#all" if whole else ""))
+        page.goto(path.as_uri() + ("#all" if whole else at))
         if whole:
             page.wait_for_selector(WAITING, state="detached")
         return page
@@ -205,6 +205,65 @@ def test_models_are_compared_by_group(report: Path, visit: Any) -> None:
     loss.locator(".legendtext", has_text="vit").first.wait_for()
     assert set(loss.locator(".legendtext").all_text_contents()) == {"resnet", "vit"}
     assert "Lines are medians" in loss.locator("figcaption").inner_text()
+
+
+def test_a_chosen_model_stands_out_and_the_address_says_so(report: Path, visit: Any) -> None:
+    """Oracle: opacities that the browser computed, rows it marks, and what the address holds."""
+    page = visit(report, whole=False)
+    page.locator("#models .pick", has_text="resnet-s1").click()
+    assert page.locator("#models tr.chosen th").all_inner_texts() == ["resnet-s1"]
+    figure = page.locator("#s-line-0")
+    figure.scroll_into_view_if_needed()
+    figure.locator(".plot[data-drawn]").wait_for()
+    seen = figure.locator(".plot").evaluate(
+        "p => p.data.filter(t => t.of && t.showlegend).map(t => [t.of, t.opacity])"
+    )
+    assert dict(seen) == {"resnet-s0": 0.2, "resnet-s1": 1, "vit-s0": 0.2, EVIL: 0.2}
+    assert page.evaluate("location.hash") == "#?model=resnet-s1"
+    figure.locator("a.mark").click()
+    page.wait_for_url(lambda url: url.endswith("#s-line-0?model=resnet-s1"))
+    page.click("#clear")
+    assert page.evaluate("location.hash") == "#s-line-0"
+    assert page.locator("tr.chosen, figure.chosen").count() == 0
+
+
+def test_an_address_brings_back_what_was_chosen(report: Path, visit: Any) -> None:
+    """Oracle: names in the legend, rows, and where the figure stands in the window: right below the bar."""
+    page = visit(report, 390, whole=False, at="#s-line-0?group=resnet&seed=1&model=nobody&way=model")
+    page.locator("#s-line-0 .plot[data-drawn]").wait_for()
+    assert [page.evaluate(f"document.getElementById('{i}').value") for i in ("group", "seed", "model")] == [
+        "resnet",
+        "1",
+        "",
+    ]
+    assert heads(page) == ["resnet-s1"]
+    shown = page.locator("#s-line-0 .plot").evaluate(
+        "p => p.data.filter(t => t.visible !== false && t.of).map(t => t.of)"
+    )
+    assert set(shown) == {"resnet-s1"}
+    assert page.locator("#s-surface figure").first.is_hidden()  # that of another model
+    bar = page.locator(".bar").bounding_box()
+    top = page.locator("#s-line-0").bounding_box()["y"]
+    assert bar["y"] == 0 and bar["height"] - 1 <= top < bar["height"] + 60
+
+
+def test_a_switch_draws_what_is_on_screen_alone(report: Path, visit: Any) -> None:
+    """Oracle: which figures stand in the window, by the browser; the others keep their look until later."""
+    page = visit(report, whole=False)
+    for plot in page.locator(".plot").all():
+        plot.scroll_into_view_if_needed()
+    page.wait_for_selector(WAITING, state="detached")
+    drawn, seen = page.evaluate("""() => {
+        document.getElementById('theme').click();
+        const now = getComputedStyle(document.body).color;
+        const plots = [...document.querySelectorAll('.plot')];
+        const within = (box) => box.bottom > 0 && box.top < innerHeight;
+        return [plots.filter(p => p.layout.font.color === now).length,
+            plots.filter(p => within(p.getBoundingClientRect())).length];
+    }""")
+    assert 0 < drawn <= seen < page.locator(".plot").count()
+    page.locator(".plot").first.scroll_into_view_if_needed()
+    page.locator(".plot[data-drawn]").first.wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

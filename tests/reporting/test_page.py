@@ -183,6 +183,22 @@ def test_report_of_a_store(contents: Contents, tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "deep").iterdir()} == {"other.html"}
 
 
+def test_a_page_of_one_model_leaves_nothing_to_choose(contents: Contents, html: str) -> None:
+    """Oracle: the selects of the bar, by an independent parser."""
+    assert [a["id"] for t, a in Reader(html).tags if t == "select"][:4] == ["way", "group", "seed", "model"]
+    alone = render(page_of(replace(contents, models=contents.models[:1], sections=[])))
+    assert [t for t, _ in Reader(alone).tags if t == "select"] == []
+
+
+def test_every_figure_and_section_has_its_own_link(html: str) -> None:
+    """Oracle: a link inside each of them that points at its id."""
+    tags = Reader(html).tags
+    parts = [a.get("id") or "" for t, a in tags if t in ("figure", "section")]
+    ids = [i for i in parts if i.startswith("s-") or i == "layers"]
+    links = [a["href"] for t, a in tags if t == "a" and a.get("class") == "mark"]
+    assert len(ids) > 8 and links == [f"#{i}" for i in ids]
+
+
 def test_report_of_some_models(contents: Contents, tmp_path: Path) -> None:
     """Oracle: the names that the pattern matches; the failed model is not among them."""
     fill(tmp_path / "store", contents)

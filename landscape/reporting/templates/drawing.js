@@ -53,13 +53,13 @@ function fewer(axis) {
   return { ...axis, tickvals: kept(axis.tickvals), ticktext: kept(axis.ticktext).map(short) };
 }
 
-const way = byId("way");
-const chosen = (ways) => (way && ways[way.value]) || Object.values(ways)[0];
+const chosen = (ways) => ways[wayOf(ways)];
 
 function draw(plot, { data, layout }) {
   const width = printing ? PAPER : plot.clientWidth;
   const dark = isDark();
-  let traces = dark ? data.map((t) => (t.meta === "scale" ? t : recolour(t, ""))) : data;
+  let traces = emphasised(data, wayOf(plot.ways));
+  if (dark) traces = traces.map((t) => (t.meta === "scale" ? t : recolour(t, "")));
   const rows = legendRows(data, width) - legendRows(data, 760);
   const own = { ...layout, uirevision: "kept", height: layout.height + LEGEND_ROW * rows, width, autosize: false };
   own.font = { ...layout.font, color: printing ? "#000000" : getComputedStyle(document.body).color };
@@ -85,5 +85,8 @@ function show(plot) {
   const figure = chosen(plot.ways);
   const caption = plot.parentElement.querySelector("figcaption");
   if (caption) caption.textContent = figure.caption;
-  return draw(plot, figure).then(() => (plot.dataset.drawn = "true"));
+  return draw(plot, figure).then(() => {
+    plot.dataset.drawn = "true";
+    listen(plot);
+  });
 }

@@ -1,4 +1,4 @@
-// Last but the theme: what stands in the page is filled.
+// Last but the theme: what stands in the page is filled, and shown as the address says.
 
 for (const place of document.querySelectorAll("[data-table]")) {
   const table = new Table(parsed(place.dataset.table));
@@ -8,6 +8,10 @@ for (const place of document.querySelectorAll("[data-table]")) {
 }
 // A table in a closed part of the page has no width until it is opened.
 for (const part of document.querySelectorAll("details")) {
-  part.addEventListener("toggle", () => tables.filter((t) => part.contains(t.box)).forEach((t) => t.fit()));
+  part.addEventListener("toggle", () => tables.filter((t) => part.contains(t.box)).forEach((t) => {
+    t.follow();
+    t.fit();
+  }));
 }
 tables.forEach((t) => t.fit());
+followers.push(() => tables.forEach((t) => t.follow()));

@@ -1,21 +1,35 @@
-// When figures are drawn: as they come near the window, at a new width, for print.
+// When figures are drawn: those on screen at once, others as they come near the window, all of them for print.
 
 const plots = () => [...document.querySelectorAll(".plot")];
-const redraw = () => plots().filter((p) => p.ways).forEach(show);
+// "report.html#all" draws everything at once, for programs that take pictures of the page.
+const drawsAll = () => readAddress().anchor === "all";
+
+function onScreen(plot) {
+  const { top, bottom, height } = plot.getBoundingClientRect();
+  return height > 0 && bottom > 0 && top < innerHeight;
+}
 
 const nearby = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
       nearby.unobserve(target);
-      show(target);
+      // One at a time, so that the page answers in between.
+      setTimeout(() => target.isConnected && !target.dataset.drawn && show(target));
     }
   },
   { rootMargin: "600px 0px" },
 );
-// "report.html#all" draws everything at once, for programs that take pictures of the page.
-if (location.hash === "#all") plots().forEach(show);
-else plots().forEach((p) => nearby.observe(p));
+
+// Of hundreds of figures a reader sees three: the others keep their old look until they come into view.
+function draws(plot) {
+  delete plot.dataset.drawn;
+  if (drawsAll() || onScreen(plot)) return show(plot);
+  nearby.unobserve(plot);
+  return nearby.observe(plot);
+}
+
+const redraw = () => plots().forEach(draws);
 
 let waiting = 0;
 let lastWidth = innerWidth;
@@ -36,4 +50,4 @@ addEventListener("afterprint", () => {
   printing = false;
   redraw();
 });
-if (way) way.addEventListener("change", redraw);
+followers.push(redraw);

@@ -1,21 +1,35 @@
 // Single models of a large zoo: all figures of the one that is chosen.
 
-const model = byId("model");
+const model = byId("single-model");
 const detailed = new Map(model ? [...model.options].slice(1).map((o, i) => [o.value, `model-${i}`]) : []);
 
 function modelLink(name) {
   const link = element("a", { href: "#single" }, name);
-  link.addEventListener("click", () => showModel(name));
+  link.addEventListener("click", (event) => {
+    event.preventDefault(); // the choice fills the table anew, and the link with it
+    pickSingle(name);
+    writeAddress("single");
+    goTo("single");
+  });
   return link;
+}
+
+// The model that is highlighted is the one whose figures stand here.
+function pickSingle(name) {
+  if (selects.model) choose("model", name);
+  else showModel(name);
 }
 
 async function showModel(name) {
   const place = byId("model-figures");
-  model.value = name;
+  if (place.dataset.model === name) return;
+  place.dataset.model = name;
+  model.value = detailed.has(name) ? name : "";
   place.querySelectorAll(".plot").forEach((p) => p.ways && Plotly.purge(p));
   place.replaceChildren();
   if (!detailed.has(name)) return;
   const parts = await unpack(detailed.get(name));
+  if (place.dataset.model !== name) return; // another was chosen meanwhile
   for (const part of parts) {
     if (part.figures.length) place.append(element("h3", {}, `${part.title}: ${name}`));
     for (const figure of part.figures) place.append(singleFigure(name, figure));
@@ -37,4 +51,7 @@ function singleFigure(name, figure) {
   return made;
 }
 
-if (model) model.addEventListener("change", () => showModel(model.value));
+if (model) {
+  model.addEventListener("change", () => pickSingle(model.value));
+  followers.push(() => showModel(choice.model));
+}

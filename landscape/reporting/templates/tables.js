@@ -11,11 +11,22 @@ function compare(a, b) {
   return String(a).localeCompare(String(b), "en", { numeric: true });
 }
 
+// A model's name chooses it.
+function rowHead(name) {
+  if (!members.has(name) || !selects.model) return name;
+  const pressed = String(choice.model === name);
+  const button = element("button", { type: "button", class: "pick", "aria-pressed": pressed, title: "Highlight in every figure" }, name);
+  button.addEventListener("click", () => pick(name));
+  return button;
+}
+
 class Table {
   constructor(data) {
     this.data = data;
     this.rows = data.rows;
     this.page = 0;
+    this.requested = "";
+    this.followed = JSON.stringify(["", "", "", ""]);
     this.sort = null;
     this.family = "";
     this.all = false;
@@ -58,11 +69,31 @@ class Table {
   filter(text) {
     const requested = text.trim().toLowerCase();
     const has = (row) => [row.head, ...row.cells.map(shownText)].some((t) => String(t).toLowerCase().includes(requested));
-    this.rows = requested ? this.data.rows.filter(has) : this.data.rows;
+    this.requested = text;
+    this.rows = this.data.rows.filter((row) => isShown(row.head) && (!requested || has(row)));
     this.page = 0;
     this.order();
-    this.status.textContent = requested ? `${this.rows.length} of ${this.data.rows.length} rows` : "";
+    const all = this.data.rows.length;
+    this.status.textContent = this.rows.length < all ? `${this.rows.length} of ${all} rows` : "";
     this.fill();
+  }
+
+  // The rows of the chosen group and seed, on the page of the chosen model.
+  follow() {
+    const key = JSON.stringify([choice.group, choice.seed, choice.model, choice.moment]);
+    // A table in a closed part of the page follows when it is opened.
+    if (key === this.followed || !this.box.offsetParent) return;
+    this.followed = key;
+    const focused = this.table.contains(document.activeElement) ? document.activeElement.textContent : null;
+    this.filter(this.requested);
+    const at = this.rows.findIndex((row) => isChosen(row.head));
+    if (at >= PAGE) {
+      this.page = Math.floor(at / PAGE);
+      this.fill();
+    }
+    // Who chose by the keyboard goes on from there.
+    const again = focused && [...this.table.querySelectorAll(".pick")].find((b) => b.textContent === focused);
+    if (again) again.focus({ preventScroll: true });
   }
 
   order() {
@@ -132,8 +163,8 @@ class Table {
     for (const row of this.rows.slice(this.page * PAGE, (this.page + 1) * PAGE)) {
       const head = element("th", { scope: "row" });
       if (row.color) head.append(element("span", { class: "swatch", style: `--c:${row.color}` }));
-      head.append(detailed.has(row.head) ? modelLink(row.head) : row.head);
-      const line = element("tr", {}, head);
+      head.append(detailed.has(row.head) ? modelLink(row.head) : rowHead(row.head));
+      const line = element("tr", { class: isChosen(row.head) ? "chosen" : "" }, head);
       for (const i of shown) {
         const value = sortValue(row.cells[i]);
         const title = typeof value === "number" ? String(value) : "";

@@ -13,10 +13,7 @@ function label() {
   toggle.textContent = isDark() ? "Light theme" : "Dark theme";
 }
 const kept = stored();
-if (kept) {
-  root.dataset.theme = kept;
-  redraw();
-}
+if (kept) root.dataset.theme = kept;
 toggle.parentElement.hidden = false;
 label();
 toggle.addEventListener("click", () => {
@@ -29,3 +26,10 @@ darkSystem.addEventListener("change", () => {
   label();
   redraw();
 });
+
+// The bar keeps room for itself above what a link leads to.
+new ResizeObserver(([{ target }]) => root.style.setProperty("--bar", `${target.offsetHeight}px`)).observe(toggle.parentElement);
+// Everything is in place: where the address points comes first, so that this is what is drawn first.
+markParts();
+goTo(readAddress().anchor);
+follow();
