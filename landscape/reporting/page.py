@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from landscape.plotting.backends.plotly import CONFIG
+from landscape.reporting.bundles import flat_bundle, solid_bundle, solid_packed
 from landscape.reporting.encode import compact
 from landscape.reporting.views import Page
 
@@ -31,12 +32,14 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = {"plotly": _plotly(), "page": _template("page.js")}
+    solid = any(figure.relief for section in page.sections for figure in section.figures)
+    scripts = {"plotly": flat_bundle(), "page": _template("page.js") + _template("solid.js")}
     html = environment.get_template("page.html").render(
         page=page,
         style=Markup(_template("style.css")),
         scripts={name: Markup(text) for name, text in scripts.items()},
-        policy=_policy(scripts.values()),
+        solid=solid_packed() if solid else "",
+        policy=_policy([*scripts.values(), *([solid_bundle()] if solid else [])]),
         config=Markup(_inert(json.dumps(CONFIG))),
         marked=_marked,
         compact=compact,
@@ -47,13 +50,6 @@ def render(page: Page) -> str:
 
 def _template(name: str) -> str:
     return resources.files("landscape.reporting").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    # A parser turns CR LF into LF, and the hash is that of what it reads.
-    return str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _policy(scripts: Iterable[str]) -> str:
