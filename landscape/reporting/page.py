@@ -22,6 +22,22 @@ from landscape.reporting.views import Page
 
 __all__ = ["render"]
 
+_SCRIPTS = (
+    "dom.js",
+    "drawing.js",
+    "redraw.js",
+    "solid.js",
+    "figure_data.js",
+    "tables.js",
+    "single_models.js",
+    "page.js",
+    "theme.js",
+)
+"""The page's own program in the order in which its parts run: later parts use the names of earlier ones."""
+
+_STYLES = ("style.css",)
+"""Its style sheets, later ones over earlier ones."""
+
 
 def render(page: Page) -> str:
     """The HTML of a page."""
@@ -33,10 +49,10 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     solid = any(figure.relief for section in page.sections for figure in section.figures)
-    scripts = {"plotly": flat_bundle(), "page": _template("page.js") + _template("solid.js")}
+    scripts = {"plotly": flat_bundle(), "page": _joined(_SCRIPTS)}
     html = environment.get_template("page.html").render(
         page=page,
-        style=Markup(_template("style.css")),
+        style=Markup(_joined(_STYLES)),
         scripts={name: Markup(text) for name, text in scripts.items()},
         solid=solid_packed() if solid else "",
         policy=_policy([*scripts.values(), *([solid_bundle()] if solid else [])]),
@@ -46,6 +62,11 @@ def render(page: Page) -> str:
         inert=lambda text: Markup(_inert(text)),
     )
     return html.lstrip()
+
+
+def _joined(names: Iterable[str]) -> str:
+    """Several templates as one text: a page has one program and one style, whatever number of files."""
+    return "\n".join(_template(name) for name in names)
 
 
 def _template(name: str) -> str:
