@@ -18,15 +18,18 @@ from markupsafe import Markup, escape
 from landscape.plotting.backends.plotly import CONFIG
 from landscape.reporting.bundles import flat_bundle, solid_bundle, solid_packed
 from landscape.reporting.encode import compact
+from landscape.reporting.references import references, reproducing
 from landscape.reporting.views import Page
 
 __all__ = ["render"]
 
 _SCRIPTS = (
     "dom.js",
+    "panels.js",
     "drawing.js",
     "redraw.js",
     "solid.js",
+    "figure_tools.js",
     "figure_data.js",
     "tables.js",
     "single_models.js",
@@ -35,7 +38,7 @@ _SCRIPTS = (
 )
 """The page's own program in the order in which its parts run: later parts use the names of earlier ones."""
 
-_STYLES = ("style.css",)
+_STYLES = ("style.css", "sections.css")
 """Its style sheets, later ones over earlier ones."""
 
 
@@ -57,6 +60,8 @@ def render(page: Page) -> str:
         solid=solid_packed() if solid else "",
         policy=_policy([*scripts.values(), *([solid_bundle()] if solid else [])]),
         config=Markup(_inert(json.dumps(CONFIG))),
+        papers=compact(references(page)),
+        line=reproducing,
         marked=_marked,
         compact=compact,
         inert=lambda text: Markup(_inert(text)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.panels import panels_of, shares
@@ -50,7 +51,7 @@ def draw_panels(spec: FigureSpec, palette: Palette, width: float) -> PaperFigure
     places = [(r, c) for r, row in enumerate(spec.panels) for c in range(len(row))]
     rows, columns = len(spec.panels), max(map(len, spec.panels))
     each = width / columns
-    height = max(_LOWEST, each * (0.95 if any(p.equal for p in panels_of(spec)) else 0.78))
+    height = max(_LOWEST, each * (0.95 if any(p.equal for p in panels_of(spec)) else 0.9))
     canvas = PaperFigure(figsize=(width, rows * height), layout="constrained")
     grid = canvas.add_gridspec(rows, columns)
     drawn = []
@@ -58,6 +59,9 @@ def draw_panels(spec: FigureSpec, palette: Palette, width: float) -> PaperFigure
         one = _Panel(panel, palette, canvas, canvas.add_subplot(grid[row, column]))
         one.figure()
         one.axes.title.set_fontsize(8.0)
+        if panel.equal and each < 2.6:  # the numbers of more ticks would touch
+            for axis in (one.axes.xaxis, one.axes.yaxis):
+                axis.set_major_locator(MaxNLocator(3))
         if columns > 1:
             one.axes.xaxis.label.set_fontsize(7.5)
             one.axes.yaxis.label.set_fontsize(7.5)

@@ -94,7 +94,7 @@ def draw_panels(spec: FigureSpec, palette: Palette, draw: Draw) -> dict[str, Any
     margin = {"l": 60, "r": 16, "t": (44 if title else 12) + _TITLE, "b": 48}
     total = grid.height + margin["t"] + margin["b"] + legend_rows(names) * _LEGEND_ROW
     layout |= {"height": round(total), "margin": margin, "showlegend": len(names) > 1}
-    layout["meta"] = {"panels": told, "height": height, "gap": _TITLE + _LABELS, "columns": columns}
+    layout["meta"] = {"panels": told, "height": height, "gap": _TITLE + _LABELS, "area": round(grid.height)}
     if title:
         layout["title"] = {"text": title, "font": {"size": 15}, "x": 0, "xref": "paper"}
     return {"data": data, "layout": layout}

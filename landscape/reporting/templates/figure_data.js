@@ -56,7 +56,10 @@ async function openRelief(button, title, relief) {
   plot.style.height = `${layout.height}px`;
   button.plotly = await solidPlotly();
   if (!plot.isConnected) return null; // closed while the bundle was unpacked
-  return button.plotly.newPlot(plot, relief.data, layout, { ...config, modeBarButtons: [["toImage", "resetCameraDefault3d"]] });
+  const bar = { ...config, modeBarButtons: [["toImage", "resetCameraDefault3d"]] };
+  await button.plotly.newPlot(plot, relief.data, layout, bar);
+  linkCameras(plot, button.plotly);
+  return plot;
 }
 
 function wire(extras, title, load) {

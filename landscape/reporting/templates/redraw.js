@@ -14,8 +14,10 @@ const nearby = new IntersectionObserver(
   { rootMargin: "600px 0px" },
 );
 // "report.html#all" draws everything at once, for programs that take pictures of the page.
-if (location.hash === "#all") plots().forEach(show);
-else plots().forEach((p) => nearby.observe(p));
+if (location.hash === "#all") {
+  document.querySelectorAll("details.more").forEach((part) => (part.open = true)); // a closed part has no width
+  plots().forEach(show);
+} else plots().forEach((p) => nearby.observe(p));
 
 let waiting = 0;
 let lastWidth = innerWidth;
@@ -29,11 +31,33 @@ addEventListener("resize", () => {
   }, 120);
 });
 addEventListener("beforeprint", () => {
+  if (root.dataset.sheet) return; // one figure is printed, as a picture
   printing = true;
-  plots().forEach(show);
+  plots().filter((p) => p.offsetParent).forEach(show); // those in closed parts stay out of the print
 });
 addEventListener("afterprint", () => {
+  if (!printing) return;
   printing = false;
   redraw();
 });
 if (way) way.addEventListener("change", redraw);
+
+// A link to a figure opens the parts that it stands in; a section with an open part takes the whole width.
+function reveal(id) {
+  const target = id && byId(id);
+  if (!target) return;
+  let closed = false;
+  for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) {
+    closed ||= !part.open;
+    part.open = true;
+  }
+  if (closed) target.scrollIntoView();
+}
+addEventListener("hashchange", () => reveal(decodeURIComponent(location.hash.slice(1))));
+reveal(decodeURIComponent(location.hash.slice(1)));
+for (const part of document.querySelectorAll(".folds > details")) {
+  part.addEventListener("toggle", () => {
+    const drawn = [...part.closest("section").querySelectorAll(".plot")].filter((p) => p.ways && p.offsetParent);
+    drawn.filter((p) => p.layout && p.layout.width !== p.clientWidth).forEach(show);
+  });
+}

@@ -16,3 +16,18 @@ function solidPlotly() {
   });
   return solid;
 }
+
+// Scenes side by side turn together, so that what is compared is seen from one place.
+function linkCameras(plot, plotly) {
+  const scenes = Object.keys(plot.layout).filter((name) => /^scene\d*$/.test(name));
+  if (scenes.length < 2) return;
+  let own = false;
+  plot.on("plotly_relayout", (changed) => {
+    const moved = scenes.find((name) => changed[`${name}.camera`]);
+    if (own || !moved) return;
+    own = true;
+    const camera = changed[`${moved}.camera`];
+    const others = scenes.filter((name) => name !== moved).map((name) => [`${name}.camera`, camera]);
+    plotly.relayout(plot, Object.fromEntries(others)).then(() => (own = false));
+  });
+}
