@@ -13,6 +13,9 @@ __all__ = ["COLUMNS", "each_panel", "lettered", "one_bar", "panels_of", "shares"
 COLUMNS = 3
 """Panels in a row, unless said otherwise."""
 
+_SHORT = 18
+"""Characters of a title that stands beside a panel's letter, such as a model's name."""
+
 
 def side_by_side(
     name: str, title: str, figures: Sequence[FigureSpec], *, columns: int = COLUMNS, caption: str = ""
@@ -75,10 +78,12 @@ def lettered(spec: FigureSpec) -> FigureSpec:
         for letter, panel in zip(letters, panels, strict=True)
     )
     following = iter(letters)
-    marked = each_panel(
-        replace(spec, panels=spec.panels or ((spec,),), marks=()),
-        lambda panel: replace(panel, title=f"({next(following)})"),
-    )
+
+    def marked_as(panel: FigureSpec) -> FigureSpec:
+        short = panel.title if len(panel.title) <= _SHORT else ""
+        return replace(panel, title=f"({next(following)}) {short}".strip())
+
+    marked = each_panel(replace(spec, panels=spec.panels or ((spec,),), marks=()), marked_as)
     return replace(marked, caption=f"{spec.caption} {told}".strip() if spec.panels else told)
 
 

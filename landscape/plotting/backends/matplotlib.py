@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -368,7 +368,7 @@ class Drawing:
 
 
 def add_bar(
-    canvas: Figure,
+    canvas: Figure | SubFigure,
     axes: Sequence[Axes],
     color: ColorAxis,
     colors: tuple[str, ...],
@@ -385,7 +385,7 @@ def add_bar(
         bar.set_ticks(values, labels=texts)
 
 
-def add_legend(canvas: Figure, handles: list[Any], width: float) -> None:
+def add_legend(canvas: Figure | SubFigure, handles: list[Any], width: float) -> None:
     """A legend below all axes, unless there is nothing to tell apart; the canvas grows by it."""
     if len(handles) < 2:
         return
@@ -394,7 +394,8 @@ def add_legend(canvas: Figure, handles: list[Any], width: float) -> None:
     room = 78 * width / _WIDTH
     columns = int(np.clip(room // (longest + 7), 1, min(4, len(handles))))
     rows = -(-len(handles) // columns)
-    canvas.set_size_inches(width, canvas.get_figheight() + _ROW * rows)
+    if isinstance(canvas, Figure):  # a part of a page has its size
+        canvas.set_size_inches(width, canvas.get_figheight() + _ROW * rows)
     canvas.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
 
 

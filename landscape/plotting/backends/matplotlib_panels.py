@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from landscape.base.figure import ColorAxis, FigureSpec
@@ -13,7 +14,7 @@ from landscape.plotting.backends.matplotlib import Drawing, PaperFigure, add_bar
 from landscape.plotting.palette import Palette
 from landscape.plotting.panel_ranges import with_common_ranges
 
-__all__ = ["draw_panels"]
+__all__ = ["draw_on", "draw_panels", "panel_rows_height"]
 
 _LOWEST = 1.35  # inches
 _Bar = tuple[ColorAxis, tuple[str, ...], tuple[float, float]]
@@ -22,13 +23,13 @@ _Bar = tuple[ColorAxis, tuple[str, ...], tuple[float, float]]
 class _Panel(Drawing):
     """A figure drawn on axes that are there; its legend and colour bars are left to the whole."""
 
-    def __init__(self, spec: FigureSpec, palette: Palette, canvas: PaperFigure, axes: Axes) -> None:
+    def __init__(self, spec: FigureSpec, palette: Palette, canvas: Any, axes: Axes, width: float) -> None:
         self._given = canvas, axes
         self.told: list[_Bar] = []
         self.labelled: list[Any] = []
-        super().__init__(spec, palette, canvas.get_figwidth())
+        super().__init__(spec, palette, width)
 
-    def place(self, width: float, height: float) -> tuple[PaperFigure, Axes]:
+    def place(self, width: float, height: float) -> tuple[Any, Axes]:
         return self._given
 
     def colorbar(self, color: ColorAxis, colors: tuple[str, ...], limits: tuple[float, float]) -> None:
@@ -37,6 +38,32 @@ class _Panel(Drawing):
 
     def finish(self, handles: list[Any]) -> None:
         self.labelled = handles
+
+
+class _Part(Drawing):
+    """A figure without panels, drawn on a part of a page."""
+
+    def __init__(self, spec: FigureSpec, palette: Palette, part: SubFigure, width: float) -> None:
+        self._part = part
+        super().__init__(spec, palette, width)
+
+    def place(self, width: float, height: float) -> tuple[Any, Axes]:
+        return self._part, self._part.add_subplot()
+
+
+def draw_on(part: SubFigure, spec: FigureSpec, palette: Palette, width: float) -> None:
+    """Draw a figure, with panels or without, on a part of a page that is so many inches wide."""
+    if spec.panels:
+        _set_out(part, with_common_ranges(spec), palette, width)
+    else:
+        _Part(spec, palette, part, width).figure()
+
+
+def panel_rows_height(spec: FigureSpec, width: float) -> float:
+    """The height that all rows of panels take, in inches."""
+    each = width / max(map(len, spec.panels))
+    square = any(p.equal for p in panels_of(spec))
+    return len(spec.panels) * max(_LOWEST, each * (0.95 if square else 0.9))
 
 
 def draw_panels(spec: FigureSpec, palette: Palette, width: float) -> PaperFigure:
@@ -48,15 +75,20 @@ def draw_panels(spec: FigureSpec, palette: Palette, width: float) -> PaperFigure
         width: Of all panels together, in inches.
     """
     spec = with_common_ranges(spec)
+    canvas = PaperFigure(figsize=(width, panel_rows_height(spec, width)), layout="constrained")
+    _set_out(canvas, spec, palette, width)
+    return canvas
+
+
+def _set_out(canvas: Any, spec: FigureSpec, palette: Palette, width: float) -> None:
+    """Draw all panels on a canvas, a figure or a part of one, with one legend and the colour bars."""
     places = [(r, c) for r, row in enumerate(spec.panels) for c in range(len(row))]
     rows, columns = len(spec.panels), max(map(len, spec.panels))
     each = width / columns
-    height = max(_LOWEST, each * (0.95 if any(p.equal for p in panels_of(spec)) else 0.9))
-    canvas = PaperFigure(figsize=(width, rows * height), layout="constrained")
     grid = canvas.add_gridspec(rows, columns)
     drawn = []
     for (row, column), panel in zip(places, panels_of(spec), strict=True):
-        one = _Panel(panel, palette, canvas, canvas.add_subplot(grid[row, column]))
+        one = _Panel(panel, palette, canvas, canvas.add_subplot(grid[row, column]), width)
         one.figure()
         one.axes.title.set_fontsize(8.0)
         if panel.equal and each < 2.6:  # the numbers of more ticks would touch
@@ -77,10 +109,9 @@ def draw_panels(spec: FigureSpec, palette: Palette, width: float) -> PaperFigure
         canvas.suptitle(spec.title.replace("$", r"\$"), fontsize=10.0)
     handles = {str(h.get_label()): h for one in drawn for h in one.labelled}
     add_legend(canvas, list(handles.values()), width)
-    return canvas
 
 
-def _bars(canvas: PaperFigure, drawn: list[_Panel]) -> None:
+def _bars(canvas: Any, drawn: list[_Panel]) -> None:
     """One colour bar for all panels if it tells the same of each, else one beside each."""
     told = [bar for one in drawn for bar in one.told]
     if told and all(bar == told[0] for bar in told):
