@@ -1,4 +1,4 @@
-"""Panels: several figures as one, in rows and columns, with the axes and colours that they share said once."""
+"""Panels: several figures as one, in rows and columns, with what they share said once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Panels of a store: figures of several analyses, or of several models, as one lettered figure for a paper."""
+"""Panels of a store: figures of several analyses or models as one lettered figure for a paper."""
 
 from __future__ import annotations
 

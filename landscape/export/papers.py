@@ -9,7 +9,7 @@ from importlib import resources
 
 __all__ = ["Paper", "cited", "papers", "software_entry"]
 
-_LATEX = {r"{\'a}": "á", r"{\'e}": "é", r"{\`u}": "ù", r'{\"a}': "ä", r'{\"u}': "ü", r"{\u{g}}": "ğ"}
+_LATEX = {r"{\'a}": "á", r"{\'e}": "é", r"{\`u}": "ù", r"{\"a}": "ä", r"{\"u}": "ü", r"{\u{g}}": "ğ"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Bundles of plotly.js that a page carries: for figures in the plane as it is, for those in space packed until used."""
+"""Bundles of plotly.js that a page carries: that for the plane as it is, that for space packed until used."""
 
 from __future__ import annotations
 

@@ -32,8 +32,10 @@ def csv_of(spec: FigureSpec) -> str:
         a,0,2
         <BLANKLINE>
     """
-    tables = [(panel, _heads(panel), [r for mark in panel.marks for r in _rows(panel, mark)])
-              for panel in panels_of(spec)]
+    tables = [
+        (panel, _heads(panel), [r for mark in panel.marks for r in _rows(panel, mark)])
+        for panel in panels_of(spec)
+    ]
     columns = list(dict.fromkeys(head for _, heads, _ in tables for head in heads))
     rows = [
         [panel.title, *(dict(zip(heads, row, strict=True)).get(head, "") for head in columns)]

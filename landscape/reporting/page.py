@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from landscape.plotting.backends.plotly import CONFIG
 from landscape.reporting.bundles import flat_bundle, solid_bundle, solid_packed
-from landscape.reporting.encode import compact
+from landscape.reporting.encode import compact, packed
 from landscape.reporting.references import references, reproducing
 from landscape.reporting.views import Page
 
@@ -64,6 +64,7 @@ def render(page: Page) -> str:
         line=reproducing,
         marked=_marked,
         compact=compact,
+        packed=packed,
         inert=lambda text: Markup(_inert(text)),
     )
     return html.lstrip()

@@ -1,7 +1,7 @@
 """The paper: a store as a PDF of a dozen pages, to print or to send, with one figure for each analysis.
 
-What the page (`landscape.reporting.page`) shows at first sight, set on paper: the models and their summary, the
-leading figure of each section with its caption, where the results come from, and the papers cited.
+What the page (`landscape.reporting.page`) shows at first sight, set on paper: the models and their summary,
+the leading figure of each section with its caption, where the results come from, and the papers cited.
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ def _wrapped(text: str, size: float = 8.5) -> tuple[str, ...]:
 def _first(page: Page) -> Iterator[_Block]:
     models = len(page.models.rows) - page.predictives
     lead = f"{models} trained models, {len(page.sections)} analyses, {page.results} results."
-    lead += f" Drawn by landscape {page.version}" + (f"; newest result of {page.created}." if page.created else ".")
+    lead += f" Drawn by landscape {page.version}" + (
+        f"; newest result of {page.created}." if page.created else "."
+    )
     yield (_Text((page.name,), 18, True), _Text(_wrapped(lead), apart=0.12))
     for sentence in getattr(page, "sentences", ()):  # what was found, where the page says so
         yield (_Text(_wrapped(sentence, 9.5), 9.5, apart=0.08),)
@@ -195,7 +197,9 @@ def _figure(section: SectionView, number: int, palette: Palette) -> _Block:
     from landscape.plotting.backends.matplotlib_panels import draw_on, panel_rows_height
 
     spec = section.figures[0].spec
-    height = min(_TALLEST, panel_rows_height(spec, _WIDTH) + 0.3) if spec.panels else _FIGURE + spec.equal * 0.7
+    height = (
+        min(_TALLEST, panel_rows_height(spec, _WIDTH) + 0.3) if spec.panels else _FIGURE + spec.equal * 0.7
+    )
     untitled = replace(spec, title="")
     caption = f"Figure {number}. {spec.title}. {spec.whole_caption}"
     return (

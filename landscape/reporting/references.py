@@ -1,4 +1,4 @@
-"""References: what the page offers beside a figure for a paper: the literature, and the line that draws it again."""
+"""References: beside a figure, the literature for a paper and the line that draws it again."""
 
 from __future__ import annotations
 
@@ -32,4 +32,6 @@ def references(page: Page) -> dict[str, Any]:
 def reproducing(section: SectionView, figure: FigureView) -> str:
     """The command that draws a figure from the store; the page puts in where that is and the file."""
     which = "--panels" if figure.spec.panels else "--figure"
-    return f"landscape figure STORE -a {shlex.quote(section.label)} {which} {shlex.quote(figure.spec.name)} -o"
+    return (
+        f"landscape figure STORE -a {shlex.quote(section.label)} {which} {shlex.quote(figure.spec.name)} -o"
+    )

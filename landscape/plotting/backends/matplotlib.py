@@ -38,7 +38,7 @@ from landscape.plotting.palette import PLAIN, Palette, colormap, sample
 from landscape.plotting.scales import narrow_log_ticks, number
 from landscape.plotting.violin_outline import violin_outline
 
-__all__ = ["Drawing", "PaperFigure", "add_bar", "add_legend", "draw", "draw_column"]
+__all__ = ["PaperFigure", "add_bar", "add_legend", "draw", "draw_column"]
 
 Array = NDArray[np.float64]
 
@@ -91,10 +91,10 @@ def _drawn(spec: FigureSpec, palette: Palette, width: float) -> PaperFigure:
         from landscape.plotting.backends.matplotlib_panels import draw_panels  # which draws by this module
 
         return draw_panels(spec, palette, width)
-    return Drawing(spec, palette, width).figure()
+    return _Drawing(spec, palette, width).figure()
 
 
-class Drawing:
+class _Drawing:
     """One figure being drawn, on a canvas of its own.
 
     Args:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.panels import panels_of, shares
-from landscape.plotting.backends.matplotlib import Drawing, PaperFigure, add_bar, add_legend
+from landscape.plotting.backends.matplotlib import PaperFigure, _Drawing, add_bar, add_legend
 from landscape.plotting.palette import Palette
 from landscape.plotting.panel_ranges import with_common_ranges
 
@@ -20,7 +20,7 @@ _LOWEST = 1.35  # inches
 _Bar = tuple[ColorAxis, tuple[str, ...], tuple[float, float]]
 
 
-class _Panel(Drawing):
+class _Panel(_Drawing):
     """A figure drawn on axes that are there; its legend and colour bars are left to the whole."""
 
     def __init__(self, spec: FigureSpec, palette: Palette, canvas: Any, axes: Axes, width: float) -> None:
@@ -40,7 +40,7 @@ class _Panel(Drawing):
         self.labelled = handles
 
 
-class _Part(Drawing):
+class _Part(_Drawing):
     """A figure without panels, drawn on a part of a page."""
 
     def __init__(self, spec: FigureSpec, palette: Palette, part: SubFigure, width: float) -> None:

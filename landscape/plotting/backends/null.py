@@ -18,7 +18,8 @@ __all__ = ["draw"]
 def draw(spec: FigureSpec, palette: Palette) -> AxesLayout:
     """Work out everything that a drawing needs; of panels, what is returned is of the first."""
     if spec.panels:
-        return [draw(panel, palette) for panel in panels_of(with_common_ranges(spec))][0]
+        drawn = [draw(panel, palette) for panel in panels_of(with_common_ranges(spec))]
+        return drawn[0]
     axes = axes_layout(spec)
     axes.ticks(spec, "x")
     axes.ticks(spec, "y")

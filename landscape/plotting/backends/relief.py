@@ -80,7 +80,9 @@ def _panels(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
         place = {"x": x[0], "y": y[1], "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top"}
         layout["annotations"].append({"text": escape(panel.title), "showarrow": False, **place})
         for trace in one["data"]:
-            bar = {"showscale": trace.get("showscale", False) and i == 0} if trace["type"] == "surface" else {}
+            bar = (
+                {"showscale": trace.get("showscale", False) and i == 0} if trace["type"] == "surface" else {}
+            )
             traces.append({**trace, "scene": name, **bar})
     return {"data": traces, "layout": layout}
 

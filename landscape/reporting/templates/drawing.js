@@ -82,7 +82,14 @@ function draw(plot, { data, layout }) {
 }
 
 function show(plot) {
-  if (!plot.ways) plot.ways = plot.dataset.figure ? parsed(plot.dataset.figure) : null;
+  const block = byId(plot.dataset.figure);
+  if (!plot.ways && block && block.type === "application/gzip") {
+    return unpack(block.id).then((ways) => {
+      plot.ways ??= ways;
+      return show(plot);
+    });
+  }
+  if (!plot.ways) plot.ways = block ? parsed(block.id) : null;
   const figure = chosen(plot.ways);
   const caption = plot.parentElement.querySelector("figcaption");
   if (caption) caption.textContent = figure.caption;

@@ -105,9 +105,9 @@ function fillTools(part, extras, plot) {
 for (const extras of document.querySelectorAll(".extras[data-line]")) {
   const plot = extras.parentElement.querySelector(".plot");
   const part = element("details", { class: "publish" }, element("summary", {}, "For a paper"));
-  part.addEventListener("toggle", () => {
+  part.addEventListener("toggle", async () => {
     if (!part.open || part.children.length > 1) return;
-    if (!plot.ways) plot.ways = parsed(plot.dataset.figure);
+    if (!plot.ways) await show(plot);
     fillTools(part, extras, plot);
   });
   extras.append(part);

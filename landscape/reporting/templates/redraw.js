@@ -33,7 +33,7 @@ addEventListener("resize", () => {
 addEventListener("beforeprint", () => {
   if (root.dataset.sheet) return; // one figure is printed, as a picture
   printing = true;
-  plots().filter((p) => p.offsetParent).forEach(show); // those in closed parts stay out of the print
+  plots().filter((p) => p.checkVisibility()).forEach(show); // those in closed parts stay out of the print
 });
 addEventListener("afterprint", () => {
   if (!printing) return;
@@ -57,7 +57,7 @@ addEventListener("hashchange", () => reveal(decodeURIComponent(location.hash.sli
 reveal(decodeURIComponent(location.hash.slice(1)));
 for (const part of document.querySelectorAll(".folds > details")) {
   part.addEventListener("toggle", () => {
-    const drawn = [...part.closest("section").querySelectorAll(".plot")].filter((p) => p.ways && p.offsetParent);
+    const drawn = [...part.closest("section").querySelectorAll(".plot")].filter((p) => p.ways && p.checkVisibility());
     drawn.filter((p) => p.layout && p.layout.width !== p.clientWidth).forEach(show);
   });
 }
