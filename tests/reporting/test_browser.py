@@ -280,7 +280,7 @@ def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: P
     assert png[:4] == b"\x89PNG" and int.from_bytes(png[16:20], "big") == 3 * 760
     assert b"@inproceedings{li2018," in bib and b"@software{landscape," in bib
     assert "landscape figure STORE -a line --figure loss -o" in figure.locator("code").inner_text()
-    page.evaluate("window.print = () => { window.printed = document.querySelector('#sheet img').naturalWidth; }")
+    page.evaluate("window.print = () => (window.printed = document.querySelector('#sheet img').naturalWidth)")
     figure.get_by_role("button", name="PDF by printing").click()
     page.wait_for_function("window.printed > 0")
     page.evaluate("dispatchEvent(new Event('afterprint'))")

@@ -44,7 +44,8 @@ class Grid:
     def domain(self, row: int, column: int) -> tuple[list[float], list[float]]:
         """From where to where a panel stands, across and upwards."""
         left, top = column * self._steps[0], 1 - row * self._steps[1]
-        return [left, min(1.0, left + self._width)], [max(0.0, top - self._share), top]
+        across = [round(left, 6), round(min(1.0, left + self._width), 6)]
+        return across, [round(max(0.0, top - self._share), 6), round(top, 6)]
 
 
 def draw_panels(spec: FigureSpec, palette: Palette, draw: Draw) -> dict[str, Any]:
