@@ -53,8 +53,8 @@ function reveal(id) {
   }
   if (closed) target.scrollIntoView();
 }
-addEventListener("hashchange", () => reveal(decodeURIComponent(location.hash.slice(1))));
-reveal(decodeURIComponent(location.hash.slice(1)));
+addEventListener("hashchange", () => reveal(location.hash.slice(1)));
+reveal(location.hash.slice(1));
 for (const part of document.querySelectorAll(".folds > details")) {
   part.addEventListener("toggle", () => {
     const drawn = [...part.closest("section").querySelectorAll(".plot")].filter((p) => p.ways && p.checkVisibility());
