@@ -236,11 +236,10 @@ def _write_report(
     plugins: Iterable[Analysis | str] = (),
     models: Sequence[str] = (),
     zoo: str | None = None,
-    paper: bool = False,
 ) -> Path:
     from landscape.reporting import report as write
 
-    return write(store, path, analyses=plugins, models=models, zoo=zoo, paper=paper)
+    return write(store, path, analyses=plugins, models=models, zoo=zoo)
 
 
 def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
@@ -326,14 +325,11 @@ def report(
         str | None,
         typer.Option(help="Of a store of several manifests, the zoo of this name. Default: last run."),
     ] = None,
-    paper: Annotated[
-        bool, typer.Option("--paper", help="A PDF of a dozen pages instead. Default: STORE/report.pdf.")
-    ] = False,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
-        check_file("--output", output, (".pdf",) if paper else ())
-        written = _write_report(store, output, analysis or (), models or (), zoo, paper)
+        check_file("--output", output)
+        written = _write_report(store, output, analysis or (), models or (), zoo)
         _line(_console(), f"report: {written}")
 
 
