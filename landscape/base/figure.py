@@ -339,6 +339,8 @@ class FigureSpec:
         choice: By what a reader chooses it among its like, such as a pair of models.
         others: Its like, such as those of other pairs, which a page shows in its place when chosen,
             and which are drawn by their names.
+        panels: Figures side by side, as rows of columns, in place of marks; see `landscape.base.panels`.
+        leads: Whether it stands for its section where there is room for one; else the first one does.
     """
 
     name: str
@@ -353,13 +355,30 @@ class FigureSpec:
     symbols: tuple[tuple[str, str], ...] = ()
     choice: str = ""
     others: tuple[FigureSpec, ...] = ()
+    panels: tuple[tuple[FigureSpec, ...], ...] = ()
+    leads: bool = False
 
     def __post_init__(self) -> None:
         for symbol, _ in self.symbols:
             _check_symbol(symbol)
+        if self.panels:
+            _check_panels(self)
 
     @property
     def whole_caption(self) -> str:
         """What to print below the figure: the caption and, if a mark has any, what errors and bands mean."""
-        parts = [self.caption, str(self.errors) if any(has_errors(m) for m in self.marks) else ""]
-        return " ".join(p for p in parts if p)
+        errors = [
+            str(f.errors)
+            for f in (self, *(p for row in self.panels for p in row))
+            if any(has_errors(m) for m in f.marks)
+        ]
+        return " ".join(p for p in dict.fromkeys([self.caption, *errors]) if p)
+
+
+def _check_panels(spec: FigureSpec) -> None:
+    if spec.marks:
+        raise InputError(f"figure '{spec.name}' has panels, so its marks belong to these: give it none.")
+    if not all(spec.panels):
+        raise InputError(f"figure '{spec.name}' has a row without panels: leave it out.")
+    if any(panel.panels for row in spec.panels for panel in row):
+        raise InputError(f"a panel of figure '{spec.name}' has panels itself: give them all side by side.")

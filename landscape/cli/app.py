@@ -330,7 +330,8 @@ def report(
     """Rebuild the report from a store alone."""
     with guarded():
         check_file("--output", output)
-        _line(_console(), f"report: {_write_report(store, output, analysis or (), models or (), zoo)}")
+        written = _write_report(store, output, analysis or (), models or (), zoo)
+        _line(_console(), f"report: {written}")
 
 
 add_figure(app, guarded)

@@ -44,13 +44,25 @@ def add_figure(app: typer.Typer, guarded: Guard) -> None:
                 "--figure", "-f", help="Only the figure of this name; for .vtk the field to rise by."
             ),
         ] = None,
+        panels: Annotated[
+            str | None,
+            typer.Option(
+                help="Figures to set side by side as (a), (b), ...: 'loss,gradient' of --analysis, or"
+                " 'line:loss,spectrum'."
+            ),
+        ] = None,
         models: Annotated[
             list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
         ] = None,
         by: Annotated[
             str | None, typer.Option(help="Medians and bands over the models of each group, seed or tag.")
         ] = None,
-        column: Annotated[str, typer.Option(help="Width: single (3.25 in) or double (6.75 in).")] = "single",
+        column: Annotated[
+            str | None,
+            typer.Option(
+                help="Width: single (3.25 in) or double (6.75 in). Default: single; double for panels."
+            ),
+        ] = None,
     ) -> None:
         """Draw figures of a store for a paper: vector graphics with embedded fonts; or for ParaView."""
         with guarded():
@@ -60,6 +72,19 @@ def add_figure(app: typer.Typer, guarded: Guard) -> None:
 
             say = ProgressBar(Console()).say
             check_file("--output", output)
+            if panels is not None:
+                from landscape.export.figures import save_figures
+                from landscape.export.panels import panels_of_store
+
+                if output is None or name is not None:
+                    wrong = "leave --figure out" if output else "say with --output where to write"
+                    raise InputError(f"--panels makes one figure of several: {wrong}.")
+                wanted = panels.split(",")
+                spec, palette = panels_of_store(store, wanted, analysis=analysis, models=models or (), by=by)
+                for path in save_figures([spec], palette, output, column or "double"):
+                    say(f"figure: {path}")
+                say(f"caption: {spec.whole_caption}")
+                return
             if output is None or analysis is None:
                 for line in list_figures(store, analysis, models or (), by):
                     say(line)
@@ -75,5 +100,5 @@ def add_figure(app: typer.Typer, guarded: Guard) -> None:
             from landscape.export.figures import figures_of_store, save_figures
 
             specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
-            for path in save_figures(specs, palette, output, column):
+            for path in save_figures(specs, palette, output, column or "single"):
                 say(f"figure: {path}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.base.figure import FigureSpec, Heatmap, Line, Points
+from landscape.base.panels import each_panel
 
 __all__ = ["LARGEST_FIELD", "LONGEST_LINE", "decimate"]
 
@@ -29,6 +30,8 @@ def decimate(spec: FigureSpec) -> FigureSpec:
     Lines keep every second, third, ... point and the last. Fields keep the mean of each block of cells,
     or every second, third, ... value where contours are drawn.
     """
+    if spec.panels:
+        return each_panel(spec, decimate)
     marks = []
     notes: dict[str, None] = {}
     for mark in spec.marks:

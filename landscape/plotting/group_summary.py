@@ -26,6 +26,7 @@ from landscape.base.figure import (
     Violin,
     has_errors,
 )
+from landscape.base.panels import each_panel, panels_of
 from landscape.plotting.scales import from_symlog, symlog
 
 __all__ = ["MOST_POINTS", "QUANTILES", "models_of", "summarize_by_group"]
@@ -54,7 +55,7 @@ class _Key:
 
 def models_of(spec: FigureSpec) -> list[str]:
     """The models that a figure shows, in order of appearance."""
-    marks = (m for m in spec.marks if not isinstance(m, Guide))
+    marks = (m for panel in panels_of(spec) for m in panel.marks if not isinstance(m, Guide))
     return [m for m in dict.fromkeys(mark.series.model for mark in marks) if m]
 
 
@@ -71,6 +72,8 @@ def summarize_by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -
         groups: The group of each model, in the order in which groups are to be named.
         what: What a group is, for the caption: ``"group"``, ``"width"``.
     """
+    if spec.panels:
+        return each_panel(spec, lambda panel: summarize_by_group(panel, groups, what))
     order = list(dict.fromkeys(groups.values()))
     collected: dict[_Key, list[Mark]] = {}
     kept: list[Mark] = []

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from landscape.base.figure import FigureSpec, Guide, Series
+from landscape.base.panels import panels_of
 
 __all__ = [
     "DIVERGING",
@@ -164,6 +165,6 @@ class Palette:
 
 
 def _series(figure: FigureSpec) -> Iterator[Series]:
-    for mark in figure.marks:
+    for mark in (mark for panel in panels_of(figure) for mark in panel.marks):
         if not isinstance(mark, Guide) and mark.series.model:
             yield mark.series

@@ -55,7 +55,8 @@ def report(
     home = as_path(store, "a store")
     target = as_path(path, "a report") if path is not None else home / "report.html"
     contents = only(read_contents(store, zoo), models)
-    page = render(page_of(contents, analyses, _data(home, target)))
+    view = page_of(contents, analyses, _data(home, target))
+    page = render(view)
     write_bytes(target, page.encode("utf-8", "replace"))
     return target
 

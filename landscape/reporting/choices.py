@@ -29,12 +29,14 @@ class Chooser:
         what: What is chosen: "group", "pair", "model".
         packs: For each subject its figures, as packed JSON.
         total: How many subjects there are; those without a pack found no room.
+        reliefs: Whether one of the figures has a relief.
     """
 
     anchor: str
     what: str
     packs: dict[str, str]
     total: int
+    reliefs: bool = False
 
 
 def owners(specs: Sequence[FigureSpec], subjects: Sequence[str]) -> list[str]:
@@ -68,7 +70,7 @@ def chooser(
         if left < 0 and packs:
             break
         packs[subject] = pack
-    return Chooser(f"{anchor}-choice", what, packs, len(owned))
+    return Chooser(f"{anchor}-choice", what, packs, len(owned), bool(planes))
 
 
 def _figure(spec: FigureSpec, palette: Palette, plane: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from landscape.base.figure import Axis, FigureSpec, Guide, Heatmap, Line, Mark, Violin
+from landscape.base.panels import panels_of
 from landscape.text import csv_cell
 
 __all__ = ["csv_of"]
@@ -22,7 +23,7 @@ def csv_of(spec: FigureSpec) -> str:
     """The data of a figure, with its axes' titles as the heads of the columns.
 
     Columns that no mark fills are left out. Numbers have seven digits; names of categories stand in place
-    of their positions; NaN is written as ``nan``.
+    of their positions; NaN is written as ``nan``. Of panels, the first column says which.
 
     Example:
         >>> from landscape.base.figure import Series
@@ -31,15 +32,32 @@ def csv_of(spec: FigureSpec) -> str:
         a,0,2
         <BLANKLINE>
     """
-    fields = [m.color.title for m in spec.marks if isinstance(m, Heatmap)]
-    heads = ["series", spec.x.title or "x", spec.y.title or "y", *_EXTRA, fields[0] if fields else "value"]
-    rows = [row for mark in spec.marks for row in _rows(spec, mark)]
-    filled = [i for i in range(len(heads)) if any(row[i] != "" for row in rows)]
+    tables = [
+        (panel, _heads(panel), [r for mark in panel.marks for r in _rows(panel, mark)])
+        for panel in panels_of(spec)
+    ]
+    columns = list(dict.fromkeys(head for _, heads, _ in tables for head in heads))
+    rows = [
+        [panel.title, *(dict(zip(heads, row, strict=True)).get(head, "") for head in columns)]
+        for panel, heads, told in tables
+        for row in told
+    ]
+    heads = ["panel", *(head for _, head in columns)]
+    first = 0 if spec.panels else 1
+    filled = [i for i in range(first, len(heads)) if any(row[i] != "" for row in rows)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([csv_cell(heads[i]) for i in filled])
     writer.writerows([csv_cell(row[i]) for i in filled] for row in rows)
     return out.getvalue()
+
+
+def _heads(spec: FigureSpec) -> list[tuple[str, str]]:
+    """What each column holds and how it is called: panels may share all of it, or some."""
+    fields = [m.color.title for m in spec.marks if isinstance(m, Heatmap)]
+    named = {"series": "series", "x": spec.x.title or "x", "y": spec.y.title or "y"}
+    named |= {extra: extra for extra in _EXTRA} | {"field": fields[0] if fields else "value"}
+    return list(named.items())
 
 
 def _rows(spec: FigureSpec, mark: Mark) -> Iterator[list[str]]:

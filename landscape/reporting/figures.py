@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.base.figure import FigureSpec, Guide, Heatmap
+from landscape.base.panels import panels_of
 from landscape.errors import LandscapeError
 from landscape.plotting.backends import plotly as draw_plotly
 from landscape.plotting.backends import relief as draw_relief
 from landscape.plotting.backends.plotly_layout import legend_key
 from landscape.plotting.decimation import decimate
+from landscape.plotting.gathering import gathered, leading_first
 from landscape.plotting.group_summary import models_of, summarize_by_group
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping
 from landscape.plotting.palette import Palette
@@ -108,6 +110,7 @@ def draw_section(
         drawn.left_out = len(specs) - len(shared)
         specs, subjects = shared, []
     specs = _choices(drawn, specs, subjects, anchor, analysis.scope, palette)
+    specs = leading_first(gathered(specs, results))
     for i, spec in enumerate(specs):
         try:
             drawn.figures.append(_view(spec, f"{anchor}-{i}", palette, ways))
@@ -153,7 +156,7 @@ def _view(spec: FigureSpec, anchor: str, palette: Palette, ways: Sequence[Groupi
     variants = _variants(spec, palette, ways)
     plain = {way: _drawing(s, p) for way, (s, p) in variants.items()}
     first, (shown, look) = next(iter(variants.items()))
-    relief = _is_plane(spec)
+    relief = all(_is_plane(panel) for panel in panels_of(spec))
     whole = spec if first == MODELS_WAY else shown  # of many models the CSV has what is drawn
     more: dict[str, Any] = {"csv": csv_of(whole)}
     if relief:
@@ -169,6 +172,8 @@ def _variants(
 ) -> dict[str, tuple[FigureSpec, Palette]]:
     """The figure and its colours in each way of comparing; ways that change nothing are left out."""
     models = models_of(spec)
+    if spec.panels and all(len(models_of(panel)) < 2 for panel in panels_of(spec)):
+        return {MODELS_WAY: (decimate(spec), palette)}  # one model each: no way of comparing changes them
     found: dict[str, tuple[FigureSpec, Palette]] = {}
     if len(models) <= MOST_MODELS:
         found[MODELS_WAY] = (decimate(spec), palette)

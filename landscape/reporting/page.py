@@ -17,7 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from landscape.plotting.backends.plotly import CONFIG
-from landscape.reporting.encode import compact
+from landscape.reporting.bundles import flat_bundle, solid_bundle, solid_packed
+from landscape.reporting.encode import compact, packed
+from landscape.reporting.references import references, reproducing
 from landscape.reporting.views import Page
 
 __all__ = ["render"]
@@ -26,9 +28,12 @@ _SCRIPTS = (
     "dom.js",
     "choice.js",
     "highlight.js",
+    "panels.js",
     "drawing.js",
     "redraw.js",
+    "solid.js",
     "relief_camera.js",
+    "figure_tools.js",
     "figure_data.js",
     "tables.js",
     "single_models.js",
@@ -42,6 +47,7 @@ _SCRIPTS = (
 
 _STYLES = (
     "style.css",
+    "sections.css",
     "bar.css",
     "layer_map.css",
 )
@@ -63,15 +69,23 @@ def render(page: Page, template: str = "page.html", **more: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = {"plotly": _plotly(), "page": _joined(_SCRIPTS)}
+    solid = any(
+        any(figure.relief for figure in section.figures) or (section.chooser and section.chooser.reliefs)
+        for section in page.sections
+    )
+    scripts = {"plotly": flat_bundle(), "page": _joined(_SCRIPTS)}
     html = environment.get_template(template).render(
         page=page,
         style=Markup(_joined(_STYLES)),
         scripts={name: Markup(text) for name, text in scripts.items()},
-        policy=_policy(scripts.values()),
+        solid=solid_packed() if solid else "",
+        policy=_policy([*scripts.values(), *([solid_bundle()] if solid else [])]),
         config=Markup(_inert(json.dumps(CONFIG))),
+        papers=compact(references(page)),
+        line=reproducing,
         marked=_marked,
         compact=compact,
+        packed=packed,
         inert=lambda text: Markup(_inert(text)),
         **more,
     )
@@ -85,13 +99,6 @@ def _joined(names: Iterable[str]) -> str:
 
 def _template(name: str) -> str:
     return resources.files("landscape.reporting").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    # A parser turns CR LF into LF, and the hash is that of what it reads.
-    return str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _policy(scripts: Iterable[str]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from landscape.base.figure import Series
 from landscape.base.registry import find_recorded, named
 from landscape.errors import InputError
+from landscape.export.papers import cited
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping, model_groupings
 from landscape.plotting.palette import Palette
 from landscape.reporting.bar import Choices, choices
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "SectionView", "page_of"]
 
+MOST_OPEN = 20
+"""Sections whose leading figure is shown before a reader asks."""
+
 _WHO = "who and training"
 _MOST_FIRST = 4
 
@@ -42,13 +46,15 @@ class SectionView:
         description: Paragraphs about what is measured and how.
         options: The options of the analysis, on one line.
         problems: Sentences about what cannot be shown, and why.
-        figures: Its figures, models compared on shared axes.
+        figures: Its figures, models compared on shared axes; the first one stands for the section.
+        open: Whether that one is shown before a reader asks, as in the first `MOST_OPEN` sections.
         left_out: How many figures of single results were left to the part on single models, or out.
         chooser: The figures of the one group, pair or model that a reader chooses.
         numbers: The summary of every result, if there is one.
         definitions: What its variables mean.
         provenance: Where its results come from.
         results: How many results it has.
+        papers: Keys of the papers that its analysis cites; see `landscape.export.papers`.
     """
 
     anchor: str
@@ -58,12 +64,20 @@ class SectionView:
     options: str
     problems: tuple[str, ...]
     figures: tuple[FigureView, ...]
+    open: bool
     left_out: int
     numbers: Table | None
     definitions: Table | None
     provenance: Provenance
     results: int
     chooser: Chooser | None = None
+    papers: tuple[str, ...] = ()
+
+    @property
+    def wide(self) -> bool:
+        """Whether its leading figure has panels in more than two columns, which ask for the whole page."""
+        lead = self.figures[0].spec if self.figures and self.open else None
+        return lead is not None and max(map(len, lead.panels), default=0) > 2
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,8 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         _section(section, analysis, anchors[section.label], palette, ways)
         for section, analysis in zip(contents.sections, known, strict=True)
     ]
+    drawn = [i for i, s in enumerate(sections) if s.figures]
+    sections = [replace(s, open=i in drawn[:MOST_OPEN]) for i, s in enumerate(sections)]
     created = [str(ds.attrs.get("created", "")) for s in contents.sections for ds in s.results.values()]
     found = notices(contents, anchors, {s.label: s.problems for s in sections})
     models = _models(contents, known, palette)
@@ -215,12 +231,14 @@ def _section(
         options=listed(section.parameters) if section.parameters else "",
         problems=tuple(problems),
         figures=tuple(drawn.figures),
+        open=True,
         left_out=drawn.left_out,
         numbers=numbers,
         definitions=definitions,
         provenance=provenance(results),
         results=len(results),
         chooser=drawn.chooser,
+        papers=tuple(p.key for p in cited(analysis.description)) if analysis is not None else (),
     )
 
 

@@ -94,10 +94,11 @@ def test_figures_wait_until_they_are_near(report: Path, visit: Any) -> None:
     page = visit(report, whole=False)
     page.locator(".plot").first.scroll_into_view_if_needed()
     page.wait_for_selector(".plot[data-drawn=true]", state="attached")
-    last = page.locator(".plot").last
-    assert last.get_attribute("data-drawn") is None
-    last.scroll_into_view_if_needed()
-    page.locator(".plot").last.locator("svg").first.wait_for()
+    folded = page.locator("details.more .plot").last
+    assert folded.get_attribute("data-drawn") is None
+    page.locator("details.more > summary").last.click()
+    folded.scroll_into_view_if_needed()
+    folded.locator("svg").first.wait_for()
 
 
 def heads(page: Any) -> list[str]:
@@ -333,3 +334,55 @@ def test_the_page_is_ready_soon(report: Path, visit: Any) -> None:
             break
     assert min(took) < 10_000
     assert landscape.__version__ in page.content()
+
+
+@pytest.fixture(scope="module")
+def long(make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many sections as the demo has, 23."""
+    names = ["resnet-s0", "resnet-s1", "vit-s0"]
+    records = [ModelRecord(n, n.split("-")[0], k, {}) for k, n in enumerate(names)]
+    made = {a: {n: make[a](n) for n in names} for a in ("spectrum", "line", "fourier")}
+    kinds = [list(made)[i % 3] for i in range(23)]
+    sections = [Section(f"{kind}-{i}", kind, {}, made[kind]) for i, kind in enumerate(kinds)]
+    path = tmp_path_factory.mktemp("long") / "report.html"
+    path.write_text(render(page_of(Contents("long", records, sections, [], 0))), "utf-8")
+    return path
+
+
+def test_one_figure_leads_each_section_and_the_page_is_short(long: Path, visit: Any, tmp_path: Path) -> None:
+    """Oracle: the browser's own layout and the pages of its print: 20 open figures, 12 screens, 20 pages."""
+    page = visit(long, whole=False)
+    opened = page.evaluate("plots().filter((p) => p.checkVisibility()).length")
+    assert opened == 20 < page.locator(".plot").count()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 12 * 900
+    page.pdf(path=tmp_path / "print.pdf", format="A4")
+    assert (tmp_path / "print.pdf").read_bytes().count(b"/Type /Page\n") <= 20
+    # a link to a folded figure opens what it stands in
+    anchor = page.locator("details.more figure").last.get_attribute("id")
+    page.evaluate(f"location.hash = '{anchor}'")
+    page.wait_for_function(f"byId('{anchor}').checkVisibility()")
+
+
+def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: Path) -> None:
+    """Oracle: the beginnings of the formats, the size of the picture, and the words of line and entry."""
+    page = visit(report, whole=False)
+    figure = page.locator("#s-line-0")
+    figure.locator("details.publish > summary").click()
+    started: dict[str, bytes] = {}
+    for button in ("SVG", "PNG × 3", "BibTeX"):
+        with page.expect_download() as download:
+            figure.get_by_role("button", name=button).click()
+        name = download.value.suggested_filename
+        download.value.save_as(tmp_path / name)
+        started[name] = (tmp_path / name).read_bytes()
+    assert [name.rsplit(".", 1)[1] for name in started] == ["svg", "png", "bib"]
+    svg, png, bib = started.values()
+    assert b"<svg" in svg and b"fill: rgb(255, 255, 255)" in svg
+    assert png[:4] == b"\x89PNG" and int.from_bytes(png[16:20], "big") == 3 * 760
+    assert b"@inproceedings{li2018," in bib and b"@software{landscape," in bib
+    assert "landscape figure STORE -a line --figure loss -o" in figure.locator("code").inner_text()
+    page.evaluate("window.print = () => (window.printed = document.querySelector('#sheet img').naturalWidth)")
+    figure.get_by_role("button", name="PDF by printing").click()
+    page.wait_for_function("window.printed > 0")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#sheet").count() == 0

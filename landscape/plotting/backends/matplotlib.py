@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -38,7 +38,7 @@ from landscape.plotting.palette import PLAIN, Palette, colormap, sample
 from landscape.plotting.scales import narrow_log_ticks, number
 from landscape.plotting.violin_outline import violin_outline
 
-__all__ = ["PaperFigure", "draw", "draw_column"]
+__all__ = ["PaperFigure", "add_bar", "add_legend", "draw", "draw_column"]
 
 Array = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class PaperFigure(Figure):
 def draw(spec: FigureSpec, palette: Palette) -> PaperFigure:
     """Draw one figure."""
     with styled():
-        return _Drawing(spec, palette).figure()
+        return _drawn(spec, palette, _WIDTH)
 
 
 def draw_column(spec: FigureSpec, palette: Palette, column: str) -> PaperFigure:
@@ -83,10 +83,26 @@ def draw_column(spec: FigureSpec, palette: Palette, column: str) -> PaperFigure:
         column: ``single`` or ``double``, see `matplotlib_style.COLUMNS`.
     """
     with styled_for_print():
-        return _Drawing(spec, palette, COLUMNS[column]).figure()
+        return _drawn(spec, palette, COLUMNS[column])
+
+
+def _drawn(spec: FigureSpec, palette: Palette, width: float) -> PaperFigure:
+    if spec.panels:
+        from landscape.plotting.backends.matplotlib_panels import draw_panels  # which draws by this module
+
+        return draw_panels(spec, palette, width)
+    return _Drawing(spec, palette, width).figure()
 
 
 class _Drawing:
+    """One figure being drawn, on a canvas of its own.
+
+    Args:
+        spec: The figure.
+        palette: The look of each model.
+        width: In inches.
+    """
+
     def __init__(self, spec: FigureSpec, palette: Palette, width: float = _WIDTH) -> None:
         self.width = width
         self.spec = with_gaps(spec)
@@ -97,12 +113,17 @@ class _Drawing:
         if spec.y.categories and not has_field(spec):
             lines = max(1 + name.count("\n") for name in spec.y.categories)
             height = max(height, 0.9 + _LINE * lines * len(spec.y.categories))
-        self.canvas = PaperFigure(figsize=(width, height), layout="constrained")
-        self.axes: Axes = self.canvas.add_subplot()
+        self.canvas, self.axes = self.place(width, height)
         self.handles: dict[str, Any] = {}
         self.bars: list[ColorAxis] = []
 
+    def place(self, width: float, height: float) -> tuple[PaperFigure, Axes]:
+        """The canvas, and the axes on it."""
+        canvas = PaperFigure(figsize=(width, height), layout="constrained")
+        return canvas, canvas.add_subplot()
+
     def figure(self) -> PaperFigure:
+        """Draw."""
         self.set_scale("x")
         self.set_scale("y")
         for i, mark in enumerate(self.spec.marks):
@@ -299,14 +320,7 @@ class _Drawing:
 
     def colorbar(self, color: ColorAxis, colors: tuple[str, ...], limits: tuple[float, float]) -> None:
         self.bars.append(color)
-        mappable = matplotlib.cm.ScalarMappable(_norm(color, limits), _map(colors))
-        bar = self.canvas.colorbar(mappable, ax=self.axes, pad=0.02, fraction=0.05, aspect=24)
-        bar.outline.set_visible(False)
-        bar.set_label(_plain(color.title))
-        if color.scale == "log":
-            values, texts = color_ticks(color, limits)
-            bar.ax.yaxis.set_minor_locator(NullLocator())
-            bar.set_ticks(values, labels=texts)
+        add_bar(self.canvas, [self.axes], color, colors, limits)
 
     def set_scale(self, name: str) -> None:
         axis = self.spec.x if name == "x" else self.spec.y
@@ -350,15 +364,43 @@ class _Drawing:
         handles = list(self.handles.values())
         look: dict[str, Any] = {"linestyle": "", "markersize": 5, "color": _MEANING}
         handles += [Line2D([], [], marker=_SYMBOLS[s], label=_plain(t), **look) for s, t in self.spec.symbols]
-        if len(handles) < 2:
-            return
-        longest = max(len(str(h.get_label())) for h in handles)
-        # About as many characters of a legend as the figure is wide.
-        room = 78 * self.width / _WIDTH
-        columns = int(np.clip(room // (longest + 7), 1, min(4, len(handles))))
-        rows = -(-len(handles) // columns)
-        self.canvas.set_size_inches(self.width, self.canvas.get_figheight() + _ROW * rows)
-        self.canvas.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
+        self.finish(handles)
+
+    def finish(self, handles: list[Any]) -> None:
+        """Set the legend, of which the entries are given."""
+        add_legend(self.canvas, handles, self.width)
+
+
+def add_bar(
+    canvas: Figure | SubFigure,
+    axes: Sequence[Axes],
+    color: ColorAxis,
+    colors: tuple[str, ...],
+    limits: tuple[float, float],
+) -> None:
+    """A colour bar beside axes, which make room for it."""
+    mappable = matplotlib.cm.ScalarMappable(_norm(color, limits), _map(colors))
+    bar = canvas.colorbar(mappable, ax=list(axes), pad=0.02, fraction=0.05, aspect=24)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.set_label(_plain(color.title))
+    if color.scale == "log":
+        values, texts = color_ticks(color, limits)
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+        bar.set_ticks(values, labels=texts)
+
+
+def add_legend(canvas: Figure | SubFigure, handles: list[Any], width: float) -> None:
+    """A legend below all axes, unless there is nothing to tell apart; the canvas grows by it."""
+    if len(handles) < 2:
+        return
+    longest = max(len(str(h.get_label())) for h in handles)
+    # About as many characters of a legend as the figure is wide.
+    room = 78 * width / _WIDTH
+    columns = int(np.clip(room // (longest + 7), 1, min(4, len(handles))))
+    rows = -(-len(handles) // columns)
+    if isinstance(canvas, Figure):  # a part of a page has its size
+        canvas.set_size_inches(width, canvas.get_figheight() + _ROW * rows)
+    canvas.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2)
 
 
 def _plain(text: str) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "in_template",
     "layout",
     "legend_key",
+    "legend_rows",
     "log10",
     "on_axis",
     "short_name",
@@ -74,7 +75,7 @@ def layout(spec: FigureSpec, axes: AxesLayout, shapes: Sequence[dict[str, Any]])
         "shapes": list(shapes),
         "hovermode": "closest",
         "barmode": "overlay",  # their slots have set bars apart already
-        "height": (_FIELD if tall else _HEIGHT) + _legend_rows(names) * _LEGEND_ROW + (30 if title else 0),
+        "height": (_FIELD if tall else _HEIGHT) + legend_rows(names) * _LEGEND_ROW + (30 if title else 0),
         "margin": {"l": 60, "r": 16, "t": 44 if title else 28, "b": 48},
         "showlegend": len(names) > 1,
         "legend": {
@@ -96,7 +97,7 @@ def layout(spec: FigureSpec, axes: AxesLayout, shapes: Sequence[dict[str, Any]])
     return out
 
 
-def _legend_rows(names: Sequence[str]) -> int:
+def legend_rows(names: Sequence[str]) -> int:
     """Rows that the legend takes on a page of common width, at most 8; a longer one scrolls."""
     if len(names) < 2:
         return 0

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
 from landscape.base.figure import Axis, FigureSpec, Heatmap, Line, Points
+from landscape.base.panels import one_bar, panels_of
 from landscape.plotting.backends import plotly as draw_plotly
 from landscape.plotting.backends.plotly_layout import EDGE, escape, escaped
 from landscape.plotting.palette import INK, Palette
+from landscape.plotting.panel_ranges import with_common_ranges
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,6 +40,8 @@ def draw(spec: FigureSpec, palette: Palette) -> go.Figure:
 
 def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
     """The figure as plain ``data`` and ``layout``; see `landscape.plotting.backends.plotly.draw_plain`."""
+    if spec.panels:
+        return _panels(spec, palette)
     flat = draw_plotly.draw_plain(spec, palette)
     fields = [mark for mark in spec.marks if isinstance(mark, Heatmap)]
     if not fields:
@@ -57,6 +61,40 @@ def draw_plain(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
     }
     layout = {**flat["layout"], "scene": scene, "height": _HEIGHT, "showlegend": False, "shapes": []}
     return {"data": traces, "layout": layout}
+
+
+def _panels(spec: FigureSpec, palette: Palette) -> dict[str, Any]:
+    """A scene for each panel, with one range of heights if one bar tells their colours."""
+    common = with_common_ranges(spec)
+    drawn = [draw_plain(panel, palette) for panel in panels_of(common)]
+    columns = min(2, max(map(len, spec.panels)))
+    rows = -(-len(drawn) // columns)
+    layout = {**drawn[0]["layout"], "annotations": [], "height": _HEIGHT if rows == 1 else 400 * rows}
+    traces: list[dict[str, Any]] = []
+    heights = [_heights(m) for p in panels_of(common) for m in p.marks if isinstance(m, Heatmap)]
+    for i, (panel, one) in enumerate(zip(panels_of(common), drawn, strict=True)):
+        row, column = divmod(i, columns)
+        x = [column / columns, (column + 1) / columns]
+        y = [1 - (row + 1) / rows, 1 - row / rows]
+        scene = {**one["layout"].get("scene", {}), "domain": {"x": x, "y": y}}
+        if one_bar(spec):
+            scene["zaxis"] = {**scene["zaxis"], "range": _range(heights, scene["zaxis"]["type"] == "log")}
+        name = "scene" if i == 0 else f"scene{i + 1}"
+        layout[name] = scene
+        place = {"x": x[0], "y": y[1], "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top"}
+        layout["annotations"].append({"text": escape(panel.title), "showarrow": False, **place})
+        for trace in one["data"]:
+            bar = (
+                {"showscale": trace.get("showscale", False) and i == 0} if trace["type"] == "surface" else {}
+            )
+            traces.append({**trace, "scene": name, **bar})
+    return {"data": traces, "layout": layout}
+
+
+def _range(heights: list[Array], log: bool) -> list[float]:
+    values = np.concatenate([h[np.isfinite(h)] for h in heights])
+    ends = [float(values.min()), float(values.max())] if values.size else [0.0, 1.0]
+    return [float(np.log10(e)) for e in ends] if log and values.size else ends
 
 
 def _surface(mark: Heatmap, flat: dict[str, Any]) -> dict[str, Any]:

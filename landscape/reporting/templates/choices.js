@@ -33,7 +33,7 @@ async function showChoice(chooser) {
   place.querySelectorAll(".plot").forEach((p) => p.dataset.drawn && Plotly.purge(p));
   place.replaceChildren(...figures.map((f) => chosenFigure(select.value, f)));
   const made = [...place.querySelectorAll(".plot")];
-  if (location.hash === "#all") made.forEach(show);
+  if (drawsAll()) made.forEach(show);
   else made.forEach((p) => nearby.observe(p));
 }
 
@@ -49,6 +49,6 @@ const choosers = new IntersectionObserver(
 );
 for (const chooser of document.querySelectorAll(".chooser")) {
   chooser.querySelector("select").addEventListener("change", () => showChoice(chooser));
-  if (location.hash === "#all") showChoice(chooser);
+  if (drawsAll()) showChoice(chooser);
   else choosers.observe(chooser);
 }

@@ -64,7 +64,8 @@ function draw(plot, { data, layout }) {
   const own = { ...layout, uirevision: "kept", height: layout.height + LEGEND_ROW * rows, width, autosize: false };
   own.font = { ...layout.font, color: printing ? "#000000" : getComputedStyle(document.body).color };
   own.hoverlabel = { bgcolor: dark ? "#2a303a" : "#ffffff", font: { color: dark ? "#e3e7ec" : "#1f242b" } };
-  if (width < 520) {
+  if (width < 520 && layout.meta && layout.meta.panels) traces = stacked(traces, own, width);
+  else if (width < 520) {
     own.margin = { ...layout.margin, l: 48, r: 10 };
     const barred = traces.some((t) => t.colorbar || (t.marker && t.marker.colorbar));
     if (barred) {
@@ -81,7 +82,14 @@ function draw(plot, { data, layout }) {
 }
 
 function show(plot) {
-  if (!plot.ways) plot.ways = plot.dataset.figure ? parsed(plot.dataset.figure) : null;
+  const block = byId(plot.dataset.figure);
+  if (!plot.ways && block && block.type === "application/gzip") {
+    return unpack(block.id).then((ways) => {
+      plot.ways ??= ways;
+      return show(plot);
+    });
+  }
+  if (!plot.ways) plot.ways = block ? parsed(block.id) : null;
   const figure = chosen(plot.ways);
   const caption = plot.parentElement.querySelector("figcaption");
   if (caption) caption.textContent = figure.caption;

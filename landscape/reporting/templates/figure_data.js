@@ -36,14 +36,14 @@ function dataTable(name, text) {
 function closeRelief(button) {
   const at = reliefs.indexOf(button);
   if (at >= 0) reliefs.splice(at, 1);
-  Plotly.purge(button.panel.firstChild);
+  if (button.plotly) button.plotly.purge(button.panel.firstChild);
   button.panel.remove();
   button.panel = null;
   button.setAttribute("aria-expanded", "false");
   button.textContent = "Show in 3D";
 }
 
-function openRelief(button, title, relief) {
+async function openRelief(button, title, relief) {
   if (reliefs.length >= MOST_RELIEFS) closeRelief(reliefs[0]);
   const plot = element("div", { class: "relief-plot", role: "group", "aria-label": `${title}, as a surface in 3D` });
   button.panel = element("div", { class: "relief-panel" }, plot);
@@ -54,8 +54,13 @@ function openRelief(button, title, relief) {
   const color = getComputedStyle(document.body).color;
   const layout = { ...relief.layout, width: plot.clientWidth, font: { ...relief.layout.font, color } };
   plot.style.height = `${layout.height}px`;
-  return Plotly.newPlot(plot, relief.data, layout, { ...config, modeBarButtons: [["toImage", "resetCameraDefault3d"]] })
-    .then(() => linkCamera(plot, () => reliefs.filter((b) => b.panel).map((b) => b.panel.firstChild)));
+  button.plotly = await solidPlotly();
+  if (!plot.isConnected) return null; // closed while the bundle was unpacked
+  const bar = { ...config, modeBarButtons: [["toImage", "resetCameraDefault3d"]] };
+  await button.plotly.newPlot(plot, relief.data, layout, bar);
+  linkCameras(plot, button.plotly);
+  await linkCamera(plot, () => reliefs.filter((b) => b.panel).map((b) => b.panel.firstChild), button.plotly);
+  return plot;
 }
 
 function wire(extras, title, load) {

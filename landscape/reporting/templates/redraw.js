@@ -30,6 +30,7 @@ function draws(plot) {
 }
 
 const redraw = () => plots().forEach(draws);
+if (drawsAll()) document.querySelectorAll("details.more").forEach((part) => (part.open = true)); // a closed part has no width
 
 let waiting = 0;
 let lastWidth = innerWidth;
@@ -43,11 +44,21 @@ addEventListener("resize", () => {
   }, 120);
 });
 addEventListener("beforeprint", () => {
+  if (root.dataset.sheet) return; // one figure is printed, as a picture
   printing = true;
-  plots().forEach(show);
+  plots().filter((p) => p.checkVisibility()).forEach(show); // those in closed parts stay out of the print
 });
 addEventListener("afterprint", () => {
+  if (!printing) return;
   printing = false;
   redraw();
 });
 followers.push(redraw);
+
+// A section with an open part takes the whole width.
+for (const part of document.querySelectorAll(".folds > details")) {
+  part.addEventListener("toggle", () => {
+    const drawn = [...part.closest("section").querySelectorAll(".plot")].filter((p) => p.dataset.drawn && p.checkVisibility());
+    drawn.filter((p) => p.layout && p.layout.width !== p.clientWidth).forEach(show);
+  });
+}

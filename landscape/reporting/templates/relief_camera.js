@@ -2,12 +2,12 @@
 
 const cameras = new WeakMap(); // of each section: where its surfaces were last seen from
 
-// Called on a surface that has just been drawn, with a function that lists all that are open.
-async function linkCamera(plot, open) {
+// Called on a surface that has just been drawn, with a function that lists all that are open, and its plotly.js.
+async function linkCamera(plot, open, plotly) {
   const section = plot.closest("section");
   const turn = async (other, camera) => {
     other.turned = true; // what it tells of this turn is no news
-    await Plotly.relayout(other, { "scene.camera": structuredClone(camera) });
+    await plotly.relayout(other, { "scene.camera": structuredClone(camera) });
     other.turned = false;
   };
   plot.on("plotly_relayout", (update) => {
