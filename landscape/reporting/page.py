@@ -31,10 +31,10 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = {"plotly": _plotly(), "page": _template("page.js")}
+    scripts = {"plotly": _plotly(), "findings": _template("findings.js"), "page": _template("page.js")}
     html = environment.get_template("page.html").render(
         page=page,
-        style=Markup(_template("style.css")),
+        style=Markup(_template("style.css") + _template("findings.css")),
         scripts={name: Markup(text) for name, text in scripts.items()},
         policy=_policy(scripts.values()),
         config=Markup(_inert(json.dumps(CONFIG))),

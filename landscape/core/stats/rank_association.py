@@ -86,7 +86,7 @@ def design_of(settings: Mapping[str, Sequence[Any]]) -> Design:
     every model though others repeat, is no axis.
 
     Args:
-        settings: One value for each model, by name; of those that say the same the last is kept.
+        settings: One value for each model, by name; of those that say the same the first is kept.
 
     Example:
         >>> design = design_of({"group": ["a", "a", "b", "b"], "width": [8, 16, 8, 16]})
@@ -98,6 +98,8 @@ def design_of(settings: Mapping[str, Sequence[Any]]) -> Design:
     kept = {name: codes for name, (codes, _) in coded.items() if 1 < len(set(codes)) < count}
     if not kept:  # every model has settings of its own, if any
         kept = {name: codes for name, (codes, _) in coded.items() if len(set(codes)) > 1}
+    partitions = [codes.tolist() for codes in kept.values()]
+    kept = {n: codes for i, (n, codes) in enumerate(kept.items()) if partitions[i] not in partitions[:i]}
     for name in list(kept):
         others = [codes for other, codes in kept.items() if other != name]
         if others and len(set(zip(*others, strict=True))) == len(set(zip(*others, kept[name], strict=True))):

@@ -104,7 +104,7 @@ def test_psi_is_that_of_every_pair_in_a_larger_grid_with_seeds() -> None:
 @pytest.mark.parametrize(
     ("settings", "axes"),
     [
-        ({"group": ["a-1", "a-1", "b-2", "b-2"], "width": [1, 1, 2, 2]}, ["width"]),  # one says the other
+        ({"group": ["a-1", "a-1", "b-2", "b-2"], "width": [1, 1, 2, 2]}, ["group"]),  # one says the other
         ({"group": [*"abcd"], **GRID}, ["width", "rate"]),  # a name of its own for each cell
         ({"group": [*"aabb"], "same": [1, 1, 1, 1], "note": [*"wxyz"]}, ["group"]),
         ({"group": [*"abcd"]}, ["group"]),
