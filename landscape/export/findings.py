@@ -1,8 +1,8 @@
 """Findings: how two groups of a zoo differ, and what goes with the number that one wants to explain.
 
 Every number that sums up a result of a single model is one row: its standardised difference between two
-groups, with interval, and how it goes with an outcome, such as test accuracy, over all models. Predictives are
-made of models and stand in no row.
+groups, with interval, and how it goes with an outcome, such as test accuracy, over all models. Predictives
+are made of models and stand in no row.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def findings(
 ) -> pd.DataFrame:
     """How two groups of models differ in every number of every analysis, and what goes with an outcome.
 
-    Numbers that sum up results of single models are compared, and those recorded in training. Models that were
-    not measured are left out and the counts say so; a NaN that was measured stays one.
+    Numbers that sum up results of single models are compared, and those recorded in training. Models that
+    were not measured are left out and the counts say so; a NaN that was measured stays one.
 
     Args:
         store: Folder of the results.
@@ -163,8 +163,8 @@ def findings(
 
     Returns:
         One row per number, index (section, metric), sorted by the size of the difference: ``g`` (Hedges'),
-        ``low`` and ``high`` (95 %); of both groups counts ``n_1, n_2``, means ``mean_1, mean_2`` and standard
-        errors ``se_1, se_2``; ``p`` (Welch) and ``q`` (Benjamini-Hochberg over all rows); ``tau`` with
+        ``low`` and ``high`` (95 %); of both groups counts ``n_1, n_2``, means ``mean_1, mean_2`` and
+        standard errors ``se_1, se_2``; ``p`` (Welch) and ``q`` (Benjamini-Hochberg over all rows); ``tau`` with
         ``tau_low, tau_high`` (Kendall, 95 % over cells) and ``models``; ``psi``, the granulated τ;
         ``worst_error`` in the environment ``worst``; ``unit`` and ``analysis``. Its ``attrs`` name outcome and
         groups.

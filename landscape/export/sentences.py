@@ -1,7 +1,7 @@
 """Three sentences that say what was found, and how far so few models can say it.
 
-`templates/findings.js` of the report has the same sentences for other outcomes and groups; a test in a browser
-holds the two together.
+`templates/findings.js` of the report has the same sentences for other outcomes and groups; a test in a
+browser holds the two together.
 """
 
 from __future__ import annotations

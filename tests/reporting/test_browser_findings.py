@@ -73,7 +73,7 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_the_page_has_the_numbers_and_sentences_of_python(visit: Any) -> None:
-    """Oracle: scipy's distributions, by way of Python, for every outcome with one pair, and for every pair."""
+    """Oracle: scipy's distributions, by way of Python, which the script does without."""
     contents = zoo()
     page, table = visit(contents), model_table(contents)
     assert page.locator("#findings-said li").all_inner_texts() == list(sentences(found_in(table)))
