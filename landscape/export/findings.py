@@ -162,12 +162,11 @@ def findings(
         zoo: Which zoo, by name, of a store that several manifests share.
 
     Returns:
-        One row per number, index (section, metric), sorted by the size of the difference: ``g`` (Hedges'),
-        ``low`` and ``high`` (95 %); of both groups counts ``n_1, n_2``, means ``mean_1, mean_2`` and
-        standard errors ``se_1, se_2``; ``p`` (Welch) and ``q`` (Benjamini-Hochberg over all rows); ``tau`` with
-        ``tau_low, tau_high`` (Kendall, 95 % over cells) and ``models``; ``psi``, the granulated τ;
-        ``worst_error`` in the environment ``worst``; ``unit`` and ``analysis``. Its ``attrs`` name outcome and
-        groups.
+        One row per number, index (section, metric), sorted by size: ``g`` (Hedges') with ``low`` and ``high``
+        (95 %); of both groups counts ``n_1, n_2``, means ``mean_1, mean_2`` and standard errors ``se_1,
+        se_2``; ``p`` (Welch) and ``q`` (Benjamini-Hochberg over all rows); ``tau`` with ``tau_low, tau_high``
+        (Kendall, 95 % over cells) and ``models``; ``psi``, the granulated τ; ``worst_error`` in the
+        environment ``worst``; ``unit`` and ``analysis``. Its ``attrs`` name outcome and groups.
 
     Raises:
         InputError: If the outcome or a group is unknown, or there are no two groups.
