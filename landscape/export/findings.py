@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
     from landscape.store.contents import Contents
 
-__all__ = ["Found", "Measured", "ModelTable", "Row", "default_pair", "findings", "found_in", "model_table"]
+__all__ = [
+    "Found",
+    "Measured",
+    "ModelTable",
+    "Row",
+    "default_pair",
+    "findings",
+    "found_in",
+    "frame_of",
+    "model_table",
+]
 
 Array = NDArray[np.float64]
 
@@ -172,11 +182,15 @@ def findings(
         InputError: If the outcome or a group is unknown, or there are no two groups.
         StoreError: If the store cannot be read.
     """
-    import pandas as pd
-
     from landscape.store.contents import read_contents
 
-    found = found_in(model_table(read_contents(store, zoo)), outcome, groups)
+    return frame_of(found_in(model_table(read_contents(store, zoo)), outcome, groups))
+
+
+def frame_of(found: Found) -> pd.DataFrame:
+    """The rows as a table of pandas; see `findings`."""
+    import pandas as pd
+
     records = [_record(row) for row in found.rows]
     index = pd.MultiIndex.from_tuples(
         [(row.metric.section, row.metric.name) for row in found.rows], names=["section", "metric"]
