@@ -31,7 +31,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = {"plotly": _plotly(), "findings": _template("findings.js"), "page": _template("page.js")}
+    scripts = {"plotly": _plotly(), "page": _template("findings.js") + "\n" + _template("page.js")}
     html = environment.get_template("page.html").render(
         page=page,
         style=Markup(_template("style.css") + _template("findings.css")),

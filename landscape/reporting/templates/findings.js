@@ -111,7 +111,7 @@ const findings = (() => {
     return [0.025, 0.975].map((tail) => {
       let low = -9;
       let high = 9 + t * (1 + 7.5 * width + (free < 3 ? 8 : 0));
-      for (let i = 0; i < 42; i += 1) {
+      for (let i = 0; i < 42 && high - low > 1e-6 * (1 + Math.abs(low)); i += 1) {
         const middle = (low + high) / 2;
         if (shareBelow(middle, t, free, logs) >= tail) high = middle;
         else low = middle;
@@ -301,7 +301,7 @@ const findings = (() => {
     const sure = row.q < RATE || (row.alone && row.p < RATE);
     if (Number.isFinite(row.low)) {
       const [low, high] = [percent(row.low, limit), percent(row.high, limit)];
-      box.append(make("span", { class: sure ? "bar sure" : "bar", style: `left:${low.toFixed(2)}%;width:${(high - low).toFixed(2)}%` }));
+      box.append(make("span", { class: sure ? "reach sure" : "reach", style: `left:${low.toFixed(2)}%;width:${(high - low).toFixed(2)}%` }));
     }
     box.append(make("span", { class: sure ? "dot sure" : "dot", style: `left:${percent(row.g, limit).toFixed(2)}%` }));
     box.append(make("span", { class: "said" }, `g = ${short(row.g)}, 95 % interval ${dash(row.low)} to ${dash(row.high)}`));
