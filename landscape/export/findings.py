@@ -221,10 +221,10 @@ def model_table(contents: Contents) -> ModelTable:
             if subject not in places:
                 continue
             try:
-                metrics = analysis.summary(ds)
+                summary = analysis.summary(ds)
             except Exception:  # a result of an older version may lack what the summary reads
                 continue
-            for m in metrics:
+            for m in summary:
                 if isinstance(m.value, int | float | np.number) and not isinstance(m.value, bool):
                     found.setdefault((section.label, m.name), {})[places[subject]] = float(m.value)
                     facts[section.label, m.name] = analysis.name, m.unit
