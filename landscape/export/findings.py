@@ -115,7 +115,9 @@ class ModelTable:
         labels = [m.label for m in self.metrics]
         places = [i for i, m in enumerate(self.metrics) if name in (m.label, m.name)]
         if len(places) != 1:
-            hint = f"say which: {', '.join(labels[i] for i in places)}." if places else suggest(name, labels)
+            known_names = [*labels, *(m.name for m in self.metrics)]
+            which = ", ".join(labels[i] for i in places)
+            hint = f"say which: {which}." if places else suggest(name, known_names)
             raise InputError(f"outcome '{name}' is the name of {len(places) or 'no'} numbers; {hint}")
         return places[0]
 

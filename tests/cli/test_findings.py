@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from typer.testing import CliRunner
 
 import landscape
@@ -26,6 +27,6 @@ def test_the_command_has_the_sentences_and_the_table(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "b has the higher test accuracy: 1.91" in " ".join(done.output.split())
     frame = landscape.findings(tmp_path)
-    assert pd.read_csv(csv)["g"].tolist() == frame["g"].tolist() and len(frame) == 1
+    assert pd.read_csv(csv)["g"].tolist() == pytest.approx(frame["g"].tolist()) and len(frame) == 1
     wrong = CliRunner().invoke(app, ["findings", str(tmp_path), "--group", "a", "--group", "x"])
     assert wrong.exit_code == 2 and "there is no group 'x'" in wrong.output
