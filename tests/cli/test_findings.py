@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import landscape
-from landscape.cli import app
+from landscape.cli.app import app
 from landscape.store import Store
 from landscape.store.records import ModelRecord, Snapshot
 
