@@ -49,6 +49,7 @@ _HOMES = {
     "save": "landscape.store",
     "compare": "landscape.plotting.comparison",
     "table": "landscape.export.frame",
+    "findings": "landscape.export.findings",
 }
 _MODULES = ("analyses",)  # a package that can be called
 

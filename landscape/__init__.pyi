@@ -23,6 +23,7 @@ from landscape.core.problem.sharding import Ranks as Ranks
 from landscape.core.symmetry.alignment import align as align
 from landscape.core.symmetry.symmetry import find_symmetry as find_symmetry
 from landscape.errors import LandscapeError as LandscapeError
+from landscape.export.findings import findings as findings
 from landscape.export.frame import table as table
 from landscape.plotting import plot as plot
 from landscape.plotting.comparison import compare as compare
@@ -71,6 +72,7 @@ __all__ = [
     "explore",
     "feature_variance",
     "find_symmetry",
+    "findings",
     "fisher",
     "fourier",
     "frequency_noise",

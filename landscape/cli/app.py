@@ -21,6 +21,7 @@ import landscape
 from landscape._workers import follows, launched
 from landscape.cli.diff import add_diff
 from landscape.cli.figure import add_figure
+from landscape.cli.findings import add_findings
 from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.outputs import check_file, check_folder
@@ -307,6 +308,7 @@ def _print_models(console: Console, zoo: Zoo) -> None:
 
 
 add_show(app, guarded)
+add_findings(app, guarded)
 
 
 @app.command()

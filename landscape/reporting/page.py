@@ -40,6 +40,7 @@ _SCRIPTS = (
     "choices.js",
     "film.js",
     "layer_map.js",
+    "findings.js",
     "page.js",
     "theme.js",
 )
@@ -47,6 +48,7 @@ _SCRIPTS = (
 
 _STYLES = (
     "style.css",
+    "findings.css",
     "sections.css",
     "bar.css",
     "layer_map.css",

@@ -15,6 +15,7 @@ from landscape.plotting.palette import Palette
 from landscape.reporting.bar import Choices, choices
 from landscape.reporting.choices import Chooser
 from landscape.reporting.figures import MODELS_WAY, Details, Drawn, FigureView, details, draw_section
+from landscape.reporting.findings import FindingsView, findings_view
 from landscape.reporting.layer_map import LayerMap, layer_map
 from landscape.reporting.notices import Notice, notices
 from landscape.reporting.provenance import Provenance, listed, provenance
@@ -89,6 +90,7 @@ class Page:
         version: Version of landscape.
         created: When the newest result was computed.
         data: Path of the consolidated file, as seen from the page; ``""`` if there is none.
+        findings: How two groups differ, and what goes with it.
         notices: Warnings, most serious first.
         models: All models, and predictives among them.
         predictives: How many of these are predictives.
@@ -104,6 +106,7 @@ class Page:
     version: str
     created: str
     data: str
+    findings: FindingsView
     notices: tuple[Notice, ...]
     models: Table
     predictives: int
@@ -150,6 +153,7 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         version=__version__,
         created=max(created, default="").replace("T", " ").replace("+00:00", " UTC"),
         data=data,
+        findings=findings_view(contents, _links(sections)),
         notices=tuple(found),
         models=models,
         predictives=_predictives(contents),
@@ -160,6 +164,11 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         failures=tuple(f for f in contents.failures if f.kind != "inapplicable"),
         results=len(created),
     )
+
+
+def _links(sections: Sequence[SectionView]) -> dict[str, str]:
+    """Where the page shows each section: at its first figure, if it has one."""
+    return {s.label: s.figures[0].anchor if s.figures else s.anchor for s in sections}
 
 
 def _first(names: Sequence[str], found: Sequence[Notice]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tests and errors of means and shares, and Holm's correction for many tests."""
+"""Tests and errors of means and shares, and corrections for many tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from landscape.core.stats.bootstrap import draw_counts, resampled_error
 
-__all__ = ["holm", "mean_test", "row_slopes", "wilson"]
+__all__ = ["benjamini_hochberg", "holm", "mean_test", "row_slopes", "wilson"]
 
 Array = NDArray[np.float64]
 
@@ -59,6 +59,26 @@ def holm(p_values: ArrayLike) -> Array:
     steps = p[order] * np.arange(len(order), 0, -1)
     # Holm stops at the first test that fails: no later one may get a smaller p-value.
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected
+
+
+def benjamini_hochberg(p_values: ArrayLike) -> Array:
+    """Q-values: the smallest rate of false discoveries at which each test would be one; NaN are not counted.
+
+    Reference:
+        Benjamini & Hochberg (1995), Controlling the false discovery rate.
+
+    Example:
+        >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(6).tolist()
+        [0.03, 0.04, 0.04]
+    """
+    p: Any = np.asarray(p_values, dtype=np.float64)
+    corrected = np.full(p.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(-p[known], kind="stable")]
+    count = len(order)
+    # From the largest down: a test is a discovery wherever a larger p-value is one.
+    corrected[order] = np.minimum.accumulate(p[order] * count / np.arange(count, 0, -1))
     return corrected
 
 

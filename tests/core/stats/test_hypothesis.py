@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import false_discovery_control
 
-from landscape.core.stats.hypothesis import holm, mean_test, row_slopes
+from landscape.core.stats.hypothesis import benjamini_hochberg, holm, mean_test, row_slopes
 
 
 def test_holm_by_hand():
@@ -38,3 +39,12 @@ def test_edge_cases():
     assert mean_test(np.zeros(5), 10, 0) == (0.0, 0.0, 1.0)
     assert mean_test(np.ones(5), 10, 0)[2] == 0.0
     assert np.isnan(mean_test([1.0], 10, 0)[1:]).all()
+
+
+def test_q_values_are_those_of_scipy_and_leave_nan_out():
+    """Oracle: scipy's Benjamini-Hochberg; with NaN, the same of the others."""
+    p = np.random.default_rng(0).random(30) ** 3
+    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p))
+    found = benjamini_hochberg([0.01, np.nan, 0.04, 0.03])
+    assert np.isnan(found[1]) and found[[0, 2, 3]] == pytest.approx([0.03, 0.04, 0.04])
+    assert benjamini_hochberg([]).size == 0

@@ -1,0 +1,119 @@
+"""The first screen: which group does better, in what else they differ, and what goes with it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from landscape.export.findings import TRAINING, ModelTable, found_in, model_table
+from landscape.export.sentences import plain_name, sentences
+
+if TYPE_CHECKING:
+    from landscape.store.contents import Contents
+
+__all__ = ["Choice", "FindingsView", "findings_view"]
+
+_DIGITS = 10
+"""Digits of the numbers: a spread is a difference of numbers that may be nearly equal."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What may be chosen as outcome: its place among the numbers, its name, and its section."""
+
+    place: int
+    name: str
+    section: str
+
+
+@dataclass(frozen=True)
+class FindingsView:
+    """The first screen.
+
+    Attributes:
+        sentences: What was found, or why there is nothing to compare.
+        json: The numbers of every model, for the page's script; empty if there is nothing to compare.
+        outcomes: What may be explained.
+        outcome: Which of them is.
+        groups: The groups.
+        pair: Which two of them are compared.
+    """
+
+    sentences: tuple[str, ...]
+    json: str = ""
+    outcomes: tuple[Choice, ...] = ()
+    outcome: int = 0
+    groups: tuple[str, ...] = ()
+    pair: tuple[int, int] = (0, 0)
+
+
+def findings_view(contents: Contents, links: Mapping[str, str]) -> FindingsView:
+    """Work out the first screen.
+
+    Args:
+        contents: The store.
+        links: Where the page shows each section, by label.
+    """
+    table = model_table(contents)
+    if len(table.kinds) < 2 or not table.metrics:
+        return FindingsView((_nothing(table),))
+    found = found_in(table)
+    kinds = table.kinds
+    outcome = table.metrics.index(found.outcome)
+    pair = kinds.index(found.groups[0]), kinds.index(found.groups[1])
+    data = json.dumps(_plain(table, links), ensure_ascii=False, separators=(",", ":"))
+    outcomes = [Choice(i, plain_name(m.name), m.section) for i, m in enumerate(table.metrics)]
+    return FindingsView(sentences(found), data, tuple(outcomes), outcome, kinds, pair)
+
+
+def _nothing(table: ModelTable) -> str:
+    count = len(table.models)
+    if not count or not table.metrics:
+        return "No number of a model has been measured yet, so that there is nothing to compare."
+    models = f"{count} models" if count > 1 else "one model"
+    return (
+        f"There is nothing to compare: this zoo has {models}, in one group. Two groups of models, named by"
+        ' group = "..." in the manifest, are compared here in every number that was measured.'
+    )
+
+
+def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
+    """What the script needs: no name of a model, and numbers short enough."""
+    from scipy.special import stdtrit
+
+    cells = int(table.design.cells.max()) + 1
+    sets = [[s.tolist() for s in found] for found in table.design.slices().values()]
+    metrics = [
+        {
+            "section": m.section,
+            "name": plain_name(m.name),
+            "label": m.label,
+            "unit": m.unit,
+            "href": links.get(m.section, "summary" if m.section == TRAINING else ""),
+            "values": [_number(v) if known else False for v, known in zip(m.values, m.measured, strict=True)],
+        }
+        for m in table.metrics
+    ]
+    return {
+        "kinds": table.kinds,
+        "groups": [table.kinds.index(g) for g in table.groups],
+        "cells": table.design.cells.tolist(),
+        "count": cells,
+        "sets": sets,
+        "reach": [None, None, *_numbers(stdtrit(range(1, cells), 0.975))] if cells > 1 else [None, None],
+        "metrics": metrics,
+    }
+
+
+def _numbers(values: Sequence[float]) -> list[float | None]:
+    return [_number(float(v)) for v in values]
+
+
+def _number(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.{_DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short
