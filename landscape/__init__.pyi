@@ -86,6 +86,7 @@ __all__ = [
     "save",
     "scan",
     "series_spectrum",
+    "sharpness",
     "similarity",
     "simplex",
     "spectrum",
@@ -922,6 +923,49 @@ class _SeriesSpectrum(Analysis):
 
 series_spectrum: _SeriesSpectrum
 
+class _Sharpness(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        ball: Literal['l2', 'linf'] = 'l2',
+        scale: Literal['parameter', 'filter', 'none'] = 'parameter',
+        eta: float = 0.0,
+        radii: Sequence[float] | str = (),
+        subset: int | None = None,
+        subsets: int = 8,
+        ascent_steps: int = 5,
+        restarts: int = 0,
+        sigmas: Sequence[float] | str = (0.01, 0.02, 0.05, 0.1, 0.2),
+        samples: int = 16,
+        max_products: int = 400,
+        rel_se: float = 0.05,
+        normalise_logits: bool = False,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Sharpness.
+
+        Args:
+            ball: norm p of ‖T⁻¹ε‖ ≤ ρ: 2 or ∞.
+            scale: T: |θ|, the norm of the filter that a parameter is in, or 1.
+            eta: added to |θ| and to norms of filters in T.
+            radii: radii ρ; none: 0.05 to 1, or for linf a hundredth of that.
+            subset: examples m of each subset that has a worst point of its own; none: all of them.
+            subsets: how many such subsets at most, disjoint and at random.
+            ascent_steps: gradient steps to the worst point of each radius.
+            restarts: random starts beside the one along the gradient.
+            sigmas: sizes σ of the noise σTε of the average case.
+            samples: pairs ±ε of the average case.
+            max_products: most matrix-vector products for tr(THT).
+            rel_se: standard error wanted of tr(THT), relative to it.
+            normalise_logits: divide the logits of each example by their spread, whose scale decides
+                sharpness.
+            seed: seed of subsets, starts, noise and probes.
+        """
+
+sharpness: _Sharpness
+
 class _Similarity(Analysis):
     def __call__(
         self,
@@ -1051,9 +1095,6 @@ class _Structure(Analysis):
         alphas: Sequence[float] | str = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
         probes: int = 4,
         steps: int = 30,
-        radii: Sequence[float] | str = (0.05, 0.1, 0.2, 0.5, 1.0),
-        ascent_steps: int = 5,
-        eta: float = 0.0,
         seed: int = 0,
     ) -> xr.Dataset:
         """Structure of the Hessian.
@@ -1067,9 +1108,6 @@ class _Structure(Analysis):
             alphas: values of α in the effective dimension Σ λ/(λ+α).
             probes: random probes of the effective dimension.
             steps: Lanczos steps (products) per probe.
-            radii: radii ρ of adaptive sharpness.
-            ascent_steps: gradient steps to the worst point of each radius.
-            eta: added to |θ| in the scales of adaptive sharpness.
             seed: seed of starting vectors and probes.
         """
 

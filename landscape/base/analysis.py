@@ -22,7 +22,7 @@ from landscape.base.context import Context
 from landscape.base.figure import FigureSpec
 from landscape.base.from_zoo import FromZoo
 from landscape.base.ledger import identity, in_folder
-from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
+from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params, no_option
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
 from landscape.base.validation import found_wrong
@@ -189,8 +189,7 @@ class Analysis:
         """
         unknown = [name for name in options if name not in self.params.model_fields]
         if unknown:
-            hint = suggest(unknown[0], self.params.model_fields)
-            raise InputError(f"analysis '{self.name}' has no option '{unknown[0]}'; {hint}")
+            raise InputError(no_option(self.name, self.params, unknown[0]))
         try:
             return self.params(**options)
         except ValidationError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import SECTION_KEYS
-from landscape.base.params import FUNCTION
+from landscape.base.params import FUNCTION, no_option
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
@@ -292,8 +292,7 @@ def _validated(section: SectionSpec, analysis: Analysis, folder: Path) -> Params
                 " and no functions; leave it out."
             )
         if name not in analysis.params.model_fields:
-            hint = suggest(name, {*analysis.params.model_fields, *SECTION_KEYS})
-            raise InputError(f"analysis '{analysis.name}' has no option '{name}'; {hint}")
+            raise InputError(no_option(analysis.name, analysis.params, name, SECTION_KEYS))
     params = analysis.validate(section.options)
     for name, reference in _functions(params).items():
         resolve(reference, folder, f"[analyses.{section.label}]: {name}")
