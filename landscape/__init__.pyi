@@ -75,6 +75,7 @@ __all__ = [
     "input_surface",
     "lesion",
     "line",
+    "llc",
     "mc_dropout",
     "open",
     "plot",
@@ -90,6 +91,7 @@ __all__ = [
     "similarity",
     "simplex",
     "spectrum",
+    "stability",
     "structure",
     "surface",
     "table",
@@ -750,6 +752,40 @@ class _Line(Analysis):
 
 line: _Line
 
+class _Llc(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        step: float | None = None,
+        localization: float = 100.0,
+        inverse_temperature: float | None = None,
+        chains: int = 4,
+        burn_in: int = 300,
+        samples: int = 300,
+        batch_size: int = 32,
+        step_factors: Sequence[float] | str = (0.5, 1.0, 2.0),
+        localization_factors: Sequence[float] | str = (0.1, 1.0, 10.0),
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Local learning coefficient.
+
+        Args:
+            step: size ε of the steps; none: 0.4/(nβλ_max + γ), λ_max of the Hessian.
+            localization: precision γ that holds chains near the checkpoint.
+            inverse_temperature: nβ, by which the mean loss is multiplied; none: n/ln n.
+            chains: chains, each from the checkpoint on.
+            burn_in: steps of each chain that are left out.
+            samples: steps of each chain after them, each a draw.
+            batch_size: examples of each step.
+            step_factors: multiples of ε that λ̂ is computed at too.
+            localization_factors: multiples of γ that λ̂ is computed at too.
+            seed: seed of batches and noise.
+        """
+
+llc: _Llc
+
 class _McDropout(Analysis):
     def __call__(
         self,
@@ -1080,6 +1116,34 @@ class _Spectrum(Analysis):
         """
 
 spectrum: _Spectrum
+
+class _Stability(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        learning_rate: float | None = None,
+        momentum: float | None = None,
+        tol: float = 0.0001,
+        max_products: int | None = None,
+        sharpening: bool = True,
+        seed: int = 0,
+        training: Any = None,
+    ) -> xr.Dataset:
+        """Edge of stability.
+
+        Args:
+            learning_rate: η of every checkpoint; none: what the checkpoint's scheduler or optimiser
+                says.
+            momentum: β, or Adam's β₁; none: what the checkpoint's optimiser says.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most products for the eigenvalues of each matrix; none = 540.
+            sharpening: whether to compute the rate of progressive sharpening too.
+            seed: seed of starting vectors.
+        """
+
+stability: _Stability
 
 class _Structure(Analysis):
     def __call__(

@@ -23,7 +23,7 @@ from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
 from landscape.zoo.reading.parts import files_of
 from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, check_name
-from landscape.zoo.subjects import Subject, subjects_of, why_none
+from landscape.zoo.subjects import Subject, progress_of, subjects_of, why_none
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
@@ -364,6 +364,10 @@ def _task(
         facts["other_data"] = data[1:]
     if subject.input:  # results name these, as those of groups do
         facts["input"] = [subject.input, *([m.name, m.facts()] for m in subject.given)]
+        if (
+            not subject.given
+        ):  # what files hold beside the weights, which their hashes tell, and who comes when
+            facts["input"] = [subject.input, progress_of(members)]
     if section.examples is not None:
         facts["sample"] = section.examples
     needed = (*(members if analysis.scope != "group" else ()), *subject.given)

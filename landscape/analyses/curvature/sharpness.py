@@ -47,7 +47,9 @@ class SharpnessParams(Params):
         (), description="radii ρ; none: 0.05 to 1, or for linf a hundredth of that"
     )
     subset: int | None = Field(
-        None, ge=1, description="examples m of each subset that has a worst point of its own; none: all of them"
+        None,
+        ge=1,
+        description="examples m of each subset that has a worst point of its own; none: all of them",
     )
     subsets: int = Field(8, ge=1, description="how many such subsets at most, disjoint and at random")
     ascent_steps: int = Field(5, ge=0, description="gradient steps to the worst point of each radius")
@@ -94,7 +96,10 @@ SCHEMA = Schema(
         *_pair("linear_rise", ("radius",), "rise ρ‖T∇L‖ of the linearised loss, mean over subsets", SUBSETS),
         *_pair("average", ("sigma",), "mean rise of the loss under noise σTε", "pairs of draws"),
         *_pair(
-            "average_second_order", ("sigma",), "the same to second order, ½σ² tr(THT)", "random probes; 0 if exact"
+            "average_second_order",
+            ("sigma",),
+            "the same to second order, ½σ² tr(THT)",
+            "random probes; 0 if exact",
         ),
         *_pair("scaled_trace", (), "trace of THT", "random probes; 0 if exact"),
         Variable("adaptive_curvature", (), "largest eigenvalue of THT", LOSS_UNIT),
@@ -346,7 +351,10 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("tr THT", float(ds["scaled_trace"]), unit, "trace in units of T"),
         Metric("λmax THT", float(ds["adaptive_curvature"]), unit, "largest eigenvalue in units of T"),
         Metric(
-            "logit scale", float(ds["logit_scale"]), "1", "spread of the logits over classes, which moves all these"
+            "logit scale",
+            float(ds["logit_scale"]),
+            "1",
+            "spread of the logits over classes, which moves all these",
         ),
     ]
 
