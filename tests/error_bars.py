@@ -19,8 +19,10 @@ import torch
 from torch import nn
 
 import landscape
+from landscape.analyses.curvature.sharpness import SharpnessParams, _worst
 from landscape.analyses.taxonomy.phases import resampled_mean, resampled_spearman
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.core.curvature.langevin import Langevin, quadratic_llc
 from landscape.core.linalg.decomposition import split
 from landscape.core.linalg.effective_dimension import effective_dimension
 from landscape.core.linalg.operators import DenseOperator
@@ -447,6 +449,59 @@ def density(number: int) -> Found:
         yield name, float(ds[name]) - half, float(ds[name]) + half, truth
 
 
+def sharpness(number: int) -> Found:
+    """The average case on quadratic losses, whose matrix is known; the worst case over subsets of images."""
+    A = matrix(number % 10)
+    quadratic = landscape.Problem(
+        Quadratic(A),
+        lambda out, _: out[:, 0],
+        (torch.zeros(1, 1).double(), torch.zeros(1)),
+        check_derivatives=False,
+    )
+    options = {"scale": "none", "radii": (0.1,), "ascent_steps": 0, "sigmas": (0.1,), "max_products": 60}
+    ds = landscape.sharpness(quadratic, **options, seed=number)
+    trace = float(A.trace())
+    truths = {"average": 0.005 * trace, "average_second_order": 0.005 * trace, "scaled_trace": trace}
+    for name, truth in truths.items():
+        half = (reach(16) if name == "average" else 2.0) * np.asarray(ds[f"{name}_se"])
+        yield name, np.asarray(ds[name]) - half, np.asarray(ds[name]) + half, truth
+    found = _worst(problem(rows=rows_of(number, 48)), _subsets_of_six(8), lambda fraction: None)
+    whole = _worst_of_all()
+    for name in ("sharpness", "sharpness_first_order", "linear_rise"):
+        half = reach(8) * found[f"{name}_se"]
+        yield name, found[name] - half, found[name] + half, whole[name]
+
+
+def _subsets_of_six(count: int) -> SharpnessParams:
+    return SharpnessParams(radii=(0.2,), subset=6, subsets=count, ascent_steps=2)
+
+
+@cache
+def _worst_of_all() -> Any:
+    return _worst(problem(), _subsets_of_six(POPULATION), lambda fraction: None)
+
+
+def llc(number: int) -> Found:
+    """A quadratic loss, with the bias of steps of finite size in the truth."""
+    h = torch.tensor([8.0, 5.0, 3.0, 1.0, 0.5], dtype=torch.float64)
+    data = (torch.zeros(50, 1).double(), torch.zeros(50))
+    bowl = landscape.Problem(
+        Quadratic(torch.diag(h)), lambda out, _: out[:, 0], data, check_derivatives=False
+    )
+    ds = landscape.llc(
+        bowl,
+        localization=20.0,
+        burn_in=60,
+        samples=100,
+        step_factors=(1.0,),
+        localization_factors=(1.0,),
+        seed=number,
+    )
+    settings = Langevin(float(ds["step"]), 20.0, float(ds["inverse_temperature"]))
+    half = reach(4) * float(ds["llc_se"])
+    yield "llc", float(ds["llc"]) - half, float(ds["llc"]) + half, quadratic_llc(h.numpy(), settings)
+
+
 def weights(number: int) -> Found:
     """A layer whose eigenvalues are drawn from a power law of α = 2.5."""
     draws = np.random.default_rng(number).random(100)
@@ -508,6 +563,8 @@ ROWS: dict[str, Row] = {
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),
+    "sharpness": Row(sharpness),
+    "llc": Row(llc),
     "weights": Row(weights),
     "line": Row(of_examples("line", steps=3), quick=True),
     "surface": Row(of_examples("surface", steps=(3, 3))),
@@ -543,6 +600,7 @@ ROWS: dict[str, Row] = {
 
 NOT_COUNTED = {
     "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
+    "llc": {"llc_grid": "as llc, at other settings"},
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},

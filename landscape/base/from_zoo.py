@@ -1,4 +1,4 @@
-"""What a zoo fills of an analysis' inputs: the states of a group's checkpoints, or what their training left."""
+"""What a zoo fills of an analysis' inputs: the states of a group's checkpoints, or what else files hold."""
 
 from __future__ import annotations
 

@@ -95,8 +95,8 @@ def no_option(analysis: str, params: type[Params], name: str, more: Iterable[str
     if name in params.moved:
         new = params.moved[name]
         return (
-            f"option '{name}' of '{analysis}' is one of the analysis '{new}' now: leave it out here, and set it"
-            f" under [analyses.{new}] or call landscape.{new}(..., {name}=...)."
+            f"option '{name}' of '{analysis}' is one of the analysis '{new}' now: leave it out here, and set"
+            f" it under [analyses.{new}] or call landscape.{new}(..., {name}=...)."
         )
     hint = suggest(name, {*params.model_fields, *more})
     return f"analysis '{analysis}' has no option '{name}'; {hint}"

@@ -175,8 +175,8 @@ def _notice(main: Mapping[str, Any], settings: Langevin) -> str:
         )
     if value < 0:
         said.append(
-            "negative: chains find lower losses than the checkpoint's, which is no minimum of this loss on these"
-            " data, and the number says no more than that"
+            "negative: chains find lower losses than the checkpoint's, which is no minimum of this loss on"
+            " these data, and the number says no more than that"
         )
     return ". ".join(said)
 
@@ -208,7 +208,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("model", categories=tuple(datasets), limits=(-0.5, len(datasets) - 0.5)),
             Axis("λ̂"),
             tuple(points),
-            f"Local learning coefficient λ̂ = nβ (E L(w) − L*) by Langevin dynamics about each checkpoint. {about}",
+            "Local learning coefficient λ̂ = nβ (E L(w) − L*) by Langevin dynamics about each checkpoint."
+            f" {about}",
             bars,
         ),
         *along_training(datasets, _training(about), "llc"),
@@ -218,8 +219,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("precision γ that holds the chains", scale="log"),
             Axis("λ̂"),
             tuple(knobs),
-            "λ̂ against the precision γ, at the step ε (solid), shorter ones (dashed) and longer ones (dotted)."
-            f" A number that holds only for one setting is none of the model's. {about}",
+            "λ̂ against the precision γ, at the step ε (solid), shorter ones (dashed) and longer ones"
+            f" (dotted). A number that holds only for one setting is none of the model's. {about}",
             error_bars(counts, "over chains"),
         ),
     ]
@@ -267,8 +268,8 @@ def _chains(index: int, label: str, ds: xr.Dataset) -> FigureSpec:
         Axis("step"),
         Axis("nβ (L_B(w) − L_B(w*))"),
         tuple(marks),
-        f"Rise of the loss along each chain, times nβ, averaged over {window} steps; what comes before the end of"
-        f" burn-in is left out of λ̂. ε = {float(ds['step']):.2g}, γ = {float(ds['localization']):g},"
+        f"Rise of the loss along each chain, times nβ, averaged over {window} steps; what comes before the"
+        f" end of burn-in is left out of λ̂. ε = {float(ds['step']):.2g}, γ = {float(ds['localization']):g},"
         f" nβ = {heat:.4g}; R̂ = {float(ds['r_hat']):.3f}.",
         color=ColorAxis("chain", limits=(1.0, float(max(chains, 2)))),
     )
@@ -302,14 +303,15 @@ llc = Analysis(
     name="llc",
     title="Local learning coefficient",
     description=(
-        "How singular the loss is about a checkpoint w* (Lau et al. 2023): λ̂ = nβ (E L(w) − L(w*)) with nβ = n/ln n"
-        " over w from exp(−nβ L(w) − γ‖w − w*‖²/2), by stochastic gradient Langevin dynamics in several chains."
-        " Of a regular minimum of P parameters it is P/2, of a degenerate one less; held by γ, a quadratic has"
-        " ½ Σ nβh/(nβh + γ) over its curvatures h, half the effective dimension at α = γ/nβ, and steps of size ε"
-        " divide each term by 1 − ε(nβh + γ)/4. L* is the loss over all the data, and each step counts the rise of"
-        " its own batch's loss, whose noise drops out; burn-in is left out. λ̂ depends on γ and ε, so that a grid of"
-        " both belongs to the result, with traces of the chains, R̂ and an error over chains. L includes weight"
-        " decay. Away from a minimum λ̂ may be negative, and says nothing."
+        "How singular the loss is about a checkpoint w* (Lau et al. 2023): λ̂ = nβ (E L(w) − L(w*)) with nβ ="
+        " n/ln n over w from exp(−nβ L(w) − γ‖w − w*‖²/2), by stochastic gradient Langevin dynamics in"
+        " several chains. Of a regular minimum of P parameters it is P/2, of a degenerate one less; held by"
+        " γ, a quadratic has ½ Σ nβh/(nβh + γ) over its curvatures h, half the effective dimension at α ="
+        " γ/nβ, and steps of size ε divide each term by 1 − ε(nβh + γ)/4. L* is the loss over all the data,"
+        " and each step counts the rise of its own batch's loss, whose noise drops out; burn-in is left out."
+        " λ̂ depends on γ and ε, so that a grid of both belongs to the result, with traces of the chains, R̂"
+        " and an error over chains. L includes weight decay. Away from a minimum λ̂ may be negative, and says"
+        " nothing."
     ),
     scope="checkpoint",
     params=LlcParams,

@@ -1,10 +1,11 @@
-"""``sharpness``: how far the loss rises about a checkpoint, at worst and on average, in balls of several shapes."""
+"""``sharpness``: how far the loss rises about a checkpoint, at worst and on average."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -84,7 +85,7 @@ SCHEMA = Schema(
         *_pair(
             "sharpness",
             ("radius",),
-            "largest rise of the loss found within ρ, mean over subsets: a lower bound of the largest there is",
+            "largest rise of the loss found within ρ, mean over subsets; a lower bound",
             SUBSETS,
         ),
         *_pair(
@@ -130,8 +131,8 @@ def compute(problem: Problem, params: SharpnessParams, context: Context) -> Mapp
         def inside(fraction: float, before: float = before, share: float = share) -> None:
             context.progress(before + share * min(fraction, 1.0))
 
-        stage = STAGES[name]
-        (piece,) = context.ledger.collect([name], lambda _, s=stage, p=inside: s(problem, params, p))  # type: ignore[misc]
+        stage = partial(STAGES[name], problem, params, inside)
+        (piece,) = context.ledger.collect([name], lambda _, stage=stage: stage())  # type: ignore[misc]
         found |= piece
         before += share
         context.progress(before)
@@ -230,8 +231,8 @@ def _curvature(problem: Problem, params: SharpnessParams, progress: Callable[[fl
     notices = [unresolved(top, "LA", problem.dtype.itemsize == 8, "eigenvalues of THT")]
     if not traced.converged:
         notices.append(
-            f"the error of tr(THT) is above rel_se={params.rel_se:g} after {params.max_products} products; more"
-            " max_products lower it"
+            f"the error of tr(THT) is above rel_se={params.rel_se:g} after {params.max_products} products;"
+            " more max_products lower it"
         )
     return {
         "adaptive_curvature": top.values[0].numpy(),
@@ -254,8 +255,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     scales = " or ".join(dict.fromkeys(_SCALES[c["scale"]] for c in chosen))
     first = next(iter(datasets.values()))
     about = (
-        f"T is {scales}. Mean loss over {first.attrs.get('examples', '?')} examples, {weight_decays(datasets)}"
-        f"{_logits(chosen)}."
+        f"T is {scales}. Mean loss over {first.attrs.get('examples', '?')} examples,"
+        f" {weight_decays(datasets)}{_logits(chosen)}."
     )
     worst: list[Line] = []
     for label, ds in datasets.items():
@@ -291,8 +292,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("size of the noise σ", scale="log"),
             Axis("mean rise of the loss", unit, scale=_scale(means)),
             tuple(means),
-            f"Mean rise of the loss under Gaussian noise σTε (solid), and to second order ½σ² tr(THT) (dashed);"
-            f" where they part, the loss is no quadratic. {about}",
+            "Mean rise of the loss under Gaussian noise σTε (solid), and to second order ½σ² tr(THT)"
+            f" (dashed); where they part, the loss is no quadratic. {about}",
             error_bars([int(c["samples"]) for c in chosen], "over pairs of draws, and over probes"),
         ),
     ]
@@ -373,14 +374,15 @@ sharpness = Analysis(
     name="sharpness",
     title="Sharpness",
     description=(
-        "How far the loss rises about a checkpoint. Worst case (Foret et al. 2021; Kwon et al. 2021): mean over"
-        " subsets S of m examples of max L_S(θ + ε) − L_S(θ) over ‖T⁻¹ε‖_p ≤ ρ, with p = 2 or ∞ and T = 1, |θ|"
-        " or the norms of filters; found by projected gradient ascent, so that it is a lower bound. Average case"
-        " (Andriushchenko et al. 2023): E L(θ + σTε) − L(θ) over Gaussian ε in pairs ±ε, and to second order"
-        " ½σ² tr(THT); the largest eigenvalue of THT beside it. L includes weight decay. Sharpness depends on"
-        " m, which is part of the result, and on the scale of the logits, which is reported and which"
-        " normalise_logits takes out; BatchNorm takes the statistics that the problem says. With m given,"
-        " errors are over subsets; of all the examples together there is one maximum and no error."
+        "How far the loss rises about a checkpoint. Worst case (Foret et al. 2021; Kwon et al. 2021): mean"
+        " over subsets S of m examples of max L_S(θ + ε) − L_S(θ) over ‖T⁻¹ε‖_p ≤ ρ, with p = 2 or ∞ and T ="
+        " 1, |θ| or the norms of filters; found by projected gradient ascent, so that it is a lower bound."
+        " Average case (Andriushchenko et al. 2023): E L(θ + σTε) − L(θ) over Gaussian ε in pairs ±ε, and to"
+        " second order ½σ² tr(THT); the largest eigenvalue of THT beside it. L includes weight decay."
+        " Sharpness depends on m, which is part of the result, and on the scale of the logits, which is"
+        " reported and which normalise_logits takes out; BatchNorm takes the statistics that the problem"
+        " says. With m given, errors are over subsets; of all the examples together there is one maximum and"
+        " no error."
     ),
     scope="checkpoint",
     params=SharpnessParams,

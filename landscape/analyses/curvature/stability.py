@@ -152,8 +152,8 @@ def _of(training: Any, name: Any, index: int) -> Mapping[str, Any]:
         return {}
     if not isinstance(known, Mapping):
         raise InputError(
-            f"training of checkpoint '{name}' takes an optimiser, its state_dict() or a mapping with one under"
-            f" 'optimizer'; got a {type(known).__name__}."
+            f"training of checkpoint '{name}' takes an optimiser, its state_dict() or a mapping with one"
+            f" under 'optimizer'; got a {type(known).__name__}."
         )
     return {"optimizer": known} if "param_groups" in known else known
 
@@ -200,7 +200,7 @@ def _packed(data: Mapping[str, Any], notices: Sequence[str]) -> Piece:
 def _read(
     problem: Problem, known: Mapping[str, Any], params: StabilityParams, notices: list[str]
 ) -> tuple[Optimiser, str]:
-    """The optimiser of a checkpoint and its name, empty if its state cannot be used; and what to say of it."""
+    """The optimiser of a checkpoint and its name, empty if its state cannot be used."""
     from landscape.core.curvature.optimiser_state import Optimiser, read_optimiser
 
     given = {"learning_rate": params.learning_rate, "momentum": params.momentum}
@@ -211,7 +211,8 @@ def _read(
         return Optimiser("gd", float("nan")), ""
     if np.isnan(state.learning_rate):
         notices.append(
-            "no optimiser was saved with the weights, and no learning_rate is given, so that there is no limit"
+            "no optimiser was saved with the weights, and no learning_rate is given, so that there is no"
+            " limit"
         )
     if state.kind in ADAPTIVE and state.preconditioner is None:
         notices.append(f"{state.kind} has made no step, so that it has no preconditioner yet")
@@ -222,8 +223,8 @@ def _read(
         )
     elif state.decoupled is False and known.get("optimizer") is not None and state.weight_decay != decay:
         notices.append(
-            f"the optimiser's gradient has a weight decay of {state.weight_decay:g} and the problem's loss one of"
-            f" {decay:g}; with weight_decay = {state.weight_decay:g} they are of one loss"
+            f"the optimiser's gradient has a weight decay of {state.weight_decay:g} and the problem's loss"
+            f" one of {decay:g}; with weight_decay = {state.weight_decay:g} they are of one loss"
         )
     return state, state.kind
 
@@ -251,7 +252,7 @@ def _sharpening(problem: Problem, top: Any, gradient: Any, notices: list[str]) -
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
-    """Sharpness along training with its limit, that of the preconditioned Hessian, and the rate of sharpening."""
+    """Sharpness along training with its limit, that of the preconditioned Hessian, and its growth."""
     unit = loss_unit(datasets)
     progress = " or ".join(dict.fromkeys(str(ds["progress"].item()) for ds in datasets.values()))
     x = Axis(progress)
@@ -281,9 +282,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             x,
             Axis("largest eigenvalue", unit, scale=_scale(raw)),
             tuple(raw),
-            "Largest eigenvalue λ of the Hessian (solid), and where there is no preconditioner the curvature above"
-            " which full-batch steps of the checkpoint's learning rate η diverge (dashed): 2/η, and 2(1 + β)/η with"
-            f" momentum. {about}",
+            "Largest eigenvalue λ of the Hessian (solid), and where there is no preconditioner the curvature"
+            " above which full-batch steps of the checkpoint's learning rate η diverge (dashed): 2/η, and 2(1"
+            f" + β)/η with momentum. {about}",
         )
     ]
     if ahead:
@@ -294,9 +295,9 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 x,
                 Axis("largest eigenvalue", unit, scale=_scale(ahead)),
                 tuple(ahead),
-                "Largest eigenvalue of P^-½HP^-½ with P from the optimiser's state (solid), and the value above"
-                " which its full-batch steps diverge (dashed): (2 + 2β₁)/((1 − β₁)η) of Adam, 2/η of RMSprop."
-                f" {about}",
+                "Largest eigenvalue of P^-½HP^-½ with P from the optimiser's state (solid), and the value"
+                " above which its full-batch steps diverge (dashed): (2 + 2β₁)/((1 − β₁)η) of Adam, 2/η of"
+                f" RMSprop. {about}",
             )
         )
     if rates:
@@ -307,8 +308,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 x,
                 Axis("−∇L·∇λ", f"({unit})² per unit of flow time", scale="symlog", linthresh=_least(rates)),
                 (Guide(y=0.0), *rates),
-                "How fast the largest eigenvalue λ of the Hessian grows along the gradient flow: a step of gradient"
-                f" descent changes λ by about η times as much. {about}",
+                "How fast the largest eigenvalue λ of the Hessian grows along the gradient flow: a step of"
+                f" gradient descent changes λ by about η times as much. {about}",
                 "Bands: the change with the length of the differences.",
             )
         )
@@ -375,15 +376,16 @@ stability = Analysis(
     name="stability",
     title="Edge of stability",
     description=(
-        "The largest eigenvalue of the Hessian over the checkpoints of a run, beside the curvature above which"
-        " full-batch steps would diverge (Cohen et al. 2021): 2/η of gradient descent, 2(1 + β)/η of heavy balls,"
-        " 2(1 + β)/((1 + 2β)η) of Nesterov's. Of Adam the eigenvalue of P^-½HP^-½, with"
+        "The largest eigenvalue of the Hessian over the checkpoints of a run, beside the curvature above"
+        " which full-batch steps would diverge (Cohen et al. 2021): 2/η of gradient descent, 2(1 + β)/η of"
+        " heavy balls, 2(1 + β)/((1 + 2β)η) of Nesterov's. Of Adam the eigenvalue of P^-½HP^-½, with"
         " P = (1 − β₁ᵗ)(√(v/(1 − β₂ᵗ)) + ε) from the optimiser's state in the checkpoint, against"
-        " (2 + 2β₁)/((1 − β₁)η) (Cohen et al. 2022), and of RMSprop P = √v + ε against 2/η. The rate of progressive"
-        " sharpening −∇L·∇λ with ∇λ = ∇³L[u, u] (Damian et al. 2023), by differences of Hessian products. The"
-        " learning rate is the scheduler's or the optimiser's in the checkpoint, or given. H is that of the"
-        " problem's loss with its weight decay, which AdamW's is no part of; examples of a mini-batch would give"
-        " other limits. As a library: landscape.stability({step: problem}, training={step: optimiser})."
+        " (2 + 2β₁)/((1 − β₁)η) (Cohen et al. 2022), and of RMSprop P = √v + ε against 2/η. The rate of"
+        " progressive sharpening −∇L·∇λ with ∇λ = ∇³L[u, u] (Damian et al. 2023), by differences of Hessian"
+        " products. The learning rate is the scheduler's or the optimiser's in the checkpoint, or given. H is"
+        " that of the problem's loss with its weight decay, which AdamW's is no part of; examples of a"
+        " mini-batch would give other limits. As a library: landscape.stability({step: problem},"
+        " training={step: optimiser})."
     ),
     scope="group",
     params=StabilityParams,

@@ -1,4 +1,4 @@
-"""The local learning coefficient: how much volume of low loss there is about a checkpoint, by Langevin dynamics."""
+"""The local learning coefficient: how much of low loss is about a checkpoint, by sampling."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Langevin:
         right = self.step > 0 and self.localization >= 0 and self.inverse_temperature > 0
         if not (right and self.batch_size >= 1 and self.burn_in >= 0 and self.samples >= 1):
             raise InputError(
-                "a Langevin chain needs step > 0, localization >= 0, inverse_temperature > 0, batch_size >= 1,"
-                f" burn_in >= 0 and samples >= 1; got {self}."
+                "a Langevin chain needs step > 0, localization >= 0, inverse_temperature > 0, batch_size >="
+                f" 1, burn_in >= 0 and samples >= 1; got {self}."
             )
 
 
@@ -72,7 +72,9 @@ def local_llc(rises: Array, settings: Langevin) -> Array:
 
 
 def quadratic_llc(eigenvalues: Array, settings: Langevin) -> float:
-    """What chains of these settings give in the end on a quadratic loss: ½ Σ nβh/(nβh + γ) / (1 − ε(nβh + γ)/4).
+    """What chains of these settings give in the end on a quadratic loss.
+
+    ½ Σ nβh/(nβh + γ) / (1 − ε(nβh + γ)/4) over the eigenvalues h of its Hessian.
 
     Without the last factor, which is that of steps of finite size, half the effective dimension at α = γ/nβ.
 
@@ -98,10 +100,11 @@ def langevin_chain(
 ) -> Array:
     """Rises of the loss along one chain that samples exp(−nβ L(w) − γ‖w − w*‖²/2), burn-in included.
 
-    w ← w − (ε/2)(nβ ∇L_B(w) + γ(w − w*)) + √ε N(0, I) from the checkpoint w* on (Lau et al. 2023, algorithm 1),
-    on a batch B drawn anew for each step. What is recorded before each step is L_B(w) − L_B(w*), on the same
-    examples: its mean is that of L(w) − L(w*) over all the data, since the batch does not know w, and the noise
-    of the batch, which both losses share, drops out. L is the problem's loss, weight decay included.
+    w ← w − (ε/2)(nβ ∇L_B(w) + γ(w − w*)) + √ε N(0, I) from the checkpoint w* on (Lau et al. 2023, algorithm
+    1), on a batch B drawn anew for each step. What is recorded before each step is L_B(w) − L_B(w*), on the
+    same
+    examples: its mean is that of L(w) − L(w*) over all the data, since the batch does not know w, and the
+    noise of the batch, which both losses share, drops out. L is the problem's loss, weight decay included.
 
     Costs burn_in + samples gradients of a batch, and memory for three vectors of the size of the parameters.
 
@@ -120,8 +123,8 @@ def langevin_chain(
     """
     if problem.batchnorm == "batch":
         raise InputError(
-            "the loss of a mini-batch is no part of the whole loss where BatchNorm takes the batch's statistics:"
-            " take batchnorm='checkpoint'."
+            "the loss of a mini-batch is no part of the whole loss where BatchNorm takes the batch's"
+            " statistics: take batchnorm='checkpoint'."
         )
     problem.vouch(check_gradient)
     center = problem.theta

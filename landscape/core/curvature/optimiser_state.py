@@ -1,4 +1,4 @@
-"""What an optimiser's state says of its steps: their size, momentum and preconditioner, and what they bear."""
+"""What an optimiser's state says of its steps: size, momentum, preconditioner, and what they bear."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Optimiser:
         steps: How many steps it has taken; 0 if that is not known.
         preconditioner: The diagonal of P, (P,), infinite where a parameter does not move; ``None`` for 1, and
             for an Adam or RMSprop that has not made a step.
-        limit: Curvature λ_max(P^-½HP^-½) above which its steps on a quadratic diverge; NaN if it is not known.
+        limit: Curvature λ_max(P^-½HP^-½) above which its steps on a quadratic diverge; NaN if it is not
+            known.
         floored: Share of the entries of P in which ε is more than √v.
         weight_decay: λ of its own.
         decoupled: Whether that decay is no part of the gradient; ``None`` if the state does not say.
@@ -55,12 +56,14 @@ def stability_limit(
     """The largest λ_max(P^-½HP^-½) at which the steps on a quadratic loss stay bounded.
 
     2/η without momentum; 2(1 + β)/((1 − d)η) of heavy balls with dampening d; 2(1 + β)/((1 + 2β)η) of
-    Nesterov's (Cohen et al. 2021, section 2.1); (2 + 2β₁)/((1 − β₁)η) of Adam, whose momentum is a mean (Cohen
-    et al. 2022, equation 3). For full batches: noise of small ones holds the curvature below it.
+    Nesterov's (Cohen et al. 2021, section 2.1); (2 + 2β₁)/((1 − β₁)η) of Adam, whose momentum is a mean
+    (Cohen et al. 2022, equation 3). For full batches: noise of small ones holds the curvature below it.
 
     Example:
-        >>> stability_limit("gd", 0.1), stability_limit("sgd", 0.1, 0.5), round(stability_limit("adam", 1.0, 0.9))
-        (20.0, 30.0, 38)
+        >>> stability_limit("gd", 0.1), stability_limit("sgd", 0.1, 0.5)
+        (20.0, 30.0)
+        >>> round(stability_limit("adam", 1.0, 0.9))
+        38
     """
     if not learning_rate > 0:  # steps of length 0 never diverge
         return math.inf if learning_rate == 0 else math.nan
@@ -147,8 +150,8 @@ def _kind(group: Mapping[str, Any]) -> Kind:
         return "sgd"
     known = ", ".join(str(key)[:20] for key in list(group)[:6])
     raise InputError(
-        f"the optimiser's state is of no SGD, Adam, AdamW or RMSprop of torch (its groups hold {known}), so its"
-        " stability is not known; give learning_rate= for the limit of gradient descent."
+        f"the optimiser's state is of no SGD, Adam, AdamW or RMSprop of torch (its groups hold {known}), so"
+        " its stability is not known; give learning_rate= for the limit of gradient descent."
     )
 
 
@@ -201,8 +204,8 @@ def _preconditioner(
     for name, shape, row in zip(problem.space.names, problem.space.shapes, rows, strict=True):
         if tuple(row.shape) != tuple(shape):
             raise InputError(
-                f"the optimiser's state of '{name}' has shape {tuple(row.shape)}, the parameter {tuple(shape)}:"
-                " it is of another model."
+                f"the optimiser's state of '{name}' has shape {tuple(row.shape)}, the parameter"
+                f" {tuple(shape)}: it is of another model."
             )
     return torch.cat([row.reshape(-1) for row in rows]).to(problem.device), floored / max(total, 1)
 
@@ -227,13 +230,13 @@ def _names(
     if not fitting:
         raise InputError(
             f"the optimiser's state is of {len(numbers)} parameters in an order that does not fit the model's"
-            f" {len(own)}: make it with names (optimizer(model.named_parameters())), or give learning_rate= and"
-            " no state."
+            f" {len(own)}: make it with names (optimizer(model.named_parameters())), or give learning_rate="
+            " and no state."
         )
     if len(groups) > 1 and len(set(fitting)) > 1:
         raise InputError(
-            "which parameters the groups of the optimiser's state are of cannot be told by their shapes: make it"
-            " with names (optimizer(model.named_parameters()))."
+            "which parameters the groups of the optimiser's state are of cannot be told by their shapes: make"
+            " it with names (optimizer(model.named_parameters()))."
         )
     return dict(zip(numbers, fitting[0], strict=True))
 

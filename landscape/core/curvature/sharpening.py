@@ -35,8 +35,8 @@ def eigenvalue_gradient(problem: Problem, u: Tensor) -> EigenvalueGradient:
     """∇λ = ∇³L[u, u] of a simple eigenvalue λ of the Hessian with unit eigenvector u (P,).
 
     By central differences of Hessian products, (H(θ + hu)u − H(θ − hu)u)/2h: two products, and two more with
-    2h for the error. Third derivatives by autograd would not exist for BatchNorm's batch statistics, and would
-    miss what kinks of ReLUs add. h = ε^⅓ · max(‖θ‖, 1)/10, ε of the dtype.
+    2h for the error. Third derivatives by autograd would not exist for BatchNorm's batch statistics, and
+    would miss what kinks of ReLUs add. h = ε^⅓ · max(‖θ‖, 1)/10, ε of the dtype.
 
     Reference:
         Damian, Nichani & Lee (2023), Self-stabilization, equation 2: λ grows by −∇L·∇λ per unit of time along

@@ -32,21 +32,21 @@ _DEEPEST = 6
 
 
 def training_in(beside: Mapping[Any, Any]) -> dict[str, Any]:
-    """The states of optimiser and schedule among what stands beside the weights, as ``state_dict()`` gives them.
+    """The states of optimiser and schedule among what stands beside the weights.
 
     Args:
         beside: As `landscape.zoo.reading.weights.Read` has it. Nothing in it is run: what is no number, text,
             tensor or container of these is left out.
 
     Returns:
-        ``optimizer`` and ``scheduler``, each if there is one alone; of several optimisers none.
+        ``optimizer`` and ``scheduler`` as ``state_dict()`` gives them, each if there is one alone.
     """
     found: dict[str, Any] = {}
     optimiser = _first(beside, OPTIMIZERS)
     if isinstance(optimiser, Mapping) and "param_groups" in optimiser:
         found["optimizer"] = _plain(optimiser)
     schedule = _first(beside, SCHEDULERS)
-    if isinstance(schedule, Mapping):
+    if isinstance(schedule, Mapping) and schedule:
         found["scheduler"] = _plain(schedule)
     return found
 

@@ -80,8 +80,7 @@ def test_a_singular_minimum():
 
 
 def test_batches_share_their_noise_with_the_checkpoint():
-    """Oracle: the first rise is that of the checkpoint itself: exactly 0 whatever the batch; the mean rise of
-    many batches at one point is the rise of the whole loss there."""
+    """Oracle: the first rise is that of the checkpoint itself, 0 whatever the batch; one step by hand."""
     subject = CASES["mlp"].problem(weight_decay=0.1)
     rises = langevin_chain(subject, Langevin(1e-4, 1.0, 3.0, batch_size=4, burn_in=0, samples=3))
     assert abs(rises[0]) < 1e-12

@@ -68,11 +68,10 @@ def trained(make, steps=3, named=False, groups=None):
 
 
 def test_adams_preconditioner_is_what_its_next_step_divides_by():
-    """Oracle: torch's own Adam: with β₁ = 0 and gradient g, the step is η g/P, v taken after that gradient."""
+    """Oracle: torch's own Adam: with β₁ = 0 and gradient g, the step is η g/P, v with that gradient."""
     problem, optimiser = trained(lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.0, 0.9), eps=1e-3))
     before = problem.theta.clone()
     g = problem.gradient()
-    torch.autograd.backward(problem.loss_sum(*problem.output(problem.first), 12) * 0)
     parameters = optimiser.param_groups[0]["params"]
     for p, row in zip(parameters, problem.space.unflatten(g).values(), strict=True):
         p.grad = row.clone()

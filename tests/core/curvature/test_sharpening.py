@@ -36,7 +36,7 @@ def test_two_numbers_multiplied(dtype, rel):
 
 
 def test_a_network_with_batch_statistics():
-    """Oracle: the largest eigenvalue of NumPy a little way along a direction; torch has no third derivatives."""
+    """Oracle: NumPy's largest eigenvalue a little way along a direction; torch has no third derivatives."""
     problem = CASES["conv_batchnorm"].problem(batchnorm="batch")
     w, U = np.linalg.eigh(landscape.hessian(problem).dense().numpy())
     g = problem.gradient()
