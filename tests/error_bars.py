@@ -22,6 +22,7 @@ import landscape
 from landscape.analyses.curvature.sharpness import SharpnessParams, _worst
 from landscape.analyses.taxonomy.phases import resampled_mean, resampled_spearman
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.core.curvature.average_sharpness import average_sharpness
 from landscape.core.curvature.langevin import Langevin, quadratic_llc
 from landscape.core.linalg.decomposition import split
 from landscape.core.linalg.effective_dimension import effective_dimension
@@ -452,19 +453,20 @@ def density(number: int) -> Found:
 def sharpness(number: int) -> Found:
     """The average case on quadratic losses, whose matrix is known; the worst case over subsets of images."""
     A = matrix(number % 10)
+    trace = float(A.trace())
     quadratic = landscape.Problem(
         Quadratic(A),
         lambda out, _: out[:, 0],
         (torch.zeros(1, 1).double(), torch.zeros(1)),
         check_derivatives=False,
     )
-    options = {"scale": "none", "radii": (0.1,), "ascent_steps": 0, "sigmas": (0.1,), "max_products": 60}
-    ds = landscape.sharpness(quadratic, **options, seed=number)
-    trace = float(A.trace())
-    truths = {"average": 0.005 * trace, "average_second_order": 0.005 * trace, "scaled_trace": trace}
-    for name, truth in truths.items():
-        half = (reach(16) if name == "average" else 2.0) * np.asarray(ds[f"{name}_se"])
-        yield name, np.asarray(ds[name]) - half, np.asarray(ds[name]) + half, truth
+    mean = average_sharpness(quadratic, torch.ones(len(A)).double(), [0.1], seed=number)
+    half = reach(mean.samples) * mean.rise_se
+    yield "average", mean.rise - half, mean.rise + half, 0.005 * trace
+    got = estimate_trace(DenseOperator(A), rel_se=0.05, max_products=60, seed=number)
+    for name, factor in (("scaled_trace", 1.0), ("average_second_order", 0.005)):
+        half = 2 * factor * got.trace_se
+        yield name, factor * got.trace - half, factor * got.trace + half, factor * trace
     found = _worst(problem(rows=rows_of(number, 48)), _subsets_of_six(8), lambda fraction: None)
     whole = _worst_of_all()
     for name in ("sharpness", "sharpness_first_order", "linear_rise"):
@@ -491,8 +493,8 @@ def llc(number: int) -> Found:
     ds = landscape.llc(
         bowl,
         localization=20.0,
-        burn_in=60,
-        samples=100,
+        burn_in=50,
+        samples=60,
         step_factors=(1.0,),
         localization_factors=(1.0,),
         seed=number,
@@ -563,8 +565,8 @@ ROWS: dict[str, Row] = {
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),
-    "sharpness": Row(sharpness),
-    "llc": Row(llc),
+    "sharpness": Row(sharpness, cases=100),
+    "llc": Row(llc, cases=100),
     "weights": Row(weights),
     "line": Row(of_examples("line", steps=3), quick=True),
     "surface": Row(of_examples("surface", steps=(3, 3))),

@@ -32,27 +32,27 @@ def bowl(h, examples=50):
 
 
 H = [8.0, 3.0, 1.0, 0.5, 0.0]
-SMALL = {"burn_in": 60, "samples": 240, "localization": 20.0}
+SMALL = {"burn_in": 60, "samples": 100, "localization": 20.0}
 
 
 def test_a_quadratic_at_every_cell_of_the_grid():
     """Oracle: the closed form of each cell, within its error over chains."""
-    options = {**SMALL, "step_factors": (0.5, 2.0), "localization_factors": (4.0,)}
+    options = {**SMALL, "step_factors": (2.0,), "localization_factors": (4.0,)}
     ds = landscape.llc(bowl(H), **options)
     heat = 50 / np.log(50)
     assert float(ds["inverse_temperature"]) == pytest.approx(heat)
     assert float(ds["top_eigenvalue"]) == pytest.approx(8.0, rel=1e-3)
     assert float(ds["step"]) == pytest.approx(0.4 / (heat * 8.0 + 20.0), rel=1e-3)
-    assert ds["step_factor"].values.tolist() == [0.5, 1.0, 2.0]
+    assert ds["step_factor"].values.tolist() == [1.0, 2.0]
     assert ds["localization_factor"].values.tolist() == [1.0, 4.0]
     for i, s in enumerate(ds["step_factor"].values):
         for j, g in enumerate(ds["localization_factor"].values):
             exact = quadratic_llc(np.array(H), Langevin(s * float(ds["step"]), g * 20.0, heat))
             assert abs(float(ds["llc_grid"][i, j]) - exact) < 5 * float(ds["llc_grid_se"][i, j])
-    assert float(ds["llc"]) == float(ds["llc_grid"][1, 0]) == pytest.approx(float(ds["chain_llc"].mean()))
+    assert float(ds["llc"]) == float(ds["llc_grid"][0, 0]) == pytest.approx(float(ds["chain_llc"].mean()))
     assert float(ds["llc_se"]) == pytest.approx(float(ds["chain_llc"].std(ddof=1)) / 2)
     assert bool(ds["converged"]) and str(ds["notice"].item()) == ""
-    assert ds["rise"].shape == (4, 300)
+    assert ds["rise"].shape == (4, 160)
     figures = {f.name: f for f in landscape.llc.plots({"bowl": ds})}
     assert set(figures) == {"llc", "grid", "chains_0"}
     guides = [m.label for m in figures["chains_0"].marks if isinstance(m, Guide)]
@@ -64,10 +64,10 @@ ONE = {"step_factors": (1.0,), "localization_factors": (1.0,)}
 
 def test_no_minimum_and_no_bound_are_told():
     """Oracle: the notices; a saddle has lower losses about it, and a step too long overflows."""
-    ds = landscape.llc(bowl([1.0, -1.5, -1.5]), **SMALL, **ONE)
+    ds = landscape.llc(bowl([1.0, -1.5, -1.5]), chains=2, **SMALL, **ONE)
     assert float(ds["llc"]) < 0 and "negative: chains find lower losses" in str(ds["notice"].item())
     with np.errstate(all="ignore"):
-        ds = landscape.llc(bowl([8.0]), step=2.0, burn_in=10, samples=600, **ONE)
+        ds = landscape.llc(bowl([8.0]), step=2.0, burn_in=10, samples=600, chains=1, **ONE)
     assert np.isnan(ds["llc"]) and not bool(ds["converged"])
     assert "a chain diverged" in str(ds["notice"].item())
     assert landscape.llc.plots({"bowl": ds}) and np.isnan(ds["top_eigenvalue"])
