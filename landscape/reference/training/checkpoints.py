@@ -68,9 +68,7 @@ def save_weights(model: nn.Module, path: Path, notes: Mapping[str, Any]) -> None
     write_atomically(path, save(tensors, {NOTES_KEY: json.dumps(notes, sort_keys=True)}))
 
 
-def save_kept(
-    model: nn.Module, solver: torch.optim.Optimizer, path: Path, notes: Mapping[str, Any]
-) -> None:
+def save_kept(model: nn.Module, solver: torch.optim.Optimizer, path: Path, notes: Mapping[str, Any]) -> None:
     """Save the weights, and into a ``.pt`` file the optimiser's state beside them, with `notes`."""
     if path.suffix == ".pt":
         save_state({"model": model.state_dict(), "optimizer": solver.state_dict(), **notes}, path)
