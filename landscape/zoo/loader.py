@@ -13,11 +13,11 @@ from landscape.zoo.builders import build_data, build_model, resolve
 from landscape.zoo.fitting.adapters import put_on, untouched
 from landscape.zoo.fitting.fit import Loaded, load_best
 from landscape.zoo.layouts.run_metadata import facts_in_content
-from landscape.zoo.model_file import read_model
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
+from landscape.zoo.reading.model_file import read_model
 from landscape.zoo.reading.parts import Adapter, adapter_beside
+from landscape.zoo.reading.seeding import seeded
 from landscape.zoo.recorded_metrics import comparable, differences, not_compared
-from landscape.zoo.seeding import seeded
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
 

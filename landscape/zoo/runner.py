@@ -20,7 +20,7 @@ from landscape.zoo.builders import find_analysis
 from landscape.zoo.code import by_other_code, ensure_loaded, mark_of
 from landscape.zoo.events import Done, DoneElsewhere, Failed, Listener, Message, Progress, Started
 from landscape.zoo.loader import Loader, seeded
-from landscape.zoo.model_file import Trainings
+from landscape.zoo.reading.model_file import Trainings
 from landscape.zoo.subjects import progress_of
 from landscape.zoo.task import Setup, Task
 

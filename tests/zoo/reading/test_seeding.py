@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from landscape.zoo.seeding import seeded
+from landscape.zoo.reading.seeding import seeded
 
 
 def draws():

@@ -9,9 +9,9 @@ from landscape.errors import CheckpointError
 from landscape.imports import importing_from
 from landscape.zoo.builders import resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
+from landscape.zoo.reading.seeding import seeded
 from landscape.zoo.reading.training import training_in
 from landscape.zoo.reading.weights import Read, load_by, read_whole
-from landscape.zoo.seeding import seeded
 from landscape.zoo.spec import Model
 from landscape.zoo.task import Setup
 
