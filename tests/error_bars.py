@@ -480,7 +480,7 @@ def _subsets_of_six(count: int) -> SharpnessParams:
 
 @cache
 def _worst_of_all() -> Any:
-    return _worst(problem(), _subsets_of_six(POPULATION), lambda fraction: None)
+    return _worst(problem(), _subsets_of_six(200), lambda fraction: None)
 
 
 def llc(number: int) -> Found:

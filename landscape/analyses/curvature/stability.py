@@ -306,7 +306,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "sharpening",
                 "Progressive sharpening",
                 x,
-                Axis("−∇L·∇λ", f"({unit})² per unit of flow time", scale="symlog", linthresh=_least(rates)),
+                Axis("−∇L·∇λ", f"{unit}²".replace("/", "²/"), scale="symlog", linthresh=_least(rates)),
                 (Guide(y=0.0), *rates),
                 "How fast the largest eigenvalue λ of the Hessian grows along the gradient flow: a step of"
                 f" gradient descent changes λ by about η times as much. {about}",
