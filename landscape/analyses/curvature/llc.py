@@ -97,7 +97,9 @@ def compute(problem: Problem, params: LlcParams, context: Context) -> Mapping[st
 
     loss = finite_loss(problem)
     heat = params.inverse_temperature or inverse_temperature(problem.examples)
-    top = float(context.ledger.remember("top", lambda: {"value": _top(problem, params)})["value"])
+    top = float("nan")  # no step hangs on it
+    if params.step is None:
+        top = float(context.ledger.remember("top", lambda: {"value": _top(problem, params)})["value"])
     step = params.step or STIFFEST / max(heat * max(top, 0.0) + params.localization, 1e-12)
     base = Langevin(
         step, params.localization, heat, params.batch_size, burn_in=params.burn_in, samples=params.samples
@@ -153,12 +155,10 @@ def compute(problem: Problem, params: LlcParams, context: Context) -> Mapping[st
 
 
 def _top(problem: Problem, params: LlcParams) -> float:
-    """The largest eigenvalue of the Hessian, roughly; NaN where no step hangs on it."""
+    """The largest eigenvalue of the Hessian, roughly."""
     from landscape.core.curvature.operator import hessian
     from landscape.core.linalg.eigenpairs import eigenpairs
 
-    if params.step is not None:
-        return float("nan")
     with hessian(problem) as H:
         return float(eigenpairs(H, 1, "LA", tol=0.03, seed=params.seed, search=False).values[0])
 
