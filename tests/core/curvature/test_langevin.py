@@ -45,10 +45,10 @@ def test_a_quadratic():
     """Oracle: closed form with the steps' own bias (2.435 where steps of length 0 would give 2.32)."""
     h = torch.tensor([8.0, 3.0, 1.0, 0.5, 0.1, 0.0] + 4 * [4.0], dtype=torch.float64)
     subject = problem(10, lambda t: 0.5 * (h * t * t).sum(-1))
-    settings = Langevin(0.01, 10.0, 10.0, burn_in=80, samples=400)
+    settings = Langevin(0.01, 10.0, 10.0, burn_in=60, samples=200)
     value, error = estimate(subject, settings)
     exact = quadratic_llc(h.numpy(), settings)
-    assert abs(value - exact) < 4 * error and error < 0.1 * exact
+    assert abs(value - exact) < 4 * error and error < 0.15 * exact
     plain = 0.5 * (10 * h / (10 * h + 10.0)).sum()
     assert exact > 1.05 * float(plain)
     held = 10 * h + 10.0
@@ -65,9 +65,9 @@ def test_small_steps_give_half_the_effective_dimension():
 def test_a_singular_minimum():
     """Oracle: theory (Watanabe): L = w⁴ has ¼ at any temperature, where a regular parameter has ½."""
     subject = problem(1, lambda t: t.pow(4).sum(-1))
-    settings = Langevin(0.01, 0.0, 10.0, burn_in=100, samples=600)
+    settings = Langevin(0.01, 0.0, 10.0, burn_in=60, samples=250)
     value, error = estimate(subject, settings, 4)
-    assert abs(value - 0.25) < 4 * error + 0.01 and error < 0.06
+    assert abs(value - 0.25) < 4 * error + 0.01 and error < 0.1
 
 
 def test_batches_share_their_noise_with_the_checkpoint():
