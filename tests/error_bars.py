@@ -603,7 +603,7 @@ ROWS: dict[str, Row] = {
 
 NOT_COUNTED = {
     "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
-    "llc": {"llc_grid": "as llc, at other settings", "llc": "not counted yet in eighty cases"},
+    "llc": {"llc_grid": "as llc, at other settings"},
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},
