@@ -311,9 +311,7 @@ def _logits(chosen: Sequence[Mapping[str, Any]]) -> str:
     return "; logits normalised" if all(c["normalise_logits"] for c in chosen) else "; logits as they are"
 
 
-def _line(
-    ds: xr.Dataset, x: str, name: str, half: Any, label: str, words: str, style: Literal["solid", "dash"]
-) -> Line:
+def _line(ds: xr.Dataset, x: str, name: str, half: Any, label: str, words: str, style: Any) -> Line:
     middle: Any = ds[name].values
     who = replace(series(label, ds), label=f"{label}, {words}")
     if not np.any(half > 0):
