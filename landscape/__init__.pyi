@@ -84,6 +84,7 @@ __all__ = [
     "layer_barriers",
     "lesion",
     "line",
+    "llc",
     "mc_dropout",
     "measures",
     "open",
@@ -96,9 +97,11 @@ __all__ = [
     "save",
     "scan",
     "series_spectrum",
+    "sharpness",
     "similarity",
     "simplex",
     "spectrum",
+    "stability",
     "structure",
     "surface",
     "table",
@@ -861,6 +864,41 @@ class _Line(Analysis):
 
 line: _Line
 
+class _Llc(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        step: float | None = None,
+        localization: float = 100.0,
+        inverse_temperature: float | None = None,
+        chains: int = 4,
+        burn_in: int = 300,
+        samples: int = 300,
+        batch_size: int = 32,
+        step_factors: Sequence[float] | str = (0.5, 1.0, 2.0),
+        localization_factors: Sequence[float] | str = (0.1, 1.0, 10.0),
+        seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Local learning coefficient.
+
+        Args:
+            step: size ε of the steps; none: 0.4/(nβλ_max + γ), λ_max of the Hessian.
+            localization: precision γ that holds chains near the checkpoint.
+            inverse_temperature: nβ, by which the mean loss is multiplied; none: n/ln n.
+            chains: chains, each from the checkpoint on.
+            burn_in: steps of each chain that are left out.
+            samples: steps of each chain after them, each a draw.
+            batch_size: examples of each step.
+            step_factors: multiples of ε that λ̂ is computed at too.
+            localization_factors: multiples of γ that λ̂ is computed at too.
+            seed: seed of batches and noise.
+        """
+
+llc: _Llc
+
 class _McDropout(Analysis):
     def __call__(
         self,
@@ -1065,6 +1103,50 @@ class _SeriesSpectrum(Analysis):
 
 series_spectrum: _SeriesSpectrum
 
+class _Sharpness(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        ball: Literal['l2', 'linf'] = 'l2',
+        scale: Literal['parameter', 'filter', 'none'] = 'parameter',
+        eta: float = 0.0,
+        radii: Sequence[float] | str = (),
+        subset: int | None = None,
+        subsets: int = 8,
+        ascent_steps: int = 5,
+        restarts: int = 0,
+        sigmas: Sequence[float] | str = (0.01, 0.02, 0.05, 0.1, 0.2),
+        samples: int = 16,
+        max_products: int = 400,
+        rel_se: float = 0.05,
+        normalise_logits: bool = False,
+        seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Sharpness.
+
+        Args:
+            ball: norm p of ‖T⁻¹ε‖ ≤ ρ: 2 or ∞.
+            scale: T: |θ|, the norm of the filter that a parameter is in, or 1.
+            eta: added to |θ| and to norms of filters in T.
+            radii: radii ρ; none: 0.05 to 1, or for linf a hundredth of that.
+            subset: examples m of each subset that has a worst point of its own; none: all of them.
+            subsets: how many such subsets at most, disjoint and at random.
+            ascent_steps: gradient steps to the worst point of each radius.
+            restarts: random starts beside the one along the gradient.
+            sigmas: sizes σ of the noise σTε of the average case.
+            samples: pairs ±ε of the average case.
+            max_products: most matrix-vector products for tr(THT).
+            rel_se: standard error wanted of tr(THT), relative to it.
+            normalise_logits: divide the logits of each example by their spread, whose scale decides
+                sharpness.
+            seed: seed of subsets, starts, noise and probes.
+        """
+
+sharpness: _Sharpness
+
 class _Similarity(Analysis):
     def __call__(
         self,
@@ -1183,6 +1265,35 @@ class _Spectrum(Analysis):
 
 spectrum: _Spectrum
 
+class _Stability(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        learning_rate: float | None = None,
+        momentum: float | None = None,
+        tol: float = 0.0001,
+        max_products: int | None = None,
+        sharpening: bool = True,
+        seed: int = 0,
+        training: Any = None,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Edge of stability.
+
+        Args:
+            learning_rate: η of every checkpoint; none: what the checkpoint's scheduler or optimiser
+                says.
+            momentum: β, or Adam's β₁; none: what the checkpoint's optimiser says.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most products for the eigenvalues of each matrix; none = 540.
+            sharpening: whether to compute the rate of progressive sharpening too.
+            seed: seed of starting vectors.
+        """
+
+stability: _Stability
+
 class _Structure(Analysis):
     def __call__(
         self,
@@ -1197,9 +1308,6 @@ class _Structure(Analysis):
         alphas: Sequence[float] | str = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
         probes: int = 4,
         steps: int = 30,
-        radii: Sequence[float] | str = (0.05, 0.1, 0.2, 0.5, 1.0),
-        ascent_steps: int = 5,
-        eta: float = 0.0,
         seed: int = 0,
         progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
@@ -1214,9 +1322,6 @@ class _Structure(Analysis):
             alphas: values of α in the effective dimension Σ λ/(λ+α).
             probes: random probes of the effective dimension.
             steps: Lanczos steps (products) per probe.
-            radii: radii ρ of adaptive sharpness.
-            ascent_steps: gradient steps to the worst point of each radius.
-            eta: added to |θ| in the scales of adaptive sharpness.
             seed: seed of starting vectors and probes.
         """
 

@@ -19,8 +19,11 @@ import torch
 from torch import nn
 
 import landscape
+from landscape.analyses.curvature.sharpness import SharpnessParams, _worst
 from landscape.analyses.taxonomy.phases import resampled_mean, resampled_spearman
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.core.curvature.average_sharpness import average_sharpness
+from landscape.core.curvature.langevin import Langevin, quadratic_llc
 from landscape.core.linalg.decomposition import split
 from landscape.core.linalg.effective_dimension import effective_dimension
 from landscape.core.linalg.operators import DenseOperator
@@ -481,6 +484,60 @@ def measures(number: int) -> Found:
     yield "margin", *ds["margin_interval"].values, -float(np.log(0.9))
 
 
+def sharpness(number: int) -> Found:
+    """The average case on quadratic losses, whose matrix is known; the worst case over subsets of images."""
+    A = matrix(number % 10)
+    trace = float(A.trace())
+    quadratic = landscape.Problem(
+        Quadratic(A),
+        lambda out, _: out[:, 0],
+        (torch.zeros(1, 1).double(), torch.zeros(1)),
+        check_derivatives=False,
+    )
+    mean = average_sharpness(quadratic, torch.ones(len(A)).double(), [0.1], seed=number)
+    half = reach(mean.samples) * mean.rise_se
+    yield "average", mean.rise - half, mean.rise + half, 0.005 * trace
+    got = estimate_trace(DenseOperator(A), rel_se=0.05, max_products=60, seed=number)
+    for name, factor in (("scaled_trace", 1.0), ("average_second_order", 0.005)):
+        half = 2 * factor * got.trace_se
+        yield name, factor * got.trace - half, factor * got.trace + half, factor * trace
+    found = _worst(problem(rows=rows_of(number, 48)), _subsets_of_six(8), lambda fraction: None)
+    whole = _worst_of_all()
+    for name in ("sharpness", "sharpness_first_order", "linear_rise"):
+        half = reach(8) * found[f"{name}_se"]
+        yield name, found[name] - half, found[name] + half, whole[name]
+
+
+def _subsets_of_six(count: int) -> SharpnessParams:
+    return SharpnessParams(radii=(0.2,), subset=6, subsets=count, ascent_steps=2)
+
+
+@cache
+def _worst_of_all() -> Any:
+    return _worst(problem(), _subsets_of_six(200), lambda fraction: None)
+
+
+def llc(number: int) -> Found:
+    """A quadratic loss, with the bias of steps of finite size in the truth."""
+    h = torch.tensor([8.0, 5.0, 3.0, 1.0, 0.5], dtype=torch.float64)
+    data = (torch.zeros(50, 1).double(), torch.zeros(50))
+    bowl = landscape.Problem(
+        Quadratic(torch.diag(h)), lambda out, _: out[:, 0], data, check_derivatives=False
+    )
+    ds = landscape.llc(
+        bowl,
+        localization=20.0,
+        burn_in=40,
+        samples=40,
+        step_factors=(1.0,),
+        localization_factors=(1.0,),
+        seed=number,
+    )
+    settings = Langevin(float(ds["step"]), 20.0, float(ds["inverse_temperature"]))
+    half = reach(4) * float(ds["llc_se"])
+    yield "llc", float(ds["llc"]) - half, float(ds["llc"]) + half, quadratic_llc(h.numpy(), settings)
+
+
 def weights(number: int) -> Found:
     """A layer whose eigenvalues are drawn from a power law of α = 2.5."""
     draws = np.random.default_rng(number).random(100)
@@ -529,6 +586,7 @@ WIDE = "the interval of a median by order statistics holds at least 95 %"
 ATOM = "for many images the distance is exactly 0, which is then the median"
 BRACKET = "holds a bracket that is exact for each probe, and so nearly always"
 FLAT = "0 where the path stays within its ends, and so in nearly every interval"
+SKEWED = "few large eigenvalues make rises skewed: sixteen pairs are too low more often than too high"
 RARE = "one step and many change the same answers of nearly all images; the error is that of one more"
 
 ROWS: dict[str, Row] = {
@@ -542,6 +600,8 @@ ROWS: dict[str, Row] = {
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),
+    "sharpness": Row(sharpness, apart={"average": SKEWED}),
+    "llc": Row(llc, cases=80),
     "weights": Row(weights),
     "measures": Row(measures),
     "line": Row(of_examples("line", steps=3), quick=True),
@@ -581,6 +641,7 @@ ROWS: dict[str, Row] = {
 
 NOT_COUNTED = {
     "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
+    "llc": {"llc_grid": "as llc, at other settings"},
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},

@@ -133,7 +133,7 @@ _results: dict[str, xr.Dataset] = {}
 
 SHORT = {
     **{"k": 3, "probes": 2, "max_products": 60, "samples": 4, "epochs": 2, "points": 9},
-    **{"restarts": 1, "resamples": 100, "bootstrap": 50},
+    **{"restarts": 1, "resamples": 100, "bootstrap": 50, "burn_in": 4},
 }
 """What analyses do often, and need not do as often here: what holds of few holds of many."""
 
@@ -325,7 +325,7 @@ def test_progress_rises_to_one(analysis: Analysis) -> None:
 @each
 def test_cost_is_finite_and_positive_unless_no_model_is_asked(analysis: Analysis) -> None:
     cost = analysis.cost(analysis.validate({}))
-    passes = cost.forwards + cost.gradients + cost.seconds_per_million
+    passes = cost.forwards + cost.gradients + cost.example_gradients + cost.seconds_per_million
     assert passes >= 0
     assert (passes == 0) == (analysis.scope == "table")
     assert math.isfinite(passes)

@@ -23,7 +23,7 @@ from landscape.base.figure import FigureSpec
 from landscape.base.from_zoo import FromZoo
 from landscape.base.ledger import identity, in_folder
 from landscape.base.metric import Metric
-from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params
+from landscape.base.params import DATA_BUILDER, NEW_OPTION, Params, no_option
 from landscape.base.progress import shown
 from landscape.base.schema import Schema
 from landscape.base.table import read_columns, table_sha256
@@ -70,16 +70,18 @@ SECTION_KEYS = ("analysis", "models", "examples", "together")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a computation costs, in passes over the problem's data and in work on weights, for estimates.
+    """What a computation costs, in passes over the data and in work on weights, for estimates.
 
     Attributes:
         forwards: Forward passes.
         gradients: Loss gradients (forward and backward); a Hessian product counts as about 3.
+        example_gradients: Gradients of single examples, however many there are.
         seconds_per_million: Seconds for each million parameters on one core, whatever the data.
     """
 
     forwards: float = 0.0
     gradients: float = 0.0
+    example_gradients: float = 0.0
     seconds_per_million: float = 0.0
 
 
@@ -113,8 +115,7 @@ class Analysis:
             `run_together`. Imports torch inside.
         finish: With ``collect``: ``(collector, params) -> {variable: array}`` after the pass.
         needs: What the model must have for there to be anything to measure; others are refused.
-        takes: ``predictive`` if it looks at predictions alone, so that a zoo runs it on its predictives
-            too (ensembles, posteriors), whose weights are no point of one network's landscape.
+        takes: ``predictive`` if it looks at predictions alone: a zoo then runs it on its predictives too.
         cost: ``(params) -> Cost``, for time estimates; or ``(params, problem)``, where it depends on the
             model: ``problem`` is ``None`` where there is none.
         inputs: Names of keyword inputs that are not options (tensors).
@@ -180,8 +181,7 @@ class Analysis:
         """
         unknown = [name for name in options if name not in self.params.model_fields]
         if unknown:
-            hint = suggest(unknown[0], self.params.model_fields)
-            raise InputError(f"analysis '{self.name}' has no option '{unknown[0]}'; {hint}")
+            raise InputError(no_option(self.name, self.params, unknown[0]))
         try:
             return self.params(**options)
         except ValidationError as error:

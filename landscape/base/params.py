@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -15,8 +15,9 @@ from pydantic import (
 )
 
 from landscape.base.validation import admits_truth_values
+from landscape.errors import suggest
 
-__all__ = ["DATA_BUILDER", "FUNCTION", "NEW_OPTION", "ONE_FOR_BOTH", "Params", "check_numbers"]
+__all__ = ["DATA_BUILDER", "FUNCTION", "NEW_OPTION", "ONE_FOR_BOTH", "Params", "check_numbers", "no_option"]
 
 SEEDS = 2**64
 """Seeds are below it: more than this no generator takes."""
@@ -49,6 +50,9 @@ class Params(BaseModel):
     of a result's key and provenance. An option that takes a tuple of any length also takes one value as
     text, or some with commas between: ``layers="stages.*, head"``.
     """
+
+    moved: ClassVar[dict[str, str]] = {}
+    """Options that the analysis had once: their names, and the analysis that has them now."""
 
     # No NaN or infinity: JSON has neither, and a key made of NaN would never be found again.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -84,6 +88,25 @@ class Params(BaseModel):
         new = {n for n, f in type(self).model_fields.items() if NEW_OPTION in f.metadata}
         unset = {name for name in new if getattr(self, name) == type(self).model_fields[name].default}
         return {name: value for name, value in write(self).items() if name not in unset}
+
+
+def no_option(analysis: str, params: type[Params], name: str, more: Iterable[str] = ()) -> str:
+    """What to say of an option that an analysis does not have.
+
+    Args:
+        analysis: Its name.
+        params: Its options.
+        name: What was given.
+        more: What else could have been meant.
+    """
+    if name in params.moved:
+        new = params.moved[name]
+        return (
+            f"option '{name}' of '{analysis}' is one of the analysis '{new}' now: leave it out here, and set"
+            f" it under [analyses.{new}] or call landscape.{new}(..., {name}=...)."
+        )
+    hint = suggest(name, {*params.model_fields, *more})
+    return f"analysis '{analysis}' has no option '{name}'; {hint}"
 
 
 def check_numbers(name: str, kind: Any, value: Any) -> None:

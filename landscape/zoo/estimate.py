@@ -183,6 +183,8 @@ class _Prices:
             kind = self.kind(member)
             passes = max(0.0, forwards) * kind.forward
             passes += cost.gradients * kind.gradient if cost.gradients else 0.0
+            if cost.example_gradients:
+                total += cost.example_gradients * kind.gradient / examples
             total += share * passes + cost.seconds_per_million * kind.millions
         return total
 
@@ -249,7 +251,8 @@ class _Prices:
                     kind.costs[known] = self._cost(task, problem)
                 except LandscapeError:  # the analysis itself will say so
                     kind.costs[known] = self._cost(task, None)
-        wanted = any(kind.costs[t.analysis, t.options].gradients for t in tasks)
+        found = [kind.costs[t.analysis, t.options] for t in tasks]
+        wanted = any(cost.gradients or cost.example_gradients for cost in found)
         if wanted and math.isnan(kind.gradient) and not kind.gradient_error:
             try:
                 kind.gradient = _timed(problem.gradient) / share

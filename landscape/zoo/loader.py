@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from landscape.errors import CheckpointError, InputError, LandscapeError, one_line
 from landscape.imports import importing_from
 from landscape.zoo.builders import build_data, build_model, resolve
-from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.fitting.adapters import put_on, untouched
 from landscape.zoo.fitting.fit import Loaded, load_best
 from landscape.zoo.layouts.run_metadata import facts_in_content
 from landscape.zoo.predictives import build_predictive, enough, fit_tensors
+from landscape.zoo.reading.model_file import read_model
 from landscape.zoo.reading.parts import Adapter, adapter_beside
-from landscape.zoo.reading.weights import load_by, read_whole
+from landscape.zoo.reading.seeding import seeded
 from landscape.zoo.recorded_metrics import comparable, differences, not_compared
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
@@ -228,24 +224,13 @@ class Loader:
         """A module with its weights, and the metrics that its checkpoint carries."""
         if isinstance(model, PredictiveModel):
             return self._assemble(model), {}
+        options = self.setup.problem
         if model.error is not None:
             raise CheckpointError(model.error)
-        # The key holds the hash that the plan took: size and time tell most files that were replaced since,
-        # before anything is read, and the hash those that were made to look the same.
-        if file_stamp(model.path) != model.stamp:
-            raise _changed(model)
         with importing_from(self.setup.folder), seeded():
             module = build_model(model.made_by, self.setup.folder)
-        options = self.setup.problem
-        own = model.loader or options.loader
-        if own:
-            with importing_from(self.setup.folder), seeded():
-                read = load_by(resolve(own, self.setup.folder, "loader"), own, model.path)
-        else:
-            read = read_whole(model.path, allow=options.allow, trust_pickle=self.setup.trust_pickle)
-        # After reading, and whatever stands there now: a file swapped in between is noticed as well.
-        if model.sha256 is not None and file_sha256(model.path) != model.sha256:
-            raise _changed(model)
+        own = model.loader or self.setup.problem.loader
+        read = read_model(model, self.setup)
         self.unread[model.name] = read.unread
         adapter = None if own else adapter_beside(model.path)
         if adapter is not None:
@@ -378,32 +363,3 @@ class Loader:
         """The user's function that counts the examples of a batch, if there is one."""
         reference = self.setup.problem.size
         return resolve(reference, self.setup.folder, "size") if reference else None
-
-
-@contextmanager
-def seeded() -> Iterator[None]:
-    """Within it, the global random generators start from 0; afterwards they are as before."""
-    import torch
-
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - users' code uses it
-    with torch.random.fork_rng(devices=_devices()):
-        random.seed(0)
-        np.random.seed(0)  # noqa: NPY002
-        torch.manual_seed(0)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-
-
-def _devices() -> list[int]:
-    """The GPUs whose generators to keep: none before CUDA is in use, since looking would start it."""
-    import torch
-
-    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    return list(range(torch.cuda.device_count())) if used else []
-
-
-def _changed(model: Model) -> CheckpointError:
-    return CheckpointError(f"checkpoint '{model.path}' changed after the run was planned; run again.")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import SECTION_KEYS
-from landscape.base.params import FUNCTION
+from landscape.base.params import FUNCTION, no_option
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
@@ -23,7 +23,7 @@ from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
 from landscape.zoo.reading.parts import files_of
 from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, check_name
-from landscape.zoo.subjects import Subject, subjects_of, why_none
+from landscape.zoo.subjects import Subject, progress_of, subjects_of, why_none
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
@@ -292,8 +292,7 @@ def _validated(section: SectionSpec, analysis: Analysis, folder: Path) -> Params
                 " and no functions; leave it out."
             )
         if name not in analysis.params.model_fields:
-            hint = suggest(name, {*analysis.params.model_fields, *SECTION_KEYS})
-            raise InputError(f"analysis '{analysis.name}' has no option '{name}'; {hint}")
+            raise InputError(no_option(analysis.name, analysis.params, name, SECTION_KEYS))
     params = analysis.validate(section.options)
     for name, reference in _functions(params).items():
         resolve(reference, folder, f"[analyses.{section.label}]: {name}")
@@ -365,6 +364,10 @@ def _task(
         facts["other_data"] = data[1:]
     if subject.input:  # results name these, as those of groups do
         facts["input"] = [subject.input, *([m.name, m.facts()] for m in subject.given)]
+        if (
+            not subject.given
+        ):  # what files hold beside the weights, which their hashes tell, and who comes when
+            facts["input"] = [subject.input, progress_of(members)]
     if section.examples is not None:
         facts["sample"] = section.examples
     needed = (*(members if analysis.scope != "group" else ()), *subject.given)

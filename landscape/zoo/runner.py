@@ -20,6 +20,8 @@ from landscape.zoo.builders import find_analysis
 from landscape.zoo.code import by_other_code, ensure_loaded, mark_of
 from landscape.zoo.events import Done, DoneElsewhere, Failed, Listener, Message, Progress, Started
 from landscape.zoo.loader import Loader, seeded
+from landscape.zoo.reading.model_file import Trainings
+from landscape.zoo.subjects import progress_of
 from landscape.zoo.task import Setup, Task
 
 if TYPE_CHECKING:
@@ -174,8 +176,7 @@ class Runner:
                     done = self.store.path(task.folder, task.key)
                     context = replace(context, open_ledger=lambda: FolderLedger(partial, members, done))
                 if task.input:
-                    states = [_state(self.loader.module(m)) for m in task.given]
-                    context = replace(context, inputs={task.input: states})
+                    context = replace(context, inputs={task.input: self._input(task)})
                 result = analysis.run(subject, params, context)
         left_out |= self.loader.left_out.get(task.members[0].name, {})
         attrs = _identity(task)
@@ -285,6 +286,12 @@ class Runner:
         a, b = (_state(self.loader.module(m)) for m in task.members)
         return Pair(problem, a, b)
 
+    def _input(self, task: Task) -> Any:
+        """The weights of given checkpoints, or what the files of a group hold of its training."""
+        if task.given:
+            return [_state(self.loader.module(m)) for m in task.given]
+        return Trainings(task.members, self.setup, progress_of(task.members))
+
     def _group(self, task: Task, left_out: dict[str, str], whole: bool) -> dict[str, Problem]:
         """The members of a group that can be used; the others and why go to ``left_out``."""
         self.loader.data()  # an error of the data is no member's
@@ -327,7 +334,7 @@ def _identity(task: Task) -> dict[str, Any]:
         "key": task.key,
         "group": first.group,
     }
-    if task.input:
+    if task.given:
         attrs["given"] = json.dumps([task.input, *(m.name for m in task.given)])
     if task.code:
         attrs["code"] = json.dumps(dict(task.code))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.base.from_zoo import FromZoo
 
-__all__ = ["Subject", "in_order", "subjects_of", "why_none"]
+__all__ = ["Subject", "in_order", "progress_of", "subjects_of", "why_none"]
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,21 @@ def in_order(models: Sequence[Model]) -> list[Model]:
 
     Where these do not state the same of all, the order is that of the zoo.
     """
+    found = progress_of(models)
+    if found is None:
+        return list(models)
+    return [models[i] for i in sorted(range(len(models)), key=found[1].__getitem__)]
+
+
+def progress_of(models: Sequence[Model]) -> tuple[str, list[float]] | None:
+    """What counts how far training had come, epoch or step, and how far; ``None`` if not all state it."""
     stated = [{**facts_in_name(without_ending(m.shown or m.path.name)).tags, **m.tags} for m in models]
     for name in PROGRESS:
         numbers = [tags.get(name) for tags in stated]
         known = [n for n in numbers if isinstance(n, int | float)]
         if len(known) == len(models) and len(set(known)) > 1:
-            order = sorted(range(len(models)), key=lambda i: known[i])
-            return [models[i] for i in order]
-    return list(models)
+            return name, [float(n) for n in known]
+    return None
 
 
 def _chosen(section: SectionSpec, analysis: Analysis, everyone: Sequence[Model]) -> list[Model]:
@@ -154,6 +161,9 @@ def _filled(
                 f' {count}; choose with models = ["..."] there, or set group of [[checkpoints]].'
             )
         ordered = in_order(members)
+        if fill.what == "training":
+            yield Subject(name, tuple(ordered), (), fill.name)
+            continue
         if fill.each == "pair":
             pairs = [Subject(p.name, p.members[:1], p.members, fill.name) for p in _pairs(ordered)]
             if not pairs:

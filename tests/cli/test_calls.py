@@ -77,9 +77,9 @@ def test_grids_that_no_run_ends_are_refused(invoke, folder):
 def test_radii_are_checked_before_the_curvature(invoke, folder):
     """Oracle: the data builder raises."""
     folder.add("m0")
-    base = ("structure", "m0.pt", "--model", "toy_models:mlp", "--data", "toy_data:raising")
+    base = ("sharpness", "m0.pt", "--model", "toy_models:mlp", "--data", "toy_data:raising")
     result = invoke(*base, "--radii", "0")
-    assert result.exit_code == 2 and "'radii.0' of analysis 'structure' cannot be" in result.stderr
+    assert result.exit_code == 2 and "'radii.0' of analysis 'sharpness' cannot be" in result.stderr
 
 
 def test_a_demo_in_a_file_is_refused_before_training(invoke, tmp_path):

@@ -21,6 +21,7 @@ __all__ = [
     "load_state",
     "load_weights",
     "read_notes",
+    "save_kept",
     "save_state",
     "save_weights",
     "write_atomically",
@@ -67,19 +68,29 @@ def save_weights(model: nn.Module, path: Path, notes: Mapping[str, Any]) -> None
     write_atomically(path, save(tensors, {NOTES_KEY: json.dumps(notes, sort_keys=True)}))
 
 
+def save_kept(model: nn.Module, solver: torch.optim.Optimizer, path: Path, notes: Mapping[str, Any]) -> None:
+    """Save the weights, and into a ``.pt`` file the optimiser's state beside them, with `notes`."""
+    if path.suffix == ".pt":
+        save_state({"model": model.state_dict(), "optimizer": solver.state_dict(), **notes}, path)
+    else:
+        save_weights(model, path, notes)
+
+
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load into `model` what `save_weights` saved from a model of the same shape."""
     model.load_state_dict(load_file(path))
 
 
 def read_notes(path: Path) -> dict[str, Any] | None:
-    """The notes of a file that `save_weights` wrote; None if it is absent or holds none.
+    """The notes of a file that `save_weights` or `save_kept` wrote; None if it is absent or holds none.
 
     Raises:
         CheckpointError: If the file is damaged.
     """
     if not path.exists():
         return None
+    if path.suffix == ".pt":
+        return load_state(path, torch.device("cpu"))
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -59,6 +59,7 @@ def train(
     unlabelled: Tensor | None = None,
     unlabelled_batch_size: int | None = None,
     keep: Sequence[int] = (),
+    keep_optimizer: bool = False,
     save_every: int = 1,
     on_epoch: OnEpoch | None = None,
     note: Mapping[str, Any] | None = None,
@@ -114,6 +115,7 @@ def train(
         keep: Epochs whose weights are kept too, as ``<stem>-epoch<n>.safetensors`` beside `path`;
             0 stands for the initial weights. Those of the last epoch are as the last step left them, before
             the objective's ``end``.
+        keep_optimizer: Whether those of `keep` are ``.pt`` files with the optimiser's state, for `stability`.
         save_every: Epochs from one saved state to the next: more than 1 where they take milliseconds.
         on_epoch: Called after each epoch, once its state is saved, with (epochs done, epochs,
             mean training loss of the epoch as trained, held-out accuracy, or root mean square of the
@@ -169,7 +171,8 @@ def train(
     path = Path(path)
     resume = path.with_name(path.name + ".resume")
 
-    kept = {epoch: path.with_name(f"{path.stem}-epoch{epoch}{path.suffix}") for epoch in keep}
+    ending = ".pt" if keep_optimizer else path.suffix
+    kept = {epoch: path.with_name(f"{path.stem}-epoch{epoch}{ending}") for epoch in keep}
     notes = files.read_notes(path)
     if _is(notes, identity) and all(_is(files.read_notes(file), identity) for file in kept.values()):
         assert notes is not None
@@ -200,7 +203,7 @@ def train(
                 f" delete {resume} to start again, or keep later ones."
             )
     elif 0 in kept:
-        files.save_weights(model, kept[0], {"identity": identity, "epoch": 0})
+        files.save_kept(model, solver, kept[0], {"identity": identity, "epoch": 0})
 
     with _own_random_numbers(device):
         for epoch in range(done, epochs):
@@ -212,7 +215,7 @@ def train(
                     f"{trained}; lower the learning rate {lr} or check the data for NaN."
                 )
             if epoch + 1 in kept:  # before the state: what it passes over is there
-                files.save_weights(model, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
+                files.save_kept(model, solver, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
             if (epoch + 1) % save_every == 0:
                 state = {
                     "identity": identity,

@@ -1,4 +1,4 @@
-"""Adaptive sharpness of losses whose worst point is known."""
+"""Worst-case sharpness of losses whose worst point is known."""
 
 import math
 
@@ -58,6 +58,61 @@ def test_a_quadratic_bowl_off_its_bottom():
         assert found.first_order[0] <= found.ascent[0]
 
 
+G3, H3 = (1.0, -2.0, 0.5), ((3.0, 1.0, 0.0), (1.0, 5.0, -1.0), (0.0, -1.0, 2.0))
+
+
+def bowl(t):
+    """A convex quadratic with gradient G3 and Hessian H3 at 0."""
+    H, g = (torch.tensor(v, dtype=torch.float64) for v in (H3, G3))
+    return 0.5 * (t @ H * t).sum(-1) + t @ g
+
+
+def test_the_worst_point_of_a_quadratic_in_a_ball():
+    """Oracle: the trust region's equation ε = (μ − H)⁻¹ g with ‖ε‖ = ρ, μ > λ_max, by bisection."""
+    H, g = np.array(H3), np.array(G3)
+    found = adaptive_sharpness(problem([0.0, 0.0, 0.0], bowl), [0.3], steps=60, scale="none")
+    low, high = np.linalg.eigvalsh(H)[-1] + 1e-9, 1e3
+    for _ in range(200):
+        mu = (low + high) / 2
+        e = np.linalg.solve(mu * np.eye(3) - H, g)
+        low, high = (mu, high) if np.linalg.norm(e) > 0.3 else (low, mu)
+    assert found.ascent[0] == pytest.approx(g @ e + 0.5 * e @ H @ e, rel=1e-6)
+    assert found.linear[0] == pytest.approx(0.3 * np.linalg.norm(g), rel=1e-12)
+    step = 0.3 * g / np.linalg.norm(g)
+    assert found.first_order[0] == pytest.approx(g @ step + 0.5 * step @ H @ step, rel=1e-12)
+
+
+def test_the_worst_vertex_of_a_cube():
+    """Oracle: all eight vertices, at one of which a convex loss is largest; to first order ρ‖g‖₁."""
+    vertices = 0.5 * torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 3)
+    options = {"scale": "none", "ball": "linf"}
+    found = adaptive_sharpness(problem([0.0, 0.0, 0.0], bowl), [0.5], restarts=4, steps=8, **options)
+    assert found.ascent[0] == pytest.approx(float(bowl(vertices).max()), rel=1e-12)
+    assert found.linear[0] == pytest.approx(0.5 * 3.5, rel=1e-12)
+    small = adaptive_sharpness(problem([0.0, 0.0, 0.0], bowl), [1e-6], **options)
+    assert small.ascent[0] / 1e-6 == pytest.approx(3.5, rel=1e-5)
+
+
+def test_scales_of_filters():
+    """Oracle: norms of the rows of each weight by hand; in no filter, the parameter itself."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 3)).double()
+    p = landscape.Problem(model, "cross_entropy", (torch.randn(6, 1, 3, 3).double(), torch.arange(6) % 3))
+    want = []
+    for w in model.parameters():
+        rows = w.flatten(1).norm(dim=1) if w.ndim > 1 else w.abs()
+        want.append(rows.repeat_interleave(w[0].numel()) if w.ndim > 1 else rows)
+    np.testing.assert_allclose(parameter_scales(p, 0.5, "filter"), torch.cat(want).detach() + 0.5)
+    np.testing.assert_allclose(parameter_scales(p, 0.5, "none"), 1.0)
+
+
+def test_random_starts_find_no_less():
+    """Oracle: they come beside the start along the gradient; a seed means the same bits."""
+    p = CASES["mlp"].problem()
+    alone, more, again = (adaptive_sharpness(p, [0.5], restarts=n, seed=1).ascent[0] for n in (0, 3, 3))
+    assert more == again >= alone
+
+
 def test_rescaling_layers_around_a_relu_changes_nothing():
     """Oracle: theory (Kwon et al. 2021): T⁻¹ε does not change if layers are scaled by c and 1/c."""
     torch.manual_seed(0)
@@ -105,8 +160,15 @@ def test_a_loss_that_overflows_is_infinite():
     assert found.ascent[0] == math.inf
 
 
-@pytest.mark.parametrize("options", [{"radii": [0.0]}, {"steps": -1}, {"eta": -0.1}])
+@pytest.mark.parametrize("options", [{"radii": [0.0]}, {"steps": -1}, {"eta": -0.1}, {"restarts": -1}])
 def test_unusable_arguments_are_named(options):
     """Oracle: the words of the sentence."""
     with pytest.raises(InputError, match="sharpness needs"):
         adaptive_sharpness(CASES["mlp"].problem(), **{"radii": [0.1], **options})
+
+
+@pytest.mark.parametrize("options", [{"ball": "l1"}, {"scale": "layer"}])
+def test_unknown_words_are_named(options):
+    """Oracle: the words of the sentence."""
+    with pytest.raises(InputError, match="sharpness knows no"):
+        adaptive_sharpness(CASES["mlp"].problem(), [0.1], **options)

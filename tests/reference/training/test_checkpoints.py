@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from landscape.errors import CheckpointError, StoreError
 from landscape.reference.models import mlp, resnet
@@ -43,6 +44,22 @@ def test_channels_last_and_tied_weights_are_saved(tmp_path):
     files.load_weights(other, tmp_path / "a.safetensors")
     assert torch.equal(other["a"].weight, model["a"].weight)
     assert torch.equal(other["b"].weight, model["a"].weight)
+
+
+def test_a_kept_file_holds_the_optimiser_beside_the_weights(tmp_path):
+    """Oracle: the objects that were saved, read by torch; as safetensors the weights alone."""
+    model = nn.Linear(3, 2)
+    solver = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.ones(1, 3)).sum().backward()
+    solver.step()
+    notes = {"identity": {"seed": 1}, "epoch": 4}
+    files.save_kept(model, solver, tmp_path / "a.pt", notes)
+    read = torch.load(tmp_path / "a.pt", weights_only=True)
+    assert torch.equal(read["model"]["weight"], model.weight)
+    assert read["optimizer"]["param_groups"][0]["lr"] == 0.1 and len(read["optimizer"]["state"]) == 2
+    assert files.read_notes(tmp_path / "a.pt")["identity"] == {"seed": 1}
+    files.save_kept(model, solver, tmp_path / "a.safetensors", notes)
+    assert files.read_notes(tmp_path / "a.safetensors") == notes
 
 
 def test_foreign_or_absent_files_have_no_notes(tmp_path):

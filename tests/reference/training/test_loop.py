@@ -355,6 +355,24 @@ def test_kept_epochs_are_those_of_the_trajectory(tmp_path):
         assert same(weights(got), want), epoch
 
 
+def test_kept_epochs_hold_the_optimiser_where_asked_for(tmp_path):
+    """Oracle: a training of the same bits without; the step counts of AdamW, epoch times batches."""
+    settings = SETTINGS | {"epochs": 2}
+    plain, model = fresh("dropout"), fresh("dropout")
+    train(plain, DATA, TEST, path=tmp_path / "plain.safetensors", **settings)
+    path = tmp_path / "a.safetensors"
+    train(model, DATA, TEST, path=path, keep=(0, 1, 2), keep_optimizer=True, **settings)
+    assert same(weights(model), weights(plain))
+    for epoch in (0, 1, 2):
+        read = torch.load(tmp_path / f"a-epoch{epoch}.pt", weights_only=True)
+        steps = {int(entry["step"]) for entry in read["optimizer"]["state"].values()}
+        assert len(steps) == (epoch > 0) and read["epoch"] == epoch
+    assert same(read["model"], weights(model))
+    before = path.stat().st_mtime_ns
+    train(fresh("dropout"), DATA, TEST, path=path, keep=(0, 1, 2), keep_optimizer=True, **settings)
+    assert path.stat().st_mtime_ns == before, "what is done is not done again"
+
+
 def test_kept_epochs_survive_a_kill(tmp_path):
     """Oracle: the files of a training without interruption, byte for byte."""
     train(fresh("vit"), DATA, TEST, path=tmp_path / "whole" / "m.safetensors", keep=(0, 1, 3), **SETTINGS)

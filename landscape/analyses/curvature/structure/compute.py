@@ -25,7 +25,7 @@ __all__ = ["compute"]
 
 NORM_TOL = 0.01  # of a largest eigenvalue alone, whose error is about its square
 
-SHARES = {"hessian": 0.35, "ggn": 0.2, "residual": 0.15, "split": 0.1, "dimension": 0.15, "sharpness": 0.05}
+SHARES = {"hessian": 0.35, "ggn": 0.2, "residual": 0.15, "split": 0.12, "dimension": 0.18}
 """About how much of the time each stage takes."""
 
 
@@ -171,28 +171,6 @@ class _Stages:
             "effective_dimension_se": result.error,
             "effective_dimension_low": result.lower,
             "effective_dimension_high": result.upper,
-        }
-
-    def sharpness(self, found: Mapping[str, Piece], progress: Callable[[float], None]) -> Piece:
-        from landscape.core.curvature.adaptive_sharpness import adaptive_sharpness, parameter_scales
-        from landscape.core.linalg.eigenpairs import eigenpairs
-
-        scales = parameter_scales(self.problem, self.params.eta)
-        adaptive = eigenpairs(self.H.rescale(scales), 1, "LA", tol=NORM_TOL, seed=self.params.seed)
-        result = adaptive_sharpness(
-            self.problem,
-            self.params.radii,
-            steps=self.params.ascent_steps,
-            eta=self.params.eta,
-            on_progress=progress,
-        )
-        return {
-            "radius": result.radii,
-            "sharpness": result.ascent,
-            "sharpness_first_order": result.first_order,
-            "adaptive_curvature": adaptive.values[0].numpy(),
-            "adaptive_curvature_error": adaptive.residuals[0].numpy(),
-            "_notice": self._notice(adaptive, "LA", "eigenvalues of THT"),
         }
 
     def _notice(self, found: Eigenpairs, which: str, what: str) -> Any:

@@ -31,7 +31,7 @@ __all__ = ["plots"]
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
-    """Gradient, split, layers, norms, effective dimension and sharpness; all models on the same axes."""
+    """Gradient, split, layers, norms and effective dimension; all models on the same axes."""
     unit = loss_unit(datasets)
     first = next(iter(datasets.values()))
     color = ColorAxis("share of ‖u‖²", limits=(0.0, max(_largest(ds) for ds in datasets.values())))
@@ -42,7 +42,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         *(_layers(i, label, ds, color, about) for i, (label, ds) in enumerate(datasets.items())),
         _norms(datasets, unit, about),
         _dimension(datasets, unit),
-        _sharpness(datasets, unit),
+        # of results of before sharpness had an analysis of its own
+        *([_sharpness(datasets, unit)] if all("sharpness" in ds for ds in datasets.values()) else []),
     ]
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Params
 
-__all__ = ["ALPHAS", "RADII", "StructureParams"]
+__all__ = ["ALPHAS", "StructureParams"]
 
 Positive = Annotated[float, Field(gt=0)]
 
 ALPHAS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 
-RADII = (0.05, 0.1, 0.2, 0.5, 1.0)
-
 
 class StructureParams(Params):
     """Options of ``structure``."""
+
+    moved: ClassVar[dict[str, str]] = dict.fromkeys(("radii", "ascent_steps", "eta"), "sharpness")
 
     k: int = Field(20, ge=1, description="eigenpairs of largest magnitude")
     tol: Tolerance = 1e-4
@@ -35,7 +35,4 @@ class StructureParams(Params):
     )
     probes: int = Field(4, ge=1, description="random probes of the effective dimension")
     steps: int = Field(30, ge=1, description="Lanczos steps (products) per probe")
-    radii: tuple[Positive, ...] = Field(RADII, description="radii ρ of adaptive sharpness")
-    ascent_steps: int = Field(5, ge=0, description="gradient steps to the worst point of each radius")
-    eta: float = Field(0.0, ge=0, description="added to |θ| in the scales of adaptive sharpness")
     seed: int = Field(0, ge=0, description="seed of starting vectors and probes")

@@ -52,15 +52,11 @@ _OUTLIERS = (
     Variable("residual_norm_error", (), "residual norm of the pairs behind it", LOSS_UNIT),
 )
 
-_FLATNESS = (
+_DIMENSION = (
     Variable("effective_dimension", ("alpha",), "effective dimension Σ λ/(λ + α) of G without weight decay"),
     Variable("effective_dimension_se", ("alpha",), "its standard error over probes"),
     Variable("effective_dimension_low", ("alpha",), "lower bound from the quadrature, of the mean"),
     Variable("effective_dimension_high", ("alpha",), "upper bound from the quadrature, of the mean"),
-    Variable("sharpness", ("radius",), "adaptive sharpness, largest rise of the loss found", LOSS_UNIT),
-    Variable("sharpness_first_order", ("radius",), "rise at the worst point of the linear loss", LOSS_UNIT),
-    Variable("adaptive_curvature", (), "largest eigenvalue of THT", LOSS_UNIT),
-    Variable("adaptive_curvature_error", (), "its residual norm", LOSS_UNIT),
 )
 
 _VERDICTS = (
@@ -75,18 +71,17 @@ _VERDICTS = (
 )
 
 SCHEMA = Schema(
-    version=1,
+    version=2,
     coords=(
         Variable("eigenpair", ("eigenpair",), "rank by falling |λ|", "", kind="int"),
         Variable("layer", ("layer",), "layer, in the model's order", "", kind="str"),
         Variable("alpha", ("alpha",), "α of the effective dimension", LOSS_UNIT),
-        Variable("radius", ("radius",), "radius ρ, the relative change of the parameters"),
     ),
     variables=(
         *_EIGENPAIRS,
         *(variable for part in _PARTS.items() for variable in _totals(*part)),
         *_OUTLIERS,
-        *_FLATNESS,
+        *_DIMENSION,
         *_VERDICTS,
     ),
 )
