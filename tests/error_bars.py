@@ -500,6 +500,7 @@ RARE = "one step and many change the same answers of nearly all images; the erro
 ROWS: dict[str, Row] = {
     "trace": Row(trace, quick=True),
     "structure": Row(structure, quick=True),
+    "gradients": Row(of_examples("gradients", k=0)),
     "compression": Row(
         of_examples("compression", shares=(0.5,), prune=("global",), bits=(3,), curvature=False), cases=100
     ),
@@ -543,6 +544,7 @@ ROWS: dict[str, Row] = {
 
 NOT_COUNTED = {
     "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
+    "gradients": {"alpha": "that of `spectrum`, by the same fit"},
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},
