@@ -25,9 +25,11 @@ from landscape.core.linalg.decomposition import split
 from landscape.core.linalg.effective_dimension import effective_dimension
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.psd_quadrature import psd_quadrature
+from landscape.core.linalg.quadrature import spectral_measure
 from landscape.core.linalg.trace import estimate_trace
 from landscape.core.problem.losses import gaussian_outputs
 from landscape.core.stats.intervals import reach
+from landscape.core.stats.spectral_distance import Spectrum, spectral_distances
 from landscape.reference.models import vit
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "reliability.csv"
@@ -344,6 +346,25 @@ def structure(number: int) -> Found:
     yield "effective_dimension", got.lower - half, got.upper + half, np.array([float(e) for e in exact])
 
 
+def block_spectra(number: int) -> Found:
+    """Three blocks of different spectra, all smoothed alike: quadrature against all eigenvalues."""
+    found, exact = [], []
+    for i in range(3):
+        A = (1.0, 1.5, 0.3)[i] * matrix((number + i) % 10)
+        measure = spectral_measure(
+            DenseOperator(A), outliers=3, probes=4, steps=20, tol=1e-2, seed=number + i
+        )
+        found.append(Spectrum(measure.nodes, measure.weights, measure.spacing))
+        values = np.tile(torch.linalg.eigvalsh(A).numpy(), (4, 1))
+        exact.append(Spectrum(values, np.full(values.shape, 1.0 / len(A)), measure.spacing))
+        trace, se = (len(A) * v for v in measure.mean(measure.nodes))
+        yield "block_trace", trace - reach(4) * se, trace + reach(4) * se, float(A.trace())
+    got, truth = spectral_distances(found), spectral_distances(exact)
+    pairs = np.tril_indices(3, -1)
+    yield "js_distance", got.low[pairs], got.high[pairs], truth.values[pairs]
+    yield "mean_distance", got.mean_low, got.mean_high, truth.mean
+
+
 def evidence(number: int) -> Found:
     """The evidence of a quadratic loss, whose curvature is a matrix."""
     kind = number % 10
@@ -500,6 +521,7 @@ RARE = "one step and many change the same answers of nearly all images; the erro
 ROWS: dict[str, Row] = {
     "trace": Row(trace, quick=True),
     "structure": Row(structure, quick=True),
+    "block_spectra": Row(block_spectra, quick=True),
     "gradients": Row(of_examples("gradients", k=0)),
     "compression": Row(
         of_examples("compression", shares=(0.5,), prune=("global",), bits=(3,), curvature=False), cases=100

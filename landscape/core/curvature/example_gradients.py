@@ -1,4 +1,4 @@
-"""Gradients of the examples, one by one: their second moments, never all of them at once unless they are few."""
+"""Gradients of the examples, one by one, and their covariance; all at once only where they are few."""
 
 from __future__ import annotations
 

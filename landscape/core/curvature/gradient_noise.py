@@ -170,9 +170,9 @@ def noise_scale(moments: GradientMoments) -> NoiseScale:
     """The simple noise scale of gradients, with a 95 % interval over examples.
 
     About so many examples make a batch whose gradient is as large as its noise: much smaller batches lose
-    little by noise averaged, much larger ones gain little (McCandlish, Kaplan, Amodei et al. 2018, section 2.2
-    and appendix A.1, where ‖G‖² is debiased as here). The interval is that of 1/B, turned round: B itself has
-    no mean where G may be 0. Errors are the jackknife's, in closed form.
+    little by noise averaged, much larger ones gain little (McCandlish, Kaplan, Amodei et al. 2018, section
+    2.2 and appendix A.1, where ‖G‖² is debiased as here). The interval is that of 1/B, turned round: B itself
+    has no mean where G may be 0. Errors are the jackknife's, in closed form.
 
     Args:
         moments: Of three examples or more.

@@ -27,7 +27,7 @@ def least_squares(count=40, decay=0.0, seed=0):
 
 
 def statistics(rows, shift):
-    """tr Σ, debiased ‖G‖² and mean ratio r of gradients (n, P), written out."""
+    """Trace of Σ, debiased ‖G‖² and mean ratio r of gradients (n, P), written out."""
     n = len(rows)
     mean = rows.mean(0) + shift
     trace = rows.var(0, ddof=1).sum()

@@ -26,7 +26,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "noise scale",
             float(ds["noise_scale"]),
             "examples",
-            f"tr Σ/‖∇L‖², between {low:.3g} and {high:.3g} (95 %); NaN if the gradient is not told from noise",
+            f"tr Σ/‖∇L‖², between {low:.3g} and {high:.3g} (95 %); NaN if ‖∇L‖² is not told from noise",
             finding=True,
         ),
         Metric("GSNR", float(ds["gsnr"]), "1", f"± {float(ds['gsnr_se']):.2g} (standard error)"),
@@ -48,7 +48,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             Metric(
                 "α of Σ",
                 float(ds["alpha"]) if stands else float("nan"),
-                meaning="exponent of the tail of its eigenvalues; NaN unless that is a power law of 50 or more",
+                meaning="exponent of the tail of its eigenvalues; NaN unless a power law of 50 or more",
             ),
         ]
     if "overlap" in ds:

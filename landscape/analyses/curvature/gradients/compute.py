@@ -79,7 +79,7 @@ def _moments(
     by_layer = moments.layer_deviations * (count / (count - 1))
     decay = problem.weight_decay * problem.theta.double().cpu()
     said = ""
-    if not noise.value == noise.value:
+    if np.isnan(noise.value):
         said = (
             f"the gradient is not told from the noise of {count} examples: ‖∇L‖² less its bias is"
             f" {noise.square:.2g}, so that there is no noise scale but only its lower end,"
