@@ -69,7 +69,7 @@ class SpectralMeasure:
 
     @property
     def spacing(self) -> float:
-        """Distance of neighbouring nodes in the middle of the bulk, which resolves no finer; 0 without bulk."""
+        """Distance of neighbouring nodes in the middle of the bulk: no finer is resolved. 0 without bulk."""
         last = self.nodes.shape[1] - self.outliers
         held = self.nodes[:, :last][self.weights[:, :last] > WEIGHTLESS]
         # Nodes lie as the extremes of a Chebyshev polynomial: π/2 times as far apart as evenly in the middle.

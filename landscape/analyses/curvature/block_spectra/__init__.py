@@ -66,15 +66,16 @@ block_spectra = Analysis(
     name="block_spectra",
     title="Spectra of diagonal blocks",
     description=(
-        "The eigenvalue density of each diagonal block H_BB of the Hessian, or of the generalised Gauss-Newton"
-        " matrix, of the mean loss with weight decay, and the Jensen-Shannon distance between any two (Zhang,"
-        " Chen, Ding, Li, Sun & Luo 2024, who find blocks of transformers unlike and those of convolutional"
-        " networks alike). Distance: the root of the divergence in bits, a metric from 0 to 1, of densities"
-        " smoothed by one kernel per pair. A block is a module, a parameter tensor, or the query, key or value"
-        " projection of attention, by head. Blocks no larger than probes · steps are computed whole; the others"
-        " by stochastic Lanczos quadrature, their largest eigenvalues apart. Every product is a pass over the"
-        " data, whatever the block's size: probes · steps · blocks in all. Eigenvalues of blocks interlace those"
-        " of H and are no part of its spectrum. Errors are over probes, by the jackknife."
+        "The eigenvalue density of each diagonal block H_BB of the Hessian, or of the generalised"
+        " Gauss-Newton matrix, of the mean loss with weight decay, and the Jensen-Shannon distance between"
+        " any two (Zhang, Chen, Ding, Li, Sun & Luo 2024, who find blocks of transformers unlike and those"
+        " of convolutional networks alike). Distance: the root of the divergence in bits, a metric from 0"
+        " to 1, of densities smoothed by one kernel per pair. A block is a module, a parameter tensor, or"
+        " the query, key or value projection of attention, by head. Blocks no larger than probes · steps"
+        " are computed whole; the others by stochastic Lanczos quadrature, their largest eigenvalues apart."
+        " Every product is a pass over the data, whatever the block's size: probes · steps · blocks in all."
+        " Eigenvalues of blocks interlace those of H and are no part of its spectrum. Errors are over"
+        " probes, by the jackknife."
     ),
     scope="checkpoint",
     params=BlockSpectraParams,

@@ -83,9 +83,9 @@ def _distances(index: int, label: str, ds: xr.Dataset, about: str) -> FigureSpec
         Axis("block", categories=names),
         Axis("block", categories=names),
         (Heatmap(at, at, ds["js_distance"].values, ColorAxis("Jensen-Shannon distance", limits=(0.0, 1.0))),),
-        "Root of the Jensen-Shannon divergence, in bits, between the eigenvalue densities of each two diagonal"
-        f" blocks of the {about}: 0 for equal densities, 1 for densities apart. Each pair is smoothed by one"
-        f" Gaussian kernel, of a fifth of |λ| but no less than is resolved.{mean}{numbered}",
+        "Root of the Jensen-Shannon divergence, in bits, between the eigenvalue densities of each two"
+        f" diagonal blocks of the {about}: 0 for equal densities, 1 for densities apart. Each pair is"
+        f" smoothed by one Gaussian kernel, of a fifth of |λ| but no less than is resolved.{mean}{numbered}",
     )
 
 
@@ -116,9 +116,9 @@ def _densities(index: int, label: str, ds: xr.Dataset, unit: str, about: str) ->
         Axis("eigenvalue λ", unit, scale="symlog", linthresh=float(min(finest_of_all, largest))),
         Axis("density", f"1/({unit})", scale="log"),
         tuple(marks),
-        f"Eigenvalue densities of {len(chosen)} of the {count} diagonal blocks of the {about}, evenly spaced by"
-        " depth (number of parameters in brackets), each smoothed by a Gaussian kernel of a fifth of |λ| but no"
-        f" less than is resolved; mean over {ds.sizes['probe']} probes. The eigenvalues of blocks are none of"
-        " the whole matrix: they lie within its ends.",
+        f"Eigenvalue densities of {len(chosen)} of the {count} diagonal blocks of the {about}, evenly spaced"
+        " by depth (number of parameters in brackets), each smoothed by a Gaussian kernel of a fifth of |λ|"
+        f" but no less than is resolved; mean over {ds.sizes['probe']} probes. The eigenvalues of blocks are"
+        " none of the whole matrix: they lie within its ends.",
         color=ColorAxis("depth (0 = first block, 1 = last)", limits=(0.0, 1.0)),
     )

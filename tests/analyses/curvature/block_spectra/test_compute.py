@@ -65,7 +65,7 @@ def test_blocks_of_one_spectrum_are_at_no_distance():
 
 
 def test_quadrature_of_large_blocks():
-    """Independent: distances of the exact eigenvalues, smoothed alike; within the interval and the trace's."""
+    """Independent: exact eigenvalues, smoothed alike; within the intervals of distance and traces."""
     subject, x = problem((60, 50), count=70)
     ds = landscape.block_spectra(subject, probes=3, steps=12, outliers=2)
     assert not ds["exact"].values.any()
