@@ -51,6 +51,7 @@ __all__ = [
     "analyses",
     "attention_response",
     "batch_spectra",
+    "block_spectra",
     "calibration",
     "cka",
     "collapse",
@@ -70,12 +71,14 @@ __all__ = [
     "fourier",
     "frequency_noise",
     "ggn",
+    "gradients",
     "hessian",
     "input_curvature",
     "input_surface",
     "lesion",
     "line",
     "mc_dropout",
+    "ntk",
     "open",
     "plot",
     "posterior_mass",
@@ -171,6 +174,37 @@ class _BatchSpectra(Analysis):
         """
 
 batch_spectra: _BatchSpectra
+
+class _BlockSpectra(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        operator: Literal['hessian', 'ggn'] = 'hessian',
+        by: Literal['module', 'parameter', 'projection', 'head'] = 'module',
+        blocks: Sequence[str] | str = ('*',),
+        outliers: int = 3,
+        probes: int = 4,
+        steps: int = 20,
+        tol: float = 0.01,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Spectra of diagonal blocks.
+
+        Args:
+            operator: Hessian or generalised Gauss-Newton matrix.
+            by: what a block is: the parameters of one module; each parameter tensor; each tensor, those
+                of attention cut into query, key and value; the same by head.
+            blocks: globs over names of blocks.
+            outliers: eigenvalues of each block that are computed apart.
+            probes: random probes per block.
+            steps: Lanczos steps (products) per probe.
+            tol: residual allowed for an outlier, relative to the block's largest |λ|.
+            seed: seed of probes and starting vectors.
+        """
+
+block_spectra: _BlockSpectra
 
 class _Calibration(Analysis):
     def __call__(
@@ -610,6 +644,34 @@ class _FrequencyNoise(Analysis):
 
 frequency_noise: _FrequencyNoise
 
+class _Gradients(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 10,
+        by: Literal['module', 'parameter'] = 'module',
+        hessian: bool = True,
+        tol: float = 0.001,
+        max_products: int | None = None,
+        resamples: int = 200,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Gradients of examples.
+
+        Args:
+            k: eigenpairs of the covariance Σ and of the Hessian; 0 for moments alone.
+            by: what a layer is: the parameters of one module, or each parameter tensor.
+            hessian: whether to find the Hessian's leading space, too, for its overlap with that of Σ.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most products for the eigenpairs of each matrix; none = 500 + 20 k.
+            resamples: samples from each fitted tail, for its p-value and error; 0 for neither.
+            seed: seed of starting vectors and resamples.
+        """
+
+gradients: _Gradients
+
 class _InputCurvature(Analysis):
     def __call__(
         self,
@@ -768,6 +830,34 @@ class _McDropout(Analysis):
         """
 
 mc_dropout: _McDropout
+
+class _Ntk(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 20,
+        tol: float = 0.001,
+        max_products: int | None = None,
+        search: bool = True,
+        probes: int = 4,
+        steps: int = 20,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Tangent kernel.
+
+        Args:
+            k: leading eigenpairs.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most products for the eigenpairs; none = 500 + 20 k.
+            search: whether to search for missed copies of eigenvalues, for about 10 more products.
+            probes: random probes of the rest of the spectrum.
+            steps: Lanczos steps (products) per probe.
+            seed: seed of starting vectors and probes.
+        """
+
+ntk: _Ntk
 
 class _PosteriorMass(Analysis):
     def __call__(
@@ -1014,6 +1104,7 @@ class _Spectrum(Analysis):
         max_products: int | None = None,
         search: bool = True,
         vectors: bool = False,
+        resamples: int = 200,
         seed: int = 0,
         start: Any = None,
     ) -> xr.Dataset:
@@ -1032,7 +1123,8 @@ class _Spectrum(Analysis):
                 without, or with pyhessian, which never searches, copies may be missing and `complete`
                 is false.
             vectors: whether to keep the eigenvectors.
-            seed: seed of the starting vectors.
+            resamples: samples from each fitted tail, for its p-value and error; 0 for neither.
+            seed: seed of the starting vectors and of the resamples.
         """
 
 spectrum: _Spectrum

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 import landscape
+from landscape.analyses._shared.tails import tail_of
 from landscape.analyses.taxonomy.phases import resampled_mean, resampled_spearman
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.curvature.example_gradients import ExampleGradients
@@ -360,6 +361,14 @@ def _gradient_rows() -> torch.Tensor:
     return rows - rows.mean(0) + length * along / along.norm()
 
 
+def spectrum(number: int) -> Found:
+    """The 60 largest of 400 eigenvalues that are drawn from a power law of α = 2.5."""
+    values = (1.0 - np.random.default_rng(number).random(400)) ** (-1.0 / 1.5)
+    found = tail_of(np.sort(values)[-60:], 100, number)
+    half = 2.0 * found["alpha_se"]
+    yield "alpha", found["alpha"] - half, found["alpha"] + half, 2.5
+
+
 def gradients(number: int) -> Found:
     """The gradients of 150 of the population, as the analysis meets them one by one."""
     every, count = _gradient_rows(), 150
@@ -574,6 +583,7 @@ ROWS: dict[str, Row] = {
     "structure": Row(structure, quick=True),
     "block_spectra": Row(block_spectra, quick=True),
     "ntk": Row(ntk, quick=True),
+    "spectrum": Row(spectrum),
     "gradients": Row(gradients),
     "compression": Row(
         of_examples("compression", shares=(0.5,), prune=("global",), bits=(3,), curvature=False), cases=100
