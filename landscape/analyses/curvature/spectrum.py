@@ -309,9 +309,10 @@ spectrum = Analysis(
         " PyHessian (Yao et al. 2020), cannot separate λ from −λ′ of equal size; engine='pyhessian' runs it"
         " all the same, to reproduce papers, with its residuals. The input `start` may be the spectrum of a"
         " neighbouring checkpoint, with its eigenvectors; it saves up to a seventh of the products where"
-        " these have hardly turned. A power law is fitted to the largest eigenvalues found (Clauset, Shalizi &"
-        " Newman 2009; Xie, Tang, Cai, Sun & Li 2022), with error, p-value and likelihood ratios: it takes 50"
-        " of them to tell, so k of 60 or more, and says nothing of those below the least. BatchNorm uses its running statistics unless the problem says otherwise."
+        " these have hardly turned. A power law is fitted to the largest eigenvalues found (Clauset, Shalizi"
+        " & Newman 2009; Xie, Tang, Cai, Sun & Li 2022), with error, p-value and likelihood ratios: it takes"
+        " 50 of them to tell, so k of 60 or more, and says nothing of those below the least. BatchNorm uses"
+        " its running statistics unless the problem says otherwise."
     ),
     scope="checkpoint",
     params=SpectrumParams,
