@@ -576,6 +576,7 @@ WIDE = "the interval of a median by order statistics holds at least 95 %"
 ATOM = "for many images the distance is exactly 0, which is then the median"
 BRACKET = "holds a bracket that is exact for each probe, and so nearly always"
 FLAT = "0 where the path stays within its ends, and so in nearly every interval"
+STARTS = "resamples of a tail cut off at its k-th value choose their starts more widely than the sample does"
 RARE = "one step and many change the same answers of nearly all images; the error is that of one more"
 
 ROWS: dict[str, Row] = {
@@ -583,7 +584,7 @@ ROWS: dict[str, Row] = {
     "structure": Row(structure, quick=True),
     "block_spectra": Row(block_spectra, quick=True),
     "ntk": Row(ntk, quick=True),
-    "spectrum": Row(spectrum),
+    "spectrum": Row(spectrum, apart={"alpha": STARTS}),
     "gradients": Row(gradients),
     "compression": Row(
         of_examples("compression", shares=(0.5,), prune=("global",), bits=(3,), curvature=False), cases=100

@@ -231,7 +231,7 @@ def test_all_eigenvalues_in_the_form_of_a_quadrature():
     np.testing.assert_allclose(np.sort(measure.nodes[0]), np.sort(values.numpy()), atol=1e-12)
     assert measure.mean(measure.nodes) == (pytest.approx(1.1), pytest.approx(0.0, abs=1e-12))
     assert measure.spacing == 0.0 and measure.products == 5
-    assert float(measure.share_below(-0.5).middle[0]) == pytest.approx(0.2)
+    assert float(measure.share_below(-0.5).middle) == pytest.approx(0.2)
 
 
 def test_the_spacing_of_nodes():
