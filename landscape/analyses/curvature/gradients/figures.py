@@ -85,9 +85,9 @@ def _ratio(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         "gsnr",
         "Signal-to-noise ratio of the gradient by depth",
         Axis("depth (0 = first layer, 1 = last)", limits=(-0.03, 1.03)),
-        Axis("∇L_j²/Σ_jj − 1/N", scale="symlog", linthresh=min(sizes, default=1.0)),
+        Axis("signal-to-noise ratio", scale="symlog", linthresh=min(sizes, default=1.0)),
         tuple(marks),
-        f"Squared gradient over its variance among examples, less the bias 1/N, mean over the parameters of"
+        "Squared gradient over its variance among examples, (∇L)²/Σ, less the bias 1/N, mean over the parameters of"
         f" each layer. Of {about}. The axis is linear within the smallest value that stands clear of its"
         " error.",
         error_bars((ds.sizes["example"] for ds in datasets.values()), "over examples", "Bars"),
@@ -102,7 +102,7 @@ def _spectrum(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         rank = np.arange(1, len(values) + 1)
         who = series(label, ds)
         marks.append(Line(rank[there], values[there], who, markers=True))
-    unit = f"({loss_unit(datasets)})²"
+    unit = loss_unit(datasets).replace("/", "²/") + "²"
     return FigureSpec(
         "spectrum",
         "Leading eigenvalues of the gradients' covariance",

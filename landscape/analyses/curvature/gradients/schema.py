@@ -8,7 +8,7 @@ from landscape.base.schema import Schema, Variable
 
 __all__ = ["SCHEMA", "SQUARE_UNIT"]
 
-SQUARE_UNIT = f"({LOSS_UNIT})²"
+SQUARE_UNIT = LOSS_UNIT.replace("/", "²/") + "²"
 """Of the covariance of gradients and its eigenvalues."""
 
 _MOMENTS = (
