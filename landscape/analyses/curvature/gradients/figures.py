@@ -87,9 +87,9 @@ def _ratio(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         Axis("depth (0 = first layer, 1 = last)", limits=(-0.03, 1.03)),
         Axis("signal-to-noise ratio", scale="symlog", linthresh=min(sizes, default=1.0)),
         tuple(marks),
-        "Squared gradient over its variance among examples, (∇L)²/Σ, less the bias 1/N, mean over the parameters of"
-        f" each layer. Of {about}. The axis is linear within the smallest value that stands clear of its"
-        " error.",
+        "Squared gradient over its variance among examples, (∇L)²/Σ, less the bias 1/N, mean over the"
+        f" parameters of each layer. Of {about}. The axis is linear within the smallest value that stands clear"
+        " of its error.",
         error_bars((ds.sizes["example"] for ds in datasets.values()), "over examples", "Bars"),
     )
 
