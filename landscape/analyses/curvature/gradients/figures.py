@@ -88,7 +88,7 @@ def _ratio(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         Axis("signal-to-noise ratio", scale="symlog", linthresh=min(sizes, default=1.0)),
         tuple(marks),
         "Squared gradient over its variance among examples, (∇L)²/Σ, less the bias 1/N, mean over the"
-        f" parameters of each layer. Of {about}. The axis is linear within the smallest value that stands clear"
+        f" parameters of each layer. Of {about}. The axis is linear within the smallest value that is clear"
         " of its error.",
         error_bars((ds.sizes["example"] for ds in datasets.values()), "over examples", "Bars"),
     )
