@@ -69,7 +69,8 @@ def compute(problem: Problem, params: NtkParams, context: Context) -> Mapping[st
     }
     for name in ("trace", "frobenius", "effective_rank", "participation", "alignment"):
         value, half = getattr(moments, name)
-        data |= {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
+        # None of them is negative: the kernel is positive semi-definite.
+        data |= {name: value, f"{name}_low": max(value - half, 0.0), f"{name}_high": value + half}
     return data
 
 
