@@ -128,13 +128,14 @@ def spectral_distances(spectra: Sequence[Spectrum]) -> Distances:
     middle, half = _jackknifed(divergence)
     pairs = np.tril_indices(b, -1)
     if not len(pairs[0]):
-        return Distances(*(np.zeros((b, b)) for _ in range(3)), np.nan, np.nan, np.nan)
+        nothing = np.zeros((b, b))
+        return Distances(nothing, nothing, nothing, np.nan, np.nan, np.nan)
     means = np.sqrt(divergence[:, pairs[0], pairs[1]].clip(0.0)).mean(1)
     mean, mean_half = (float(v) for v in _jackknifed(means))
     low, high = middle - half, middle + half
     values, low, high = (np.sqrt(v.clip(0.0, 1.0)) for v in (middle, low, high))
-    ends = np.clip([mean - mean_half, mean + mean_half], 0.0, 1.0)
-    return Distances(values, low, high, float(np.clip(mean, 0.0, 1.0)), *(float(e) for e in ends))
+    ends = np.clip([mean, mean - mean_half, mean + mean_half], 0.0, 1.0)
+    return Distances(values, low, high, float(ends[0]), float(ends[1]), float(ends[2]))
 
 
 def _divergences(one: Spectrum, other: Spectrum) -> Array:
