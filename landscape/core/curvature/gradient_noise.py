@@ -117,7 +117,7 @@ def gradient_moments(
         slopes.append(wide @ gradient)
         square = wide.square_()
         spread += square.sum(0)
-        layers.append(torch.stack([part.sum(1) for part in square.split(list(sizes), 1)], 1))
+        layers.append(torch.stack([part.sum(1) for part in torch.split(square, list(sizes), 1)], 1))
     on_progress(0.5)
     by_layer = torch.cat(layers).cpu().numpy()
     moments = GradientMoments(
@@ -149,8 +149,9 @@ def _signal_to_noise(
         wide = rows.double() - mean
         parts = [wide[:, a:b] @ along[a:b] - wide[:, a:b].square() @ across[a:b] for a, b in edges]
         influence.append(torch.stack(parts, 1))
-    each = torch.cat(influence)
-    each = (each - each.mean(0)).cpu().numpy()  # the rest of what one example changes is the same for all
+    moved = torch.cat(influence)
+    # the rest of what one example changes is the same for all
+    each: Array = (moved - moved.mean(0)).cpu().numpy()
     used = np.array([int(varies[a:b].sum()) for a, b in edges])
     sums = np.array([float(ratio[a:b].sum()) for a, b in edges])
     errors = np.sqrt(np.square(each).sum(0) / (count * (count - 1)))
