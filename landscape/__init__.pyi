@@ -54,6 +54,7 @@ __all__ = [
     "analyses",
     "attention_response",
     "batch_spectra",
+    "block_spectra",
     "calibration",
     "cka",
     "collapse",
@@ -77,6 +78,7 @@ __all__ = [
     "fourier",
     "frequency_noise",
     "ggn",
+    "gradients",
     "hessian",
     "input_curvature",
     "input_surface",
@@ -87,6 +89,7 @@ __all__ = [
     "llc",
     "mc_dropout",
     "measures",
+    "ntk",
     "open",
     "plot",
     "posterior_mass",
@@ -186,6 +189,38 @@ class _BatchSpectra(Analysis):
         """
 
 batch_spectra: _BatchSpectra
+
+class _BlockSpectra(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        operator: Literal['hessian', 'ggn'] = 'hessian',
+        by: Literal['module', 'parameter', 'projection', 'head'] = 'module',
+        blocks: Sequence[str] | str = ('*',),
+        outliers: int = 3,
+        probes: int = 4,
+        steps: int = 20,
+        tol: float = 0.01,
+        seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Spectra of diagonal blocks.
+
+        Args:
+            operator: Hessian or generalised Gauss-Newton matrix.
+            by: what a block is: the parameters of one module; each parameter tensor; each tensor, those
+                of attention cut into query, key and value; the same by head.
+            blocks: globs over names of blocks.
+            outliers: eigenvalues of each block that are computed apart.
+            probes: random probes per block.
+            steps: Lanczos steps (products) per probe.
+            tol: residual allowed for an outlier, relative to the block's largest |λ|.
+            seed: seed of probes and starting vectors.
+        """
+
+block_spectra: _BlockSpectra
 
 class _Calibration(Analysis):
     def __call__(
@@ -660,6 +695,35 @@ class _FrequencyNoise(Analysis):
 
 frequency_noise: _FrequencyNoise
 
+class _Gradients(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 10,
+        by: Literal['module', 'parameter'] = 'module',
+        hessian: bool = True,
+        tol: float = 0.001,
+        max_products: int | None = None,
+        resamples: int = 200,
+        seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Gradients of examples.
+
+        Args:
+            k: eigenpairs of the covariance Σ and of the Hessian; 0 for moments alone.
+            by: what a layer is: the parameters of one module, or each parameter tensor.
+            hessian: whether to find the Hessian's leading space, too, for its overlap with that of Σ.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most products for the eigenpairs of each matrix; none = 500 + 20 k.
+            resamples: samples from each fitted tail, for its p-value and error; 0 for neither.
+            seed: seed of starting vectors and resamples.
+        """
+
+gradients: _Gradients
+
 class _InputCurvature(Analysis):
     def __call__(
         self,
@@ -768,7 +832,7 @@ class _LayerBarriers(Analysis):
         b: Tensor | Mapping[str, Tensor],
         /,
         *,
-        moved: Sequence[Literal['one', 'up to']] | str = ('one', 'up to'),
+        ways: Sequence[Literal['one', 'up to']] | str = ('one', 'up to'),
         steps: int = 9,
         refine: int = 2,
         align: Literal['weights', 'activations'] | None = None,
@@ -780,7 +844,7 @@ class _LayerBarriers(Analysis):
         """Barriers by layer.
 
         Args:
-            moved: what goes to the second model: one layer, or all up to it.
+            ways: what goes to the second model: one layer, or all up to it.
             steps: evenly spaced points on each path, with both ends.
             refine: rounds of two more points beside the largest gap.
             align: put the second model's units in the order of the first's before.
@@ -944,6 +1008,35 @@ class _Measures(Analysis):
         """
 
 measures: _Measures
+
+class _Ntk(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        k: int = 20,
+        tol: float = 0.001,
+        max_products: int | None = None,
+        search: bool = True,
+        probes: int = 4,
+        steps: int = 20,
+        seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Tangent kernel.
+
+        Args:
+            k: leading eigenpairs.
+            tol: residual at which a pair counts as converged, relative to max |λ|.
+            max_products: most products for the eigenpairs; none = 500 + 20 k.
+            search: whether to search for missed copies of eigenvalues, for about 10 more products.
+            probes: random probes of the rest of the spectrum.
+            steps: Lanczos steps (products) per probe.
+            seed: seed of starting vectors and probes.
+        """
+
+ntk: _Ntk
 
 class _PosteriorMass(Analysis):
     def __call__(
@@ -1241,6 +1334,7 @@ class _Spectrum(Analysis):
         max_products: int | None = None,
         search: bool = True,
         vectors: bool = False,
+        resamples: int = 200,
         seed: int = 0,
         start: Any = None,
         progress: bool | Callable[[float], None] = False,
@@ -1260,7 +1354,8 @@ class _Spectrum(Analysis):
                 without, or with pyhessian, which never searches, copies may be missing and `complete`
                 is false.
             vectors: whether to keep the eigenvectors.
-            seed: seed of the starting vectors.
+            resamples: samples from each fitted tail, for its p-value and error; 0 for neither.
+            seed: seed of the starting vectors and of the resamples.
         """
 
 spectrum: _Spectrum

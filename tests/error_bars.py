@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,25 @@ import torch
 from torch import nn
 
 import landscape
+from landscape.analyses._shared.tails import tail_of
 from landscape.analyses.curvature.sharpness import SharpnessParams, _worst
 from landscape.analyses.taxonomy.phases import resampled_mean, resampled_spearman
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.curvature.average_sharpness import average_sharpness
+from landscape.core.curvature.example_gradients import ExampleGradients
+from landscape.core.curvature.gradient_noise import gradient_moments, noise_scale
 from landscape.core.curvature.langevin import Langevin, quadratic_llc
+from landscape.core.curvature.tangent_kernel import kernel_moments
 from landscape.core.linalg.decomposition import split
 from landscape.core.linalg.effective_dimension import effective_dimension
+from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.psd_quadrature import psd_quadrature
+from landscape.core.linalg.quadrature import spectral_measure, whole_measure
 from landscape.core.linalg.trace import estimate_trace
 from landscape.core.problem.losses import gaussian_outputs
 from landscape.core.stats.intervals import reach
+from landscape.core.stats.spectral_distance import Spectrum, spectral_distances
 from landscape.reference.models import vit
 
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "reliability.csv"
@@ -363,6 +371,79 @@ def structure(number: int) -> Found:
     yield "effective_dimension", got.lower - half, got.upper + half, np.array([float(e) for e in exact])
 
 
+@cache
+def _gradient_rows() -> torch.Tensor:
+    """The gradients of the whole population, (N, P), moved so that their noise scale is 40 examples."""
+    rows = torch.cat(list(ExampleGradients(problem())))
+    along = torch.randn(rows.shape[1], generator=torch.Generator().manual_seed(0)).double()
+    length = (rows.var(0).sum() / 40).sqrt()
+    return rows - rows.mean(0) + length * along / along.norm()
+
+
+def spectrum(number: int) -> Found:
+    """The 60 largest of 400 eigenvalues that are drawn from a power law of α = 2.5."""
+    values = (1.0 - np.random.default_rng(number).random(400)) ** (-1.0 / 1.5)
+    found = tail_of(np.sort(values)[-60:], 100, number)
+    half = 2.0 * found["alpha_se"]
+    yield "alpha", found["alpha"] - half, found["alpha"] + half, 2.5
+
+
+def gradients(number: int) -> Found:
+    """The gradients of 150 of the population, as the analysis meets them one by one."""
+    every, count = _gradient_rows(), 150
+    rows = every[rows_of(number, count)]
+    given = SimpleNamespace(examples=count, weight_decay=0.0, theta=torch.zeros(every.shape[1]).double())
+    given.gradient = lambda: rows.mean(0)
+    sizes = [30, len(every.T) - 30]
+    few: Any = type("Rows", (), {"problem": given, "__iter__": lambda self: iter([rows])})()
+    moments, ratios = gradient_moments(few, sizes)
+    scale = noise_scale(moments)
+    mean, variance = every.mean(0), every.var(0)
+    trace, square = float(variance.sum()), float(mean.square().sum())
+    half = reach(count)
+    yield "trace", scale.trace - half * scale.trace_se, scale.trace + half * scale.trace_se, trace
+    yield "square", scale.square - half * scale.square_se, scale.square + half * scale.square_se, square
+    yield "noise_scale", scale.low, scale.high, trace / square
+    by_layer = moments.layer_deviations * (count / (count - 1))
+    error = half * by_layer.std(0, ddof=1) / count**0.5
+    exact = np.array([float(part.sum()) for part in variance.split(sizes)])
+    yield "layer_trace", by_layer.mean(0) - error, by_layer.mean(0) + error, exact
+    ratio, error = mean.square() / variance, half * ratios.mean_se
+    yield "gsnr", ratios.mean - error, ratios.mean + error, float(ratio.mean())
+    ends = (ratios.layers + sign * half * ratios.layers_se for sign in (-1, 1))
+    yield "layer_gsnr", *ends, np.array([float(part.mean()) for part in ratio.split(sizes)])
+
+
+def block_spectra(number: int) -> Found:
+    """Three blocks of different spectra, all smoothed alike: quadrature against all eigenvalues."""
+    found, exact = [], []
+    for i in range(3):
+        A = (1.0, 1.5, 0.3)[i] * matrix((number + i) % 10)
+        measure = spectral_measure(
+            DenseOperator(A), outliers=3, probes=4, steps=20, tol=1e-2, seed=number + i
+        )
+        found.append(Spectrum(measure.nodes, measure.weights, measure.spacing))
+        values = np.tile(torch.linalg.eigvalsh(A).numpy(), (4, 1))
+        exact.append(Spectrum(values, np.full(values.shape, 1.0 / len(A)), measure.spacing))
+        trace, se = (len(A) * v for v in measure.mean(measure.nodes))
+        yield "block_trace", trace - reach(4) * se, trace + reach(4) * se, float(A.trace())
+    got, truth = spectral_distances(found), spectral_distances(exact)
+    pairs = np.tril_indices(3, -1)
+    yield "js_distance", got.low[pairs], got.high[pairs], truth.values[pairs]
+    yield "mean_distance", got.mean_low, got.mean_high, truth.mean
+
+
+def ntk(number: int) -> Found:
+    """Moments of a Gram matrix, of which three eigenpairs are known, against all its eigenvalues."""
+    G = torch.matrix_power(matrix(number % 10), 2) / 10
+    pairs = eigenpairs(DenseOperator(G), 3, tol=1e-3, vectors=True, seed=number)
+    part = spectral_measure(DenseOperator(G), outliers=pairs, probes=4, steps=20, seed=number)
+    got, exact = (kernel_moments(m, 30.0, 2.0) for m in (part, whole_measure(DenseOperator(G))))
+    for name in ("trace", "frobenius", "effective_rank", "participation", "alignment"):
+        value, half = getattr(got, name)
+        yield name, value - half, value + half, getattr(exact, name)[0]
+
+
 def evidence(number: int) -> Found:
     """The evidence of a quadratic loss, whose curvature is a matrix."""
     kind = number % 10
@@ -587,11 +668,18 @@ ATOM = "for many images the distance is exactly 0, which is then the median"
 BRACKET = "holds a bracket that is exact for each probe, and so nearly always"
 FLAT = "0 where the path stays within its ends, and so in nearly every interval"
 SKEWED = "few large eigenvalues make rises skewed: sixteen pairs are too low more often than too high"
+STARTS = "resamples of a tail cut off at its k-th value choose their starts more widely than the sample does"
+SKEWED_REST = "with three pairs known the rest is skewed, and four probes see its largest too seldom"
+KERNEL = ("alignment", "frobenius", "participation", "trace")
 RARE = "one step and many change the same answers of nearly all images; the error is that of one more"
 
 ROWS: dict[str, Row] = {
     "trace": Row(trace, quick=True),
     "structure": Row(structure, quick=True),
+    "block_spectra": Row(block_spectra, quick=True),
+    "ntk": Row(ntk, quick=True, apart=dict.fromkeys(KERNEL, SKEWED_REST)),
+    "spectrum": Row(spectrum, apart={"alpha": STARTS}),
+    "gradients": Row(gradients),
     "compression": Row(
         of_examples("compression", shares=(0.5,), prune=("global",), bits=(3,), curvature=False), cases=100
     ),
@@ -642,6 +730,7 @@ ROWS: dict[str, Row] = {
 NOT_COUNTED = {
     "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
     "llc": {"llc_grid": "as llc, at other settings"},
+    "gradients": {"alpha": "that of `spectrum`, by the same fit"},
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
     "surface": {"marker_loss": "the error of the loss, at other places"},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},

@@ -33,7 +33,7 @@ WAYS = {"one": "this layer alone", "up to": "all layers up to this one"}
 class LayerBarriersParams(Params):
     """Options of ``layer_barriers``."""
 
-    moved: tuple[Literal["one", "up to"], ...] = Field(
+    ways: tuple[Literal["one", "up to"], ...] = Field(
         ("one", "up to"),
         min_length=1,
         description="what goes to the second model: one layer, or all up to it",
@@ -48,12 +48,12 @@ class LayerBarriersParams(Params):
     seed: int = Field(0, ge=0, description="seed of the bootstrap and of the alignment")
 
 
-DIMS = ("moved", "layer")
+DIMS = ("way", "layer")
 
 SCHEMA = Schema(
     version=1,
     coords=(
-        Variable("moved", ("moved",), "what goes to the second model", "", "str"),
+        Variable("way", ("way",), "what goes to the second model", "", "str"),
         Variable("layer", ("layer",), "module whose parameters go, in the model's order", "", "str"),
         Variable("quantity", ("quantity",), "what is measured along the path", "", "str"),
         Variable("quantity_unit", ("quantity",), "its unit", "", "str"),
@@ -89,10 +89,10 @@ def compute(pair: Pair, params: LayerBarriersParams, context: Context) -> Mappin
     groups = group_parameters(names, "module")
     layers = {layer or type(problem.module).__name__: [names[i] for i in at] for layer, at in groups.items()}
     origin, eps = as_vector(problem, start, "model a"), torch.finfo(problem.dtype).eps
-    passes = len(params.moved) * len(layers) * (params.steps + 2 * params.refine)
+    passes = len(params.ways) * len(layers) * (params.steps + 2 * params.refine)
     meter, ledger = Meter(context.progress, passes), context.ledger
     cells: list[list[dict[str, Any]]] = []
-    for way in params.moved:
+    for way in params.ways:
         gone = dict(start)
         row = []
         for number, members in enumerate(layers.values()):
@@ -114,7 +114,7 @@ def compute(pair: Pair, params: LayerBarriersParams, context: Context) -> Mappin
     shapes = dict(zip(names, problem.space.sizes, strict=True))
     return {
         **{name: np.array([[cell[name] for cell in row] for row in cells]) for name in cells[0][0]},
-        "moved": np.array(params.moved),
+        "way": np.array(params.ways),
         "layer": np.array(list(layers)),
         "quantity": np.array(QUANTITIES),
         "quantity_unit": np.array([LOSS_UNIT, LOSS_UNIT, "%"]),
@@ -136,12 +136,12 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     figures = []
     first = next(iter(datasets.values()))
     for quantity, unit in (("loss", LOSS_UNIT), ("error", "percentage points")):
-        for way in first["moved"].values.astype(str):
+        for way in first["way"].values.astype(str):
             marks: list[Any] = []
             for label, ds in datasets.items():
-                if way not in ds["moved"].values:
+                if way not in ds["way"].values:
                     continue
-                at = ds.sel(quantity=quantity, moved=way)
+                at = ds.sel(quantity=quantity, way=way)
                 x, y = np.linspace(0.0, 1.0, ds.sizes["layer"]), at["barrier_chord"].values
                 who = Series(model=label)
                 ends = at["barrier_chord_low"].values, at["barrier_chord_high"].values
@@ -172,8 +172,8 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """The layer with the largest barrier, alone, and that of all together."""
     found = []
     loss = ds.sel(quantity="loss")
-    if "one" in ds["moved"].values:
-        barriers = loss["barrier_chord"].sel(moved="one").values
+    if "one" in ds["way"].values:
+        barriers = loss["barrier_chord"].sel(way="one").values
         known = np.isfinite(barriers).any()
         most = int(np.nanargmax(barriers)) if known else 0
         found += [
@@ -186,8 +186,8 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             ),
             Metric("its depth", most / max(len(barriers) - 1, 1), "1", "0 the first layer, 1 the last"),
         ]
-    if "up to" in ds["moved"].values:
-        whole = float(loss["barrier_chord"].sel(moved="up to").values[-1])
+    if "up to" in ds["way"].values:
+        whole = float(loss["barrier_chord"].sel(way="up to").values[-1])
         found.append(Metric("barrier of all layers", whole, LOSS_UNIT, "loss above the chord"))
     return found
 
@@ -196,7 +196,7 @@ def _cost(params: LayerBarriersParams, problem: Problem | None = None) -> Cost:
     from landscape.core.problem.parameters import group_parameters
 
     layers = 20 if problem is None else len(group_parameters(problem.space.names, "module"))
-    return Cost(forwards=float(len(params.moved) * layers * (params.steps + 2 * params.refine)))
+    return Cost(forwards=float(len(params.ways) * layers * (params.steps + 2 * params.refine)))
 
 
 layer_barriers = Analysis(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, loss_unit, weight_decays
 from landscape.analyses._shared.shared_scale import typical_lowest
+from landscape.analyses._shared.tails import Resamples, tail_of, tail_variables, tail_verdict
 from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
 from landscape.analyses.curvature._options import Operator
 from landscape.analyses.curvature._resume import resumed_eigenpairs, start_from
 from landscape.analyses.curvature._unresolved import as_asked, unresolved
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.analysis import NEW_OPTION, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Stems, series
 from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
@@ -57,7 +58,8 @@ class SpectrumParams(Params):
         " or with pyhessian, which never searches, copies may be missing and `complete` is false",
     )
     vectors: bool = Field(False, description="whether to keep the eigenvectors")
-    seed: int = Field(0, ge=0, description="seed of the starting vectors")
+    resamples: Annotated[Resamples, NEW_OPTION] = 200
+    seed: int = Field(0, ge=0, description="seed of the starting vectors and of the resamples")
 
 
 SCHEMA = Schema(
@@ -101,6 +103,8 @@ SCHEMA = Schema(
         Variable("loss", (), "loss at the checkpoint", LOSS_UNIT),
         Variable("gradient_norm", (), "norm of the gradient at the checkpoint", LOSS_UNIT),
         Variable("eigenvectors", ("parameter", "eigenpair"), "unit eigenvectors", "1", optional=True),
+        *tail_variables("the largest eigenvalues, less weight decay", optional=True),
+        tail_verdict(optional=True),
     ),
 )
 
@@ -126,9 +130,22 @@ def compute(problem: Problem, params: SpectrumParams, context: Context) -> Mappi
         "loss": loss,
         "gradient_norm": length(problem.gradient()),
     }
+    if params.which != "SA":
+        data |= _tail(data, problem.weight_decay, params)
     if params.vectors and found.vectors is not None:
         data["eigenvectors"] = found.vectors.cpu().numpy()
     return data
+
+
+def _tail(data: Mapping[str, Any], weight_decay: float, params: SpectrumParams) -> Mapping[str, Any]:
+    """The power law of the positive eigenvalues, all of which from the least of them on are known."""
+    values = data["eigenvalues"]
+    largest = values[: (len(values) + 1) // 2] if params.which == "BE" else values
+    # Of largest magnitude: what is smaller than a negative one among them may have been passed over.
+    floor = np.abs(values).min() if params.which == "LM" else -np.inf
+    known = data["resolved"][: len(largest)] & (largest >= floor)
+    # Weight decay adds the same to each, and a power law that is moved is none.
+    return tail_of(largest[known] - weight_decay, params.resamples, params.seed)
 
 
 def _by_lanczos(
@@ -263,7 +280,16 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("λ max", float(values.max()), unit, "largest eigenvalue found"),
         Metric("λ < 0", int((values < 0).sum()), "1", _negative(ds)),
         Metric("‖∇L‖", float(ds["gradient_norm"]), unit, "gradient norm at the checkpoint"),
+        *_exponent(ds),
     ]
+
+
+def _exponent(ds: xr.Dataset) -> list[Metric]:
+    """The exponent of the tail, of results that ask for enough eigenvalues to tell."""
+    if "tail" not in ds or str(ds["tail"].item()) != "power law":
+        return []
+    said = f"exponent of the tail of {int(ds['alpha_count'])} eigenvalues, ± {float(ds['alpha_se']):.2g}"
+    return [Metric("α", float(ds["alpha"]), "1", f"{said} (standard error), p = {float(ds['alpha_p']):.2g}")]
 
 
 def _negative(ds: xr.Dataset) -> str:
@@ -290,7 +316,10 @@ spectrum = Analysis(
         " PyHessian (Yao et al. 2020), cannot separate λ from −λ′ of equal size; engine='pyhessian' runs it"
         " all the same, to reproduce papers, with its residuals. The input `start` may be the spectrum of a"
         " neighbouring checkpoint, with its eigenvectors; it saves up to a seventh of the products where"
-        " these have hardly turned. BatchNorm uses its running statistics unless the problem says otherwise."
+        " these have hardly turned. A power law is fitted to the largest eigenvalues found (Clauset, Shalizi"
+        " & Newman 2009; Xie, Tang, Cai, Sun & Li 2022), with error, p-value and likelihood ratios: it takes"
+        " 50 of them to tell, so k of 60 or more, and says nothing of those below the least. BatchNorm uses"
+        " its running statistics unless the problem says otherwise."
     ),
     scope="checkpoint",
     params=SpectrumParams,

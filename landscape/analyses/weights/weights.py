@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import error_bars
+from landscape.analyses._shared.tails import VERDICTS, Resamples, tail_of, tail_variables, tail_verdict
 from landscape.base.analysis import DATA_BUILDER, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, series
 from landscape.base.schema import Schema, Variable
@@ -20,27 +21,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape.core.problem.problem import Problem
-    from landscape.core.stats.power_law import PowerLaw
     from landscape.core.weights.matrices import LayerWeight
-
-ENOUGH = 50
-"""Values from which on a tail can be told from others (Clauset et al. 2009, section 4.2)."""
-
-LEAST_P = 0.1
-"""A power law with a smaller p-value is rejected (the same, section 4.1)."""
-
-VERDICTS = {"power law": "circle", "few values": "triangle", "rejected": "cross"}
-"""What is made of a tail, and the point it is drawn as."""
 
 
 class WeightsParams(Params):
     """Options of ``weights``."""
 
     layers: Annotated[tuple[str, ...], Field(description="globs over names of layers")] = ("*",)
-    resamples: Annotated[
-        int,
-        Field(ge=0, description="samples from each fitted tail, for its p-value and error; 0 for neither"),
-    ] = 200
+    resamples: Resamples = 200
     map_norms: bool = Field(
         False, description="also the norms of convolutions as maps of whole pictures; asks for one batch"
     )
@@ -52,25 +40,6 @@ class WeightsParams(Params):
     initial_state_kwargs: dict[str, Any] = Field({}, description="its keyword arguments")
     seed: int = Field(0, ge=0, description="seed of the resamples")
 
-
-_TAIL = {
-    "alpha": ("exponent α of the tail of eigenvalues of WᵀW; nothing without its p-value and count", "float"),
-    "alpha_se": ("standard error of alpha, the start of the tail chosen anew in each resample", "float"),
-    "alpha_start": ("eigenvalue from which on the tail is fitted", "float"),
-    "alpha_count": ("number of eigenvalues in the tail", "int"),
-    "alpha_distance": ("Kolmogorov-Smirnov distance of tail and fit", "float"),
-    "alpha_p": ("p-value of the power law; small speaks against it", "float"),
-    "log_normal_ratio": (
-        "likelihood ratio against a log-normal tail, normalised; below 0 that is better",
-        "float",
-    ),
-    "log_normal_p": ("p-value of no difference from the log-normal tail", "float"),
-    "exponential_ratio": (
-        "likelihood ratio against an exponential tail, normalised; above 0 it is worse",
-        "float",
-    ),
-    "exponential_p": ("p-value of no difference from the exponential tail", "float"),
-}
 
 _LAYER = ("layer",)
 
@@ -89,15 +58,9 @@ SCHEMA = Schema(
         Variable("frobenius_norm", _LAYER, "root of the sum of squares of all entries"),
         Variable("stable_rank", _LAYER, "stable rank ‖W‖²_F/‖W‖²₂"),
         Variable("effective_rank", _LAYER, "effective rank exp H(s/Σs)"),
-        *(Variable(name, _LAYER, meaning, kind=kind) for name, (meaning, kind) in _TAIL.items()),  # type: ignore[arg-type]
+        *tail_variables("eigenvalues of WᵀW", _LAYER),
         Variable("alpha_hat", _LAYER, "α̂ = α log₁₀ λ_max of WᵀW"),
-        Variable(
-            "tail",
-            _LAYER,
-            "power law; few values: under 50, no verdict; rejected: p below 0.1; none: no fit or no p-value",
-            "",
-            kind="str",
-        ),
+        tail_verdict(_LAYER),
         Variable("noise_scale", _LAYER, "standard deviation of the entries if the bulk is noise"),
         Variable("bulk_lower", _LAYER, "lower edge of the Marchenko-Pastur law of WᵀW/N, N the longer side"),
         Variable("bulk_upper", _LAYER, "upper edge of the same law"),
@@ -116,7 +79,6 @@ def compute(problem: Problem, params: WeightsParams, context: Context) -> Mappin
     """Singular values of each layer, and all that follows from them."""
     import torch
 
-    from landscape.core.stats.power_law import fit_power_law
     from landscape.core.weights.matrices import layer_weights
     from landscape.core.weights.spectra import effective_rank, noise_bulk, stable_rank
 
@@ -130,7 +92,7 @@ def compute(problem: Problem, params: WeightsParams, context: Context) -> Mappin
         values.append(s)
         # Rounding leaves eigenvalues of zero a little above it, where they would be the longest tail of all.
         some = s[s > s[0] * max(matrix.shape) * torch.finfo(layer.weight.dtype).eps]
-        fit = fit_power_law(np.square(some), resamples=params.resamples, seed=params.seed)
+        tail = tail_of(np.square(some), params.resamples, params.seed)
         bulk = noise_bulk(s, *matrix.shape)
         columns.append(
             {
@@ -140,7 +102,8 @@ def compute(problem: Problem, params: WeightsParams, context: Context) -> Mappin
                 "frobenius_norm": float(np.linalg.norm(s)),
                 "stable_rank": stable_rank(s),
                 "effective_rank": effective_rank(s),
-                **_tail(fit, float(s[0])),
+                **tail,
+                "alpha_hat": tail["alpha"] * 2.0 * np.log10(s[0]) if s[0] > 0 else np.nan,
                 "noise_scale": bulk.scale,
                 "bulk_lower": bulk.lower,
                 "bulk_upper": bulk.upper,
@@ -158,30 +121,6 @@ def compute(problem: Problem, params: WeightsParams, context: Context) -> Mappin
         "module_class": np.array([type(layer.module).__name__ for layer in layers]),
         "singular_value": np.stack(padded),
         **{name: np.array([column[name] for column in columns]) for name in columns[0]},
-    }
-
-
-def _tail(fit: PowerLaw, norm: float) -> dict[str, Any]:
-    """The fit of a tail, and what is made of it."""
-    if np.isnan(fit.p):
-        verdict = "none"
-    elif fit.p < LEAST_P:
-        verdict = "rejected"
-    else:
-        verdict = "power law" if fit.count >= ENOUGH else "few values"
-    return {
-        "alpha": fit.alpha,
-        "alpha_se": fit.alpha_se,
-        "alpha_start": fit.start,
-        "alpha_count": fit.count,
-        "alpha_distance": fit.distance,
-        "alpha_p": fit.p,
-        "log_normal_ratio": fit.log_normal,
-        "log_normal_p": fit.log_normal_p,
-        "exponential_ratio": fit.exponential,
-        "exponential_p": fit.exponential_p,
-        "alpha_hat": fit.alpha * 2.0 * np.log10(norm) if norm > 0 else np.nan,
-        "tail": verdict,
     }
 
 

@@ -15,7 +15,7 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
 
-__all__ = ["BlockDiagonal", "DiagonalBlock", "block_diagonal", "diagonal_blocks"]
+__all__ = ["BlockDiagonal", "DiagonalBlock", "Entries", "block_diagonal", "diagonal_blocks"]
 
 
 class _Whole(Protocol):
@@ -91,6 +91,25 @@ class DiagonalBlock(SymmetricOperator):
 
     def _apply(self, V: Tensor) -> Tensor:
         return self._whole.multiply(V, self._members, [self._members])
+
+
+class Entries(SymmetricOperator):
+    """The rows and columns of some entries of another operator, such as one head of a fused projection.
+
+    Args:
+        whole: The operator, of size n.
+        index: Positions of the entries (m,), without repeats.
+    """
+
+    def __init__(self, whole: SymmetricOperator, index: Tensor) -> None:
+        super().__init__(len(index), whole.dtype, whole.device)
+        self._whole = whole
+        self._index = index.to(whole.device)
+
+    def _apply(self, V: Tensor) -> Tensor:
+        padded = torch.zeros(self._whole.size, V.shape[1], dtype=V.dtype, device=V.device)
+        padded[self._index] = V
+        return (self._whole @ padded)[self._index]
 
 
 class BlockDiagonal(SymmetricOperator):

@@ -21,7 +21,7 @@ from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_
 from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
-__all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure"]
+__all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure", "whole_measure"]
 
 Array = NDArray[np.float64]
 
@@ -66,6 +66,14 @@ class SpectralMeasure:
     def bulk_share(self) -> float:
         """The share of the eigenvalues that are no outliers."""
         return (self.size - self.outliers) / self.size
+
+    @property
+    def spacing(self) -> float:
+        """Distance of neighbouring nodes in the middle of the bulk: no finer is resolved. 0 without bulk."""
+        last = self.nodes.shape[1] - self.outliers
+        held = self.nodes[:, :last][self.weights[:, :last] > WEIGHTLESS]
+        # Nodes lie as the extremes of a Chebyshev polynomial: π/2 times as far apart as evenly in the middle.
+        return float(np.pi * np.ptp(held) / (2.0 * self.iterations)) if held.size else 0.0
 
     def share_below(self, cut: float) -> Bracket:
         """The share of eigenvalues below a cut: a bracket of each probe's value, (probes,).
@@ -131,6 +139,37 @@ def gauss_quadrature(run: Tridiagonal) -> tuple[Tensor, Tensor]:
     """
     nodes, vectors = torch.linalg.eigh(tridiagonal_matrix(run.alpha, run.beta))
     return nodes, vectors[..., 0, :].square()
+
+
+@under_own_context
+def whole_measure(operator: SymmetricOperator, *, probes: int = 2) -> SpectralMeasure:
+    """All eigenvalues of a matrix that is small enough to be formed, in the form of `spectral_measure`.
+
+    Costs n products. Every eigenvalue is one of the outliers, and all rows are the same.
+
+    Args:
+        operator: A, of size n.
+        probes: Rows; two or more have an error, which is 0.
+
+    Raises:
+        LandscapeError: If a product is not finite.
+    """
+    found = eigenpairs(operator, operator.size, tol=1e-6)
+    values = found.values.numpy()
+    n = len(values)
+    return SpectralMeasure(
+        nodes=np.tile(values, (probes, 1)),
+        weights=np.full((probes, n), 1.0 / n),
+        outliers=n,
+        residuals=found.residuals.numpy(),
+        size=n,
+        products=found.products,
+        iterations=0,
+        alpha=np.zeros((probes, 0)),
+        beta=np.zeros((probes, 0)),
+        rounding=BREAKDOWN * torch.finfo(working_dtype(operator.dtype)).eps * float(np.abs(values).max()),
+        converged=True,
+    )
 
 
 @under_own_context

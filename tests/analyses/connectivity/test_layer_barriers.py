@@ -27,10 +27,10 @@ def test_a_product_of_two_weights_has_its_closed_form():
     problem = Problem(model, lambda y, t: (y - t).square().mean(), [(one, one)])
     ds = landscape.layer_barriers(problem, a, b, steps=21)
     loss = ds.sel(quantity="loss")
-    np.testing.assert_allclose(loss["barrier_chord"].sel(moved="one"), 0.0, atol=1e-12)
-    np.testing.assert_allclose(loss["value"].sel(moved="one"), [[0, 4], [0, 4]], atol=1e-12)
-    np.testing.assert_allclose(loss["barrier_chord"].sel(moved="up to"), [0.0, 1.0], atol=1e-12)
-    np.testing.assert_allclose(loss["value"].sel(moved="up to"), [[0, 4], [0, 0]], atol=1e-12)
+    np.testing.assert_allclose(loss["barrier_chord"].sel(way="one"), 0.0, atol=1e-12)
+    np.testing.assert_allclose(loss["value"].sel(way="one"), [[0, 4], [0, 4]], atol=1e-12)
+    np.testing.assert_allclose(loss["barrier_chord"].sel(way="up to"), [0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(loss["value"].sel(way="up to"), [[0, 4], [0, 0]], atol=1e-12)
     np.testing.assert_allclose(ds["distance"], [[2, 2], [2, 8**0.5]])
 
 
@@ -52,27 +52,27 @@ def test_all_layers_together_are_the_straight_line(two):
     ds = landscape.layer_barriers(problem, a, b, steps=5, refine=0)
     line = landscape.connect(problem, a, b, method="linear", align=None, steps=5, refine=0)
     for quantity in ("loss", "error"):
-        whole = ds.sel(moved="up to", quantity=quantity).isel(layer=-1)
+        whole = ds.sel(way="up to", quantity=quantity).isel(layer=-1)
         straight = line.isel(path=0, split=0).sel(quantity=quantity)
         for name in ("barrier_chord", "barrier_max", "saddle"):
             assert float(whole[name]) == pytest.approx(float(straight[name]), rel=1e-9, abs=1e-9)
     # the first layer is the same, alone or up to it
     first = ds.isel(layer=0)
     np.testing.assert_array_equal(
-        first["barrier_chord"].sel(moved="one"), first["barrier_chord"].sel(moved="up to")
+        first["barrier_chord"].sel(way="one"), first["barrier_chord"].sel(way="up to")
     )
 
 
 def test_statistics_go_with_their_layer(two):
     """Oracle: the path of a BatchNorm ends at a model put together by hand, with its statistics."""
     problem, a, b = two
-    ds = landscape.layer_barriers(problem, a, b, steps=3, refine=0, batchnorm="checkpoint", moved=["one"])
+    ds = landscape.layer_barriers(problem, a, b, steps=3, refine=0, batchnorm="checkpoint", ways=["one"])
     names = [n for n, m in problem.module.named_modules() if isinstance(m, nn.BatchNorm2d)]
     state = dict(a)
     state |= {k: v for k, v in b.items() if k.rpartition(".")[0] == names[0]}
     problem.module.load_state_dict(state)
     want = problem.measure(problem.space.flatten(dict(problem.module.named_parameters()))).loss
     problem.module.load_state_dict(a)
-    at = ds.sel(moved="one", quantity="loss", layer=names[0])
+    at = ds.sel(way="one", quantity="loss", layer=names[0])
     assert float(at["value"].sel(end="b")) == pytest.approx(want, rel=1e-6)
     assert len(plots({"pair": ds})) == 2

@@ -329,3 +329,44 @@ def test_spectra_along_training():
     assert len(landscape.spectrum.plots(lone)) == 1
     steps = checkpoints("s", [{"step": 100}, {"step": 200}])
     assert landscape.spectrum.plots(steps)[1].x.label == "step"
+
+
+def tailed(weight_decay=0.0):
+    """A loss whose Hessian has the quantiles of a power law of α = 2.5, and as large negative eigenvalues."""
+    n = 120
+    quantiles = (1.0 - (np.arange(n) + 0.5) / n) ** (-1.0 / 1.5)
+
+    class Quadratic(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(2 * n, dtype=torch.float64))
+            self.register_buffer("h", torch.from_numpy(np.concatenate([quantiles, -0.9 * quantiles])))
+
+        def forward(self, x):
+            return x + 0.5 * (self.h * self.w.square()).sum()
+
+    def loss(output, target):
+        return output[:, 0]
+
+    data = (torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64))
+    return landscape.Problem(Quadratic(), loss, data, weight_decay=weight_decay), quantiles
+
+
+@pytest.mark.parametrize("which", ["LM", "LA", "BE"])
+def test_the_tail_of_a_known_power_law(which):
+    """Oracle: the exponent that the eigenvalues are quantiles of; weight decay moves them, and not that."""
+    problem, _ = tailed(weight_decay=0.5)
+    ds = landscape.spectrum(problem, k=120, which=which, resamples=20)
+    assert float(ds["alpha"]) == pytest.approx(2.5, abs=0.2)
+    assert str(ds["tail"].values) == "power law"
+    assert float(ds["rank_exponent"]) == pytest.approx(1 / (float(ds["alpha"]) - 1))
+    assert "α" in [m.name for m in landscape.spectrum.summary(ds)]
+
+
+def test_few_eigenvalues_have_no_exponent_in_the_summary():
+    """Oracle: by inspection: ten values tell nothing, and the smallest ones are no tail of the largest."""
+    problem, _ = tailed()
+    few = landscape.spectrum(problem, k=10, which="LA", resamples=5)
+    assert str(few["tail"].values) in ("few values", "rejected", "none")
+    assert "α" not in [m.name for m in landscape.spectrum.summary(few)]
+    assert "alpha" not in landscape.spectrum(problem, k=4, which="SA", resamples=5)

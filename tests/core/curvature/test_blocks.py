@@ -7,6 +7,7 @@ import torch
 from cases import CASES, generator
 
 import landscape
+from landscape.core.curvature.blocks import Entries
 from landscape.core.problem.parameters import group_parameters
 from landscape.errors import InputError
 
@@ -83,3 +84,13 @@ def test_groups_that_cannot_be():
         group_parameters(names, ["a.wieght"])
     with pytest.raises(InputError, match=r"'a.bias' is in the groups 'one' and 'two'"):
         group_parameters(names, {"one": "a.*", "two": "*.bias"})
+
+
+def test_some_entries_of_a_block():
+    """Independent: rows and columns of the whole matrix."""
+    problem = CASES["mlp"].problem()
+    H = landscape.hessian(problem)
+    index = torch.tensor([7, 2, 11])
+    found = Entries(H, index)
+    assert found.size == 3
+    torch.testing.assert_close(found.dense(), H.dense()[index][:, index])

@@ -9,7 +9,7 @@ from torch import nn
 from landscape import Problem, hessian
 from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.operators import DenseOperator
-from landscape.core.linalg.quadrature import gauss_quadrature, spectral_measure
+from landscape.core.linalg.quadrature import gauss_quadrature, spectral_measure, whole_measure
 from landscape.core.linalg.tridiagonal import lanczos
 from landscape.errors import InputError
 from landscape.testing import SPECTRA, matrix_with_spectrum, outliers_and_bulk
@@ -221,3 +221,22 @@ def test_half_the_distance_to_the_exact_spectrum_at_equal_products(products, pro
         nodes, weights = plain_quadrature(H, products // 100, 100, seed)
         theirs.append(wasserstein_distance(nodes, exact, weights, ones))
     assert np.median(ours) <= 0.5 * np.median(theirs)
+
+
+def test_all_eigenvalues_in_the_form_of_a_quadrature():
+    """Independent: the spectrum is given; nothing is left to probes, and what is resolved has no limit."""
+    values = torch.tensor([3.0, 3.0, -1.0, 0.5, 0.0], dtype=torch.float64)
+    measure = whole_measure(DenseOperator(matrix_with_spectrum(values)), probes=3)
+    assert measure.nodes.shape == (3, 5)
+    np.testing.assert_allclose(np.sort(measure.nodes[0]), np.sort(values.numpy()), atol=1e-12)
+    assert measure.mean(measure.nodes) == (pytest.approx(1.1), pytest.approx(0.0, abs=1e-12))
+    assert measure.spacing == 0.0 and measure.products == 5
+    assert float(measure.share_below(-0.5).middle) == pytest.approx(0.2)
+
+
+def test_the_spacing_of_nodes():
+    """Independent: neighbours in the middle of the nodes themselves."""
+    A = DenseOperator(torch.diag(torch.linspace(-1, 1, 400, dtype=torch.float64)))
+    measure = spectral_measure(A, outliers=0, probes=2, steps=20)
+    nodes = np.sort(measure.nodes[0])
+    assert measure.spacing == pytest.approx(np.diff(nodes)[9], rel=0.1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from landscape.analyses.curvature._layers import layers_of
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature._resume import resumed_eigenpairs
 from landscape.analyses.curvature._unresolved import unresolved
@@ -123,7 +123,7 @@ class _Stages:
 
         from landscape.core.linalg.decomposition import split
 
-        names, sizes = _layers(self.problem, self.params.by)
+        names, sizes = layers_of(self.problem, self.params.by)
         both = split(
             self.H,
             self.G,
@@ -201,14 +201,6 @@ def _vectors(pairs: Eigenpairs) -> Any:
     return pairs.vectors.cpu().numpy()
 
 
-def _layers(problem: Problem, by: str) -> tuple[list[str], list[int]]:
-    """Names and sizes of the layers, in the order of θ: parameters of one layer stand together."""
-    names = [n if by == "parameter" else n.rpartition(".")[0] for n in problem.space.names]
-    first = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
-    ends = pairwise([*first, len(names)])
-    return [names[i] or "(model)" for i in first], [sum(problem.space.sizes[a:b]) for a, b in ends]
-
-
 def _outliers(data: Mapping[str, Any], weight_decay: float) -> dict[str, Any]:
     """Eigenvalues above the gap, and above what the residual alone could give."""
     from landscape.core.linalg.decomposition import count_outliers
@@ -235,7 +227,7 @@ def _shares(problem: Problem, params: StructureParams, found: Mapping[str, Piece
     from landscape.core.linalg.decomposition import block_shares
     from landscape.core.linalg.reductions import exact_products, length, sum_of_squares
 
-    _, sizes = _layers(problem, params.by)
+    _, sizes = layers_of(problem, params.by)
     U = torch.from_numpy(found["hessian"]["_vectors"])
     gradient = problem.gradient().cpu()
     overlaps = exact_products(gradient[None], U.T)[0]
