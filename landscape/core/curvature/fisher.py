@@ -70,7 +70,7 @@ class Fisher(GaussNewton):
         self._samples = samples if type == "mc" else 0
         self._seed = seed
 
-    def _inner(
+    def inner(
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         if self.problem.loss_name == "cross_entropy":
