@@ -15,9 +15,15 @@ from landscape.base.schema import Schema as Schema
 from landscape.base.schema import Variable as Variable
 from landscape.core.curvature.fisher import empirical_fisher as empirical_fisher
 from landscape.core.curvature.fisher import fisher as fisher
+from landscape.core.curvature.influence import influence as influence
+from landscape.core.curvature.kfac.factors import diagonal_ggn as diagonal_ggn
+from landscape.core.curvature.kfac.factors import ekfac as ekfac
+from landscape.core.curvature.kfac.factors import kfac as kfac
 from landscape.core.curvature.operator import ggn as ggn
 from landscape.core.curvature.operator import hessian as hessian
 from landscape.core.linalg.operators import SymmetricOperator as SymmetricOperator
+from landscape.core.linalg.solve import logdet as logdet
+from landscape.core.linalg.solve import solve as solve
 from landscape.core.problem.problem import Problem as Problem
 from landscape.core.problem.sharding import Ranks as Ranks
 from landscape.core.symmetry.alignment import align as align
@@ -60,8 +66,10 @@ __all__ = [
     "connectivity",
     "corruptions",
     "density",
+    "diagonal_ggn",
     "distance_awareness",
     "diversity",
+    "ekfac",
     "empirical_fisher",
     "evidence",
     "feature_variance",
@@ -71,10 +79,14 @@ __all__ = [
     "frequency_noise",
     "ggn",
     "hessian",
+    "influence",
     "input_curvature",
     "input_surface",
+    "kfac",
+    "kfac_error",
     "lesion",
     "line",
+    "logdet",
     "mc_dropout",
     "open",
     "plot",
@@ -88,6 +100,7 @@ __all__ = [
     "series_spectrum",
     "similarity",
     "simplex",
+    "solve",
     "spectrum",
     "structure",
     "surface",
@@ -679,6 +692,36 @@ class _InputSurface(Analysis):
         """
 
 input_surface: _InputSurface
+
+class _KfacError(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        approximations: Sequence[Literal['kfac', 'ekfac', 'diagonal']] | str = ('kfac', 'ekfac', 'diagonal'),
+        setting: Literal['expand', 'reduce'] = 'expand',
+        roots: Literal['exact', 'mc'] = 'exact',
+        samples: int = 1,
+        sketch: int = 8,
+        probes: int = 16,
+        tol: float = 0.001,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Error of KFAC.
+
+        Args:
+            approximations: which approximations are judged.
+            setting: what positions that share a weight are: examples of their own, or parts of one.
+            roots: one backward pass for each output, or random ones.
+            samples: random backward passes, of roots='mc'.
+            sketch: directions in which norms are exact, two products each.
+            probes: random probes of the rest, one product each.
+            tol: residual of the largest eigenvalues, relative to them.
+            seed: seed of probes, starting vectors and random passes.
+        """
+
+kfac_error: _KfacError
 
 class _Lesion(Analysis):
     def __call__(

@@ -344,6 +344,20 @@ def structure(number: int) -> Found:
     yield "effective_dimension", got.lower - half, got.upper + half, np.array([float(e) for e in exact])
 
 
+KFAC = {"sketch": 4, "probes": 12, "tol": 1e-2}
+
+
+def kfac_error(number: int) -> Found:
+    """Probes of their own, of a network whose blocks are larger than they are many."""
+    ds = landscape.kfac_error(problem(rows=rows_of(0, 20)), **KFAC, seed=number)
+    return held(ds, _kfac_exact(), reach(KFAC["probes"]))
+
+
+@cache
+def _kfac_exact() -> Any:
+    return landscape.kfac_error(problem(rows=rows_of(0, 20)), **{**KFAC, "probes": 400})
+
+
 def evidence(number: int) -> Found:
     """The evidence of a quadratic loss, whose curvature is a matrix."""
     kind = number % 10
@@ -505,6 +519,7 @@ ROWS: dict[str, Row] = {
     ),
     "evidence": Row(evidence, quick=True),
     "regression_uncertainty": Row(regression_uncertainty, quick=True),
+    "kfac_error": Row(kfac_error, cases=100),
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),

@@ -73,6 +73,7 @@ class Fisher(GaussNewton):
     def inner(
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
+        """As `GaussNewton.inner`, by the likelihood instead of the loss's own derivatives."""
         if self.problem.loss_name == "cross_entropy":
             # Per observation the Fisher matrix of the logits is diag(p) − ppᵀ, whatever the target.
             axis = self.problem.reading.axis

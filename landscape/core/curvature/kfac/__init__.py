@@ -1,1 +1,1 @@
-"""Kronecker-factored curvature: what layers see, blocks in their eigenbases, and the operators made of them."""
+"""Kronecker-factored curvature: what layers see, their blocks, and operators of these."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Literal
 
 import torch
@@ -16,6 +15,7 @@ from landscape.core.curvature.kfac.eigen_blocks import EigenBlock, KroneckerOper
 from landscape.core.curvature.kfac.layer_plan import Layer, Plan, plan_layers
 from landscape.core.curvature.kfac.layer_uses import LayerUse, watched_layers
 from landscape.core.curvature.kfac.loss_roots import Roots, backward_columns
+from landscape.core.data.batches import Batch
 from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -176,10 +176,14 @@ class _Fit:
                     continue
                 slopes = [gradients[i] for i in places]
                 if layer.kind == "norm":
-                    into.add_slopes(layer.of_scale(here, slopes).square().sum(0, dtype=torch.float64)[None, None])
+                    into.add_slopes(
+                        layer.of_scale(here, slopes).square().sum(0, dtype=torch.float64)[None, None]
+                    )
                     continue
                 rows = layer.slopes(here, slopes)
-                rows = rows.sum(1, keepdim=True) if setting == "reduce" and layer.kind != "embedding" else rows
+                rows = (
+                    rows.sum(1, keepdim=True) if setting == "reduce" and layer.kind != "embedding" else rows
+                )
                 into.add_slopes(torch.einsum("btgi,btgj->gij", rows, rows).double())
         blocks = [self._block(layer, moments[layer.name]) for layer in self.plan.layers]
         return KroneckerOperator(self.problem.space, blocks + self._others(), self.problem.weight_decay)
@@ -210,7 +214,9 @@ class _Fit:
             weight = self.problem.space.shapes[layer.members[0]]
             entries = sum(self.problem.space.sizes[i] for i in layer.members)
             groups = getattr(layer.modules[0], "groups", 1)
-            outputs = 1 if layer.kind == "norm" else weight[1] if layer.kind == "embedding" else weight[0] // groups
+            outputs = (
+                1 if layer.kind == "norm" else weight[1] if layer.kind == "embedding" else weight[0] // groups
+            )
             zeros = torch.zeros(groups, outputs, entries // (groups * outputs), dtype=torch.float64)
             kind = "diagonal"
             turned = layer.kind == "embedding"
@@ -231,14 +237,23 @@ class _Fit:
             if output.requires_grad and leaves:
                 for column in self._columns(output, target, batch, start):
                     found = torch.autograd.grad(output, leaves, column, retain_graph=True, allow_unused=True)
-                    yield fired, uses, [
-                        torch.zeros_like(o) if g is None else g for g, o in zip(found, leaves, strict=True)
-                    ]
+                    yield (
+                        fired,
+                        uses,
+                        [torch.zeros_like(o) if g is None else g for g, o in zip(found, leaves, strict=True)],
+                    )
             start += batch.size
 
-    def _columns(self, output: Tensor, target: Tensor, batch: object, start: int) -> Iterator[Tensor]:
+    def _columns(self, output: Tensor, target: Tensor, batch: Batch, start: int) -> Iterator[Tensor]:
         return backward_columns(
-            self.problem, output, target, batch, start, self.roots, self.samples, self.seed  # type: ignore[arg-type]
+            self.problem,
+            output,
+            target,
+            batch,
+            start,
+            self.roots,
+            self.samples,
+            self.seed,
         )
 
     def _block(self, layer: Layer, moments: _Moments) -> EigenBlock:
@@ -250,7 +265,9 @@ class _Fit:
             )
         if layer.kind == "norm":
             values = moments.slopes[None] / N
-            return EigenBlock(layer.name, "diagonal", layer.members, False, None, None, values[0].reshape(1, 1, -1))
+            return EigenBlock(
+                layer.name, "diagonal", layer.members, False, None, None, values[0].reshape(1, 1, -1)
+            )
         assert moments.inputs is not None
         S, left = _eigen(moments.slopes / N)
         inputs = moments.inputs / moments.positions
@@ -262,7 +279,7 @@ class _Fit:
         return EigenBlock(layer.name, layer.kind, layer.members, turned, *bases, values, (S, A))
 
     def _others(self) -> list[EigenBlock]:
-        """Diagonal blocks of the parameters that are in no layer, by one backward pass per example and column."""
+        """Diagonal blocks of the parameters in no layer, by a backward pass per example and column."""
         if self._rest is None:
             self._rest = self._example_by_example()
         names = self.problem.space.names
@@ -273,7 +290,9 @@ class _Fit:
 
     def _example_by_example(self) -> dict[int, Tensor]:
         problem, others = self.problem, self.plan.others
-        sums = {i: torch.zeros(problem.space.sizes[i], dtype=torch.float64, device=problem.device) for i in others}
+        sums = {
+            i: torch.zeros(problem.space.sizes[i], dtype=torch.float64, device=problem.device) for i in others
+        }
         leaves = [problem.parameters[i] for i in others]
         start = passes = 0
         for batch in problem.batches if others else []:
@@ -281,7 +300,9 @@ class _Fit:
                 with torch.enable_grad():
                     output, target = problem.output(one)
                 if len(output) != 1:
-                    raise InputError("the data come in batches that cannot be taken apart into single examples.")
+                    raise InputError(
+                        "the data come in batches that cannot be taken apart into single examples."
+                    )
                 columns = self._columns(output, target, one, start) if output.requires_grad else iter(())
                 start += 1
                 for column in columns:
@@ -309,13 +330,15 @@ def _input_moment(layer: Layer, uses: Sequence[LayerUse], setting: Setting) -> t
     """Second moment of a batch's inputs (G, a, a), of an embedding its diagonal (1, V), and its rows."""
     rows = layer.rows(uses)
     if layer.kind == "embedding":
-        counts = torch.bincount(rows.reshape(-1), minlength=layer.modules[0].num_embeddings)  # type: ignore[arg-type]
-        return counts.double()[None], rows.numel()
+        counts = layer.one_hot(rows, torch.zeros((), dtype=torch.float64, device=rows.device)).sum((0, 1, 2))
+        return counts[None], rows.numel()
     rows = rows.mean(1, keepdim=True) if setting == "reduce" else rows
     return torch.einsum("btgi,btgj->gij", rows, rows).double(), rows.shape[0] * rows.shape[1]
 
 
-def _squares(layer: Layer, block: EigenBlock, uses: Sequence[LayerUse], gradients: Sequence[Tensor]) -> Tensor:
+def _squares(
+    layer: Layer, block: EigenBlock, uses: Sequence[LayerUse], gradients: Sequence[Tensor]
+) -> Tensor:
     """Sum over examples of the squares of their gradients in the block's basis (G, s, a)."""
     if layer.kind == "norm":
         return layer.of_scale(uses, gradients).square().sum(0, dtype=torch.float64).reshape(1, 1, -1)

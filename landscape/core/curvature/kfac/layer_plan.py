@@ -55,7 +55,9 @@ class Layer:
         total: Tensor | float = 0.0
         for use, gradient in zip(uses, gradients, strict=True):
             both = [g.flatten(1) for g in use.of_scale(gradient)]
-            total = total + torch.cat([g for g, has in zip(both, (self.weight, self.bias), strict=True) if has], 1)
+            total = total + torch.cat(
+                [g for g, has in zip(both, (self.weight, self.bias), strict=True) if has], 1
+            )
         assert isinstance(total, Tensor)
         return total
 
@@ -93,7 +95,9 @@ class Plan:
         """The layers that fired in one pass, with the places of their uses."""
         for use in uses:
             use.axis = self.axes.get(use.module, 0)
-        places = [(layer, [i for i, u in enumerate(uses) if u.module in layer.modules]) for layer in self.layers]
+        places = [
+            (layer, [i for i, u in enumerate(uses) if u.module in layer.modules]) for layer in self.layers
+        ]
         return [(layer, found) for layer, found in places if found]
 
 
@@ -116,7 +120,8 @@ def plan_layers(problem: Problem) -> Plan:
         )
     if output.ndim < 1 or len(output) != batch.size:
         raise InputError(
-            f"KFAC needs outputs with the {batch.size} examples on their first axis; got {tuple(output.shape)}."
+            f"KFAC needs outputs with the {batch.size} examples on their first axis; got"
+            f" {tuple(output.shape)}."
         )
     axes = _example_axes(problem, output, uses, batch.size)
     plan = Plan(tuple(layers), (), axes)
@@ -132,7 +137,9 @@ def plan_layers(problem: Problem) -> Plan:
     sound = []
     for layer in layers:
         places = [i for i in fired.get(layer.name, []) if slopes[i] is not None]
-        if _agrees(layer, [uses[i] for i in places], [slopes[i] for i in places], [wanted[i] for i in layer.members]):
+        if _agrees(
+            layer, [uses[i] for i in places], [slopes[i] for i in places], [wanted[i] for i in layer.members]
+        ):
             sound.append(layer)
     inside = {i for layer in sound for i in layer.members}
     return Plan(tuple(sound), tuple(i for i in range(len(problem.parameters)) if i not in inside), axes)
@@ -190,7 +197,9 @@ def _agrees(
     return bool((got - expected).norm() <= close * expected.norm())
 
 
-def _example_axes(problem: Problem, output: Tensor, uses: Sequence[LayerUse], size: int) -> dict[nn.Module, int]:
+def _example_axes(
+    problem: Problem, output: Tensor, uses: Sequence[LayerUse], size: int
+) -> dict[nn.Module, int]:
     """The axis of examples of each module: the one on which the first example's slope stays with its own."""
     if size == 1 or not output.requires_grad or not uses:
         return {}
@@ -203,7 +212,9 @@ def _example_axes(problem: Problem, output: Tensor, uses: Sequence[LayerUse], si
         if slope is None:
             continue
         for axis in range(min(2, slope.ndim - 1)):
-            if slope.shape[axis] == size == use.input.shape[axis] and not bool(slope.movedim(axis, 0)[1:].any()):
+            if slope.shape[axis] == size == use.input.shape[axis] and not bool(
+                slope.movedim(axis, 0)[1:].any()
+            ):
                 axes.setdefault(use.module, axis)
                 break
         else:

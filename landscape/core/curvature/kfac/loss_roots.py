@@ -31,7 +31,14 @@ _DIAGONAL = ("mse", "half_squared_error", "gaussian_nll")
 
 
 def backward_columns(
-    problem: Problem, output: Tensor, target: Tensor, batch: Batch, start: int, roots: Roots, samples: int, seed: int
+    problem: Problem,
+    output: Tensor,
+    target: Tensor,
+    batch: Batch,
+    start: int,
+    roots: Roots,
+    samples: int,
+    seed: int,
 ) -> Iterator[Tensor]:
     """Vectors v shaped as the outputs (B, ...), Σ vvᵀ of which is the loss's curvature of each example.
 
@@ -105,7 +112,7 @@ def _root(output: Tensor, inner: Callable[[Tensor], Tensor], loss: str) -> Tenso
 def _drawn(
     problem: Problem, output: Tensor, target: Tensor, inner: Callable[[Tensor], Tensor], draw: torch.Generator
 ) -> Tensor:
-    """One random column: of cross-entropy a drawn class's slope, position by position; else a root's signs."""
+    """One random column: of cross-entropy a drawn class's slope by position; else a root's signs."""
     if problem.loss_name == "cross_entropy" and not target.is_floating_point():
         axis = problem.reading.axis
         logits = output.movedim(axis, -1)

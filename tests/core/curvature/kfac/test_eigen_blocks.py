@@ -32,8 +32,10 @@ def test_inverse_root_and_determinant(name, make):
 
 
 def test_factored_damping_is_the_product_of_damped_factors():
-    """Oracle: (S + √δ/π I) ⊗ (A + π√δ I) by torch.kron, π² the ratio of mean eigenvalues (Martens & Grosse
-    2015, section 6.3): another matrix than δ on the diagonal."""
+    """Oracle: (S + √δ/π I) ⊗ (A + π√δ I) by torch.kron, π² the ratio of mean eigenvalues.
+
+    Another matrix than δ on the diagonal (Martens & Grosse 2015, section 6.3).
+    """
     operator = kfac(CASES["mlp"].problem()).layer("2")
     (block,) = operator.layers
     S, A = ((Q[0] * v[0]) @ Q[0].T for Q, v in zip((block.left, block.right), block.factors, strict=True))

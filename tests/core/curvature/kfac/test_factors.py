@@ -33,7 +33,9 @@ def exact(got, wanted):
 def test_one_linear_layer_is_exact(make, bias):
     """Oracle: the Gauss-Newton matrix by products of autograd; I ⊗ XᵀX/N has exactly KFAC's form."""
     x, _ = vectors()
-    problem = Problem(nn.Linear(4, 3, bias=bias).double(), "half_squared_error", (x, torch.zeros(13, 3).double()))
+    problem = Problem(
+        nn.Linear(4, 3, bias=bias).double(), "half_squared_error", (x, torch.zeros(13, 3).double())
+    )
     exact(make(problem).dense(), ggn(problem).dense())
 
 
@@ -56,8 +58,11 @@ class Shared(nn.Module):
 @pytest.mark.parametrize("setting", ["expand", "reduce"])
 @pytest.mark.parametrize("make", [kfac, ekfac])
 def test_each_setting_is_exact_where_it_is_meant_for(setting, make, groups):
-    """Oracle: the Gauss-Newton matrix. Eschenhagen et al. (2023), propositions 1 and 2: a linear map shared
-    over positions with a loss each (expand), or averaged before the loss (reduce). Groups are apart."""
+    """Oracle: the Gauss-Newton matrix. Groups of a convolution are apart.
+
+    Eschenhagen et al. (2023), propositions 1 and 2: a linear map shared over positions with a loss each
+    (expand), or averaged before the loss (reduce).
+    """
     x = torch.randn(5, 2, 3, 4, generator=generator(4), dtype=torch.float64)
     model = Shared(setting == "reduce", groups)
     problem = Problem(model, "half_squared_error", (x, torch.zeros_like(model(x)).detach()))
@@ -79,7 +84,9 @@ def test_padding_of_convolutions(cut):
 def test_embedding_is_exact():
     """Oracle: the Gauss-Newton matrix. Under a squared error of the rows it is diag(counts) ⊗ I/N."""
     tokens = torch.tensor([[0, 1, 1], [2, 1, 0], [2, 2, 4]])
-    problem = Problem(nn.Embedding(5, 2).double(), "half_squared_error", (tokens, torch.zeros(3, 3, 2).double()))
+    problem = Problem(
+        nn.Embedding(5, 2).double(), "half_squared_error", (tokens, torch.zeros(3, 3, 2).double())
+    )
     for make in (kfac, ekfac, diagonal_ggn):
         exact(make(problem).dense(), ggn(problem).dense())
 
@@ -93,8 +100,10 @@ def test_diagonal_is_exact(name):
 
 @every_case
 def test_ekfac_is_the_nearest_in_its_basis(name):
-    """Oracle: the Gauss-Newton matrix. QᵀGQ has Λ as its diagonal (George et al. 2018, lemma 1), so that the
-    error falls in each layer, and blocks that KFAC has no factors for stay."""
+    """Oracle: the Gauss-Newton matrix, of which QᵀGQ has Λ as its diagonal (George et al. 2018, lemma 1).
+
+    So the error falls in each layer, and blocks that KFAC has no factors for stay.
+    """
     problem = CASES[name].problem(batch_size=5)
     G, rough, fine = ggn(problem).dense(), kfac(problem), ekfac(problem)
     for layer in rough.kinds:
@@ -128,7 +137,9 @@ def test_drawn_roots_tend_to_the_exact_ones(name):
     problem = CASES[name].problem(batch_size=5)
     wanted = diagonal_ggn(problem).dense().diagonal()
     error = [
-        float((diagonal_ggn(problem, roots="mc", samples=n).dense().diagonal() - wanted).norm() / wanted.norm())
+        float(
+            (diagonal_ggn(problem, roots="mc", samples=n).dense().diagonal() - wanted).norm() / wanted.norm()
+        )
         for n in (1, 400)
     ]
     assert error[1] < 0.08

@@ -31,7 +31,11 @@ def test_rows_times_the_weight_are_the_output(layer, shape):
 
 @pytest.mark.parametrize(
     ("layer", "shape"),
-    [(nn.LayerNorm((3, 2)), (4, 5, 3, 2)), (nn.GroupNorm(2, 4), (4, 4, 5)), (nn.BatchNorm2d(3), (4, 3, 2, 2))],
+    [
+        (nn.LayerNorm((3, 2)), (4, 5, 3, 2)),
+        (nn.GroupNorm(2, 4), (4, 4, 5)),
+        (nn.BatchNorm2d(3), (4, 3, 2, 2)),
+    ],
 )
 def test_gradients_of_scales_by_example(layer, shape):
     """Oracle: autograd on one example at a time."""
@@ -45,4 +49,8 @@ def test_gradients_of_scales_by_example(layer, shape):
 
 def test_kinds():
     """Oracle: a list by hand; transposed convolutions and bags have no rows."""
-    assert [kind_of(m) for m in (nn.ConvTranspose1d(1, 1, 2), nn.EmbeddingBag(2, 2), nn.GRU(2, 2))] == ["", "", ""]
+    assert [kind_of(m) for m in (nn.ConvTranspose1d(1, 1, 2), nn.EmbeddingBag(2, 2), nn.GRU(2, 2))] == [
+        "",
+        "",
+        "",
+    ]

@@ -26,7 +26,10 @@ def second_moment(loss, roots, samples=1):
         z = problem.output(problem.first)[0]
     columns = backward_columns(problem, z, LOSSES[loss], problem.first, 0, roots, samples, 0)
     wanted = torch.stack(
-        [hessian(lambda o, i=i: problem.criterion(o[None], LOSSES[loss][i : i + 1]).sum())(z[i]) for i in range(3)]
+        [
+            hessian(lambda o, i=i: problem.criterion(o[None], LOSSES[loss][i : i + 1]).sum())(z[i])
+            for i in range(3)
+        ]
     )
     return sum(torch.einsum("bi,bj->bij", v, v) for v in columns), wanted
 
