@@ -32,6 +32,7 @@ _HOMES = {
     "diagonal_ggn": "landscape.core.curvature.kfac.factors",
     "solve": "landscape.core.linalg.solve",
     "logdet": "landscape.core.linalg.solve",
+    "xtrace": "landscape.core.linalg.xtrace",
     "influence": "landscape.core.curvature.influence",
     "align": "landscape.core.symmetry.alignment",
     "find_symmetry": "landscape.core.symmetry.symmetry",

@@ -88,8 +88,11 @@ def relative_errors(
             parts.append(finite_product(operator, piece))
             done += piece.shape[1]
             on_progress(done / total)
-        whole = torch.cat(parts, 1)
-        return {"": whole, **{name: whole - (other @ V).to(whole) for name, other in approximations.items()}}
+        found = {"": torch.cat(parts, 1)}
+        for name, other in approximations.items():
+            pieces = zip(parts, torch.split(V, BLOCK, 1), strict=True)
+            found[name] = torch.cat([part - (other @ piece).to(part) for part, piece in pieces], 1)
+        return found
 
     like = torch.empty(0, dtype=working_dtype(operator.dtype), device=operator.device)
     if n <= 2 * sketch + probes:
