@@ -95,8 +95,8 @@ def compute(problem: Problem, params: KfacErrorParams, context: Context) -> Mapp
         for name in chosen
     }
     # the diagonal calls all of its blocks diagonal: the kinds are those of the factors
-    first = made[chosen[0]] if chosen != ["diagonal"] else kfac(bare, setting=params.setting, **how)
-    layers = first.layers
+    factored = [made[name] for name in chosen if name != "diagonal"]
+    layers = (factored[0] if factored else kfac(bare, setting=params.setting, **how)).layers
     errors, tops = [], []
     with ggn(bare) as G:
         for number, block in enumerate([None, *layers]):
