@@ -24,6 +24,7 @@ from landscape.core.curvature.operator import hessian as hessian
 from landscape.core.linalg.operators import SymmetricOperator as SymmetricOperator
 from landscape.core.linalg.solve import logdet as logdet
 from landscape.core.linalg.solve import solve as solve
+from landscape.core.linalg.xtrace import xtrace as xtrace
 from landscape.core.problem.problem import Problem as Problem
 from landscape.core.problem.sharding import Ranks as Ranks
 from landscape.core.symmetry.alignment import align as align
@@ -110,6 +111,7 @@ __all__ = [
     "transfer",
     "uncertainty",
     "weights",
+    "xtrace",
 ]
 
 def analyses() -> dict[str, Analysis]:
@@ -435,7 +437,7 @@ class _Density(Analysis):
         /,
         *,
         engine: Literal['landscape'] = 'landscape',
-        operator: Literal['hessian', 'ggn'] = 'hessian',
+        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
         outliers: int = 10,
         probes: int = 5,
         steps: int = 40,
@@ -448,7 +450,9 @@ class _Density(Analysis):
 
         Args:
             engine: our own; that of PyHessian fails on current torch.
-            operator: Hessian or generalised Gauss-Newton matrix.
+            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
+                model; second moment of the gradients at the data's targets; or a Kronecker-factored
+                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             outliers: most eigenvalues of largest magnitude computed apart and added back exactly.
             probes: random probes; their spread is the error band.
             steps: Lanczos steps (products) per probe.
@@ -1052,7 +1056,7 @@ class _Spectrum(Analysis):
         k: int = 10,
         engine: Literal['landscape', 'pyhessian'] = 'landscape',
         which: Literal['LM', 'LA', 'SA', 'BE'] = 'LM',
-        operator: Literal['hessian', 'ggn'] = 'hessian',
+        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
         tol: float = 0.001,
         max_products: int | None = None,
         search: bool = True,
@@ -1067,7 +1071,9 @@ class _Spectrum(Analysis):
             engine: landscape: Lanczos; pyhessian: power iteration as in PyHessian 0.1, to reproduce
                 papers.
             which: LM largest magnitude, LA largest, SA smallest, BE both ends.
-            operator: Hessian or generalised Gauss-Newton matrix.
+            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
+                model; second moment of the gradients at the data's targets; or a Kronecker-factored
+                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             tol: residual at which a pair counts as converged, relative to max |λ|; for pyhessian also
                 the change of λ that ends its iteration.
             max_products: most matrix-vector products; none = 500 + 20 k, or 100 k for pyhessian.
@@ -1217,7 +1223,7 @@ class _Trace(Analysis):
         problem: Problem,
         /,
         *,
-        operator: Literal['hessian', 'ggn'] = 'hessian',
+        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
         method: Literal['hutch++', 'hutchinson'] = 'hutch++',
         engine: Literal['landscape', 'pyhessian'] = 'landscape',
         rel_se: float = 0.02,
@@ -1228,7 +1234,9 @@ class _Trace(Analysis):
         """Trace.
 
         Args:
-            operator: Hessian or generalised Gauss-Newton matrix.
+            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
+                model; second moment of the gradients at the data's targets; or a Kronecker-factored
+                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             method: hutch++ takes the large eigenvalues exactly; hutchinson samples all.
             engine: pyhessian: Hutchinson's estimator with the stopping rule of PyHessian 0.1, to
                 reproduce papers; method is then left out of account.
