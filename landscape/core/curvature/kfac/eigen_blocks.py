@@ -78,7 +78,7 @@ class EigenBlock:
         """Vectors by parameter as matrices (k, G, s, a)."""
         G, s, _ = self.values.shape
         rows = [piece.T.reshape(piece.shape[1], G, -1) for piece in pieces]
-        parts = [r.unflatten(2, (-1, s)).mT if self.turned else r.unflatten(2, (s, -1)) for r in rows]
+        parts = [r.view(*r.shape[:2], -1, s).mT if self.turned else r.view(*r.shape[:2], s, -1) for r in rows]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
     def _apart(self, V: Tensor, sizes: Sequence[int]) -> list[Tensor]:
@@ -134,8 +134,8 @@ class KroneckerOperator(SymmetricOperator):
             raise InputError(f"there is no layer '{name}'; known: {', '.join(self.kinds)}.")
         order = sorted(block.members)
         # of the parameters of this layer alone, in the order of θ
-        names, shapes = (tuple(of[i] for i in order) for of in (self.space.names, self.space.shapes))
-        space = replace(self.space, names=names, shapes=shapes)
+        names = tuple(self.space.names[i] for i in order)
+        space = replace(self.space, names=names, shapes=tuple(self.space.shapes[i] for i in order))
         inside = replace(block, members=tuple(order.index(i) for i in block.members))
         return KroneckerOperator(space, [inside], self.weight_decay)
 

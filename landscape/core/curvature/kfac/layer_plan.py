@@ -126,12 +126,11 @@ def plan_layers(problem: Problem) -> Plan:
     axes = _example_axes(problem, output, uses, batch.size)
     plan = Plan(tuple(layers), (), axes)
     probe = torch.randn(output.shape, generator=seeded_generator(0)).to(output)
+    found: tuple[Tensor | None, ...] = (None,) * (len(problem.parameters) + len(uses))
     if output.requires_grad:
         found = torch.autograd.grad(
             output, [*problem.parameters, *(u.output for u in uses)], probe, allow_unused=True
         )
-    else:
-        found = (None,) * (len(problem.parameters) + len(uses))
     wanted, slopes = found[: len(problem.parameters)], found[len(problem.parameters) :]
     fired = {layer.name: places for layer, places in plan.by_layer(uses)}
     sound = []

@@ -49,7 +49,7 @@ class LayerUse:
         gradient = self._examples_first(gradient)
         if isinstance(self.module, _ConvNd):
             rows = gradient.flatten(2).mT
-            return rows.unflatten(2, (self.module.groups, -1))
+            return rows.reshape(*rows.shape[:2], self.module.groups, -1)
         if isinstance(self.module, nn.Linear | nn.Embedding):
             return gradient.reshape(len(gradient), -1, 1, gradient.shape[-1])
         return gradient
@@ -123,7 +123,7 @@ def _rows(module: nn.Module, x: Tensor) -> Tensor:
     d = len(module.kernel_size)
     order = (0, *range(2, 2 + d), 1, *range(2 + d, 2 + 2 * d))
     patches = patches.permute(order).flatten(1, d)
-    return patches.flatten(2).unflatten(2, (module.groups, -1))
+    return patches.reshape(*patches.shape[:2], module.groups, -1)
 
 
 def _patches(module: _ConvNd, x: Tensor) -> Tensor:

@@ -106,7 +106,8 @@ def _root(output: Tensor, inner: Callable[[Tensor], Tensor], loss: str) -> Tenso
             f"the loss {loss} is not convex in the outputs, so that its curvature there has no root; KFAC is"
             " for convex ones, such as 'cross_entropy' (roots='empirical' takes gradients of any loss)."
         )
-    return (vectors * values.clamp_min(0).sqrt()[:, None, :]).to(output.dtype)
+    root: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None, :]).to(output.dtype)
+    return root
 
 
 def _drawn(
@@ -114,7 +115,7 @@ def _drawn(
 ) -> Tensor:
     """One random column: of cross-entropy a drawn class's slope by position; else a root's signs."""
     if problem.loss_name == "cross_entropy" and not target.is_floating_point():
-        axis = problem.reading.axis
+        axis = problem.reading.axis or 1
         logits = output.movedim(axis, -1)
         p = logits.softmax(-1)
         rows = p.reshape(-1, p.shape[-1])
