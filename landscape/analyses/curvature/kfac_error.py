@@ -19,6 +19,7 @@ from landscape.core.stats.intervals import reach
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.core.curvature.kfac.eigen_blocks import KroneckerOperator
     from landscape.core.problem.problem import Problem
 
 Approximation = Literal["kfac", "ekfac", "diagonal"]
@@ -101,7 +102,9 @@ def compute(problem: Problem, params: KfacErrorParams, context: Context) -> Mapp
     with ggn(bare) as G:
         for number, block in enumerate([None, *layers]):
             matrix = G if block is None else DiagonalBlock(G, sorted(block.members))
-            others = {n: o if block is None else o.layer(block.name) for n, o in made.items()}
+            others: dict[str, KroneckerOperator] = {
+                n: o if block is None else o.layer(block.name) for n, o in made.items()
+            }
             errors.append(
                 relative_errors(
                     matrix, others, sketch=params.sketch, probes=params.probes, seed=params.seed + number
