@@ -288,7 +288,9 @@ def logdet(
         raise _indefinite()
     found = rules.sum(lambda x: np.log1p(x / damping))
     base = n * math.log(damping)
-    low, high, error = base + float(found.lower[0]), base + float(found.upper[0]), float(found.error[0])
+    # where the steps resolve all, the two rules agree but for rounding, in either order
+    low, high = sorted((base + float(found.lower[0]), base + float(found.upper[0])))
+    error = float(found.error[0])
     half = reach(probes) * error
     return LogDet((low + high) / 2, error, low, high, (low - half, high + half), operator.products - before)
 
