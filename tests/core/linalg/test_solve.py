@@ -122,7 +122,7 @@ def test_determinant_of_a_small_matrix_is_exact():
 
 
 def test_intervals_of_the_determinant_hold():
-    """Oracle: torch.linalg.slogdet; in 60 trials 90 % less three binomial errors, as tests/test_error_bars.py.
+    """Oracle: torch.linalg.slogdet; in 60 trials 90 % less three binomial errors, as elsewhere.
 
     A few large eigenvalues make the probes' values skewed: a simulation with NumPy alone holds 92 %.
     """

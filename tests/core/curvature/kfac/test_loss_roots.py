@@ -6,7 +6,7 @@ import pytest
 import torch
 from cases import generator
 from torch import nn
-from torch.func import hessian
+from torch.autograd.functional import hessian
 
 from landscape import Problem
 from landscape.core.curvature.kfac.loss_roots import backward_columns
@@ -25,18 +25,15 @@ def second_moment(loss, roots, samples=1):
     with torch.no_grad():
         z = problem.output(problem.first)[0]
     columns = backward_columns(problem, z, LOSSES[loss], problem.first, 0, roots, samples, 0)
-    wanted = torch.stack(
-        [
-            hessian(lambda o, i=i: problem.criterion(o[None], LOSSES[loss][i : i + 1]).sum())(z[i])
-            for i in range(3)
-        ]
-    )
+    rows = [slice(i, i + 1) for i in range(3)]
+    losses = [lambda o, row=row: problem.criterion(o[None], LOSSES[loss][row]).sum() for row in rows]
+    wanted = torch.stack([hessian(f, z[i]) for i, f in enumerate(losses)])
     return sum(torch.einsum("bi,bj->bij", v, v) for v in columns), wanted
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_columns_make_up_the_curvature(loss):
-    """Oracle: torch.func.hessian of the loss of each example."""
+    """Oracle: torch.autograd.functional.hessian of the loss of each example."""
     got, wanted = second_moment(loss, "exact")
     torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-13)
 
