@@ -61,7 +61,7 @@ def test_figures_and_summary():
     ds = landscape.kfac_error(CASES["conv_batchnorm"].problem(), probes=6, sketch=2)
     names = [spec.name for spec in landscape.analyses()["kfac_error"].plots({"a": ds, "b": ds})]
     assert names == ["total", "error-1", "top-1", "error-2", "top-2"]
-    assert [m.label for m in landscape.analyses()["kfac_error"].summary(ds)] == [
+    assert [m.name for m in landscape.analyses()["kfac_error"].summary(ds)] == [
         "error of KFAC",
         "error of EKFAC",
         "error of diagonal",
