@@ -52,7 +52,10 @@ def test_scores_are_dense_solutions(name, operator):
 
 
 def test_bounds_hold_of_an_unfinished_system():
-    """Oracle: the finished one; and KFAC as a preconditioner takes fewer steps to it."""
+    """Oracle: the finished one, to which KFAC as a preconditioner leads as well.
+
+    It takes more steps here (33 for 23): 13 examples of rank 2 end plain conjugate gradients at 27.
+    """
     problem = CASES["mlp"].problem()
     test = problem.on_sample(4)
     plain = influence(problem, test, damping=0.01, tol=1e-10)
@@ -60,7 +63,7 @@ def test_bounds_hold_of_an_unfinished_system():
     assert (np.abs(short.scores - plain.scores) <= short.bounds).all()
     helped = influence(problem, test, damping=0.01, tol=1e-10, preconditioner=kfac(problem).inverse(0.01))
     np.testing.assert_allclose(helped.scores, plain.scores, rtol=1e-6, atol=1e-9)
-    assert helped.solution.iterations < plain.solution.iterations
+    assert helped.solution.converged
     assert math.isnan(influence(problem, test, damping=0.0, operator="hessian").bounds[0])
 
 
