@@ -27,6 +27,13 @@ _HOMES = {
     "ggn": "landscape.core.curvature.operator",
     "fisher": "landscape.core.curvature.fisher",
     "empirical_fisher": "landscape.core.curvature.fisher",
+    "kfac": "landscape.core.curvature.kfac.factors",
+    "ekfac": "landscape.core.curvature.kfac.factors",
+    "diagonal_ggn": "landscape.core.curvature.kfac.factors",
+    "solve": "landscape.core.linalg.solve",
+    "logdet": "landscape.core.linalg.solve",
+    "xtrace": "landscape.core.linalg.xtrace",
+    "influence": "landscape.core.curvature.influence",
     "align": "landscape.core.symmetry.alignment",
     "find_symmetry": "landscape.core.symmetry.symmetry",
     # registry

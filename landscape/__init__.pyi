@@ -15,9 +15,16 @@ from landscape.base.schema import Schema as Schema
 from landscape.base.schema import Variable as Variable
 from landscape.core.curvature.fisher import empirical_fisher as empirical_fisher
 from landscape.core.curvature.fisher import fisher as fisher
+from landscape.core.curvature.influence import influence as influence
+from landscape.core.curvature.kfac.factors import diagonal_ggn as diagonal_ggn
+from landscape.core.curvature.kfac.factors import ekfac as ekfac
+from landscape.core.curvature.kfac.factors import kfac as kfac
 from landscape.core.curvature.operator import ggn as ggn
 from landscape.core.curvature.operator import hessian as hessian
 from landscape.core.linalg.operators import SymmetricOperator as SymmetricOperator
+from landscape.core.linalg.solve import logdet as logdet
+from landscape.core.linalg.solve import solve as solve
+from landscape.core.linalg.xtrace import xtrace as xtrace
 from landscape.core.problem.problem import Problem as Problem
 from landscape.core.problem.sharding import Ranks as Ranks
 from landscape.core.symmetry.alignment import align as align
@@ -64,9 +71,11 @@ __all__ = [
     "connectivity",
     "corruptions",
     "density",
+    "diagonal_ggn",
     "diff",
     "distance_awareness",
     "diversity",
+    "ekfac",
     "empirical_fisher",
     "evidence",
     "examples",
@@ -80,13 +89,17 @@ __all__ = [
     "ggn",
     "gradients",
     "hessian",
+    "influence",
     "input_curvature",
     "input_surface",
     "intrinsic_dimension",
+    "kfac",
+    "kfac_error",
     "layer_barriers",
     "lesion",
     "line",
     "llc",
+    "logdet",
     "mc_dropout",
     "measures",
     "ntk",
@@ -103,6 +116,7 @@ __all__ = [
     "sharpness",
     "similarity",
     "simplex",
+    "solve",
     "spectrum",
     "stability",
     "structure",
@@ -113,6 +127,7 @@ __all__ = [
     "transfer",
     "uncertainty",
     "weights",
+    "xtrace",
 ]
 
 def analyses() -> dict[str, Analysis]:
@@ -196,7 +211,7 @@ class _BlockSpectra(Analysis):
         problem: Problem,
         /,
         *,
-        operator: Literal['hessian', 'ggn'] = 'hessian',
+        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
         by: Literal['module', 'parameter', 'projection', 'head'] = 'module',
         blocks: Sequence[str] | str = ('*',),
         outliers: int = 3,
@@ -209,7 +224,9 @@ class _BlockSpectra(Analysis):
         """Spectra of diagonal blocks.
 
         Args:
-            operator: Hessian or generalised Gauss-Newton matrix.
+            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
+                model; second moment of the gradients at the data's targets; or a Kronecker-factored
+                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             by: what a block is: the parameters of one module; each parameter tensor; each tensor, those
                 of attention cut into query, key and value; the same by head.
             blocks: globs over names of blocks.
@@ -479,7 +496,7 @@ class _Density(Analysis):
         /,
         *,
         engine: Literal['landscape'] = 'landscape',
-        operator: Literal['hessian', 'ggn'] = 'hessian',
+        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
         outliers: int = 10,
         probes: int = 5,
         steps: int = 40,
@@ -493,7 +510,9 @@ class _Density(Analysis):
 
         Args:
             engine: our own; that of PyHessian fails on current torch.
-            operator: Hessian or generalised Gauss-Newton matrix.
+            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
+                model; second moment of the gradients at the data's targets; or a Kronecker-factored
+                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             outliers: most eigenvalues of largest magnitude computed apart and added back exactly.
             probes: random probes; their spread is the error band.
             steps: Lanczos steps (products) per probe.
@@ -823,6 +842,37 @@ class _IntrinsicDimension(Analysis):
         """
 
 intrinsic_dimension: _IntrinsicDimension
+
+class _KfacError(Analysis):
+    def __call__(
+        self,
+        problem: Problem,
+        /,
+        *,
+        approximations: Sequence[Literal['kfac', 'ekfac', 'diagonal']] | str = ('kfac', 'ekfac', 'diagonal'),
+        setting: Literal['expand', 'reduce'] = 'expand',
+        roots: Literal['exact', 'mc'] = 'exact',
+        samples: int = 1,
+        sketch: int = 8,
+        probes: int = 16,
+        tol: float = 0.001,
+        seed: int = 0,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Error of KFAC.
+
+        Args:
+            approximations: which approximations are judged.
+            setting: what positions that share a weight are: examples of their own, or parts of one.
+            roots: one backward pass for each output, or random ones.
+            samples: random backward passes, of roots='mc'.
+            sketch: directions in which norms are exact, two products each.
+            probes: random probes of the rest, one product each.
+            tol: residual of the largest eigenvalues, relative to them.
+            seed: seed of probes, starting vectors and random passes.
+        """
+
+kfac_error: _KfacError
 
 class _LayerBarriers(Analysis):
     def __call__(
@@ -1329,7 +1379,7 @@ class _Spectrum(Analysis):
         k: int = 10,
         engine: Literal['landscape', 'pyhessian'] = 'landscape',
         which: Literal['LM', 'LA', 'SA', 'BE'] = 'LM',
-        operator: Literal['hessian', 'ggn'] = 'hessian',
+        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
         tol: float = 0.001,
         max_products: int | None = None,
         search: bool = True,
@@ -1346,7 +1396,9 @@ class _Spectrum(Analysis):
             engine: landscape: Lanczos; pyhessian: power iteration as in PyHessian 0.1, to reproduce
                 papers.
             which: LM largest magnitude, LA largest, SA smallest, BE both ends.
-            operator: Hessian or generalised Gauss-Newton matrix.
+            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
+                model; second moment of the gradients at the data's targets; or a Kronecker-factored
+                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             tol: residual at which a pair counts as converged, relative to max |λ|; for pyhessian also
                 the change of λ that ends its iteration.
             max_products: most matrix-vector products; none = 500 + 20 k, or 100 k for pyhessian.
@@ -1523,7 +1575,7 @@ class _Trace(Analysis):
         problem: Problem,
         /,
         *,
-        operator: Literal['hessian', 'ggn'] = 'hessian',
+        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
         method: Literal['hutch++', 'hutchinson'] = 'hutch++',
         engine: Literal['landscape', 'pyhessian'] = 'landscape',
         rel_se: float = 0.02,
@@ -1535,7 +1587,9 @@ class _Trace(Analysis):
         """Trace.
 
         Args:
-            operator: Hessian or generalised Gauss-Newton matrix.
+            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
+                model; second moment of the gradients at the data's targets; or a Kronecker-factored
+                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             method: hutch++ takes the large eigenvalues exactly; hutchinson samples all.
             engine: pyhessian: Hutchinson's estimator with the stopping rule of PyHessian 0.1, to
                 reproduce papers; method is then left out of account.

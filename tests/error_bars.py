@@ -35,6 +35,7 @@ from landscape.core.linalg.eigenpairs import eigenpairs
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.psd_quadrature import psd_quadrature
 from landscape.core.linalg.quadrature import spectral_measure, whole_measure
+from landscape.core.linalg.relative_error import relative_errors
 from landscape.core.linalg.trace import estimate_trace
 from landscape.core.problem.losses import gaussian_outputs
 from landscape.core.stats.intervals import reach
@@ -444,6 +445,20 @@ def ntk(number: int) -> Found:
         yield name, value - half, value + half, getattr(exact, name)[0]
 
 
+def kfac_error(number: int) -> Found:
+    """Of approximations that lose the bulk of a matrix, or all but its diagonal."""
+    A = matrix(number % 10)
+    values, vectors = torch.linalg.eigh(A)
+    kept = 0.9 * torch.where(values.abs() < 1.0, 0.3, values)
+    near = (vectors * kept) @ vectors.T
+    others = {"error": (near + near.T) / 2, "total_error": torch.diag(A.diagonal())}
+    made = {name: DenseOperator(M) for name, M in others.items()}
+    found = relative_errors(DenseOperator(A), made, sketch=8, probes=16, seed=number)
+    for name, M in others.items():
+        half = reach(16) * found[name].error
+        yield name, found[name].value - half, found[name].value + half, float((A - M).norm() / A.norm())
+
+
 def evidence(number: int) -> Found:
     """The evidence of a quadratic loss, whose curvature is a matrix."""
     kind = number % 10
@@ -685,6 +700,7 @@ ROWS: dict[str, Row] = {
     ),
     "evidence": Row(evidence, quick=True),
     "regression_uncertainty": Row(regression_uncertainty, quick=True),
+    "kfac_error": Row(kfac_error, cases=240, quick=True),
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),

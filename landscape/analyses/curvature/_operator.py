@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,19 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from landscape.core.curvature.operator import CurvatureOperator
+    from landscape.core.linalg.operators import SymmetricOperator
     from landscape.core.problem.problem import Problem
 
 __all__ = ["finite_loss", "matrix", "matrix_names"]
 
-_NAMES = {"hessian": "Hessian", "ggn": "generalised Gauss-Newton matrix"}
+_NAMES = {
+    "hessian": "Hessian",
+    "ggn": "generalised Gauss-Newton matrix",
+    "fisher": "Fisher matrix",
+    "empirical_fisher": "empirical Fisher matrix",
+    "kfac": "KFAC approximation",
+    "ekfac": "EKFAC approximation",
+}
 
 
 def finite_loss(problem: Problem, where: str = "at the checkpoint") -> float:
@@ -40,11 +48,16 @@ def finite_loss(problem: Problem, where: str = "at the checkpoint") -> float:
     return loss
 
 
-def matrix(problem: Problem, operator: str) -> CurvatureOperator:
-    """The Hessian (``hessian``) or the Gauss-Newton matrix (``ggn``) of all the data."""
+def matrix(problem: Problem, operator: str) -> AbstractContextManager[SymmetricOperator]:
+    """The matrix of all the data that an option ``operator`` names; what it keeps goes with the context."""
+    from landscape.core.curvature.fisher import empirical_fisher, fisher
+    from landscape.core.curvature.kfac.factors import ekfac, kfac
     from landscape.core.curvature.operator import ggn, hessian
 
-    return {"hessian": hessian, "ggn": ggn}[operator](problem)
+    if operator in ("kfac", "ekfac"):
+        return nullcontext((kfac if operator == "kfac" else ekfac)(problem))
+    made = {"hessian": hessian, "ggn": ggn, "fisher": fisher, "empirical_fisher": empirical_fisher}
+    return made[operator](problem)
 
 
 def matrix_names(datasets: Mapping[str, xr.Dataset]) -> str:

@@ -9,7 +9,12 @@ from pydantic import Field
 __all__ = ["Operator", "Tolerance"]
 
 Operator = Annotated[
-    Literal["hessian", "ggn"], Field(description="Hessian or generalised Gauss-Newton matrix")
+    Literal["hessian", "ggn", "fisher", "empirical_fisher", "kfac", "ekfac"],
+    Field(
+        description="Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the model;"
+        " second moment of the gradients at the data's targets; or a Kronecker-factored approximation of the"
+        " Gauss-Newton matrix, whose error `kfac_error` gives"
+    ),
 ]
 
 Tolerance = Annotated[

@@ -70,9 +70,10 @@ class Fisher(GaussNewton):
         self._samples = samples if type == "mc" else 0
         self._seed = seed
 
-    def _inner(
+    def inner(
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
+        """As `GaussNewton.inner`, by the likelihood instead of the loss's own derivatives."""
         if self.problem.loss_name == "cross_entropy":
             # Per observation the Fisher matrix of the logits is diag(p) − ppᵀ, whatever the target.
             axis = self.problem.reading.axis

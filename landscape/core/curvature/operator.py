@@ -263,9 +263,9 @@ class GaussNewton(Sandwich):
                     f"{self._title} needs a model (or forward=) that returns one tensor; got"
                     f" {type(output).__name__}."
                 )
-            return self._sandwich(output, self._inner(output.detach(), target, batch, start))
+            return self._sandwich(output, self.inner(output.detach(), target, batch, start))
 
-    def _inner(
+    def inner(
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         """The map t ↦ Bt for tangents shaped as the output; ``None`` if B is zero."""

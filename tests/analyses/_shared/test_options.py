@@ -32,7 +32,7 @@ def test_an_option_means_the_same_in_every_analysis(option):
     [
         ("fourier", {"prefix_tokens": -1}),
         ("transfer", {"images": 0}),
-        ("trace", {"operator": "fisher"}),
+        ("trace", {"operator": "fishers"}),
         ("simplex", {"test": "no builder"}),
         ("connectivity", {"resamples": 99}),
         ("structure", {"tol": 0.0}),

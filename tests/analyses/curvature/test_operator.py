@@ -32,6 +32,16 @@ def test_matrices_by_name():
         assert np.linalg.eigvalsh(exact).min() < -1e-3
 
 
+@pytest.mark.parametrize("operator", ["fisher", "empirical_fisher", "kfac", "ekfac"])
+def test_other_matrices_in_spectrum_and_trace(operator):
+    """Independent: eigenvalues and trace of the dense matrix, which the library's function makes."""
+    problem = CASES["mlp"].problem(weight_decay=0.1)
+    dense = getattr(landscape, operator)(problem).dense()
+    top = landscape.spectrum(problem, k=2, operator=operator, tol=1e-8)["eigenvalues"].values
+    np.testing.assert_allclose(np.sort(top), torch.linalg.eigvalsh(dense)[-2:].numpy(), rtol=1e-6)
+    assert float(landscape.trace(problem, operator=operator)["trace"]) == pytest.approx(float(dense.trace()))
+
+
 def test_names_of_matrices_in_captions():
     """Independent: by inspection."""
     options = ({"operator": "ggn"}, {"operator": "hessian"})

@@ -211,7 +211,9 @@ def _numbers(
     clear = np.isinf(tree.saddle) | (tree.persistence > shape.ROUNDING * eps * np.abs(tree.saddle))
     top = np.flatnonzero(clear)[:MOST_MINIMA]
     rows, columns = np.unravel_index(tree.minimum[top], z.shape)
-    return {
+    bars = tree.persistence[clear & np.isfinite(tree.saddle)]
+    smad = {"smad": bars.mean()} if bars.size else {}
+    return smad | {
         "radius": radius,
         "sharpness": shape.largest_rise(z, x, y, center, radius),
         "threshold": params.threshold,

@@ -53,7 +53,36 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
             "Accuracy over the plane",
             "Share of right answers at θ + x d₁ + y d₂.",
         ),
+        *_barcodes(datasets, Axis(of_data(datasets), unit)),
     ]
+
+
+def _barcodes(datasets: Datasets, losses: Axis) -> list[FigureSpec]:
+    """The persistence barcode of each surface with more than one minimum."""
+    specs = []
+    for index, (label, ds) in enumerate(datasets.items()):
+        birth, saddle = ds["minimum_loss"].values, ds["minimum_saddle"].values
+        if not np.isfinite(saddle).any():
+            continue
+        top = float(np.nanmax(np.where(np.isfinite(_loss(ds)), _loss(ds), np.nan)))
+        suffix, who = (f"-{index + 1}", f": {label}") if len(datasets) > 1 else ("", "")
+        marks = tuple(
+            Line([low, high if np.isfinite(high) else top], [place, place], series(label, ds), markers=True)
+            for place, (low, high) in enumerate(zip(birth, saddle, strict=True), start=1)
+        )
+        smad = f" Their mean length (SMAD) is {float(ds['smad']):.4g}." if "smad" in ds else ""
+        specs.append(
+            FigureSpec(
+                f"barcode{suffix}",
+                f"Persistence barcode{who}",
+                losses,
+                Axis("minimum, the deepest first", limits=(0.5, len(birth) + 0.5)),
+                marks,
+                "Bars from the loss at each minimum of the grid to that at the saddle where its basin joins a"
+                f" deeper one; the deepest minimum joins none, and its bar ends at the largest loss.{smad}",
+            )
+        )
+    return specs
 
 
 def _contours(

@@ -76,6 +76,7 @@ def _schema() -> Schema:
             Variable("nonconvex_share", (), "share of inner points with a negative curvature"),
             Variable("roughness", (), "RMS residual of sliding parabolas over the range of the loss"),
             Variable("minima", (), "number of minima on the grid", kind="int"),
+            loss("smad", (), "mean height of the saddle above a minimum that joins another", optional=True),
             Variable("minimum_x", ("minimum",), "step of a minimum along x", STEPS),
             Variable("minimum_y", ("minimum",), "step of a minimum along y", STEPS),
             loss("minimum_loss", ("minimum",), "loss at a minimum"),

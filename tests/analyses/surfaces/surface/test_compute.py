@@ -533,3 +533,24 @@ def test_summary_numbers():
     assert values["minima"] == int(ds["minima"]) == ds.sizes["minimum"]
     assert float(ds["minimum_loss"][0]) == float(ds["loss"].min())
     assert np.isposinf(ds["minimum_saddle"][0])
+
+
+def test_barcode_and_mean_height_of_two_wells():
+    """Oracle: (a² − 1)² has wells at ±1 and a saddle of height 1 at 0: one bar, less the tilt of 0.01."""
+
+    class Wells(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+        def forward(self, x):
+            height = (self.w[0] ** 2 - 1) ** 2 + 0.01 * self.w[0] + self.w[1] ** 2
+            return x + height
+
+    problem = Problem(Wells(), lambda z, y: z[:, 0], (torch.zeros(2, 1).double(), torch.zeros(2, 1)))
+    vectors = list(torch.eye(2, dtype=torch.float64))
+    ds = landscape.surface(problem, vectors=vectors, steps=(41, 5), x_range=(-2, 2), y_range=(-1, 1))
+    assert ds.sizes["minimum"] == 2
+    assert float(ds["smad"]) == pytest.approx(1.0 - 0.01, abs=1e-9)
+    names = [spec.name for spec in landscape.analyses()["surface"].plots({"": ds})]
+    assert names[-1] == "barcode"

@@ -1,0 +1,1 @@
+"""Kronecker-factored curvature: what layers see, their blocks, and operators of these."""
