@@ -15,12 +15,11 @@ from landscape.reference import models
 from landscape.reference.training import CrossEntropy, KernelLoss, Reconstruction
 from landscape.reference.uncertainty import duq_network, feature_density, mir_network, sngp, sngp_network
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
-from landscape.studies.quantities import detection, order
+from landscape.studies.quantities import accuracy_by_doubt, detection, order
 
 SIDE, FAR = 14, 1.0  # pixels along an edge; what is far from moons of radius 1
 ADAM = {"optimizer": "adamw", "schedule": "cosine"}
-OTHER = ["distance_aware:patches", "distance_aware:inverted", "distance_aware:quarters"]
-
+OTHER = [f"distance_aware:{images}" for images in ("patches", "inverted", "quarters")]
 
 SIZES = {
     "quick": Size(
@@ -57,7 +56,7 @@ def moons(size, part):
         Average("moons-sngp", "sngp-net", sngp, fit="train"),
     ]
     measure = [On("train", "distance_awareness", {"other_data": ["distance_aware:grid"]}, label="moons")]
-    alone = ("bound", "head-net", "sngp-net")
+    alone = tuple(recipe.group for recipe in recipes[1:])
     return Cohort(recipes, data, measure, f"moons-{part}", averages=averages, first_seed=alone)
 
 
@@ -125,15 +124,14 @@ FINDINGS = [
 ]
 LIKE = {"density": "a density", "ddu": "DDU", "sngp": "SNGP", "duq": "DUQ", "mir": "MIR"}
 FINDINGS += [detection(f"{LIKE[who]} {TELLS} softmax", "turned", who, "softmax") for who in LIKE]
-FINDINGS += [detection(f"a density with bound 3 {TELLS} one without", "turned", "ddu", "density")]
-FINDINGS += [detection(f"a density with bound 1 {TELLS} one without", "turned", "ddu-tight", "density")]
-PLACES = [("turned", "turned by 180°", False), ("noisy", "under the strongest noise", False)]
-PLACES += [("turned", "all turns together", True), ("noisy", "all noise together", True)]
-FINDINGS += [
-    order(f"{where}, an ensemble orders errors better than {LIKE[who]}", of, "ensemble", who, pooled)
-    for of, where, pooled in PLACES
-    for who in list(LIKE)[1:]
-]
+for bound, who in ((3, "ddu"), (1, "ddu-tight")):
+    FINDINGS += [detection(f"a density with bound {bound} {TELLS} one without", "turned", who, "density")]
+BEST, FALLS = "an ensemble orders errors better than", "accuracy follows doubt of an ensemble more than of"
+AT = [("turned", "turned by 180°", False), ("noisy", "under the strongest noise", False)]
+ALL = [("turned", "all turns together", True), ("noisy", "all noise together", True)]
+for who in ("ddu", "sngp", "duq", "mir"):
+    FINDINGS += [order(f"{at}, {BEST} {LIKE[who]}", of, "ensemble", who, pool) for of, at, pool in AT + ALL]
+    FINDINGS += [accuracy_by_doubt(f"{at}, {FALLS} {LIKE[who]}", of, who, "ensemble") for of, at, _ in ALL]
 
 PLANE = ("plain", "bound", "head", "moons-sngp", "moons-ensemble")
 STUDY = Study(

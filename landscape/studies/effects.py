@@ -15,6 +15,7 @@ import xarray as xr
 from landscape.reference.training.loop import TrainResult
 
 __all__ = [
+    "accuracy_by_doubt",
     "accuracy_under",
     "aliasing",
     "attack_gap",
@@ -338,6 +339,16 @@ def error_order(ds: xr.Dataset, by: str = "entropy", pooled: bool = False) -> fl
     """
     values = ds["pooled_raulc" if pooled else "raulc"].sel(by=by).values
     return float((values if pooled else values[:, -1]).mean())
+
+
+def accuracy_by_doubt(ds: xr.Dataset, by: str = "entropy") -> float:
+    """Rank correlation of accuracy and uncertainty over windows, all intensities together, mean over shifts.
+
+    Args:
+        ds: The result of ``uncertainty``.
+        by: What answers are ordered by.
+    """
+    return float(ds["pooled_window_spearman"].sel(by=by).mean())
 
 
 def far_confidence(beyond: float) -> Callable[[xr.Dataset], float]:

@@ -21,6 +21,7 @@ from landscape.studies.measured import ENSEMBLE, TRAINING
 
 __all__ = [
     "accuracy",
+    "accuracy_by_doubt",
     "cka",
     "corrupted_accuracy",
     "detection",
@@ -130,6 +131,18 @@ def order(
     """
     ours, theirs = (partial(effects.error_order, by=_doubt(who), pooled=pooled) for who in (more, than))
     return Finding(claim, ours, of, more, than, theirs, **{"unit": "rAULC", "by_cohort": True, **fields})
+
+
+def accuracy_by_doubt(
+    claim: str, of: str = "uncertainty", more: str = "", than: str = "", **fields: Any
+) -> Finding:
+    """That accuracy falls as doubt grows less steadily by one method than by another, read as `order`.
+
+    Rank correlation over windows of 100 examples of like doubt, all intensities together: -1 where each
+    window has a lower accuracy than the one before.
+    """
+    ours, theirs = (partial(effects.accuracy_by_doubt, by=_doubt(who)) for who in (more, than))
+    return Finding(claim, ours, of, more, than, theirs, **{"unit": "ρ", "by_cohort": True, **fields})
 
 
 def _doubt(kind: str) -> str:

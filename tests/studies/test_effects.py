@@ -178,11 +178,14 @@ def test_numbers_of_distance_and_order():
         {
             "raulc": (("shift", "intensity", "by"), [[[9.0, 9.0], [0.2, 0.1]], [[9.0, 9.0], [0.4, 0.3]]]),
             "pooled_raulc": (("shift", "by"), [[0.5, 0.6], [0.7, 0.8]]),
+            "pooled_window_spearman": (("shift", "by"), [[-0.5, -0.1], [-0.7, 0.3]]),
             "ood_auroc": (("ood", "by"), [[0.6, 0.9], [0.8, 1.0]]),
         },
         coords={"by": ["entropy", "score"]},
     )
     assert effects.error_order(ds) == pytest.approx(0.3)
     assert effects.error_order(ds, "score", pooled=True) == pytest.approx(0.7)
+    assert effects.accuracy_by_doubt(ds) == pytest.approx(-0.6)
+    assert effects.accuracy_by_doubt(ds, "score") == pytest.approx(0.1)
     assert effects.ood_auroc(ds) == pytest.approx(0.7)
     assert effects.ood_auroc(ds, "score") == pytest.approx(0.95)

@@ -20,7 +20,7 @@ from landscape.core.behaviour.calibration import (
 from landscape.core.behaviour.drawn import MEASURES, DrawnPredictions, predict_other_draws
 from landscape.core.behaviour.ood import average_precision, detection_auroc, false_accept_rate
 from landscape.core.behaviour.perturbations import paired_answers
-from landscape.core.behaviour.selective import Ranking, error_auroc
+from landscape.core.behaviour.selective import Ranking, error_auroc, window_spearman
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import resampled_error
 
@@ -107,7 +107,7 @@ def ranked(made: Sequence[DrawnPredictions], coverage: Array) -> dict[str, Array
 
     Returns:
         ``risk`` (measures, k), and ``aurc``, ``excess_aurc``, ``augrc``, ``raulc``, ``error_auroc`` and its
-        ``_se`` (measures,); see `landscape.core.behaviour.selective.Ranking`.
+        ``_se``, ``window_spearman`` (measures,); see `landscape.core.behaviour.selective`.
     """
     correct = np.concatenate([drawn.mixture.correct for drawn in made])
     several = made[0].mixture.examples is not None
@@ -119,6 +119,7 @@ def ranked(made: Sequence[DrawnPredictions], coverage: Array) -> dict[str, Array
         ranking = Ranking.of(uncertainty, correct)
         value, error = error_auroc(uncertainty, correct, examples)
         areas = {name: getattr(ranking, name) for name in ("aurc", "excess_aurc", "augrc", "raulc")}
+        areas["window_spearman"] = window_spearman(uncertainty, correct)
         rows.append({"risk": ranking.risk(coverage), **areas, "error_auroc": value, "error_auroc_se": error})
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
@@ -129,7 +130,7 @@ def pooled(made: Sequence[DrawnPredictions]) -> dict[str, Array]:
     There is no standard error: the same examples come at every intensity.
     """
     found = ranked(made, np.ones(1))
-    return {f"pooled_{name}": found[name] for name in ("aurc", "raulc", "error_auroc")}
+    return {f"pooled_{name}": found[name] for name in ("aurc", "raulc", "error_auroc", "window_spearman")}
 
 
 def detection(

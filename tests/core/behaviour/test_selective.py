@@ -7,9 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from landscape.core.behaviour.ood import auroc
-from landscape.core.behaviour.selective import Ranking, error_auroc
+from landscape.core.behaviour.selective import Ranking, error_auroc, window_spearman
 
 
 def brute(uncertainty, correct):
@@ -110,3 +111,42 @@ def test_nan_stays_nan():
         assert all(math.isnan(v) for v in (ranking.aurc, ranking.raulc, ranking.augrc, ranking.excess_aurc))
         assert np.isnan(ranking.risk(np.array([0.5]))).all()
         assert math.isnan(error_auroc(np.array(u), np.array(c))[0])
+
+
+def test_windows_follow_an_accuracy_that_falls_at_each_step():
+    """Oracle: a probability of being right that falls with the doubt: -1; that rises: 1, for any windows."""
+    doubt = np.random.default_rng(0).permutation(500).astype(float)
+    for correct, want in ((1 - doubt / 500, -1.0), (doubt / 500, 1.0)):
+        for size, count in ((100, 1000), (100, 7), (3, 40)):
+            assert window_spearman(doubt, correct, size, count) == pytest.approx(want, abs=1e-12)
+
+
+def test_windows_are_those_written_out():
+    """Oracle: each window by slices and SciPy's Spearman; scores and answers by chance."""
+    rng = np.random.default_rng(1)
+    doubt, correct = rng.random(300), (rng.random(300) < 0.6).astype(float)
+    order = np.argsort(doubt)
+    rows = [(correct[order[i : i + 20]].mean(), doubt[order[i : i + 20]].mean()) for i in range(281)]
+    accuracy, level = zip(*rows, strict=True)
+    want = spearmanr(np.round(accuracy, 12), level).statistic
+    assert window_spearman(doubt, correct, 20) == pytest.approx(want, abs=1e-12)
+    # ten windows are every 31st and its like, their ends included
+    chosen = np.linspace(0, 280, 10).round().astype(int)
+    want = spearmanr(np.round(accuracy, 12)[chosen], np.array(level)[chosen]).statistic
+    assert window_spearman(doubt, correct, 20, 10) == pytest.approx(want, abs=1e-12)
+
+
+def test_examples_that_tie_have_one_accuracy():
+    """Oracle: two levels of doubt, right with 3/4 and 1/4: the accuracy of a window is linear in its mix."""
+    doubt = np.repeat([0.0, 1.0], 200)
+    correct = np.concatenate([np.arange(200) % 4 > 0, np.arange(200) % 4 == 0]).astype(float)
+    assert window_spearman(doubt, correct) == pytest.approx(-1.0, abs=1e-12)
+
+
+def test_windows_of_nothing_are_nan():
+    """Oracle: the definition: one window, equal windows, a hole."""
+    doubt = np.arange(200.0)
+    assert math.isnan(window_spearman(doubt[:100], doubt[:100] % 2))
+    assert math.isnan(window_spearman(doubt, np.ones(200)))
+    assert math.isnan(window_spearman(np.zeros(200), doubt % 3 == 0))
+    assert math.isnan(window_spearman(np.where(doubt == 7, np.nan, doubt), doubt % 2))

@@ -14,7 +14,7 @@ from landscape.core.behaviour.calibration import Predictions, calibration_error
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.drawn import MEASURES, DrawnPredictions, predict_draws
 from landscape.core.behaviour.ood import auroc, false_accept_rate
-from landscape.core.behaviour.selective import Ranking
+from landscape.core.behaviour.selective import Ranking, window_spearman
 from landscape.core.behaviour.shift_scores import ShiftScores, detection, pooled, ranked
 from landscape.core.problem.problem import Problem
 
@@ -90,6 +90,8 @@ def test_measures_rank_each_in_its_own_way():
     for place, by in enumerate(MEASURES):
         ranking = Ranking.of(made.uncertainty(by), made.mixture.correct)
         assert found["raulc"][place] == ranking.raulc
+        windows = window_spearman(made.uncertainty(by), made.mixture.correct)
+        np.testing.assert_equal(found["window_spearman"][place], windows)
         np.testing.assert_array_equal(found["risk"][place], ranking.risk(np.array([0.5, 1.0])))
 
 

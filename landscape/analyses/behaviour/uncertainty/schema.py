@@ -44,6 +44,8 @@ RANKED = {
     "error_auroc": "probability that an error is more uncertain than a right answer",
 }
 
+WINDOWS = "rank correlation of accuracy and uncertainty over windows of 100 examples of like uncertainty"
+
 SCHEMA = Schema(
     version=1,
     coords=(
@@ -86,6 +88,13 @@ SCHEMA = Schema(
         *(Variable(name, DIMS, meaning) for name, meaning in PARTS.items()),
         Variable("risk", (*DIMS, "by", "coverage"), "error rate among the examples answered"),
         *(Variable(name, (*DIMS, "by"), meaning) for name, meaning in RANKED.items()),
+        Variable("window_spearman", (*DIMS, "by"), WINDOWS, optional=True),
+        Variable(
+            "pooled_window_spearman",
+            ("shift", "by"),
+            f"{WINDOWS}; all intensities of a shift together",
+            optional=True,
+        ),
         Variable("error_auroc_se", (*DIMS, "by"), "standard error of error_auroc (DeLong)"),
         *(
             Variable(
