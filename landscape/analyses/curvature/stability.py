@@ -310,7 +310,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 (Guide(y=0.0), *rates),
                 "How fast the largest eigenvalue λ of the Hessian grows along the gradient flow: a step of"
                 f" gradient descent changes λ by about η times as much. {about}",
-                "Bands: the change with the length of the differences.",
+                "Error bars: shaded bands, the change with the length of the differences.",
             )
         )
     return figures
