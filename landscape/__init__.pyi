@@ -211,7 +211,7 @@ class _BlockSpectra(Analysis):
         problem: Problem,
         /,
         *,
-        operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
+        operator: Literal['hessian', 'ggn'] = 'hessian',
         by: Literal['module', 'parameter', 'projection', 'head'] = 'module',
         blocks: Sequence[str] | str = ('*',),
         outliers: int = 3,
@@ -224,9 +224,7 @@ class _BlockSpectra(Analysis):
         """Spectra of diagonal blocks.
 
         Args:
-            operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
-                model; second moment of the gradients at the data's targets; or a Kronecker-factored
-                approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
+            operator: Hessian, or generalised Gauss-Newton matrix.
             by: what a block is: the parameters of one module; each parameter tensor; each tensor, those
                 of attention cut into query, key and value; the same by head.
             blocks: globs over names of blocks.

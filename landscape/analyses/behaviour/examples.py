@@ -192,18 +192,21 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
 
 
 KINDS = (
-    ("right by every model", "circle", lambda share: share == 1.0),
-    ("right by some", "triangle", lambda share: (share > 0.0) & (share < 1.0)),
-    ("right by none", "cross", lambda share: share == 0.0),
+    ("right by every model", "circle", 1),
+    ("right by some", "triangle", 0),
+    ("right by none", "cross", -1),
 )
+"""Kinds of examples, the points they are drawn as, and what sets them apart in `_data_map`."""
 
 
 def _data_map(index: int, label: str, ds: xr.Dataset) -> FigureSpec:
     """Swayamdipta's map: spread against mean of the probability of what is true."""
     x, y, share = (ds[name].values for name in ("variability", "confidence", "correctness"))
     marks = []
-    for name, symbol, which in KINDS:
-        there = np.flatnonzero(which(share))
+    side = np.where(share == 1.0, 1, np.where(share == 0.0, -1, 0))
+    side[np.isnan(share)] = 2  # unknown: drawn with none
+    for name, symbol, kind in KINDS:
+        there = np.flatnonzero(side == kind)
         texts = tuple(f"example {ds['example'].values[i]}, class {ds['label'].values[i]}" for i in there)
         if len(there):
             marks.append(Points(x[there], y[there], Series(model=name), None, texts, (symbol,) * len(there)))

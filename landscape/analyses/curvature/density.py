@@ -15,6 +15,7 @@ from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_n
 from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.linalg.moment_bounds import Bracket, below, density_band
 from landscape.core.stats.density import resolving_grid
@@ -275,7 +276,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     ]
 
 
-def _band_text(datasets: Mapping[str, xr.Dataset]) -> str:
+def _band_text(datasets: Mapping[str, xr.Dataset]) -> Interval:
     beyond = "over probes, beyond what the Lanczos recurrences leave open"
     return error_bars((ds.sizes["probe"] for ds in datasets.values()), beyond)
 

@@ -79,7 +79,7 @@ def standardized_difference(first: ArrayLike, second: ArrayLike) -> Difference:
         errors = tuple(float(standard_error(v)) if v.size else float("nan") for v in samples)
         difference = means[0] - means[1]
         squares = sum(float(np.square(v - v.mean()).sum()) for v in samples if v.size)
-        error = float(np.hypot(*errors))
+        error = float(np.hypot(errors[0], errors[1]))
     nothing = float("nan")
     # Equal numbers differ by rounding: such a spread is none.
     scale = max((abs(v).max() for v in samples if v.size), default=0.0)
@@ -138,7 +138,8 @@ def noncentrality_interval(t: float, free: float, tails: tuple[float, float] = T
         middle = (low + high) / 2
         above = _share_below(middle, t, free) >= np.asarray(tails)
         low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return (low + high) / 2
+    found: Array = (low + high) / 2
+    return found
 
 
 def _share_below(w: Array, t: float, free: float) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from landscape.analyses.curvature._operator import finite_loss, matrix
+from landscape.analyses.curvature._operator import finite_loss
 from landscape.analyses.curvature.block_spectra.options import BlockSpectraParams
 from landscape.base.analysis import Context
 from landscape.core.stats.spectral_distance import Spectrum, spectral_distances
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from landscape.core.linalg.operators import SymmetricOperator
     from landscape.core.problem.problem import Problem
 
-__all__ = ["chosen_blocks", "compute"]
+__all__ = ["chosen_blocks", "compute", "whole_matrix"]
+
+
+def whole_matrix(problem: Problem, params: BlockSpectraParams) -> CurvatureOperator:
+    """The matrix that the blocks are of."""
+    from landscape.core.curvature.operator import ggn, hessian
+
+    return hessian(problem) if params.operator == "hessian" else ggn(problem)
 
 
 def chosen_blocks(operator: CurvatureOperator, params: BlockSpectraParams) -> dict[str, SymmetricOperator]:
@@ -51,7 +58,7 @@ def _matches(name: str, glob: str) -> bool:
 def compute(problem: Problem, params: BlockSpectraParams, context: Context) -> Mapping[str, Any]:
     """Quadrature of each block, or all its eigenvalues; a killed run keeps the finished blocks."""
     finite_loss(problem)
-    with matrix(problem, params.operator) as operator:
+    with whole_matrix(problem, params) as operator:
         blocks = chosen_blocks(operator, params)
         found = [*blocks.values()]
         pieces = context.ledger.collect(

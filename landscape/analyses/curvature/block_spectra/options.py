@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from landscape.analyses.curvature._options import Operator
 from landscape.base.analysis import Params
 
 __all__ = ["BlockSpectraParams"]
@@ -15,7 +14,9 @@ __all__ = ["BlockSpectraParams"]
 class BlockSpectraParams(Params):
     """Options of ``block_spectra``."""
 
-    operator: Operator = "hessian"
+    operator: Literal["hessian", "ggn"] = Field(
+        "hessian", description="Hessian, or generalised Gauss-Newton matrix"
+    )
     by: Literal["module", "parameter", "projection", "head"] = Field(
         "module",
         description="what a block is: the parameters of one module; each parameter tensor; each tensor, those"
