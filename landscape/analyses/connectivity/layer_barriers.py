@@ -204,7 +204,7 @@ layer_barriers = Analysis(
     title="Barriers by layer",
     description=(
         "The loss between two models if one layer goes straight from the first's weights to the second's"
-        " while the rest stays the first's, and if all layers up to one do (Adilova, Fischer & Jaggi 2024,"
+        " while the rest stays the first's, and if all layers up to one do (Adilova et al. 2024,"
         " Layer-wise linear mode connectivity): each barrier with a paired bootstrap interval. A layer is a"
         " module with parameters of its own; its buffers go with it. A path may end at a far higher loss than"
         " it began and have no barrier: both ends are kept (`value`)."

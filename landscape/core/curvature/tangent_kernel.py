@@ -50,7 +50,7 @@ class TangentGram(GaussNewton):
             )
         super().__init__(problem, memory_budget=memory_budget)
 
-    def _inner(
+    def inner(
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         return lambda tangent: tangent
