@@ -711,7 +711,7 @@ ROWS: dict[str, Row] = {
     "line": Row(of_examples("line", steps=3), quick=True),
     "surface": Row(of_examples("surface", steps=(3, 3))),
     "connect": Row(connect, cases=300, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),
-    "layer_barriers": Row(layer_barriers, cases=300, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),
+    "layer_barriers": Row(layer_barriers, cases=100, apart={"barrier_max": FLAT, "mode_connectivity": FLAT}),
     "connectivity": Row(
         several("connectivity", steps=5, refine=0, resamples=200), apart={"barrier_max": FLAT}
     ),
