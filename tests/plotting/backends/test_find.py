@@ -82,13 +82,12 @@ def marks(draw: Any) -> Any:
         return Guide(x=at, label=draw(words)) if draw(st.booleans()) else Guide(y=at, label=draw(words))
     rows, columns = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     z = np.array(draw(arrays(rows * columns))).reshape(rows, columns)
-    color = ColorAxis(
-        draw(words),
-        draw(words),
-        draw(st.sampled_from(["linear", "log"])),
-        draw(st.sampled_from([None, (0.1, 2.0)])),
-        draw(st.sampled_from(["sequential", "diverging"])),
+    # a log scale is about no zero, and so never diverging
+    scale, look = draw(
+        st.sampled_from([("linear", "sequential"), ("log", "sequential"), ("linear", "diverging")])
     )
+    limits = draw(st.sampled_from([None, (0.1, 2.0)]))
+    color = ColorAxis(draw(words), draw(words), scale, limits, look)
     start = draw(st.floats(0.1, 5))
     return Heatmap(start + np.arange(columns), start + np.arange(rows), z, color, draw(st.booleans()))
 

@@ -69,6 +69,7 @@ def test_each_setting_is_exact_where_it_is_meant_for(setting, make, groups):
     exact(make(problem, setting=setting).dense(), ggn(problem).dense())
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("cut", ["same", "valid", "circular"])
 def test_padding_of_convolutions(cut):
     """Oracle: the Gauss-Newton matrix, whose padding is torch's own."""
