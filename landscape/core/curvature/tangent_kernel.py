@@ -53,6 +53,7 @@ class TangentGram(GaussNewton):
     def inner(
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
+        """The identity: the matrix is JᵀJ, whatever the loss."""
         return lambda tangent: tangent
 
     def _apply(self, V: Tensor) -> Tensor:

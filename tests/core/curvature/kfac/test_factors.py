@@ -134,7 +134,7 @@ def test_empirical_roots():
 
 @pytest.mark.parametrize("name", ["mlp", "regression", "conv_batchnorm"])
 def test_drawn_roots_tend_to_the_exact_ones(name):
-    """Oracle: the exact roots; the error of S samples falls as 1/√S."""
+    """Oracle: the exact roots; the error of S samples falls as 1/√S, or is none."""
     problem = CASES[name].problem(batch_size=5)
     wanted = diagonal_ggn(problem).dense().diagonal()
     error = [
@@ -144,7 +144,8 @@ def test_drawn_roots_tend_to_the_exact_ones(name):
         for n in (1, 400)
     ]
     assert error[1] < 0.08
-    assert error[1] < error[0] / 3
+    # of one output each draw is a sign, so that its square is exact already
+    assert error[1] < error[0] / 3 or max(error) < 1e-13
 
 
 def test_dense_outputs_need_drawn_roots_where_there_are_many():
