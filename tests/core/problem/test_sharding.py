@@ -74,7 +74,10 @@ def analyses(sharding):
         "trace": landscape.trace(problem, max_products=16),
         "surface": landscape.surface(problem, steps=(3, 4), gradient_norm=True, tune=False),
         "line": landscape.line(problem, steps=5),
-        "structure": landscape.structure(problem, k=2, samples=4, probes=1, steps=5, ascent_steps=1),
+        "structure": landscape.structure(problem, k=2, samples=4, probes=1, steps=5),
+        "sharpness": landscape.sharpness(
+            problem, radii=(0.1,), ascent_steps=1, sigmas=(0.1,), samples=2, max_products=16
+        ),
     }}
     return {{
         f"{{name}} {{v}}": torch.tensor(ds[v].values)
