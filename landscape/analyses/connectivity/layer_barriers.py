@@ -20,6 +20,7 @@ from landscape.analyses.connectivity._profiles import (
 )
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Pair, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Points, Series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     f"Of two models {WAYS[way]} goes straight from the first to the second, and the rest"
                     f" stays: largest rise of the {quantity} above the line between the ends of that path"
                     f" (Adilova et al. 2024). A point per layer; {int(first['examples'])} examples.",
-                    "Bands: 95 % intervals by the bootstrap over examples.",
+                    Interval("over examples", "by the bootstrap"),
                 )
             )
     return figures

@@ -13,6 +13,7 @@ from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Mark, Points, Series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import reach
 
@@ -177,7 +178,12 @@ def _errors(name: str, who: str, ds: xr.Dataset) -> FigureSpec:
         "Distance of approximations of the Gauss-Newton matrix from each layer's exact block, in Frobenius"
         f" norms; {ds.attrs.get('examples', '?')} examples, without weight decay. Layers without factors have"
         " their diagonal throughout.",
-        f"Bars: ±{factor:.3g} standard errors over {_probes(ds)} probes, most smaller than the markers.",
+        Interval(
+            f"over {_probes(ds)} probes",
+            f"±{factor:.3g} standard errors",
+            "Bars",
+            note="Most are smaller than the markers.",
+        ),
     )
 
 
@@ -197,7 +203,7 @@ def _tops(name: str, who: str, ds: xr.Dataset) -> FigureSpec:
         Axis("λ of the approximation / λ of the block"),
         tuple(marks),
         "Largest eigenvalue of the approximation of each layer's block over that of the block itself.",
-        "Bars: residuals, most smaller than the markers.",
+        Interval(how="residuals, most smaller than the markers", mark="Bars", level=None),
     )
 
 
@@ -221,7 +227,7 @@ def _totals(datasets: Mapping[str, xr.Dataset]) -> FigureSpec:
         tuple(marks),
         "Distance of block-diagonal approximations from the whole Gauss-Newton matrix, in Frobenius norms:"
         " what they get wrong within layers, and all that lies between layers, which they leave out.",
-        "Bars: 95 % intervals over the probes.",
+        Interval("over the probes", mark="Bars"),
     )
 
 

@@ -14,6 +14,7 @@ from landscape.analyses.curvature._options import Tolerance
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Mark, series
 from landscape.base.from_zoo import FromZoo
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError, one_line
 
@@ -310,7 +311,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 (Guide(y=0.0), *rates),
                 "How fast the largest eigenvalue λ of the Hessian grows along the gradient flow: a step of"
                 f" gradient descent changes λ by about η times as much. {about}",
-                "Error bars: shaded bands, the change with the length of the differences.",
+                Interval(how="no intervals, but the change with the length of the differences", level=None),
             )
         )
     return figures

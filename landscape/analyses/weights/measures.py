@@ -10,6 +10,7 @@ from pydantic import Field
 
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Points, series
+from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 "Standard deviation of noise on every weight at which the expected training error has risen"
                 f" by the chosen amount, against the quantile of the margins; {int(first['examples'])}"
                 " examples.",
-                "Bars: 95 % intervals over draws of the noise.",
+                Interval("over draws of the noise", mark="Bars"),
             )
         )
     return figures

@@ -9,6 +9,7 @@ import numpy as np
 
 from landscape.analyses.curvature._along_training import along_training
 from landscape.base.figure import Axis, FigureSpec, Line, Mark, Points, series
+from landscape.base.interval import Interval
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,5 +88,5 @@ def _alignment(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         Axis("alignment yᵀΘy/(‖Θ‖_F ‖y‖²)"),
         tuple(marks),
         f"Alignment of the {about} with the centred targets y, against its effective rank.",
-        "Bars and lines: 95 % intervals over probes (Student's factor).",
+        Interval("over probes", "by Student's factor", "Bars"),
     )
