@@ -78,8 +78,9 @@ def _barcodes(datasets: Datasets, losses: Axis) -> list[FigureSpec]:
                 losses,
                 Axis("minimum, the deepest first", limits=(0.5, len(birth) + 0.5)),
                 marks,
-                "Lines from the loss at each minimum of the grid to that at the saddle where its basin joins a"
-                f" deeper one; the deepest minimum joins none, and its line ends at the largest loss.{smad}",
+                "Lines from the loss at each minimum of the grid to that at the saddle where its basin joins"
+                " a deeper one; the deepest minimum joins none, and its line ends at the largest loss."
+                f"{smad}",
             )
         )
     return specs
