@@ -117,7 +117,7 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: SharpnessParams, context: Context) -> Mapping[str, Any]:
     """Worst case, average case, curvature; a run that is killed keeps the finished ones."""
-    from landscape.core.problem.normalised_logits import logit_scale, normalised_logits
+    from landscape.core.curvature.normalised_logits import logit_scale, normalised_logits
 
     scale = logit_scale(problem)
     if params.normalise_logits:

@@ -7,7 +7,7 @@ from cases import CASES, regression
 from torch import nn
 
 import landscape
-from landscape.core.problem.normalised_logits import logit_scale, normalised_logits
+from landscape.core.curvature.normalised_logits import logit_scale, normalised_logits
 from landscape.errors import InputError
 
 
