@@ -19,12 +19,8 @@ _HEIGHT, _TALL = 220, 330
 _ROWS_NAMED = 8  # a field with more rows is tall
 _TITLE, _LABELS = 24, 46  # px above a panel, and below one whose axis is labelled
 _LEGEND_ROW = 21
-_GAPS = {
-    "shared": 0.025,
-    "fields": 0.05,
-    "own": 0.085,
-    "barred": 0.15,
-}  # between columns, as shares of the width
+# Between columns, as shares of the width.
+_GAPS = {"shared": 0.025, "fields": 0.05, "own": 0.085, "barred": 0.15}
 
 Draw = Callable[[FigureSpec, Palette], dict[str, Any]]
 
