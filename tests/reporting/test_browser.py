@@ -93,7 +93,7 @@ def test_every_figure_is_drawn_and_nothing_juts_out(report: Path, visit: Any, wi
     assert len(marks) > 8 and min(marks) > 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     tables = page.eval_on_selector_all(
-        ".table .scroll", "ss => ss.filter(s => s.clientWidth).map(s => s.scrollWidth - s.clientWidth)"
+        ".table .scroll", "ss => ss.filter(s => s.checkVisibility()).map(s => s.scrollWidth - s.clientWidth)"
     )
     assert tables and max(tables) <= 1
 
