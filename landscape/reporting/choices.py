@@ -76,7 +76,7 @@ def chooser(
 def _figure(spec: FigureSpec, palette: Palette, plane: bool) -> dict[str, Any]:
     bare = replace(spec, title="", others=())
     small = decimate(bare)
-    out = {"title": spec.title, "caption": small.whole_caption, "csv": csv_of(bare)}
+    out: dict[str, Any] = {"title": spec.title, "caption": small.whole_caption, "csv": csv_of(bare)}
     out |= draw_plotly.draw_plain(small, palette)
     if plane:
         out["relief"] = draw_relief.draw_plain(small, palette)

@@ -49,6 +49,15 @@ def report(contents: Contents, make: dict, tmp_path_factory: pytest.TempPathFact
     return path
 
 
+def until(page: Any, holds: str) -> None:
+    """Wait for an expression; Playwright's own way runs a text as a program, which the page forbids."""
+    for _ in range(1200):
+        if page.evaluate(holds):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"not within two minutes: {holds}")
+
+
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Any]:
     """Open a page offline; afterwards its console and its errors must be empty."""
@@ -84,7 +93,7 @@ def test_every_figure_is_drawn_and_nothing_juts_out(report: Path, visit: Any, wi
     assert len(marks) > 8 and min(marks) > 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     tables = page.eval_on_selector_all(
-        ".table .scroll", "ss => ss.filter(s => s.clientWidth).map(s => s.scrollWidth - s.clientWidth)"
+        ".table .scroll", "ss => ss.filter(s => s.checkVisibility()).map(s => s.scrollWidth - s.clientWidth)"
     )
     assert tables and max(tables) <= 1
 
@@ -159,7 +168,7 @@ def test_surfaces_of_a_section_are_turned_together(report: Path, visit: Any) -> 
 
     def seen(count: int, x: float) -> None:
         at = f"{plots}.map(p => p.layout.scene.camera.eye.x)"
-        page.wait_for_function(f"{at}.length === {count} && {at}.every(x => x === {x})")
+        until(page, f"{at}.length === {count} && {at}.every(x => x === {x})")
 
     buttons.nth(0).click()
     page.wait_for_selector(".relief-plot[data-linked]")
@@ -360,7 +369,7 @@ def test_one_figure_leads_each_section_and_the_page_is_short(long: Path, visit: 
     # a link to a folded figure opens what it stands in
     anchor = page.locator("details.more figure").last.get_attribute("id")
     page.evaluate(f"location.hash = '{anchor}'")
-    page.wait_for_function(f"byId('{anchor}').checkVisibility()")
+    until(page, f"byId('{anchor}').checkVisibility()")
 
 
 def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: Path) -> None:
@@ -383,6 +392,6 @@ def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: P
     assert "landscape figure STORE -a line --figure loss -o" in figure.locator("code").inner_text()
     page.evaluate("window.print = () => (window.printed = document.querySelector('#sheet img').naturalWidth)")
     figure.get_by_role("button", name="PDF by printing").click()
-    page.wait_for_function("window.printed > 0")
+    until(page, "window.printed > 0")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("#sheet").count() == 0

@@ -194,7 +194,7 @@ def test_every_figure_and_section_has_its_own_link(html: str) -> None:
     """Oracle: a link inside each of them that points at its id."""
     tags = Reader(html).tags
     parts = [a.get("id") or "" for t, a in tags if t in ("figure", "section")]
-    ids = [i for i in parts if i.startswith("s-") or i == "layers"]
+    ids = [i for i in parts if i.startswith("s-") or i == "layer-map"]
     links = [a["href"] for t, a in tags if t == "a" and a.get("class") == "mark"]
     assert len(ids) > 8 and links == [f"#{i}" for i in ids]
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.panels import panels_of, shares
-from landscape.plotting.backends.matplotlib import PaperFigure, _Drawing, add_bar, add_legend
+from landscape.plotting.backends.matplotlib_drawing import PaperFigure, _Drawing, add_bar, add_legend
 from landscape.plotting.palette import Palette
 from landscape.plotting.panel_ranges import with_common_ranges
 

@@ -19,7 +19,8 @@ _HEIGHT, _TALL = 220, 330
 _ROWS_NAMED = 8  # a field with more rows is tall
 _TITLE, _LABELS = 24, 46  # px above a panel, and below one whose axis is labelled
 _LEGEND_ROW = 21
-_GAPS = {"shared": 0.025, "own": 0.085, "barred": 0.15}  # between columns, as shares of the width
+# Between columns, as shares of the width.
+_GAPS = {"shared": 0.025, "fields": 0.05, "own": 0.085, "barred": 0.15}
 
 Draw = Callable[[FigureSpec, Palette], dict[str, Any]]
 
@@ -65,7 +66,9 @@ def draw_panels(spec: FigureSpec, palette: Palette, draw: Draw) -> dict[str, Any
     barred = len(_bars(drawn)) > 1
     shared = {name: shares(spec, name) for name in ("x", "y")}
     columns = max(map(len, spec.panels))
-    across = _GAPS["barred" if barred else "shared" if shared["y"] else "own"] if columns > 1 else 0.0
+    # Fields are numbered up to their corners, where the numbers of two neighbours would touch.
+    near = "fields" if any(panel.equal for panel in panels) else "shared"
+    across = _GAPS["barred" if barred else near if shared["y"] else "own"] if columns > 1 else 0.0
     height = _panel_height(panels, columns)
     grid = Grid(len(spec.panels), columns, across, height, _TITLE + (8 if shared["x"] else _LABELS))
     data: list[dict[str, Any]] = []

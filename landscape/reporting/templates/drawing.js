@@ -65,6 +65,7 @@ function draw(plot, { data, layout }) {
   own.font = { ...layout.font, color: printing ? "#000000" : getComputedStyle(document.body).color };
   own.hoverlabel = { bgcolor: dark ? "#2a303a" : "#ffffff", font: { color: dark ? "#e3e7ec" : "#1f242b" } };
   if (width < 520 && layout.meta && layout.meta.panels) traces = stacked(traces, own, width);
+  else if (layout.meta && layout.meta.panels && layout.yaxis.scaleanchor) own.height -= spareHeight(layout, width);
   else if (width < 520) {
     own.margin = { ...layout.margin, l: 48, r: 10 };
     const barred = traces.some((t) => t.colorbar || (t.marker && t.marker.colorbar));

@@ -1,7 +1,7 @@
 // The layer map: the units of the highlighted model, and of one beside it, coloured by a measure.
 
-const layerMap = byId("layers") && {
-  about: parsed("layers-about"), names: parsed("layers-models"), measure: byId("measure"), beside: byId("beside"),
+const layerMap = byId("layer-map") && {
+  about: parsed("layers-about"), names: parsed("layers-models"), measure: byId("measure"), beside: byId("layer-beside"),
   unit: "", packs: new Map(),
 };
 const ALIKE = {

@@ -37,3 +37,12 @@ function stacked(traces, layout, width) {
     return held === trace ? { ...trace, colorbar } : { ...trace, marker: { ...trace.marker, colorbar } };
   });
 }
+
+// Square panels of a row are lower in a narrower column; the rest of their height would stay empty.
+function spareHeight(layout, width) {
+  const { height, area } = layout.meta;
+  if (area > height + 1) return 0; // of several rows, whose gaps would shrink with them
+  const [left, right] = layout.xaxis.domain;
+  const across = (width - layout.margin.l - layout.margin.r - PANEL_BAR) * (right - left);
+  return Math.max(0, Math.round(height - across));
+}

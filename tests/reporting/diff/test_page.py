@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+
+import pytest
 
 from landscape.reporting.diff import difference_of
 from landscape.reporting.diff.page import change_table, example_table, layer_table, short_html
@@ -42,3 +45,33 @@ def test_names_are_escaped_in_notebooks(two_groups):
     from dataclasses import replace
 
     assert "<script>" not in short_html(replace(found, a=evil))
+
+
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chrome on the PATH")
+def test_a_browser_shows_it_offline_without_a_word(two_groups, tmp_path):
+    """Oracle: marks that the browser laid out, its console, the page's width, and axe-core."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    path = difference_of(two_groups, "plain-s0", "smooth-s0").save(tmp_path / "diff.html")
+    said = []
+    with driver.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 390, "height": 900}, offline=True).new_page()
+        page.set_default_timeout(300_000)
+        page.on("console", lambda m: said.append(m.text))
+        page.on("pageerror", lambda e: said.append(str(e)))
+        page.goto(path.as_uri(), wait_until="domcontentloaded")
+        for anchor in ("d-differences", "d-layers", "beside-3-0-0", "beside-3-0-1"):
+            page.locator(f"#{anchor}").scroll_into_view_if_needed()
+            page.wait_for_selector(f"#{anchor} .plot[data-drawn=true]")
+            assert page.locator(f"#{anchor} .main-svg path").count() > 3
+        assert page.locator("#d-changes tbody th").first.inner_text() == "tr (SLQ) (nats/example)"
+        assert page.locator("#d-examples tbody tr").count() == 3
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        found = axe.Axe().run(page).response["violations"]
+        assert [(v["id"], [n["target"] for n in v["nodes"]][:4]) for v in found] == []
+        browser.close()
+    assert said == []
