@@ -222,14 +222,15 @@ generalisation = Analysis(
     title="What goes with generalisation",
     description=(
         "Every number of a table of models against an outcome such as test accuracy. Kendall's τ over all"
-        " models, with a 95 % interval by the jackknife over cells: models of one cell have the same settings"
-        " and differ by their seed alone, so that cells are left out, not models. The granulated ψ of Jiang"
-        " et al. (2020) is the mean over settings of the τ of cells that differ in this setting alone: a number"
-        " that follows one of two settings has ψ = ½ whatever its τ. The sign error in the worst environment"
-        " (Dziugaite et al. 2020): of pairs of values of one setting, all others equal, the pair where most"
-        " cells are in the order that ψ does not say. Rows are models, columns numbers and settings;"
-        " `landscape.table(store)` is such a table. Columns of text, `model: ...` and names such as width or"
-        " lr are settings, unless `settings` names them; seeds are neither. Association is not cause."
+        " models, with a 95 % interval by the jackknife over cells: models of one cell have the same"
+        " settings and differ by their seed alone, so that cells are left out, not models. The granulated ψ"
+        " of Jiang et al. (2020) is the mean over settings of the τ of cells that differ in this setting"
+        " alone: a number that follows one of two settings has ψ = ½ whatever its τ. The sign error in the"
+        " worst environment (Dziugaite et al. 2020): of pairs of values of one setting, all others equal,"
+        " the pair where most cells are in the order that ψ does not say. Rows are models, columns numbers"
+        " and settings; `landscape.table(store)` is such a table. Columns of text, `model: ...` and names"
+        " such as width or lr are settings, unless `settings` names them; seeds are neither. Association is"
+        " not cause."
     ),
     scope="table",
     params=GeneralisationParams,
