@@ -46,7 +46,7 @@ def _drawn(ds: xr.Dataset) -> xr.Dataset:
 
 def _rows(ds: xr.Dataset) -> Axis:
     names = tuple("\n".join(wrap(str(name).replace("_", " "), LINE)) for name in ds["metric"].values)
-    return Axis("", categories=names, limits=(-0.7, len(names) - 0.3))
+    return Axis("number", categories=names, limits=(-0.7, len(names) - 0.3))
 
 
 def _cut(ds: xr.Dataset) -> str:
@@ -95,7 +95,7 @@ def _settings(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
         f"settings{tag}",
         f"Rank correlation with {_outcome(ds)} by setting{end}",
         Axis("setting", categories=names, limits=(-0.5, len(names) - 0.5)),
-        Axis("", categories=_rows(rows).categories, limits=(-0.5, rows.sizes["metric"] - 0.5)),
+        Axis("number", categories=_rows(rows).categories, limits=(-0.5, rows.sizes["metric"] - 0.5)),
         (field,),
         f"Mean τ of cells that differ in one setting alone; ψ is the mean of a row.{_cut(ds)}",
     )
