@@ -45,7 +45,7 @@ def panels(store: Path) -> list[tuple[FigureSpec, Palette]]:
         found += [(replace(spec, title=title), palette) for spec in chosen[:1]]
     difference = difference_of(contents, "resnet", "vit").figures()
     found += [
-        (replace(spec, title="What differs most (right: larger in the transformer)"), Palette.of([spec]))
+        (replace(spec, title="What differs most (right: larger in vit)"), Palette.of([spec]))
         for spec in difference[:1]
     ]
     return found

@@ -86,6 +86,7 @@ __all__ = [
     "fisher",
     "fourier",
     "frequency_noise",
+    "generalisation",
     "ggn",
     "gradients",
     "hessian",
@@ -711,6 +712,29 @@ class _FrequencyNoise(Analysis):
         """
 
 frequency_noise: _FrequencyNoise
+
+class _Generalisation(Analysis):
+    def __call__(
+        self,
+        table: Any,
+        /,
+        *,
+        outcome: str = '',
+        settings: Sequence[str] | str = (),
+        metrics: Sequence[str] | str = ('*',),
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """What goes with generalisation.
+
+        Args:
+            outcome: column to be explained, with or without its section; none = the accuracy on held-
+                out examples, such as test_accuracy.
+            settings: columns that say how models were trained; none = those of text, the group and tags
+                of a zoo, and width, depth, batch_size, lr and the like.
+            metrics: names or patterns of the columns to rank, of those that hold numbers.
+        """
+
+generalisation: _Generalisation
 
 class _Gradients(Analysis):
     def __call__(

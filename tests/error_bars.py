@@ -657,6 +657,15 @@ def taxonomy(number: int) -> Found:
         yield name, low, high, truth
 
 
+def generalisation(number: int) -> Found:
+    """Twenty models of a bivariate normal law: Kendall's τ is 2/π asin ρ."""
+    rng = np.random.default_rng(number)
+    for rho in (0.0, 0.6):
+        x, y = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=20).T
+        ds = landscape.generalisation({"number": x, "test_accuracy": y})
+        yield "tau", float(ds["tau_low"][0]), float(ds["tau_high"][0]), 2 / np.pi * np.arcsin(rho)
+
+
 def attention() -> nn.Module:
     """A small vision transformer."""
     with torch.random.fork_rng():
@@ -704,6 +713,7 @@ ROWS: dict[str, Row] = {
     "density": Row(density, apart={"negative_share": BRACKET}),
     "batch_spectra": Row(batch_spectra),
     "taxonomy": Row(taxonomy, quick=True),
+    "generalisation": Row(generalisation, cases=240, quick=True),
     "sharpness": Row(sharpness, apart={"average": SKEWED}),
     "llc": Row(llc, cases=80),
     "weights": Row(weights),

@@ -143,7 +143,13 @@ def options_of(analysis: Analysis) -> dict[str, object]:
     defaults = {name: field.default for name, field in analysis.params.model_fields.items()}
     often = {n for n in SHORT if isinstance(defaults.get(n), int) and defaults[n] > SHORT[n]}
     grid = {"steps": (9, 7)} if isinstance(defaults.get("steps"), tuple) else {}
-    return {name: SHORT[name] for name in often} | grid
+    return {name: max(SHORT[name], _least(analysis, name)) for name in often} | grid
+
+
+def _least(analysis: Analysis, name: str) -> int:
+    """The smallest value that an option takes, where it says one."""
+    bounds = (getattr(m, "ge", None) for m in analysis.params.model_fields[name].metadata)
+    return next((int(b) for b in bounds if b is not None), 0)
 
 
 def result_of(analysis: Analysis) -> xr.Dataset:

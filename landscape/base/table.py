@@ -11,7 +11,10 @@ import numpy as np
 
 from landscape.errors import InputError
 
-__all__ = ["Columns", "read_columns", "table_sha256"]
+__all__ = ["OUTCOMES", "Columns", "read_columns", "table_sha256"]
+
+OUTCOMES = ("test_accuracy", "test_acc", "val_accuracy", "val_acc", "accuracy", "accuracy of the mean")
+"""Names of what one wants to explain, unless told otherwise; the first that is known counts."""
 
 Columns = dict[str, Any]
 """Columns of a table: one-dimensional arrays of one length, by name."""
@@ -21,14 +24,14 @@ def read_columns(table: Any) -> Columns:
     """The columns of a data frame, of a mapping of columns, or of a sequence of records.
 
     Args:
-        table: A ``pandas.DataFrame``; ``{column: values}``; or records ``[{column: value}, ...]``, in
-            which what a record lacks is NaN.
+        table: A ``pandas.DataFrame``, in which the column ``(a, b)`` is called ``"a: b"``; ``{column:
+            values}``; or records ``[{column: value}, ...]``, in which what a record lacks is NaN.
 
     Raises:
         InputError: If it is none of these, is empty, or its columns are of different lengths.
     """
     if hasattr(table, "columns") and hasattr(table, "to_numpy"):
-        columns = {str(name): np.asarray(table[name]) for name in table.columns}
+        columns = {_called(name): np.asarray(table[name]) for name in table.columns}
     elif isinstance(table, Mapping):
         columns = {str(name): np.asarray(values) for name, values in table.items()}
     else:
@@ -38,6 +41,10 @@ def read_columns(table: Any) -> Columns:
     if len(lengths) != 1 or len(next(iter(lengths))) != 1 or 0 in next(iter(lengths)):
         raise InputError(f"a table needs columns of one length, with at least one row; got {shapes}.")
     return columns
+
+
+def _called(name: Any) -> str:
+    return ": ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
 def _of_records(table: Any) -> Columns:

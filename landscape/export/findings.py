@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.base.registry import find_recorded
+from landscape.base.table import OUTCOMES
 from landscape.core.stats.hypothesis import benjamini_hochberg
 from landscape.core.stats.rank_association import Association, Design, associate, design_of
 from landscape.core.stats.standardized_difference import Difference, standardized_difference
@@ -43,8 +44,6 @@ Array = NDArray[np.float64]
 
 TRAINING = "training"
 """The section of numbers that were recorded in training."""
-
-_OUTCOMES = ("test_accuracy", "test_acc", "val_accuracy", "val_acc", "accuracy", "accuracy of the mean")
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class ModelTable:
         """
         if name is None:
             names = [m.name for m in self.metrics]
-            known = (names.index(wanted) for wanted in _OUTCOMES if wanted in names)
+            known = (names.index(wanted) for wanted in OUTCOMES if wanted in names)
             return next(known, 0 if names else None)
         labels = [m.label for m in self.metrics]
         places = [i for i, m in enumerate(self.metrics) if name in (m.label, m.name)]

@@ -21,8 +21,9 @@ def table(store: str | Path) -> pd.DataFrame:
         store: Folder of the results.
 
     Returns:
-        One row per model. Columns are pairs: ``("model", ...)`` for group, seed and tags, ``("training",
-        ...)`` for recorded numbers, and ``(section, metric)``. What was not measured is missing.
+        One row per model. Columns are pairs: ``("model", ...)`` for group, seed and tags, and for how many
+        members a predictive has; ``("training", ...)`` for recorded numbers, and ``(section, metric)``. What
+        was not measured is missing. It is a table that `landscape.generalisation` takes.
 
     Raises:
         InputError: If a result is of another version of its analysis' schema.
@@ -37,6 +38,8 @@ def table(store: str | Path) -> pd.DataFrame:
     for model in contents.models:
         facts = {"group": model.group, "seed": model.seed, **model.tags}
         rows[model.name] = {("model", name): value for name, value in facts.items()}
+        if model.members:  # a predictive counts no model twice where rows are compared
+            rows[model.name]["model", "members"] = len(model.members)
         rows[model.name] |= {("training", name): value for name, value in model.metrics.items()}
     for section in contents.sections:
         try:

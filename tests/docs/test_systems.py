@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -40,6 +41,18 @@ def test_there_are_twenty_and_no_row_with_a_study_is_empty():
             assert not row[0] or all(row), row
     pages = {path.stem for path in (DOCS / "studies").glob("*.md")} - {"README"}
     assert pages == {page for page in pages if any(f"({page}.md)" in row[4] for row in rows)}
+
+
+def test_the_first_page_counts_the_same_claims():
+    """Oracle: the last row of the table."""
+    counts = re.search(
+        r"\*\*all (\d+) claims of (\d+) studies\*\*.*?(\d+)\D+(\d+)\D+(\d+)", systems.systems_table()
+    )
+    assert counts is not None
+    claims, _, *verdicts = counts.groups()
+    text = (DOCS.parent / "README.md").read_text("utf-8")
+    assert f"measure {claims} published claims" in text
+    assert "{} were reproduced, {} were not, {} are undecided".format(*verdicts) in text
 
 
 def test_a_changed_verdict_changes_the_table(copied):

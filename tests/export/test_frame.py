@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import landscape
+from landscape.store import Store
 from landscape.store.contents import Contents
+from landscape.store.records import Snapshot
 
 
 def test_table_holds_what_is_known_of_each_model(store: Path, contents: Contents) -> None:
@@ -17,3 +21,33 @@ def test_table_holds_what_is_known_of_each_model(store: Path, contents: Contents
     assert frame.loc["vit-s0", ("model", "width")] == 24
     assert frame.loc["resnet-s1", ("spectrum", "λ max")] == pytest.approx(240.0)
     assert frame["fourier"].iloc[3].isna().all()
+
+
+def test_generalisation_takes_it(store: Path) -> None:
+    """Oracle: `landscape.findings`, which reads the store itself and not a data frame."""
+    frame = landscape.table(store)
+    ds = landscape.generalisation(frame)
+    found = landscape.findings(store)
+    assert ds["outcome"].item() == "training: test_accuracy"
+    assert set(ds["metric"].values) == {f"{section}: {name}" for section, name in found.index}
+    for (section, name), row in found.iterrows():
+        one = ds.sel(metric=f"{section}: {name}")
+        for ours, theirs in (
+            ("tau", "tau"),
+            ("tau_low", "tau_low"),
+            ("tau_high", "tau_high"),
+            ("psi", "psi"),
+        ):
+            np.testing.assert_equal(float(one[ours]), row[theirs])
+        np.testing.assert_equal(float(one["worst_error"]), row["worst_error"])
+        assert (one["models"].item(), one["worst"].item()) == (row["models"], row["worst"])
+
+
+def test_a_predictive_says_how_many_members_it_has(contents: Contents, tmp_path: Path) -> None:
+    """Oracle: by hand."""
+    first, second, *_ = contents.models
+    both = replace(first, name="both", members=(first.name, second.name))
+    made = Store(tmp_path)
+    made.write_snapshot(Snapshot("zoo", (first, second, both), ()))
+    members = landscape.table(tmp_path)["model", "members"]
+    assert members["both"] == 2 and members.isna().tolist() == [True, True, False]

@@ -65,7 +65,7 @@ def influence(
         problem: The training data, on one rank.
         test: The data on whose mean loss the influence is, as a problem of the same model; or the gradient
             (P,) of any other quantity.
-        damping: α ≥ 0; of the Hessian it should exceed |λ_min|.
+        damping: α ≥ 0; of the Hessian it should exceed ``|λ_min|``.
         operator: A.
         preconditioner: As of `solve`.
         tol: As of `solve`.
