@@ -13,7 +13,7 @@ from landscape.analyses.taxonomy.forest import plots
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.schema import Schema, Variable
 from landscape.base.table import OUTCOMES, Columns
-from landscape.core.stats.rank_association import Design, associate, design_of
+from landscape.core.stats.rank_association import Association, Design, associate, design_of
 from landscape.errors import InputError, suggest
 
 if TYPE_CHECKING:
@@ -88,13 +88,13 @@ def compute(table: Columns, params: GeneralisationParams, context: Context) -> M
     labels = {name.removeprefix(FACTS): _labels(table[name]) for name in settings}
     # Without settings nothing says which models are seeds of one training: each is a cell of its own.
     design = design_of(labels) if labels else Design(np.arange(len(numbers[outcome])), {}, {})
-    found = {}
+    every: dict[str, Association] = {}
     for n, name in enumerate(names):
-        found[name] = associate(numbers[name], numbers[outcome], design)
+        every[name] = associate(numbers[name], numbers[outcome], design)
         context.progress((n + 1) / len(names))
-    size = {name: abs(a.tau) if np.isfinite(a.tau) else -1.0 for name, a in found.items()}
-    found = {name: found[name] for name in sorted(names, key=lambda name: -size[name])}
-    rows = list(found.values())
+    size = {name: abs(a.tau) if np.isfinite(a.tau) else -1.0 for name, a in every.items()}
+    order = sorted(names, key=lambda name: -size[name])
+    rows = [every[name] for name in order]
     columns = {
         "tau": [a.tau for a in rows],
         "tau_low": [a.low for a in rows],
@@ -105,7 +105,7 @@ def compute(table: Columns, params: GeneralisationParams, context: Context) -> M
     axes = list(design.slices())
     by_axis = [[a.by_axis.get(axis, float("nan")) for axis in axes] for a in rows]
     return {
-        "metric": np.array(list(found)),
+        "metric": np.array(order),
         "axis": np.array(axes, dtype=np.str_),
         "outcome": np.array(outcome),
         "cells": int(design.cells.max()) + 1,

@@ -354,7 +354,7 @@ def add_bar(
     """A colour bar beside axes, which make room for it."""
     mappable = ScalarMappable(_norm(color, limits), _map(colors))
     bar = canvas.colorbar(mappable, ax=list(axes), pad=0.02, fraction=0.05, aspect=24)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_label(_plain(color.title))
     if color.scale == "log":
         values, texts = color_ticks(color, limits)

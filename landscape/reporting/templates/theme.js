@@ -28,7 +28,10 @@ darkSystem.addEventListener("change", () => {
 });
 
 // The bar keeps room for itself above what a link leads to.
-new ResizeObserver(([{ target }]) => root.style.setProperty("--bar", `${target.offsetHeight}px`)).observe(toggle.parentElement);
+// What a link leads to stops below the bar, whose height is told at once and whenever it changes.
+const tellBar = (bar) => root.style.setProperty("--bar", `${bar.offsetHeight}px`);
+tellBar(toggle.parentElement);
+new ResizeObserver(([{ target }]) => tellBar(target)).observe(toggle.parentElement);
 // Everything is in place: where the address points comes first, so that this is what is drawn first.
 markParts();
 goTo(readAddress().anchor);
