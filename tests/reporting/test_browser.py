@@ -103,9 +103,10 @@ def test_figures_wait_until_they_are_near(report: Path, visit: Any) -> None:
     page = visit(report, whole=False)
     page.locator(".plot").first.scroll_into_view_if_needed()
     page.wait_for_selector(".plot[data-drawn=true]", state="attached")
-    folded = page.locator("details.more .plot").last
+    fold = page.locator("details.more:has(> figure .plot)").last
+    folded = fold.locator(".plot").last
     assert folded.get_attribute("data-drawn") is None
-    page.locator("details.more > summary").last.click()
+    fold.locator("> summary").click()
     folded.scroll_into_view_if_needed()
     folded.locator("svg").first.wait_for()
 
