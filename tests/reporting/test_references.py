@@ -15,7 +15,9 @@ def test_papers_of_the_sections_and_no_others(contents: Contents) -> None:
     """Oracle: the papers that the descriptions of these analyses name."""
     page = page_of(contents)
     told = references(page)
-    wanted = {p.key for s in contents.sections for p in cited(getattr(landscape, s.analysis).description)}
+    known = landscape.analyses()  # one section is of an analysis that is not installed
+    described = [known[s.analysis].description for s in contents.sections if s.analysis in known]
+    wanted = {p.key for text in described for p in cited(text)}
     assert set(told["papers"]) == wanted and "li2018" in wanted
     assert told["papers"]["li2018"]["bibtex"].startswith("@inproceedings{li2018,")
     assert landscape.__version__ in told["software"] and told["store"] == "STORE"
