@@ -19,6 +19,7 @@ import typer
 
 import landscape
 from landscape._workers import follows, launched
+from landscape.cli.common import NotInstalled, ZooName
 from landscape.cli.diff import add_diff
 from landscape.cli.figure import add_figure
 from landscape.cli.findings import add_findings
@@ -317,17 +318,11 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The page. Default: STORE/report.html.")
     ] = None,
-    analysis: Annotated[
-        list[str] | None,
-        typer.Option(help="An analysis that is not installed, package.module:attribute; repeatable."),
-    ] = None,
+    analysis: NotInstalled = None,
     models: Annotated[
         list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
     ] = None,
-    zoo: Annotated[
-        str | None,
-        typer.Option(help="Of a store of several manifests, the zoo of this name. Default: last run."),
-    ] = None,
+    zoo: ZooName = None,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscape.cli.common import Guard
+from landscape.cli.common import Guard, NotInstalled, ZooName
 from landscape.cli.outputs import check_file
 from landscape.cli.stores import complete_model
 
@@ -42,14 +42,8 @@ def add_diff(app: typer.Typer, guarded: Guard) -> None:
             Path | None, typer.Option("--output", "-o", help="Also a page, such as diff.html.")
         ] = None,
         rows: Annotated[int, typer.Option(help="Lines of each table.", min=1)] = 20,
-        analysis: Annotated[
-            list[str] | None,
-            typer.Option(help="An analysis that is not installed, package.module:attribute; repeatable."),
-        ] = None,
-        zoo: Annotated[
-            str | None,
-            typer.Option(help="Of a store of several manifests, the zoo of this name. Default: last run."),
-        ] = None,
+        analysis: NotInstalled = None,
+        zoo: ZooName = None,
     ) -> None:
         """Tell how two models, or groups, differ: numbers, layers and examples, the clearest first."""
         with guarded():

@@ -18,7 +18,7 @@ from landscape.base.figure import Axis, FigureSpec, Line, Stems, series
 from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
 from landscape.core.linalg.moment_bounds import Bracket, below, density_band
-from landscape.core.stats.density import resolving_grid
+from landscape.core.stats.density import WEIGHTLESS, node_spacing, resolving_grid
 from landscape.core.stats.intervals import reach, standard_error
 
 if TYPE_CHECKING:
@@ -149,11 +149,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
     negative = measure.share_below(-measure.rounding)
     low, high = (float(end) for end in negative.ends)
     narrow = high - low <= params.share_tol
-    last = measure.nodes.shape[1] - measure.outliers
-    width = max(
-        measure.kernel_width(params.kernel_width),
-        _spacing(measure.nodes[:, :last], measure.weights[:, :last], measure.iterations),
-    )
+    width = max(measure.kernel_width(params.kernel_width), measure.spacing)
     return {
         "probe": np.arange(len(measure.nodes)),
         "nodes": measure.nodes,
@@ -162,7 +158,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
         "beta": measure.beta,
         "rounding": measure.rounding,
         **_smoothed(measure.nodes, measure.weights, measure.alpha, measure.beta, measure.residuals, width),
-        "outliers": measure.nodes[0, last:],
+        "outliers": measure.nodes[0, measure.nodes.shape[1] - measure.outliers :],
         "residuals": measure.residuals,
         "trace": trace * measure.size,
         "trace_se": trace_se * measure.size,
@@ -211,7 +207,7 @@ def smooth(ds: xr.Dataset, width: float) -> xr.Dataset:
 def _smoothed(
     nodes: Any, weights: Any, alpha: Any, beta: Any, residuals: Any, width: float
 ) -> dict[str, Any]:
-    grid = resolving_grid(nodes[weights > 1e-12], width)
+    grid = resolving_grid(nodes[weights > WEIGHTLESS], width)
     rows, low, high = density_band(
         nodes, weights, alpha, beta, residuals, grid, lambda at: np.full(np.shape(at), width)
     )
@@ -289,14 +285,7 @@ def _resolution(ds: xr.Dataset) -> float:
     """The distance of neighbouring nodes in the middle of the bulk, or the kernel width if larger."""
     last = ds.sizes["node"] - ds.sizes["outlier"]
     nodes, weights = ds["nodes"].values[:, :last], ds["weights"].values[:, :last]
-    return max(_spacing(nodes, weights, int(ds["iterations"])), float(ds["kernel_width"]))
-
-
-def _spacing(nodes: Any, weights: Any, steps: int) -> float:
-    """The distance of neighbouring nodes in the middle of the bulk: no finer structure is resolved."""
-    bulk = nodes[weights > 1e-12]
-    # Nodes lie as the extremes of a Chebyshev polynomial do: π/2 times as far apart as evenly in the middle.
-    return float(np.pi * np.ptp(bulk) / (2.0 * steps)) if bulk.size else 0.0
+    return max(node_spacing(nodes, weights, int(ds["iterations"])), float(ds["kernel_width"]))
 
 
 def _widths(ds: xr.Dataset, at: Any) -> Any:
@@ -307,7 +296,7 @@ def _widths(ds: xr.Dataset, at: Any) -> Any:
 def _shape(label: str, ds: xr.Dataset, finest: float) -> Line:
     """The density for a two-sided log axis."""
     nodes, weights = ds["nodes"].values, ds["weights"].values
-    held = nodes[weights > 1e-12]
+    held = nodes[weights > WEIGHTLESS]
     low, high = (v + s * 3 * float(_widths(ds, v)) for v, s in ((held.min(), -1), (held.max(), 1)))
     reach = max(abs(low), abs(high), 2 * finest)
     # Even steps as the axis shows them: linear within ±finest, geometric beyond.

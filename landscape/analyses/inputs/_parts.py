@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from landscape.core.stats.order_statistics import quantile_ranks
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -76,17 +78,12 @@ def by_part(
 
 
 def median_interval(values: Array) -> tuple[float, float, float]:
-    """The median and its 95 % interval by order statistics, which infinity does not disturb; NaN stays NaN.
-
-    The number of values below the true median is binomial with share 1/2, whatever they are distributed as.
-    """
-    from scipy.stats import binom
-
+    """The median and its 95 % interval by order statistics; infinity does not disturb it, NaN stays NaN."""
     if np.isnan(values).any():
         return (float("nan"),) * 3
     ordered, n = np.sort(values), len(values)
-    below = int(binom.ppf(0.025, n, 0.5))
-    low, high = ordered[max(below - 1, 0)], ordered[min(n - below, n - 1)]
+    first, last = quantile_ranks(n, 0.5)
+    low, high = ordered[max(first - 1, 0)], ordered[min(last, n) - 1]
     middle = float(ordered[n // 2]) if n % 2 else float(ordered[n // 2 - 1] / 2 + ordered[n // 2] / 2)
     return middle, float(low), float(high)
 

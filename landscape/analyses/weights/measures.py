@@ -67,7 +67,8 @@ SCHEMA = Schema(
 def compute(problem: Problem, params: MeasuresParams, context: Context) -> Mapping[str, Any]:
     """Norms from the weights, margins from a pass, noise from many."""
     from landscape.core.behaviour.calibration import predict
-    from landscape.core.behaviour.margins import margins, quantile_interval
+    from landscape.core.behaviour.margins import margins
+    from landscape.core.stats.order_statistics import quantile_interval
     from landscape.core.surfaces.noise_tolerance import noise_tolerance
     from landscape.core.weights.folded_norms import folded_layers, path_norm
 

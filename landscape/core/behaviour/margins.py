@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
-__all__ = ["margins", "quantile_interval"]
+__all__ = ["margins"]
 
 Array = NDArray[np.float64]
 
@@ -25,30 +24,3 @@ def margins(log_p: Array, labels: NDArray[np.int64]) -> Array:
     best = np.where(np.isnan(log_p).any(1), np.nan, others.max(1))
     gaps: Array = own - best
     return gaps
-
-
-def quantile_interval(values: Array, share: float) -> tuple[float, float, float]:
-    """A quantile of independent values with its 95 % interval by order statistics, which assumes no shape.
-
-    The ends are the values whose ranks a binomial count of values below the quantile passes with 2.5 %; NaN
-    where there are too few values for one, and everywhere if a value is NaN.
-
-    Args:
-        values: (N,).
-        share: Of values below.
-
-    Returns:
-        Quantile, low and high end.
-    """
-    n = len(values)
-    if not n or np.isnan(values).any():
-        return (float("nan"),) * 3
-    ordered = np.sort(values)
-    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share)) + 1
-    # rank r, from 1, is passed by the quantile if at most r − 1 values are below it
-    found = float(np.quantile(values, share))
-    return (
-        found,
-        float(ordered[low - 1]) if low >= 1 else float("nan"),
-        float(ordered[high - 1]) if high <= n else float("nan"),
-    )

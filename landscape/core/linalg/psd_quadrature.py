@@ -17,6 +17,7 @@ from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.quadrature import gauss_quadrature
 from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
+from landscape.core.stats.density import WEIGHTLESS
 from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
@@ -25,7 +26,6 @@ __all__ = ["PsdQuadrature", "SumBounds", "gauss_radau", "psd_quadrature"]
 Array = NDArray[np.float64]
 
 BASIS_BYTES = 512 * 2**20
-WEIGHTLESS = 1e-12
 NEGATIVE = 1e-4  # of the largest eigenvalue: above it, a negative node is more than rounding
 
 

@@ -18,6 +18,7 @@ from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.thick_restart import SEPARATE
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
+from landscape.core.stats.density import WEIGHTLESS, node_spacing
 from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
@@ -26,7 +27,6 @@ __all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure", "whole_mea
 Array = NDArray[np.float64]
 
 BASIS_BYTES = 512 * 2**20  # Lanczos vectors of the probes that run side by side
-WEIGHTLESS = 1e-12  # a node of less weight stands for nothing: a recurrence ended before it
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ class SpectralMeasure:
     def spacing(self) -> float:
         """Distance of neighbouring nodes in the middle of the bulk: no finer is resolved. 0 without bulk."""
         last = self.nodes.shape[1] - self.outliers
-        held = self.nodes[:, :last][self.weights[:, :last] > WEIGHTLESS]
-        # Nodes lie as the extremes of a Chebyshev polynomial: π/2 times as far apart as evenly in the middle.
-        return float(np.pi * np.ptp(held) / (2.0 * self.iterations)) if held.size else 0.0
+        return node_spacing(self.nodes[:, :last], self.weights[:, :last], self.iterations)
 
     def share_below(self, cut: float) -> Bracket:
         """The share of eigenvalues below a cut: a bracket of each probe's value, (probes,).

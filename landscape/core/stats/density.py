@@ -7,12 +7,31 @@ from numpy.typing import ArrayLike, NDArray
 
 from landscape.errors import InputError
 
-__all__ = ["gaussian_density", "resolving_grid"]
+__all__ = ["WEIGHTLESS", "gaussian_density", "node_spacing", "resolving_grid"]
 
 Array = NDArray[np.float64]
 
 REACH = 8.0  # widths beyond which a Gaussian counts as zero: exp(−32) ≈ 1e-14
 CHUNK = 1 << 22  # terms of the sum held at once: 32 MiB of float64
+
+WEIGHTLESS = 1e-12
+"""A node of a quadrature of less weight stands for nothing: a recurrence ended before it."""
+
+
+def node_spacing(nodes: Array, weights: Array, steps: int) -> float:
+    """Distance of neighbouring nodes in the middle of a spectrum: no finer structure is resolved.
+
+    Args:
+        nodes: Of Gauss quadratures, outliers left out (probes, nodes).
+        weights: Their weights (probes, nodes).
+        steps: Lanczos steps of each.
+
+    Returns:
+        The distance; 0 without any node of weight.
+    """
+    held = nodes[weights > WEIGHTLESS]
+    # Nodes lie as the extremes of a Chebyshev polynomial do: π/2 times as far apart as evenly in the middle.
+    return float(np.pi * np.ptp(held) / (2.0 * steps)) if held.size else 0.0
 
 
 def gaussian_density(points: ArrayLike, weights: ArrayLike, grid: ArrayLike, width: ArrayLike) -> Array:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.core.stats.density import WEIGHTLESS
 from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
@@ -39,7 +40,7 @@ class Spectrum:
     @property
     def largest(self) -> float:
         """The largest |λ|."""
-        held = self.weights > 1e-12
+        held = self.weights > WEIGHTLESS
         return float(np.abs(self.nodes[held]).max(initial=0.0))
 
 
@@ -85,7 +86,7 @@ def bin_masses(spectrum: Spectrum, edges: Array, finest: float) -> Array:
 
     rows = []
     for nodes, weights in zip(spectrum.nodes, spectrum.weights, strict=True):
-        held = weights > 1e-12
+        held = weights > WEIGHTLESS
         x, w = nodes[held], weights[held]
         width = np.maximum(RELATIVE * np.abs(x), finest)
         below = ndtr((edges[:, None] - x) / width) @ w

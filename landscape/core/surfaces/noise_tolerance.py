@@ -12,6 +12,7 @@ import torch
 
 from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.problem import Problem
+from landscape.core.seeds import seeded_generator
 from landscape.core.stats.intervals import standard_error
 
 __all__ = ["NoiseTolerance", "noise_tolerance"]
@@ -78,7 +79,7 @@ def noise_tolerance(
         nonlocal done
         rises = []
         for draw in range(draws):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
+            generator = seeded_generator(seed, draw)
             noise = torch.randn(len(theta), generator=generator, dtype=torch.float64)
             noise = noise.to(theta.device, theta.dtype)
             moved = theta + sigma * (noise * theta.abs() if kind == "relative" else noise)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from landscape.core.stats.density import gaussian_density, resolving_grid
+from landscape.core.stats.density import gaussian_density, node_spacing, resolving_grid
 from landscape.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -42,3 +42,14 @@ def test_a_kernel_without_width_is_refused(width):
         gaussian_density([0.0], [1.0], [0.0], width)
     with pytest.raises(InputError, match="width must be positive"):
         resolving_grid([0.0], width)
+
+
+def test_nodes_of_a_chebyshev_polynomial_are_so_far_apart_in_the_middle():
+    """Oracle: the extremes cos(πk/n) themselves; nodes without weight do not count."""
+    nodes = np.cos(np.pi * np.arange(41) / 40)[None]
+    weights = np.full(nodes.shape, 1 / 41)
+    assert node_spacing(nodes, weights, 40) == pytest.approx(abs(np.diff(nodes[0])[20]), rel=0.01)
+    assert node_spacing(np.append(nodes, [[9.0]], 1), np.append(weights, [[0.0]], 1), 40) == node_spacing(
+        nodes, weights, 40
+    )
+    assert node_spacing(nodes, 0.0 * weights, 40) == 0.0
