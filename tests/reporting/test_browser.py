@@ -107,8 +107,12 @@ def test_figures_wait_until_they_are_near(report: Path, visit: Any) -> None:
     folded = fold.locator(".plot").last
     assert folded.get_attribute("data-drawn") is None
     fold.locator("> summary").click()
-    folded.scroll_into_view_if_needed()
-    folded.locator("svg").first.wait_for()
+    for _ in range(600):  # figures above it that are drawn meanwhile may push it out of view again
+        folded.scroll_into_view_if_needed()
+        if folded.locator("svg").count():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("not drawn within a minute in view")
 
 
 def heads(page: Any) -> list[str]:
