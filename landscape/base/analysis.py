@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+from landscape.base.along_training import numbers_along_training
 from landscape.base.context import Context
 from landscape.base.description import card_of, document_of, signature_of
 from landscape.base.figure import FigureSpec
@@ -245,7 +246,7 @@ class Analysis:
             return self.label(self.compute(subject, params, context), subject, params, context, start)
 
     def figures(self, results: Mapping[str, xr.Dataset]) -> list[FigureSpec]:
-        """The figures of results, by label.
+        """The figures of results, by label; with every number over training where models are its checkpoints.
 
         Raises:
             InputError: If they are of a later version of the schema, or of an earlier one and lack what is
@@ -255,7 +256,10 @@ class Analysis:
         if later:
             raise InputError(f"{said}.")
         try:
-            return list(self.plots(results))
+            figures = list(self.plots(results))
+            if self.scope == "checkpoint":
+                figures += numbers_along_training(self.title, results, self.summary)
+            return figures
         except Exception as error:
             # Of today's version: then the fault is ours, and has to be seen as it is.
             if not said:

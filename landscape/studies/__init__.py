@@ -10,6 +10,7 @@ from landscape.studies.findings import Finding
 from landscape.studies.measure import On, spectra
 from landscape.studies.pictures.figures import Figure, Sweep
 from landscape.studies.pictures.ladder import Ladder
+from landscape.studies.rankings import Predicts, Ranking
 from landscape.studies.study import Cohort, Size, Study
 from landscape.studies.training import kind
 
@@ -22,6 +23,8 @@ __all__ = [
     "Finding",
     "Ladder",
     "On",
+    "Predicts",
+    "Ranking",
     "Size",
     "Study",
     "Sweep",

@@ -88,6 +88,18 @@ class Data:
             side=32,
         )
 
+    @classmethod
+    def natural(cls, train: int, test: int) -> Data:
+        """So many images of CIFAR-10 in a folder of the user's, see `reference.data.natural_images`."""
+        name = "landscape.reference.data:natural_images"
+        return cls(
+            Builder(name, {"root": "data", "split": "train", "count": train}),
+            Builder(name, {"root": "data", "split": "test", "count": test}),
+            examples=train,
+            channels=3,
+            side=32,
+        )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of an example."""

@@ -20,6 +20,7 @@ from landscape.studies.options import Options, Size
 from landscape.studies.phases import Grid
 from landscape.studies.pictures.figures import Figure, Sweep
 from landscape.studies.pictures.ladder import Ladder
+from landscape.studies.rankings import Ranking
 from landscape.studies.recalibrate import recalibrate_batchnorm
 from landscape.studies.run import Run
 
@@ -72,7 +73,7 @@ class Study:
         cohorts: The models and what is measured of them, of a size.
         findings: What is decided.
         figures: What is drawn, beside the verdicts.
-        grids: Tables over the cells of several cohorts, if it has any.
+        grids: Tables over the cells of several cohorts, or over all models, if it has any.
         seeds: Number of training seeds.
         least_seeds: Fewer are refused.
     """
@@ -84,7 +85,7 @@ class Study:
     cohorts: Callable[[Size], Sequence[Cohort]]
     findings: PerSize[Judgeable]
     figures: PerSize[Figure | Sweep | Ladder]
-    grids: PerSize[Grid] = field(default=())
+    grids: PerSize[Grid | Ranking] = field(default=())
     seeds: int = 3
     least_seeds: int = 2
 
@@ -113,8 +114,8 @@ class Study:
         run = Run(self.name, options, script.parent)
         measured = Measured([_measure(run, cohort) for cohort in self.cohorts(size)], options.device)
         for grid in _of(self.grids, size):
-            measured.tables[grid.name] = phases = grid.measure(measured)
-            run.save(phases.dataset, grid.what)
+            measured.tables[grid.name] = table = grid.measure(measured)
+            run.save(table.dataset, grid.what)
         for finding in _of(self.findings, size):
             run.judge(finding.judge(measured, self.paper))
         for figure in _of(self.figures, size):

@@ -338,6 +338,8 @@ def _identity(task: Task) -> dict[str, Any]:
         attrs["given"] = json.dumps([task.input, *(m.name for m in task.given)])
     if task.code:
         attrs["code"] = json.dumps(dict(task.code))
+    if task.scope == "group":
+        attrs["member_tags"] = json.dumps({m.name: dict(m.tags) for m in task.members}, default=str)
     if task.scope == "checkpoint":
         attrs["tags"] = json.dumps(dict(first.tags), default=str)
         if first.seed is not None:

@@ -21,6 +21,7 @@ from landscape.analyses.similarity._options import (
     Spatial,
     Tokens,
 )
+from landscape.analyses.similarity._to_the_end import to_the_end
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
@@ -193,6 +194,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             f"Average linkage of the distance 1 − CKA of outputs; models join at their distance. {note}",
         )
         figures += [tree] if tree is not None else []
+        figures += to_the_end(index, label, ds, note)
     return figures
 
 

@@ -120,6 +120,7 @@ _PASSING = (
     nn.ReLU6,
     nn.LeakyReLU,
     nn.Identity,
+    nn.Sequential,  # an empty one is the shortcut of many residual networks
     nn.Flatten,
     nn.Unflatten,
     nn.modules.dropout._DropoutNd,

@@ -6,6 +6,7 @@ from landscape.reference.data.curves import curve
 from landscape.reference.data.digits import digits, noisy_labels
 from landscape.reference.data.gratings import grating_digits
 from landscape.reference.data.other_digits import inverted_digits, quartered_digits
+from landscape.reference.data.packed_cifar import natural_images
 from landscape.reference.data.patches import patches
 from landscape.reference.data.plane import circle, plane_grid, two_moons
 from landscape.reference.data.regression import cubic, diabetes, uci
@@ -22,6 +23,7 @@ __all__ = [
     "grating_digits",
     "image_folder",
     "inverted_digits",
+    "natural_images",
     "noisy_labels",
     "patches",
     "plane_grid",

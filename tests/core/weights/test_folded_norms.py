@@ -86,6 +86,22 @@ def test_path_norm_does_not_see_where_scales_are():
     assert path_norm(plain, (1, 8, 8)) == pytest.approx(path_norm(fused, (1, 8, 8)))
 
 
+def test_an_empty_shortcut_is_a_path():
+    """Oracle: by hand, w₁x + x through an identity that is an empty Sequential: √(w₁² + 1) of one input."""
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.shortcut = nn.Linear(1, 1, bias=False), nn.Sequential()
+
+        def forward(self, x):
+            return self.layer(x) + self.shortcut(x)
+
+    model = Residual().double()
+    model.layer.weight.data.fill_(-3.0)
+    assert path_norm(model, (1,)) == pytest.approx(math.sqrt(10.0))
+
+
 @pytest.mark.parametrize(
     "layer",
     [nn.LayerNorm(4), nn.GELU(), nn.Tanh(), nn.MultiheadAttention(4, 1)],
