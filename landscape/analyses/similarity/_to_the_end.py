@@ -21,8 +21,8 @@ PROGRESS = ("epoch", "step")
 def to_the_end(index: int, label: str, ds: xr.Dataset, note: str) -> list[FigureSpec]:
     """CKA of each layer with itself at the last checkpoint, over training (Raghu et al. 2017, section 4.2).
 
-    Nothing unless the models are three checkpoints or more of one training, told apart by epoch or step alone,
-    of the same layers.
+    Nothing unless the models are three checkpoints or more of one training, told apart by epoch or step
+    alone, of the same layers.
 
     Args:
         index: Place of the result, for the name of the figure.
