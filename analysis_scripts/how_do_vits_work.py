@@ -22,14 +22,14 @@ SWIN = {"depths": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "window": 4, "patch": 1
 small = partial(Size, training=DIGITS, alternet={"attentions": [0, 1, 1], "heads": [1, 2, 4], "window": 7})
 SIZES = {
     "quick": small(
-        data=Data.digits(train=160, test=100),
-        few=80,  # examples of the small training set
-        epochs={"cnn": 2, "vit": 2},  # transformers learn more slowly
+        data=Data.digits(train=96, test=60),
+        few=48,  # examples of the small training set
+        epochs={"cnn": 1, "vit": 1},  # transformers learn more slowly
         hessian_batches=1,
         eigenvalues=2,
-        images=24,  # for features; twice as many for lesions and noise
-        cnn={"width": 4, "blocks": [2, 2, 2]},
-        vit={"dim": 12, "depth": 2, "heads": 1, "patch": 4},
+        images=10,  # for features; twice as many for lesions and noise
+        cnn={"width": 2, "blocks": [2, 2, 2]},
+        vit={"dim": 8, "depth": 2, "heads": 1, "patch": 4},
         many_heads=4,
         windowed={"dim": 8, **WINDOWED},
     ),

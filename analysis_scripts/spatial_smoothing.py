@@ -19,15 +19,15 @@ SMALL = {**STEPS, "lr": 0.05, "batch_size": 32, "augment": "shift"}
 CIFAR = {**CIFAR100, "dropout": 0.3}
 SIZES = {
     "quick": Size(
-        data=Data.digits(train=160, test=100, side=14),
-        training={**SMALL, "epochs": 2},
+        data=Data.digits(train=96, test=60, side=14),
+        training={**SMALL, "epochs": 1},
         hessian_batches=1,
         eigenvalues=2,
-        images=32,  # for features and corruptions
-        samples=(1, 2, 10),  # dropout masks averaged
+        images=12,  # for features and corruptions
+        samples=(1, 2, 4),  # dropout masks averaged
         surface_evaluations=25,
-        resnet={"width": 4, "dropout": 0.3},
-        vgg={"width": 4, "dropout": 0.3, "image": 14},
+        resnet={"width": 2, "blocks": [1, 1, 1], "dropout": 0.3},
+        vgg={"width": 2, "dropout": 0.3, "image": 14},
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000),

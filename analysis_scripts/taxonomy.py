@@ -19,17 +19,17 @@ from landscape.studies.settings import SGD
 CONSTANT = {**SGD, "schedule": "constant"}
 SIZES = {
     "quick": Size(
-        data=Data.digits(train=100, test=100, side=14),
-        widths=(2, 6),  # load of the first grid
-        batches=(8, 64),  # batch sizes: temperature of the first grid
-        noise_widths=(2, 6),  # load of the second grid
+        data=Data.digits(train=40, test=40, side=7),
+        widths=(2, 4),  # load of the first grid
+        batches=(8, 40),  # batch sizes: temperature of the first grid
+        noise_widths=(2, 4),  # load of the second grid
         noises=(0.0, 0.5),  # shares of random labels: temperature of the second grid
         noise_batch=16,
-        training={**CONSTANT, "epochs": 4, "lr": 0.05},
-        curve_epochs=2,
-        examples=50,  # of which Hessians are taken
-        products=20,
-        network={"blocks": [1, 1]},
+        training={**CONSTANT, "epochs": 2, "lr": 0.05},
+        curve_epochs=1,
+        examples=16,  # of which Hessians are taken
+        products=16,
+        network={"blocks": [1]},
     ),
     "default": Size(
         data=Data.digits(train=500, test=1000, side=14),

@@ -122,7 +122,7 @@ STUDY = Study(
     ],
     figures=[Figure("ranking")],
     seeds=3,
-    least_seeds=3,
+    least_seeds=2,
 )
 
 if __name__ == "__main__":
