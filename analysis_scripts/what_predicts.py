@@ -15,7 +15,31 @@ from landscape.studies import Cohort, Data, Figure, On, Predicts, Ranking, Size,
 from landscape.studies.rankings import distance_from_start
 from landscape.studies.settings import SGD
 
+MEASURES = (
+    # number, what it is, whether accuracy is said to rise (1) or fall (-1) with it, by whom
+    ("training: train_loss", "the training loss", -1, "Dziugaite et al. 2020"),
+    ("training: distance from start", "the distance from initialisation", -1, "Nagarajan & Kolter 2019"),
+    ("measures: parameters", "the number of parameters", 1, "Neyshabur et al. 2019"),
+    ("measures: margin", "the margin", 1, "Jiang et al. 2019"),
+    ("measures: path norm", "the path norm", -1, "Neyshabur et al. 2015"),
+    ("measures: log spectral", "the product of spectral norms", -1, "Bartlett et al. 2017"),
+    ("measures: σ flat", "the noise that all weights bear", 1, "Neyshabur et al. 2017"),
+    ("measures: σ relative", "the noise, relative to each weight", 1, "Jiang et al. 2020"),
+    ("spectrum: λ max", "the top Hessian eigenvalue", -1, "Keskar et al. 2017"),
+    ("trace: trace", "the Hessian trace", -1, "Keskar et al. 2017"),
+    ("sharpness: sharpness", "adaptive sharpness", -1, "Kwon et al. 2021"),
+    ("sharpness: average sharpness", "adaptive sharpness on average", -1, "Andriushchenko et al. 2023"),
+    ("llc: λ̂", "the local learning coefficient", -1, "Lau et al. 2023"),
+    ("gradients: GSNR", "the signal-to-noise ratio of gradients", 1, "Liu et al. 2020"),
+    ("ntk: kernel alignment", "the alignment of the tangent kernel", 1, "Baratin et al. 2021"),
+    ("collapse: NC1", "the spread of features within classes (NC1)", -1, "Papyan et al. 2020"),
+    ("intrinsic_dimension: TwoNN, last", "the dimension of the last layer", -1, "Ansuini et al. 2019"),
+    ("weights: stable rank / full", "the stable rank of the weights", -1, "Sanyal et al. 2020"),
+    ("input_curvature: ‖∇ₓ‖", "the gradient by the pixels", -1, "Novak et al. 2018"),
+)
+CHEAP = ("training", "measures", "weights", "spectrum", "collapse")
 DECAYS = (0.0, 1e-3, 5e-3)
+LLC = {"chains": 2, "burn_in": 60, "samples": 100, "step_factors": (1.0,), "localization_factors": (1.0,)}
 TRAINING = {**SGD, "schedule": "cosine", "batch_size": 32, "lr": 0.05}
 SIZES = {
     "quick": Size(
@@ -67,32 +91,39 @@ def cell(size: Size, width: int, decay: float) -> Recipe:
 
 def measure(size: Size) -> Sequence[On]:
     """What is said to predict generalisation, on training images alone."""
-    cheap = [
+    found = [
         On("train", "measures", {"draws": 4}, examples=size.examples),
         On("train", "weights"),
         On("train", "spectrum", {"k": 3, "which": "LA", "tol": 1e-2}, examples=size.examples),
-        On("train", "trace", {"rel_se": 0.05, "max_products": 100}, examples=size.examples),
         On("train", "collapse", examples=size.examples),
+    ]
+    if not size.dear:
+        return found
+    few = min(size.examples, 100)
+    return [
+        *found,
+        On("train", "trace", {"rel_se": 0.05, "max_products": 100}, examples=size.examples),
         On("train", "intrinsic_dimension", examples=size.examples),
         On("train", "fourier", examples=size.examples),
         On("train", "transfer", examples=size.examples),
-    ]
-    dear = [
-        On("train", "sharpness", {"rel_se": 0.1, "max_products": 60}, examples=size.examples),
-        On("train", "gradients", examples=size.examples),
-        On("train", "ntk", examples=size.examples),
-        On("train", "structure", examples=size.examples),
-        On(
-            "train",
-            "llc",
-            {"chains": 2, "step_factors": (1.0,), "localization_factors": (1.0,)},
-            examples=size.examples,
-        ),
-        On("train", "posterior_mass", examples=size.examples),
+        On("train", "sharpness", {"rel_se": 0.1, "max_products": 60}, examples=few),
+        On("train", "gradients", {"k": 3}, examples=few),
+        On("train", "ntk", {"k": 3}, examples=few),
+        On("train", "llc", LLC, examples=size.examples),
         On("train", "frequency_noise", {"heat_steps": 1}, examples=size.examples),
         On("train", "input_curvature", examples=50),
     ]
-    return cheap + (dear if size.dear else [])
+
+
+def findings(size: Size) -> list[Predicts]:
+    """Over all models, and where one setting alone changes."""
+    found = []
+    for metric, what, sign, paper in MEASURES:
+        said = f"test accuracy {'rises' if sign > 0 else 'falls'} with {what}"
+        if size.dear or metric.partition(":")[0] in CHEAP:
+            found.append(Predicts(said, "ranking", metric, sign, paper=paper))
+            found.append(Predicts(f"{said}, one setting at a time", "ranking", metric, sign, True, paper))
+    return found
 
 
 STUDY = Study(
@@ -111,15 +142,7 @@ STUDY = Study(
             {"distance from start": distance_from_start},
         )
     ],
-    findings=[
-        Predicts(
-            "test accuracy falls with the top eigenvalue",
-            "ranking",
-            "spectrum: λ max",
-            -1,
-            paper="Keskar et al. 2017",
-        ),
-    ],
+    findings=findings,
     figures=[Figure("ranking")],
     seeds=3,
     least_seeds=2,
