@@ -108,7 +108,7 @@ def numbers_along_training(
             if np.isfinite(half).any():
                 marks.append(Points(run.at, at, run.series, half))
         unit = "" if metric.unit == "1" else metric.unit
-        x, y = Axis(found[0].progress), Axis(name, unit)
+        x, y = Axis(found[0].progress, limits=_reach(found)), Axis(name, unit)
         panels.append(FigureSpec(f"training_{len(panels)}", name, x, y, tuple(marks), "", INTERVAL))
     if not panels:
         return []
@@ -119,6 +119,12 @@ def numbers_along_training(
 
 
 INTERVAL = Interval("of the measurement, not over training runs", mark="Bars")
+
+
+def _reach(found: Sequence[Run]) -> tuple[float, float]:
+    """From the first to the last epoch, with room for points at both."""
+    low, high = min(run.at.min() for run in found), max(run.at.max() for run in found)
+    return float(low - 0.03 * (high - low)), float(high + 0.03 * (high - low))
 
 
 def _value(metric: Metric | None) -> float:

@@ -110,12 +110,18 @@ class AxesLayout:
 
 
 def _ranks(spec: FigureSpec) -> list[float]:
-    """The whole numbers at which bars, stems or marked lines stand; none if elsewhere, or at too many."""
+    """The whole numbers at which bars, stems or marked lines stand; none if elsewhere, or at too many.
+
+    Nor at epochs that lie close in places, whose numbers would overlap.
+    """
     single = [m for m in spec.marks if isinstance(m, Bars | Stems) or (isinstance(m, Line) and m.markers)]
     found = {float(x) for m in single for x in np.asarray(m.x)}
     # Left to themselves, back ends would put ticks between ranks, at 2.5.
     whole = all(np.isfinite(x) and x == round(x) for x in found)
-    return sorted(found) if whole and len(found) <= MOST_RANKS else []
+    ranks = sorted(found) if whole and len(found) <= MOST_RANKS else []
+    gaps = np.diff(ranks)
+    crowded = gaps.size and gaps.min() < min(gaps.max(), gaps.sum() / 12)
+    return [] if crowded else ranks
 
 
 def axes_layout(spec: FigureSpec) -> AxesLayout:

@@ -80,6 +80,10 @@ def test_ticks_of_categories_and_ranks() -> None:
     assert found.ticks(spec, "x") == [1.0, 3.0]
     half = figure(Stems([0.5], [1]))
     assert axes_layout(half).ticks(half, "x") is None
+    epochs = figure(Stems([0, 4, 8, 60], [1] * 4))  # numbers 4 of 60 apart would overlap
+    assert axes_layout(epochs).ticks(epochs, "x") is None
+    many = figure(Stems(range(20), [1] * 20))
+    assert axes_layout(many).ticks(many, "x") == [float(i) for i in range(20)]
 
 
 def test_labels_near_the_end_turn_back() -> None:
