@@ -64,7 +64,7 @@ SIZES = {
         data=Data.natural(train=2000, test=2000),
         widths=(4, 6, 8, 12, 16),
         decays=DECAYS,
-        training={**TRAINING, "epochs": 30, "augment": "none"},
+        training={**TRAINING, "batch_size": 64, "epochs": 15},
         examples=200,
         dear=True,
         network={"blocks": [1, 1, 1], "in_channels": 3},
