@@ -79,7 +79,7 @@ function draw(plot, { data, layout }) {
     traces = traces.map(narrow);
   }
   plot.style.height = `${own.height}px`;
-  return Plotly.react(plot, traces, own, { ...config, responsive: false });
+  return flatPlotly().react(plot, traces, own, { ...config, responsive: false });
 }
 
 function show(plot) {
