@@ -355,7 +355,9 @@ def demo(
 
         with ProgressBar(console) as bar:
             jobs = min(2, usable_cores())
-            manifest = build_zoo(out / "zoo", quick=quick, on_progress=training_shown(bar), jobs=jobs)
+            manifest = build_zoo(
+                out / "zoo", quick=quick, on_progress=training_shown(bar), jobs=jobs, run=True
+            )
             result = landscape.Zoo.from_manifest(manifest).run(
                 store=out / "results",
                 jobs=jobs,

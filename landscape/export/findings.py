@@ -2,7 +2,8 @@
 
 Every number that sums up a result of a single model is one row: its standardised difference between two
 groups, with interval, and how it goes with an outcome, such as test accuracy, over all models. Predictives
-are made of models and stand in no row.
+are made of models and stand in no row; of the checkpoints of one training, which are no independent models,
+the last stands for it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from landscape.errors import InputError, suggest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from landscape.store.contents import Contents
+    from landscape.store.contents import Contents, ModelRecord
 
 __all__ = [
     "Found",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+PROGRESS = ("epoch", "step")
+"""Tags that tell how far the training of a checkpoint had come."""
 
 TRAINING = "training"
 """The section of numbers that were recorded in training."""
@@ -203,7 +207,7 @@ def frame_of(found: Found) -> pd.DataFrame:
 
 def model_table(contents: Contents) -> ModelTable:
     """All numbers of the models of a store; sections whose analysis is not installed here are left out."""
-    models = [m for m in contents.models if not m.members]
+    models = _last_of_runs([m for m in contents.models if not m.members])
     places = {m.name: i for i, m in enumerate(models)}
     found: dict[tuple[str, str], dict[int, float]] = {}
     facts: dict[tuple[str, str], tuple[str, str]] = {}
@@ -239,6 +243,20 @@ def model_table(contents: Contents) -> ModelTable:
     groups = tuple(m.group for m in models)
     tags = {t: [_hashable(m.tags.get(t)) for m in models] for m0 in models for t in m0.tags}
     return ModelTable(tuple(places), groups, design_of({"group": groups, **tags}), tuple(metrics))
+
+
+def _last_of_runs(models: Sequence[ModelRecord]) -> list[ModelRecord]:
+    """Models without earlier checkpoints of the same training: those alike in group, seed and other tags."""
+    last: dict[tuple[Any, ...], tuple[float, ModelRecord]] = {}
+    for model in models:
+        times = [t for t in (model.tags.get(name) for name in PROGRESS) if type(t) in (int, float)]
+        others = {name: str(value) for name, value in model.tags.items() if name not in PROGRESS}
+        who = (model.group, model.seed, *sorted(others.items())) if times else (model.name,)
+        at = float(times[0]) if times else 0.0
+        if who not in last or at > last[who][0]:
+            last[who] = at, model
+    kept = {model.name for _, model in last.values()}
+    return [model for model in models if model.name in kept]
 
 
 def _hashable(value: Any) -> Any:

@@ -148,6 +148,11 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
     models = _models(contents, known, palette)
     names = [r.head for r in models.rows]
     titles = [s.title for s in sections]
+    crowded = _crowded(contents.sections, known, len(names))
+    if crowded:
+        single = details(contents.sections, known, titles, palette, names, _first(names, found))
+    else:
+        single = Details({}, len(names))
     return Page(
         name=contents.name,
         version=__version__,
@@ -157,13 +162,22 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         notices=tuple(found),
         models=models,
         predictives=_predictives(contents),
-        choices=choices(contents, [MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways], ways),
+        choices=choices(contents, [MODELS_WAY] * (not crowded) + [w.name for w in ways], ways),
         sections=tuple(sections),
-        details=details(contents.sections, known, titles, palette, names, _first(names, found)),
+        details=single,
         layers=layer_map(contents),
         failures=tuple(f for f in contents.failures if f.kind != "inapplicable"),
         results=len(created),
     )
+
+
+def _crowded(sections: Sequence[Section], known: Sequence[Analysis | None], models: int) -> bool:
+    """Whether a section draws more models together than a figure shows one by one.
+
+    A zoo of many models may hold few of each kind, as with the checkpoints of a run beside other models.
+    """
+    of = [len(s.results) for s, a in zip(sections, known, strict=True) if a and a.scope == "checkpoint"]
+    return max(of, default=models) > MOST_MODELS
 
 
 def _links(sections: Sequence[SectionView]) -> dict[str, str]:
