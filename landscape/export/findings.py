@@ -292,14 +292,14 @@ def found_in(table: ModelTable, outcome: str | None = None, groups: Sequence[str
 def default_pair(table: ModelTable, outcome: Measured) -> tuple[str, str]:
     """The two groups whose outcomes differ most, that of the larger mean first.
 
-    Of pairs whose difference is decided (p < 0.05), if there are any; the first two groups where the outcome
-    is not known.
+    Of pairs whose difference is decided (p < 0.05), if there are any, or else of those of two models or more;
+    the first two groups where the outcome is not known.
     """
-    best: tuple[tuple[bool, float], tuple[str, str]] | None = None
+    best: tuple[tuple[bool, bool, float], tuple[str, str]] | None = None
     for a, b in combinations(table.kinds, 2):
         found = table.compared(outcome, (a, b))
         gap = found.means[0] - found.means[1]
-        rank = (found.p < 0.05, abs(gap))
+        rank = (found.p < 0.05, min(found.counts) > 1, abs(gap))
         if np.isfinite(gap) and (best is None or rank > best[0]):
             best = rank, ((a, b) if gap >= 0 else (b, a))
     return best[1] if best else (table.kinds[0], table.kinds[1])

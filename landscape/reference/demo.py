@@ -247,9 +247,10 @@ def _manifest(
     tables |= _connections(recipes, quick)
     if run:  # what is measured of all models is not measured of its checkpoints
         kinds = [f"{r.group}-*" for r in recipes]
-        measured = {label for label in tables if label.startswith("[analyses.")}
-        tables = {k: {"models": kinds, **t} if k in measured else t for k, t in tables.items()}
-        tables |= run_analyses(quick)
+        measured = {k: {"models": kinds, **t} for k, t in tables.items() if k.startswith("[analyses.")}
+        late = {k: measured.pop(k) for k in list(measured)[list(measured).index("[analyses.fourier]") :]}
+        tables = {k: t for k, t in tables.items() if k not in {*measured, *late}}
+        tables |= measured | run_analyses(quick) | late
     sections = ['name = "landscape demo"', *(toml_table(*item) for item in tables.items())]
     sections += [toml_table("[[checkpoints]]", entry) for entry in entries]
     predictives = [*_ensembles(entries), _laplace(recipes[0], first, quick)]

@@ -76,6 +76,7 @@ def _entries(directory: Path, epochs: tuple[int, ...], digits: tuple[Any, Any]) 
         yield {
             "name": f"{GROUP}-epoch{epoch}",
             "path": path,
+            "state": "model",
             "builder": RECIPE.builder_name,
             "kwargs": {"widths": list(RECIPE.kwargs["widths"])},
             "group": GROUP,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "SectionView", "page_of"]
 
-MOST_OPEN = 20
+MOST_OPEN = 16
 """Sections whose leading figure is shown before a reader asks."""
 
 _WHO = "who and training"

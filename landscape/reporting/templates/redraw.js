@@ -45,6 +45,10 @@ addEventListener("resize", () => {
     tables.forEach((t) => t.fit());
   }, 120);
 });
+// A print waits for nothing, so that the open figures are unpacked ahead of it.
+addEventListener("load", () => (window.requestIdleCallback || setTimeout)(() => {
+  plots().filter((p) => isPacked(p) && p.checkVisibility()).forEach(unpackFigure);
+}));
 addEventListener("beforeprint", () => {
   if (root.dataset.sheet) return; // one figure is printed, as a picture
   printing = true;
