@@ -23,6 +23,7 @@ from landscape.cli.common import NotInstalled, ZooName
 from landscape.cli.diff import add_diff
 from landscape.cli.figure import add_figure
 from landscape.cli.findings import add_findings
+from landscape.cli.generalisation import add_generalisation
 from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.outputs import check_file, check_folder
@@ -310,6 +311,7 @@ def _print_models(console: Console, zoo: Zoo) -> None:
 
 add_show(app, guarded)
 add_findings(app, guarded)
+add_generalisation(app, guarded)
 
 
 @app.command()

@@ -375,5 +375,6 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
     count = _predictives(contents)
     more = f" and {count} predictive{'s' if count > 1 else ''}" if count else ""
     said = _intervals(every)
-    caption = f"{len(rows) - count} models{more} with the summary of each analysis.{said}"
+    some = len(rows) - count
+    caption = f"{some} model{'s' * (some != 1)}{more} with the summary of each analysis.{said}"
     return Table(caption, "model", tuple(columns), rows, tuple(first))
