@@ -346,7 +346,7 @@ def demo(
         bool, typer.Option("--quick", help="Little data and training: to try the machinery.")
     ] = False,
 ) -> None:
-    """Train four small networks on real digits, analyse them and write report.html."""
+    """Train five small networks on real digits, analyse them and write report.html."""
     with guarded():
         console = _console()
         for folder in (out, out / "zoo", out / "zoo" / "checkpoints", out / "results"):
