@@ -29,11 +29,15 @@ def test_the_command_is_the_function_of_a_file_and_of_a_store(tmp_path: Path) ->
     assert found["tau"].tolist() == pytest.approx(expected["tau"].values.tolist())
     assert "τ, norm" in done.output
     models = tuple(
-        ModelRecord(f"m{i}", "", i, {"width": int(row.width)}, {"test_accuracy": row.test_accuracy, "norm": i})
+        ModelRecord(
+            f"m{i}", "", i, {"width": int(row.width)}, {"test_accuracy": row.test_accuracy, "norm": i}
+        )
         for i, row in enumerate(frame.itertuples())
     )
     Store(tmp_path / "store").write_snapshot(Snapshot("zoo", models, ()))
     done = CliRunner().invoke(app, ["generalisation", str(tmp_path / "store")])
     assert done.exit_code == 0 and "norm" in done.output, done.output
     wrong = CliRunner().invoke(app, ["generalisation", str(tmp_path / "none.csv")])
-    assert wrong.exit_code == 2 and "neither the folder of a store nor a .csv" in " ".join(wrong.output.split())
+    assert wrong.exit_code == 2 and "neither the folder of a store nor a .csv" in " ".join(
+        wrong.output.split()
+    )
