@@ -1,8 +1,8 @@
 """The demo's run: ten checkpoints of one training at the edge of stability, for pictures along it.
 
 A small network learns 512 digits by full-batch gradient descent with momentum β, so that the curvature at
-which its steps would diverge is 2(1 + β)/η exactly (Cohen et al., 2021, appendix B). The loss that is measured
-is the one that was minimised.
+which its steps would diverge is 2(1 + β)/η exactly (Cohen et al., 2021, appendix B). What is measured is the
+loss that was minimised.
 """
 
 from __future__ import annotations
