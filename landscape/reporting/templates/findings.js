@@ -339,7 +339,8 @@ const findings = (() => {
     const tau = make("td", { class: "number wide" });
     const { goes } = row;
     if (goes && Number.isFinite(goes.tau) && count >= LEAST_CELLS) {
-      tau.append(short(goes.tau), make("span", { class: "of" }, `${dash(goes.low)} to ${dash(goes.high)}`));
+      tau.append(short(goes.tau));
+      if (Number.isFinite(goes.low)) tau.append(make("span", { class: "of" }, `${dash(goes.low)} to ${dash(goes.high)}`));
     } else tau.append("–");
     const psi = make("td", { class: "number wide" }, goes && count >= LEAST_CELLS ? dash(goes.psi) : "–");
     const q = make("td", { class: "number" }, row.alone ? `p ${dash(row.p)}` : dash(row.q));
