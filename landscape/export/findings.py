@@ -249,7 +249,8 @@ def _last_of_runs(models: Sequence[ModelRecord]) -> list[ModelRecord]:
     """Models without earlier checkpoints of the same training: those alike in group, seed and other tags."""
     last: dict[tuple[Any, ...], tuple[float, ModelRecord]] = {}
     for model in models:
-        times = [t for t in (model.tags.get(name) for name in PROGRESS) if type(t) in (int, float)]
+        said = [model.tags.get(name) for name in PROGRESS]
+        times = [t for t in said if isinstance(t, int | float) and not isinstance(t, bool)]
         others = {name: str(value) for name, value in model.tags.items() if name not in PROGRESS}
         who = (model.group, model.seed, *sorted(others.items())) if times else (model.name,)
         at = float(times[0]) if times else 0.0
