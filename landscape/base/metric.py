@@ -18,7 +18,11 @@ class Metric:
         meaning: One phrase.
         finding: Whether it says most of all.
         error: Half the width of its 95 % interval, NaN where none is known: what other examples, probes or
-            resamples might have moved the value by. It says nothing of other training runs.
+            resamples might have moved the value by. It says nothing of other training runs. None is known of
+            what is exact for these weights and data (`weights`); of means and extremes of numbers that were
+            measured on the same examples, whose errors go together (mean accuracy over corruptions, the
+            highest loss on a line or surface, barriers, whose test is their p-value); nor of expected
+            calibration errors of corrupted images, which carry none.
     """
 
     name: str

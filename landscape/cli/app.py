@@ -23,6 +23,7 @@ from landscape.cli.common import NotInstalled, ZooName
 from landscape.cli.diff import add_diff
 from landscape.cli.figure import add_figure
 from landscape.cli.findings import add_findings
+from landscape.cli.generalisation import add_generalisation
 from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.outputs import check_file, check_folder
@@ -310,6 +311,7 @@ def _print_models(console: Console, zoo: Zoo) -> None:
 
 add_show(app, guarded)
 add_findings(app, guarded)
+add_generalisation(app, guarded)
 
 
 @app.command()
@@ -344,7 +346,7 @@ def demo(
         bool, typer.Option("--quick", help="Little data and training: to try the machinery.")
     ] = False,
 ) -> None:
-    """Train four small networks on real digits, analyse them and write report.html."""
+    """Train five small networks on real digits, analyse them and write report.html."""
     with guarded():
         console = _console()
         for folder in (out, out / "zoo", out / "zoo" / "checkpoints", out / "results"):
@@ -355,7 +357,9 @@ def demo(
 
         with ProgressBar(console) as bar:
             jobs = min(2, usable_cores())
-            manifest = build_zoo(out / "zoo", quick=quick, on_progress=training_shown(bar), jobs=jobs)
+            manifest = build_zoo(
+                out / "zoo", quick=quick, on_progress=training_shown(bar), jobs=jobs, run=True
+            )
             result = landscape.Zoo.from_manifest(manifest).run(
                 store=out / "results",
                 jobs=jobs,

@@ -29,6 +29,9 @@ def add_findings(app: typer.Typer, guarded: Guard) -> None:
             list[str] | None,
             typer.Option(help="Two groups to compare: twice. Default: those whose outcomes differ most."),
         ] = None,
+        zoo: Annotated[
+            str | None, typer.Option(help="Which zoo, of a store that several manifests share.")
+        ] = None,
         output: Annotated[
             Path | None, typer.Option("--output", "-o", help="A .csv file of the whole table.")
         ] = None,
@@ -45,7 +48,7 @@ def add_findings(app: typer.Typer, guarded: Guard) -> None:
             from landscape.store.files import write_bytes
 
             check_file("--output", output)
-            found = found_in(model_table(read_contents(store)), outcome, group or None)
+            found = found_in(model_table(read_contents(store, zoo)), outcome, group or None)
             console = Console()
             say = ProgressBar(console).say
             for sentence in sentences(found):

@@ -2,7 +2,8 @@
 
 Every number that sums up a result of a single model is one row: its standardised difference between two
 groups, with interval, and how it goes with an outcome, such as test accuracy, over all models. Predictives
-are made of models and stand in no row.
+are made of models and stand in no row; of the checkpoints of one training, which are no independent models,
+the last stands for it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from landscape.errors import InputError, suggest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from landscape.store.contents import Contents
+    from landscape.store.contents import Contents, ModelRecord
 
 __all__ = [
     "Found",
@@ -41,6 +42,9 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+PROGRESS = ("epoch", "step")
+"""Tags that tell how far the training of a checkpoint had come."""
 
 TRAINING = "training"
 """The section of numbers that were recorded in training."""
@@ -203,7 +207,7 @@ def frame_of(found: Found) -> pd.DataFrame:
 
 def model_table(contents: Contents) -> ModelTable:
     """All numbers of the models of a store; sections whose analysis is not installed here are left out."""
-    models = [m for m in contents.models if not m.members]
+    models = _last_of_runs([m for m in contents.models if not m.members])
     places = {m.name: i for i, m in enumerate(models)}
     found: dict[tuple[str, str], dict[int, float]] = {}
     facts: dict[tuple[str, str], tuple[str, str]] = {}
@@ -241,6 +245,21 @@ def model_table(contents: Contents) -> ModelTable:
     return ModelTable(tuple(places), groups, design_of({"group": groups, **tags}), tuple(metrics))
 
 
+def _last_of_runs(models: Sequence[ModelRecord]) -> list[ModelRecord]:
+    """Models without earlier checkpoints of the same training: those alike in group, seed and other tags."""
+    last: dict[tuple[Any, ...], tuple[float, ModelRecord]] = {}
+    for model in models:
+        said = [model.tags.get(name) for name in PROGRESS]
+        times = [t for t in said if isinstance(t, int | float) and not isinstance(t, bool)]
+        others = {name: str(value) for name, value in model.tags.items() if name not in PROGRESS}
+        who = (model.group, model.seed, *sorted(others.items())) if times else (model.name,)
+        at = float(times[0]) if times else 0.0
+        if who not in last or at > last[who][0]:
+            last[who] = at, model
+    kept = {model.name for _, model in last.values()}
+    return [model for model in models if model.name in kept]
+
+
 def _hashable(value: Any) -> Any:
     return value if isinstance(value, int | float | str | None) else str(value)
 
@@ -274,14 +293,14 @@ def found_in(table: ModelTable, outcome: str | None = None, groups: Sequence[str
 def default_pair(table: ModelTable, outcome: Measured) -> tuple[str, str]:
     """The two groups whose outcomes differ most, that of the larger mean first.
 
-    Of pairs whose difference is decided (p < 0.05), if there are any; the first two groups where the outcome
-    is not known.
+    Of pairs whose difference is decided (p < 0.05), if there are any, or else of those of two models or more;
+    the first two groups where the outcome is not known.
     """
-    best: tuple[tuple[bool, float], tuple[str, str]] | None = None
+    best: tuple[tuple[bool, bool, float], tuple[str, str]] | None = None
     for a, b in combinations(table.kinds, 2):
         found = table.compared(outcome, (a, b))
         gap = found.means[0] - found.means[1]
-        rank = (found.p < 0.05, abs(gap))
+        rank = (found.p < 0.05, min(found.counts) > 1, abs(gap))
         if np.isfinite(gap) and (best is None or rank > best[0]):
             best = rank, ((a, b) if gap >= 0 else (b, a))
     return best[1] if best else (table.kinds[0], table.kinds[1])

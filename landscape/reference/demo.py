@@ -12,6 +12,8 @@ import torch
 
 from landscape.errors import InputError
 from landscape.reference import data, models
+from landscape.reference.demo_run import GROUP as RUN
+from landscape.reference.demo_run import run_analyses, train_run
 from landscape.reference.training import checkpoints as files
 from landscape.reference.training.evaluation import TrainResult
 from landscape.reference.training.pool import run_all
@@ -71,6 +73,7 @@ def build_zoo(
     on_progress: OnProgress | None = None,
     recipes: Sequence[Recipe] = RECIPES,
     jobs: int = 1,
+    run: bool = False,
 ) -> Path:
     """Train every recipe with every seed and write the manifest of the zoo.
 
@@ -90,6 +93,8 @@ def build_zoo(
             with (name, epochs done, epochs, mean training loss, held-out accuracy).
         recipes: What to train.
         jobs: Models to train at the same time, each in a process of its own.
+        run: Whether ten checkpoints of one more training join them, which are measured by themselves:
+            see `landscape.reference.demo_run`.
 
     Returns:
         The path of the manifest.
@@ -107,8 +112,11 @@ def build_zoo(
     entries = [
         _entry(recipe, seed, result) for (recipe, seed, *_), result in zip(calls, results, strict=True)
     ]
+    if run:
+        with _one_thread():
+            entries += train_run(directory, quick, on_progress or (lambda *said: None))
     manifest = directory / "zoo.toml"
-    files.write_atomically(manifest, _manifest(entries, recipes, seeds[0], quick).encode())
+    files.write_atomically(manifest, _manifest(entries, recipes, seeds[0], quick, run).encode())
     return manifest
 
 
@@ -158,7 +166,7 @@ def _entry(recipe: Recipe, seed: int, result: TrainResult) -> dict[str, Any]:
 
 
 def _manifest(
-    entries: Sequence[Mapping[str, Any]], recipes: Sequence[Recipe], first: int, quick: bool
+    entries: Sequence[Mapping[str, Any]], recipes: Sequence[Recipe], first: int, quick: bool, run: bool
 ) -> str:
     """The text of zoo.toml; what is costly is done for the first seed, or on fewer examples."""
     attentive = [f"{r.group}-*" for r in recipes if r.tags.get("architecture") == "attention"]
@@ -191,7 +199,7 @@ def _manifest(
         },
         "[analyses.llc]": {
             "models": [f"{r.group}-s{first}" for r in recipes],
-            "examples": 64 if quick else 256,
+            "examples": 64 if quick else 128,
             "chains": 2 if quick else 3,
             "burn_in": 4 if quick else 100,
             "samples": 8 if quick else 100,
@@ -208,6 +216,10 @@ def _manifest(
         "[analyses.transfer]": {},
         **({"[analyses.attention_response]": {"models": attentive}} if attentive else {}),
         "[analyses.feature_variance]": {},
+        "[analyses.weights]": {},
+        "[analyses.collapse]": {},
+        "[analyses.intrinsic_dimension]": {"examples": 64 if quick else 256},
+        "[analyses.examples]": {},
         "[analyses.lesion]": {"examples": 128},
         "[analyses.cka]": {"together": True, "examples": 256},
         "[analyses.similarity]": {"together": True, "examples": 128, "most_layers": 5},
@@ -233,6 +245,12 @@ def _manifest(
         },
     }
     tables |= _connections(recipes, quick)
+    if run:  # what is measured of all models is not measured of its checkpoints
+        kinds = [f"{r.group}-*" for r in recipes]
+        measured = {k: {"models": kinds, **t} for k, t in tables.items() if k.startswith("[analyses.")}
+        late = {k: measured.pop(k) for k in list(measured)[list(measured).index("[analyses.fourier]") :]}
+        tables = {k: t for k, t in tables.items() if k not in {*measured, *late}}
+        tables |= measured | run_analyses(quick) | late
     sections = ['name = "landscape demo"', *(toml_table(*item) for item in tables.items())]
     sections += [toml_table("[[checkpoints]]", entry) for entry in entries]
     predictives = [*_ensembles(entries), _laplace(recipes[0], first, quick)]
@@ -250,7 +268,7 @@ def _ensembles(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "members": group,
         }
         for group, count in members.items()
-        if count > 1
+        if count > 1 and group != RUN
     ]
 
 

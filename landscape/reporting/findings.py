@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from landscape.export.findings import TRAINING, ModelTable, found_in, model_table
+from landscape.export.findings import TRAINING, Found, ModelTable, found_in, model_table
 from landscape.export.sentences import plain_name, sentences
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def findings_view(contents: Contents, links: Mapping[str, str]) -> FindingsView:
     kinds = table.kinds
     outcome = table.metrics.index(found.outcome)
     pair = kinds.index(found.groups[0]), kinds.index(found.groups[1])
-    data = json.dumps(_plain(table, links), ensure_ascii=False, separators=(",", ":"))
+    plain = {**_plain(table, links), "chosen": [outcome, *pair], "first": _rows(table, found)}
+    data = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
     outcomes = [Choice(i, plain_name(m.name), m.section) for i, m in enumerate(table.metrics)]
     return FindingsView(sentences(found), data, tuple(outcomes), outcome, kinds, pair)
 
@@ -106,6 +107,18 @@ def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
         "reach": [None, None, *_numbers(stdtrit(range(1, cells), 0.975))] if cells > 1 else [None, None],
         "metrics": metrics,
     }
+
+
+def _rows(table: ModelTable, found: Found) -> list[list[float | int | None]]:
+    """What the page opens with: the outcome and every other number, each with its place."""
+    places = {id(metric): i for i, metric in enumerate(table.metrics)}
+    d = found.difference
+    rows = [[places[id(found.outcome)], *_numbers([d.g, d.low, d.high, d.p])]]
+    for row in found.rows:
+        d, goes = row.difference, row.association
+        numbers = [d.g, d.low, d.high, d.p, row.q, goes.tau, goes.low, goes.high, goes.psi]
+        rows.append([places[id(row.metric)], *_numbers(numbers)])
+    return rows
 
 
 def _numbers(values: Sequence[float]) -> list[float | None]:

@@ -75,13 +75,14 @@ def render(page: Page, template: str = "page.html", **more: Any) -> str:
         any(figure.relief for figure in section.figures) or (section.chooser and section.chooser.reliefs)
         for section in page.sections
     )
-    scripts = {"plotly": flat_bundle(), "page": _joined(_SCRIPTS)}
+    script, plotly = _joined(_SCRIPTS), flat_bundle()
     html = environment.get_template(template).render(
         page=page,
         style=Markup(_joined(_STYLES)),
-        scripts={name: Markup(text) for name, text in scripts.items()},
+        script=Markup(script),
+        plotly=Markup(plotly),
         solid=solid_packed() if solid else "",
-        policy=_policy([*scripts.values(), *([solid_bundle()] if solid else [])]),
+        policy=_policy([script, plotly, *([solid_bundle()] if solid else [])]),
         config=Markup(_inert(json.dumps(CONFIG))),
         papers=compact(references(page)),
         line=reproducing,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "SectionView", "page_of"]
 
-MOST_OPEN = 20
+MOST_OPEN = 16
 """Sections whose leading figure is shown before a reader asks."""
 
 _WHO = "who and training"
@@ -148,6 +148,11 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
     models = _models(contents, known, palette)
     names = [r.head for r in models.rows]
     titles = [s.title for s in sections]
+    crowded = _crowded(contents.sections, known, len(names))
+    if crowded:
+        single = details(contents.sections, known, titles, palette, names, _first(names, found))
+    else:
+        single = Details({}, len(names))
     return Page(
         name=contents.name,
         version=__version__,
@@ -157,13 +162,22 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         notices=tuple(found),
         models=models,
         predictives=_predictives(contents),
-        choices=choices(contents, [MODELS_WAY] * (len(names) <= MOST_MODELS) + [w.name for w in ways], ways),
+        choices=choices(contents, [MODELS_WAY] * (not crowded) + [w.name for w in ways], ways),
         sections=tuple(sections),
-        details=details(contents.sections, known, titles, palette, names, _first(names, found)),
+        details=single,
         layers=layer_map(contents),
         failures=tuple(f for f in contents.failures if f.kind != "inapplicable"),
         results=len(created),
     )
+
+
+def _crowded(sections: Sequence[Section], known: Sequence[Analysis | None], models: int) -> bool:
+    """Whether a section draws more models together than a figure shows one by one.
+
+    A zoo of many models may hold few of each kind, as with the checkpoints of a run beside other models.
+    """
+    of = [len(s.results) for s, a in zip(sections, known, strict=True) if a and a.scope == "checkpoint"]
+    return max(of, default=models) > MOST_MODELS
 
 
 def _links(sections: Sequence[SectionView]) -> dict[str, str]:
@@ -361,5 +375,6 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
     count = _predictives(contents)
     more = f" and {count} predictive{'s' if count > 1 else ''}" if count else ""
     said = _intervals(every)
-    caption = f"{len(rows) - count} models{more} with the summary of each analysis.{said}"
+    some = len(rows) - count
+    caption = f"{some} model{'s' * (some != 1)}{more} with the summary of each analysis.{said}"
     return Table(caption, "model", tuple(columns), rows, tuple(first))

@@ -50,15 +50,14 @@ def only(contents: Contents, patterns: Sequence[str]) -> Contents:
 def results_of(
     contents: Contents, analysis: str, patterns: Sequence[str]
 ) -> tuple[Section, dict[str, xr.Dataset]]:
-    """The section of an analysis, by label or name, and its results of models that are like the patterns.
+    """The section of an analysis, by label or else by name, and its results of models like the patterns.
 
     Raises:
         InputError: If there is no such section or result.
     """
-    for section in contents.sections:
-        if analysis in (section.label, section.analysis):
-            break
-    else:
+    labelled = [s for s in contents.sections if s.label == analysis]
+    section = next(iter([*labelled, *(s for s in contents.sections if s.analysis == analysis)]), None)
+    if section is None:
         hint = suggest(analysis, (s.label for s in contents.sections))
         raise InputError(f"the store has no analysis '{analysis}'; {hint}")
     results = {n: ds for n, ds in section.results.items() if matches(n, patterns)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_the_pair_is_the_largest_difference_that_is_decided() -> None:
     assert default_pair(table, table.metrics[0]) == ("b", "a")
     loose = model_table(zoo({"a": [0.5, 0.6], "b": [0.55, 0.65], "c": [0.3, 0.6]}))
     assert default_pair(loose, loose.metrics[0]) == ("b", "c")
+
+
+def test_of_the_checkpoints_of_a_run_the_last_stands_for_it() -> None:
+    """Oracle: the names by hand; models of one epoch each are models; a lone model is no group to prefer."""
+    run = [ModelRecord(f"r{e}", "run", 0, {"epoch": e, "lr": 0.1}, {"test_accuracy": 0.1}) for e in (0, 9, 4)]
+    kinds = zoo({"a": [0.9, 0.91], "b": [0.8, 0.9]})
+    other = ModelRecord("r-other", "run", 1, {"epoch": 2, "lr": 0.1}, {"test_accuracy": 0.2})
+    table = model_table(replace(kinds, models=[*kinds.models, *run, other]))
+    assert table.models == ("a0", "a1", "b0", "b1", "r9", "r-other")
+    table = model_table(replace(kinds, models=[*kinds.models, *run]))
+    assert table.models[-1] == "r9"
+    assert default_pair(table, table.metrics[0]) == ("a", "b")
 
 
 def test_many_models_find_what_was_planted_and_hardly_more() -> None:

@@ -6,7 +6,6 @@ Playwright drives the chromium of the system; nothing is downloaded.
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -58,18 +57,21 @@ def until(page: Any, holds: str) -> None:
     raise AssertionError(f"not within two minutes: {holds}")
 
 
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Any]:
-    """Open a page offline; afterwards its console and its errors must be empty."""
-    contexts: list[Any] = []
+@pytest.fixture(scope="module")
+def opener(browser: Any) -> Iterator[Any]:
+    """Opens pages offline, and remembers all that a console says, warnings of plotly among it."""
     said: list[str] = []
+
+    def said_in_console(message: Any) -> None:
+        # Two kinds are of drawing in three dimensions without a graphics card, and not of the page.
+        if not any(kind in message.text for kind in ("GL Driver Message", "Canvas2D: Multiple readback")):
+            said.append(f"{message.type}: {message.text}")
 
     def open_page(path: Path, width: int = 1280, whole: bool = True, at: str = "", **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
         context.set_default_timeout(120_000)  # a browser that draws in software beside other tests is slow
-        contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+        page.on("console", said_in_console)
         page.on("pageerror", lambda e: said.append(str(e)))
         page.on("dialog", lambda d: said.append(f"dialog: {d.message}"))
         page.goto(path.as_uri() + ("#all" if whole else at))
@@ -77,16 +79,47 @@ def visit(browser: Any) -> Iterator[Any]:
             page.wait_for_selector(WAITING, state="detached")
         return page
 
-    yield open_page
+    yield open_page, said
+
+
+@pytest.fixture
+def visit(opener: Any) -> Iterator[Any]:
+    """Open a page; afterwards the console must be empty."""
+    open_page, said = opener
+    contexts: list[Any] = []
+
+    def visit_page(*place: Any, **options: Any) -> Any:
+        page = open_page(*place, **options)
+        contexts.append(page.context)
+        return page
+
+    yield visit_page
     for context in contexts:
         context.close()
-    assert said == []
+    heard, said[:] = list(said), []
+    assert heard == []
+
+
+@pytest.fixture(scope="module")
+def opened(report: Path, opener: Any) -> Iterator[Any]:
+    """The whole page, with all its figures drawn, for tests that leave it as it was."""
+    page = opener[0](report)
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def whole(opened: Any, opener: Any) -> Iterator[Any]:
+    """That page; afterwards the console must be empty."""
+    yield opened
+    heard, opener[1][:] = list(opener[1]), []
+    assert heard == []
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_figure_is_drawn_and_nothing_juts_out(report: Path, visit: Any, width: int) -> None:
+def test_every_figure_is_drawn_and_nothing_juts_out(report: Path, whole: Any, visit: Any, width: int) -> None:
     """Oracle: SVG elements that the browser laid out, and the width of the page."""
-    page = visit(report, width)
+    page = whole if width == 1280 else visit(report, width)
     marks = page.eval_on_selector_all(
         ".plot", "ps => ps.map(p => p.querySelectorAll('.main-svg path, .main-svg image').length)"
     )
@@ -135,24 +168,38 @@ def test_tables_sort_with_what_is_missing_last(report: Path, visit: Any) -> None
     assert heads(page)[-1] == EVIL  # it has no value there
 
 
-def test_the_theme_is_switched_and_kept(report: Path, visit: Any) -> None:
+def test_the_theme_is_switched_and_kept(report: Path, whole: Any) -> None:
     """Oracle: the colours that the browser computed for page and line."""
-    page = visit(report)
+    page = whole
     ground = "getComputedStyle(document.body).backgroundColor"
     line = "document.querySelector('.plot .js-line').style.stroke"
     before = page.evaluate(ground), page.evaluate(line)
     page.click("#theme")
     assert page.evaluate(ground) != before[0] and page.evaluate(line) != before[1]
     chosen = page.evaluate("document.documentElement.dataset.theme")
-    page.reload()
-    assert page.evaluate("document.documentElement.dataset.theme") == chosen
+    again = page.context.new_page()
+    again.goto(report.as_uri())
+    assert again.evaluate("document.documentElement.dataset.theme") == chosen
+    again.close()
+    page.click("#theme")
+    page.evaluate("localStorage.clear(); delete document.documentElement.dataset.theme; redraw()")
+    page.wait_for_selector(WAITING, state="detached")
 
 
-def test_reliefs_open_and_close_again_and_again(report: Path, visit: Any) -> None:
+@pytest.fixture(scope="module")
+def solid(report: Path, opener: Any) -> Iterator[Any]:
+    """A narrow page for reliefs, which are drawn in software here: their bundle is run once."""
+    page = opener[0](report, 390, False)
+    page.locator("#s-surface details.more > summary").first.click()
+    yield page
+    page.context.close()
+
+
+def test_reliefs_open_and_close_again_and_again(solid: Any) -> None:
     """Oracle: number of WebGL canvases in the page, none of which may stay behind."""
-    page = visit(report, whole=False)
+    page = solid
     button = page.locator("button.relief").first
-    for _ in range(4):
+    for _ in range(2):
         button.click()
         page.wait_for_selector(".relief-plot canvas")
         assert button.get_attribute("aria-expanded") == "true"
@@ -161,9 +208,9 @@ def test_reliefs_open_and_close_again_and_again(report: Path, visit: Any) -> Non
     assert page.locator("canvas").count() == 0
 
 
-def test_surfaces_of_a_section_are_turned_together(report: Path, visit: Any) -> None:
+def test_surfaces_of_a_section_are_turned_together(solid: Any, opener: Any) -> None:
     """Oracle: the camera that is set on one surface, read from the other, and from one that opens later."""
-    page = visit(report, whole=False)
+    page = solid
     buttons = page.locator("#s-surface button.relief")
     plots = "[...document.querySelectorAll('.relief-plot[data-linked]')]"
 
@@ -176,7 +223,6 @@ def test_surfaces_of_a_section_are_turned_together(report: Path, visit: Any) -> 
         at = f"{plots}.map(p => p.layout.scene.camera.eye.x)"
         until(page, f"{at}.length === {count} && {at}.every(x => x === {x})")
 
-    page.locator("#s-surface details.more > summary").first.click()
     buttons.nth(0).click()
     page.wait_for_selector(".relief-plot[data-linked]")
     turn(0, 0.5)
@@ -184,11 +230,12 @@ def test_surfaces_of_a_section_are_turned_together(report: Path, visit: Any) -> 
     seen(2, 0.5)
     turn(1, -1.0)
     seen(2, -1.0)
+    assert opener[1] == []
 
 
-def test_an_evil_name_is_text_everywhere(report: Path, visit: Any) -> None:
-    """Oracle: the texts that the browser shows; a dialog would fail in `visit`."""
-    page = visit(report)
+def test_an_evil_name_is_text_everywhere(whole: Any) -> None:
+    """Oracle: the texts that the browser shows; a dialog would fail in `whole`."""
+    page = whole
     assert EVIL in page.locator(".plot .legendtext").all_text_contents()
     assert EVIL in heads(page)
     assert page.locator("script", has_text="alert(1)").count() == 0 or not page.evaluate(
@@ -216,7 +263,7 @@ def test_data_are_shown_and_downloaded(report: Path, visit: Any, tmp_path: Path)
 
 def test_models_are_compared_by_group(report: Path, visit: Any) -> None:
     """Oracle: the names of the groups in the legend, in place of those of the models."""
-    page = visit(report)
+    page = visit(report, whole=False, at="#s-line-0")
     page.select_option("#way", "group")
     loss = page.locator("#s-line-0")
     loss.locator(".legendtext", has_text="vit").first.wait_for()
@@ -282,11 +329,15 @@ def test_a_switch_draws_what_is_on_screen_alone(report: Path, visit: Any) -> Non
     page.locator(".plot[data-drawn]").first.wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_barrier(report: Path, visit: Any, scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_no_serious_barrier(whole: Any, scheme: str) -> None:
     """Oracle: axe-core's rules."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = visit(report, color_scheme=scheme)
+    page = whole
+    page.emulate_media(color_scheme=scheme)
+    until(page, f"isDark() === {str(scheme == 'dark').lower()}")
+    until(page, "plots().every((p) => p.layout.font.color === getComputedStyle(document.body).color)")
+    page.wait_for_selector(WAITING, state="detached")
     found = axe.run(page).response["violations"]
     serious = [v for v in found if v["impact"] in ("serious", "critical")]
     assert [(v["id"], [n["target"] for n in v["nodes"]][:4]) for v in serious] == []
@@ -337,27 +388,46 @@ def test_a_large_zoo_is_drawn_by_group_and_model_by_model(large: Path, visit: An
     assert page.evaluate("document.getElementById('model').value") == "resnet-11"
 
 
-def test_the_page_is_ready_soon(report: Path, visit: Any) -> None:
-    """Oracle: the browser's own clock; the bound is loose, for busy machines."""
+def test_the_page_is_ready_soon(report: Path, browser: Any) -> None:
+    """Oracle: the processor time of the page's thread, by the browser, until it first has nothing to do.
+
+    By the clock a busy machine takes any time; on a free one the two are alike.
+    """
     took = []
-    for _ in range(3):  # a busy machine can only make it longer
-        page = visit(report, whole=False)
-        page.wait_for_selector("#models tbody tr")
-        timing = json.loads(page.evaluate("JSON.stringify(performance.timing)"))
-        took.append(timing["domInteractive"] - timing["navigationStart"])
-        if took[-1] < 10_000:
+    for _ in range(3):
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+        page = context.new_page()
+        meter = context.new_cdp_session(page)
+        meter.send("Performance.enable", {"timeDomain": "threadTicks"})
+        page.goto(report.as_uri())
+        page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
+        assert page.locator("#models tbody tr").count() == 4
+        metrics = {m["name"]: m["value"] for m in meter.send("Performance.getMetrics")["metrics"]}
+        took.append(metrics["TaskDuration"])
+        context.close()
+        if took[-1] < 1.5:
             break
-    assert min(took) < 10_000
-    assert landscape.__version__ in page.content()
+    assert min(took) < 1.5
+    assert landscape.__version__ in report.read_text("utf-8")
+
+
+def test_a_folded_table_is_made_when_it_is_opened(report: Path, visit: Any) -> None:
+    """Oracle: rows in the page before and after, and the number of models."""
+    page = visit(report, whole=False)
+    part = page.locator("details.numbers").first
+    assert part.locator("tr").count() == 0
+    part.locator("summary").first.click()
+    part.locator("tbody tr").first.wait_for()
+    assert part.locator("tbody tr").count() == 4
 
 
 @pytest.fixture(scope="module")
 def long(make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As many sections as the demo has, 23."""
+    """As many sections as the demo has, 33."""
     names = ["resnet-s0", "resnet-s1", "vit-s0"]
     records = [ModelRecord(n, n.split("-")[0], k, {}) for k, n in enumerate(names)]
     made = {a: {n: make[a](n) for n in names} for a in ("spectrum", "line", "fourier")}
-    kinds = [list(made)[i % 3] for i in range(23)]
+    kinds = [list(made)[i % 3] for i in range(33)]
     sections = [Section(f"{kind}-{i}", kind, {}, made[kind]) for i, kind in enumerate(kinds)]
     path = tmp_path_factory.mktemp("long") / "report.html"
     path.write_text(render(page_of(Contents("long", records, sections, [], 0))), "utf-8")
@@ -367,8 +437,8 @@ def long(make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_figure_leads_each_section_and_the_page_is_short(long: Path, visit: Any, tmp_path: Path) -> None:
     """Oracle: the browser's own layout and the pages of its print: 20 open figures, 12 screens, 20 pages."""
     page = visit(long, whole=False)
-    opened = page.evaluate("plots().filter((p) => p.checkVisibility()).length")
-    assert opened == 20 < page.locator(".plot").count()
+    seen = page.evaluate("plots().filter((p) => p.checkVisibility()).length")
+    assert seen == 16 < page.locator(".plot").count()
     assert page.evaluate("document.documentElement.scrollHeight") <= 12 * 900
     page.pdf(path=tmp_path / "print.pdf", format="A4")
     assert (tmp_path / "print.pdf").read_bytes().count(b"/Type /Page\n") <= 20

@@ -77,6 +77,17 @@ def test_the_page_has_the_numbers_and_sentences_of_python(visit: Any) -> None:
     contents = zoo()
     page, table = visit(contents), model_table(contents)
     assert page.locator("#findings-said li").all_inner_texts() == list(sentences(found_in(table)))
+    worked_out, anew = page.evaluate("""() => {
+        const { chosen } = JSON.parse(document.getElementById('findings-data').textContent);
+        const known = (v) => Number.isFinite(v) ? v : null;
+        const row = (r) => [r.metric?.label ?? '', r.counts,
+            ...[...r.means, ...r.errors, r.g, r.low, r.high, r.p, r.q, r.goes?.tau].map(known)];
+        return [findings.given(), findings.compute(...chosen)].map((f) => [f.outcome, ...f.rows].map(row));
+    }""")
+    assert [row[:2] for row in worked_out[1:]] == [row[:2] for row in anew[1:]]
+    for ours, theirs in zip(worked_out, anew, strict=True):
+        numbers, expected = ([math.nan if v is None else v for v in row[2:]] for row in (ours, theirs))
+        assert numbers == pytest.approx(expected, rel=1e-4, abs=1e-6, nan_ok=True)
     pairs = list(permutations(range(len(table.kinds)), 2))
     for outcome, (a, b) in [*((0, pair) for pair in pairs[::2]), *((i, pairs[1]) for i in range(1, 4))]:
         expected = found_in(table, table.metrics[outcome].label, [table.kinds[a], table.kinds[b]])

@@ -14,7 +14,7 @@ import landscape
 from landscape.errors import InputError
 from landscape.reporting import page_of
 from landscape.reporting.provenance import provenance
-from landscape.store.contents import Contents, Section
+from landscape.store.contents import Contents, ModelRecord, Section
 
 
 def test_warnings_come_first_and_name_their_subjects(contents: Contents) -> None:
@@ -184,3 +184,15 @@ def test_an_older_result_without_a_metric_gets_a_dash(contents: Contents) -> Non
     old = Section("line", "line", {}, {"resnet-s0": xr.Dataset(attrs={"analysis": "line"})})
     table = page_of(replace(contents, sections=[contents.sections[0], old])).models
     assert all(c.family != "line" for c in table.columns)
+
+
+def test_many_models_of_few_in_each_section_are_drawn_one_by_one(make: dict[str, Callable]) -> None:
+    """Oracle: 14 models, 7 in each of two sections; 14 in one section are drawn by group."""
+    names = [f"{'ab'[i % 2]}-{i}" for i in range(14)]
+    records = [ModelRecord(n, n[0], i) for i, n in enumerate(names)]
+    made = {n: make["spectrum"]("resnet-s0").assign_attrs(model=n) for n in names}
+    halves = [Section(g, "spectrum", {}, {n: made[n] for n in names if n[0] == g}) for g in "ab"]
+    page = page_of(Contents("two", records, halves, [], 0))
+    assert page.choices.ways[0] == "model" and not page.details.packs
+    page = page_of(Contents("one", records, [Section("spectrum", "spectrum", {}, made)], [], 0))
+    assert "model" not in page.choices.ways and len(page.details.packs) == 14

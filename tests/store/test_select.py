@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from landscape.errors import InputError
@@ -35,6 +37,9 @@ def test_results_are_found_by_label_or_analysis(store):
     for name in ("my toy", "toys:toy"):
         section, results = results_of(contents, name, ["m0"])
         assert (section.label, list(results)) == ("my toy", ["m0"])
+    named = replace(contents.sections[0], label="toys:toy")  # a later section of that label comes first
+    section, _ = results_of(replace(contents, sections=[*contents.sections, named]), "toys:toy", [])
+    assert section is named
     with pytest.raises(InputError, match="no analysis 'mytoy'; did you mean 'my toy'"):
         results_of(contents, "mytoy", [])
     with pytest.raises(InputError, match="'my toy' has no results of models like x"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record, share_interval
 from landscape.analyses.behaviour._options import CorruptionName
@@ -241,7 +242,13 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     damaged = ds["accuracy"].values[:, 1:]
     worst = int(damaged.mean(1).argmin())
     return [
-        Metric("clean accuracy", float(ds["mean_accuracy"][0]), "1", "share of right answers, clean images"),
+        Metric(
+            "clean accuracy",
+            float(ds["mean_accuracy"][0]),
+            "1",
+            "share of right answers, clean images",
+            error=half_width(ds, "accuracy", at=(0, 0)),
+        ),
         Metric(
             "corrupted accuracy",
             float(damaged.mean()),

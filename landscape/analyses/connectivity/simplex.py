@@ -22,7 +22,7 @@ from landscape.analyses.connectivity._profiles import (
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Mark, Points, Series
 from landscape.base.schema import Schema, Variable
-from landscape.core.stats.intervals import standard_error
+from landscape.core.stats.intervals import reach, standard_error
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -245,8 +245,12 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     unit, metrics = group_loss_unit(ds), []
     train = ds.isel(split=0)
     for what, part in ((MODELS, train.isel(region=[0])), ("with points", train.isel(region=slice(1, None)))):
+        # Each simplex has random points of its own.
+        error = float(np.sqrt((part["mean_loss_se"].values ** 2).sum())) / part.sizes["region"]
+        half = reach(ds.sizes["sample"]) * error
+        mean = float(part["mean_loss"].mean())
         metrics += [
-            Metric(f"loss, {what}", float(part["mean_loss"].mean()), unit, "mean over the simplices"),
+            Metric(f"loss, {what}", mean, unit, "mean over the simplices", error=half),
             Metric(f"highest loss, {what}", float(part["loss"].max()), unit, "at a random point"),
             Metric(f"error, {what}", float(part["mean_error"].mean()), "%", "mean over the simplices"),
         ]

@@ -326,7 +326,7 @@ def _examples(datasets: Mapping[str, xr.Dataset]) -> list[tuple[str, None]]:
 
 
 def _line(at: Any, values: Any, who: Any) -> Line:
-    return Line(at, values, who, markers=True)
+    return Line(at, values, who, style="solid", markers=True)  # as the captions say
 
 
 def _limit(at: Any, values: Any, who: Any) -> Line:

@@ -348,20 +348,25 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """Accuracy without attack and under the strongest at the middle radius; median distance."""
     middle = ds.sizes["radius"] // 2
     radius = float(ds["radius"][middle])
+    half = reach(ds.sizes["image"]) * ds["worst_se"].values
+    ends = float(ds["median_distance_high"]) - float(ds["median_distance_low"])
+    clean = "share of right answers without attack"
     return [
-        Metric("clean accuracy", float(ds["worst"][0]), "1", "share of right answers without attack"),
+        Metric("clean accuracy", float(ds["worst"][0]), "1", clean, error=float(half[0])),
         Metric(
             f"accuracy at {radius:.3g}",
             float(ds["worst"][middle]),
             "1",
             f"share of right answers under the strongest attack, {NAMES[_option(ds, 'norm')]} norm",
             finding=True,
+            error=float(half[middle]),
         ),
         Metric(
             "median distance",
             float(ds["median_distance"]),
             PIXELS,
             "least perturbation found that changes the answer, median over images",
+            error=ends / 2 if np.isfinite(ends) else float("nan"),
         ),
         Metric("masked", bool(str(ds["notice"].item())), "1", "whether there are signs of gradient masking"),
     ]

@@ -263,7 +263,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """How alike the outputs are, and how sure that is."""
     value, se = ds["output_cka"].values, ds["output_cka_se"].values
     above = np.triu_indices(len(value), 1)
-    others = value[above]
+    others, half = value[above], _reach(ds) * se[above]
     nothing = float("nan")
     return [
         Metric("models", ds.sizes["model"], "1", "models compared"),
@@ -274,12 +274,14 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "1",
             "mean CKA of outputs over pairs of models",
             finding=True,
+            error=float(half[0]) if others.size == 1 else nothing,
         ),
         Metric(
             "output CKA, least",
             float(others.min()) if others.size else nothing,
             "1",
             "CKA of outputs of the least alike pair",
+            error=float(half[others.argmin()]) if np.isfinite(others).any() else nothing,
         ),
         Metric(
             "standard error, largest",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, of_data, weight_decays
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses._shared.loss_colors import loss_colors
 from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
@@ -284,8 +285,10 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     unit = loss_unit({"": ds})
     center = float(ds["center_loss"])
     rise = float(ds["loss"].max(skipna=False)) - center
+    at = np.flatnonzero(ds["alpha"].values == 0)
+    error = half_width(ds, "loss", at=(at[0],)) if at.size else float("nan")
     return [
-        Metric("loss", center, unit, "loss at the checkpoint"),
+        Metric("loss", center, unit, "loss at the checkpoint", error=error),
         Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0", finding=True),
     ]
 

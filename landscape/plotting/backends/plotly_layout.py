@@ -76,7 +76,9 @@ def layout(spec: FigureSpec, axes: AxesLayout, shapes: Sequence[dict[str, Any]])
         "hovermode": "closest",
         "barmode": "overlay",  # their slots have set bars apart already
         "height": (_FIELD if tall else _HEIGHT) + legend_rows(names) * _LEGEND_ROW + (30 if title else 0),
-        "margin": {"l": 60, "r": 16, "t": 44 if title else 28, "b": 48},
+        # Room for most tick labels: where these widen the margin, a legend may need another row, and plotly
+        # goes to and fro between the two.
+        "margin": {"l": 72, "r": 16, "t": 44 if title else 28, "b": 48},
         "showlegend": len(names) > 1,
         "legend": {
             "orientation": "h",

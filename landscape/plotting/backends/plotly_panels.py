@@ -95,7 +95,7 @@ def draw_panels(spec: FigureSpec, palette: Palette, draw: Draw) -> dict[str, Any
         layout["annotations"] += [_heading(panel.title, x[0], y[1])] if panel.title else []
     names = _legend_once(data)
     title = escape(spec.title)
-    margin = {"l": 60, "r": 16, "t": (44 if title else 12) + _TITLE, "b": 48}
+    margin = {"l": 72, "r": 16, "t": (44 if title else 12) + _TITLE, "b": 48}
     total = grid.height + margin["t"] + margin["b"] + legend_rows(names) * _LEGEND_ROW
     layout |= {"height": round(total), "margin": margin, "showlegend": len(names) > 1}
     layout["meta"] = {"panels": told, "height": height, "gap": _TITLE + _LABELS, "area": round(grid.height)}

@@ -30,7 +30,7 @@ async function showChoice(chooser) {
   const select = chooser.querySelector("select");
   const figures = await unpack(select.selectedOptions[0].dataset.pack);
   place.querySelectorAll(".relief").forEach((b) => b.panel && closeRelief(b));
-  place.querySelectorAll(".plot").forEach((p) => p.dataset.drawn && Plotly.purge(p));
+  place.querySelectorAll(".plot").forEach((p) => p.dataset.drawn && flatPlotly().purge(p));
   place.replaceChildren(...figures.map((f) => chosenFigure(select.value, f)));
   const made = [...place.querySelectorAll(".plot")];
   if (drawsAll()) made.forEach(show);

@@ -67,7 +67,7 @@ function draw(plot, { data, layout }) {
   if (width < 520 && layout.meta && layout.meta.panels) traces = stacked(traces, own, width);
   else if (layout.meta && layout.meta.panels && layout.yaxis.scaleanchor) own.height -= spareHeight(layout, width);
   else if (width < 520) {
-    own.margin = { ...layout.margin, l: 48, r: 10 };
+    own.margin = { ...layout.margin, l: 60, r: 10 };
     const barred = traces.some((t) => t.colorbar || (t.marker && t.marker.colorbar));
     if (barred) {
       own.height += 60;
@@ -79,17 +79,19 @@ function draw(plot, { data, layout }) {
     traces = traces.map(narrow);
   }
   plot.style.height = `${own.height}px`;
-  return Plotly.react(plot, traces, own, { ...config, responsive: false });
+  return flatPlotly().react(plot, traces, own, { ...config, responsive: false });
+}
+
+const isPacked = (plot) => !plot.ways && byId(plot.dataset.figure)?.type === "application/gzip";
+
+async function unpackFigure(plot) {
+  const ways = await unpack(plot.dataset.figure);
+  plot.ways ??= ways;
 }
 
 function show(plot) {
+  if (isPacked(plot)) return unpackFigure(plot).then(() => show(plot));
   const block = byId(plot.dataset.figure);
-  if (!plot.ways && block && block.type === "application/gzip") {
-    return unpack(block.id).then((ways) => {
-      plot.ways ??= ways;
-      return show(plot);
-    });
-  }
   if (!plot.ways) plot.ways = block ? parsed(block.id) : null;
   const figure = chosen(plot.ways);
   const caption = plot.parentElement.querySelector("figcaption");

@@ -18,7 +18,7 @@ function onWhite(plot) {
 
 async function picture(plot, format, scale = 1) {
   const figure = onWhite(plot);
-  return Plotly.toImage(figure, { format, scale, width: SHEET, height: figure.layout.height });
+  return flatPlotly().toImage(figure, { format, scale, width: SHEET, height: figure.layout.height });
 }
 
 // No browser writes a PDF by itself: the figure alone goes to the printer's window, which saves it as vectors.

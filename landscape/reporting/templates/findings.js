@@ -125,15 +125,20 @@ const findings = (() => {
   const sum = (values) => values.reduce((s, v) => s + v, 0);
   const NOTHING = { g: NaN, low: NaN, high: NaN, p: NaN };
 
-  function difference(metric, a, b) {
+  function summed(metric, a, b) {
     const samples = [a, b].map((kind) => metric.values.filter((v, i) => groups[i] === kind && v !== false)
       .map((v) => (v === null ? NaN : v)));
     const counts = samples.map((s) => s.length);
-    const [n, m] = counts;
     const means = samples.map((s) => sum(s) / s.length);
     const squares = samples.map((s, i) => sum(s.map((v) => (v - means[i]) ** 2)));
     const errors = squares.map((v, i) => (counts[i] > 1 ? Math.sqrt(v / (counts[i] - 1) / counts[i]) : NaN));
-    const about = { counts, means, errors };
+    return { samples, squares, about: { counts, means, errors } };
+  }
+
+  function difference(metric, a, b) {
+    const { samples, squares, about } = summed(metric, a, b);
+    const { counts, means, errors } = about;
+    const [n, m] = counts;
     const gap = means[0] - means[1];
     const whole = sum(squares);
     const scale = Math.max(0, ...samples.flat().map(Math.abs));
@@ -234,6 +239,16 @@ const findings = (() => {
     return { target, a, b, rows, outcome: difference(target, a, b) };
   }
 
+  // What the page opens with was worked out when it was written.
+  function given(outcome, a, b) {
+    const row = (at, [g, low, high, p, q, tau, from, to, psi]) => ({
+      metric: metrics[at], g, low, high, p, q, ...summed(metrics[at], a, b).about, goes: { tau, low: from, high: to, psi },
+    });
+    const known = (numbers) => numbers.map((v) => (v === null ? NaN : v));
+    const [first, ...rows] = data.first.map(([at, ...numbers]) => row(at, known(numbers)));
+    return { target: metrics[outcome], a, b, rows, outcome: first };
+  }
+
   // ---- sentences
 
   function short(value) {
@@ -324,7 +339,8 @@ const findings = (() => {
     const tau = make("td", { class: "number wide" });
     const { goes } = row;
     if (goes && Number.isFinite(goes.tau) && count >= LEAST_CELLS) {
-      tau.append(short(goes.tau), make("span", { class: "of" }, `${dash(goes.low)} to ${dash(goes.high)}`));
+      tau.append(short(goes.tau));
+      if (Number.isFinite(goes.low)) tau.append(make("span", { class: "of" }, `${dash(goes.low)} to ${dash(goes.high)}`));
     } else tau.append("–");
     const psi = make("td", { class: "number wide" }, goes && count >= LEAST_CELLS ? dash(goes.psi) : "–");
     const q = make("td", { class: "number" }, row.alone ? `p ${dash(row.p)}` : dash(row.q));
@@ -362,8 +378,8 @@ const findings = (() => {
   }
 
   function choose() {
-    const [a, b] = [Number(byName("findings-first").value), Number(byName("findings-second").value)];
-    shown = compute(Number(byName("findings-outcome").value), a, b);
+    const places = ["findings-outcome", "findings-first", "findings-second"].map((name) => Number(byName(name).value));
+    shown = (String(places) === String(data.chosen) ? given : compute)(...places);
     show();
   }
 
@@ -383,5 +399,5 @@ const findings = (() => {
   });
   byName("findings-controls").hidden = false;
   choose();
-  return { compute, sentences: (found) => [outcomeSentence, differencesSentence, associationSentence].map((say) => say(found)) };
+  return { compute, given: () => given(...data.chosen), sentences: (found) => [outcomeSentence, differencesSentence, associationSentence].map((say) => say(found)) };
 })();

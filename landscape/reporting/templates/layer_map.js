@@ -144,7 +144,7 @@ function rings({ r, y }) {
 
 function drawUnit(names, maps) {
   const place = byId("layer-unit");
-  place.querySelectorAll(".plot").forEach((p) => p.dataset.drawn && Plotly.purge(p));
+  place.querySelectorAll(".plot").forEach((p) => p.dataset.drawn && flatPlotly().purge(p));
   place.replaceChildren();
   const found = names.flatMap((model, i) => {
     const unit = maps[i].flatMap((b) => b.units).find((u) => u.name === layerMap.unit);

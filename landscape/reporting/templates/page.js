@@ -1,17 +1,24 @@
 // Last but the theme: what stands in the page is filled, and shown as the address says.
 
-for (const place of document.querySelectorAll("[data-table]")) {
+function fillTable(place) {
   const table = new Table(parsed(place.dataset.table));
   place.replaceWith(table.box);
   table.box.id = place.id;
   tables.push(table);
+  table.follow();
+  table.fit();
 }
-// A table in a closed part of the page has no width until it is opened.
+
+// A table in a closed part of the page, where it has no width, is made when that is opened.
+for (const place of document.querySelectorAll("[data-table]")) if (!place.closest("details:not([open])")) fillTable(place);
 for (const part of document.querySelectorAll("details")) {
-  part.addEventListener("toggle", () => tables.filter((t) => part.contains(t.box)).forEach((t) => {
-    t.follow();
-    t.fit();
-  }));
+  part.addEventListener("toggle", () => {
+    if (!part.open) return;
+    tables.filter((t) => part.contains(t.box)).forEach((t) => {
+      t.follow();
+      t.fit();
+    });
+    part.querySelectorAll("[data-table]").forEach((place) => place.closest("details:not([open])") || fillTable(place));
+  });
 }
-tables.forEach((t) => t.fit());
 followers.push(() => tables.forEach((t) => t.follow()));

@@ -23,7 +23,7 @@ function stacked(traces, layout, width) {
   if (layout.annotations.length === panels.length) {
     layout.annotations = layout.annotations.map((text, i) => ({ ...text, x: 0, y: top(i) }));
   }
-  const margin = { ...layout.margin, l: 48, r: 10, t: layout.margin.t + (barred ? PANEL_BAR : 0) };
+  const margin = { ...layout.margin, l: 60, r: 10, t: layout.margin.t + (barred ? PANEL_BAR : 0) };
   layout.height += area + margin.t - layout.meta.area - layout.margin.t;
   layout.margin = margin;
   const flat = (bar, i) => ({

@@ -22,14 +22,16 @@ const nearby = new IntersectionObserver(
 );
 
 // Of hundreds of figures a reader sees three: the others keep their old look until they come into view.
-function draws(plot) {
-  delete plot.dataset.drawn;
-  if (drawsAll() || onScreen(plot)) return show(plot);
-  nearby.unobserve(plot);
-  return nearby.observe(plot);
+function redraw() {
+  const all = plots();
+  const seen = new Set(all.filter((p) => drawsAll() || (p.dataset.drawn && onScreen(p)))); // before anything changes
+  for (const plot of all) {
+    delete plot.dataset.drawn;
+    nearby.unobserve(plot);
+    if (!seen.has(plot)) nearby.observe(plot);
+  }
+  seen.forEach(show);
 }
-
-const redraw = () => plots().forEach(draws);
 if (drawsAll()) document.querySelectorAll("details.more").forEach((part) => (part.open = true)); // a closed part has no width
 
 let waiting = 0;
@@ -43,6 +45,10 @@ addEventListener("resize", () => {
     tables.forEach((t) => t.fit());
   }, 120);
 });
+// A print waits for nothing, so that the open figures are unpacked ahead of it.
+addEventListener("load", () => (window.requestIdleCallback || setTimeout)(() => {
+  plots().filter((p) => isPacked(p) && p.checkVisibility()).forEach(unpackFigure);
+}));
 addEventListener("beforeprint", () => {
   if (root.dataset.sheet) return; // one figure is printed, as a picture
   printing = true;

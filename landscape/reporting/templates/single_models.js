@@ -25,7 +25,7 @@ async function showModel(name) {
   if (place.dataset.model === name) return;
   place.dataset.model = name;
   model.value = detailed.has(name) ? name : "";
-  place.querySelectorAll(".plot").forEach((p) => p.ways && Plotly.purge(p));
+  place.querySelectorAll(".plot").forEach((p) => p.ways && flatPlotly().purge(p));
   place.replaceChildren();
   if (!detailed.has(name)) return;
   const parts = await unpack(detailed.get(name));

@@ -1,19 +1,27 @@
-// ---- plotly.js for three dimensions: packed until the first relief is opened, since most readers open none
+// ---- plotly.js: read when the first figure is drawn; that for three dimensions is packed until the first relief
 
+let flat = null;
 let solid = null;
 
-// Its policy of content lets this text run by its hash alone, as it does the scripts written out in the page.
+// The page's policy of content lets this text run by its hash alone, as it does the scripts written out in it.
+function run(text) {
+  const script = document.createElement("script");
+  script.textContent = text;
+  document.head.append(script);
+  script.remove();
+  const { Plotly } = window;
+  window.Plotly = flat; // not that for three dimensions
+  return Plotly;
+}
+
+// With lines, bars, fields and contours.
+function flatPlotly() {
+  flat ??= run(byId("plotly-2d").textContent);
+  return flat;
+}
+
 function solidPlotly() {
-  solid ??= unpack("plotly-3d").then((text) => {
-    const flat = window.Plotly;
-    const script = document.createElement("script");
-    script.textContent = text;
-    document.head.append(script);
-    script.remove();
-    const loaded = window.Plotly;
-    window.Plotly = flat;
-    return loaded;
-  });
+  solid ??= unpack("plotly-3d").then(run);
   return solid;
 }
 

@@ -119,9 +119,18 @@ class Table {
     const requested = this.candidates();
     this.room = requested.length;
     this.fill();
-    while (!this.all && !printing && this.room > 1 && this.scroll.scrollWidth > this.scroll.clientWidth) {
-      this.room -= 1;
+    const juts = () => this.scroll.scrollWidth > this.scroll.clientWidth;
+    if (!this.all && !printing && this.room > 1 && juts()) {
+      // A table that is too wide has each column at its narrowest, so that one look tells how many fit.
+      const widths = [...this.table.tHead.rows[0].cells].map((cell) => cell.getBoundingClientRect().width);
+      let left = this.scroll.clientWidth - widths[0];
+      this.room = widths.slice(1).findIndex((width) => (left -= width) < -0.5);
+      this.room = Math.max(1, this.room < 0 ? requested.length - 1 : this.room);
       this.fill();
+      while (this.room > 1 && juts()) {
+        this.room -= 1;
+        this.fill();
+      }
     }
     const whole = this.family ? requested.length : this.data.columns.length;
     this.more.hidden = !this.all && this.room === whole;

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, images, uneven
+from scipy import stats
 from torch import nn
 
 import landscape
@@ -34,6 +35,8 @@ def test_analysis_is_the_calibration_of_damaged_images():
             assert float(part[name]) == pytest.approx(float(oracle[name]), rel=1e-9)
     clean = landscape.calibration(Problem(model, "cross_entropy", (x, y)))
     assert float(ds["mean_nll"][0]) == pytest.approx(float(clean["nll"]))
+    half = stats.t.ppf(0.975, 39) * float(ds["accuracy_se"][0, 0])
+    assert landscape.corruptions.summary(ds)[0].error == pytest.approx(half, rel=1e-6)
     assert not ds["nll_change"].sel(severity=0).any()
     np.testing.assert_allclose(ds["nll_change"], ds["nll"] - ds["nll"].sel(severity=0), atol=1e-12)
 

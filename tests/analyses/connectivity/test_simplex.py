@@ -7,6 +7,7 @@ import pytest
 import torch
 import xarray as xr
 from cases import ConvNet, images, snapshot, vectors
+from scipy import stats
 from torch import nn
 
 import landscape
@@ -64,7 +65,11 @@ def test_a_trained_simplex_is_lower_than_the_models_alone():
             optimizer.step()
         problems[f"m{seed}"] = Problem(model, "cross_entropy", (x, y))
     ds = landscape.simplex(problems, epochs=60, lr=0.1, points=1, batch_size=16)
-    metrics = {m.name: m.value for m in landscape.simplex.summary(ds)}
+    summary = landscape.simplex.summary(ds)
+    metrics = {m.name: m.value for m in summary}
+    inside = ds.isel(split=0, region=0)
+    half = stats.sem(inside["loss"]) * stats.t.ppf(0.975, ds.sizes["sample"] - 1)
+    assert summary[0].error == pytest.approx(half, rel=1e-6)
     assert metrics["loss, with points"] < 0.7 * metrics["loss, models alone"]
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 import landscape
@@ -44,6 +45,11 @@ def test_linear_classifiers_meet_the_closed_form(norm):
     assert float(ds["median_distance"]) == pytest.approx(np.median(exact))
     assert float(ds["median_distance_low"]) < np.median(exact) < float(ds["median_distance_high"])
     assert str(ds["notice"].item()) == ""
+    ends = float(ds["median_distance_high"]) - float(ds["median_distance_low"])
+    found = landscape.robustness.summary(ds)
+    assert found[2].error == pytest.approx(ends / 2)
+    half = max(2.0, stats.t.ppf(0.975, len(x) - 1)) * float(ds["worst_se"][0])
+    assert found[0].error == pytest.approx(half, rel=1e-6)
 
 
 def test_cross_entropy_overstates_robustness_of_a_linear_classifier():

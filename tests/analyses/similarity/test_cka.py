@@ -38,6 +38,9 @@ def test_matrices_are_those_of_the_pass_over_the_data():
     expected = total / np.sqrt(np.outer(np.diagonal(total), np.diagonal(total)))
     np.testing.assert_allclose(ds["cka"], expected[:n, :n], rtol=1e-12)
     pairs = [(i, i + n // 2) for i in range(n // 2)]
+    summary = {m.name: m for m in landscape.cka.summary(ds)}
+    half = float(ds["interval_factor"]) * float(ds["output_cka_se"][0, 1])  # of the only pair
+    assert [summary[f"output CKA, {name}"].error for name in ("mean", "least")] == pytest.approx([half, half])
     mean = np.mean([expected[pair] for pair in pairs])
     assert float(ds["matched_cka"].sel(model="a", other="b")) == pytest.approx(mean)
 

@@ -110,6 +110,10 @@ def test_standard_errors_are_those_of_numpy():
         assert float(ds["accuracy"][i]) == pytest.approx(right.mean(), rel=1e-15)
         assert float(ds["accuracy_se"][i]) == pytest.approx(right.std(ddof=1) / 13**0.5, rel=1e-12, abs=1e-15)
     assert int(ds["examples"]) == 13
+    half = stats.t.ppf(0.975, 12) * base.std(ddof=1) / 13**0.5  # Student's
+    assert landscape.line.summary(ds)[0].error == pytest.approx(half, rel=1e-6)
+    lopsided = landscape.line(problem, steps=4, seed=1)  # without the checkpoint among its points
+    assert math.isnan(landscape.line.summary(lopsided)[0].error)
 
 
 def test_pairing_pays_near_the_checkpoint():

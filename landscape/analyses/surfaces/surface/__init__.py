@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.analyses._shared.captions import loss_unit
+from landscape.analyses._shared.half_width import half_width
 from landscape.analyses.surfaces.surface.figures import figures
 from landscape.analyses.surfaces.surface.options import INPUTS, SurfaceParams
 from landscape.analyses.surfaces.surface.schema import SCHEMA, STEPS
@@ -29,8 +30,10 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         np.linalg.eigvalsh(ds["curvature"].values) if np.isfinite(ds["curvature"]).all() else [np.nan] * 2
     )
     radius = float(ds["radius"])
+    y, x = (np.flatnonzero(ds[name].values == 0) for name in ("y", "x"))
+    error = half_width(ds, "loss", at=(y[0], x[0])) if y.size and x.size else float("nan")
     return [
-        Metric("loss", float(ds["center_loss"]), unit, "loss at the centre of the plane"),
+        Metric("loss", float(ds["center_loss"]), unit, "loss at the centre of the plane", error=error),
         Metric(
             "sharpness", float(ds["sharpness"]), unit, f"largest rise within {radius:.3g} steps", finding=True
         ),
