@@ -116,7 +116,7 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
     norms = plane.norms
     data = {
         "alpha": alphas,
-        **(lines[0] if count == 1 else _mean(lines, evaluator.center.losses)),
+        **(lines[0] if count == 1 else _mean(lines, evaluator.center.spread_losses)),
         **{f"{name}_by_direction": values for name, values in by_direction.items()},
         **{f"{name}_spread": _spread(values) for name, values in by_direction.items()},
         "center_loss": evaluator.center.loss,

@@ -73,7 +73,8 @@ class Evaluator(Generic[U]):
             when the model holds the point. Default: the problem's own.
         per_class: Whether to measure the accuracy of each class.
         gradient_norm: Whether to measure ‖∇L‖, at about three times the cost.
-        per_example: Whether to return the losses and right answers of each example.
+        per_example: Whether to return the losses and right answers of each example, as
+            `Measure.spread_losses` are.
 
     Attributes:
         classes: The class labels (C,), if ``per_class``.
@@ -182,8 +183,8 @@ class Evaluator(Generic[U]):
         for held_out in measures[1:]:
             values |= {TEST + name: value for name, value in self._named(held_out).items()}
         if self._center is not None:
-            before = self._center.losses
-            change = None if own.losses is None or before is None else own.losses - before
+            before, now = self._center.spread_losses, own.spread_losses
+            change = None if now is None or before is None else now - before
             values["loss_change_se"] = standard_error(change)
         if self.classes is not None and self._labels is not None and own.correct is not None:
             hits = np.bincount(self._labels, weights=own.correct.numpy(), minlength=len(self.classes))
@@ -195,19 +196,19 @@ class Evaluator(Generic[U]):
     def _named(self, measure: Measure) -> dict[str, float | Array]:
         values: dict[str, float | Array] = {
             "loss": measure.loss,
-            "loss_se": standard_error(measure.losses),
+            "loss_se": standard_error(measure.spread_losses),
             "data_loss": measure.data_loss,
             "penalty": measure.penalty,
             "accuracy": measure.accuracy,
-            "accuracy_se": answer_error(measure.correct),
+            "accuracy_se": answer_error(measure.spread_correct),
         }
         if self._per_example:
-            correct = measure.correct
+            correct = measure.spread_correct
             if correct is not None and measure.void is not None:
                 correct = correct.new_full(measure.void.shape, torch.nan).masked_scatter(
                     ~measure.void, correct
                 )
-            examples = {"losses": measure.losses, "correct": correct}
+            examples = {"losses": measure.spread_losses, "correct": correct}
             values |= {name: each.numpy() for name, each in examples.items() if each is not None}
         return values
 

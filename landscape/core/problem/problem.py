@@ -57,7 +57,8 @@ class Problem(Described):
     Args:
         model: Any module.
         loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``,
-            ``"gaussian_nll"`` (outputs (B, 2D): means, then variances before a softplus), or a callable
+            ``"gaussian_nll"`` (outputs (B, 2D): means, then variances before a softplus), ``"causal_lm"`` or
+            ``"token_cross_entropy"`` (logits (B, T, V), a mean over tokens, see `door.tokens`), or a callable
             ``(output, target) -> losses (B,)``. torch's own losses are taken per example, with torch's
             value on all the data as their mean; of another scalar it is found out whether it is the mean
             over examples or their sum, and if neither, all the data must come in one batch.
@@ -158,6 +159,7 @@ class Problem(Described):
         self.module = private_copy(model, names, self.device, dtype)
         set_mode(self.module, self.batchnorm)
         self.criterion = Criterion(loss, self.device, self.dtype)
+        self._forward.read_logits(self.criterion)
         self.loss_name = self.criterion.name
         self.reading = Reading(ignore_index=self.criterion.ignore_index)
         self.classification: Classification | None = None
@@ -241,7 +243,7 @@ class Problem(Described):
                 found = self._weighed(found)
             penalty = 0.5 * self.weight_decay * sum_of_squares(self._point) if self.weight_decay else 0.0
         total = found.total if found.losses is None else float(found.losses.sum())
-        return Measure(total / found.examples, penalty, found.losses, *found.answers)
+        return found.whole(total / found.examples, penalty, self.criterion.by_token)
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.curvature.operator import ggn
 from landscape.core.data.batches import Batch
-from landscape.core.problem.losses import IGNORE_INDEX
+from landscape.core.problem.losses import CROSS_ENTROPIES, IGNORE_INDEX
 from landscape.core.problem.problem import Problem
 from landscape.core.seeds import seeded_generator
 from landscape.errors import InputError
@@ -114,7 +114,7 @@ def _drawn(
     problem: Problem, output: Tensor, target: Tensor, inner: Callable[[Tensor], Tensor], draw: torch.Generator
 ) -> Tensor:
     """One random column: of cross-entropy a drawn class's slope by position; else a root's signs."""
-    if problem.loss_name == "cross_entropy" and not target.is_floating_point():
+    if problem.loss_name in CROSS_ENTROPIES and not target.is_floating_point():
         axis = problem.reading.axis or 1
         logits = output.movedim(axis, -1)
         p = logits.softmax(-1)
@@ -122,7 +122,7 @@ def _drawn(
         classes = torch.multinomial(rows.cpu(), 1, generator=draw)[:, 0].to(p.device)
         hot = torch.nn.functional.one_hot(classes, p.shape[-1]).to(p).reshape(p.shape)
         counted = (target != IGNORE_INDEX).to(p.dtype)
-        if counted.ndim > 1:
+        if counted.ndim > 1 and not problem.criterion.by_token:
             counted = counted / counted.flatten(1).sum(1).view(-1, *(1,) * (counted.ndim - 1))
         weight = problem.criterion.scale * counted
         return (weight.sqrt().unsqueeze(-1) * (p - hot)).movedim(-1, axis)
