@@ -975,6 +975,7 @@ class _Line(Analysis):
         steps: int = 21,
         batchnorm: Literal['checkpoint', 'batch', 'recalibrate'] | None = None,
         seed: int = 0,
+        metrics: Sequence[str] | str = (),
         vector: Any = None,
         models: Any = None,
         progress: bool | Callable[[float], None] = False,
@@ -996,6 +997,8 @@ class _Line(Analysis):
                 over the data (recalibrate); none = checkpoint near one model, recalibrate between
                 models.
             seed: seed of the directions.
+            metrics: metrics of your own to measure at each point too: functions (output, target) -> one
+                number per example, each package.module:function.
         """
 
 line: _Line
@@ -1521,6 +1524,7 @@ class _Surface(Analysis):
         radius: float | None = None,
         threshold: float = 0.1,
         seed: int = 0,
+        metrics: Sequence[str] | str = (),
         vectors: Any = None,
         models: Any = None,
         trajectory: Any = None,
@@ -1557,6 +1561,8 @@ class _Surface(Analysis):
             radius: steps around the centre for the sharpness; none = a quarter of the way to the edge.
             threshold: rise of the loss that ends the flat region.
             seed: seed of the directions.
+            metrics: metrics of your own to measure at each point too: functions (output, target) -> one
+                number per example, each package.module:function.
         """
 
 surface: _Surface

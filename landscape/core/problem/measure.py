@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,10 @@ from landscape.core.problem.answers.classification import Classification
 from landscape.core.problem.answers.outputs import Reading
 from landscape.core.problem.criterion import Criterion
 
-__all__ = ["ExampleTable", "Measure", "PartialMeasure", "cut_off", "measure"]
+__all__ = ["ExampleTable", "Measure", "PartialMeasure", "Watch", "cut_off", "measure"]
+
+Watch = Callable[[Any, Any, int], None]
+"""Told the output, the target and the size of a batch."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,10 @@ class PartialMeasure:
 
 
 def measure(
-    outcomes: Iterable[tuple[int, Any, Any]], loss: Criterion, reading: Reading | Classification
+    outcomes: Iterable[tuple[int, Any, Any]],
+    loss: Criterion,
+    reading: Reading | Classification,
+    watch: Watch | None = None,
 ) -> PartialMeasure:
     """Losses and right answers of the examples of some batches.
 
@@ -116,6 +122,7 @@ def measure(
         outcomes: Size, output and target of each batch, made while they are used.
         loss: The loss.
         reading: How answers are read off outputs and targets.
+        watch: Told each of them.
     """
     losses: list[Tensor] = []
     correct: list[Tensor] | None = []
@@ -123,6 +130,8 @@ def measure(
     by_example: list[Tensor] = []
     for size, output, target in outcomes:
         examples += size
+        if watch is not None:
+            watch(output, target, size)
         values = loss(output, target).detach()
         if values.ndim == 0:
             total += float(loss.total(values.double(), size))

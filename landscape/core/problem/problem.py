@@ -30,7 +30,7 @@ from landscape.core.problem.fingerprint import fingerprint, provenance
 from landscape.core.problem.first_run import fit_scale, settle
 from landscape.core.problem.forward import Forward
 from landscape.core.problem.losses import LossFunction
-from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
+from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, Watch, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
@@ -150,6 +150,7 @@ class Problem(Described):
         self._forward = Forward(forward)
         self.derivatives = DerivativeRecord(check_derivatives)
         self.conversions: tuple[Conversion, ...] = ()
+        self.watch: Watch | None = None
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
@@ -238,9 +239,8 @@ class Problem(Described):
                 problem's own.
         """
         with torch.set_grad_enabled(self._derives), self.at(theta):
-            found = self._measure_all() if batches is None else self._measure_batches(batches)
-            if batches is not None:
-                found = self._weighed(found)
+            given = None if batches is None else self._weighed(self._measure_batches(batches))
+            found = self._measure_all() if given is None else given
             penalty = 0.5 * self.weight_decay * sum_of_squares(self._point) if self.weight_decay else 0.0
         total = found.total if found.losses is None else float(found.losses.sum())
         return found.whole(total / found.examples, penalty, self.criterion.by_token)
@@ -249,7 +249,7 @@ class Problem(Described):
         """What there is to measure on batches."""
         with self._evaluating():
             outcomes = ((b.size, *self.output(b)) for b in batches)
-            return measure(outcomes, self.criterion, self.classification or self.reading)
+            return measure(outcomes, self.criterion, self.classification or self.reading, self.watch)
 
     def _weighed(self, found: PartialMeasure) -> PartialMeasure:
         """What was measured on other data, in the weighted mean of its own examples."""
