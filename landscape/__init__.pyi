@@ -1604,7 +1604,7 @@ class _Trace(Analysis):
         /,
         *,
         operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
-        method: Literal['hutch++', 'hutchinson'] = 'hutch++',
+        method: Literal['hutch++', 'hutchinson', 'xtrace'] = 'hutch++',
         engine: Literal['landscape', 'pyhessian'] = 'landscape',
         rel_se: float = 0.02,
         max_products: int = 1000,
@@ -1618,7 +1618,9 @@ class _Trace(Analysis):
             operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
                 model; second moment of the gradients at the data's targets; or a Kronecker-factored
                 approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
-            method: hutch++ takes the large eigenvalues exactly; hutchinson samples all.
+            method: hutch++ takes the large eigenvalues exactly; hutchinson samples all; xtrace (Epperly
+                et al. 2024) uses every probe for both, and takes the fewest products where eigenvalues
+                fall fast.
             engine: pyhessian: Hutchinson's estimator with the stopping rule of PyHessian 0.1, to
                 reproduce papers; method is then left out of account.
             rel_se: standard error wanted, relative to the trace.

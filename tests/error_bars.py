@@ -319,7 +319,7 @@ def matrix(kind: int, n: int = 120) -> torch.Tensor:
 
 
 def trace(number: int) -> Found:
-    """Of both methods."""
+    """Of all three methods."""
     A = matrix(number % 10)
     for method, most in (("hutch++", 60), ("hutchinson", 40)):
         got = estimate_trace(
@@ -333,6 +333,17 @@ def trace(number: int) -> Found:
         )
         blocks = torch.tensor([A[:40, :40].trace(), A[40:, 40:].trace()])
         yield from _estimates(got, A, blocks)
+    options = {"rel_se": 1e-2, "max_products": 60, "sizes": [40, 80], "diagonal": True, "seed": number}
+    got = estimate_trace(DenseOperator(A), method="xtrace", **options)
+    if got.samples:
+        for name, value, se, exact in (
+            ("xtrace", got.trace, got.trace_se, A.trace()),
+            ("xtrace_frobenius", got.frobenius, got.frobenius_se, A.norm()),
+            ("xtrace_layer_trace", got.blocks, got.blocks_se, blocks),
+            ("xtrace_diagonal", got.diagonal, got.diagonal_se, A.diagonal()),
+        ):
+            half = reach(got.samples) * np.asarray(se)
+            yield name, np.asarray(value) - half, np.asarray(value) + half, np.asarray(exact)
 
 
 def _estimates(got: Any, A: torch.Tensor, blocks: torch.Tensor) -> Found:
@@ -753,12 +764,15 @@ ROWS: dict[str, Row] = {
 }
 """What is checked of each analysis."""
 
+OWN = dict.fromkeys(("metric", "center_metric"), "of a function of the user's, a mean as the loss is")
+
 NOT_COUNTED = {
     "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
     "llc": {"llc_grid": "as llc, at other settings"},
     "gradients": {"alpha": "that of `spectrum`, by the same fit"},
     "calibration": {"mass_bin_accuracy": "as bin_accuracy; its bins are the sample's own"},
-    "surface": {"marker_loss": "the error of the loss, at other places"},
+    "line": OWN,
+    "surface": {"marker_loss": "the error of the loss, at other places", **OWN},
     "regression_uncertainty": {"bin_rmse": "as rmse; its bins are the sample's own"},
     "taxonomy": {"threshold": "the interval of resampled means, at the level that the user asks for"},
     "uncertainty": {"score": "of methods with a score of their own", "score_change": "likewise"},

@@ -156,6 +156,7 @@ def _radii(params: SharpnessParams) -> tuple[float, ...]:
 def _worst(problem: Problem, params: SharpnessParams, progress: Callable[[float], None]) -> Piece:
     """Each subset's own worst points."""
     from landscape.core.curvature.adaptive_sharpness import adaptive_sharpness
+    from landscape.core.seeds import spread_seed
 
     parts = [[*problem.shard]] if params.subset is None else _subsets(problem, params)
     rows = []
@@ -172,7 +173,7 @@ def _worst(problem: Problem, params: SharpnessParams, progress: Callable[[float]
             scale=params.scale,
             ball=params.ball,
             restarts=params.restarts,
-            seed=params.seed + index,
+            seed=spread_seed(params.seed, index) if index else params.seed,
             on_progress=inside,
         )
         rows.append((result.ascent, result.first_order, result.linear))

@@ -193,4 +193,4 @@ def test_a_real_language_model():
     flat = torch.cat([g.flatten() for g in slope])
     torch.testing.assert_close(problem.gradient(), flat, rtol=1e-4, atol=1e-6)
     assert float(landscape.calibration(problem)["nll"]) == pytest.approx(float(loss.detach()), rel=1e-5)
-    assert float(landscape.spectrum(problem, k=1)["eigenvalue"][0]) > 0
+    assert float(landscape.spectrum(problem, k=1)["eigenvalues"][0]) > 0
