@@ -117,6 +117,7 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: SharpnessParams, context: Context) -> Mapping[str, Any]:
     """Worst case, average case, curvature; a run that is killed keeps the finished ones."""
+    from landscape.core.curvature.average_sharpness import least_error
     from landscape.core.curvature.normalised_logits import logit_scale, normalised_logits
 
     scale = logit_scale(problem)
@@ -138,6 +139,11 @@ def compute(problem: Problem, params: SharpnessParams, context: Context) -> Mapp
         context.progress(before)
     half = 0.5 * np.square(params.sigmas)
     found["notice"] = str(found["notice"])
+    norm = float(found.pop("_norm", 0.0))
+    floor = least_error(
+        np.array(params.sigmas), found["average"], params.samples, float(found["scaled_trace"]), norm
+    )
+    found["average_se"] = np.maximum(found["average_se"], floor)  # NaN of one pair stays
     return {
         **found,
         "radius": np.array(_radii(params)),
@@ -240,6 +246,7 @@ def _curvature(problem: Problem, params: SharpnessParams, progress: Callable[[fl
         "adaptive_curvature_error": top.residuals[0].numpy(),
         "scaled_trace": np.array(traced.trace),
         "scaled_trace_se": np.array(traced.trace_se),
+        "_norm": np.array(traced.frobenius),
         "converged": np.array(top.converged and traced.converged),
         "notice": np.array(". ".join(filter(None, notices))),
     }
