@@ -15,8 +15,8 @@ from landscape.batchnorm_policy import BatchNormPolicy
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.linalg.reductions import length
-from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.answers.own_metrics import OwnMetric, OwnMetrics
+from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.problem.states import State, as_vector, rest_of_state
 from landscape.core.stats.intervals import answer_error, standard_error

@@ -51,8 +51,14 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     if params.precision == "bfloat16":
         run = in_bfloat16(run)
     metrics = find_metrics(params.metrics)
-    asked = {"per_class": params.per_class, "gradient_norm": params.gradient_norm}
-    evaluator = Evaluator(run, plane, statistics=mode, metrics=metrics, **asked)
+    evaluator = Evaluator(
+        run,
+        plane,
+        statistics=mode,
+        per_class=params.per_class,
+        gradient_norm=params.gradient_norm,
+        metrics=metrics,
+    )
     count = min(params.evaluations or x.size * y.size, x.size * y.size)
     sweep = Sweep(evaluator, ledger, context.progress, count + 2 * len(plane.markers))
     data: dict[str, Any] = {"x": x, "y": y}

@@ -15,7 +15,7 @@ X = torch.arange(10.0).reshape(5, 2)
 
 
 def test_batches_are_put_together():
-    """Oracle: the functions on all outputs at once, and the standard error by hand; a pass leaves no trace."""
+    """Oracle: the functions on all outputs at once, and the error by hand; a pass leaves no trace."""
     model = nn.Linear(2, 1)
     problem = Problem(model, "mse", (X, X[:, :1]), batch_size=2)
     functions = {"sum": lambda z, y: (z + y)[:, 0], "right": lambda z, y: (z > y)[:, 0]}
