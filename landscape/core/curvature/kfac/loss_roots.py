@@ -27,6 +27,8 @@ MOST_OUTPUTS = 1024
 
 NEGATIVE = 1e-4  # of the largest eigenvalue: below it, more than rounding
 
+_CONVEX = {*CROSS_ENTROPIES, "mse", "mse_loss", "half_squared_error", "binary_cross_entropy_with_logits"}
+
 _DIAGONAL = ("mse", "half_squared_error", "gaussian_nll")
 
 
@@ -68,7 +70,7 @@ def backward_columns(
         for _ in range(samples):
             yield _drawn(problem, plain, target, inner, draw) / samples**0.5
         return
-    for column in _root(plain, inner, problem.loss_name).unbind(2):
+    for column in _root(plain, inner, problem).unbind(2):
         if bool(column.any()):
             yield column.reshape(plain.shape)
 
@@ -86,7 +88,7 @@ def _slopes(problem: Problem, output: Tensor, target: Tensor) -> Tensor:
     return slope
 
 
-def _root(output: Tensor, inner: Callable[[Tensor], Tensor], loss: str) -> Tensor:
+def _root(output: Tensor, inner: Callable[[Tensor], Tensor], problem: Problem) -> Tensor:
     """Roots S of the curvature SSᵀ of each example (B, K, K)."""
     K = prod(output.shape[1:])
     if K > MOST_OUTPUTS:
@@ -101,10 +103,13 @@ def _root(output: Tensor, inner: Callable[[Tensor], Tensor], loss: str) -> Tenso
         columns.append(inner(unit.reshape(output.shape)).detach().reshape(len(output), K))
     matrices = torch.stack(columns, 2).double()
     values, vectors = torch.linalg.eigh((matrices + matrices.mT) / 2)
-    if bool((values[:, :1] < -NEGATIVE * values[:, -1:].abs().clamp_min(1e-300)).any()):
+    convex = {problem.loss_name, problem.criterion.of_torch} & _CONVEX
+    # Of a confident example all of the curvature may be rounding: the largest of the batch is the measure.
+    if not convex and bool((values < -NEGATIVE * values.abs().amax()).any()):
         raise InputError(
-            f"the loss {loss} is not convex in the outputs, so that its curvature there has no root; KFAC is"
-            " for convex ones, such as 'cross_entropy' (roots='empirical' takes gradients of any loss)."
+            f"the loss {problem.loss_name} is not convex in the outputs, so that its curvature there has no"
+            " root; KFAC is for convex ones, such as 'cross_entropy' (roots='empirical' takes gradients of"
+            " any loss)."
         )
     root: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None, :]).to(output.dtype)
     return root
@@ -129,6 +134,6 @@ def _drawn(
     if problem.loss_name in _DIAGONAL:
         signs = 2.0 * torch.randint(0, 2, output.shape, generator=draw) - 1.0
         return inner(torch.ones_like(output)).detach().sqrt() * signs.to(output)
-    root = _root(output, inner, problem.loss_name)
+    root = _root(output, inner, problem)
     signs = 2.0 * torch.randint(0, 2, root.shape[:2], generator=draw) - 1.0
     return (root @ signs.to(root)[..., None])[..., 0].reshape(output.shape)
