@@ -205,7 +205,7 @@ def _tops(name: str, who: str, ds: xr.Dataset) -> FigureSpec:
         name,
         f"Largest eigenvalue of each layer's block{who}",
         _layers(ds),
-        Axis("λ of the approximation / λ of the block"),
+        Axis("λ₁(Ĝ) / λ₁(G)"),
         tuple(marks),
         "Largest eigenvalue of the approximation of each layer's block over that of the block itself.",
         Interval(how="residuals, most smaller than the markers", mark="Bars", level=None),
