@@ -975,6 +975,7 @@ class _Line(Analysis):
         steps: int = 21,
         batchnorm: Literal['checkpoint', 'batch', 'recalibrate'] | None = None,
         seed: int = 0,
+        metrics: Sequence[str] | str = (),
         vector: Any = None,
         models: Any = None,
         progress: bool | Callable[[float], None] = False,
@@ -996,6 +997,8 @@ class _Line(Analysis):
                 over the data (recalibrate); none = checkpoint near one model, recalibrate between
                 models.
             seed: seed of the directions.
+            metrics: metrics of your own to measure at each point too: functions (output, target) -> one
+                number per example, each package.module:function.
         """
 
 line: _Line
@@ -1521,6 +1524,7 @@ class _Surface(Analysis):
         radius: float | None = None,
         threshold: float = 0.1,
         seed: int = 0,
+        metrics: Sequence[str] | str = (),
         vectors: Any = None,
         models: Any = None,
         trajectory: Any = None,
@@ -1557,6 +1561,8 @@ class _Surface(Analysis):
             radius: steps around the centre for the sharpness; none = a quarter of the way to the edge.
             threshold: rise of the loss that ends the flat region.
             seed: seed of the directions.
+            metrics: metrics of your own to measure at each point too: functions (output, target) -> one
+                number per example, each package.module:function.
         """
 
 surface: _Surface
@@ -1598,7 +1604,7 @@ class _Trace(Analysis):
         /,
         *,
         operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
-        method: Literal['hutch++', 'hutchinson'] = 'hutch++',
+        method: Literal['hutch++', 'hutchinson', 'xtrace'] = 'hutch++',
         engine: Literal['landscape', 'pyhessian'] = 'landscape',
         rel_se: float = 0.02,
         max_products: int = 1000,
@@ -1612,7 +1618,9 @@ class _Trace(Analysis):
             operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
                 model; second moment of the gradients at the data's targets; or a Kronecker-factored
                 approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
-            method: hutch++ takes the large eigenvalues exactly; hutchinson samples all.
+            method: hutch++ takes the large eigenvalues exactly; hutchinson samples all; xtrace (Epperly
+                et al. 2024) uses every probe for both, and takes the fewest products where eigenvalues
+                fall fast.
             engine: pyhessian: Hutchinson's estimator with the stopping rule of PyHessian 0.1, to
                 reproduce papers; method is then left out of account.
             rel_se: standard error wanted, relative to the trace.

@@ -29,7 +29,7 @@ NEW_OPTION = "written only where it is set: results of before the option keep th
 """Marks an option, in its ``Annotated`` type, that an analysis with stored results has got since."""
 
 FUNCTION = "names a function of the user's, which is looked up before anything is computed"
-"""Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``."""
+"""Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``, or several."""
 
 DATA_BUILDER = "names a builder of data, or several, whose content enters the key of a zoo's result"
 """Marks an option, in its ``Annotated`` type, whose value is ``package.module:function``.

@@ -150,7 +150,7 @@ class _Prices:
         kinds = [self.kind(m) for m in task.members if m not in bad]
         cost = self.cost(task)
         for kind in kinds:
-            if kind.forward_error or (cost.gradients and kind.gradient_error):
+            if kind.forward_error or ((cost.gradients or cost.example_gradients) and kind.gradient_error):
                 return kind.forward_error or kind.gradient_error
         return ""
 

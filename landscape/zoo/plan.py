@@ -215,7 +215,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     for section in spec.sections:
         analysis, given = analyses[section.label], options[section.label]
         builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
-        functions = _functions(validated[section.label]).values()
+        functions = [reference for _, reference in _functions(validated[section.label])]
         more = section.analysis, *functions, *(builder.reference for builder in builders)
         ensure_loaded(codes.of((), *more), spec.folder)
         data = fingerprint, *(loader.other_data(builder) for builder in builders)
@@ -294,15 +294,16 @@ def _validated(section: SectionSpec, analysis: Analysis, folder: Path) -> Params
         if name not in analysis.params.model_fields:
             raise InputError(no_option(analysis.name, analysis.params, name, SECTION_KEYS))
     params = analysis.validate(section.options)
-    for name, reference in _functions(params).items():
+    for name, reference in _functions(params):
         resolve(reference, folder, f"[analyses.{section.label}]: {name}")
     return params
 
 
-def _functions(params: Params) -> dict[str, str]:
-    """The functions of the user's that options name, by the names of the options."""
+def _functions(params: Params) -> list[tuple[str, str]]:
+    """The options that name functions of the user's, each with one that it names."""
     fields = {n: getattr(params, n) for n, o in type(params).model_fields.items() if FUNCTION in o.metadata}
-    return {name: reference for name, reference in fields.items() if reference}
+    found = [(name, (given,) if isinstance(given, str) else given) for name, given in fields.items()]
+    return [(name, reference) for name, references in found for reference in references if reference]
 
 
 def _check_builders(spec: ZooSpec) -> None:

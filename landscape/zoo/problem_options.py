@@ -20,7 +20,14 @@ __all__ = ["LOSS_NAMES", "ProblemOptions"]
 _IN_KEYS = ("loss", "weight_decay", "batch_size", "batchnorm", "parameters", "forward", "device")
 
 
-LOSS_NAMES = ("cross_entropy", "gaussian_nll", "half_squared_error", "mse")
+LOSS_NAMES = (
+    "causal_lm",
+    "cross_entropy",
+    "gaussian_nll",
+    "half_squared_error",
+    "mse",
+    "token_cross_entropy",
+)
 """The losses that have a name, here without torch: those of `landscape.core.problem.losses`."""
 
 
@@ -34,8 +41,8 @@ class ProblemOptions(Params):
 
     loss: str = Field(
         "cross_entropy",
-        description="cross_entropy, mse, gaussian_nll or package.module:NAME of a function, or of what makes"
-        " one.",
+        description="cross_entropy, mse, gaussian_nll, causal_lm, token_cross_entropy or"
+        " package.module:NAME of a function, or of what makes one.",
     )
     weight_decay: float = Field(0.0, ge=0.0, description="λ of the term (λ/2)‖θ‖².")
     batch_size: int = Field(256, ge=1, description="Micro-batch size.")

@@ -127,7 +127,7 @@ def differences(metrics: Mapping[str, float], split: str, measure: Measure) -> l
 
 def _measured(quantity: Quantity, measure: Measure) -> tuple[float, float]:
     """Mean and its standard error; NaN if it cannot be measured."""
-    values = measure.losses if quantity == "loss" else measure.correct
+    values = measure.spread_losses if quantity == "loss" else measure.spread_correct
     if values is None:
         mean = measure.data_loss if quantity == "loss" else math.nan
         return mean, 0.0

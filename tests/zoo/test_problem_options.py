@@ -73,6 +73,6 @@ def test_losses_that_have_a_name_are_those_of_the_problem():
     assert set(LOSS_NAMES) == set(LOSSES)
     assert ProblemOptions(loss="my.losses:own").loss == "my.losses:own"
     with pytest.raises(
-        InputError, match="option 'loss' of the problem cannot be 'crossentropy': give cross_entropy"
+        InputError, match="option 'loss' of the problem cannot be 'crossentropy': give causal_lm, cross"
     ):
         ProblemOptions.check({"loss": "crossentropy"})

@@ -27,10 +27,15 @@ LOSS_UNIT = "loss/example"
 LIKELIHOODS = {"cross_entropy", "gaussian_nll"}
 """Losses by name that are in nats."""
 
+TOKENS = {"causal_lm", "token_cross_entropy"}
+"""Those that are in nats of a token."""
+
 
 def loss_unit(datasets: Mapping[str, xr.Dataset]) -> str:
-    """The unit of the loss for axis labels: nats if all datasets used one of `LIKELIHOODS`."""
+    """The unit of the loss for axis labels: nats if all datasets used one of `LIKELIHOODS` or of `TOKENS`."""
     losses = {ds.attrs.get("loss") for ds in datasets.values()}
+    if losses and losses <= TOKENS:
+        return "nats/token"
     return "nats/example" if len(losses) == 1 and losses <= LIKELIHOODS else LOSS_UNIT
 
 

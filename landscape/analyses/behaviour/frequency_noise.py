@@ -134,7 +134,9 @@ def compute(problem: Problem, params: FrequencyNoiseParams, context: Context) ->
             return band_noise(shape, mask, rng, params.sigma, rms)
 
         measures = [measure(draw, noise) for draw in range(params.draws)]
-        for name, value in zip(names, paired(clean.losses, [m.losses for m in measures]), strict=True):
+        for name, value in zip(
+            names, paired(clean.spread_losses, [m.spread_losses for m in measures]), strict=True
+        ):
             data[f"loss{name}"].append(value)
         for name, value in zip(
             names, paired(clean.correct, [m.correct for m in measures], answers=True), strict=True
@@ -156,7 +158,7 @@ def compute(problem: Problem, params: FrequencyNoiseParams, context: Context) ->
         result = measure(0, wave)
         for place in (mode, (-mode[0], -mode[1])):  # a cosine is that of the opposite mode too
             at = int(np.flatnonzero(ky == place[0])[0]), int(np.flatnonzero(kx == place[1])[0])
-            _, _, *change = paired(clean.losses, [result.losses])
+            _, _, *change = paired(clean.spread_losses, [result.spread_losses])
             heat["heat_loss_change"][at], heat["heat_loss_change_se"][at] = change
             _, _, *change = paired(clean.correct, [result.correct], answers=True)
             heat["heat_accuracy_change"][at], heat["heat_accuracy_change_se"][at] = change

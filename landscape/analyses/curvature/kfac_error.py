@@ -84,6 +84,7 @@ def compute(problem: Problem, params: KfacErrorParams, context: Context) -> Mapp
     from landscape.core.curvature.operator import ggn
     from landscape.core.linalg.eigenpairs import eigenpairs
     from landscape.core.linalg.relative_error import relative_errors
+    from landscape.core.seeds import spread_seed
 
     finite_loss(problem)
     bare = copy.copy(problem)
@@ -108,7 +109,11 @@ def compute(problem: Problem, params: KfacErrorParams, context: Context) -> Mapp
             }
             errors.append(
                 relative_errors(
-                    matrix, others, sketch=params.sketch, probes=params.probes, seed=params.seed + number
+                    matrix,
+                    others,
+                    sketch=params.sketch,
+                    probes=params.probes,
+                    seed=spread_seed(params.seed, number),
                 )
             )
             top = eigenpairs(
@@ -200,7 +205,7 @@ def _tops(name: str, who: str, ds: xr.Dataset) -> FigureSpec:
         name,
         f"Largest eigenvalue of each layer's block{who}",
         _layers(ds),
-        Axis("λ of the approximation / λ of the block"),
+        Axis("λ₁(Ĝ) / λ₁(G)"),
         tuple(marks),
         "Largest eigenvalue of the approximation of each layer's block over that of the block itself.",
         Interval(how="residuals, most smaller than the markers", mark="Bars", level=None),

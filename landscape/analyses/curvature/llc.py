@@ -266,7 +266,7 @@ def _chains(index: int, label: str, ds: xr.Dataset) -> FigureSpec:
         f"chains_{index}",
         f"Chains: {label}",
         Axis("step"),
-        Axis("nβ (L_B(w) − L_B(w*))"),
+        Axis("nβ (L(w) − L(w*))"),
         tuple(marks),
         f"Rise of the loss along each chain, times nβ, averaged over {window} steps; what comes before the"
         f" end of burn-in is left out of λ̂. ε = {float(ds['step']):.2g}, γ = {float(ds['localization']):g},"

@@ -117,6 +117,7 @@ SCHEMA = Schema(
 
 def compute(problem: Problem, params: SharpnessParams, context: Context) -> Mapping[str, Any]:
     """Worst case, average case, curvature; a run that is killed keeps the finished ones."""
+    from landscape.core.curvature.average_sharpness import least_error
     from landscape.core.curvature.normalised_logits import logit_scale, normalised_logits
 
     scale = logit_scale(problem)
@@ -138,6 +139,11 @@ def compute(problem: Problem, params: SharpnessParams, context: Context) -> Mapp
         context.progress(before)
     half = 0.5 * np.square(params.sigmas)
     found["notice"] = str(found["notice"])
+    norm = float(found.pop("_norm", 0.0))
+    floor = least_error(
+        np.array(params.sigmas), found["average"], params.samples, float(found["scaled_trace"]), norm
+    )
+    found["average_se"] = np.maximum(found["average_se"], floor)  # NaN of one pair stays
     return {
         **found,
         "radius": np.array(_radii(params)),
@@ -156,6 +162,7 @@ def _radii(params: SharpnessParams) -> tuple[float, ...]:
 def _worst(problem: Problem, params: SharpnessParams, progress: Callable[[float], None]) -> Piece:
     """Each subset's own worst points."""
     from landscape.core.curvature.adaptive_sharpness import adaptive_sharpness
+    from landscape.core.seeds import spread_seed
 
     parts = [[*problem.shard]] if params.subset is None else _subsets(problem, params)
     rows = []
@@ -172,7 +179,7 @@ def _worst(problem: Problem, params: SharpnessParams, progress: Callable[[float]
             scale=params.scale,
             ball=params.ball,
             restarts=params.restarts,
-            seed=params.seed + index,
+            seed=spread_seed(params.seed, index) if index else params.seed,
             on_progress=inside,
         )
         rows.append((result.ascent, result.first_order, result.linear))
@@ -239,6 +246,7 @@ def _curvature(problem: Problem, params: SharpnessParams, progress: Callable[[fl
         "adaptive_curvature_error": top.residuals[0].numpy(),
         "scaled_trace": np.array(traced.trace),
         "scaled_trace_se": np.array(traced.trace_se),
+        "_norm": np.array(traced.frobenius),
         "converged": np.array(top.converged and traced.converged),
         "notice": np.array(". ".join(filter(None, notices))),
     }

@@ -28,8 +28,10 @@ class TraceParams(Params):
     """Options of ``trace``."""
 
     operator: Operator = "hessian"
-    method: Literal["hutch++", "hutchinson"] = Field(
-        "hutch++", description="hutch++ takes the large eigenvalues exactly; hutchinson samples all"
+    method: Literal["hutch++", "hutchinson", "xtrace"] = Field(
+        "hutch++",
+        description="hutch++ takes the large eigenvalues exactly; hutchinson samples all; xtrace (Epperly et"
+        " al. 2024) uses every probe for both, and takes the fewest products where eigenvalues fall fast",
     )
     engine: Literal["landscape", "pyhessian"] = Field(
         "landscape",
@@ -200,8 +202,9 @@ trace = Analysis(
         "The trace of the Hessian ∇²L, or of the generalised Gauss-Newton matrix, of the mean loss with"
         " weight decay, which adds P λ_wd. Hutch++ (Meyer et al. 2021) with a sketch of adaptive size"
         " (Persson et al. 2022) takes the large eigenvalues exactly and samples the rest; plain Hutchinson,"
-        " on request. PyHessian's form of it (Yao et al. 2020), engine='pyhessian', ends by a rule that says"
-        " nothing of the error. Samples are added until the standard error reaches"
+        " on request, or XTrace (Epperly et al. 2024), which uses each probe for both. PyHessian's form of"
+        " plain Hutchinson (Yao et al. 2020), engine='pyhessian', ends by a rule that says nothing of the"
+        " error. Samples are added until the standard error reaches"
         " its target. The same products give the trace of each layer's diagonal block (HAWQ, Dong et al."
         " 2020), the Frobenius norm and, on request, the diagonal, all with standard errors."
     ),
@@ -213,6 +216,6 @@ trace = Analysis(
     summary=summary,
     cost=lambda params: Cost(
         forwards=1.0,
-        gradients=3.5 * min(60 if params.method == "hutch++" else 600, params.max_products),
+        gradients=3.5 * min(600 if params.method == "hutchinson" else 60, params.max_products),
     ),
 )

@@ -125,7 +125,7 @@ def compute(problem: Problem, params: LesionParams, context: Context) -> dict[st
         "depth": np.linspace(0.0, 1.0, len(rows)),
         "kind": np.array([kind for _, kind, _ in rows]),
         "loss": whole.data_loss,
-        "accuracy": float("nan") if whole.correct is None else float(whole.correct.double().mean()),
+        "accuracy": whole.accuracy,
         "delta_loss": found[0],
         "delta_loss_se": found[1],
         "delta_accuracy": found[2],
@@ -151,10 +151,10 @@ def _changes(now: Measure, whole: Measure) -> tuple[float, float, float, float]:
     """Changes of loss and accuracy, each with its paired standard error."""
     loss, loss_se = now.data_loss - whole.data_loss, float("nan")
     if now.losses is not None and whole.losses is not None:
-        loss, loss_se = _paired(now.losses, whole.losses)
+        loss, loss_se = _paired(now.spread_losses, whole.spread_losses)
     if now.correct is None or whole.correct is None:
         return loss, loss_se, float("nan"), float("nan")
-    return loss, loss_se, *_paired(now.correct, whole.correct, share_error)
+    return loss, loss_se, *_paired(now.spread_correct, whole.spread_correct, share_error)
 
 
 def _paired(now: Any, before: Any, error: Callable[[Any], Any] = standard_error) -> tuple[float, float]:

@@ -259,5 +259,5 @@ receptive_field = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(forwards=1.0, gradients=float(params.most_layers)),
+    cost=lambda params: Cost(forwards=1.0, example_gradients=float(params.images * params.most_layers)),
 )

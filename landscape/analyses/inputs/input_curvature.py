@@ -294,5 +294,8 @@ input_curvature = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(forwards=2.0, gradients=12.0 + params.hessian * 3.0 * (params.products / 2 + 8)),
+    cost=lambda params: Cost(
+        forwards=1.0,
+        example_gradients=params.images * (13.0 + params.hessian * 3.0 * (params.products / 2 + 8)),
+    ),
 )

@@ -377,7 +377,8 @@ def _cost(params: RobustnessParams) -> Cost:
     goals = params.targets if params.objective == "margin" else 1
     steps = radii * params.restarts * goals * (params.steps + 1) * ("pgd" in params.attacks)
     # about half of the images are changed by half of the radii and need no more work
-    return Cost(forwards=3.0 * radii, gradients=0.5 * steps + radii + 10.0 + 60.0 * params.distance)
+    gradients = radii + 0.5 * steps + radii + 10.0 + 60.0 * params.distance
+    return Cost(forwards=1.0, example_gradients=gradients * params.images)
 
 
 robustness = Analysis(

@@ -12,6 +12,14 @@ from pydantic import Field, model_validator
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, of_data, weight_decays
 from landscape.analyses._shared.half_width import half_width
 from landscape.analyses._shared.loss_colors import loss_colors
+from landscape.analyses.surfaces._metrics import (
+    OwnMetricOption,
+    find_metrics,
+    metric_names,
+    metric_numbers,
+    metric_variables,
+    slug,
+)
 from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, series
@@ -50,6 +58,7 @@ class LineParams(Params):
     steps: int = Field(21, ge=2, le=1_000_000, description="number of points")
     batchnorm: PointStatistics = None
     seed: DirectionSeed = 0
+    metrics: OwnMetricOption = ()
 
     @model_validator(mode="after")
     def _ordered(self) -> LineParams:
@@ -58,11 +67,12 @@ class LineParams(Params):
         return self
 
 
+_METRIC, _METRICS = metric_variables("alpha")
 _SPREAD = "standard deviation over directions"
 
 SCHEMA = Schema(
     version=3,
-    coords=(Variable("alpha", ("alpha",), "step along the direction", "direction norms"),),
+    coords=(Variable("alpha", ("alpha",), "step along the direction", "direction norms"), _METRIC),
     variables=(
         Variable("loss", ("alpha",), "loss, weight-decay term included; mean over directions", LOSS_UNIT),
         Variable("loss_se", ("alpha",), "standard error of the data loss over examples", LOSS_UNIT),
@@ -92,6 +102,7 @@ SCHEMA = Schema(
         Variable("marker_alpha", ("marker",), "step of a model on the line", optional=True),
         Variable("marker_loss", ("marker",), "true loss of a model", LOSS_UNIT, optional=True),
         Variable("marker_accuracy", ("marker",), "true accuracy of a model", optional=True),
+        *_METRICS,
     ),
 )
 
@@ -110,14 +121,15 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
     mode = policy_in_force(problem, params.batchnorm, between_models=bool(plane.markers))
     context.ledger.require("directions", plane.fingerprint())
     # Each example's loss, where it is to be averaged over directions: errors are then over examples alone.
-    evaluator = Evaluator(problem, plane, statistics=mode, per_example=count > 1)
+    metrics = find_metrics(params.metrics)
+    evaluator = Evaluator(problem, plane, statistics=mode, per_example=count > 1, metrics=metrics)
     sweep = Sweep(evaluator, context.ledger, context.progress, count * len(alphas) + len(plane.markers))
     lines = sweep.pieces("direction", [alphas[:, None] * row for row in np.eye(count)])
     by_direction = {name: np.stack([line[name] for line in lines]) for name in ("loss", "accuracy")}
     norms = plane.norms
     data = {
         "alpha": alphas,
-        **(lines[0] if count == 1 else _mean(lines, evaluator.center.losses)),
+        **(lines[0] if count == 1 else _mean(lines, evaluator.center.spread_losses)),
         **{f"{name}_by_direction": values for name, values in by_direction.items()},
         **{f"{name}_spread": _spread(values) for name, values in by_direction.items()},
         "center_loss": evaluator.center.loss,
@@ -129,6 +141,10 @@ def compute(problem: Problem, params: LineParams, context: Context) -> Mapping[s
         "plane": plane.kind,
         "batchnorm_mode": mode,
     }
+    if metrics:
+        center = evaluator.center_metrics
+        data |= {"metric": np.array(list(metrics))}
+        data |= {"center_metric": center["metric_value"], "center_metric_se": center["metric_se"]}
     if plane.eigenvalues is not None:
         data["eigenvalues"] = plane.eigenvalues
     if plane.markers:
@@ -176,12 +192,14 @@ def _line(problem: Problem, params: LineParams, inputs: Mapping[str, Any]) -> Pl
 
 def _mean(lines: Sequence[Piece], center: Any) -> dict[str, Array]:
     """Means over directions, with standard errors over examples of the mean of each example."""
-    plain = ("loss", "data_loss", "penalty", "accuracy")
+    own = "metric_examples" in lines[0]
+    plain = ("loss", "data_loss", "penalty", "accuracy", *(("metric_value",) if own else ()))
     mean = {name: np.mean([line[name] for line in lines], axis=0) for name in plain}
     losses, correct = (_each_example(lines, name) for name in ("losses", "correct"))
     change = None if losses is None or center is None else losses - center.numpy()
     unknown = np.full(len(mean["loss"]), np.nan)
     errors = {"loss_se": losses, "loss_change_se": change}
+    errors |= {"metric_se": _each_example(lines, "metric_examples")} if own else {}
     return (
         mean
         | {name: unknown if v is None else standard_error(v) for name, v in errors.items()}
@@ -190,7 +208,7 @@ def _mean(lines: Sequence[Piece], center: Any) -> dict[str, Array]:
 
 
 def _each_example(lines: Sequence[Piece], name: str) -> Array | None:
-    """A measure of each example (points, N), as the mean over directions."""
+    """A measure of each example (points, ..., N), as the mean over directions."""
     if name not in lines[0]:
         return None
     mean: Array = np.mean([line[name] for line in lines], axis=0)
@@ -271,6 +289,32 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Interval("over directions", "±1 standard deviation", level=None, note="A spread, no error."),
             )
         )
+    return [*figures, *_own(datasets, step, how, errors)]
+
+
+def _own(datasets: Mapping[str, xr.Dataset], step: Axis, how: str, errors: Interval) -> list[FigureSpec]:
+    """Metrics of the user's along the line, a figure for each."""
+    figures = []
+    for name in metric_names(datasets):
+        marks = []
+        for label, ds in datasets.items():
+            if name in metric_names({label: ds}):
+                own, r = ds.sel(metric=name), reach(int(ds["examples"]))
+                values = own["metric_value"].values
+                band = _band(values, r * own["metric_se"].values)
+                marks.append(Line(ds["alpha"].values, values, series(label, ds), *band))
+        short = name.partition(":")[2]
+        figures.append(
+            FigureSpec(
+                f"metric-{slug(name)}",
+                f"{short} along a direction",
+                step,
+                Axis(short),
+                tuple(marks),
+                f"Mean over examples of {name} at θ + αd. {how}",
+                errors,
+            )
+        )
     return figures
 
 
@@ -290,6 +334,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     return [
         Metric("loss", center, unit, "loss at the checkpoint", error=error),
         Metric("worst rise", rise, unit, "largest loss along the line minus that at α = 0", finding=True),
+        *metric_numbers(ds),
     ]
 
 

@@ -15,7 +15,7 @@ from landscape.core.problem.problem import Problem
 from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
 
-__all__ = ["AverageSharpness", "average_sharpness"]
+__all__ = ["AverageSharpness", "average_sharpness", "least_error"]
 
 Array = NDArray[np.float64]
 
@@ -82,3 +82,25 @@ def average_sharpness(
         on_progress((row + 1) / samples)
     given = np.asarray(sigmas, dtype=np.float64)
     return AverageSharpness(given, rises.mean(0), standard_error(rises, 0), samples)
+
+
+def least_error(sigmas: Array, rise: Array, samples: int, trace: float, norm: float) -> Array:
+    """The standard error of mean rises (s,) that the curvature foresees, below which none is believed.
+
+    To second order a rise is ½σ² εᵀTHTε, whose variance over ε is ½σ⁴ ‖THT‖_F². Where few large eigenvalues
+    make it, most draws miss them and with them how much rises vary, so that their own spread is too small.
+    Where the rise is less than half of its second order, the loss is no quadratic there, and the error is
+    taken in proportion to the rise.
+
+    Args:
+        sigmas: Each σ (s,).
+        rise: The mean rises (s,).
+        samples: Pairs of draws.
+        trace: tr(THT).
+        norm: ‖THT‖_F.
+    """
+    second = 0.5 * sigmas**2 * trace
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(second > 0, 2.0 * np.abs(rise) / second, 1.0)
+    error: Array = sigmas**2 * norm / (2.0 * samples) ** 0.5 * np.minimum(share, 1.0)
+    return error

@@ -13,14 +13,15 @@ from landscape.core.curvature.checks import check_jacobian
 from landscape.core.curvature.double_backward import twice_differentiable
 from landscape.core.curvature.operator import GaussNewton, Graph, Sandwich
 from landscape.core.data.batches import Batch
+from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.derivatives.record import Check
-from landscape.core.problem.losses import IGNORE_INDEX, gaussian_fisher, gaussian_moments
+from landscape.core.problem.losses import CROSS_ENTROPIES, IGNORE_INDEX, gaussian_fisher, gaussian_moments
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
 __all__ = ["EmpiricalFisher", "Fisher", "empirical_fisher", "fisher"]
 
-LIKELIHOODS = ("cross_entropy", "mse", "half_squared_error", "gaussian_nll")
+LIKELIHOODS = (*CROSS_ENTROPIES, "mse", "half_squared_error", "gaussian_nll")
 """Losses by name that are the negative logarithm of a density, up to a constant."""
 
 
@@ -74,7 +75,7 @@ class Fisher(GaussNewton):
         self, output: Tensor, target: Tensor, batch: Batch, start: int
     ) -> Callable[[Tensor], Tensor] | None:
         """As `GaussNewton.inner`, by the likelihood instead of the loss's own derivatives."""
-        if self.problem.loss_name == "cross_entropy":
+        if self.problem.loss_name in CROSS_ENTROPIES:
             # Per observation the Fisher matrix of the logits is diag(p) − ppᵀ, whatever the target.
             axis = self.problem.reading.axis
             if axis == -1 and output.ndim > 2:  # the classes come last: the same of the outputs turned
@@ -100,7 +101,7 @@ class Fisher(GaussNewton):
 
     def _of_logits(self, output: Tensor, target: Tensor, start: int) -> Callable[[Tensor], Tensor]:
         """The Fisher matrix of logits (B, C, ...)."""
-        weight = _observation_weights(output, target)
+        weight = _observation_weights(output, target, self.problem.criterion)
         p = output.softmax(1)
         if not self._samples:
             return lambda t: weight * (p * t - p * (p * t).sum(1, keepdim=True))
@@ -141,13 +142,15 @@ class Fisher(GaussNewton):
         return hot.reshape(self._samples, *rows.shape).movedim(-1, 2)
 
 
-def _observation_weights(output: Tensor, target: Tensor) -> Tensor:
+def _observation_weights(output: Tensor, target: Tensor, loss: Criterion) -> Tensor:
     """Weights (B, 1, ...) of the observations of each example in the cross-entropy."""
     if target.is_floating_point():
         mass = target.sum(1, keepdim=True)
         return mass / prod(mass.shape[1:])
     counted = (target != IGNORE_INDEX).to(output.dtype)
-    if counted.ndim > 1:
+    if loss.by_token:
+        counted *= loss.scale
+    elif counted.ndim > 1:
         counted /= counted.flatten(1).sum(1).view(-1, *(1,) * (counted.ndim - 1))
     return counted.unsqueeze(1)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.problem.forward import Forward
+from landscape.core.problem.losses import CROSS_ENTROPIES
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -72,7 +73,7 @@ def logit_scale(problem: Problem) -> float:
 
 def _class_axis(problem: Problem) -> int | None:
     """The axis of the logits of a cross-entropy; ``None`` of others."""
-    if problem.loss_name != "cross_entropy" or problem.reading.scale != "logits":
+    if problem.loss_name not in CROSS_ENTROPIES or problem.reading.scale != "logits":
         return None
     output, _ = problem.output(problem.first)
     if not torch.is_tensor(output) or not output.is_floating_point() or output.ndim < 2:

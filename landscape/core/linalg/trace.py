@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
+from landscape.core.linalg.adaptive_xtrace import adaptive_xtrace
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
@@ -18,7 +19,7 @@ from landscape.errors import InputError, suggest
 
 __all__ = ["TraceEstimate", "TraceMethod", "estimate_trace"]
 
-TraceMethod = Literal["hutch++", "hutchinson"]
+TraceMethod = Literal["hutch++", "hutchinson", "xtrace"]
 
 BLOCK = 4  # probes multiplied at a time
 LEAST = 12  # samples before their standard error is believed
@@ -44,7 +45,8 @@ def estimate_trace(
     tr A = tr QᵀAQ + E ωᵀMω over random signs ω. It pays where few eigenvalues hold much of ‖A‖_F. The
     sketch grows as long as that lowers the expected number of products (Persson, Cortinovis and Kressner
     2022, A-Hutch++). The samples are independent of it and of each other, so that their standard error is
-    honest. ``hutchinson`` samples A itself, ωᵀAω.
+    honest. ``hutchinson`` samples A itself, ωᵀAω. ``xtrace`` (Epperly, Tropp and Webber 2024) uses each
+    probe for both, see `landscape.core.linalg.adaptive_xtrace`: fewer products where eigenvalues fall fast.
 
     The same products give the diagonal, diag(PA + AP − PAP) + E ω∘Mω, hence the traces of diagonal
     blocks, which the layers of a network are (HAWQ, Dong et al. 2020), and
@@ -58,7 +60,7 @@ def estimate_trace(
 
     Args:
         operator: A.
-        method: ``hutch++`` or ``hutchinson``.
+        method: ``hutch++``, ``hutchinson`` or ``xtrace``.
         rel_se: Standard error asked for, relative to the trace.
         max_products: Budget; the best estimate so far is returned when it is used up.
         sizes: Lengths of consecutive diagonal blocks, summing to n; one block by default.
@@ -91,6 +93,24 @@ def estimate_trace(
     generator = torch.Generator().manual_seed(seed)
     dtype = working_dtype(operator.dtype)
     Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
+    if method == "xtrace" and n > 2 * LEAST:
+        # of a small matrix, all products that are left are worth more than a basis of half of its rows
+        most = n // 2 if n <= max_products else max_products
+        found = adaptive_xtrace(
+            operator,
+            rel_se=rel_se,
+            most=most,
+            sizes=sizes,
+            dtype=dtype,
+            diagonal=diagonal,
+            seed=seed,
+            on_progress=report,
+        )
+        if found.converged or found.products + n > max_products:
+            return found
+        return _exact(operator, sizes, diagonal, before)
+    if method == "xtrace":
+        return _exact(operator, sizes, diagonal, before)
     sketch = (Q, Q)
     if method == "hutch++":
         sketch = _grow_sketch(operator, Q, generator, rel_se, max_products)

@@ -13,7 +13,13 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from landscape.core.data.trees import map_tensors, tensors_in
-from landscape.core.problem.losses import IGNORE_INDEX, LossFunction, cross_entropy, resolve_loss
+from landscape.core.problem.losses import (
+    IGNORE_INDEX,
+    TOKEN_LOSSES,
+    LossFunction,
+    cross_entropy,
+    resolve_loss,
+)
 from landscape.errors import InputError
 
 __all__ = ["Criterion", "Reduction", "cut", "shaken"]
@@ -41,6 +47,7 @@ _BY_ROW = {
     "MultiLabelSoftMarginLoss": "multilabel_soft_margin_loss",
 }
 _BY_NAME = {"cross_entropy": "target", "mse": "entry", "half_squared_error": "entry"}
+_BY_NAME |= dict.fromkeys(TOKEN_LOSSES, "target")
 _NAMES = (_BY_TARGET, _BY_ENTRY, _BY_ROW)
 _FUNCTIONS = {
     getattr(F, name): kind
@@ -75,6 +82,7 @@ class Criterion:
         scale: What losses per example are multiplied by.
         ignore_index: The label that the loss leaves out.
         weighs: Whether examples may weigh differently.
+        by_token: Whether it is a loss of `TOKEN_LOSSES`: examples are sequences, means are over tokens.
         plain: Whether nothing that torch weights or smooths enters the loss.
 
     Raises:
@@ -93,6 +101,8 @@ class Criterion:
         self._weight: Tensor | None = None
         self.weighs = False
         self._known = isinstance(loss, str)
+        self.by_token = isinstance(loss, str) and loss in TOKEN_LOSSES
+        self.weighs = self.by_token
         recognised = _recognise(given, device, dtype)
         if recognised is None:
             return
@@ -120,10 +130,15 @@ class Criterion:
         return values if self.reduction == "sum" else values * size
 
     @property
+    def takes_tensor(self) -> bool:
+        """Whether it is known to take one tensor as the output."""
+        return self._known
+
+    @property
     def of_torch(self) -> str:
         """Which of torch's losses it is, by the name of the function; empty if it is another."""
-        if self.name == "cross_entropy":
-            return self.name
+        if self.name == "cross_entropy" or self.by_token:
+            return "cross_entropy"
         if not self._known or not isinstance(self.function, partial) or self.function.func is not _losses:
             return ""
         run = self.function.args[0]

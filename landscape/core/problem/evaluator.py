@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ from landscape.batchnorm_policy import BatchNormPolicy
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.linalg.reductions import length
+from landscape.core.problem.answers.own_metrics import OwnMetric, OwnMetrics
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.problem import Measure, Problem
 from landscape.core.problem.states import State, as_vector, rest_of_state
@@ -73,10 +74,13 @@ class Evaluator(Generic[U]):
             when the model holds the point. Default: the problem's own.
         per_class: Whether to measure the accuracy of each class.
         gradient_norm: Whether to measure ‖∇L‖, at about three times the cost.
-        per_example: Whether to return the losses and right answers of each example.
+        metrics: Metrics of the user's by name, of the problem's own data.
+        per_example: Whether to return the losses and right answers of each example, as
+            `Measure.spread_losses` are.
 
     Attributes:
         classes: The class labels (C,), if ``per_class``.
+        center_metrics: ``metric_value`` and ``metric_se`` (metrics,) at the centre, if there are any.
 
     Raises:
         InputError: If accuracies per class are asked for and there is no class per example, or the
@@ -95,6 +99,7 @@ class Evaluator(Generic[U]):
         per_class: bool = False,
         gradient_norm: bool = False,
         per_example: bool = False,
+        metrics: Mapping[str, OwnMetric] | None = None,
     ) -> None:
         if rest is None and statistics in ("interpolate", "repair"):
             raise InputError(
@@ -108,14 +113,20 @@ class Evaluator(Generic[U]):
         self._rest = rest
         self._per_example = per_example
         self._gradient_norm = gradient_norm
+        self._metrics = metrics
+        if metrics and problem.sharding.ranks > 1:
+            raise InputError("metrics need all the data in one process; run without torchrun.")
         self._scratch = torch.empty_like(problem.theta)
         self._labels: Integers | None = None
         self.classes: Integers | None = None
         self._center: Measure | None = None
+        self.center_metrics: dict[str, Array] = {}
         # Measured first, since the error of every later point is paired with it.
         if subset.center is not None:
             with self.at(subset.center):
-                self._center = problem.measure()
+                found = OwnMetrics(metrics) if metrics else None
+                self._center = self._measures(found)[0]
+                self.center_metrics = found.named() if found else {}
         if per_class:
             self.classes, self._labels = self._find_classes()
 
@@ -137,7 +148,7 @@ class Evaluator(Generic[U]):
     def measure(self, u: U) -> tuple[Measure, ...]:
         """The problem at ``u``: on its own data and, if there are any, on the held-out data."""
         with self.at(u):
-            return self._measures()
+            return self._measures(None)
 
     @under_own_context
     def values(self, u: U) -> dict[str, float | Array]:
@@ -146,7 +157,8 @@ class Evaluator(Generic[U]):
         ``loss``, ``data_loss``, ``penalty``, ``accuracy``; standard errors over examples ``loss_se`` and
         ``accuracy_se``; if there is a centre ``loss_change_se``, that of the loss difference to it, paired by
         example; if asked for ``class_accuracy`` (C,), ``gradient_norm``, and ``losses`` and ``correct``
-        (N,). On held-out data ``test_loss`` and the like. Values that are not finite stay so.
+        (N,); of the metrics ``metric_value`` and ``metric_se`` (metrics,). On held-out data ``test_loss`` and
+        the like. Values that are not finite stay so.
         """
         with self.at(u):
             return self._values()
@@ -172,22 +184,26 @@ class Evaluator(Generic[U]):
             return batch_statistics(self.problem)
         return recalibrated(self.problem) if self.statistics == "recalibrate" else nullcontext()
 
-    def _measures(self) -> tuple[Measure, ...]:
-        own = self.problem.measure()
+    def _measures(self, metrics: OwnMetrics | None) -> tuple[Measure, ...]:
+        with nullcontext() if metrics is None else metrics.watching(self.problem):
+            own = self.problem.measure()
         return (own,) if self._test is None else (own, self.problem.measure(batches=self._test))
 
     def _values(self) -> dict[str, float | Array]:
-        measures = self._measures()
+        metrics = OwnMetrics(self._metrics) if self._metrics else None
+        measures = self._measures(metrics)
         own, values = measures[0], self._named(measures[0])
         for held_out in measures[1:]:
             values |= {TEST + name: value for name, value in self._named(held_out).items()}
         if self._center is not None:
-            before = self._center.losses
-            change = None if own.losses is None or before is None else own.losses - before
+            before, now = self._center.spread_losses, own.spread_losses
+            change = None if now is None or before is None else now - before
             values["loss_change_se"] = standard_error(change)
         if self.classes is not None and self._labels is not None and own.correct is not None:
             hits = np.bincount(self._labels, weights=own.correct.numpy(), minlength=len(self.classes))
             values["class_accuracy"] = hits / np.bincount(self._labels, minlength=len(self.classes))
+        if metrics is not None:
+            values |= metrics.named(per_example=self._per_example)
         if self._gradient_norm:
             values["gradient_norm"] = length(self.problem.gradient())
         return values
@@ -195,19 +211,19 @@ class Evaluator(Generic[U]):
     def _named(self, measure: Measure) -> dict[str, float | Array]:
         values: dict[str, float | Array] = {
             "loss": measure.loss,
-            "loss_se": standard_error(measure.losses),
+            "loss_se": standard_error(measure.spread_losses),
             "data_loss": measure.data_loss,
             "penalty": measure.penalty,
             "accuracy": measure.accuracy,
-            "accuracy_se": answer_error(measure.correct),
+            "accuracy_se": answer_error(measure.spread_correct),
         }
         if self._per_example:
-            correct = measure.correct
+            correct = measure.spread_correct
             if correct is not None and measure.void is not None:
                 correct = correct.new_full(measure.void.shape, torch.nan).masked_scatter(
                     ~measure.void, correct
                 )
-            examples = {"losses": measure.losses, "correct": correct}
+            examples = {"losses": measure.spread_losses, "correct": correct}
             values |= {name: each.numpy() for name, each in examples.items() if each is not None}
         return values
 

@@ -20,6 +20,7 @@ from landscape.core.problem.criterion import cut, shaken
 from landscape.core.problem.door.conversions import name_of
 from landscape.core.problem.door.inputs import input_advice, settle_inputs
 from landscape.core.problem.door.targets import loss_advice, retry_loss, settle_targets
+from landscape.core.problem.door.tokens import ask_which_token, settle_tokens
 from landscape.core.problem.losses import check_labels
 from landscape.core.problem.measure import cut_off
 from landscape.errors import InputError, reason
@@ -127,10 +128,16 @@ def _try_first(problem: Problem) -> None:
             raise InputError(f"cross_entropy needs logits (B, C); the model returned {_describe(output)}.")
         if not torch.is_tensor(target):
             raise InputError("cross_entropy needs targets; the batches hold none.")
+        ask_which_token(problem, output, target)
         axis = settle_axis(output, target, problem._all, partial(_run_anywhere, problem))
         problem.criterion.read_along(axis)
         problem.reading = replace(problem.reading, axis=axis)
         check_labels(problem._all, output.shape[axis])
+    elif problem.criterion.by_token:
+        target = settle_tokens(problem, output, target)
+        batch = problem.first
+        problem.reading = replace(problem.reading, axis=-1)
+        check_labels(problem._all, output.shape[-1], blank=True)
     values, target = _first_loss(problem, output, target)
     batch = problem.first
     output = cut_off(output)

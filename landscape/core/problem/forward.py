@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from landscape.core.data.batches import Batch
+from landscape.core.problem.criterion import Criterion
 from landscape.core.problem.leftovers import forget
 from landscape.core.problem.private_model import Substituted
 from landscape.errors import InputError
@@ -36,12 +38,20 @@ class Forward:
         function: The same.
         takes_batch: Whether it is called with the whole batch; else with the batch's inputs.
         call: How the model is called where there is no function.
+        logits_alone: Whether the loss takes one tensor, so that of a mapping the entry ``logits`` is meant.
+        first_alone: Whether of a tuple its first tensor is, as of models of tokens.
     """
 
     def __init__(self, function: Callable[..., Any] | None) -> None:
         self.function = function
         self.takes_batch = True
         self.call: Call = natural
+        self.logits_alone = False
+        self.first_alone = False
+
+    def read_logits(self, loss: Criterion) -> None:
+        """Take the logits alone of what the model returns, where the loss is one that takes one tensor."""
+        self.logits_alone, self.first_alone = loss.takes_tensor, loss.by_token
 
     def __call__(self, model: Any, batch: Batch) -> tuple[Any, Any]:
         """The model's output and the target.
@@ -68,7 +78,16 @@ class Forward:
                 return result
         else:
             result = self.call(model, batch.inputs)
-        return getattr(result, "logits", result), batch.target
+        return self._logits(result), batch.target
+
+    def _logits(self, result: Any) -> Any:
+        """The logits of what a model returns, where it says which they are."""
+        if self.logits_alone:
+            if isinstance(result, Mapping) and "logits" in result:
+                return result["logits"]
+            if self.first_alone and isinstance(result, tuple) and result and torch.is_tensor(result[0]):
+                return result[0]
+        return getattr(result, "logits", result)
 
     def calls(self, batches: list[Batch]) -> tuple[list[Any], Callable[[nn.Module, Any], Any] | None]:
         """What the model is called with, by batch, and how, if it has a function of its own."""

@@ -14,7 +14,9 @@ from landscape.core.data.batches import Batch
 from landscape.errors import InputError, reason, suggest
 
 __all__ = [
+    "CROSS_ENTROPIES",
     "LOSSES",
+    "TOKEN_LOSSES",
     "VARIANCE_FLOOR",
     "LossFunction",
     "accuracy_per_example",
@@ -24,6 +26,7 @@ __all__ = [
     "gaussian_nll",
     "gaussian_outputs",
     "resolve_loss",
+    "token_cross_entropy",
 ]
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
@@ -53,6 +56,17 @@ def cross_entropy(output: Tensor, target: Tensor, *, axis: int = 1) -> Tensor:
     if values.ndim == 1 or target.is_floating_point():
         return _per_example(values)
     return values.flatten(1).sum(1) / (target != IGNORE_INDEX).flatten(1).sum(1)
+
+
+def token_cross_entropy(output: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy in nats of each sequence, summed over its tokens that count, shape (B,).
+
+    Args:
+        output: Logits (B, T, V), the vocabulary along the last axis.
+        target: Tokens (B, T); those of the ignore index −100 count nowhere.
+    """
+    rows = F.cross_entropy(output.movedim(-1, 1), target, reduction="none", ignore_index=IGNORE_INDEX)
+    return rows.flatten(1).sum(1)
 
 
 def mse(output: Tensor, target: Tensor) -> Tensor:
@@ -155,7 +169,15 @@ LOSSES: dict[str, LossFunction] = {
     "mse": mse,
     "half_squared_error": half_squared_error,
     "gaussian_nll": gaussian_nll,
+    "causal_lm": token_cross_entropy,
+    "token_cross_entropy": token_cross_entropy,
 }
+
+TOKEN_LOSSES = ("causal_lm", "token_cross_entropy")
+"""Losses by name that are a mean over the tokens of all sequences; see `door.tokens`."""
+
+CROSS_ENTROPIES = ("cross_entropy", *TOKEN_LOSSES)
+"""Losses by name whose likelihood is categorical."""
 
 
 def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
@@ -196,8 +218,13 @@ def resolve_loss(loss: str | LossFunction) -> tuple[str, LossFunction]:
     return f"{module}:{name}", loss
 
 
-def check_labels(batches: list[Batch], classes: int) -> None:
+def check_labels(batches: list[Batch], classes: int, *, blank: bool = False) -> None:
     """Raise unless every integer label lies in [0, classes) or is the ignore index -100.
+
+    Args:
+        batches: All batches.
+        classes: Number of classes.
+        blank: Whether an example may have no label that counts.
 
     Raises:
         InputError: Naming the first batch at fault and the offending label, or the first example of
@@ -213,10 +240,10 @@ def check_labels(batches: list[Batch], classes: int) -> None:
                 f"label {int(wrong.reshape(-1)[0])} in batch {index} is out of range: the model has"
                 f" {classes} outputs, so labels must lie in 0...{classes - 1}."
             )
-        blank = (labels.reshape(len(labels), -1) == IGNORE_INDEX).all(1).nonzero()
-        if len(blank):
+        ignored = (labels.reshape(len(labels), -1) == IGNORE_INDEX).all(1).nonzero()
+        if len(ignored) and not blank:
             raise InputError(
-                f"example {int(blank[0])} of batch {index} has no label but the ignore index"
+                f"example {int(ignored[0])} of batch {index} has no label but the ignore index"
                 f" {IGNORE_INDEX}; leave it out of the data."
             )
 

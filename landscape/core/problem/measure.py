@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,10 @@ from landscape.core.problem.answers.classification import Classification
 from landscape.core.problem.answers.outputs import Reading
 from landscape.core.problem.criterion import Criterion
 
-__all__ = ["ExampleTable", "Measure", "PartialMeasure", "cut_off", "measure"]
+__all__ = ["ExampleTable", "Measure", "PartialMeasure", "Watch", "cut_off", "measure"]
+
+Watch = Callable[[Any, Any, int], None]
+"""Told the output, the target and the size of a batch."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Measure:
         correct: Share of right answers per example that has a label that counts (N,), likewise; ``None`` if
             not a classification.
         void: Which examples have no label that counts (N,); ``None`` if each has one.
+        weights: What each example weighs in the loss, with mean 1 (N,); ``None`` if all weigh the same.
+        by_token: Whether the accuracy is that of all tokens, so that examples weigh there as in the loss.
     """
 
     data_loss: float
@@ -34,6 +39,8 @@ class Measure:
     losses: Tensor | None
     correct: Tensor | None
     void: Tensor | None = None
+    weights: Tensor | None = None
+    by_token: bool = False
 
     @property
     def loss(self) -> float:
@@ -43,7 +50,29 @@ class Measure:
     @property
     def accuracy(self) -> float:
         """Share of right answers; NaN if not a classification."""
-        return float("nan") if self.correct is None else float(self.correct.mean())
+        return float("nan") if self.correct is None else float(self.spread_correct.mean())
+
+    @property
+    def spread_losses(self) -> Any:
+        """Losses whose mean over examples is the data loss and whose standard error is that of it, (N,).
+
+        A weighted mean Σ wᵢ ℓᵢ / Σ wᵢ is a ratio of two sums, both of which vary with the examples drawn: to
+        first order it moves as the mean of L + wᵢ (ℓᵢ − L) does, with weights of mean 1 (Cochran 1977,
+        Sampling Techniques, section 6.4). ``losses`` are wᵢ ℓᵢ, themselves where all weigh the same.
+        """
+        if self.losses is None or self.weights is None:
+            return self.losses
+        return self.losses - self.data_loss * (self.weights - 1.0)
+
+    @property
+    def spread_correct(self) -> Any:
+        """Shares of right answers whose mean over examples is the accuracy, as `spread_losses`, (N,)."""
+        if self.correct is None or self.weights is None or not self.by_token:
+            return self.correct
+        weights = self.weights if self.void is None else self.weights[~self.void]
+        weights = weights / weights.mean()
+        accuracy = (weights * self.correct).mean()
+        return accuracy + weights * (self.correct - accuracy)
 
 
 @dataclass(frozen=True)
@@ -57,6 +86,7 @@ class PartialMeasure:
         correct: Share of right answers per example (n,), likewise, −1 where no label counts; ``None`` if not
             a classification.
         weight: Sum of what the examples weigh in the loss; n if all weigh the same.
+        weights: What each weighs (n,); ``None`` if all weigh the same.
     """
 
     examples: int
@@ -64,6 +94,7 @@ class PartialMeasure:
     losses: Tensor | None
     correct: Tensor | None
     weight: float
+    weights: Tensor | None = None
 
     @property
     def answers(self) -> tuple[Tensor | None, Tensor | None]:
@@ -73,9 +104,17 @@ class PartialMeasure:
         void = self.correct < 0
         return self.correct[~void], void
 
+    def whole(self, data_loss: float, penalty: float, by_token: bool) -> Measure:
+        """These examples as all there are."""
+        weights = None if self.weights is None else self.weights / self.weights.mean()
+        return Measure(data_loss, penalty, self.losses, *self.answers, weights, by_token)
+
 
 def measure(
-    outcomes: Iterable[tuple[int, Any, Any]], loss: Criterion, reading: Reading | Classification
+    outcomes: Iterable[tuple[int, Any, Any]],
+    loss: Criterion,
+    reading: Reading | Classification,
+    watch: Watch | None = None,
 ) -> PartialMeasure:
     """Losses and right answers of the examples of some batches.
 
@@ -83,12 +122,16 @@ def measure(
         outcomes: Size, output and target of each batch, made while they are used.
         loss: The loss.
         reading: How answers are read off outputs and targets.
+        watch: Told each of them.
     """
     losses: list[Tensor] = []
     correct: list[Tensor] | None = []
     total, examples, weight = 0.0, 0, 0.0
+    by_example: list[Tensor] = []
     for size, output, target in outcomes:
         examples += size
+        if watch is not None:
+            watch(output, target, size)
         values = loss(output, target).detach()
         if values.ndim == 0:
             total += float(loss.total(values.double(), size))
@@ -96,6 +139,7 @@ def measure(
             losses.append(values.double())
         weights = loss.weights(output, target)
         weight += size if weights is None else float(weights.sum())
+        by_example.append(torch.ones(size) if weights is None else weights.double().cpu())
         right = reading.correct(output, target)
         # One batch that is no classification, and there is no accuracy of the whole.
         correct = None if right is None or correct is None else [*correct, right]
@@ -105,6 +149,7 @@ def measure(
         torch.cat(losses).cpu() if losses else None,
         torch.cat(correct).cpu() if correct else None,
         weight,
+        torch.cat(by_example) if loss.weighs else None,
     )
 
 
@@ -131,10 +176,11 @@ class ExampleTable:
 
     def __init__(self, examples: int) -> None:
         self._examples = examples
-        # Losses, answers, and three facts: one tensor, so that one sum over the processes suffices. Each
-        # example is entered by one process and is zero in the others.
-        self.values = torch.zeros(2 * examples + 3, dtype=torch.float64)
-        self._losses, self._correct, self._facts = torch.split(self.values, [examples, examples, 3])
+        # Losses, answers, weights, and four facts: one tensor, so that one sum over the processes suffices.
+        # Each example is entered by one process and is zero in the others.
+        self.values = torch.zeros(3 * examples + 4, dtype=torch.float64)
+        parts = [examples, examples, examples, 4]
+        self._losses, self._correct, self._weights, self._facts = torch.split(self.values, parts)
 
     def enter(self, part: PartialMeasure, start: int) -> None:
         """Enter what was measured on the examples from number ``start`` on."""
@@ -143,16 +189,19 @@ class ExampleTable:
             self._losses[own] = part.losses
         if part.correct is not None:
             self._correct[own] = part.correct
-        facts = [part.total, part.losses is None, part.correct is None]
+        if part.weights is not None:
+            self._weights[own] = part.weights
+        facts = [part.total, part.losses is None, part.correct is None, part.weights is not None]
         self._facts += torch.tensor(facts, dtype=torch.float64)
 
     def read(self) -> PartialMeasure:
         """What was measured on all examples."""
-        total, without_losses, without_answers = self._facts.tolist()
+        total, without_losses, without_answers, weighed = self._facts.tolist()
         return PartialMeasure(
             self._examples,
             total,
             None if without_losses else self._losses,
             None if without_answers else self._correct,
-            float(self._examples),
+            float(self._weights.sum()) if weighed else float(self._examples),
+            self._weights if weighed else None,
         )

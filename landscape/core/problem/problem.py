@@ -30,7 +30,7 @@ from landscape.core.problem.fingerprint import fingerprint, provenance
 from landscape.core.problem.first_run import fit_scale, settle
 from landscape.core.problem.forward import Forward
 from landscape.core.problem.losses import LossFunction
-from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, cut_off, measure
+from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, Watch, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
 from landscape.core.problem.private_model import (
@@ -57,7 +57,8 @@ class Problem(Described):
     Args:
         model: Any module.
         loss: ``"cross_entropy"``, ``"mse"`` (as `torch.nn.MSELoss`), ``"half_squared_error"``,
-            ``"gaussian_nll"`` (outputs (B, 2D): means, then variances before a softplus), or a callable
+            ``"gaussian_nll"`` (outputs (B, 2D): means, then variances before a softplus), ``"causal_lm"`` or
+            ``"token_cross_entropy"`` (logits (B, T, V), a mean over tokens, see `door.tokens`), or a callable
             ``(output, target) -> losses (B,)``. torch's own losses are taken per example, with torch's
             value on all the data as their mean; of another scalar it is found out whether it is the mean
             over examples or their sum, and if neither, all the data must come in one batch.
@@ -149,6 +150,7 @@ class Problem(Described):
         self._forward = Forward(forward)
         self.derivatives = DerivativeRecord(check_derivatives)
         self.conversions: tuple[Conversion, ...] = ()
+        self.watch: Watch | None = None
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
@@ -158,6 +160,7 @@ class Problem(Described):
         self.module = private_copy(model, names, self.device, dtype)
         set_mode(self.module, self.batchnorm)
         self.criterion = Criterion(loss, self.device, self.dtype)
+        self._forward.read_logits(self.criterion)
         self.loss_name = self.criterion.name
         self.reading = Reading(ignore_index=self.criterion.ignore_index)
         self.classification: Classification | None = None
@@ -236,18 +239,17 @@ class Problem(Described):
                 problem's own.
         """
         with torch.set_grad_enabled(self._derives), self.at(theta):
-            found = self._measure_all() if batches is None else self._measure_batches(batches)
-            if batches is not None:
-                found = self._weighed(found)
+            given = None if batches is None else self._weighed(self._measure_batches(batches))
+            found = self._measure_all() if given is None else given
             penalty = 0.5 * self.weight_decay * sum_of_squares(self._point) if self.weight_decay else 0.0
         total = found.total if found.losses is None else float(found.losses.sum())
-        return Measure(total / found.examples, penalty, found.losses, *found.answers)
+        return found.whole(total / found.examples, penalty, self.criterion.by_token)
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
         with self._evaluating():
             outcomes = ((b.size, *self.output(b)) for b in batches)
-            return measure(outcomes, self.criterion, self.classification or self.reading)
+            return measure(outcomes, self.criterion, self.classification or self.reading, self.watch)
 
     def _weighed(self, found: PartialMeasure) -> PartialMeasure:
         """What was measured on other data, in the weighted mean of its own examples."""

@@ -99,3 +99,16 @@ def test_traces_along_training():
     assert figure.name == "training"
     assert figure.marks[0].x.tolist() == [2, 4]
     assert figure.marks[0].y.tolist() == 2 * [float(ds["trace"])]
+
+
+def test_xtrace_of_a_network():
+    """Independent: the Hessian by differentiating twice in plain torch."""
+    case = CASES["mlp"]
+    exact = case.exact_hessian()
+    small = landscape.trace(case.problem(), method="xtrace", rel_se=1e-6)
+    assert float(small["trace"]) == pytest.approx(float(exact.trace()), rel=1e-9)
+    problem, H = regression()
+    ds = landscape.trace(problem, method="xtrace", rel_se=0.02, max_products=300)
+    assert bool(ds["converged"]) and int(ds["samples"]) > 0
+    assert float(ds["trace"]) == pytest.approx(float(H.trace()), abs=4 * float(ds["trace_se"]))
+    assert float(ds["layer_trace"].sum()) == pytest.approx(float(ds["trace"]), rel=1e-9)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import landscape
-from landscape.core.curvature.average_sharpness import average_sharpness
+from landscape.core.curvature.average_sharpness import average_sharpness, least_error
 from landscape.errors import InputError
 
 H = torch.tensor([[3.0, 1.0, 0.0], [1.0, 8.0, 0.5], [0.0, 0.5, 2.0]], dtype=torch.float64)
@@ -55,3 +55,16 @@ def test_unusable_arguments_are_named(options):
     """Oracle: the words of the sentence."""
     with pytest.raises(InputError, match="average sharpness needs"):
         average_sharpness(problem([1.0, 2.0, 3.0], bowl), torch.ones(3), **{"sigmas": [0.1], **options})
+
+
+def test_the_least_error_is_that_of_a_quadratic_form():
+    """Oracle: the variance of ½σ² εᵀTHTε by many draws with NumPy; in proportion where it is no quadratic."""
+    scale = np.array([1.0, 0.3, 2.0])
+    scaled = scale[:, None] * H.numpy() * scale
+    draws = np.random.default_rng(0).normal(size=(200_000, 3))
+    rises = 0.5 * 0.3**2 * np.einsum("ri,ij,rj->r", draws, scaled, draws)
+    trace, norm = float(np.trace(scaled)), float(np.linalg.norm(scaled))
+    found = least_error(np.array([0.3]), np.array([rises.mean()]), 16, trace, norm)
+    assert float(found[0]) == pytest.approx(rises.std() / 4, rel=0.02)
+    bounded = least_error(np.array([0.3]), np.array([rises.mean() / 20]), 16, trace, norm)
+    assert float(bounded[0]) == pytest.approx(float(found[0]) / 10, rel=0.02)

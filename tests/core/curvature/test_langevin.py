@@ -55,6 +55,30 @@ def test_a_quadratic():
     assert exact == pytest.approx(float((0.5 * 10 * h / held / (1 - 0.01 * held / 4)).sum()), rel=1e-12)
 
 
+def test_the_chains_of_devinterp_agree():
+    """Oracle: devinterp's sampler, of the same step, temperature and localisation, on the same quadratic."""
+    package = pytest.importorskip("devinterp.optim", reason="devinterp is not installed: extra 'oracle'")
+    h = torch.tensor([8.0, 3.0, 1.0, 0.5, 0.1, 0.0] + 4 * [4.0], dtype=torch.float64)
+    settings = Langevin(0.01, 10.0, 10.0, burn_in=60, samples=300)
+    each = []
+    for chain in range(4):
+        torch.manual_seed(chain)
+        w = nn.Parameter(torch.zeros(10, dtype=torch.float64))
+        sampler = package.SGMCMC.sgld([w], lr=0.01, nbeta=10.0, localization=10.0)
+        losses = []
+        for _ in range(settings.burn_in + settings.samples):
+            sampler.zero_grad()
+            loss = 0.5 * (h * w * w).sum()
+            loss.backward()
+            losses.append(float(loss.detach()))
+            sampler.step()
+        each.append(10.0 * np.mean(losses[settings.burn_in :]))  # nβ (mean loss − 0)
+    theirs, error = np.mean(each), np.std(each, ddof=1) / len(each) ** 0.5
+    assert abs(theirs - quadratic_llc(h.numpy(), settings)) < 4 * error and error < 0.1 * theirs
+    ours, own = estimate(problem(10, lambda t: 0.5 * (h * t * t).sum(-1)), settings)
+    assert abs(theirs - ours) < 4 * np.hypot(error, own)
+
+
 def test_small_steps_give_half_the_effective_dimension():
     """Oracle: Σ h/(h + α) at α = γ/nβ by hand."""
     h = np.array([8.0, 3.0, 1.0, 0.5])

@@ -107,3 +107,16 @@ def test_moments_of_a_large_matrix_lie_within_their_errors():
         value, half = getattr(part, name)
         assert abs(value - getattr(whole, name)[0]) <= 2 * half, name
         assert half < 0.2 * value
+
+
+def test_few_probes_are_given_the_spread_of_a_quadratic_form():
+    """Independent: the standard deviation of traces over many sets of probes, by chance seen or not."""
+    values = np.zeros(60)
+    values[:3] = 4.0, 2.0, 1.0
+    Q = torch.linalg.qr(torch.randn(60, 60, generator=torch.Generator().manual_seed(0)).double())[0]
+    G = DenseOperator((Q * torch.from_numpy(values)) @ Q.T)
+    sets = [spectral_measure(G, outliers=0, probes=4, steps=6, seed=seed) for seed in range(150)]
+    found = [kernel_moments(measure, 1.0, 1.0).trace for measure in sets]
+    spread = np.std([value for value, _ in found])
+    assert np.median([half for _, half in found]) > 1.6 * spread
+    assert np.mean([abs(value - 7.0) <= half for value, half in found]) > 0.88

@@ -29,10 +29,7 @@ def test_each_probe_is_left_out_in_turn():
 
 
 def test_intervals_hold():
-    """Oracle: the trace; in 100 trials 90 % less three binomial errors, as tests/test_error_bars.py, no bias.
-
-    The tᵢ share probes, so that their spread is a little small: 89 held, as the docstring says.
-    """
+    """Oracle: the trace; in 100 trials 90 % less three binomial errors, and no bias."""
     deviations, held = [], 0
     for seed in range(100):
         A = matrix(seed % 10)
@@ -41,6 +38,26 @@ def test_intervals_hold():
         held += abs(deviations[-1]) <= reach(20)
     assert held >= 84
     assert abs(np.mean(deviations)) < 0.4
+
+
+def test_the_error_lies_between_the_spread_and_the_jackknife():
+    """Oracle: both by their definitions, with a basis made anew without each pair of probes."""
+    A, n, k = matrix(0), 120, 7
+    omega = torch.randn(n, k, generator=torch.Generator().manual_seed(5)).double()
+
+    def estimates(kept):
+        found = []
+        for i in kept:
+            Q = torch.linalg.qr(A @ omega[:, [j for j in kept if j != i]])[0]
+            mu = omega[:, i] - Q @ (Q.T @ omega[:, i])
+            found.append((Q.T @ A @ Q).trace() + (n - len(kept) + 1) * mu @ A @ mu / (mu @ mu))
+        return torch.stack(found)
+
+    spread = estimates(list(range(k))).std() / k**0.5
+    without = torch.stack([estimates([i for i in range(k) if i != j]).mean() for j in range(k)])
+    jackknife = ((k - 1) / k * (without - without.mean()).square().sum()).sqrt()
+    got = xtrace(DenseOperator(A), products=2 * k, seed=5)
+    assert got.error == pytest.approx(float((spread * jackknife).sqrt()), rel=1e-8)
 
 
 def test_fast_falling_eigenvalues_take_few_products():

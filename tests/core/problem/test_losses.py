@@ -146,7 +146,7 @@ def test_a_loss_has_a_name(loss, name):
     ("loss", "words"),
     [
         ("cross_entropi", "no loss 'cross_entropi'; did you mean 'cross_entropy'"),
-        ("zzz", "known: cross_entropy, gaussian_nll, half_squared_error, mse"),
+        ("zzz", "known: causal_lm, cross_entropy, gaussian_nll, half_squared_error, mse, token"),
         (3.0, "name or callable; got float"),
     ],
 )

@@ -65,7 +65,7 @@ def compute(problem: Problem, params: CompressionParams, context: Context) -> Ma
         "amount": np.array([way.amount for way in every], dtype=np.float64),
         "layer": np.array(steps.names),
         "loss": whole.data_loss,
-        "accuracy": float("nan") if whole.correct is None else float(whole.correct.double().mean()),
+        "accuracy": whole.accuracy,
         "layer_size": np.array([problem.space.sizes[i] for i in steps.places]),
         **joined,
         **found,
@@ -280,11 +280,11 @@ def _changes(now: Measure, whole: Measure) -> tuple[float, float, float, float]:
     """Changes of loss and accuracy, each with its paired standard error."""
     loss, loss_se = now.data_loss - whole.data_loss, float("nan")
     if now.losses is not None and whole.losses is not None:
-        change = now.losses.double().numpy() - whole.losses.double().numpy()
+        change = now.spread_losses.double().numpy() - whole.spread_losses.double().numpy()
         loss, loss_se = float(change.mean()), float(standard_error(change))
     if now.correct is None or whole.correct is None:
         return loss, loss_se, float("nan"), float("nan")
-    answers = now.correct.double().numpy() - whole.correct.double().numpy()
+    answers = now.spread_correct.double().numpy() - whole.spread_correct.double().numpy()
     return loss, loss_se, float(answers.mean()), float(share_error(answers))
 
 

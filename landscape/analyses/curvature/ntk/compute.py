@@ -135,6 +135,7 @@ def _rest(operator: TangentGram, pairs: Piece, params: NtkParams, context: Conte
     return {
         "nodes": found.nodes,
         "weights": found.weights,
+        "outliers": np.array(found.outliers),
         "exact": np.array(exact),
         "products": np.array(found.products),
     }
@@ -146,5 +147,15 @@ def _measure(rest: Piece, size: int) -> Any:
 
     nothing = np.zeros((len(rest["nodes"]), 0))
     return SpectralMeasure(
-        rest["nodes"], rest["weights"], 0, np.zeros(0), size, 0, 0, nothing, nothing, 0.0, True
+        rest["nodes"],
+        rest["weights"],
+        int(rest["outliers"]),
+        np.zeros(0),
+        size,
+        0,
+        0,
+        nothing,
+        nothing,
+        0.0,
+        True,
     )

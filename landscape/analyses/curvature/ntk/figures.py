@@ -31,7 +31,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             "training",
             "Alignment of kernel and targets along training",
             Axis(""),
-            Axis("yᵀΘy/(‖Θ‖_F ‖y‖²)"),
+            Axis("yᵀΘy / (‖Θ‖ ‖y‖²)"),
             (),
             f"Alignment of the {about} with the centred targets.",
         )
@@ -57,15 +57,18 @@ def _spectrum(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
 
 
 def _labels(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
-    marks: list[Mark] = []
+    marks: list[Line] = []
     for label, ds in datasets.items():
         rank = np.arange(1, ds.sizes["eigenpair"] + 1)
         marks.append(Line(rank, np.cumsum(ds["label_share"].values), series(label, ds), markers=True))
+    # Shares of a few percent are a flat line at the foot of an axis from 0 to 1.
+    ends = [np.asarray(mark.y)[-1] for mark in marks]
+    top = max((float(end) for end in ends if np.isfinite(end)), default=1.0)
     return FigureSpec(
         "labels",
         "Share of the targets in the kernel's leading eigenvectors",
         Axis("number of eigenvectors"),
-        Axis("share of ‖y‖²", limits=(0.0, 1.05)),
+        Axis("share of ‖y‖²", limits=(0.0, 1.05 * (top if 0.0 < top < 0.5 else 1.0))),
         tuple(marks),
         f"Share of the centred targets y, one-hot of classes, in the span of the leading eigenvectors of the"
         f" {about}, as a running sum.",
@@ -85,8 +88,9 @@ def _alignment(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         "alignment",
         "Alignment and effective rank of the tangent kernel",
         Axis("effective rank exp H(λ/Σλ)"),
-        Axis("alignment yᵀΘy/(‖Θ‖_F ‖y‖²)"),
+        Axis("alignment yᵀΘy / (‖Θ‖ ‖y‖²)"),
         tuple(marks),
-        f"Alignment of the {about} with the centred targets y, against its effective rank.",
+        f"Alignment of the {about} with the centred targets y, ‖Θ‖ being its Frobenius"
+        " norm, against its effective rank.",
         Interval("over probes", "by Student's factor", "Bars"),
     )

@@ -242,7 +242,9 @@ def _shares(problem: Problem, params: StructureParams, found: Mapping[str, Piece
 
 def _classes(problem: Problem) -> dict[str, int]:
     """The number of classes, of a classification."""
-    if problem.loss_name != "cross_entropy":
+    from landscape.core.problem.losses import CROSS_ENTROPIES
+
+    if problem.loss_name not in CROSS_ENTROPIES:
         return {}
     output, _ = problem.output(problem.first)
     return {"classes": int(output.shape[problem.reading.axis or 1])}

@@ -9,6 +9,7 @@ import numpy as np
 
 from landscape.analyses._shared.captions import loss_unit
 from landscape.analyses._shared.half_width import half_width
+from landscape.analyses.surfaces._metrics import metric_numbers
 from landscape.analyses.surfaces.surface.figures import figures
 from landscape.analyses.surfaces.surface.options import INPUTS, SurfaceParams
 from landscape.analyses.surfaces.surface.schema import SCHEMA, STEPS
@@ -47,6 +48,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
         Metric("non-convex", float(ds["nonconvex_share"]), "1", "share of points with a negative curvature"),
         Metric("roughness", float(ds["roughness"]), "1", "RMS residual of sliding parabolas over the range"),
         Metric("minima", int(ds["minima"]), "1", "minima on the grid"),
+        *metric_numbers(ds),
     ]
 
 

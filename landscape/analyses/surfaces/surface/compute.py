@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.analyses.surfaces._metrics import find_metrics
 from landscape.analyses.surfaces.surface.options import INPUTS, SurfaceParams
 from landscape.base.analysis import Context
 from landscape.errors import InputError
@@ -49,8 +50,14 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     run = with_batch_layout(problem, cut)
     if params.precision == "bfloat16":
         run = in_bfloat16(run)
+    metrics = find_metrics(params.metrics)
     evaluator = Evaluator(
-        run, plane, statistics=mode, per_class=params.per_class, gradient_norm=params.gradient_norm
+        run,
+        plane,
+        statistics=mode,
+        per_class=params.per_class,
+        gradient_norm=params.gradient_norm,
+        metrics=metrics,
     )
     count = min(params.evaluations or x.size * y.size, x.size * y.size)
     sweep = Sweep(evaluator, ledger, context.progress, count + 2 * len(plane.markers))
@@ -82,6 +89,10 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
         **_markers(sweep, plane),
         **_numbers(surface, x, y, center.loss, params, eps=torch.finfo(problem.dtype).eps),
     }
+    if metrics:
+        found = evaluator.center_metrics
+        data |= {"metric": np.array(list(metrics))}
+        data |= {"center_metric": found["metric_value"], "center_metric_se": found["metric_se"]}
     if evaluator.classes is not None:
         data["class"] = evaluator.classes
     if params.hessian:

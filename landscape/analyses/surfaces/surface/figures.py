@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from landscape.analyses._shared.captions import error_bars, loss_unit, of_data, weight_decays
 from landscape.analyses._shared.loss_colors import loss_colors
+from landscape.analyses.surfaces._metrics import metric_names, slug
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
 from landscape.batchnorm_policy import normalise
 from landscape.core.stats.intervals import reach
@@ -53,8 +54,29 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
             "Accuracy over the plane",
             "Share of right answers at θ + x d₁ + y d₂.",
         ),
+        *_own(datasets),
         *_barcodes(datasets, Axis(of_data(datasets), unit)),
     ]
+
+
+def _own(datasets: Datasets) -> list[FigureSpec]:
+    """Metrics of the user's over the plane, all models in the same colours."""
+    specs = []
+    for name in metric_names(datasets):
+        fields = {
+            label: ds.sel(metric=name)["metric_value"].values
+            for label, ds in datasets.items()
+            if name in metric_names({label: ds}) and bool(ds["evaluated"].all())
+        }
+        short = name.partition(":")[2]
+        known = [field[np.isfinite(field)] for field in fields.values()]
+        ends = [(part.min(), part.max()) for part in known if part.size]
+        limits = (float(min(e[0] for e in ends)), float(max(e[1] for e in ends))) if ends else None
+        what = f"Mean over examples of {name} at θ + x d₁ + y d₂."
+        title = f"{short} over the plane"
+        color = ColorAxis(short, limits=limits if limits and limits[0] < limits[1] else None)
+        specs += _contours(datasets, fields, color, f"metric-{slug(name)}", title, what)
+    return specs
 
 
 def _barcodes(datasets: Datasets, losses: Axis) -> list[FigureSpec]:

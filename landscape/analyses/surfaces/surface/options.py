@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from landscape.analyses.surfaces._metrics import OwnMetricOption
 from landscape.analyses.surfaces._options import STILL, DirectionSeed, Ignored, PointStatistics
 from landscape.base.analysis import NEW_OPTION, Params
 from landscape.base.params import ONE_FOR_BOTH
@@ -77,6 +78,7 @@ class SurfaceParams(Params):
     )
     threshold: float = Field(0.1, gt=0, description="rise of the loss that ends the flat region")
     seed: DirectionSeed = 0
+    metrics: OwnMetricOption = ()
 
     @model_validator(mode="after")
     def _sound(self) -> SurfaceParams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from landscape.analyses._shared.captions import LOSS_UNIT
+from landscape.analyses.surfaces._metrics import metric_variables
 from landscape.base.schema import Schema, Variable
 
 __all__ = ["SCHEMA", "STEPS"]
@@ -13,6 +14,7 @@ STEPS = "steps"
 
 def _schema() -> Schema:
     grid = ("y", "x")
+    metric, metrics = metric_variables(*grid)
     square = ("direction", "direction_2")
 
     def loss(name: str, dims: tuple[str, ...], meaning: str, *, optional: bool = False) -> Variable:
@@ -27,6 +29,7 @@ def _schema() -> Schema:
             Variable("x", ("x",), "step along the first direction", STEPS),
             Variable("y", ("y",), "step along the second direction", STEPS),
             Variable("class", ("class",), "class label", "", kind="int", optional=True),
+            metric,
         ),
         variables=(
             loss("loss", grid, "loss, weight-decay term included"),
@@ -38,6 +41,7 @@ def _schema() -> Schema:
             Variable("accuracy_se", grid, "standard error of the accuracy over examples"),
             Variable("class_accuracy", (*grid, "class"), "share of right answers by class", optional=True),
             loss("gradient_norm", grid, "norm of the gradient", optional=True),
+            *metrics,
             Variable("evaluated", grid, "whether evaluated; measures are NaN elsewhere", "", "bool"),
             loss("loss_filled", grid, "loss, interpolated where not evaluated", optional=True),
             Variable("evaluations", (), "number of points evaluated", kind="int"),

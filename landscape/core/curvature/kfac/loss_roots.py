@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landscape.core.curvature.operator import ggn
 from landscape.core.data.batches import Batch
-from landscape.core.problem.losses import IGNORE_INDEX
+from landscape.core.problem.losses import CROSS_ENTROPIES, IGNORE_INDEX
 from landscape.core.problem.problem import Problem
 from landscape.core.seeds import seeded_generator
 from landscape.errors import InputError
@@ -26,6 +26,8 @@ MOST_OUTPUTS = 1024
 """Outputs of one example of whose curvature a matrix is formed."""
 
 NEGATIVE = 1e-4  # of the largest eigenvalue: below it, more than rounding
+
+_CONVEX = {*CROSS_ENTROPIES, "mse", "mse_loss", "half_squared_error", "binary_cross_entropy_with_logits"}
 
 _DIAGONAL = ("mse", "half_squared_error", "gaussian_nll")
 
@@ -68,7 +70,7 @@ def backward_columns(
         for _ in range(samples):
             yield _drawn(problem, plain, target, inner, draw) / samples**0.5
         return
-    for column in _root(plain, inner, problem.loss_name).unbind(2):
+    for column in _root(plain, inner, problem).unbind(2):
         if bool(column.any()):
             yield column.reshape(plain.shape)
 
@@ -86,7 +88,7 @@ def _slopes(problem: Problem, output: Tensor, target: Tensor) -> Tensor:
     return slope
 
 
-def _root(output: Tensor, inner: Callable[[Tensor], Tensor], loss: str) -> Tensor:
+def _root(output: Tensor, inner: Callable[[Tensor], Tensor], problem: Problem) -> Tensor:
     """Roots S of the curvature SSᵀ of each example (B, K, K)."""
     K = prod(output.shape[1:])
     if K > MOST_OUTPUTS:
@@ -101,10 +103,13 @@ def _root(output: Tensor, inner: Callable[[Tensor], Tensor], loss: str) -> Tenso
         columns.append(inner(unit.reshape(output.shape)).detach().reshape(len(output), K))
     matrices = torch.stack(columns, 2).double()
     values, vectors = torch.linalg.eigh((matrices + matrices.mT) / 2)
-    if bool((values[:, :1] < -NEGATIVE * values[:, -1:].abs().clamp_min(1e-300)).any()):
+    convex = {problem.loss_name, problem.criterion.of_torch} & _CONVEX
+    # Of a confident example all of the curvature may be rounding: the largest of the batch is the measure.
+    if not convex and bool((values < -NEGATIVE * values.abs().amax()).any()):
         raise InputError(
-            f"the loss {loss} is not convex in the outputs, so that its curvature there has no root; KFAC is"
-            " for convex ones, such as 'cross_entropy' (roots='empirical' takes gradients of any loss)."
+            f"the loss {problem.loss_name} is not convex in the outputs, so that its curvature there has no"
+            " root; KFAC is for convex ones, such as 'cross_entropy' (roots='empirical' takes gradients of"
+            " any loss)."
         )
     root: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None, :]).to(output.dtype)
     return root
@@ -114,7 +119,7 @@ def _drawn(
     problem: Problem, output: Tensor, target: Tensor, inner: Callable[[Tensor], Tensor], draw: torch.Generator
 ) -> Tensor:
     """One random column: of cross-entropy a drawn class's slope by position; else a root's signs."""
-    if problem.loss_name == "cross_entropy" and not target.is_floating_point():
+    if problem.loss_name in CROSS_ENTROPIES and not target.is_floating_point():
         axis = problem.reading.axis or 1
         logits = output.movedim(axis, -1)
         p = logits.softmax(-1)
@@ -122,13 +127,13 @@ def _drawn(
         classes = torch.multinomial(rows.cpu(), 1, generator=draw)[:, 0].to(p.device)
         hot = torch.nn.functional.one_hot(classes, p.shape[-1]).to(p).reshape(p.shape)
         counted = (target != IGNORE_INDEX).to(p.dtype)
-        if counted.ndim > 1:
+        if counted.ndim > 1 and not problem.criterion.by_token:
             counted = counted / counted.flatten(1).sum(1).view(-1, *(1,) * (counted.ndim - 1))
         weight = problem.criterion.scale * counted
         return (weight.sqrt().unsqueeze(-1) * (p - hot)).movedim(-1, axis)
     if problem.loss_name in _DIAGONAL:
         signs = 2.0 * torch.randint(0, 2, output.shape, generator=draw) - 1.0
         return inner(torch.ones_like(output)).detach().sqrt() * signs.to(output)
-    root = _root(output, inner, problem.loss_name)
+    root = _root(output, inner, problem)
     signs = 2.0 * torch.randint(0, 2, root.shape[:2], generator=draw) - 1.0
     return (root @ signs.to(root)[..., None])[..., 0].reshape(output.shape)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.problem.answers.outputs import Reading, Scale, class_axes, scale_of
-from landscape.core.problem.losses import LOSSES
+from landscape.core.problem.losses import CROSS_ENTROPIES, LOSSES
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def classification_of(problem: Problem) -> Classification:
 
 def if_any(problem: Problem) -> Classification | None:
     """What an answer of a problem is; ``None`` if it is no classification, or cannot be told."""
-    if problem.loss_name in LOSSES and problem.loss_name != "cross_entropy":
+    if problem.loss_name in LOSSES and problem.loss_name not in CROSS_ENTROPIES:
         return None  # without a pass
     try:
         return classification_of(problem)

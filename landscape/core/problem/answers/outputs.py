@@ -12,7 +12,7 @@ from torch import Tensor
 
 from landscape.core.data.batches import Batch
 from landscape.core.problem.criterion import Criterion
-from landscape.core.problem.losses import IGNORE_INDEX, accuracy_per_example
+from landscape.core.problem.losses import CROSS_ENTROPIES, IGNORE_INDEX, accuracy_per_example
 from landscape.errors import InputError
 
 __all__ = ["Reading", "Scale", "class_axes", "read_outputs", "scale_of", "settle_axis"]
@@ -121,7 +121,7 @@ def read_outputs(output: Any, target: Any, values: Tensor, loss: Criterion, read
         loss: The loss.
         reading: What is known so far.
     """
-    named = loss.name == "cross_entropy"
+    named = loss.name in CROSS_ENTROPIES
     axes = (reading.axis,) if named and class_axes(output, target) else class_axes(output, target)
     if not axes:
         return replace(reading, axis=None)
@@ -165,8 +165,8 @@ def settle_axis(
     if len(axes) > 1:
         raise InputError(
             f"outputs {tuple(output.shape)} and targets {tuple(target.shape)} can be read with the classes"
-            " along axis 1, as torch does, or along the last axis, as language models do; say which with a"
-            " loss of your own, such as lambda o, t: torch.nn.functional.cross_entropy(o.movedim(-1, 1), t,"
-            " reduction='none').flatten(1).mean(1) for the last."
+            " along axis 1, as torch does, or along the last axis, as language models do; say which with"
+            " torch.nn.CrossEntropyLoss() for axis 1, with 'token_cross_entropy' for the last, or 'causal_lm'"
+            " there if labels are the tokens themselves."
         )
     return axes[0] if axes else 1  # class probabilities, or what the loss will refuse

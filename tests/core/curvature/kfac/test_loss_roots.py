@@ -43,3 +43,18 @@ def test_drawn_columns_have_it_as_their_mean(loss):
     """Oracle: the same; 4,000 draws have an error of about 2 %."""
     got, wanted = second_moment(loss, "mc", 4000)
     assert float((got - wanted).norm() / wanted.norm()) < 0.06
+
+
+def test_confident_examples_in_single_precision():
+    """Oracle: p − p² by hand in float64; of such examples most of the curvature in float32 is rounding."""
+    model = nn.Linear(2, 3, bias=False)
+    model.weight = nn.Parameter(torch.tensor([[14.0, 0.3], [0.0, 2.0], [-3.0, 0.1]]))
+    x = torch.tensor([[1.0, 0.1], [1.1, -0.3], [0.9, 0.7], [1.3, 0.2]])
+    problem = Problem(model, "cross_entropy", (x, torch.zeros(4, dtype=torch.long)))
+    with torch.no_grad():
+        z = problem.output(problem.first)[0]
+    columns = list(backward_columns(problem, z, problem.first.target, problem.first, 0, "exact", 1, 0))
+    p = z.double().softmax(1)
+    wanted = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    got = sum(torch.einsum("bi,bj->bij", v.double(), v.double()) for v in columns)
+    torch.testing.assert_close(got, wanted, rtol=0.0, atol=1e-6)
