@@ -726,6 +726,7 @@ ROWS: dict[str, Row] = {
         several("connectivity", steps=5, refine=0, resamples=200), apart={"barrier_max": FLAT}
     ),
     "simplex": Row(simplex),
+    "merging": Row(several("merging", methods=("mean", "slerp"), align=None), cases=300, quick=True),
     "calibration": Row(calibration, cases=300),
     "corruptions": Row(of_examples("corruptions", kinds=("gaussian_noise",), **SCALE)),
     "frequency_noise": Row(of_examples("frequency_noise", frequencies=(0.3, 0.7), heat_steps=3, **SCALE)),
