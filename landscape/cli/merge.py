@@ -106,7 +106,7 @@ def add_merge(app: typer.Typer, guarded: Guard) -> None:
         ] = Part.whole,
         fisher: Annotated[
             Roots, typer.Option(help="A pass for each output, for drawn answers, or at the data's own.")
-        ] = Roots.exact,
+        ] = Roots.mc,
         samples: Annotated[int, typer.Option(help="Draws of each example, of --fisher mc.", min=1)] = 1,
         seed: Annotated[int, typer.Option(help="Seed of alignment and draws.", min=0)] = 0,
         trust_pickle: Annotated[

@@ -76,7 +76,7 @@ class MergeOptions:
     shrink: float = 0.9
     t: float = 0.5
     part: Part = "whole"
-    roots: Roots = "exact"
+    roots: Roots = "mc"
     samples: int = 1
     seed: int = 0
 

@@ -47,7 +47,7 @@ class MergingParams(Params):
         "whole", description="between what slerp takes the angle: all weights, or each tensor's"
     )
     fisher: Literal["exact", "mc", "empirical"] = Field(
-        "exact",
+        "mc",
         description="how the Fisher matrix is found: a backward pass for each output, for drawn answers, or at"
         " the data's own",
     )
