@@ -38,6 +38,7 @@ from landscape.core.linalg.quadrature import spectral_measure, whole_measure
 from landscape.core.linalg.relative_error import relative_errors
 from landscape.core.linalg.trace import estimate_trace
 from landscape.core.problem.losses import gaussian_outputs
+from landscape.core.similarity.subsampling import BETWEEN
 from landscape.core.stats.intervals import reach
 from landscape.core.stats.spectral_distance import Spectrum, spectral_distances
 from landscape.reference.models import vit
@@ -190,6 +191,27 @@ def _cka(rows: torch.Tensor | None, batch: int) -> Any:
     if rows is None:
         return _cka_of_all()
     return landscape.cka({f"m{i}": problem(net(i), rows) for i in (1, 2)}, batch_size=batch)
+
+
+def similarity(number: int) -> Found:
+    """Two models; the truth is the mean over many draws of as many examples, on which the measures depend."""
+    ds, truth = _similarity(number, 10), _similarity_of_all()
+    for name, true in truth.items():
+        over_examples = name in ("agreement", "jensen_shannon")
+        half = (2.0 if over_examples else float(ds["interval_factor"])) * ds[f"{name}_se"].values
+        yield name, ds[name].values - half, ds[name].values + half, true
+
+
+def _similarity(number: int, subsamples: int) -> Any:
+    group = {f"m{i}": problem(net(i), rows_of(number)) for i in (1, 2)}
+    return landscape.similarity(group, sample=EXAMPLES, most_layers=3, subsamples=subsamples)
+
+
+@cache
+def _similarity_of_all() -> dict[str, Any]:
+    names = [*BETWEEN, "model_angle", "agreement", "jensen_shannon"]
+    drawn = [_similarity(number, 0) for number in range(10_000, 10_300)]
+    return {name: np.mean([ds[name].values for ds in drawn], axis=0) for name in names}
 
 
 def connect(number: int) -> Found:
@@ -693,6 +715,7 @@ BRACKET = "holds a bracket that is exact for each probe, and so nearly always"
 FLAT = "0 where the path stays within its ends, and so in nearly every interval"
 SKEWED = "few large eigenvalues make rises skewed: sixteen pairs are too low more often than too high"
 STARTS = "resamples of a tail cut off at its k-th value choose their starts more widely than the sample does"
+JUMPS = "the number of components, or neighbours, is whole, and jumps from subsample to subsample"
 SKEWED_REST = "with three pairs known the rest is skewed, and four probes see its largest too seldom"
 KERNEL = ("alignment", "frobenius", "participation", "trace")
 RARE = "one step and many change the same answers of nearly all images; the error is that of one more"
@@ -734,6 +757,9 @@ ROWS: dict[str, Row] = {
     "diversity": Row(several("diversity"), cases=300, quick=True),
     "examples": Row(several("examples"), cases=300, quick=True),
     "cka": Row(cka),
+    "similarity": Row(
+        similarity, cases=200, apart=dict.fromkeys(("svcca", "pwcca", "mutual_neighbours"), JUMPS)
+    ),
     "fourier": Row(of_examples("fourier", count=24), cases=300, quick=True),
     "transfer": Row(of_examples("transfer", count=24), cases=300),
     "series_spectrum": Row(of_examples("series_spectrum", count=24, model=serial, bins=6), cases=300),
