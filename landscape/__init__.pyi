@@ -127,6 +127,7 @@ __all__ = [
     "similarity",
     "simplex",
     "solve",
+    "spawn_barriers",
     "spectrum",
     "stability",
     "structure",
@@ -914,8 +915,8 @@ class _LayerBarriers(Analysis):
         /,
         *,
         ways: Sequence[Literal['one', 'up to']] | str = ('one', 'up to'),
-        steps: int = 9,
-        refine: int = 2,
+        steps: int = 7,
+        refine: int = 1,
         align: Literal['weights', 'activations'] | None = None,
         batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
         resamples: int = 500,
@@ -1105,7 +1106,7 @@ class _Merging(Analysis):
         keep: float = 0.2,
         shrink: float = 0.9,
         slerp_angle: Literal['whole', 'tensor'] = 'whole',
-        fisher: Literal['exact', 'mc', 'empirical'] = 'exact',
+        fisher: Literal['exact', 'mc', 'empirical'] = 'mc',
         samples: int = 1,
         test: str | None = None,
         test_kwargs: Mapping[str, Any] = {},
@@ -1385,6 +1386,7 @@ class _Similarity(Analysis):
         spatial: Literal['flatten', 'pooled'] = 'flatten',
         prefix_tokens: int | None = None,
         pairing: Literal['inputs', 'order'] = 'inputs',
+        subsamples: int = 10,
         seed: int = 0,
         progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
@@ -1403,6 +1405,8 @@ class _Similarity(Analysis):
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
             pairing: inputs: all models see the same; order: examples of one number are the same, though
                 models take them in other forms, such as images of other sizes.
+            subsamples: subsamples of the examples, without repeats, from which errors between layers
+                are found; 0 or 1 = no errors.
             seed: seed of the sample.
         """
 
@@ -1449,6 +1453,43 @@ class _Simplex(Analysis):
         """
 
 simplex: _Simplex
+
+class _SpawnBarriers(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        pattern: str = '^(.*)spawn(\\d+)',
+        step_unit: str = 'epoch',
+        steps: int = 7,
+        refine: int = 2,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
+        test: str | None = None,
+        test_kwargs: Mapping[str, Any] = {},
+        resamples: int = 500,
+        seed: int = 0,
+        test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Barriers of children by spawn step.
+
+        Args:
+            pattern: regular expression for names of children: its first group names the parent, its
+                last group the step or epoch at which they parted.
+            step_unit: what the number in the names counts.
+            steps: evenly spaced points on each line, with both ends.
+            refine: rounds of two more points beside the largest gap.
+            batchnorm: BatchNorm statistics between the models: the nearer checkpoint's, the batch's,
+                pooled anew over the data (recalibrate), interpolated, or recalibrated with all layers'
+                outputs rescaled (repair); none = recalibrate.
+            test: builder of held-out data, package.module:function.
+            test_kwargs: its arguments.
+            resamples: bootstrap resamples of the examples.
+            seed: seed of the bootstrap.
+        """
+
+spawn_barriers: _SpawnBarriers
 
 class _Spectrum(Analysis):
     def __call__(
