@@ -77,8 +77,8 @@ def add_merge(app: typer.Typer, guarded: Guard) -> None:
         batchnorm: Annotated[
             Statistics | None,
             typer.Option(
-                help="BatchNorm statistics: pooled anew over the data, or the models' mean. Default: recalibrate"
-                " with --data, else average."
+                help="BatchNorm statistics: pooled anew over the data, or the models' mean. Default:"
+                " recalibrate with --data, else average."
             ),
         ] = None,
         model: Annotated[
@@ -124,7 +124,7 @@ def add_merge(app: typer.Typer, guarded: Guard) -> None:
             from landscape.cli.display import ProgressBar
             from landscape.core.merging.merge import FROM_DATA, MergeOptions
             from landscape.zoo.checkpoint import TRUST_WARNING
-            from landscape.zoo.merged_file import ENDINGS, merge_files, merge_zoo, write_merged
+            from landscape.zoo.writing.merged_file import ENDINGS, merge_files, merge_zoo, write_merged
 
             check_file("--output", output, ENDINGS)
             console = Console()
@@ -165,12 +165,11 @@ def add_merge(app: typer.Typer, guarded: Guard) -> None:
                     data_kwargs=data_kwargs,
                 )
                 order = None if align is None else align.value
-                merged = merge_zoo(
-                    spec, method.value, align=order, batchnorm=statistics.value, **given
-                )
+                merged = merge_zoo(spec, method.value, align=order, batchnorm=statistics.value, **given)
             facts = {"align": None if align is None else align.value, "batchnorm": statistics.value}
             facts |= {"model": model, "model_kwargs": model_kwargs, "data": data, "data_kwargs": data_kwargs}
             beside = write_merged(merged, output, checkpoints, base=base, options=options, facts=facts)
             for note in merged.notes:
                 say(note)
-            say(f"{len(checkpoints)} checkpoints merged by {method.value} into {output} (record: {beside.name})")
+            made = f"{len(checkpoints)} checkpoints merged by {method.value} into {output}"
+            say(f"{made} (record: {beside.name})")

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from landscape.cli.app import app
 
 
-
 @pytest.fixture
 def files(tmp_path):
     """Two checkpoints and their states."""
@@ -55,7 +54,9 @@ def test_a_base_and_settings(files, tmp_path):
     paths, states = files
     torch.save({"w": torch.ones(3, 2), "steps": torch.tensor(0)}, tmp_path / "base.pt")
     out = tmp_path / "m.pt"
-    said = call(*paths, "-o", out, "--method", "task_arithmetic", "--base", tmp_path / "base.pt", "--scale", 1)
+    said = call(
+        *paths, "-o", out, "--method", "task_arithmetic", "--base", tmp_path / "base.pt", "--scale", 1
+    )
     assert said.exit_code == 0, said.output
     made = torch.load(out, weights_only=True)
     torch.testing.assert_close(made["w"], states[0]["w"] + states[1]["w"] - 1.0)

@@ -11,8 +11,13 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import LOSS_UNIT, data_word
-from landscape.analyses.connectivity._options import BetweenModels, HeldOutArguments, HeldOutBuilder
-from landscape.analyses.connectivity._options import Resamples, Rounds
+from landscape.analyses.connectivity._options import (
+    BetweenModels,
+    HeldOutArguments,
+    HeldOutBuilder,
+    Resamples,
+    Rounds,
+)
 from landscape.analyses.connectivity._profiles import (
     QUANTITIES,
     Meter,
@@ -40,8 +45,8 @@ class SpawnBarriersParams(Params):
 
     pattern: str = Field(
         r"^(.*)spawn(\d+)",
-        description="regular expression for names of children: its first group names the parent, its last group"
-        " the step or epoch at which they parted",
+        description="regular expression for names of children: its first group names the parent, its last"
+        " group the step or epoch at which they parted",
     )
     step_unit: str = Field("epoch", description="what the number in the names counts")
     steps: int = Field(7, ge=3, le=10_001, description="evenly spaced points on each line, with both ends")
@@ -76,19 +81,21 @@ SCHEMA = Schema(
 
 
 def siblings(names: Sequence[str], pattern: str) -> list[tuple[int, str, str]]:
-    """Pairs of children of one parent and step, as (step, name, name), by step.
+    r"""Pairs of children of one parent and step, as (step, name, name), by step.
 
     Raises:
         InputError: If the pattern cannot be used, or no two names are siblings by it.
 
     Example:
-        >>> siblings(["net-spawn0-o1", "net-spawn0-o2", "net-spawn4-o1", "net"], r"^(.*)spawn(\\d+)")
+        >>> siblings(["net-spawn0-o1", "net-spawn0-o2", "net-spawn4-o1", "net"], r"^(.*)spawn(\d+)")
         [(0, 'net-spawn0-o1', 'net-spawn0-o2')]
     """
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise InputError(f"pattern '{pattern}' of spawn_barriers is no regular expression: {error}.") from error
+        raise InputError(
+            f"pattern '{pattern}' of spawn_barriers is no regular expression: {error}."
+        ) from error
     if not expression.groups:
         raise InputError(f"pattern '{pattern}' of spawn_barriers has no group for the step; put it in ().")
     families: dict[tuple[str, int], list[str]] = {}
@@ -135,11 +142,11 @@ def compute(
         vectors = [as_vector(problem, state, name) for state, name in zip(ends, (a, b), strict=True)]
         path = straight(*vectors)
         run = curve_evaluator(problem, path, *ends, policy=policy, test=test)
-        measured = profile(f"pair-{number:03d}", path, run, params.steps, params.refine, context.ledger, meter)
-        eps = torch.finfo(problem.dtype).eps
-        cells.append(
-            barrier_values(measured, splits, resamples=params.resamples, seed=params.seed, eps=eps)
+        measured = profile(
+            f"pair-{number:03d}", path, run, params.steps, params.refine, context.ledger, meter
         )
+        eps = torch.finfo(problem.dtype).eps
+        cells.append(barrier_values(measured, splits, resamples=params.resamples, seed=params.seed, eps=eps))
         lengths.append(path.chord)
     return {
         **{name: np.stack([cell[name] for cell in cells], 1) for name in cells[0]},
@@ -236,11 +243,12 @@ spawn_barriers = Analysis(
     name="spawn_barriers",
     title="Barriers of children by spawn step",
     description=(
-        "The loss and error on the straight line between children of one training, against the step at which"
-        " they parted from it (Frankle et al. 2020): from the step on from which there is no barrier, the order"
-        " of the data no longer decides in which basin a training ends. Which models are siblings, and their"
-        " step, is read off their names. `landscape.reference.training.branch` trains children that keep the"
-        " parent's optimiser and schedule. Every barrier with a paired bootstrap interval."
+        "The loss and error on the straight line between children of one training, against the step at"
+        " which they parted from it (Frankle et al. 2020): from the step on from which there is no barrier,"
+        " the order of the data no longer decides in which basin a training ends. Which models are"
+        " siblings, and their step, is read off their names. `landscape.reference.training.branch` trains"
+        " children that keep the parent's optimiser and schedule. Every barrier with a paired bootstrap"
+        " interval."
     ),
     scope="group",
     params=SpawnBarriersParams,

@@ -48,8 +48,8 @@ class SimilarityParams(Params):
         10,
         ge=0,
         le=10_000,
-        description="subsamples of the examples, without repeats, from which errors between layers are found; 0"
-        " or 1 = no errors",
+        description="subsamples of the examples, without repeats, from which errors between layers are found;"
+        " 0 or 1 = no errors",
     )
     seed: int = Field(0, ge=0, description="seed of the sample")
 
@@ -63,7 +63,9 @@ _ERROR_UNITS = {"procrustes_angle": "radians", "model_angle": "radians", "jensen
 def _error(name: str, dims: tuple[str, ...]) -> Variable:
     """The error of a measure; results of before have none."""
     what = "over examples" if name in ("agreement", "jensen_shannon") else "by subsamples of the examples"
-    return Variable(f"{name}_se", dims, f"standard error of {name}, {what}", _ERROR_UNITS.get(name, "1"), optional=True)
+    return Variable(
+        f"{name}_se", dims, f"standard error of {name}, {what}", _ERROR_UNITS.get(name, "1"), optional=True
+    )
 
 
 SCHEMA = Schema(
@@ -90,9 +92,7 @@ SCHEMA = Schema(
         ),
         *(_error(name, UNITS) for name in BETWEEN),
         *(_error(name, MODELS) for name in ("agreement", "jensen_shannon", "model_angle")),
-        Variable(
-            "interval_factor", (), "standard errors between layers in a 95 % interval", optional=True
-        ),
+        Variable("interval_factor", (), "standard errors between layers in a 95 % interval", optional=True),
         Variable("neighbours", (), "nearest neighbours of each example", kind="int"),
         Variable("examples", (), "number of examples in the sample", kind="int"),
         LEFT_OUT,
@@ -187,7 +187,12 @@ def _model_errors(outputs: Sequence[Any]) -> dict[str, Any]:
     found = {name: np.full((len(outputs),) * 2, np.nan) for name in ("agreement", "jensen_shannon")}
     for i, a in enumerate(outputs):
         for j, b in enumerate(outputs[: i + 1]):
-            if a is None or b is None or a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+            if (
+                a is None
+                or b is None
+                or a.shape != b.shape
+                or not (np.isfinite(a).all() and np.isfinite(b).all())
+            ):
                 continue
             both = [i, j], [j, i]
             same = (a.argmax(1) == b.argmax(1)).astype(np.float64)
@@ -303,9 +308,7 @@ def _with_errors(
     said = f"95 % interval ± {np.nanmedian(off):.2g}{unit} in the median, at most ± {np.nanmax(off):.2g}"
     errors = matrix(
         f"{spec.name}_error",
-        f"Half of the 95 % interval of {spec.title[0].lower()}{spec.title[1:]}"
-        if spec.title[1].islower()
-        else f"Half of the 95 % interval of {spec.title}",
+        f"{spec.title} (half of the 95 % interval)",
         axes,
         axes,
         half,

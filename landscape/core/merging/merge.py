@@ -25,12 +25,12 @@ from landscape.core.symmetry.universe import align_all
 from landscape.errors import InputError, suggest
 
 __all__ = [
-    "FROM_DATA",
     "FROM_BASE",
+    "FROM_DATA",
     "METHODS",
     "Aligning",
-    "Merged",
     "MergeOptions",
+    "Merged",
     "Method",
     "Statistics",
     "evaluation",
@@ -53,7 +53,7 @@ Aligning = Literal["weights", "activations", "universe"]
 once, by weights."""
 
 Statistics = Literal["recalibrate", "average"]
-"""BatchNorm's running statistics: pooled anew over the data at the merged weights, or the mean of the models'."""
+"""BatchNorm's running statistics: pooled anew over the data at the merged weights, or the models' mean."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Merged:
     Attributes:
         state: Its state_dict.
         method: How it was merged.
-        notes: What has to be known of it, sentence by sentence: where a method fell back to the mean, and where
-            BatchNorm's statistics come from.
+        notes: What has to be known of it, sentence by sentence: where a method fell back to the mean, and
+            where BatchNorm's statistics come from.
     """
 
     state: dict[str, Tensor]

@@ -150,9 +150,7 @@ class Checked:
         Raises:
             InputError: If it is more than rounding.
         """
-        return _verify(
-            self.module, self.symmetry, self.states[number], motion, self.batches, self.forward
-        )
+        return _verify(self.module, self.symmetry, self.states[number], motion, self.batches, self.forward)
 
 
 def check_states(

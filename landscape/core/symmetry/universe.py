@@ -70,7 +70,7 @@ def align_all(
     The order raises Σ_{p<q} ⟨P_p θ_p, P_q θ_q⟩ over all models at once, the objective of Crisostomi et al.:
     no model is the one that others are brought to. From an alignment of each to the first, one model after
     another is matched to the sum of the others, which raises the objective, until no match does; Crisostomi
-    et al. take Frank-Wolfe steps on all at once instead. The universe is then named in the order of the first.
+    et al. take Frank-Wolfe steps on all at once instead. The universe is then put in the first's order.
 
     Args:
         model: The module that all belong to; it is not changed.

@@ -25,7 +25,7 @@ class Branched:
 
     Attributes:
         parent: Final weights of the parent.
-        children: Final weights of the children by the epoch at which they parted, in the order of their seeds.
+        children: Final weights of the children by the epoch at which they parted, in order of their seeds.
         steps: By the same epochs, how many steps the parent had made.
     """
 

@@ -93,8 +93,7 @@ def test_the_first_model_is_measured_once_and_the_price_says_so(two, monkeypatch
     params = landscape.layer_barriers.validate({"steps": 5, "refine": 1})
     cost = landscape.layer_barriers.cost
     assert cost(params, problem).forwards == pytest.approx(2.2 * len(calls))  # recalibrated at each
-    plain_model = CASES["mlp"].problem() if "mlp" in CASES else Problem(
-        nn.Sequential(nn.Linear(4, 3)).double(), "cross_entropy", (torch.zeros(2, 4).double(), torch.zeros(2).long())
-    )
+    data = torch.zeros(2, 4).double(), torch.zeros(2).long()
+    plain_model = Problem(nn.Linear(4, 3).double(), "cross_entropy", data)
     without = cost(params, plain_model).forwards
     assert without == int(without)  # nothing to recalibrate: whole passes

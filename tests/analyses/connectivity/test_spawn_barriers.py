@@ -23,7 +23,7 @@ def product(a, b):
 
 
 def test_children_in_two_basins_and_in_one():
-    """Oracle: (1 − w₂w₁)². From (1, 1) to (−1, −1) the barrier is 1; from (2, ½) to (½, 2) it is (1 − 25/16)²."""
+    """Oracle: (1 − w₂w₁)². From (1, 1) to (−1, −1) it is 1; from (2, ½) to (½, 2) (1 − 25/16)²."""
     problems = {
         "run-spawn0-o1": product(1.0, 1.0),
         "run-spawn0-o2": product(-1.0, -1.0),
@@ -45,7 +45,7 @@ def test_children_in_two_basins_and_in_one():
 
 
 def test_children_joined_from_a_step_on():
-    """Oracle: examples of two classes that one unit tells apart: one child turned round answers all wrong halfway."""
+    """Oracle: examples of two classes that one unit tells apart: one child turned round is wrong halfway."""
     g = torch.Generator().manual_seed(0)
     x = torch.randn(60, 2, generator=g).double()
     y = (x[:, 0] > 0).long()

@@ -42,7 +42,7 @@ def test_diagonal_least_squares_merge_to_the_pooled_fit():
 
 
 def test_where_no_prediction_depends_on_a_weight_it_is_the_mean():
-    """Oracle: an input that is always 0 tells nothing of its weights: their Fisher is 0, their merge the mean."""
+    """Oracle: an input that is always 0 tells nothing of its weights: their Fisher is 0, the merge a mean."""
     x = torch.tensor([[1.0, 0.0], [2.0, 0.0]]).double()
     problems = [linear(x, torch.zeros(2, 1).double(), seed) for seed in range(2)]
     states = [{n: t.detach() for n, t in p.module.state_dict().items()} for p in problems]
@@ -50,6 +50,7 @@ def test_where_no_prediction_depends_on_a_weight_it_is_the_mean():
     assert plain == 1
     assert float(merged["weight"][0, 1]) == pytest.approx(float(sum(s["weight"][0, 1] for s in states)) / 2)
     # a tensor without a Fisher matrix at all counts as well
-    assert fisher_mean([{**s, "b": torch.ones(3)} for s in states], [diagonal_fisher(p) for p in problems])[
-        1
-    ] == 4
+    assert (
+        fisher_mean([{**s, "b": torch.ones(3)} for s in states], [diagonal_fisher(p) for p in problems])[1]
+        == 4
+    )

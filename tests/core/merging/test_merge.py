@@ -60,7 +60,7 @@ def test_permuted_copies_merge_to_the_original(method, align):
 
 
 def test_batchnorm_is_recalibrated_or_averaged():
-    """Oracle: torch's own running statistics with a cumulative mean over the same batches, and numpy's mean."""
+    """Oracle: torch's own running statistics with a cumulative mean over the batches, and numpy's mean."""
     data = images(24)
     states = [seeded(ConvNet, s).state_dict() for s in range(2)]
     problems = problems_of(states, ConvNet, data)
@@ -87,7 +87,9 @@ def test_batchnorm_is_recalibrated_or_averaged():
     # recalibrated on the data of both, where they have other data
     others = [problems[0], problems_of(states[1:], ConvNet, (data[0] + 3.0, data[1]))[0]]
     both = merge(others, "mean").state[name]
-    np.testing.assert_raises(AssertionError, np.testing.assert_allclose, both, made["recalibrate"].state[name])
+    np.testing.assert_raises(
+        AssertionError, np.testing.assert_allclose, both, made["recalibrate"].state[name]
+    )
 
 
 def test_a_tied_weight_stays_tied():

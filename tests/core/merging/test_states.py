@@ -12,7 +12,9 @@ from landscape.errors import InputError
 def test_heads_of_other_shape_are_named():
     """Oracle: by hand: 10 and 100 classes, a missing layer, and a single model."""
     one, other = ({"fc.weight": torch.zeros(n, 4)} for n in (10, 100))
-    with pytest.raises(InputError, match=r"'fc.weight' is \(10, 4\) in model 'a' and \(100, 4\) in 'b'.*heads"):
+    with pytest.raises(
+        InputError, match=r"'fc.weight' is \(10, 4\) in model 'a' and \(100, 4\) in 'b'.*heads"
+    ):
         check_alike([one, other], ["a", "b"])
     with pytest.raises(InputError, match=r"only 'b' has 'bias'"):
         check_alike([one, {**one, "bias": torch.zeros(3)}], ["a", "b"])

@@ -18,8 +18,8 @@ def state(*values):
 def test_ties_by_hand():
     """Oracle: by hand. Task vectors (4, −1, 2, .1), (2, 3, −5, .2), (−1, −4, −4, .3), half of each kept.
 
-    Trimmed: (4, 0, 2, 0), (0, 3, −5, 0), (0, −4, −4, 0). Sums 4, −1, −7, 0 elect +, −, −, none; the means over
-    those who agree are 4, −4, −4.5, and nothing moves the last.
+    Trimmed: (4, 0, 2, 0), (0, 3, −5, 0), (0, −4, −4, 0). Sums 4, −1, −7, 0 elect +, −, −, none; the means
+    over those who agree are 4, −4, −4.5, and nothing moves the last.
     """
     base = state(1.0, 1.0, 1.0, 1.0)
     steps = ((4.0, -1.0, 2.0, 0.1), (2.0, 3.0, -5.0, 0.2), (-1.0, -4.0, -4.0, 0.3))

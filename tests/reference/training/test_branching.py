@@ -30,7 +30,7 @@ SETTINGS = {"lr": 0.05, "batch_size": 7, "augment": "shift"}
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_child_with_the_parents_order_is_the_parent(tmp_path, optimizer):
-    """Oracle: the parent's file, bit for bit: momentum, Adam's moments, schedule and dropout are inherited."""
+    """Oracle: the parent's file, bit for bit: momentum, Adam's moments, schedule, dropout are inherited."""
     found = branch(
         *(make, digits(), digits(seed=1)),
         path=tmp_path / "net.safetensors",

@@ -146,9 +146,7 @@ def _merge(
     )
     given = base if method in FROM_BASE else None
     try:
-        made = merge(
-            problems, method, base=given, batchnorm=params.batchnorm, options=options, states=states
-        )
+        made = merge(problems, method, base=given, batchnorm=params.batchnorm, options=options, states=states)
     except InputError as error:
         if params.methods:  # asked for by name
             raise

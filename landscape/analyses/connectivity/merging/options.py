@@ -18,8 +18,8 @@ class MergingParams(Params):
 
     methods: tuple[Literal["mean", "fisher", "regmean", "task_arithmetic", "ties", "slerp"], ...] = Field(
         (),
-        description="how models are merged; none = all that apply: task_arithmetic and ties with a base, slerp"
-        " of two models",
+        description="how models are merged; none = all that apply: task_arithmetic and ties with a base,"
+        " slerp of two models",
     )
     align: Literal["weights", "activations", "universe"] | None = Field(
         "universe",
@@ -48,8 +48,8 @@ class MergingParams(Params):
     )
     fisher: Literal["exact", "mc", "empirical"] = Field(
         "mc",
-        description="how the Fisher matrix is found: a backward pass for each output, for drawn answers, or at"
-        " the data's own",
+        description="how the Fisher matrix is found: a backward pass for each output, for drawn answers, or"
+        " at the data's own",
     )
     samples: int = Field(1, ge=1, description="draws of each example, of fisher = mc")
     test: HeldOutBuilder = None

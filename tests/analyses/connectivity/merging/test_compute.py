@@ -31,7 +31,7 @@ def group(make=mlp, data=None, count=2):
 
 
 def test_numbers_are_those_of_the_merged_models():
-    """Oracle: torch's own loss of the merged state_dict in the caller's model; ensemble by torch's softmax."""
+    """Oracle: torch's own loss of the merged state_dict in the caller's model; ensemble by its softmax."""
     problems = group(count=2)
     held = vectors(17)
     ds = landscape.merging(problems, test_data=held)
@@ -100,7 +100,9 @@ def test_what_cannot_be_merged_is_said():
     """Oracle: by hand."""
     problems = group()
     with pytest.raises(InputError, match="heads"):
-        landscape.merging({**problems, "x": Problem(seeded(lambda: mlp(6, 4), 0), "cross_entropy", vectors(40))})
+        landscape.merging(
+            {**problems, "x": Problem(seeded(lambda: mlp(6, 4), 0), "cross_entropy", vectors(40))}
+        )
     with pytest.raises(InputError, match="at least two"):
         landscape.merging({"m0": problems["m0"]})
     with pytest.raises(InputError, match="give base"):

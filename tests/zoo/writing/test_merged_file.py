@@ -9,7 +9,7 @@ import torch
 
 from landscape.core.merging.merge import Merged
 from landscape.errors import InputError
-from landscape.zoo.merged_file import merge_files, write_merged
+from landscape.zoo.writing.merged_file import merge_files, write_merged
 
 
 def test_heads_of_other_sizes_are_named_by_file(tmp_path):

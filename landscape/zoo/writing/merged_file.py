@@ -122,7 +122,9 @@ def write_merged(
 
     if path.suffix not in ENDINGS:
         raise InputError(f"a merged checkpoint ends in {' or '.join(ENDINGS)}; got '{path.name}'.")
-    state = {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in merged.state.items()}
+    state = {
+        n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in merged.state.items()
+    }
     if path.suffix == ".safetensors":
         content = as_safetensors(state)
     else:
