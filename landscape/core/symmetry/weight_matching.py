@@ -193,6 +193,8 @@ def match_weights(
             tree, blocks = forest[index], blocks_of[index]
             names = list(dict.fromkeys(name for name, _ in blocks))
             step = _best_step(symmetry, tree, a, current, blocks, rotate)
+            if _stays(step):
+                continue
             moved = symmetry.apply(step, {n: current[n] for n in names})
             # Measured on the moved weights rather than taken from the assignment: a step is made only if the
             # objective truly rises by more than rounding, so that the ascent ends.
@@ -205,6 +207,14 @@ def match_weights(
         if not changed:
             return Matching(motion, sweep, True)
     return Matching(motion, sweeps, False)
+
+
+def _stays(step: Motion) -> bool:
+    """Whether a motion changes nothing."""
+    return all(
+        not index.is_floating_point() and bool((index == torch.arange(index.shape[-1])).all())
+        for index in step.values()
+    )
 
 
 def _stirred(
