@@ -48,7 +48,7 @@ def input_grams(problem: Problem) -> dict[str, Tensor]:
                 continue
             rows = use.inputs(bias=False).flatten(0, 1).movedim(1, 0)  # (G, positions, a)
             name = names[layer.name]
-            for piece in rows.split(max(1, PIECE // max(rows[:, 0].numel(), 1)), 1):
+            for piece in torch.split(rows, max(1, PIECE // max(rows[:, 0].numel(), 1)), 1):
                 piece = piece.double()
                 found = piece.mT @ piece
                 grams[name] = grams[name] + found if name in grams else found

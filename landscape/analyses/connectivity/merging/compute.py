@@ -96,8 +96,10 @@ def _base(params: MergingParams, context: Context) -> Mapping[str, Tensor] | Non
         raise InputError("merging takes either the input base or the option base_state, not both.")
     if params.base_state:
         given = call(params.base_state, params.base_state_kwargs, "base_state")
+    if given is None:
+        return None
     given = given.state_dict() if hasattr(given, "state_dict") else given
-    if given is not None and not isinstance(given, Mapping):
+    if not isinstance(given, Mapping):
         raise InputError(f"the base of a merge is a {type(given).__name__}; give a state_dict.")
     return given
 
