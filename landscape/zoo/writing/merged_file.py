@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import InputError
 from landscape.store.files import write_bytes
-from landscape.zoo.checkpoint import file_sha256, load_checkpoint
+from landscape.zoo.checkpoint import file_sha256, file_stamp, load_checkpoint
 from landscape.zoo.loader import Loader
 from landscape.zoo.spec import Model, ZooSpec
 from landscape.zoo.task import Setup
@@ -83,12 +83,17 @@ def merge_zoo(
     assert spec.data is not None
     loader = Loader(Setup(spec.folder, spec.data, spec.problem, spec.folder, trust_pickle))
     loader.check()
-    problems = {model.name: loader.passing_problem(model) for model in spec.models}
+    problems = {model.name: loader.passing_problem(_stamped(model)) for model in spec.models}
     start = None
     if base is not None:
         first = spec.models[0]
-        start = loader.module(Model("base", base, str(base), first.made_by)).state_dict()
+        start = loader.module(_stamped(Model("base", base, str(base), first.made_by))).state_dict()
     return merge(problems, method, base=start, align=align, batchnorm=batchnorm, options=options)
+
+
+def _stamped(model: Model) -> Model:
+    """The model with its file as it is now: the loader refuses files that changed since."""
+    return replace(model, stamp=file_stamp(model.path), sha256=file_sha256(model.path))
 
 
 def write_merged(

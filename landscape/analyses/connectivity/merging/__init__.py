@@ -91,7 +91,7 @@ merging = Analysis(
         " by the diagonal of each one's Fisher matrix (Matena & Raffel 2022), the layers whose outputs are"
         " nearest to those of all models' layers (RegMean, Jin et al. 2023), with a base the sum of what"
         " they learnt since (task arithmetic, Ilharco et al. 2023) or of what they agree on (TIES, Yadav et"
-        " al. 2023), and of two the middle of the great circle (SLERP, Shoemake 1985). Each is merged as"
+        " al. 2023), and of two the middle of the great circle (Shoemake 1985, SLERP). Each is merged as"
         " trained and, except with a base, after units were put in one order, of all models at once"
         " (Crisostomi et al. 2024) or in that of the first (Ainsworth et al. 2023). Loss and accuracy stand"
         " beside those of the models and of the ensemble of their predictions, on the same examples. Where"
