@@ -125,7 +125,8 @@ def subject_for(analysis: Analysis) -> object:
     if analysis.scope == "pair":
         problem, other = make(), make(1)
         return Pair(problem, problem.module.state_dict(), other.module.state_dict())
-    return {f"model-{seed}": make(seed) for seed in range(3)}
+    name = "model-spawn0-o" if analysis.name == "spawn_barriers" else "model-"  # it reads siblings off names
+    return {f"{name}{seed}": make(seed) for seed in range(3)}
 
 
 _results: dict[str, xr.Dataset] = {}

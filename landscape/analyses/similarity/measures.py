@@ -305,7 +305,7 @@ def _with_errors(
     if half is None or off is None or not np.isfinite(off).any():
         return spec
     unit = f" {color.unit}" if color.unit else ""
-    said = f"95 % interval ± {np.nanmedian(off):.2g}{unit} in the median, at most ± {np.nanmax(off):.2g}"
+    said = f"Known to ± {np.nanmedian(off):.2g}{unit} (95 %) in the median, ± {np.nanmax(off):.2g} at most"
     errors = matrix(
         f"{spec.name}_error",
         f"{spec.title} (half of the 95 % interval)",

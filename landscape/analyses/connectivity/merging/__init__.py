@@ -33,7 +33,7 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     if known.size:
         best = part.isel(entry=int(known[losses[known].argmin()]))
         metrics += [
-            Metric("best merge", str(best["entry"].item()), "", f"that of the lowest loss on {where}"),
+            Metric("best merge", str(best["entry"].item()), "1", f"that of the lowest loss on {where}"),
             Metric(
                 "loss above the members",
                 float(best["loss_change"]),

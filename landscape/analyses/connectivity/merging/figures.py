@@ -59,7 +59,7 @@ def _figure(name: str, title: str, ds: xr.Dataset, what: str) -> FigureSpec:
     return FigureSpec(
         name,
         title,
-        Axis("", categories=tuple(entries), limits=(-0.5, len(entries) - 0.5)),
+        Axis("model", categories=tuple(entries), limits=(-0.5, len(entries) - 0.5)),
         Axis(what, unit),
         tuple(marks),
         "From left to right the models of the group, their ensemble (averaged predictions), and single models"
