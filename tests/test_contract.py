@@ -241,7 +241,7 @@ def test_what_the_caller_gives_is_untouched(analysis: Analysis) -> None:
     subjects = {
         "checkpoint": (problem,),
         "pair": (problem, state, state),
-        "group": ({"a": problem, "b": problem},),
+        "group": ({"spawn0-a": problem, "spawn0-b": problem},),
     }
     analysis(*subjects[analysis.scope], **options_of(analysis))
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())

@@ -190,7 +190,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                     quantity,
                     f"Barrier of the {quantity} between children by the step at which they part",
                     Axis(f"{first['step_unit'].item()} at which children part"),
-                    Axis(f"barrier of the {quantity}", unit),
+                    Axis(f"{quantity} barrier", unit),
                     tuple(marks),
                     "Children of one training part from it with its optimiser and schedule and go on with"
                     " different orders of the data: highest value on the straight line between two of them"
