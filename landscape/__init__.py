@@ -35,7 +35,11 @@ _HOMES = {
     "xtrace": "landscape.core.linalg.xtrace",
     "influence": "landscape.core.curvature.influence",
     "align": "landscape.core.symmetry.alignment",
+    "align_all": "landscape.core.symmetry.universe",
     "find_symmetry": "landscape.core.symmetry.symmetry",
+    "merge": "landscape.core.merging.merge",
+    "merge_states": "landscape.core.merging.merge",
+    "MergeOptions": "landscape.core.merging.merge",
     # registry
     "Analysis": "landscape.base.analysis",
     "Context": "landscape.base.analysis",

@@ -25,10 +25,14 @@ from landscape.core.linalg.operators import SymmetricOperator as SymmetricOperat
 from landscape.core.linalg.solve import logdet as logdet
 from landscape.core.linalg.solve import solve as solve
 from landscape.core.linalg.xtrace import xtrace as xtrace
+from landscape.core.merging.merge import MergeOptions as MergeOptions
+from landscape.core.merging.merge import merge as merge
+from landscape.core.merging.merge import merge_states as merge_states
 from landscape.core.problem.problem import Problem as Problem
 from landscape.core.problem.sharding import Ranks as Ranks
 from landscape.core.symmetry.alignment import align as align
 from landscape.core.symmetry.symmetry import find_symmetry as find_symmetry
+from landscape.core.symmetry.universe import align_all as align_all
 from landscape.errors import LandscapeError as LandscapeError
 from landscape.export.findings import findings as findings
 from landscape.export.frame import table as table
@@ -48,6 +52,7 @@ __all__ = [
     "Context",
     "Cost",
     "LandscapeError",
+    "MergeOptions",
     "Metric",
     "Params",
     "Problem",
@@ -58,6 +63,7 @@ __all__ = [
     "Zoo",
     "__version__",
     "align",
+    "align_all",
     "analyses",
     "attention_response",
     "batch_spectra",
@@ -103,6 +109,9 @@ __all__ = [
     "logdet",
     "mc_dropout",
     "measures",
+    "merge",
+    "merge_states",
+    "merging",
     "ntk",
     "open",
     "plot",
@@ -118,6 +127,7 @@ __all__ = [
     "similarity",
     "simplex",
     "solve",
+    "spawn_barriers",
     "spectrum",
     "stability",
     "structure",
@@ -905,8 +915,8 @@ class _LayerBarriers(Analysis):
         /,
         *,
         ways: Sequence[Literal['one', 'up to']] | str = ('one', 'up to'),
-        steps: int = 9,
-        refine: int = 2,
+        steps: int = 7,
+        refine: int = 1,
         align: Literal['weights', 'activations'] | None = None,
         batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
         resamples: int = 500,
@@ -1083,6 +1093,55 @@ class _Measures(Analysis):
         """
 
 measures: _Measures
+
+class _Merging(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        methods: Sequence[Literal['mean', 'fisher', 'regmean', 'task_arithmetic', 'ties', 'slerp']] | str = (),
+        align: Literal['weights', 'activations', 'universe'] | None = 'universe',
+        batchnorm: Literal['recalibrate', 'average'] = 'recalibrate',
+        base_state: str = '',
+        base_state_kwargs: Mapping[str, Any] = {},
+        scale: float | None = None,
+        keep: float = 0.2,
+        shrink: float = 0.9,
+        slerp_angle: Literal['whole', 'tensor'] = 'whole',
+        fisher: Literal['exact', 'mc', 'empirical'] = 'mc',
+        samples: int = 1,
+        test: str | None = None,
+        test_kwargs: Mapping[str, Any] = {},
+        seed: int = 0,
+        base: Any = None,
+        test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Merged models.
+
+        Args:
+            methods: how models are merged; none = all that apply: task_arithmetic and ties with a base,
+                slerp of two models.
+            align: how units are put in one order for a second set of merges: each model's in that of
+                the first, or all at once; none = as trained alone.
+            batchnorm: BatchNorm statistics: pooled anew over the data, or the mean of the models'.
+            base_state: package.module:function of the weights from which all models were trained, by
+                name.
+            base_state_kwargs: its keyword arguments.
+            scale: multiple of the learnt in task_arithmetic and ties; none = 0.4 and 1.
+            keep: share of each task vector that ties keeps.
+            shrink: factor of what is off the diagonal of regmean's input matrices.
+            slerp_angle: between what slerp takes the angle: all weights, or each tensor's.
+            fisher: how the Fisher matrix is found: a backward pass for each output, for drawn answers,
+                or at the data's own.
+            samples: draws of each example, of fisher = mc.
+            test: builder of held-out data, package.module:function.
+            test_kwargs: its arguments.
+            seed: seed of alignment and draws.
+        """
+
+merging: _Merging
 
 class _Ntk(Analysis):
     def __call__(
@@ -1330,6 +1389,7 @@ class _Similarity(Analysis):
         spatial: Literal['flatten', 'pooled'] = 'flatten',
         prefix_tokens: int | None = None,
         pairing: Literal['inputs', 'order'] = 'inputs',
+        subsamples: int = 10,
         seed: int = 0,
         progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
@@ -1348,6 +1408,8 @@ class _Similarity(Analysis):
             prefix_tokens: tokens before the patch grid; none = the fewest that leave a square.
             pairing: inputs: all models see the same; order: examples of one number are the same, though
                 models take them in other forms, such as images of other sizes.
+            subsamples: subsamples of the examples, without repeats, from which errors between layers
+                are found; 0 or 1 = no errors.
             seed: seed of the sample.
         """
 
@@ -1394,6 +1456,43 @@ class _Simplex(Analysis):
         """
 
 simplex: _Simplex
+
+class _SpawnBarriers(Analysis):
+    def __call__(
+        self,
+        problems: Mapping[str, Problem],
+        /,
+        *,
+        pattern: str = '^(.*)spawn(\\d+)',
+        step_unit: str = 'epoch',
+        steps: int = 7,
+        refine: int = 2,
+        batchnorm: Literal['checkpoint', 'batch', 'recalibrate', 'interpolate', 'repair'] | None = None,
+        test: str | None = None,
+        test_kwargs: Mapping[str, Any] = {},
+        resamples: int = 500,
+        seed: int = 0,
+        test_data: Any = None,
+        progress: bool | Callable[[float], None] = False,
+    ) -> xr.Dataset:
+        """Barriers of children by spawn step.
+
+        Args:
+            pattern: regular expression for names of children: its first group names the parent, its
+                last group the step or epoch at which they parted.
+            step_unit: what the number in the names counts.
+            steps: evenly spaced points on each line, with both ends.
+            refine: rounds of two more points beside the largest gap.
+            batchnorm: BatchNorm statistics between the models: the nearer checkpoint's, the batch's,
+                pooled anew over the data (recalibrate), interpolated, or recalibrated with all layers'
+                outputs rescaled (repair); none = recalibrate.
+            test: builder of held-out data, package.module:function.
+            test_kwargs: its arguments.
+            resamples: bootstrap resamples of the examples.
+            seed: seed of the bootstrap.
+        """
+
+spawn_barriers: _SpawnBarriers
 
 class _Spectrum(Analysis):
     def __call__(

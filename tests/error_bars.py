@@ -24,6 +24,7 @@ from landscape.analyses._shared.tails import tail_of
 from landscape.analyses.curvature.sharpness import SharpnessParams, _worst
 from landscape.analyses.taxonomy.phases import resampled_mean, resampled_spearman
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
+from landscape.core.connectivity.barriers import BARRIERS
 from landscape.core.curvature.average_sharpness import average_sharpness, least_error
 from landscape.core.curvature.example_gradients import ExampleGradients
 from landscape.core.curvature.gradient_noise import gradient_moments, noise_scale
@@ -38,6 +39,7 @@ from landscape.core.linalg.quadrature import spectral_measure, whole_measure
 from landscape.core.linalg.relative_error import relative_errors
 from landscape.core.linalg.trace import estimate_trace
 from landscape.core.problem.losses import gaussian_outputs
+from landscape.core.similarity.subsampling import BETWEEN
 from landscape.core.stats.intervals import reach
 from landscape.core.stats.spectral_distance import Spectrum, spectral_distances
 from landscape.reference.models import vit
@@ -190,6 +192,28 @@ def _cka(rows: torch.Tensor | None, batch: int) -> Any:
     if rows is None:
         return _cka_of_all()
     return landscape.cka({f"m{i}": problem(net(i), rows) for i in (1, 2)}, batch_size=batch)
+
+
+def similarity(number: int) -> Found:
+    """Two models; the truth is the mean over many draws of as many examples, on which the measures depend."""
+    ds, truth = _similarity(number, 10), _similarity_of_all()
+    for name, true in truth.items():
+        over_examples = name in ("agreement", "jensen_shannon")
+        half = (2.0 if over_examples else float(ds["interval_factor"])) * ds[f"{name}_se"].values
+        apart = half > 0.0  # what is compared with itself is exact, but for rounding
+        yield name, (ds[name].values - half)[apart], (ds[name].values + half)[apart], true[apart]
+
+
+def _similarity(number: int, subsamples: int) -> Any:
+    group = {f"m{i}": problem(net(i), rows_of(number)) for i in (1, 2)}
+    return landscape.similarity(group, sample=EXAMPLES, most_layers=3, subsamples=subsamples)
+
+
+@cache
+def _similarity_of_all() -> dict[str, Any]:
+    names = [*BETWEEN, "model_angle", "agreement", "jensen_shannon"]
+    drawn = [_similarity(number, 0) for number in range(10_000, 10_200)]
+    return {name: np.mean([ds[name].values for ds in drawn], axis=0) for name in names}
 
 
 def connect(number: int) -> Found:
@@ -704,6 +728,7 @@ ATOM = "for many images the distance is exactly 0, which is then the median"
 BRACKET = "holds a bracket that is exact for each probe, and so nearly always"
 FLAT = "0 where the path stays within its ends, and so in nearly every interval"
 STARTS = "resamples of a tail cut off at its k-th value choose their starts more widely than the sample does"
+JUMPS = "the number of components, or neighbours, is whole, and jumps from subsample to subsample"
 RARE = "one step and many change the same answers of nearly all images; the error is that of one more"
 
 ROWS: dict[str, Row] = {
@@ -735,6 +760,7 @@ ROWS: dict[str, Row] = {
         several("connectivity", steps=5, refine=0, resamples=200), apart={"barrier_max": FLAT}
     ),
     "simplex": Row(simplex),
+    "merging": Row(several("merging", methods=("mean", "slerp"), align=None), cases=300, quick=True),
     "calibration": Row(calibration, cases=300),
     "corruptions": Row(of_examples("corruptions", kinds=("gaussian_noise",), **SCALE)),
     "frequency_noise": Row(of_examples("frequency_noise", frequencies=(0.3, 0.7), heat_steps=3, **SCALE)),
@@ -742,6 +768,9 @@ ROWS: dict[str, Row] = {
     "diversity": Row(several("diversity"), cases=300, quick=True),
     "examples": Row(several("examples"), cases=300, quick=True),
     "cka": Row(cka),
+    "similarity": Row(
+        similarity, cases=120, apart=dict.fromkeys(("svcca", "pwcca", "mutual_neighbours"), JUMPS)
+    ),
     "fourier": Row(of_examples("fourier", count=24), cases=300, quick=True),
     "transfer": Row(of_examples("transfer", count=24), cases=300),
     "series_spectrum": Row(of_examples("series_spectrum", count=24, model=serial, bins=6), cases=300),
@@ -765,6 +794,7 @@ ROWS: dict[str, Row] = {
 OWN = dict.fromkeys(("metric", "center_metric"), "of a function of the user's, a mean as the loss is")
 
 NOT_COUNTED = {
+    "spawn_barriers": dict.fromkeys(BARRIERS, "that of `connect` on a straight line, by the same function"),
     "compression": dict.fromkeys(("trace", "layer_trace"), "that of `trace`, by the same estimate"),
     "llc": {"llc_grid": "as llc, at other settings"},
     "gradients": {"alpha": "that of `spectrum`, by the same fit"},

@@ -125,7 +125,8 @@ def subject_for(analysis: Analysis) -> object:
     if analysis.scope == "pair":
         problem, other = make(), make(1)
         return Pair(problem, problem.module.state_dict(), other.module.state_dict())
-    return {f"model-{seed}": make(seed) for seed in range(3)}
+    name = "model-spawn0-o" if analysis.name == "spawn_barriers" else "model-"  # it reads siblings off names
+    return {f"{name}{seed}": make(seed) for seed in range(3)}
 
 
 _results: dict[str, xr.Dataset] = {}
@@ -240,7 +241,7 @@ def test_what_the_caller_gives_is_untouched(analysis: Analysis) -> None:
     subjects = {
         "checkpoint": (problem,),
         "pair": (problem, state, state),
-        "group": ({"a": problem, "b": problem},),
+        "group": ({"spawn0-a": problem, "spawn0-b": problem},),
     }
     analysis(*subjects[analysis.scope], **options_of(analysis))
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())

@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.zoo.spec import ZooSpec
 
-__all__ = ["command_of", "describe", "groups_in", "parse_option"]
+__all__ = ["command_of", "describe", "groups_in", "parse_option", "small_zoo"]
 
 _FEW = 6
 
@@ -227,9 +228,38 @@ def _spec(
     model_kwargs: str,
     data_kwargs: str,
 ) -> ZooSpec:
-    """A small zoo of the checkpoints; modules are imported from the current folder."""
+    """A small zoo of the checkpoints with one analysis."""
+    from landscape.zoo.spec import SectionSpec
+
+    builders = {"model": model, "data": data, "model_kwargs": model_kwargs, "data_kwargs": data_kwargs}
+    zoo = small_zoo(checkpoints, problem, **builders)
+    return replace(zoo, sections=(SectionSpec(name, name, options),))
+
+
+def small_zoo(
+    checkpoints: list[Path],
+    problem: dict[str, Any],
+    *,
+    model: str,
+    data: str,
+    model_kwargs: str,
+    data_kwargs: str,
+) -> ZooSpec:
+    """A zoo of the checkpoints of a command line; modules are imported from the current folder.
+
+    Args:
+        checkpoints: Their files.
+        problem: Options of problems by name.
+        model: Function that makes the model.
+        data: Function that makes the data.
+        model_kwargs: Arguments of ``model``, as JSON.
+        data_kwargs: Arguments of ``data``, likewise.
+
+    Raises:
+        InputError: If something is no JSON object, or an option is wrong.
+    """
     from landscape.zoo.problem_options import ProblemOptions
-    from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, unique_names
+    from landscape.zoo.spec import Builder, Model, ZooSpec, unique_names
 
     builder = Builder(model, _json("--model-kwargs", model_kwargs))
     names = unique_names([str(p) for p in checkpoints])
@@ -239,7 +269,7 @@ def _spec(
         models=tuple(Model(n, p, str(p), builder) for n, p in zip(names, checkpoints, strict=True)),
         data=Builder(data, _json("--data-kwargs", data_kwargs)),
         problem=ProblemOptions.check(problem),
-        sections=(SectionSpec(name, name, options),),
+        sections=(),
     )
 
 

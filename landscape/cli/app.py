@@ -26,6 +26,7 @@ from landscape.cli.findings import add_findings
 from landscape.cli.generalisation import add_generalisation
 from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
+from landscape.cli.merge import add_merge
 from landscape.cli.outputs import check_file, check_folder
 from landscape.cli.show import add_show
 from landscape.cli.study import add_study
@@ -335,6 +336,7 @@ def report(
 
 add_figure(app, guarded)
 add_diff(app, guarded)
+add_merge(app, guarded)
 
 
 @app.command()

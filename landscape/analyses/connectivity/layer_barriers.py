@@ -26,6 +26,7 @@ from landscape.base.schema import Schema, Variable
 if TYPE_CHECKING:
     import xarray as xr
 
+    from landscape.core.problem.evaluator import Evaluator
     from landscape.core.problem.problem import Problem
 
 WAYS = {"one": "this layer alone", "up to": "all layers up to this one"}
@@ -39,8 +40,8 @@ class LayerBarriersParams(Params):
         min_length=1,
         description="what goes to the second model: one layer, or all up to it",
     )
-    steps: int = Field(9, ge=3, le=10_001, description="evenly spaced points on each path, with both ends")
-    refine: Rounds = 2
+    steps: int = Field(7, ge=3, le=10_001, description="evenly spaced points on each path, with both ends")
+    refine: Rounds = 1
     align: Literal["weights", "activations"] | None = Field(
         None, description="put the second model's units in the order of the first's before"
     )
@@ -90,8 +91,9 @@ def compute(pair: Pair, params: LayerBarriersParams, context: Context) -> Mappin
     groups = group_parameters(names, "module")
     layers = {layer or type(problem.module).__name__: [names[i] for i in at] for layer, at in groups.items()}
     origin, eps = as_vector(problem, start, "model a"), torch.finfo(problem.dtype).eps
-    passes = len(params.ways) * len(layers) * (params.steps + 2 * params.refine)
-    meter, ledger = Meter(context.progress, passes), context.ledger
+    meter, ledger = Meter(context.progress, _points(params, len(layers))), context.ledger
+    beginning: dict[str, Any] = {}  # all paths start at the first model
+    alone: Any = None
     cells: list[list[dict[str, Any]]] = []
     for way in params.ways:
         gone = dict(start)
@@ -103,7 +105,12 @@ def compute(pair: Pair, params: LayerBarriersParams, context: Context) -> Mappin
             path = straight(origin, as_vector(problem, gone, "model b"))
             run = curve_evaluator(problem, path, start, dict(gone), policy=policy)
             label = f"{way.replace(' ', '-')}-{number}"
-            measured = profile(label, path, run, params.steps, params.refine, ledger, meter)
+            if number == 0 and alone is not None:  # the first layer, and all up to it
+                measured = alone
+            else:
+                shared: Any = _SharedStart(run, beginning)
+                measured = profile(label, path, shared, params.steps, params.refine, ledger, meter)
+                alone = measured if number == 0 else alone
             found: dict[str, Any] = barrier_values(
                 measured, 1, resamples=params.resamples, seed=params.seed, eps=eps
             )
@@ -124,6 +131,27 @@ def compute(pair: Pair, params: LayerBarriersParams, context: Context) -> Mappin
         "examples": problem.examples,
         "batchnorm_policy": policy,
     }
+
+
+class _SharedStart:
+    """The points of a path; the first model, at which every path starts, is measured once for all."""
+
+    def __init__(self, run: Evaluator[float], beginning: dict[str, Any]) -> None:
+        self._run, self._beginning = run, beginning
+
+    def values(self, t: float) -> dict[str, Any]:
+        """As of the evaluator."""
+        if t != 0.0:
+            return self._run.values(t)
+        if not self._beginning:
+            self._beginning.update(self._run.values(t))
+        return dict(self._beginning)
+
+
+def _points(params: LayerBarriersParams, layers: int) -> float:
+    """Points of all paths, those shared being counted once."""
+    paths = len(params.ways) * layers - (len(params.ways) - 1)
+    return float(paths * (params.steps + 2 * params.refine - 1) + 1)
 
 
 def _buffers(problem: Problem, members: Sequence[str]) -> list[str]:
@@ -193,11 +221,20 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     return found
 
 
-def _cost(params: LayerBarriersParams, problem: Problem | None = None) -> Cost:
-    from landscape.core.problem.parameters import group_parameters
+PASSES = {"recalibrate": 2.2, "repair": 4.0}
+"""Forward passes of a point: that which is measured, and those in which statistics are pooled."""
 
-    layers = 20 if problem is None else len(group_parameters(problem.space.names, "module"))
-    return Cost(forwards=float(len(params.ways) * layers * (params.steps + 2 * params.refine)))
+
+def _cost(params: LayerBarriersParams, problem: Problem | None = None) -> Cost:
+    policy = params.batchnorm or "recalibrate"
+    layers = 20
+    if problem is not None:
+        from landscape.core.problem.batchnorm import policy_in_force
+        from landscape.core.problem.parameters import group_parameters
+
+        layers = len(group_parameters(problem.space.names, "module"))
+        policy = policy_in_force(problem, params.batchnorm)
+    return Cost(forwards=_points(params, layers) * PASSES.get(policy, 1.0))
 
 
 layer_barriers = Analysis(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -20,9 +21,10 @@ from landscape.analyses.similarity._options import (
     Spatial,
     Tokens,
 )
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.analysis import NEW_OPTION, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import ColorAxis, FigureSpec
 from landscape.base.schema import Schema, Variable
+from landscape.core.stats.intervals import answer_error, reach, standard_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,10 +44,29 @@ class SimilarityParams(Params):
     spatial: Spatial = "flatten"
     prefix_tokens: PrefixTokens = None
     pairing: Pairing = "inputs"
+    subsamples: Annotated[int, NEW_OPTION] = Field(
+        10,
+        ge=0,
+        le=10_000,
+        description="subsamples of the examples, without repeats, from which errors between layers are found;"
+        " 0 or 1 = no errors",
+    )
     seed: int = Field(0, ge=0, description="seed of the sample")
 
 
 UNITS, MODELS = ("unit_a", "unit_b"), ("model", "other")
+
+BETWEEN = ("procrustes", "procrustes_angle", "svcca", "pwcca", "rsa", "mutual_neighbours")
+_ERROR_UNITS = {"procrustes_angle": "radians", "model_angle": "radians", "jensen_shannon": "nats/example"}
+
+
+def _error(name: str, dims: tuple[str, ...]) -> Variable:
+    """The error of a measure; results of before have none."""
+    what = "over examples" if name in ("agreement", "jensen_shannon") else "by subsamples of the examples"
+    return Variable(
+        f"{name}_se", dims, f"standard error of {name}, {what}", _ERROR_UNITS.get(name, "1"), optional=True
+    )
+
 
 SCHEMA = Schema(
     version=2,
@@ -69,6 +90,9 @@ SCHEMA = Schema(
             "radians",
             optional=True,
         ),
+        *(_error(name, UNITS) for name in BETWEEN),
+        *(_error(name, MODELS) for name in ("agreement", "jensen_shannon", "model_angle")),
+        Variable("interval_factor", (), "standard errors between layers in a 95 % interval", optional=True),
         Variable("neighbours", (), "nearest neighbours of each example", kind="int"),
         Variable("examples", (), "number of examples in the sample", kind="int"),
         LEFT_OUT,
@@ -80,21 +104,23 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
     """One forward pass of a shared sample; every measure from the Gram matrices."""
     from landscape.core.similarity import measures
     from landscape.core.similarity.layer_choice import describe_left_out
+    from landscape.core.similarity.subsampling import KeptLayer, subsample_errors
     from landscape.core.similarity.zoo_pass import FeatureRows, zoo_sample
 
     examples = min(params.sample, next(iter(problems.values())).examples)
     k = min(params.neighbours, examples // 2)
-    units, layers, outputs, left_out = zoo_sample(
+    units, kept, outputs, left_out = zoo_sample(
         problems,
-        lambda features, layer: measures.Representation.of(features.cpu().numpy(), params.variance, k),
+        lambda features, layer: KeptLayer.of(features.cpu().numpy(), params.variance, k),
         layers=params.layers,
         most_layers=params.most_layers,
         sample=params.sample,
         policy=FeatureRows(params.tokens, params.spatial, params.prefix_tokens),
         seed=params.seed,
         pairing=params.pairing,
-        progress=lambda fraction: context.progress(0.3 * fraction),
+        progress=lambda fraction: context.progress(0.2 * fraction),
     )
+    layers = [layer.whole for layer in kept]
     functions = (
         measures.procrustes,
         measures.procrustes_angle,
@@ -111,7 +137,7 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
                 measures.pwcca(one, two),
                 measures.pwcca(two, one),
             )
-        context.progress(0.3 + 0.7 * (i + 1) / len(layers))
+        context.progress(0.2 + 0.1 * (i + 1) / len(layers))
     names, subjects = list(problems), list(problems.values())
     models = {
         name: np.full((len(names),) * 2, np.nan)
@@ -124,6 +150,16 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
                 models["agreement"][i, j] = measures.agreement(a, b)
                 models["jensen_shannon"][i, j] = measures.jensen_shannon(a, b)
     models["model_angle"] = _model_angles(names, units, between["procrustes_angle"])
+    errors = subsample_errors(
+        kept,
+        draws=params.subsamples,
+        variance=params.variance,
+        k=k,
+        seed=params.seed,
+        derived=lambda found: {"model_angle": _model_angles(names, units, found["procrustes_angle"])},
+        progress=lambda fraction: context.progress(0.3 + 0.7 * fraction),
+    )
+    errors |= _model_errors(outputs)
     labels = np.array([f"{model}: {layer}" for model, layer in units])
     return {
         "unit_a": labels,
@@ -136,10 +172,33 @@ def compute(problems: Mapping[str, Problem], params: SimilarityParams, context: 
         "other": np.array(names),
         **between,
         **models,
+        **{f"{name}_se": value for name, value in errors.items()},
+        **({"interval_factor": reach(params.subsamples)} if params.subsamples > 1 else {}),
         "neighbours": k,
         "examples": examples,
         **({"notice": notice} if (notice := describe_left_out(left_out)) else {}),
     }
+
+
+def _model_errors(outputs: Sequence[Any]) -> dict[str, Any]:
+    """Standard errors over examples of what is a mean over examples; 0 of a model with itself."""
+    from landscape.core.similarity.measures import jensen_shannon_values
+
+    found = {name: np.full((len(outputs),) * 2, np.nan) for name in ("agreement", "jensen_shannon")}
+    for i, a in enumerate(outputs):
+        for j, b in enumerate(outputs[: i + 1]):
+            if (
+                a is None
+                or b is None
+                or a.shape != b.shape
+                or not (np.isfinite(a).all() and np.isfinite(b).all())
+            ):
+                continue
+            both = [i, j], [j, i]
+            same = (a.argmax(1) == b.argmax(1)).astype(np.float64)
+            found["agreement"][both] = 0.0 if i == j else answer_error(same)
+            found["jensen_shannon"][both] = 0.0 if i == j else standard_error(jensen_shannon_values(a, b))
+    return found
 
 
 def _model_angles(names: Sequence[str], units: Sequence[tuple[str, str]], angles: Any) -> Any:
@@ -189,15 +248,15 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 f"{SCHEMA[name].meaning.capitalize()}, layers in firing order; lines part models. {note}"
             )
             axes, values = ("layer", units), ds[name].values
-            figures.append(
-                matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption, borders)
-            )
+            spec = matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption, borders)
+            figures.append(_with_errors(spec, ds, name, color, axes, borders))
         for name, title, color in BETWEEN_MODELS:
             if not np.isfinite(ds[name].values).any():
                 continue
             caption = f"{SCHEMA[name].meaning.capitalize()}. {note}"
             axes, values = ("model", names), ds[name].values
-            figures.append(matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption))
+            spec = matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption)
+            figures.append(_with_errors(spec, ds, name, color, axes))
         tree = dendrogram(
             f"tree_{index}",
             f"Tree of models by their predictions: {label}",
@@ -232,11 +291,55 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     return figures
 
 
+def _with_errors(
+    spec: FigureSpec,
+    ds: xr.Dataset,
+    name: str,
+    color: ColorAxis,
+    axes: tuple[str, list[str]],
+    borders: Sequence[float] = (),
+) -> FigureSpec:
+    """A matrix that says how wide its intervals are, and has them as another matrix to be chosen."""
+    half = _half_width(ds, name)
+    off = None if half is None else half[~np.eye(len(half), dtype=bool)]
+    if half is None or off is None or not np.isfinite(off).any():
+        return spec
+    unit = f" {color.unit}" if color.unit else ""
+    said = f"Known to ± {np.nanmedian(off):.2g}{unit} (95 %) in the median, ± {np.nanmax(off):.2g} at most"
+    errors = matrix(
+        f"{spec.name}_error",
+        f"{spec.title} (half of the 95 % interval)",
+        axes,
+        axes,
+        half,
+        ColorAxis(f"half interval of the {color.label}", color.unit),
+        f"How far other examples may move each value, at this number of them. {said}.",
+        borders,
+    )
+    other = replace(errors, choice="half of the 95 % interval")
+    return replace(spec, caption=f"{spec.caption} {said}.", choice="value", others=(other,))
+
+
+def _half_width(ds: xr.Dataset, name: str) -> Any:
+    """Half of the 95 % interval of each value; ``None`` in results of before."""
+    if f"{name}_se" not in ds:
+        return None
+    over_examples = name in ("agreement", "jensen_shannon")
+    factor = reach(int(ds["examples"])) if over_examples else float(ds["interval_factor"])
+    return factor * ds[f"{name}_se"].values
+
+
 def summary(ds: xr.Dataset) -> Sequence[Metric]:
     """How alike the models' predictions are."""
     above = np.triu_indices(ds.sizes["model"], 1)
     agreement, divergence = ds["agreement"].values[above], ds["jensen_shannon"].values[above]
     nothing = float("nan")
+
+    def error(name: str) -> float:
+        """Of a mean over pairs: no larger than the mean of their errors, since all have the same examples."""
+        half = _half_width(ds, name)
+        return nothing if half is None or not above[0].size else float(half[above].mean())
+
     return [
         Metric("models", ds.sizes["model"], "1", "models compared"),
         Metric(
@@ -245,13 +348,34 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "1",
             "share of equal predictions, mean over pairs of models",
             finding=True,
+            error=error("agreement"),
         ),
         Metric(
             "divergence",
             float(divergence.mean()) if divergence.size else nothing,
             "nats/example",
             "Jensen-Shannon divergence of predictions, mean over pairs of models",
+            error=error("jensen_shannon"),
         ),
+        *_between_models(ds, error),
+    ]
+
+
+def _between_models(ds: xr.Dataset, error: Callable[[str], float]) -> list[Metric]:
+    """How far the layers of the models are apart."""
+    if "model_angle" not in ds:
+        return []
+    angles = ds["model_angle"].values[np.triu_indices(ds.sizes["model"], 1)]
+    if not np.isfinite(angles).any():
+        return []
+    return [
+        Metric(
+            "angle of layers",
+            float(np.nanmean(angles)),
+            "radians",
+            "root mean square of the Procrustes angles of layers of one name, mean over pairs of models",
+            error=error("model_angle"),
+        )
     ]
 
 
@@ -265,7 +389,8 @@ similarity = Analysis(
         " similarity analysis (Kriegeskorte et al. 2008) and mutual nearest neighbours (Huh et al. 2024);"
         " none sees a scale of the features, and none but PWCCA a rotation. Between models: agreement of"
         " predictions, their"
-        " Jensen-Shannon divergence, and the distance of weights of one architecture. All on one shared"
+        " Jensen-Shannon divergence, and the distance of weights of one architecture. Errors between layers"
+        " are by subsamples of the examples without repeats (Shao & Wu 1989). All on one shared"
         " sample of the inputs; SVCCA, PWCCA and Procrustes depend on its size, so compare equal sizes only;"
         " the first two tell little where components outnumber half the examples."
     ),
@@ -275,5 +400,5 @@ similarity = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(forwards=1.0),
+    cost=lambda params: Cost(forwards=1.0 + 0.1 * params.subsamples),
 )

@@ -15,7 +15,8 @@ from landscape.core.linalg.reductions import distance
 from landscape.core.problem.problem import Problem
 
 __all__ = ["Representation", "agreement", "jensen_shannon"]
-__all__ += ["mutual_neighbours", "procrustes", "procrustes_angle", "pwcca", "rsa", "svcca", "weight_distance"]
+__all__ += ["mutual_neighbours", "procrustes", "procrustes_angle", "pwcca", "rsa", "svcca", "thinned"]
+__all__ += ["jensen_shannon_values", "weight_distance"]
 
 Array = NDArray[np.float64]
 
@@ -53,7 +54,18 @@ class Representation:
             variance: Share of variance that `svcca` and `pwcca` keep.
             k: Neighbours of each example.
         """
-        gram = features @ features.T
+        return cls.from_gram(features @ features.T, thinned(features), variance, k)
+
+    @classmethod
+    def from_gram(cls, gram: Array, entries: Array, variance: float = 0.99, k: int = 10) -> Representation:
+        """From the Gram matrix (n, n) of centred features, and those of their entries that `pwcca` weighs by.
+
+        Args:
+            gram: XXᵀ.
+            entries: `thinned` of X.
+            variance: As of `of`.
+            k: As of `of`.
+        """
         if not np.isfinite(gram).all() or not gram.any():
             return cls._empty(len(gram))
         # Not by an SVD of the features, which are mostly far wider than there are examples.
@@ -72,8 +84,7 @@ class Representation:
         neighbours = np.zeros(gram.shape, dtype=bool)
         np.put_along_axis(neighbours, np.argsort(squares, axis=1, kind="stable")[:, :k], True, axis=1)
         directions = vectors[:, :count]
-        step = -(-features.shape[1] // MOST_ENTRIES)
-        loadings = (directions.T @ features[:, ::step]).astype(np.float32)
+        loadings = (directions.T @ entries).astype(np.float32)
         return cls(scores, directions, loadings, rankdata(upper), neighbours)
 
     @classmethod
@@ -81,6 +92,11 @@ class Representation:
         none = np.zeros((n, 0))
         pairs = np.full(n * (n - 1) // 2, np.nan)
         return cls(none, none, np.zeros((0, 1), dtype=np.float32), pairs, np.zeros((n, n), dtype=bool))
+
+
+def thinned(features: Array) -> Array:
+    """Evenly spaced entries of features (n, p), all if there are no more than `MOST_ENTRIES`."""
+    return features[:, :: max(1, -(-features.shape[1] // MOST_ENTRIES))]
 
 
 Measure = Callable[[Representation, Representation], float]
@@ -167,10 +183,15 @@ def jensen_shannon(a: Array, b: Array) -> float:
     """
     if a.shape != b.shape:
         return float("nan")
+    return float(jensen_shannon_values(a, b).mean())
+
+
+def jensen_shannon_values(a: Array, b: Array) -> Array:
+    """The divergence of each example (n,)."""
     with np.errstate(invalid="ignore"):  # infinite logits: NaN
         p, q = np.exp(log_softmax(a, axis=1)), np.exp(log_softmax(b, axis=1))
     middle = (p + q) / 2
-    return float(0.5 * (rel_entr(p, middle) + rel_entr(q, middle)).sum(1).mean())
+    return np.asarray(0.5 * (rel_entr(p, middle) + rel_entr(q, middle)).sum(1))
 
 
 def weight_distance(a: Problem, b: Problem) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -18,11 +18,12 @@ from landscape.core.symmetry.symmetry import Forward, Motion, Symmetry, call_mod
 from landscape.core.symmetry.weight_matching import inner, match_weights, trees
 from landscape.errors import InputError, suggest
 
-__all__ = ["Alignment", "Method", "align"]
+__all__ = ["Alignment", "Checked", "Method", "align", "check_states"]
 
 Method = Literal["weights", "activations"]
 
 _FEW = 2  # examples of a trace
+_LETTERS = "ab"  # what the models of a pair are called
 
 
 @dataclass(frozen=True)
@@ -97,20 +98,16 @@ def align(
     """
     if method not in get_args(Method):
         raise InputError(f"align has no method {method!r}; {suggest(str(method), get_args(Method))}")
-    batches = inputs if isinstance(inputs, list) else [inputs]
-    if not batches:
-        raise InputError("align needs at least one batch of inputs.")
-    module = _copy_of(model)
-    a, b = _state(module, a, "a"), _state(module, b, "b")
-    symmetry = _symmetry_of(module, batches[0], forward)
-    names = [n for n, p in module.named_parameters() if _moves(symmetry, n) and p.is_floating_point()]
+    checked = check_states(model, (a, b), inputs, forward)
+    symmetry, names, batches = checked.symmetry, checked.names, checked.batches
+    a, b = checked.states
     pa, pb = ({n: s[n].detach().cpu() for n in names} for s in (a, b))
     if method == "weights":
         found = match_weights(symmetry, pa, pb, seed=seed, sweeps=sweeps, rotate=rotate)
         moved = symmetry.apply(found.motion, pb)
         before, after = (sum(inner(pa[n], p[n]) for n in names) for p in (pb, moved))
     else:
-        traced = private_copy(module, (), torch.device("cpu"), None).eval()
+        traced = private_copy(checked.module, (), torch.device("cpu"), None).eval()
         found, before, after = match_activations(
             traced, symmetry, a, b, batches, forward=forward, rotate=rotate
         )
@@ -120,11 +117,58 @@ def align(
         rotations=_named(symmetry, found.motion, rotations=True),
         objective_before=before,
         objective_after=after,
-        output_error=_verify(module, symmetry, b, found.motion, batches, forward),
+        output_error=checked.verify(1, found.motion),
         sweeps=found.sweeps,
         converged=found.converged,
         symmetry=symmetry,
     )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Models that can be aligned, and what they are aligned by.
+
+    Attributes:
+        module: A copy of the model.
+        states: Full states.
+        symmetry: Its groups.
+        names: Parameters that can move.
+        batches: Batches of inputs.
+        forward: As given.
+    """
+
+    module: nn.Module
+    states: tuple[dict[str, Tensor], ...]
+    symmetry: Symmetry
+    names: tuple[str, ...]
+    batches: list[Any]
+    forward: Forward | None
+
+    def verify(self, number: int, motion: Motion) -> float:
+        """The error of the outputs of one of the models, moved.
+
+        Raises:
+            InputError: If it is more than rounding.
+        """
+        return _verify(self.module, self.symmetry, self.states[number], motion, self.batches, self.forward)
+
+
+def check_states(
+    model: nn.Module, states: Sequence[Mapping[str, Tensor]], inputs: Any, forward: Forward | None
+) -> Checked:
+    """What alignment needs of a model and some states of it.
+
+    Raises:
+        InputError: If a state does not fit the model, there are no inputs, or the model cannot be traced.
+    """
+    batches = inputs if isinstance(inputs, list) else [inputs]
+    if not batches:
+        raise InputError("align needs at least one batch of inputs.")
+    module = _copy_of(model)
+    full = tuple(_state(module, s, _LETTERS[i] if i < 2 else f"{i + 1}") for i, s in enumerate(states))
+    symmetry = _symmetry_of(module, batches[0], forward)
+    names = tuple(n for n, p in module.named_parameters() if _moves(symmetry, n) and p.is_floating_point())
+    return Checked(module, full, symmetry, names, batches, forward)
 
 
 def _copy_of(model: nn.Module) -> nn.Module:

@@ -151,8 +151,12 @@ def match_weights(
     seed: int,
     sweeps: int,
     rotate: bool,
+    start: bool = True,
 ) -> Matching:
     """Raise the sum of inner products of parameters by coordinate ascent over the groups.
+
+    A group whose neighbours have not moved since its last visit cannot gain, and is passed over: the steps,
+    and so the result, are those of whole sweeps.
 
     Args:
         symmetry: The groups.
@@ -161,26 +165,36 @@ def match_weights(
         seed: Decides the order of the groups in each sweep.
         sweeps: The most sweeps.
         rotate: Whether linear groups are rotated.
+        start: Whether to look for a start, or to go on from the order that b has.
 
     Reference:
         Ainsworth et al. (2023), Git Re-Basin, algorithm 1.
     """
     forest = trees(symmetry)
     generator = np.random.default_rng(seed)
-    motion = _outward(symmetry, a, b)
-    current = symmetry.apply(motion, b)
-    # Models that begin alike, as by an initialisation with a structure, are aligned as they are: an ascent
-    # from there never ends below where it would have been without any alignment.
-    if sum(inner(a[n], current[n]) for n in a) < sum(inner(a[n], b[n]) for n in a):
-        motion, current = symmetry.identity(), dict(b)
+    motion, current = symmetry.identity(), dict(b)
+    if start:
+        outward = _outward(symmetry, a, b)
+        moved = symmetry.apply(outward, b)
+        # Models that begin alike, as by an initialisation with a structure, are aligned as they are: an
+        # ascent from there never ends below where it would have been without any alignment.
+        if sum(inner(a[n], moved[n]) for n in a) >= sum(inner(a[n], b[n]) for n in a):
+            motion, current = outward, moved
     scale = sum(length(a[n].flatten()) * length(b[n].flatten()) for n in a)
+    blocks_of = [_known_blocks(symmetry, tree, a, set())[0] for tree in forest]
+    stirred = _stirred(symmetry, forest, blocks_of)
+    waiting = set(range(len(forest)))
     for sweep in range(1, sweeps + 1):
         changed = False
         for index in generator.permutation(len(forest)):
-            tree = forest[index]
-            blocks = _known_blocks(symmetry, tree, a, set())[0]
+            if index not in waiting:
+                continue
+            waiting.discard(int(index))
+            tree, blocks = forest[index], blocks_of[index]
             names = list(dict.fromkeys(name for name, _ in blocks))
             step = _best_step(symmetry, tree, a, current, blocks, rotate)
+            if _stays(step):
+                continue
             moved = symmetry.apply(step, {n: current[n] for n in names})
             # Measured on the moved weights rather than taken from the assignment: a step is made only if the
             # objective truly rises by more than rounding, so that the ascent ends.
@@ -189,9 +203,38 @@ def match_weights(
                 current |= moved
                 motion = compose(symmetry, motion, step)
                 changed = True
+                waiting |= stirred[index]
         if not changed:
             return Matching(motion, sweep, True)
     return Matching(motion, sweeps, False)
+
+
+def _stays(step: Motion) -> bool:
+    """Whether a motion changes nothing."""
+    return all(
+        not index.is_floating_point() and bool((index == torch.arange(index.shape[-1])).all())
+        for index in step.values()
+    )
+
+
+def _stirred(
+    symmetry: Symmetry,
+    forest: list[tuple[int, ...]],
+    blocks_of: list[list[tuple[str, TensorBlock]]],
+) -> list[set[int]]:
+    """By tree, the trees that may gain once it has moved: those that share a block of entries with it.
+
+    It is itself one of them where it stands twice on a block, as the units of a residual stream do on a
+    convolution from the stream into itself: its best step is found with one side held.
+    """
+    home = {number: index for index, tree in enumerate(forest) for number in tree}
+    found: list[set[int]] = []
+    for index, (tree, blocks) in enumerate(zip(forest, blocks_of, strict=True)):
+        near = {home[n] for _, block in blocks for n in block.dims if n in home} - {index}
+        if any(len(innermost(symmetry, tree, block)) > 1 for _, block in blocks):
+            near.add(index)
+        found.append(near)
+    return found
 
 
 def _outward(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[int, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from landscape.reference.training.branching import Branched, branch
 from landscape.reference.training.evaluation import TrainResult, evaluate
 from landscape.reference.training.loop import train
 from landscape.reference.training.methods import (
@@ -44,6 +45,7 @@ __all__ = [
     "AdversarialAugmentation",
     "AdversarialSmoothing",
     "Batch",
+    "Branched",
     "CrossEntropy",
     "Distillation",
     "Divergence",
@@ -63,6 +65,7 @@ __all__ = [
     "Sum",
     "TrainResult",
     "VirtualAdversarial",
+    "branch",
     "evaluate",
     "frozen_statistics",
     "run_recipe",

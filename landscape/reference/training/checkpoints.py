@@ -6,7 +6,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from landscape.errors import CheckpointError, StoreError, reason
+from landscape.errors import CheckpointError, InputError, StoreError, reason
 
 __all__ = [
+    "load_parent",
     "load_state",
     "load_weights",
     "read_notes",
@@ -73,7 +74,39 @@ def save_kept(model: nn.Module, solver: torch.optim.Optimizer, path: Path, notes
     if path.suffix == ".pt":
         save_state({"model": model.state_dict(), "optimizer": solver.state_dict(), **notes}, path)
     else:
-        save_weights(model, path, notes)
+        # What a method has learnt is no JSON; a branch needs the optimiser's state anyway.
+        save_weights(model, path, {name: note for name, note in notes.items() if name != "objective"})
+
+
+def load_parent(path: Path, device: torch.device, epochs: int, keep: Sequence[int]) -> dict[str, Any]:
+    """What `save_kept` saved with the optimiser's state, for a training that goes on from there.
+
+    Args:
+        path: A ``.pt`` file.
+        device: Where its tensors go.
+        epochs: Of the training that goes on.
+        keep: Epochs that it keeps.
+
+    Raises:
+        InputError: If there is no such file, nothing is left to train, or an epoch to keep is over.
+        CheckpointError: If it is damaged.
+    """
+    state = load_state(path, device) if path.suffix == ".pt" else None
+    if state is None or not {"model", "optimizer", "epoch", "identity"} <= state.keys():
+        raise InputError(
+            f"train: '{path}' is no epoch of a training that kept its optimiser; train the parent with keep="
+            " and keep_optimizer=True, and give one of its .pt files."
+        )
+    if not state["epoch"] < epochs:
+        raise InputError(
+            f"train: '{path}' is at epoch {state['epoch']}, so that nothing is left of {epochs} epochs."
+        )
+    if any(epoch < state["epoch"] for epoch in keep):
+        raise InputError(
+            f"train: '{path}' is at epoch {state['epoch']}, so that of {list(keep)} only that and later ones"
+            " can be kept."
+        )
+    return state
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +19,7 @@ from landscape.reference.data.digits import noisy_labels
 from landscape.reference.training import checkpoints as files
 from landscape.reference.training.augment import Augment, AugmentName, augmentation, mix
 from landscape.reference.training.evaluation import LossName, TrainResult, evaluate, measure
+from landscape.reference.training.identity import as_json, belongs, fingerprint
 from landscape.reference.training.objective import Batch, CrossEntropy, Objective, RegressionLoss
 from landscape.reference.training.optimisation import (
     OptimizerName,
@@ -63,6 +62,7 @@ def train(
     save_every: int = 1,
     on_epoch: OnEpoch | None = None,
     note: Mapping[str, Any] | None = None,
+    after: Path | str | None = None,
 ) -> TrainResult:
     """Train a classifier, or a regression, and save its weights as safetensors.
 
@@ -122,6 +122,10 @@ def train(
             errors); once, with the final values, if the training was already finished.
         note: JSON-like facts that tell this training from others, such as the model's builder
             and arguments.
+        after: A file of `keep` of another training with `keep_optimizer`, from which this one goes on: with
+            its weights and its optimiser's state, at its epoch of the schedule. With the settings of that
+            training it ends with the same weights, bit for bit; with another `seed` it is a child with
+            another order of the data, see `branch`.
 
     Returns:
         Losses, and accuracies or errors, of the final weights; those of the training examples are of the
@@ -160,12 +164,15 @@ def train(
     objective = _objective(objective, label_smoothing, loss)
     settings |= objective.settings()
     data = _training_examples(data, label_noise, data_fraction)
-    identity = _as_json(
+    device = next(model.parameters()).device
+    parent = None if after is None else files.load_parent(Path(after), device, epochs, keep)
+    identity = as_json(
         {
+            **({} if parent is None else {"after": [parent["identity"], parent["epoch"]]}),
             "settings": settings,
             "note": note or {},
-            "start": _fingerprint(*model.state_dict().values()),
-            "data": _fingerprint(*data, *test_data, *([] if unlabelled is None else [unlabelled])),
+            "start": fingerprint(*model.state_dict().values()),
+            "data": fingerprint(*data, *test_data, *([] if unlabelled is None else [unlabelled])),
         }
     )
     path = Path(path)
@@ -174,7 +181,7 @@ def train(
     ending = ".pt" if keep_optimizer else path.suffix
     kept = {epoch: path.with_name(f"{path.stem}-epoch{epoch}{ending}") for epoch in keep}
     notes = files.read_notes(path)
-    if _is(notes, identity) and all(_is(files.read_notes(file), identity) for file in kept.values()):
+    if belongs(notes, identity) and all(belongs(files.read_notes(file), identity) for file in kept.values()):
         assert notes is not None
         files.load_weights(model.eval(), path)
         resume.unlink(missing_ok=True)
@@ -185,7 +192,6 @@ def train(
         return result
 
     change = augmentation(augment, data[0])
-    device = next(model.parameters()).device
     solver = make_optimizer(optimizer, model, lr, weight_decay)
     done = 0
     state = files.load_state(resume, device)
@@ -197,13 +203,19 @@ def train(
         solver.load_state_dict(state["solver"])
         objective.load_state_dict(state.get("objective", {}))
         done = state["epochs"]
-        if not all(_is(files.read_notes(file), identity) for at, file in kept.items() if at <= done):
+        if not all(belongs(files.read_notes(file), identity) for at, file in kept.items() if at <= done):
             raise InputError(
                 f"{path.name} is trained to epoch {done} without keeping all of the epochs {list(keep)}:"
                 f" delete {resume} to start again, or keep later ones."
             )
-    elif 0 in kept:
-        files.save_kept(model, solver, kept[0], {"identity": identity, "epoch": 0})
+    else:
+        if parent is not None:
+            model.load_state_dict(parent["model"])
+            solver.load_state_dict(parent["optimizer"])
+            objective.load_state_dict(parent.get("objective", {}))
+            done = parent["epoch"]
+        if done in kept:
+            files.save_kept(model, solver, kept[done], _facts(identity, done, objective))
 
     with _own_random_numbers(device):
         for epoch in range(done, epochs):
@@ -215,7 +227,7 @@ def train(
                     f"{trained}; lower the learning rate {lr} or check the data for NaN."
                 )
             if epoch + 1 in kept:  # before the state: what it passes over is there
-                files.save_kept(model, solver, kept[epoch + 1], {"identity": identity, "epoch": epoch + 1})
+                files.save_kept(model, solver, kept[epoch + 1], _facts(identity, epoch + 1, objective))
             if (epoch + 1) % save_every == 0:
                 state = {
                     "identity": identity,
@@ -313,6 +325,12 @@ def _objective(objective: Objective | None, label_smoothing: float, loss: LossNa
     return objective
 
 
+def _facts(identity: Mapping[str, Any], epoch: int, objective: Objective) -> dict[str, Any]:
+    """What is kept beside the weights of an epoch."""
+    state = objective.state_dict()
+    return {"identity": identity, "epoch": epoch, **({"objective": state} if state else {})}
+
+
 def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
     """Within it, torch's global random numbers may be used; afterwards they are as they were."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
@@ -328,31 +346,6 @@ def _training_examples(data: Data, label_noise: float, fraction: float) -> Data:
     if label_noise:
         labels = noisy_labels(labels, label_noise)
     return inputs, labels
-
-
-def _is(notes: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> bool:
-    """Whether a file belongs to a training."""
-    return notes is not None and notes.get("identity") == identity
-
-
-def _fingerprint(*tensors: Tensor) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts as they come back from a file, so that the two can be compared."""
-    try:
-        read: dict[str, Any] = json.loads(json.dumps(facts, default=dict))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            "train: the note and the objective must hold only what JSON can hold, such as strings and"
-            f" numbers, but {error}."
-        ) from error
-    return read
 
 
 def _check(

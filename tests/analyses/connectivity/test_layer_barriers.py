@@ -76,3 +76,24 @@ def test_statistics_go_with_their_layer(two):
     at = ds.sel(way="one", quantity="loss", layer=names[0])
     assert float(at["value"].sel(end="b")) == pytest.approx(want, rel=1e-6)
     assert len(plots({"pair": ds})) == 2
+
+
+def test_the_first_model_is_measured_once_and_the_price_says_so(two, monkeypatch):
+    """Oracle: calls counted by hand: 7 points of each path, its start shared, the first layer's path too."""
+    from landscape.core.problem.evaluator import Evaluator
+
+    problem, a, b = two
+    calls = []
+    plain = Evaluator.values
+    monkeypatch.setattr(Evaluator, "values", lambda self, t: (calls.append(t), plain(self, t))[1])
+    ds = landscape.layer_barriers(problem, a, b, steps=5, refine=1)
+    layers = ds.sizes["layer"]
+    assert len(calls) == (2 * layers - 1) * 6 + 1
+    assert calls.count(0.0) == 1
+    params = landscape.layer_barriers.validate({"steps": 5, "refine": 1})
+    cost = landscape.layer_barriers.cost
+    assert cost(params, problem).forwards == pytest.approx(2.2 * len(calls))  # recalibrated at each
+    data = torch.zeros(2, 4).double(), torch.zeros(2).long()
+    plain_model = Problem(nn.Linear(4, 3).double(), "cross_entropy", data)
+    without = cost(params, plain_model).forwards
+    assert without == int(without)  # nothing to recalibrate: whole passes

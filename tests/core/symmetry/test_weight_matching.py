@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 from torch import nn
 
+from landscape.core.symmetry import weight_matching as matching
 from landscape.core.symmetry.alignment import align
+from landscape.core.symmetry.symmetry import find_symmetry
+from landscape.core.symmetry.weight_matching import inner
+from landscape.reference.models import mlp, resnet, vit
 
 
 def build(make, seed=0):
@@ -124,3 +129,58 @@ def test_rotations_are_those_of_procrustes():
     assert not found.permutations
     turn = found.rotations["0.weight[0]"]
     torch.testing.assert_close(turn @ turn.T, torch.eye(5, dtype=torch.float64))
+
+
+def whole_sweeps(symmetry, a, b, seed, rotate):
+    """The same ascent with a visit of every group in every sweep; how many there were, and the objective."""
+    forest = matching.trees(symmetry)
+    generator = np.random.default_rng(seed)
+    motion, current = symmetry.identity(), dict(b)
+    scale = sum(float(a[n].norm() * b[n].norm()) for n in a)
+    visits = 0
+    while True:
+        changed = False
+        for index in generator.permutation(len(forest)):
+            visits += 1
+            blocks = matching._known_blocks(symmetry, forest[index], a, set())[0]
+            names = {name for name, _ in blocks}
+            step = matching._best_step(symmetry, forest[index], a, current, blocks, rotate)
+            moved = symmetry.apply(step, {n: current[n] for n in names})
+            if sum(inner(a[n], moved[n]) - inner(a[n], current[n]) for n in names) > 1e-12 * scale:
+                current |= moved
+                motion = matching.compose(symmetry, motion, step)
+                changed = True
+        if not changed:
+            return motion, visits, sum(inner(a[n], current[n]) for n in a)
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+@pytest.mark.parametrize("kind", ["mlp", "resnet", "vit"])
+def test_passing_over_settled_groups_changes_no_bit(kind, rotate, monkeypatch):
+    """Oracle: the plain ascent, which visits every group in every sweep: the same motion and objective."""
+    make = {
+        "mlp": lambda: mlp((784, 12, 12, 12, 12, 10)),
+        "resnet": lambda: resnet(width=4),
+        "vit": lambda: vit(dim=12, depth=2, heads=3, patch=7),
+    }[kind]
+    models = []
+    for seed in range(2):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            models.append(make().eval())
+    symmetry = find_symmetry(models[0], torch.zeros(2, 1, 28, 28))
+    a, b = (
+        {n: p.detach() for n, p in m.named_parameters() if any(block.dims for block in symmetry.blocks[n])}
+        for m in models
+    )
+    calls = []
+    plain = matching._best_step
+    monkeypatch.setattr(matching, "_best_step", lambda *given: (calls.append(1), plain(*given))[1])
+    found = matching.match_weights(symmetry, a, b, seed=0, sweeps=100, rotate=rotate, start=False)
+    visited = len(calls)
+    motion, visits, objective = whole_sweeps(symmetry, a, b, 0, rotate)
+    assert found.converged
+    assert all(torch.equal(found.motion[n], motion[n]) for n in motion)
+    moved = symmetry.apply(found.motion, b)
+    assert sum(inner(a[n], moved[n]) for n in a) == pytest.approx(objective, rel=1e-12)
+    assert visited < visits

@@ -101,11 +101,16 @@ class Plan:
         return [(layer, found) for layer, found in places if found]
 
 
-def plan_layers(problem: Problem) -> Plan:
+def plan_layers(problem: Problem, *, apart: bool = True) -> Plan:
     """Find the layers of a problem, and hold what their rows give against autograd on its first batch.
 
     A weight that is used in any way that hooks do not see (tied to a layer of another kind, taken by a
     function, changed before use) does not pass, and counts among the others.
+
+    Args:
+        problem: The problem.
+        apart: Whether examples have to be told apart within each layer; without it a layer's rows are only
+            ever summed.
 
     Raises:
         InputError: If a layer mixes examples, or keeps them on another axis than the first two.
@@ -123,7 +128,7 @@ def plan_layers(problem: Problem) -> Plan:
             f"KFAC needs outputs with the {batch.size} examples on their first axis; got"
             f" {tuple(output.shape)}."
         )
-    axes = _example_axes(problem, output, uses, batch.size)
+    axes = _example_axes(problem, output, uses, batch.size) if apart else {}
     plan = Plan(tuple(layers), (), axes)
     probe = torch.randn(output.shape, generator=seeded_generator(0)).to(output)
     found: tuple[Tensor | None, ...] = (None,) * (len(problem.parameters) + len(uses))
