@@ -94,9 +94,9 @@ def numbers_along_training(
     found = [run for run in runs(datasets) if len(run.at) > 2]
     numbers = [[{m.name: m for m in summary(ds)} for ds in run.datasets] for run in found]
     every = {name: metric for run in numbers for metrics in run for name, metric in metrics.items()}
-    panels = []
+    panels: list[FigureSpec] = []
     for name, metric in every.items():
-        values = [[_value(metrics.get(name)) for metrics in run] for run in numbers]
+        values = [[_number(metrics.get(name)) for metrics in run] for run in numbers]
         known = np.array([v for run in values for v in run])
         known = known[np.isfinite(known)]
         if known.size < 3 or np.ptp(known) == 0:
@@ -127,7 +127,6 @@ def _reach(found: Sequence[Run]) -> tuple[float, float]:
     return float(low - 0.03 * (high - low)), float(high + 0.03 * (high - low))
 
 
-def _value(metric: Metric | None) -> float:
-    value = None if metric is None else metric.value
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return float(value) if is_number else float("nan")
+def _number(metric: Metric | None) -> float:
+    found = None if metric is None else metric.number
+    return float("nan") if found is None else found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 __all__ = ["Metric"]
 
 
@@ -31,3 +33,10 @@ class Metric:
     meaning: str = ""
     finding: bool = False
     error: float = float("nan")
+
+    @property
+    def number(self) -> float | None:
+        """The value, if it is a number; words and truth values are none."""
+        if isinstance(self.value, bool | np.bool_ | str):
+            return None
+        return float(self.value)

@@ -230,8 +230,8 @@ def model_table(contents: Contents) -> ModelTable:
             except Exception:  # a result of an older version may lack what the summary reads
                 continue
             for m in summary:
-                if isinstance(m.value, int | float | np.number) and not isinstance(m.value, bool):
-                    found.setdefault((section.label, m.name), {})[places[subject]] = float(m.value)
+                if m.number is not None:
+                    found.setdefault((section.label, m.name), {})[places[subject]] = m.number
                     facts[section.label, m.name] = analysis.name, m.unit
     metrics = []
     for (label, name), numbers in found.items():

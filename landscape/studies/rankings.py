@@ -83,10 +83,8 @@ class Ranking:
             if model.name in results:
                 ds = results[model.name]
                 for metric in find_recorded(str(ds.attrs["analysis"])).summary(ds):
-                    if isinstance(metric.value, int | float | np.number) and not isinstance(
-                        metric.value, bool
-                    ):
-                        row[f"{label}: {metric.name}"] = float(metric.value)
+                    if metric.number is not None:
+                        row[f"{label}: {metric.name}"] = metric.number
         return row
 
 

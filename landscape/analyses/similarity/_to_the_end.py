@@ -34,14 +34,14 @@ def to_the_end(index: int, label: str, ds: xr.Dataset, note: str) -> list[Figure
     names = [str(name) for name in ds["model"].values]
     own = [dict(tags.get(name, {})) for name in names]
     for progress in PROGRESS:
-        at = [t.get(progress) for t in own]
+        found = [t.get(progress) for t in own]
         others = {json.dumps({k: v for k, v in t.items() if k not in PROGRESS}, sort_keys=True) for t in own}
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in at)
-        if numbers and len(others) == 1 and len(set(at)) == len(at) > 2:
+        at = [float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(others) == 1 and len(set(at)) == len(names) > 2:
             break
     else:
         return []
-    order = sorted(range(len(at)), key=lambda i: at[i])
+    order = sorted(range(len(at)), key=at.__getitem__)
     models, layers = ds["model_a"].values, ds["layer_a"].values
     units = {name: np.flatnonzero(models == name) for name in names}
     last = units[names[order[-1]]]

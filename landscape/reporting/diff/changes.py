@@ -132,11 +132,7 @@ def summary_of(analysis: Analysis, ds: xr.Dataset) -> dict[str, Any]:
         metrics = analysis.summary(ds)
     except Exception:  # a result of an older version may lack what the summary reads
         return {}
-    return {
-        m.name: m
-        for m in metrics
-        if isinstance(m.value, int | float | np.number) and not isinstance(m.value, bool)
-    }
+    return {m.name: m for m in metrics if m.number is not None}
 
 
 def _is_variable(variable: str, metric: str, first: Any, second: Any, summaries: Any) -> bool:
