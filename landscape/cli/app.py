@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -21,11 +20,26 @@ import landscape
 from landscape._workers import follows, launched
 from landscape.cli.common import NotInstalled, ZooName
 from landscape.cli.diff import add_diff
+from landscape.cli.directory import (
+    Allow,
+    Crop,
+    Data,
+    Examples,
+    Loss,
+    Mean,
+    Model,
+    Size,
+    Split,
+    Std,
+    Tokenizer,
+    zoo_to_run,
+)
 from landscape.cli.figure import add_figure
 from landscape.cli.findings import add_findings
 from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.outputs import check_file, check_folder
+from landscape.cli.scan import add_scan
 from landscape.cli.show import add_show
 from landscape.cli.study import add_study
 from landscape.cli.verify import add_verify
@@ -127,7 +141,21 @@ def options(
 
 @app.command()
 def run(
-    manifest: Annotated[Path, typer.Argument(help="The zoo's manifest, zoo.toml.")],
+    context: typer.Context,
+    manifest: Annotated[
+        Path, typer.Argument(help="The zoo's manifest, zoo.toml, or a directory of checkpoints.")
+    ],
+    model: Model = None,
+    data: Data = None,
+    examples: Examples = None,
+    size: Size = None,
+    crop: Crop = None,
+    mean: Mean = None,
+    std: Std = None,
+    tokenizer: Tokenizer = None,
+    split: Split = None,
+    loss: Loss = None,
+    allow: Allow = None,
     only: Annotated[
         str | None, typer.Option(help="Analyses to run, by label or name, separated by commas.")
     ] = None,
@@ -158,6 +186,8 @@ def run(
 ) -> None:
     """Analyse a zoo of checkpoints; resumes by itself. A manifest runs the code that its builders name.
 
+    Of a directory, nothing in it is run: what is decided is written as a manifest beside the results.
+
     Under torchrun its processes share the data of each model: for one large model.
     """
     with guarded():
@@ -166,7 +196,7 @@ def run(
 
         console = _console(quiet=follows())
         check_folder("--store", store)
-        zoo = landscape.Zoo.from_manifest(manifest)
+        zoo = zoo_to_run(manifest, store, context.params, write=not (dry_run or follows()))
         analyses = only.split(",") if only is not None else None
         if dry_run:
             rows = zoo.estimate(
@@ -265,49 +295,7 @@ def _line(console: Console, text: str, style: str = "") -> None:
     )
 
 
-@app.command()
-def scan(
-    directory: Annotated[Path, typer.Argument(help="Where the checkpoints are.")],
-    write_manifest: Annotated[
-        bool, typer.Option("--write-manifest", help="Write DIRECTORY/zoo.toml to fill in.")
-    ] = False,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(help="A name that pickles may import, such as argparse.Namespace; repeatable."),
-    ] = None,
-) -> None:
-    """Tell what checkpoints a directory holds, without running anything in them."""
-    with guarded():
-        console = _console()
-        zoo = landscape.scan(directory, allow=allow or ())
-        _print_models(console, zoo)
-        for path, reason in zoo.skipped.items():
-            _line(console, f"skipped {path}: {reason}")
-        counts = Counter(m.layout for m in zoo.spec.models)
-        layouts = f" ({', '.join(f'{n} {name}' for name, n in counts.items())})" if counts else ""
-        _line(console, f"{len(zoo.models)} checkpoints found in {directory}{layouts}")
-        if write_manifest:
-            _line(console, f"wrote {zoo.write_manifest()}: now name your builders in it")
-
-
-def _print_models(console: Console, zoo: Zoo) -> None:
-    from rich.table import Table
-
-    from landscape.cli.display import cell, number
-
-    if not zoo.models:
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "layout", "group", "seed", "facts", "file"):
-        table.add_column(heading, overflow="fold")
-    for model in zoo.spec.models:
-        seed = "" if model.seed is None else str(model.seed)
-        facts = ", ".join(f"{k} {number(v)}" for k, v in {**model.tags, **model.metrics}.items())
-        row = (model.name, model.layout, model.group, seed, facts, model.shown)
-        table.add_row(*map(cell, row))
-    console.print(table)
-
-
+add_scan(app, guarded)
 add_show(app, guarded)
 add_findings(app, guarded)
 

@@ -105,6 +105,7 @@ class ModelRecord:
         metrics: Numbers recorded in training, such as ``test_accuracy``.
         path: The checkpoint, as the manifest names it; empty for a predictive.
         members: Names of the models that a predictive is made of; empty for a model.
+        run: Training run that it is a checkpoint of, among those of its group; may be empty.
     """
 
     name: str
@@ -114,6 +115,7 @@ class ModelRecord:
     metrics: dict[str, float] = field(default_factory=dict)
     path: str = ""
     members: list[str] = field(default_factory=list)
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,8 @@ class Snapshot:
             for model in zoo["models"]:
                 if not model["members"]:  # of a zoo without predictives the form is what older programs read
                     del model["members"]
+                if not model["run"]:
+                    del model["run"]
             for name in ("code", "source", "others"):
                 if not zoo[name]:
                     del zoo[name]

@@ -121,10 +121,14 @@ def _printable(name: str) -> str:
     return "".join(c if c.isprintable() else "_" for c in name)
 
 
+def _is_store(folder: Path) -> bool:
+    return (folder / "zoo.json").is_file() and (folder / "zoo.h5").is_file()
+
+
 def _files(root: Path) -> list[Path]:
     found: list[Path] = []
     for folder, below, names in os.walk(root):
-        # In place: what is taken off the list is not entered.
-        below[:] = sorted(d for d in below if not d.startswith("."))
+        # In place: what is taken off the list is not entered. A store holds results of ours.
+        below[:] = sorted(d for d in below if not d.startswith(".") and not _is_store(Path(folder, d)))
         found += [Path(folder) / n for n in sorted(names) if not n.startswith(".")]
     return found

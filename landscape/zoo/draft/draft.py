@@ -1,0 +1,165 @@
+"""A scanned directory and what its user says of it, as a zoo that can be run; what lacks is asked for."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from landscape.errors import InputError, suggest
+from landscape.zoo.described.preprocessing import preprocessing_of
+from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.sources.names import FORMS, source_of
+from landscape.zoo.sources.preprocess import Preprocess
+from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec
+
+__all__ = ["EXAMPLES", "Wishes", "drafted", "lacking"]
+
+EXAMPLES = 512
+"""How many examples of data by name a first run takes."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user says of a directory.
+
+    Attributes:
+        models: Globs over names and groups of checkpoints, and what makes these; an empty glob is for all
+            that do not say what they are, or for all if each does.
+        data: Data by name, or a function of theirs; ``None`` if not known.
+        examples: How many examples of data by name; 0 for all, ``None`` for `EXAMPLES`.
+        preprocess: Entries of `landscape.zoo.sources.preprocess.Preprocess` that come before the models' own.
+        split: Which split the data are, if that is known.
+        loss: The loss.
+    """
+
+    models: tuple[tuple[str, Builder], ...] = ()
+    data: Builder | None = None
+    examples: int | None = None
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    split: str | None = None
+    loss: str | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is said."""
+        return self != Wishes()
+
+
+def drafted(spec: ZooSpec, wishes: Wishes, home: Path) -> ZooSpec:
+    """A scanned zoo with what its user says, as far as it goes; nothing is built or read.
+
+    Args:
+        spec: As a scan found it.
+        wishes: What the user says.
+        home: What the user's paths and modules are relative to: where they stand.
+
+    Raises:
+        InputError: If what they say cannot be.
+    """
+    models = _made_by(spec.models, wishes.models)
+    data = _data(wishes)
+    problem = spec.problem
+    if wishes.loss is not None:
+        problem = ProblemOptions.check({**dict(problem), "loss": wishes.loss})
+    if data is not None and source_of(data.reference) is not None:
+        models = tuple(replace(m, preprocess=_preprocess(m, home)) for m in models)
+    return replace(
+        spec,
+        models=models,
+        data=data,
+        problem=problem,
+        folder=home.resolve() if wishes.any else spec.folder,
+        split=wishes.split or spec.split,
+    )
+
+
+def _preprocess(model: Model, home: Path) -> dict[str, Any]:
+    how = preprocessing_of(model)
+    if how.get("tokenizer"):
+        how["tokenizer"] = os.path.relpath(how["tokenizer"], home)
+    return how
+
+
+def _made_by(models: Sequence[Model], wishes: Sequence[tuple[str, Builder]]) -> tuple[Model, ...]:
+    """The checkpoints with the builders that the user names; the last that names one counts."""
+    found = list(models)
+    for glob, builder in sorted(wishes, key=lambda wish: bool(wish[0])):
+        if glob:
+            chosen = [any(fnmatch.fnmatchcase(n, glob) for n in (m.name, m.group)) for m in models]
+            if not any(chosen):
+                raise InputError(
+                    f"no checkpoint and no group matches '{glob}' of --model;"
+                    f" {suggest(glob, dict.fromkeys(n for m in models for n in (m.group, m.name) if n))}"
+                )
+        else:  # whoever says what the unknown ones are says nothing of the others
+            chosen = [m.builder is None for m in models]
+            chosen = chosen if any(chosen) else [True] * len(models)
+        found = [replace(m, builder=builder) if of else m for m, of in zip(found, chosen, strict=True)]
+    return tuple(found)
+
+
+def _data(wishes: Wishes) -> Builder | None:
+    said = next(iter(wishes.preprocess), None if wishes.examples is None else "examples")
+    if wishes.data is None:
+        if said is not None:
+            raise InputError(f"--{said} is about data; give --data as well, such as --data imagefolder:DIR.")
+        return None
+    if source_of(wishes.data.reference) is None:
+        if said is not None:
+            raise InputError(
+                f"--{said} is for data by name ({FORMS.split(',')[0]}, ...), and '{wishes.data.reference}' is a"
+                " function of yours: have it do that itself, or give it arguments."
+            )
+        return wishes.data
+    given: dict[str, Any] = dict(wishes.data.kwargs)
+    count = EXAMPLES if wishes.examples is None else wishes.examples
+    if count:
+        given["examples"] = count
+    if wishes.preprocess:
+        Preprocess.check(wishes.preprocess, "preprocessing")
+        given["preprocess"] = dict(wishes.preprocess)
+    return Builder(wishes.data.reference, given)
+
+
+def lacking(spec: ZooSpec) -> None:
+    """Raise unless a drafted zoo can be run.
+
+    Raises:
+        InputError: What is unknown, and the flag that says it.
+    """
+    if not spec.models:
+        raise InputError(_nothing(spec))
+    unknown = [m.name for m in spec.models if m.builder is None]
+    if unknown:
+        every = len(unknown) == len(spec.models)
+        who = "none of the checkpoints says" if every else f"{_some(unknown)} do not say"
+        raise InputError(
+            f"{who} which architecture {'it is' if every else 'they are'}; give --model timm:NAME, --model torchvision:NAME or --model"
+            " package.module:function, with arguments as in --model 'torchvision:resnet18(num_classes=10)', of"
+            " some checkpoints as in --model 'GLOB=...'."
+        )
+    if spec.data is None:
+        raise InputError(
+            f"nothing says on which data the models are to be measured; give --data with one of {FORMS}, or"
+            " package.module:function."
+        )
+
+
+def _nothing(spec: ZooSpec) -> str:
+    why = f" ({spec.skipped[0].path}: {spec.skipped[0].reason.rstrip('.')})" if spec.skipped else ""
+    return f"'{spec.folder}' holds no checkpoints{why}."
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def with_sections(spec: ZooSpec, sections: Sequence[SectionSpec]) -> ZooSpec:
+    """The zoo with those analyses to run."""
+    return replace(spec, sections=tuple(sections))
