@@ -25,6 +25,7 @@ from landscape.cli.directory import (
     Crop,
     Data,
     Examples,
+    GroupBy,
     Loss,
     Mean,
     Model,
@@ -154,6 +155,7 @@ def run(
     std: Std = None,
     tokenizer: Tokenizer = None,
     split: Split = None,
+    group_by: GroupBy = "name",
     loss: Loss = None,
     allow: Allow = None,
     only: Annotated[

@@ -47,6 +47,12 @@ Split = Annotated[
     typer.Option(help="Which split --data is: train, validation or test; to compare recorded metrics."),
 ]
 Loss = Annotated[str | None, typer.Option(help="The loss. Default: cross_entropy.")]
+GroupBy = Annotated[
+    str,
+    typer.Option(
+        help="What makes a group of a directory's checkpoints: name, folder, none, or tags such as arch,width."
+    ),
+]
 Allow = Annotated[
     list[str] | None,
     typer.Option(help="A name that pickles may import, such as argparse.Namespace; repeatable."),
@@ -62,6 +68,7 @@ OPTIONS = {
     "std": None,
     "tokenizer": None,
     "split": None,
+    "group_by": "name",
     "loss": None,
     "allow": None,
 }
@@ -93,6 +100,7 @@ def wishes_of(given: Mapping[str, Any]) -> Wishes:
         preprocess={k: v for k, v in how.items() if v is not None},
         split=split,
         loss=said["loss"],
+        group_by=said["group_by"],
     )
 
 

@@ -14,6 +14,7 @@ from landscape.cli.directory import (
     Crop,
     Data,
     Examples,
+    GroupBy,
     Loss,
     Mean,
     Model,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from landscape.zoo import Zoo
 
-__all__ = ["add_scan"]
+__all__ = ["add_scan", "print_groups"]
 
 
 def add_scan(app: typer.Typer, guarded: Guard) -> None:
@@ -53,6 +54,7 @@ def add_scan(app: typer.Typer, guarded: Guard) -> None:
         std: Std = None,
         tokenizer: Tokenizer = None,
         split: Split = None,
+        group_by: GroupBy = "name",
         loss: Loss = None,
         allow: Allow = None,
     ) -> None:
@@ -66,6 +68,7 @@ def add_scan(app: typer.Typer, guarded: Guard) -> None:
             say = ProgressBar(console).say
             zoo = zoo_of(directory, wishes_of(context.params), allow or ())
             _print_models(console, zoo)
+            print_groups(console, zoo)
             for path, reason in zoo.skipped.items():
                 say(f"skipped {path}: {reason}")
             counts = Counter(m.layout for m in zoo.spec.models)
@@ -90,11 +93,30 @@ def _print_models(console: Console, zoo: Zoo) -> None:
     if not zoo.models:
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "layout", "group", "seed", "facts", "file"):
+    runs = any(m.run for m in zoo.spec.models)
+    for heading in ("model", "layout", "group", *(["run"] * runs), "seed", "facts", "file"):
         table.add_column(heading, overflow="fold")
     for model in zoo.spec.models:
         seed = "" if model.seed is None else str(model.seed)
         facts = ", ".join(f"{k} {number(v)}" for k, v in {**model.tags, **model.metrics}.items())
-        row = (model.name, model.layout, model.group, seed, facts, model.shown)
+        row = (model.name, model.layout, model.group, *([model.run] * runs), seed, facts, model.shown)
         table.add_row(*map(cell, row))
     console.print(table)
+
+
+def print_groups(console: Console, zoo: Zoo) -> None:
+    """Groups with their seeds and times, and what could not be told."""
+    from rich.table import Table
+
+    from landscape.cli.display import cell
+    from landscape.zoo.draft.overview import overview, untold
+
+    rows = overview(zoo.spec)
+    if not rows:
+        return
+    table = Table("group", "checkpoints", "seeds", "steps", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(cell(row.group or "(none)"), str(row.checkpoints), cell(row.seeds), cell(row.steps))
+    console.print(table)
+    for line in untold(zoo.spec):
+        console.print(cell(f"not told: {line}", None), style="yellow", soft_wrap=True)

@@ -42,7 +42,8 @@ class Loader:
     Args:
         setup: What all tasks share.
         ranks: The processes that share the data of each problem, if there are several.
-        on_read: Told the number of examples read so far, and of how many if that is known, else 0.
+        on_read: Told the number of examples read so far, once per batch, while the data is read.
+        on_decoded: Told, while data by name is read, how many examples are, and of how many.
 
     Attributes:
         changing: Whether the data, once read, has examples that change each time they are read.
@@ -61,11 +62,12 @@ class Loader:
         setup: Setup,
         ranks: Ranks | None = None,
         *,
-        on_read: Callable[[int, int], None] | None = None,
+        on_read: Callable[[int], None] | None = None,
+        on_decoded: Callable[[int, int], None] | None = None,
     ) -> None:
         self.setup = setup
         self.changing = False
-        self._on_read = on_read
+        self._on_read, self._on_decoded = on_read, on_decoded
         self.metric_mismatches: dict[str, str] = {}
         self.not_compared: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
@@ -321,11 +323,11 @@ class Loader:
         from landscape.core.data.data_forms import changes_when_read
 
         with importing_from(self.setup.folder), seeded():
-            given = build_data(builder, self.setup.folder, self._on_read)
+            given = build_data(builder, self.setup.folder, self._on_decoded)
             if isinstance(given, Named):
                 self._named.append((builder, replace(given, data=None)))
                 given = given.data
-            batches = self._batches(given, None if self._on_read is None else lambda n: self._on_read(n, 0))
+            batches = self._batches(given, self._on_read)
         if self._on_read is not None:  # who listens wants to know
             with importing_from(self.setup.folder), seeded():
                 self.changing = self.changing or changes_when_read(given)

@@ -240,7 +240,9 @@ class Zoo:
         chosen = [analyses] if isinstance(analyses, str) else analyses
         spec, labels = choose_sections(with_preprocessing(self.spec), chosen)
         emit = emit or _ignore
-        loader = Loader(_setup(spec, home, trust_pickle), on_read=_now_and_then(emit))
+        loader = Loader(
+            _setup(spec, home, trust_pickle), on_read=_now_and_then(emit), on_decoded=_now_and_then(emit)
+        )
         plan = make_plan(spec, labels, loader, home)
         if loader.changing:
             emit(
@@ -334,11 +336,11 @@ def _ignore(event: Event) -> None:
     """Nobody listens."""
 
 
-def _now_and_then(emit: Listener) -> Callable[[int, int], None]:
+def _now_and_then(emit: Listener) -> Callable[..., None]:
     """What tells how far the data is read, if that takes long; more often where it is known how far it is."""
     last = time.perf_counter()
 
-    def tell(examples: int, of: int) -> None:
+    def tell(examples: int, of: int = 0) -> None:
         nonlocal last
         if time.perf_counter() - last > (_READING_OF_EVERY_S if of else _READING_EVERY_S):
             last = time.perf_counter()

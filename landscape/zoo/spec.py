@@ -244,6 +244,7 @@ class ZooSpec:
         predictives: What predicts from several of the checkpoints, or is fitted to one.
         manifest: The file; ``None`` if there is none.
         store: Where results go by default; ``None`` for ``results/`` in the folder.
+        notes: What a scan could not tell for sure, a sentence each.
     """
 
     name: str
@@ -257,6 +258,7 @@ class ZooSpec:
     predictives: tuple[PredictiveSpec, ...] = ()
     manifest: Path | None = None
     store: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_name(kind: str, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from landscape.errors import InputError, suggest
 from landscape.zoo.described.preprocessing import preprocessing_of
+from landscape.zoo.layouts.grouping import regrouped
 from landscape.zoo.problem_options import ProblemOptions
 from landscape.zoo.sources.names import FORMS, source_of
 from landscape.zoo.sources.preprocess import Preprocess
@@ -36,6 +37,7 @@ class Wishes:
         preprocess: Entries of `landscape.zoo.sources.preprocess.Preprocess` that come before the models' own.
         split: Which split the data are, if that is known.
         loss: The loss.
+        group_by: What makes a group; see `landscape.zoo.layouts.grouping.regrouped`.
     """
 
     models: tuple[tuple[str, Builder], ...] = ()
@@ -44,11 +46,12 @@ class Wishes:
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     split: str | None = None
     loss: str | None = None
+    group_by: str = "name"
 
     @property
-    def any(self) -> bool:
-        """Whether anything is said."""
-        return self != Wishes()
+    def placed(self) -> bool:
+        """Whether anything is said that has a place: a file, a folder, a module."""
+        return bool(self.models) or self.data is not None or bool(self.preprocess.get("tokenizer"))
 
 
 def drafted(spec: ZooSpec, wishes: Wishes, home: Path) -> ZooSpec:
@@ -62,7 +65,7 @@ def drafted(spec: ZooSpec, wishes: Wishes, home: Path) -> ZooSpec:
     Raises:
         InputError: If what they say cannot be.
     """
-    models = _made_by(spec.models, wishes.models)
+    models = _made_by(regrouped(spec.models, wishes.group_by), wishes.models)
     data = _data(wishes)
     problem = spec.problem
     if wishes.loss is not None:
@@ -74,7 +77,7 @@ def drafted(spec: ZooSpec, wishes: Wishes, home: Path) -> ZooSpec:
         models=models,
         data=data,
         problem=problem,
-        folder=home.resolve() if wishes.any else spec.folder,
+        folder=home.resolve() if wishes.placed else spec.folder,
         split=wishes.split or spec.split,
     )
 

@@ -55,12 +55,12 @@ def _find(scan: Scan) -> Found:
 
 def _take(scan: Scan, found: Found, file: Path, folder: Path, facts: Facts, builder: Builder | None) -> None:
     """Add the one model of a folder, which is named after it."""
-    run = folder.parent if _STEP.fullmatch(folder.name) else folder
+    step = _STEP.fullmatch(folder.name)
+    facts = (Facts({"step": int(step[1])}) if step else Facts()) | facts
     found.take(
         scan,
         file,
         label=scan.relative(folder) if folder != scan.root else "",
-        group="-".join(run.relative_to(scan.root).parts) if run.is_relative_to(scan.root) else "",
         given=facts,
         builder=builder,
     )

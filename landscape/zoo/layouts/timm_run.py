@@ -30,7 +30,6 @@ def _find(scan: Scan) -> Found:
             found.take(
                 scan,
                 file,
-                group="-".join(folder.relative_to(scan.root).parts),
                 given=facts_in_config(options, known_only=True)
                 | (_row(rows, int(numbered[1])) if numbered else Facts()),
                 builder=timm_builder(options.get("model"), chosen),
