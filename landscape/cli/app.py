@@ -33,6 +33,7 @@ from landscape.cli.directory import (
     Split,
     Std,
     Tokenizer,
+    quick_first,
     zoo_to_run,
 )
 from landscape.cli.figure import add_figure
@@ -44,6 +45,7 @@ from landscape.cli.scan import add_scan
 from landscape.cli.show import add_show
 from landscape.cli.study import add_study
 from landscape.cli.verify import add_verify
+from landscape.cli.watch import watched
 from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
 from landscape.text import foreign
 
@@ -220,17 +222,26 @@ def run(
                     started()
                 show(event)
 
-            result = zoo.run(
-                analyses,
-                store=store,
-                jobs=jobs,
-                cluster=cluster,
-                overwrite=overwrite,
-                shard=shard,
-                changed=changed.value,
-                trust_pickle=trust_pickle,
-                on_event=on_event,
-            )
+            def carry_out(chosen: Sequence[str] | None) -> RunResult:
+                return zoo.run(
+                    chosen,
+                    store=store,
+                    jobs=jobs,
+                    cluster=cluster,
+                    overwrite=overwrite,
+                    shard=shard,
+                    changed=changed.value,
+                    trust_pickle=trust_pickle,
+                    on_event=on_event,
+                )
+
+            first, rest = quick_first(zoo, analyses) if shard is None else ((), analyses)
+            result = carry_out(first or rest)
+            if first:  # a first look, before the landscape itself is measured
+                if not (no_report or follows()):
+                    written = _write_report(result.store, result.store / "report.html", zoo=result.zoo)
+                    bar.say(f"report so far: {written} (it is written again at the end)")
+                result = result.and_then(carry_out(rest))
         if follows():
             return
         page = None if no_report or shard is not None else result.store / "report.html"
@@ -313,10 +324,17 @@ def report(
         list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
     ] = None,
     zoo: ZooName = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again whenever there are new results, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
         check_file("--output", output)
+        if watch:
+            given = store, output, analysis or (), models or (), zoo
+            for said in watched(store, lambda: _write_report(*given)):
+                _line(_console(), said)
         written = _write_report(store, output, analysis or (), models or (), zoo)
         _line(_console(), f"report: {written}")
 

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from landscape.zoo import Zoo
     from landscape.zoo.draft.draft import Wishes
 
-__all__ = ["OPTIONS", "manifest_in", "wishes_of", "zoo_of", "zoo_to_run"]
+__all__ = ["OPTIONS", "manifest_in", "quick_first", "wishes_of", "zoo_of", "zoo_to_run"]
 
 Model = Annotated[
     list[str] | None,
     typer.Option(
         help="Of a directory: what its checkpoints are, where they do not say: timm:NAME, torchvision:NAME,"
-        " transformers:CLASS or package.module:function, with arguments as in 'my:net(width=8)'. Of some of them:"
-        " 'GLOB=my:net'; repeatable."
+        " transformers:CLASS or package.module:function, with arguments as in 'my:net(width=8)'. Of some of"
+        " them: 'GLOB=my:net'; repeatable."
     ),
 ]
 Data = Annotated[
     str | None,
     typer.Option(
-        help="Of a directory: what to measure on: imagefolder:DIR, torchvision:CIFAR10, hf:NAME_OR_DIR, npz:FILE,"
-        " npy:FILE, pt:FILE, csv:FILE, parquet:FILE or package.module:function, with arguments as in"
+        help="Of a directory: what to measure on: imagefolder:DIR, torchvision:CIFAR10, hf:NAME_OR_DIR,"
+        " npz:FILE, npy:FILE, pt:FILE, csv:FILE, parquet:FILE or package.module:function, with arguments as in"
         " 'torchvision:CIFAR10(root=\"data\")'."
     ),
 ]
@@ -50,7 +50,7 @@ Loss = Annotated[str | None, typer.Option(help="The loss. Default: cross_entropy
 GroupBy = Annotated[
     str,
     typer.Option(
-        help="What makes a group of a directory's checkpoints: name, folder, none, or tags such as arch,width."
+        help="What makes a group of a directory's checkpoints: name, folder, none, or tags (arch,width)."
     ),
 ]
 Allow = Annotated[
@@ -102,6 +102,16 @@ def wishes_of(given: Mapping[str, Any]) -> Wishes:
         loss=said["loss"],
         group_by=said["group_by"],
     )
+
+
+def quick_first(zoo: Zoo, analyses: Sequence[str] | None) -> tuple[Sequence[str], Sequence[str] | None]:
+    """The analyses of a pass or two of a first run, and the others; of any other run none, and all."""
+    from landscape.zoo.draft.sections import QUICK, is_first_run
+
+    if analyses is not None or not is_first_run(zoo.spec):
+        return (), analyses
+    labels = [section.label for section in zoo.spec.sections]
+    return [n for n in labels if n in QUICK], [n for n in labels if n not in QUICK]
 
 
 def _numbers(flag: str, text: str | None) -> list[float] | None:

@@ -161,7 +161,8 @@ class RunDisplay:
 
         match event:
             case Planned(todo, done):
-                self._todo = todo
+                self._todo, self._ended = todo, 0
+                self._fractions.clear()
                 self._bar.begin(todo, "tasks")
                 self._bar.say(f"{todo} tasks to do, {done} done before")
             case Reading(examples, 0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -212,13 +213,14 @@ def _together(of_model: dict[str, Any], said: Mapping[str, Any]) -> dict[str, An
 
 
 def _alike(wanted: Sequence[dict[str, Any]], spec: ZooSpec) -> list[dict[str, Any]]:
-    """The same, where folders with one and the same tokenizer count as one; paths as the manifest has them."""
+    """The same, where folders with one and the same tokenizer count as one."""
     first: dict[str, str] = {}
     out = []
     for how in wanted:
         if how.get("tokenizer"):
             folder = spec.folder / Path(how["tokenizer"]).expanduser()
-            how = {**how, "tokenizer": first.setdefault(_content(folder), how["tokenizer"])}
+            place = os.path.relpath(folder, spec.folder)  # no path of this machine's in a result
+            how = {**how, "tokenizer": first.setdefault(_content(folder), place)}
         out.append(how)
     return out
 
@@ -265,7 +267,7 @@ def mixed(models: Sequence[Model]) -> str | None:
     if first is None:
         return None
     return (
-        f"'{models[0].name}' and '{first.name}' get their inputs prepared in different ways, so nothing can be"
-        " compared on the same inputs; choose models that are alike (models = [...]), or prepare all in one way"
-        " ([data] size, mean, std)."
+        f"'{models[0].name}' and '{first.name}' get their inputs prepared in different ways, so nothing"
+        " can be compared on the same inputs; choose models that are alike (models = [...]), or prepare all in"
+        " one way ([data] size, mean, std)."
     )

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from landscape.errors import InputError, suggest
+from landscape.errors import CheckpointError, InputError, suggest
 from landscape.zoo.described.preprocessing import preprocessing_of
+from landscape.zoo.draft.arguments import classes_of, completed
 from landscape.zoo.layouts.grouping import regrouped
 from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.reading.parts import adapter_beside
 from landscape.zoo.sources.names import FORMS, source_of
 from landscape.zoo.sources.preprocess import Preprocess
-from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec
+from landscape.zoo.spec import Builder, Model, ZooSpec
 
 __all__ = ["EXAMPLES", "Wishes", "drafted", "lacking"]
 
@@ -65,12 +67,16 @@ def drafted(spec: ZooSpec, wishes: Wishes, home: Path) -> ZooSpec:
     Raises:
         InputError: If what they say cannot be.
     """
-    models = _made_by(regrouped(spec.models, wishes.group_by), wishes.models)
+    models = _made_by(regrouped(spec.models, wishes.group_by), wishes.models, home, spec.problem.allow)
     data = _data(wishes)
     problem = spec.problem
     if wishes.loss is not None:
         problem = ProblemOptions.check({**dict(problem), "loss": wishes.loss})
     if data is not None and source_of(data.reference) is not None:
+        kind, place = source_of(data.reference) or ("", "")
+        if kind == "imagefolder" and "classes" not in data.kwargs:
+            classes = classes_of(models, home / Path(place).expanduser())
+            data = Builder(data.reference, {**data.kwargs, **({"classes": classes} if classes else {})})
         models = tuple(replace(m, preprocess=_preprocess(m, home)) for m in models)
     return replace(
         spec,
@@ -89,7 +95,9 @@ def _preprocess(model: Model, home: Path) -> dict[str, Any]:
     return how
 
 
-def _made_by(models: Sequence[Model], wishes: Sequence[tuple[str, Builder]]) -> tuple[Model, ...]:
+def _made_by(
+    models: Sequence[Model], wishes: Sequence[tuple[str, Builder]], home: Path, allow: Sequence[str]
+) -> tuple[Model, ...]:
     """The checkpoints with the builders that the user names; the last that names one counts."""
     found = list(models)
     for glob, builder in sorted(wishes, key=lambda wish: bool(wish[0])):
@@ -103,7 +111,10 @@ def _made_by(models: Sequence[Model], wishes: Sequence[tuple[str, Builder]]) -> 
         else:  # whoever says what the unknown ones are says nothing of the others
             chosen = [m.builder is None for m in models]
             chosen = chosen if any(chosen) else [True] * len(models)
-        found = [replace(m, builder=builder) if of else m for m, of in zip(found, chosen, strict=True)]
+        found = [
+            completed(replace(m, builder=builder), home, allow) if of else m
+            for m, of in zip(found, chosen, strict=True)
+        ]
     return tuple(found)
 
 
@@ -116,8 +127,8 @@ def _data(wishes: Wishes) -> Builder | None:
     if source_of(wishes.data.reference) is None:
         if said is not None:
             raise InputError(
-                f"--{said} is for data by name ({FORMS.split(',')[0]}, ...), and '{wishes.data.reference}' is a"
-                " function of yours: have it do that itself, or give it arguments."
+                f"--{said} is for data by name ({FORMS.split(',')[0]}, ...), and '{wishes.data.reference}' is"
+                " a function of yours: have it do that itself, or give it arguments."
             )
         return wishes.data
     given: dict[str, Any] = dict(wishes.data.kwargs)
@@ -139,19 +150,35 @@ def lacking(spec: ZooSpec) -> None:
     if not spec.models:
         raise InputError(_nothing(spec))
     unknown = [m.name for m in spec.models if m.builder is None]
+    for model in spec.models:
+        base = "" if model.builder is not None else _base_of(model)
+        if base:
+            raise InputError(
+                f"'{model.name}' is an adapter on the model '{base}', whose weights are not in it; give --model"
+                f" '{model.name}=package.module:function' with a function that loads that model."
+            )
     if unknown:
         every = len(unknown) == len(spec.models)
         who = "none of the checkpoints says" if every else f"{_some(unknown)} do not say"
         raise InputError(
-            f"{who} which architecture {'it is' if every else 'they are'}; give --model timm:NAME, --model torchvision:NAME or --model"
-            " package.module:function, with arguments as in --model 'torchvision:resnet18(num_classes=10)', of"
-            " some checkpoints as in --model 'GLOB=...'."
+            f"{who} which architecture {'it is' if every else 'they are'}; give --model timm:NAME, --model"
+            " torchvision:NAME or --model package.module:function, with arguments as in --model"
+            " 'torchvision:resnet18(num_classes=10)', of some checkpoints as in --model 'GLOB=...'."
         )
     if spec.data is None:
         raise InputError(
             f"nothing says on which data the models are to be measured; give --data with one of {FORMS}, or"
             " package.module:function."
         )
+
+
+def _base_of(model: Model) -> str:
+    """The model that an adapter was trained on; empty if the checkpoint is none."""
+    try:
+        adapter = adapter_beside(model.path)
+    except CheckpointError:
+        return ""
+    return "" if adapter is None else adapter.base or "that its configuration does not name"
 
 
 def _nothing(spec: ZooSpec) -> str:
@@ -161,8 +188,3 @@ def _nothing(spec: ZooSpec) -> str:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-
-
-def with_sections(spec: ZooSpec, sections: Sequence[SectionSpec]) -> ZooSpec:
-    """The zoo with those analyses to run."""
-    return replace(spec, sections=tuple(sections))

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 from landscape.zoo.spec import SectionSpec, ZooSpec
 
-__all__ = ["first_sections"]
+__all__ = ["QUICK", "first_sections", "is_first_run"]
+
+QUICK = ("calibration", "weights", "diversity", "cka")
+"""Those of a pass or two: a report is made of them before the others begin."""
 
 
 def first_sections(spec: ZooSpec) -> list[SectionSpec]:
@@ -37,3 +40,8 @@ def _sections(spec: ZooSpec) -> Iterator[SectionSpec]:
     if several:
         yield SectionSpec("connectivity", "connectivity", examples=128)
     yield SectionSpec("spectrum", "spectrum", {"k": 3}, examples=128)
+
+
+def is_first_run(spec: ZooSpec) -> bool:
+    """Whether the analyses of a zoo are those of a first run, as a directory gets them."""
+    return spec.store is not None and spec.sections == tuple(first_sections(spec))

@@ -126,7 +126,7 @@ def _settings(
         for key in keys:
             values = [recorded[i].get(key) for i in members]
             # One value for each checkpoint is a name, a time or a loss, and no setting.
-            if 1 < len(set(map(str, values))) and (
+            if len(set(map(str, values))) > 1 and (
                 len(set(map(str, values))) < len(members) or len(members) < 4
             ):
                 for i, value in zip(members, values, strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import CheckpointError
+from landscape.zoo.described.transformers import transformers_builder
 from landscape.zoo.layouts.base import Found, Layout, Scan
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row
 from landscape.zoo.layouts.side_files import json_of
@@ -99,7 +100,7 @@ def _builder(config: dict[str, Any]) -> Builder | None:
     for name in ("num_classes", "global_pool"):
         if name in config:
             options[name] = config[name]
-    return timm_builder(config.get("architecture"), options)
+    return timm_builder(config.get("architecture"), options) or transformers_builder(config)
 
 
 HUB = Layout("hugging face", _find)
