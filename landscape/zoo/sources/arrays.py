@@ -41,7 +41,7 @@ def from_npz(file: Path, x: str | None, y: str | None) -> tuple[Any, Any]:
     """
     where = f"npz:{file}"
     try:
-        with np.load(_there(file, where), allow_pickle=False) as archive:
+        with _there(file, where).open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             names = chosen(dict.fromkeys(archive.files), x, y, where)
             return archive[names[0]], archive[names[1]]
     except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
@@ -66,7 +66,8 @@ def from_npy(file: Path, y: str | None, folder: Path) -> tuple[Any, Any]:
     arrays = []
     for one in (file, other):
         try:
-            arrays.append(np.load(_there(one, f"npy:{one}"), allow_pickle=False))
+            with _there(one, f"npy:{one}").open("rb") as handle:
+                arrays.append(np.lib.format.read_array(handle, allow_pickle=False))
         except (ValueError, OSError, EOFError) as error:
             if isinstance(error, InputError):
                 raise
