@@ -11,8 +11,10 @@ from typing import Any
 
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.zoo.described.preprocessing import preprocessing_of
+from landscape.zoo.described.transformers import why_not_described
 from landscape.zoo.draft.arguments import classes_of, completed
 from landscape.zoo.layouts.grouping import regrouped
+from landscape.zoo.layouts.side_files import json_of
 from landscape.zoo.problem_options import ProblemOptions
 from landscape.zoo.reading.parts import adapter_beside
 from landscape.zoo.sources.names import FORMS, source_of
@@ -157,6 +159,10 @@ def lacking(spec: ZooSpec) -> None:
                 f"'{model.name}' is an adapter on the model '{base}', whose weights are not in it; give --model"
                 f" '{model.name}=package.module:function' with a function that loads that model."
             )
+    for model in spec.models:
+        why = "" if model.builder is not None else _why_not(model)
+        if why:
+            raise InputError(f"'{model.name}': {why}.")
     if unknown:
         every = len(unknown) == len(spec.models)
         who = "none of the checkpoints says" if every else f"{_some(unknown)} do not say"
@@ -179,6 +185,12 @@ def _base_of(model: Model) -> str:
     except CheckpointError:
         return ""
     return "" if adapter is None else adapter.base or "that its configuration does not name"
+
+
+def _why_not(model: Model) -> str:
+    """Why the configuration beside a checkpoint makes no model, if it is one of Hugging Face's with code."""
+    config = json_of(model.path.parent / "config.json")
+    return why_not_described(config) if config is not None and config.get("auto_map") else ""
 
 
 def _nothing(spec: ZooSpec) -> str:
