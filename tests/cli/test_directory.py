@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import landscape
-from landscape.cli import app
+from landscape.cli.app import app
 from landscape.store import read_contents
 
 MODULE = """
@@ -123,12 +123,21 @@ def test_models_prepared_in_different_ways_are_not_compared(place):
     manifest = write_manifest(place)
     text = manifest.read_text().replace("size = 8\n", "", 1)
     parts = text.split("[[checkpoints]]")
-    sized = [p.rstrip() + f"\npreprocess = {{ size = {8 if i < 2 else 6} }}\n\n" for i, p in enumerate(parts[1:])]
-    sized[-1] = sized[-1].replace("# [[predictives]]", "").split("\n# What")[0] + "\npreprocess = { size = 6 }\n"
+    sized = [
+        p.rstrip() + f"\npreprocess = {{ size = {8 if i < 2 else 6} }}\n\n" for i, p in enumerate(parts[1:])
+    ]
+    sized[-1] = (
+        sized[-1].replace("# [[predictives]]", "").split("\n# What")[0] + "\npreprocess = { size = 6 }\n"
+    )
     manifest.write_text(parts[0] + "".join("[[checkpoints]]" + p for p in sized))
     zoo = landscape.Zoo.from_manifest(manifest)
     result = zoo.run({"calibration": {}, "cka": {}})
     assert result.done == 4
     assert "get their inputs prepared in different ways" in result.failed[0].error
     (section,) = [s for s in read_contents(zoo.store).sections if s.label == "calibration"]
-    assert [ds.attrs["preprocessing"][:5] for ds in section.results.values()] == ["8 x 8", "8 x 8", "6 x 6", "6 x 6"]
+    assert [ds.attrs["preprocessing"][:5] for ds in section.results.values()] == [
+        "8 x 8",
+        "8 x 8",
+        "6 x 6",
+        "6 x 6",
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from typer.testing import CliRunner
 
-from landscape.cli import app
+from landscape.cli.app import app
 from landscape.zoo.manifest import read_manifest
 
 STATE = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
@@ -32,7 +32,14 @@ def test_a_manifest_runs_as_it_stands_where_all_is_known(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "zoo").mkdir()
     torch.save(STATE, tmp_path / "zoo" / "net-s0.pt")
-    code, said = scan("zoo", "--model", "torch.nn:Linear(in_features=3, out_features=2)", "--data", "npz:a.npz", "--write-manifest")
+    code, said = scan(
+        "zoo",
+        "--model",
+        "torch.nn:Linear(in_features=3, out_features=2)",
+        "--data",
+        "npz:a.npz",
+        "--write-manifest",
+    )
     assert code == 0
     assert said.splitlines()[-1] == "wrote zoo/zoo.toml"
     spec = read_manifest("zoo/zoo.toml")

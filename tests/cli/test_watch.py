@@ -36,5 +36,8 @@ def test_it_is_written_when_there_is_something_new(tmp_path):
         pass
     assert written == [1, 1, 2]
     assert said[0].startswith("waiting for results")
-    assert [line.split(" (")[1] for line in said[1:]] == ["1 results; reload the page)", "2 results; reload the page)"]
+    assert [line.split(" (")[1] for line in said[1:]] == [
+        "1 results; reload the page)",
+        "2 results; reload the page)",
+    ]
     assert min(looks) >= 1.0

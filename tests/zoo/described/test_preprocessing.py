@@ -40,14 +40,20 @@ def test_a_processor_of_hugging_face(tmp_path):
         "std": [0.25] * 3,
         "channels": 3,
     }
-    clip = VIT | {"size": {"shortest_edge": 36}, "do_center_crop": True, "crop_size": {"height": 32, "width": 32}}
+    clip = VIT | {
+        "size": {"shortest_edge": 36},
+        "do_center_crop": True,
+        "crop_size": {"height": 32, "width": 32},
+    }
     assert (found | {"resize": 36}) == preprocessing_of(model(tmp_path / "b", clip))
     plain = preprocessing_of(model(tmp_path / "c", VIT | {"do_normalize": False}))
     assert (plain["mean"], plain["std"]) == ([0.0], [1.0])
     assert preprocessing_of(model(tmp_path / "d", VIT | {"do_rescale": False})) == {}
 
 
-@pytest.mark.parametrize("config", [VIT | {"size": "x"}, VIT | {"image_mean": "x"}, {"size": [1]}, {"image_std": {}}])
+@pytest.mark.parametrize(
+    "config", [VIT | {"size": "x"}, VIT | {"image_mean": "x"}, {"size": [1]}, {"image_std": {}}]
+)
 def test_files_of_strangers_raise_nothing(tmp_path, config):
     preprocessing_of(model(tmp_path / "a", config))
 
@@ -63,7 +69,9 @@ def test_the_pixels_are_those_of_the_processor(tmp_path):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8))
     theirs = np.asarray(processor(picture, return_tensors="np")["pixel_values"])[0]
     ours = Preprocess(**preprocessing_of(model(tmp_path / "a")))(picture)
-    np.testing.assert_allclose(ours, theirs, atol=2.1 / 255 / 0.5)  # they round to bytes after resizing, as we do
+    np.testing.assert_allclose(
+        ours, theirs, atol=2.1 / 255 / 0.5
+    )  # they round to bytes after resizing, as we do
 
 
 def test_what_the_manifest_says_comes_first(tmp_path):
@@ -75,7 +83,10 @@ def test_timm_from_its_register_and_from_a_hub_folder(tmp_path):
     found = preprocessing_of(model(tmp_path / "a", builder=Builder("timm:resnet18")))
     cfg = timm.models.get_pretrained_cfg("resnet18")
     assert (found["size"], found["crop"], found["mean"]) == (cfg.input_size[1], cfg.crop_pct, list(cfg.mean))
-    hub = {"architecture": "resnet18", "pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": 0.9, "mean": [0.1] * 3, "std": [0.2] * 3}}
+    hub = {
+        "architecture": "resnet18",
+        "pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": 0.9, "mean": [0.1] * 3, "std": [0.2] * 3},
+    }
     assert preprocessing_of(model(tmp_path / "b", hub, "config.json"))["size"] == 64
 
 
@@ -85,7 +96,11 @@ def test_torchvision_from_its_weights(tmp_path):
 
     how = ResNet18_Weights.DEFAULT.transforms()
     found = preprocessing_of(model(tmp_path / "a", builder=Builder("torchvision:resnet18")))
-    assert (found["size"], found["resize"], found["mean"]) == (how.crop_size[0], how.resize_size[0], list(how.mean))
+    assert (found["size"], found["resize"], found["mean"]) == (
+        how.crop_size[0],
+        how.resize_size[0],
+        list(how.mean),
+    )
 
 
 def zoo(folder, *models, **kwargs):

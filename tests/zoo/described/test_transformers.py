@@ -7,7 +7,12 @@ import json
 import pytest
 
 from landscape.errors import InputError
-from landscape.zoo.described.transformers import labels_in, transformers_builder, transformers_model, why_not_described
+from landscape.zoo.described.transformers import (
+    labels_in,
+    transformers_builder,
+    transformers_model,
+    why_not_described,
+)
 
 CONFIG = {
     "architectures": ["ViTForImageClassification"],
@@ -47,7 +52,9 @@ def test_what_makes_no_model(change, said):
 
 
 def test_labels_that_are_none():
-    assert labels_in({"id2label": {"0": "a", "2": "c"}}) == labels_in({"id2label": ["a"]}) == labels_in({}) == ()
+    assert (
+        labels_in({"id2label": {"0": "a", "2": "c"}}) == labels_in({"id2label": ["a"]}) == labels_in({}) == ()
+    )
 
 
 def test_only_models_of_the_library_are_made():
@@ -66,14 +73,21 @@ def test_a_saved_model_comes_back(tmp_path, layers):
     from landscape.zoo.checkpoint import load_checkpoint, load_into
 
     config = transformers.ViTConfig(
-        hidden_size=16, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=8, image_size=8,
-        patch_size=4, num_labels=3,
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=8,
+        image_size=8,
+        patch_size=4,
+        num_labels=3,
     )
     transformers.ViTForImageClassification(config).save_pretrained(tmp_path)
     builder = transformers_builder(json.loads((tmp_path / "config.json").read_text()))
     made = transformers_model(builder.reference.partition(":")[2])(**builder.kwargs).eval()
     load_into(made, load_checkpoint(tmp_path / "model.safetensors"), "model.safetensors")
-    theirs = transformers.ViTForImageClassification.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    theirs = transformers.ViTForImageClassification.from_pretrained(
+        tmp_path, attn_implementation="eager"
+    ).eval()
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(made(x).logits, theirs(x).logits, atol=0, rtol=0)

@@ -21,7 +21,10 @@ def told(path, reference, kwargs=None, folder=Path()):
 
 
 def test_classes_of_a_library_are_the_rows_of_the_last_layer(tmp_path):
-    file = save(tmp_path / "a.pt", {"conv.weight": torch.zeros(4, 3, 3, 3), "fc.weight": torch.zeros(7, 4), "fc.bias": torch.zeros(7)})
+    file = save(
+        tmp_path / "a.pt",
+        {"conv.weight": torch.zeros(4, 3, 3, 3), "fc.weight": torch.zeros(7, 4), "fc.bias": torch.zeros(7)},
+    )
     assert told(file, "torchvision:resnet18") == {"num_classes": 7}
     assert told(file, "timm:resnet18", {"in_chans": 1}) == {"in_chans": 1}
     assert told(file, "my:net") == {}
@@ -29,7 +32,9 @@ def test_classes_of_a_library_are_the_rows_of_the_last_layer(tmp_path):
 
 def test_hyperparameters_of_lightning_that_the_class_takes(tmp_path):
     """Training settings with a default are left out: seeds and rates do not make another architecture."""
-    (tmp_path / "lit_kept_nets.py").write_text("class Net:\n    def __init__(self, hidden, lr, seed=0, layers=1): pass\n")
+    (tmp_path / "lit_kept_nets.py").write_text(
+        "class Net:\n    def __init__(self, hidden, lr, seed=0, layers=1): pass\n"
+    )
     kept = {"hidden": 8, "lr": 0.1, "seed": 3, "layers": 2, "unknown": 1, "object": torch.zeros(1)}
     file = save(tmp_path / "a.ckpt", {"state_dict": {"w": torch.zeros(1)}, "hyper_parameters": kept})
     assert told(file, "lit_kept_nets:Net", folder=tmp_path) == {"hidden": 8, "lr": 0.1, "layers": 2}

@@ -19,7 +19,9 @@ def zoo(*models):
 
 
 def model(name, builder=None):
-    return Model(name, Path(f"/zoo/{name}.pt"), f"{name}.pt", Builder(builder) if builder else None, name.split("-")[0])
+    return Model(
+        name, Path(f"/zoo/{name}.pt"), f"{name}.pt", Builder(builder) if builder else None, name.split("-")[0]
+    )
 
 
 def made(*wishes, models=None):
@@ -64,16 +66,22 @@ def test_what_cannot_be(wishes, said):
 def test_what_lacks_is_asked_for_with_its_flag(tmp_path):
     with pytest.raises(InputError, match="holds no checkpoints"):
         lacking(zoo())
-    with pytest.raises(InputError, match="none of the checkpoints says which architecture it is; give --model"):
+    with pytest.raises(
+        InputError, match="none of the checkpoints says which architecture it is; give --model"
+    ):
         lacking(zoo(model("a"), model("b")))
     with pytest.raises(InputError, match="b do not say which architecture they are"):
         lacking(zoo(model("a", "my:net"), model("b")))
     with pytest.raises(InputError, match="nothing says on which data .* --data with one of imagefolder:DIR"):
         lacking(zoo(model("a", "my:net")))
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "org/base"}))
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "base_model_name_or_path": "org/base"})
+    )
     file = tmp_path / "adapter_model.safetensors"
     with pytest.raises(InputError, match="'a' is an adapter on the model 'org/base'"):
         lacking(zoo(Model("a", file)))
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "x", "architectures": ["X"], "auto_map": {"a": "b"}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": "x", "architectures": ["X"], "auto_map": {"a": "b"}})
+    )
     with pytest.raises(InputError, match="code of its own .* never run"):
         lacking(zoo(Model("a", tmp_path / "model.safetensors")))

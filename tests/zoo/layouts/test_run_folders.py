@@ -15,7 +15,9 @@ def test_hydra(tmp_path):
     for job, (lr, seed) in enumerate([(0.1, 5), (0.1, 6), (0.01, 5), (0.01, 6)]):
         run = tmp_path / "multirun" / "2026-01-01" / "12-00-00" / str(job)
         (run / ".hydra").mkdir(parents=True)
-        (run / ".hydra" / "overrides.yaml").write_text(f"- optimizer.lr={lr}\n- seed={seed}\n- hydra.verbose=true\n")
+        (run / ".hydra" / "overrides.yaml").write_text(
+            f"- optimizer.lr={lr}\n- seed={seed}\n- hydra.verbose=true\n"
+        )
         torch.save(STATE, run / "model.pt")
     models = scan_directory(tmp_path).models
     assert [(m.group, m.seed) for m in models] == [
@@ -36,6 +38,11 @@ def test_wandb(tmp_path):
         (files / "wandb-summary.json").write_text(json.dumps({"val_acc": 0.5, "_runtime": 3}))
         torch.save(STATE, files / "model.pt")
     spec = scan_directory(tmp_path)
-    assert [(m.group, m.seed) for m in spec.models] == [("width=8", 0), ("width=8", 1), ("width=16", 0), ("width=16", 1)]
+    assert [(m.group, m.seed) for m in spec.models] == [
+        ("width=8", 0),
+        ("width=8", 1),
+        ("width=16", 0),
+        ("width=16", 1),
+    ]
     assert spec.models[0].metrics == {"val_acc": 0.5}
     assert spec.skipped == ()

@@ -34,7 +34,9 @@ def test_folders_of_splits_are_not_classes(photos):
         find_pictures(photos.parent / "data", shown="data")
 
 
-@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: (p / "ant").mkdir(parents=True)])
+@pytest.mark.parametrize(
+    "make", [lambda p: None, lambda p: p.mkdir(), lambda p: (p / "ant").mkdir(parents=True)]
+)
 def test_nothing_there_is_said(tmp_path, make):
     make(tmp_path / "x")
     with pytest.raises(InputError, match="no such folder|no pictures in folders of classes"):

@@ -43,7 +43,9 @@ def test_as_torchvision_does(shape, filter_):
     from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
 
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
-    theirs = Compose([Resize(36, InterpolationMode(filter_)), CenterCrop(32), ToTensor(), Normalize(mean, std)])
+    theirs = Compose(
+        [Resize(36, InterpolationMode(filter_)), CenterCrop(32), ToTensor(), Normalize(mean, std)]
+    )
     how = Preprocess(size=32, resize=36, interpolation=filter_, mean=mean, std=std)
     np.testing.assert_allclose(how(noise(*shape)), theirs(noise(*shape)).numpy(), atol=1e-6)
 
@@ -53,7 +55,12 @@ def test_as_timm_does(crop):
     """Oracle: timm's own evaluation transform."""
     timm_data = pytest.importorskip("timm.data")
     theirs = timm_data.create_transform(
-        (3, 32, 32), is_training=False, crop_pct=crop, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3
+        (3, 32, 32),
+        is_training=False,
+        crop_pct=crop,
+        interpolation="bicubic",
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
     )
     how = Preprocess(size=32, crop=crop, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
     np.testing.assert_allclose(how(noise(50, 70)), theirs(noise(50, 70)).numpy(), atol=1e-6)
