@@ -28,8 +28,8 @@ Data = Annotated[
     str | None,
     typer.Option(
         help="Of a directory: what to measure on: imagefolder:DIR, torchvision:CIFAR10, hf:NAME_OR_DIR,"
-        " npz:FILE, npy:FILE, pt:FILE, csv:FILE, parquet:FILE or package.module:function, with arguments as in"
-        " 'torchvision:CIFAR10(root=\"data\")'."
+        " npz:FILE, npy:FILE, pt:FILE, csv:FILE, parquet:FILE or package.module:function, with arguments as"
+        " in 'torchvision:CIFAR10(root=\"data\")'."
     ),
 ]
 Examples = Annotated[

@@ -132,7 +132,7 @@ def _groups(section: SectionSpec, models: Sequence[Model]) -> dict[str, list[Mod
 
 
 def _ends(groups: dict[str, list[Model]]) -> dict[str, list[Model]]:
-    """The groups with the last checkpoint of each run; one run alone is compared with itself at other times."""
+    """The groups with the last checkpoint of each run; one run alone is compared with its other times."""
     out = {}
     for group, members in groups.items():
         last = ends_of_runs(members)
@@ -142,7 +142,7 @@ def _ends(groups: dict[str, list[Model]]) -> dict[str, list[Model]]:
 
 
 def _trajectories(groups: dict[str, list[Model]]) -> dict[str, list[Model]]:
-    """The runs of each group, under their own names where there are several; groups that name none as they are."""
+    """The runs of each group, under their own names where there are several; else the groups."""
     out: dict[str, list[Model]] = {}
     for group, members in groups.items():
         runs = dict.fromkeys(m.run for m in members if m.run)

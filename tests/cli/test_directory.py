@@ -16,7 +16,8 @@ MODULE = """
 from torch import nn
 
 def cnn(width=2):
-    return nn.Sequential(nn.Conv2d(3, width, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 2))
+    pool = nn.AdaptiveAvgPool2d(1)
+    return nn.Sequential(nn.Conv2d(3, width, 3, 2), nn.ReLU(), pool, nn.Flatten(), nn.Linear(width, 2))
 """
 
 
@@ -119,7 +120,7 @@ def test_a_strangers_manifest_and_modules_in_the_directory_are_not_run(place):
 
 
 def test_models_prepared_in_different_ways_are_not_compared(place):
-    """Oracle: each its own size, said in its own entry; the comparison is refused in words, the others go on."""
+    """Oracle: each its own size; the comparison is refused in words, the others go on."""
     manifest = write_manifest(place)
     text = manifest.read_text().replace("size = 8\n", "", 1)
     parts = text.split("[[checkpoints]]")

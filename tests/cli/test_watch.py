@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from landscape.cli.watch import watched
 from landscape.errors import StoreError
 
@@ -29,11 +31,8 @@ def test_it_is_written_when_there_is_something_new(tmp_path):
         return store / "report.html"
 
     said = []
-    try:
-        for line in watched(store, write, every_s=1.0, sleep=sleep):
-            said.append(line)
-    except KeyboardInterrupt:
-        pass
+    with contextlib.suppress(KeyboardInterrupt):
+        said.extend(watched(store, write, every_s=1.0, sleep=sleep))
     assert written == [1, 1, 2]
     assert said[0].startswith("waiting for results")
     assert [line.split(" (")[1] for line in said[1:]] == [

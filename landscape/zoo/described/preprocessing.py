@@ -268,6 +268,6 @@ def mixed(models: Sequence[Model]) -> str | None:
         return None
     return (
         f"'{models[0].name}' and '{first.name}' get their inputs prepared in different ways, so nothing"
-        " can be compared on the same inputs; choose models that are alike (models = [...]), or prepare all in"
-        " one way ([data] size, mean, std)."
+        " can be compared on the same inputs; choose models that are alike (models = [...]), or prepare all"
+        " in one way ([data] size, mean, std)."
     )

@@ -1,4 +1,4 @@
-"""Models that Hugging Face's ``config.json`` describes, made offline, and without any code of the folder's."""
+"""Models that Hugging Face's ``config.json`` describes, made offline and without code of the folder's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landscape.zoo.spec import Builder
 __all__ = ["labels_in", "transformers_builder", "transformers_model", "why_not_described"]
 
 _NAME = re.compile(r"[A-Za-z]\w*")
-# What describes a file, a program or a run rather than the model; and what would make it run code or read files.
+# What describes a file or a program rather than the model, and what would make it run code or read files.
 _LEFT_OUT = {
     "_name_or_path",
     "name_or_path",
@@ -41,8 +41,8 @@ _LEFT_OUT = {
 def transformers_builder(config: Mapping[str, Any]) -> Builder | None:
     """The builder that a ``config.json`` describes; ``None`` if it describes no model of the library's.
 
-    The configuration itself is the argument, so that models of one architecture have one builder wherever they
-    lie, and a manifest says what it builds. Entries that are null there are listed: TOML has no such value.
+    The configuration itself is the argument, so that models of one architecture have one builder wherever
+    they lie, and a manifest says what it builds. What is null there is listed: TOML lacks it.
 
     Args:
         config: What the file holds.
@@ -70,12 +70,12 @@ def why_not_described(config: Mapping[str, Any]) -> str:
     if not isinstance(names[0], str) or _NAME.fullmatch(names[0]) is None:
         return "its config.json names no architecture"
     if config.get("auto_map"):
-        return "its config.json wants code of its own (auto_map), which is never run; name a function with --model"
+        return "its config.json wants code of its own (auto_map), which is never run; give --model a function"
     return ""
 
 
 def labels_in(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the classes in the order of the outputs; empty if it has none, or only LABEL_0 and so on."""
+    """The names of the classes in the order of the outputs; empty if it has none."""
     table = config.get("id2label")
     if not isinstance(table, Mapping):
         return ()

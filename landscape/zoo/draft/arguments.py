@@ -1,4 +1,4 @@
-"""Arguments of a builder that checkpoints tell: the number of classes, and what Lightning kept of its class."""
+"""Arguments of a builder that checkpoints tell: the number of classes, and what Lightning kept."""
 
 from __future__ import annotations
 

@@ -156,8 +156,8 @@ def lacking(spec: ZooSpec) -> None:
         base = "" if model.builder is not None else _base_of(model)
         if base:
             raise InputError(
-                f"'{model.name}' is an adapter on the model '{base}', whose weights are not in it; give --model"
-                f" '{model.name}=package.module:function' with a function that loads that model."
+                f"'{model.name}' is an adapter on the model '{base}', whose weights are not in it; give"
+                f" --model '{model.name}=package.module:function' with a function that loads that model."
             )
     for model in spec.models:
         why = "" if model.builder is not None else _why_not(model)

@@ -53,9 +53,9 @@ def grouped(models: Sequence[Model], labels: Sequence[str], recorded: Sequence[M
     names = ["-".join(v) for v in variants]
     settings = _settings(models, names, recorded)
     names = [m.group or _joined(n, s) for m, n, s in zip(models, names, settings, strict=True)]
-    if len(set(names)) == len(names) and all(s is None for s in seeds) and len(names) > 1:
-        if not any(m.group for m in models):
-            names = [""] * len(names)  # each the only one of its name: a group would say what the name says
+    alone = len(names) > 1 and len(set(names)) == len(names) and all(s is None for s in seeds)
+    if alone and not any(m.group for m in models):
+        names = [""] * len(names)  # each the only one of its name: a group would say what the name says
     runs = _runs(models, parts, names)
     tags = _tags(models, variants, parts, runs)
     out = tuple(
@@ -163,7 +163,7 @@ def _runs(models: Sequence[Model], parts: Sequence[Parts], names: Sequence[str])
 def _tags(
     models: Sequence[Model], variants: Sequence[tuple[str, ...]], parts: Sequence[Parts], runs: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Words of the names that vary: ``key=value`` under their key, words that are there or not as yes or no."""
+    """Words of the names that vary: ``key=value`` under their key, words that may lack as yes or no."""
     tags: list[dict[str, Any]] = [{} for _ in models]
     words = [[w for c in v for w in re.split(r"[-_,]", c) if w] for v in variants]
     for i, part in enumerate(parts):

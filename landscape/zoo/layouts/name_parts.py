@@ -64,8 +64,9 @@ def parts_of(path: str) -> Parts:
     Example:
         >>> parts_of("runs/vit_seed1/checkpoints/epoch=3-step=100").variant
         ('vit',)
-        >>> parts_of("runs/vit/0/last")
-        Parts(variant=('vit', '0'), run=('vit', '0'), seed=None, number=0, state='last', without_number=('vit',))
+        >>> parts = parts_of("runs/vit/0/last")
+        >>> parts.variant, parts.number, parts.without_number, parts.state
+        (('vit', '0'), 0, ('vit',), 'last')
     """
     variant: list[str] = []
     run: list[str] = []
@@ -117,7 +118,7 @@ def _tidy(text: str) -> str:
 
 
 def _number(variant: list[str]) -> tuple[int | None, tuple[str, ...]]:
-    """A number that stands alone, and the parts without it: a folder of its own, or the last word of a name."""
+    """A number that stands alone, as a folder or the last word of a name, and the parts without it."""
     for place in range(len(variant) - 1, -1, -1):
         part = variant[place]
         if _WHOLE.fullmatch(part):

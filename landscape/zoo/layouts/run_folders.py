@@ -17,8 +17,8 @@ _UP = 3  # folders above a checkpoint in which a run keeps its settings
 def beside_run(scan: Scan, file: Path, found: Found) -> Facts:
     """What is recorded of the run of a checkpoint, in its folder or one above it.
 
-    Hydra keeps what was asked for in ``.hydra/overrides.yaml`` (one ``name=value`` a line), wandb the settings in
-    ``files/config.yaml`` (``name: {value: ...}``) and the last numbers in ``wandb-summary.json``.
+    Hydra keeps what was asked for in ``.hydra/overrides.yaml`` (one ``name=value`` a line), wandb the
+    settings in ``files/config.yaml`` (``name: {value: ...}``) and the last numbers in ``wandb-summary.json``.
 
     Args:
         scan: Where the checkpoint was found.

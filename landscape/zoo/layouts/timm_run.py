@@ -17,7 +17,7 @@ _NUMBERED = re.compile(r"checkpoint-(\d+)\.pth\.tar")
 def _find(scan: Scan) -> Found:
     """``last`` and ``model_best`` are usually links to numbered files, which come first."""
     found = Found()
-    for folder, files in scan.folders().items():
+    for files in scan.folders().values():
         weights = [f for name, f in files.items() if name.endswith(".pth.tar")]
         if "args.yaml" not in files or not weights:
             continue

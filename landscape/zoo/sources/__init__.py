@@ -1,3 +1,3 @@
-"""Data by name: folders of pictures, arrays, tables and data sets of libraries, without code of the user's."""
+"""Data by name: folders of pictures, arrays, tables, data sets of libraries; no code of the user's."""
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ __all__ = ["DATA_REFERENCE", "FORMS", "KINDS", "of_files", "source_of"]
 KINDS = ("imagefolder", "torchvision", "hf", "npz", "npy", "pt", "csv", "parquet")
 """What data can be named by, before the colon."""
 
-FORMS = "imagefolder:DIR, torchvision:CIFAR10, hf:NAME_OR_DIR, npz:FILE, npy:FILE, pt:FILE, csv:FILE, parquet:FILE"
+FORMS = (
+    "imagefolder:DIR, torchvision:CIFAR10, hf:NAME_OR_DIR, npz:FILE,"
+    " npy:FILE, pt:FILE, csv:FILE, parquet:FILE"
+)
 """The same with what follows, for messages."""
 
 _NAMED = re.compile(rf"({'|'.join(KINDS)}):(.+)", re.DOTALL)

@@ -21,7 +21,7 @@ _RESAMPLING = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4
 
 
 class Preprocess(BaseModel):
-    """How pictures become inputs: resized, cropped at the centre, pixels from 0 to 1, then (pixel - mean)/std.
+    """How pictures become inputs: resized, cropped at the centre, pixels 0 to 1, then (pixel - mean)/std.
 
     Attributes:
         size: Height and width that the model gets; ``None`` leaves pictures as they are.

@@ -132,9 +132,9 @@ def with_pixel_scale(params: P, named: Named | None) -> P:
 
 
 def sample_order(count: int, examples: int | None) -> np.ndarray[Any, Any]:
-    """Which examples are taken: the first of a fixed random order, so that a smaller sample is part of a larger.
+    """Which examples are taken: the first of a fixed random order, or all in their own.
 
-    Of all, all in their own order.
+    A smaller sample is part of a larger one.
 
     Example:
         >>> set(sample_order(100, 10)) < set(sample_order(100, 20)), list(sample_order(3, None))

@@ -18,7 +18,7 @@ __all__ = ["tokens"]
 def tokens(
     texts: Sequence[str], how: Preprocess, folder: Path, where: str
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """What a model of texts takes: ``input_ids``, ``attention_mask`` and what else its tokenizer makes, (B, L).
+    """What a model of texts takes: ``input_ids``, ``attention_mask`` and what else is made, (B, L).
 
     Args:
         texts: The texts.

@@ -37,7 +37,7 @@ def test_a_model_is_for_those_that_do_not_say():
 
 def test_globs_take_names_and_groups():
     assert made(("vit", "my:vit"), ("vit-1", "my:other")) == ["timm:resnet18", "my:vit", "my:other"]
-    with pytest.raises(InputError, match="matches 'vti' of --model; did you mean 'vit'"):
+    with pytest.raises(InputError, match=r"matches 'vti' of --model; did you mean 'vit'"):
         made(("vti", "my:vit"))
 
 
@@ -64,24 +64,24 @@ def test_what_cannot_be(wishes, said):
 
 
 def test_what_lacks_is_asked_for_with_its_flag(tmp_path):
-    with pytest.raises(InputError, match="holds no checkpoints"):
+    with pytest.raises(InputError, match=r"holds no checkpoints"):
         lacking(zoo())
     with pytest.raises(
-        InputError, match="none of the checkpoints says which architecture it is; give --model"
+        InputError, match=r"none of the checkpoints says which architecture it is; give --model"
     ):
         lacking(zoo(model("a"), model("b")))
-    with pytest.raises(InputError, match="b do not say which architecture they are"):
+    with pytest.raises(InputError, match=r"b do not say which architecture they are"):
         lacking(zoo(model("a", "my:net"), model("b")))
-    with pytest.raises(InputError, match="nothing says on which data .* --data with one of imagefolder:DIR"):
+    with pytest.raises(InputError, match=r"nothing says on which data .* --data with one of imagefolder:DIR"):
         lacking(zoo(model("a", "my:net")))
     (tmp_path / "adapter_config.json").write_text(
         json.dumps({"peft_type": "LORA", "base_model_name_or_path": "org/base"})
     )
     file = tmp_path / "adapter_model.safetensors"
-    with pytest.raises(InputError, match="'a' is an adapter on the model 'org/base'"):
+    with pytest.raises(InputError, match=r"'a' is an adapter on the model 'org/base'"):
         lacking(zoo(Model("a", file)))
     (tmp_path / "config.json").write_text(
         json.dumps({"model_type": "x", "architectures": ["X"], "auto_map": {"a": "b"}})
     )
-    with pytest.raises(InputError, match="code of its own .* never run"):
+    with pytest.raises(InputError, match=r"code of its own .* never run"):
         lacking(zoo(Model("a", tmp_path / "model.safetensors")))

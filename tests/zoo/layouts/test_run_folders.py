@@ -33,7 +33,8 @@ def test_wandb(tmp_path):
     for day, (width, seed) in enumerate([(8, 0), (8, 1), (16, 0), (16, 1)], 1):
         files = tmp_path / "wandb" / f"run-2026010{day}_120000-abc123d{day}" / "files"
         files.mkdir(parents=True)
-        text = f"width:\n  desc: null\n  value: {width}\nseed:\n  value: {seed}\n_wandb:\n  value:\n    cli_version: 1\n"
+        text = f"width:\n  desc: null\n  value: {width}\nseed:\n  value: {seed}\n"
+        text += "_wandb:\n  value:\n    cli_version: 1\n"
         (files / "config.yaml").write_text(text)
         (files / "wandb-summary.json").write_text(json.dumps({"val_acc": 0.5, "_runtime": 3}))
         torch.save(STATE, files / "model.pt")

@@ -23,7 +23,7 @@ def test_classes_are_the_folders(photos):
 def test_classes_in_the_order_of_the_model(photos):
     found = find_pictures(photos, ["cat", "dog", "bee", "ant"])
     assert (found.labels[0], found.labels[-1]) == (3, 0)
-    with pytest.raises(InputError, match="folder 'cat' is none of the 2 classes"):
+    with pytest.raises(InputError, match=r"folder 'cat' is none of the 2 classes"):
         find_pictures(photos, ["ant", "bee"])
 
 
@@ -39,7 +39,7 @@ def test_folders_of_splits_are_not_classes(photos):
 )
 def test_nothing_there_is_said(tmp_path, make):
     make(tmp_path / "x")
-    with pytest.raises(InputError, match="no such folder|no pictures in folders of classes"):
+    with pytest.raises(InputError, match=r"no such folder|no pictures in folders of classes"):
         find_pictures(tmp_path / "x")
 
 
@@ -62,7 +62,7 @@ def test_damaged_pictures_are_said(photos):
 def test_pictures_of_several_sizes_want_a_size(photos):
     Image.new("RGB", (5, 5)).save(photos / "ant" / "1.png")
     files = find_pictures(photos).files
-    with pytest.raises(InputError, match="differ in shape .* give --size 224"):
+    with pytest.raises(InputError, match=r"differ in shape .* give --size 224"):
         decoded(3, lambda i: opened(files[i]), Preprocess(mean=(0.0,), std=(1.0,)))
 
 

@@ -58,12 +58,12 @@ def test_targets():
     values, names = labelled(["0.5", "1"], None, "a")
     assert (values.tolist(), values.dtype, names) == ([0.5, 1.0], np.float32, [])
     assert labelled(["b", "a"], ["b", "a"], "a")[0].tolist() == [0, 1]
-    with pytest.raises(InputError, match="'c' is none of the classes"):
+    with pytest.raises(InputError, match=r"'c' is none of the classes"):
         labelled(["c"], ["a"], "a")
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n", "a,b\n1,2\n1\n"])
 def test_tables_that_are_none(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(InputError, match="holds no rows|has 1 cells"):
+    with pytest.raises(InputError, match=r"holds no rows|has 1 cells"):
         columns_of("csv", tmp_path / "a.csv")

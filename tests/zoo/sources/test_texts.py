@@ -12,7 +12,7 @@ WORDS = ["[PAD]", "[UNK]", "good", "bad", "film"]
 
 
 def test_without_a_tokenizer_one_is_asked_for(tmp_path):
-    with pytest.raises(InputError, match="holds texts, and no tokenizer .* give --tokenizer DIR"):
+    with pytest.raises(InputError, match=r"holds texts, and no tokenizer .* give --tokenizer DIR"):
         tokens(["a"], Preprocess(), tmp_path, "csv:a.csv")
 
 
@@ -28,5 +28,5 @@ def test_tokens_are_those_of_the_vocabulary(tmp_path):
     found = tokens(["good film", "bad"], Preprocess(tokenizer="net", length=8), tmp_path, "csv:a.csv")
     assert found["input_ids"].tolist() == [[2, 4], [3, 0]]
     assert found["attention_mask"].tolist() == [[1, 1], [1, 0]]
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match=r"cannot be used"):
         tokens(["a"], Preprocess(tokenizer="none"), tmp_path, "csv:a.csv")
