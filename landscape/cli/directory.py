@@ -151,7 +151,7 @@ def zoo_to_run(place: Path, store: Path | None, given: Mapping[str, Any], write:
 
     if place.is_dir():
         return manifest_in(zoo_of(place, wishes_of(given), given["allow"] or ()), place, store, write)
-    said = next((name for name, default in OPTIONS.items() if given[name] != default), None)
+    said = next((name for name, default in OPTIONS.items() if given[name] not in (default, [], ())), None)
     if said is not None:
         flag = said.replace("_", "-")
         raise InputError(f"--{flag} says what a directory does not, and '{place}' is none; write it there.")

@@ -125,7 +125,7 @@ def test_models_prepared_in_different_ways_are_not_compared(place):
     text = manifest.read_text().replace("size = 8\n", "", 1)
     parts = text.split("[[checkpoints]]")
     sized = [
-        p.rstrip() + f"\npreprocess = {{ size = {8 if i < 2 else 6} }}\n\n" for i, p in enumerate(parts[1:])
+        p.rstrip() + f"\npreprocess = {{ size = {8 - 2 * (i % 2)} }}\n\n" for i, p in enumerate(parts[1:])
     ]
     sized[-1] = (
         sized[-1].replace("# [[predictives]]", "").split("\n# What")[0] + "\npreprocess = { size = 6 }\n"

@@ -8,17 +8,16 @@ import inspect
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from landscape.errors import InputError, one_line, suggest
-
-if TYPE_CHECKING:
-    from landscape.zoo.sources.read import Named, _Asked
+from landscape.zoo.sources.examples import Asked, Named, pictures, table
+from landscape.zoo.sources.tables import inputs_and_targets, labelled
 
 __all__ = ["of_datasets", "of_torchvision"]
 
 
-def of_torchvision(asked: _Asked, root: str, download: bool, split: str) -> Named:
+def of_torchvision(asked: Asked, root: str, download: bool, split: str) -> Named:
     """A data set of pictures and classes of torchvision's.
 
     Args:
@@ -30,8 +29,6 @@ def of_torchvision(asked: _Asked, root: str, download: bool, split: str) -> Name
     Raises:
         InputError: If torchvision is not installed, knows no such set, or it is not there.
     """
-    from landscape.zoo.sources.read import pictures
-
     module: Any = _imported("torchvision.datasets", "torchvision", asked.where, "vision")
     name = asked.place
     known = [n for n in getattr(module, "__all__", ()) if isinstance(getattr(module, n, None), type)]
@@ -76,7 +73,7 @@ def _labels(data: Any) -> list[int]:
 
 
 def of_datasets(
-    asked: _Asked, split: str | None, config: str | None, x: str | None, y: str | None, download: bool
+    asked: Asked, split: str | None, config: str | None, x: str | None, y: str | None, download: bool
 ) -> Named:
     """A data set of Hugging Face's: a folder of ``save_to_disk``, or one of the local cache.
 
@@ -91,9 +88,6 @@ def of_datasets(
     Raises:
         InputError: If ``datasets`` is not installed, or there is no such set.
     """
-    from landscape.zoo.sources.read import pictures, table
-    from landscape.zoo.sources.tables import inputs_and_targets, labelled
-
     with _offline(not download):
         module: Any = _imported("datasets", "datasets", asked.where, "hf")
         data = _loaded(module, asked, config, download)
@@ -119,7 +113,7 @@ def of_datasets(
         return pictures(asked, len(labels), lambda i: data[i][image], [int(v) for v in labels], classes)
 
 
-def _loaded(module: Any, asked: _Asked, config: str | None, download: bool) -> Any:
+def _loaded(module: Any, asked: Asked, config: str | None, download: bool) -> Any:
     folder = asked.folder / Path(asked.place).expanduser()
     try:
         if folder.is_dir():

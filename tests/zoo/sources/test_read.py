@@ -7,8 +7,9 @@ import pytest
 
 from landscape.base.params import Params
 from landscape.errors import InputError
+from landscape.zoo.sources.examples import Named
 from landscape.zoo.sources.preprocess import Preprocess
-from landscape.zoo.sources.read import Named, facts_of, named_data, sample_order, with_pixel_scale
+from landscape.zoo.sources.read import facts_of, named_data, with_pixel_scale
 
 PLAIN = {"size": 2, "mean": [0.0], "std": [1.0]}
 
@@ -52,12 +53,6 @@ def test_inputs_and_targets_of_one_length(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 2)), y=np.zeros(4))
     with pytest.raises(InputError, match="differ in length"):
         named_data("npz:a.npz", tmp_path)
-
-
-def test_smaller_samples_are_part_of_larger_ones():
-    small, large = sample_order(50, 5), sample_order(50, 20)
-    np.testing.assert_array_equal(small, large[:5])
-    assert len(set(large)) == 20
 
 
 class Scaled(Params):
