@@ -28,6 +28,7 @@ LIBRARIES = sys.stdlib_module_names | {
     *("accelerate", "lightning", "numpy", "scipy", "xarray", "h5py", "h5netcdf", "netCDF4", "pandas"),
     *("pyarrow", "dask", "distributed", "dask_jobqueue", "plotly", "kaleido", "matplotlib", "rich", "typer"),
     *("click", "pydantic", "pydantic_core", "yaml", "tomli", "psutil", "sklearn", "PIL", "IPython"),
+    *("datasets", "tokenizers", "pytorch_lightning", "lightning_fabric", "multiprocess", "dill", "xxhash"),
     *("ipykernel", "joblib", "cloudpickle", "tqdm", "packaging", "pyhessian", "ray", "huggingface_hub"),
 }
 """Modules of Python, and those that landscape or a library of its own may import, installed or not."""

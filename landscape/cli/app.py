@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -21,6 +20,22 @@ import landscape
 from landscape._workers import follows, launched
 from landscape.cli.common import NotInstalled, ZooName
 from landscape.cli.diff import add_diff
+from landscape.cli.directory import (
+    Allow,
+    Crop,
+    Data,
+    Examples,
+    GroupBy,
+    Loss,
+    Mean,
+    Model,
+    Size,
+    Split,
+    Std,
+    Tokenizer,
+    quick_first,
+    zoo_to_run,
+)
 from landscape.cli.figure import add_figure
 from landscape.cli.findings import add_findings
 from landscape.cli.generalisation import add_generalisation
@@ -28,9 +43,11 @@ from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.merge import add_merge
 from landscape.cli.outputs import check_file, check_folder
+from landscape.cli.scan import add_scan
 from landscape.cli.show import add_show
 from landscape.cli.study import add_study
 from landscape.cli.verify import add_verify
+from landscape.cli.watch import watched
 from landscape.errors import InputError, LandscapeError, StoreError, one_line, reason, short_of_memory
 from landscape.text import foreign
 
@@ -129,7 +146,22 @@ def options(
 
 @app.command()
 def run(
-    manifest: Annotated[Path, typer.Argument(help="The zoo's manifest, zoo.toml.")],
+    context: typer.Context,
+    manifest: Annotated[
+        Path, typer.Argument(help="The zoo's manifest, zoo.toml, or a directory of checkpoints.")
+    ],
+    model: Model = None,
+    data: Data = None,
+    examples: Examples = None,
+    size: Size = None,
+    crop: Crop = None,
+    mean: Mean = None,
+    std: Std = None,
+    tokenizer: Tokenizer = None,
+    split: Split = None,
+    group_by: GroupBy = "name",
+    loss: Loss = None,
+    allow: Allow = None,
     only: Annotated[
         str | None, typer.Option(help="Analyses to run, by label or name, separated by commas.")
     ] = None,
@@ -160,6 +192,8 @@ def run(
 ) -> None:
     """Analyse a zoo of checkpoints; resumes by itself. A manifest runs the code that its builders name.
 
+    Of a directory, nothing in it is run: what is decided is written as a manifest beside the results.
+
     Under torchrun its processes share the data of each model: for one large model.
     """
     with guarded():
@@ -168,7 +202,7 @@ def run(
 
         console = _console(quiet=follows())
         check_folder("--store", store)
-        zoo = landscape.Zoo.from_manifest(manifest)
+        zoo = zoo_to_run(manifest, store, context.params, write=not (dry_run or follows()))
         analyses = only.split(",") if only is not None else None
         if dry_run:
             rows = zoo.estimate(
@@ -190,17 +224,26 @@ def run(
                     started()
                 show(event)
 
-            result = zoo.run(
-                analyses,
-                store=store,
-                jobs=jobs,
-                cluster=cluster,
-                overwrite=overwrite,
-                shard=shard,
-                changed=changed.value,
-                trust_pickle=trust_pickle,
-                on_event=on_event,
-            )
+            def carry_out(chosen: Sequence[str] | None) -> RunResult:
+                return zoo.run(
+                    chosen,
+                    store=store,
+                    jobs=jobs,
+                    cluster=cluster,
+                    overwrite=overwrite,
+                    shard=shard,
+                    changed=changed.value,
+                    trust_pickle=trust_pickle,
+                    on_event=on_event,
+                )
+
+            first, rest = quick_first(zoo, analyses) if shard is None else ((), analyses)
+            result = carry_out(first or rest)
+            if first:  # a first look, before the landscape itself is measured
+                if not (no_report or follows()):
+                    written = _write_report(result.store, result.store / "report.html", zoo=result.zoo)
+                    bar.say(f"report so far: {written} (it is written again at the end)")
+                result = result.and_then(carry_out(rest))
         if follows():
             return
         page = None if no_report or shard is not None else result.store / "report.html"
@@ -267,49 +310,7 @@ def _line(console: Console, text: str, style: str = "") -> None:
     )
 
 
-@app.command()
-def scan(
-    directory: Annotated[Path, typer.Argument(help="Where the checkpoints are.")],
-    write_manifest: Annotated[
-        bool, typer.Option("--write-manifest", help="Write DIRECTORY/zoo.toml to fill in.")
-    ] = False,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(help="A name that pickles may import, such as argparse.Namespace; repeatable."),
-    ] = None,
-) -> None:
-    """Tell what checkpoints a directory holds, without running anything in them."""
-    with guarded():
-        console = _console()
-        zoo = landscape.scan(directory, allow=allow or ())
-        _print_models(console, zoo)
-        for path, reason in zoo.skipped.items():
-            _line(console, f"skipped {path}: {reason}")
-        counts = Counter(m.layout for m in zoo.spec.models)
-        layouts = f" ({', '.join(f'{n} {name}' for name, n in counts.items())})" if counts else ""
-        _line(console, f"{len(zoo.models)} checkpoints found in {directory}{layouts}")
-        if write_manifest:
-            _line(console, f"wrote {zoo.write_manifest()}: now name your builders in it")
-
-
-def _print_models(console: Console, zoo: Zoo) -> None:
-    from rich.table import Table
-
-    from landscape.cli.display import cell, number
-
-    if not zoo.models:
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "layout", "group", "seed", "facts", "file"):
-        table.add_column(heading, overflow="fold")
-    for model in zoo.spec.models:
-        seed = "" if model.seed is None else str(model.seed)
-        facts = ", ".join(f"{k} {number(v)}" for k, v in {**model.tags, **model.metrics}.items())
-        row = (model.name, model.layout, model.group, seed, facts, model.shown)
-        table.add_row(*map(cell, row))
-    console.print(table)
-
-
+add_scan(app, guarded)
 add_show(app, guarded)
 add_findings(app, guarded)
 add_generalisation(app, guarded)
@@ -326,10 +327,17 @@ def report(
         list[str] | None, typer.Option(help="Only models like this, such as 'vit-*'; repeatable.")
     ] = None,
     zoo: ZooName = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again whenever there are new results, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
         check_file("--output", output)
+        if watch:
+            given = store, output, analysis or (), models or (), zoo
+            for said in watched(store, lambda: _write_report(*given)):
+                _line(_console(), said)
         written = _write_report(store, output, analysis or (), models or (), zoo)
         _line(_console(), f"report: {written}")
 

@@ -143,6 +143,7 @@ class RunDisplay:
         self._debug = debug
         self._todo = 0
         self._ended = 0
+        self._reading = False
         self._fractions: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
@@ -160,11 +161,17 @@ class RunDisplay:
 
         match event:
             case Planned(todo, done):
-                self._todo = todo
+                self._todo, self._ended = todo, 0
+                self._fractions.clear()
                 self._bar.begin(todo, "tasks")
                 self._bar.say(f"{todo} tasks to do, {done} done before")
-            case Reading(examples):
+            case Reading(examples, 0):
                 self._bar.say(f"reading the data: {examples} examples so far")
+            case Reading(examples, of):
+                if not self._reading:
+                    self._bar.begin(of, "examples")
+                self._reading = examples < of
+                self._bar.update(examples, "reading the data")
             case Message(text):
                 self._bar.say(text, style="yellow")
             case Started(task):

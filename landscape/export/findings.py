@@ -23,6 +23,7 @@ from landscape.core.stats.hypothesis import benjamini_hochberg
 from landscape.core.stats.rank_association import Association, Design, associate, design_of
 from landscape.core.stats.standardized_difference import Difference, standardized_difference
 from landscape.errors import InputError, suggest
+from landscape.store.records import ends_of_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +208,8 @@ def frame_of(found: Found) -> pd.DataFrame:
 
 def model_table(contents: Contents) -> ModelTable:
     """All numbers of the models of a store; sections whose analysis is not installed here are left out."""
-    models = _last_of_runs([m for m in contents.models if not m.members])
+    last = ends_of_runs(contents.models)  # what a training passed through is no other model
+    models = _last_of_runs([m for m in contents.models if not m.members and last[m.name]])
     places = {m.name: i for i, m in enumerate(models)}
     found: dict[tuple[str, str], dict[int, float]] = {}
     facts: dict[tuple[str, str], tuple[str, str]] = {}

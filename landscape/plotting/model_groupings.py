@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.plotting.palette import Palette
 from landscape.plotting.scales import number
+from landscape.store.records import ends_of_runs
 
 if TYPE_CHECKING:
     from landscape.store.contents import Contents
+    from landscape.store.records import ModelRecord
 
 __all__ = ["MOST_MODELS", "Grouping", "model_groupings"]
 
@@ -46,9 +48,10 @@ def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Groupin
     """
     models = {m.name: m for m in contents.models}
     given = {s: str(ds.attrs.get("group", "")) for c in contents.sections for s, ds in c.results.items()}
+    last = ends_of_runs(contents.models)
     listed = list(dict.fromkeys([*models, *subjects]))
     facts: dict[str, dict[str, Any]] = {
-        "group": {s: models[s].group if s in models else given.get(s, "") for s in listed},
+        "group": {s: _group(models[s], last[s]) if s in models else given.get(s, "") for s in listed},
         "seed": {n: m.seed for n, m in models.items()},
     }
     for tag in dict.fromkeys(t for m in contents.models for t in m.tags):
@@ -68,6 +71,11 @@ def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Groupin
     if not found and len(listed) > MOST_MODELS:
         found.append(_grouping("zoo", dict.fromkeys(listed, "all models"), False))
     return found
+
+
+def _group(model: ModelRecord, last: bool) -> str:
+    """The group of a model; what a training passed through is kept apart from where it ended."""
+    return model.group if last or not model.group else f"{model.group}, earlier"
 
 
 def _grouping(name: str, groups: dict[str, str], ordered: bool) -> Grouping:

@@ -10,6 +10,7 @@ from landscape import imports
 from landscape._moved import old_names
 from landscape.errors import InputError
 from landscape.zoo.libraries import library_builder
+from landscape.zoo.sources.names import source_of
 from landscape.zoo.spec import Builder
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
     """The function that a reference names.
 
     Args:
-        reference: ``package.module:function``; for a model also ``timm:NAME`` or ``torchvision:NAME``.
+        reference: ``package.module:function``; for a model also ``timm:NAME``, ``torchvision:NAME``
+            or ``transformers:CLASS``.
         folder: Where the manifest is; modules there come first.
         kind: What it is for, in error messages: ``model builder``, ``data builder``, ``loss``.
 
@@ -60,12 +62,24 @@ def build_model(builder: Builder, folder: Path) -> nn.Module:
     return model
 
 
-def build_data(builder: Builder, folder: Path) -> Any:
-    """Call a data builder.
+def build_data(builder: Builder, folder: Path, progress: Callable[[int, int], None] | None = None) -> Any:
+    """Call a data builder, or read data by name.
+
+    Args:
+        builder: What makes the data.
+        folder: Where the manifest is.
+        progress: Told, while data by name is read, how many examples are, and of how many.
+
+    Returns:
+        What the user's function returns, or a `landscape.zoo.sources.read.Named`.
 
     Raises:
         InputError: If it is missing, raises, or returns nothing.
     """
+    if source_of(builder.reference) is not None:
+        from landscape.zoo.sources.read import named_data
+
+        return named_data(builder.reference, folder, progress=progress, **builder.kwargs)
     data = _call(builder, folder, "data builder")
     if data is None:
         raise InputError(f"data builder '{builder.reference}' returned nothing; return the data.")

@@ -38,9 +38,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Reading:
-    """The data is being read; so many examples so far."""
+    """The data is being read; so many examples so far, of so many if that is known, else 0."""
 
     examples: int
+    of: int = 0
 
 
 @dataclass(frozen=True)

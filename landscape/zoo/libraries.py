@@ -1,4 +1,4 @@
-"""Builders that need no code of the user's: ``timm:NAME`` and ``torchvision:NAME``.
+"""Builders that need no code of the user's: ``timm:NAME``, ``torchvision:NAME``, ``transformers:CLASS``.
 
 A name is looked up in the register of the library; nothing is downloaded, and nothing that lies in a zoo
 is run.
@@ -26,12 +26,16 @@ def library_builder(library: str, name: str) -> Callable[..., Any] | None:
     """The function that makes a registered model without weights; ``None`` for other modules.
 
     Args:
-        library: ``timm`` or ``torchvision``; other names give ``None``.
+        library: ``timm``, ``torchvision`` or ``transformers``; other names give ``None``.
         name: As the library registers it.
 
     Raises:
         InputError: If the library is not installed, or knows no such model.
     """
+    if library == "transformers":
+        from landscape.zoo.described.transformers import transformers_model
+
+        return transformers_model(name)
     if library not in ("timm", "torchvision"):
         return None
     try:

@@ -18,6 +18,7 @@ from landscape.zoo.reading.model_file import read_model
 from landscape.zoo.reading.parts import Adapter, adapter_beside
 from landscape.zoo.reading.seeding import seeded
 from landscape.zoo.recorded_metrics import comparable, differences, not_compared
+from landscape.zoo.sources.read import Named, facts_of
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
 
@@ -42,6 +43,7 @@ class Loader:
         setup: What all tasks share.
         ranks: The processes that share the data of each problem, if there are several.
         on_read: Told the number of examples read so far, once per batch, while the data is read.
+        on_decoded: Told, while data by name is read, how many examples are, and of how many.
 
     Attributes:
         changing: Whether the data, once read, has examples that change each time they are read.
@@ -61,10 +63,11 @@ class Loader:
         ranks: Ranks | None = None,
         *,
         on_read: Callable[[int], None] | None = None,
+        on_decoded: Callable[[int, int], None] | None = None,
     ) -> None:
         self.setup = setup
         self.changing = False
-        self._on_read = on_read
+        self._on_read, self._on_decoded = on_read, on_decoded
         self.metric_mismatches: dict[str, str] = {}
         self.not_compared: dict[str, str] = {}
         self.left_out: dict[str, dict[str, str]] = {}
@@ -76,6 +79,8 @@ class Loader:
         self._last: tuple[Model, Problem] | None = None
         self._fits: list[tuple[Builder, Any, str]] = []
         self._others: list[tuple[Builder, str]] = []
+        self._named: list[tuple[Builder, Named]] = []
+        self._own: tuple[Builder, list[Any], str] | None = None
 
     def check(self) -> None:
         """Raise unless loss, functions and device of the problem are there, before any work is done.
@@ -94,24 +99,48 @@ class Loader:
 
             usable_device(options.device)
 
-    def data(self) -> tuple[list[Any], str]:
+    def data(self, model: Model | None = None) -> tuple[list[Any], str]:
         """The batches of the zoo's data, and their content hash.
+
+        Args:
+            model: Whose data they are to be, which may be prepared in another way; ``None`` for the zoo's.
 
         Raises:
             InputError: If the builder fails, or its data differ from what the plan was made for.
         """
+        if model is not None and model.data is not None:
+            if self._own is None or self._own[0] != model.data:
+                self._own = None  # its memory is free before the next data need it
+                self._own = model.data, *self._read(model.data)[:2]
+            raw, content = self._own[1:]
+            self._check_data(model.data, content, model.data_fingerprint)
+            return raw, content
         if self._data is None:
             raw, content, self._sizes = self._read(self.setup.data)
             self._data = raw, content
+        self._check_data(self.setup.data, self._data[1], self.setup.fingerprint)
+        return self._data
+
+    @staticmethod
+    def _check_data(builder: Builder, content: str, expected: str | None) -> None:
         # Keys hold the hash of the data that the plan saw. A worker builds the data itself: with other data,
         # its results would stand under keys that promise something else.
-        expected = self.setup.fingerprint
-        if expected is not None and self._data[1] != expected:
+        if expected is not None and content != expected:
             raise InputError(
-                f"data builder '{self.setup.data.reference}' is not deterministic: it made other data"
+                f"data builder '{builder.reference}' is not deterministic: it made other data"
                 " here than when the run was planned; seed it."
             )
-        return self._data
+
+    def named(self, model: Model | None = None) -> Named | None:
+        """What is known of data by name, without the data; ``None`` for a function's."""
+        self.data(model)
+        wanted = self.setup.data if model is None or model.data is None else model.data
+        return next((named for builder, named in self._named if builder == wanted), None)
+
+    def about_data(self, model: Model) -> dict[str, str]:
+        """Attributes that say where the data of a model comes from; none for a function's."""
+        named = self.named(model)
+        return {} if named is None else facts_of(self.setup.data.reference, named)
 
     def fit_data(self, builder: Builder) -> tuple[Any, str]:
         """What predictives are fitted on, as their builders get it, and its content hash.
@@ -143,7 +172,8 @@ class Loader:
     def _content(self, builder: Builder) -> str:
         """Content hash of what a builder makes."""
         with importing_from(self.setup.folder), seeded():
-            return self._told(build_data(builder, self.setup.folder))
+            given = build_data(builder, self.setup.folder)
+            return self._told(given.data if isinstance(given, Named) else given)
 
     def _told(self, given: Any) -> str:
         """Content hash of inputs alone, one tensor; of data as a problem takes it; of several by name."""
@@ -198,7 +228,7 @@ class Loader:
         Raises:
             LandscapeError: If builder, checkpoint, data or loss cannot be used.
         """
-        return self._make_problem(model, self.module(model), self.data()[0][:1])
+        return self._make_problem(model, self.module(model), self.data(model)[0][:1])
 
     def untrained_problem(self, model: PredictiveModel) -> Problem:
         """As `first_batch_problem`, for a predictive that is not fitted, of members without their weights."""
@@ -206,7 +236,7 @@ class Loader:
         with importing_from(folder), seeded():
             members = [build_model(m.made_by, folder).eval() for m in model.members]
             module = build_predictive(model.made_by, folder, members, None)
-        return self._make_problem(model, module, self.data()[0][:1])
+        return self._make_problem(model, module, self.data(model)[0][:1])
 
     def module(self, model: Model) -> nn.Module:
         """A module with the weights of a checkpoint.
@@ -293,7 +323,10 @@ class Loader:
         from landscape.core.data.data_forms import changes_when_read
 
         with importing_from(self.setup.folder), seeded():
-            given = build_data(builder, self.setup.folder)
+            given = build_data(builder, self.setup.folder, self._on_decoded)
+            if isinstance(given, Named):
+                self._named.append((builder, replace(given, data=None)))
+                given = given.data
             batches = self._batches(given, self._on_read)
         if self._on_read is not None:  # who listens wants to know
             with importing_from(self.setup.folder), seeded():
@@ -345,7 +378,7 @@ class Loader:
         return Problem(
             module,
             loss,
-            self.data()[0] if batches is None else batches,
+            self.data(model)[0] if batches is None else batches,
             weight_decay=options.weight_decay,
             # globs name parameters of members; whoever looks at predictions alone has no use for them
             parameters=None if predictive else options.parameters,

@@ -18,6 +18,8 @@ from landscape.errors import InputError, one_line, suggest
 from landscape.imports import REFERENCE
 from landscape.zoo.checkpoint import without_ending
 from landscape.zoo.problem_options import ProblemOptions
+from landscape.zoo.sources.names import DATA_REFERENCE, FORMS, source_of
+from landscape.zoo.sources.preprocess import Preprocess
 from landscape.zoo.spec import (
     Builder,
     Model,
@@ -29,7 +31,7 @@ from landscape.zoo.spec import (
     unique_names,
 )
 
-__all__ = ["read_manifest"]
+__all__ = ["manifest_of", "read_manifest"]
 
 
 class _Table(BaseModel):
@@ -51,8 +53,37 @@ class _Builder(_Table):
         return Builder(self.builder, self.kwargs)
 
 
+class _Model(_Builder):
+    preprocess: dict[str, Any] = {}
+
+
 class _Data(_Builder):
+    builder: str = Field(pattern=DATA_REFERENCE)
     split: Literal["train", "validation", "test"] | None = None
+    examples: int | None = Field(None, ge=1)
+    size: int | list[int] | None = None
+    crop: float | None = None
+    resize: int | str | None = None
+    interpolation: str | None = None
+    mean: float | list[float] | None = None
+    std: float | list[float] | None = None
+    channels: int | None = None
+    tokenizer: str | None = None
+    length: int | None = None
+
+    def spec(self) -> Builder:
+        """The builder; how pictures are prepared, and how many are used, are arguments of data by name."""
+        how = {n: v for n in Preprocess.model_fields if (v := getattr(self, n)) is not None}
+        given = ({"examples": self.examples} if self.examples else {}) | ({"preprocess": how} if how else {})
+        if given and source_of(self.builder) is None:
+            name = next(iter(how), "examples")
+            raise InputError(
+                f"[data] {name} is for data by name ({FORMS.split(',')[0]}, ...), and '{self.builder}' is a"
+                " function of yours: have it do that itself, or give it arguments (kwargs)."
+            )
+        if how:
+            Preprocess.check(how, "[data]")
+        return Builder(self.builder, {**self.kwargs, **given})
 
 
 class _Checkpoint(_Table):
@@ -64,13 +95,15 @@ class _Checkpoint(_Table):
     prefix: str = ""
     loader: str = Field("", pattern=f"^$|{REFERENCE}")
     group: str = ""
+    run: str = ""
     seed: int | None = None
     tags: dict[str, Any] = {}
     metrics: dict[str, float] = {}
+    preprocess: dict[str, Any] = {}
 
 
 class _Fit(_Table):
-    builder: str | None = Field(None, pattern=REFERENCE)
+    builder: str | None = Field(None, pattern=DATA_REFERENCE)
     kwargs: dict[str, Any] | None = None
 
 
@@ -84,7 +117,9 @@ class _Predictive(_Builder):
 
 class _Manifest(_Table):
     name: str | None = None
-    model: _Builder | None = None
+    folder: str = "."
+    store: str = ""
+    model: _Model | None = None
     data: _Data
     problem: ProblemOptions = ProblemOptions()
     analyses: dict[str, dict[str, Any]] = {}
@@ -93,7 +128,7 @@ class _Manifest(_Table):
 
 
 _TABLES: dict[str, type[BaseModel]] = {
-    "model": _Builder,
+    "model": _Model,
     "data": _Data,
     "problem": ProblemOptions,
     "checkpoints": _Checkpoint,
@@ -102,7 +137,7 @@ _TABLES: dict[str, type[BaseModel]] = {
 
 
 def read_manifest(path: str | Path) -> ZooSpec:
-    """Read a manifest. Paths in it are relative to its folder.
+    """Read a manifest. Paths in it are relative to its folder, or to what it calls its ``folder``.
 
     Checkpoints need not exist: a missing one is a failure of that model alone. The options of the
     analyses are checked when the run is planned.
@@ -126,6 +161,15 @@ def read_manifest(path: str | Path) -> ZooSpec:
         raise InputError(f"manifest '{path}' is no text in UTF-8: save it as that.") from error
     except (OSError, ValueError) as error:
         raise InputError(f"manifest '{path}' cannot be read: {one_line(error)}.") from error
+    return manifest_of(text, path)
+
+
+def manifest_of(text: str, path: Path) -> ZooSpec:
+    """The zoo that a text describes, as if it stood in that file.
+
+    Raises:
+        InputError: As `read_manifest`.
+    """
     try:
         tables = tomllib.loads(text)
     except RecursionError:
@@ -136,11 +180,12 @@ def read_manifest(path: str | Path) -> ZooSpec:
         manifest = _Manifest(**tables)
     except ValidationError as error:
         raise InputError(f"manifest '{path}': {_sentence(error)}") from error
-    folder = path.resolve().parent
+    home = path.resolve().parent
+    folder = (home / Path(manifest.folder).expanduser()).resolve()
     try:
         models = _models(manifest, folder)
         return ZooSpec(
-            name=manifest.name or folder.name,
+            name=manifest.name or home.name,
             folder=folder,
             models=models,
             predictives=tuple(_predictives(manifest, models)),
@@ -149,6 +194,7 @@ def read_manifest(path: str | Path) -> ZooSpec:
             split=manifest.data.split,
             sections=tuple(_sections(manifest)),
             manifest=path.resolve(),
+            store=folder / Path(manifest.store).expanduser() if manifest.store else None,
         )
     except InputError as error:
         raise InputError(f"manifest '{path}': {error}") from error
@@ -216,6 +262,9 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
     builder = _builder(entry, default)
     if entry.group:
         check_name("group", entry.group)
+    how = entry.preprocess or (default.preprocess if isinstance(default, _Model) else {})
+    if how:
+        Preprocess.check(how, "preprocess")
     given = os.path.expanduser(entry.path)  # noqa: PTH111 - a glob is not a path yet
     if not glob.has_magic(given) or (folder / given).is_file():  # a file may have brackets in its name
         name = check_name("checkpoint", entry.name or without_ending(Path(given).name))
@@ -231,6 +280,8 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             state=entry.state,
             prefix=entry.prefix,
             loader=entry.loader,
+            run=entry.run,
+            preprocess=how,
         )
         return
     if entry.name is not None:
@@ -255,6 +306,8 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             state=entry.state,
             prefix=entry.prefix,
             loader=entry.loader,
+            run=entry.run,
+            preprocess=how,
         )
 
 

@@ -19,9 +19,11 @@ from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
 from landscape.zoo.checkpoint import file_sha256, file_stamp
 from landscape.zoo.code import by_other_code, ensure_loaded, own_code, references_of
+from landscape.zoo.described.preprocessing import mixed, with_own_data
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
 from landscape.zoo.reading.parts import files_of
+from landscape.zoo.sources.read import with_pixel_scale
 from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, check_name
 from landscape.zoo.subjects import Subject, progress_of, subjects_of, why_none
 from landscape.zoo.task import Setup, Task
@@ -200,34 +202,34 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 f"[analyses.{section.label}]: together = true compares the models of all groups, and"
                 f" '{analysis.name}' looks at one model at a time; leave it out."
             )
-    options = {label: params.model_dump_json() for label, params in validated.items()}
     _check_builders(spec)
     loader.check()
     _, fingerprint = loader.data()
     known = store.read_hashes()
     found = [_hashed(model, known) for model in spec.models]
     models = [model for model, _ in found]
+    models = with_own_data(models, lambda model: loader.data(model)[1])
     predictives = planned(spec.predictives, models, lambda builder: loader.fit_data(builder)[1])
     everyone = beside_members(models, predictives)
     tasks: list[Task] = []
     records: list[SectionRecord] = []
     notes: dict[str, str] = {}
     for section in spec.sections:
-        analysis, given = analyses[section.label], options[section.label]
-        builders = [Builder(*builder) for builder in validated[section.label].data_builders()]
-        functions = [reference for _, reference in _functions(validated[section.label])]
+        analysis, params = analyses[section.label], with_pixel_scale(validated[section.label], loader.named())
+        builders = [Builder(*builder) for builder in params.data_builders()]
+        functions = [reference for _, reference in _functions(params)]
         more = section.analysis, *functions, *(builder.reference for builder in builders)
         ensure_loaded(codes.of((), *more), spec.folder)
-        data = fingerprint, *(loader.other_data(builder) for builder in builders)
-        fill = analysis.from_zoo(validated[section.label])
+        others = [loader.other_data(builder) for builder in builders]
+        fill = analysis.from_zoo(params)
         made = [
             _task(
                 section,
                 analysis,
-                given,
+                _options_of(subject, params, validated[section.label], loader).model_dump_json(),
                 subject,
                 spec,
-                data,
+                (subject.members[0].data_fingerprint or fingerprint, *others),
                 codes.of((*subject.members, *subject.given), *more),
             )
             for subject in subjects_of(section, analysis, everyone, fill)
@@ -240,7 +242,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 label=section.label,
                 analysis=section.analysis,
                 folder=analysis.name,
-                parameters=json.loads(given),
+                parameters=json.loads(params.model_dump_json()),
                 tasks={t.subject: t.key for t in made},
             )
         )
@@ -254,6 +256,12 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
         model.shown: file for model, file in found if file is not None and now - file.changed_ns > _SETTLED_NS
     }
     return Plan(setup, tuple(tasks), chosen, snapshot, hashes, notes)
+
+
+def _options_of(subject: Subject, usual: Params, given: Params, loader: Loader) -> Params:
+    """The options of a section for one subject, whose pictures may have a scale of their own."""
+    first = subject.members[0]
+    return usual if first.data is None else with_pixel_scale(given, loader.named(first))
 
 
 def _source(spec: ZooSpec, store: Store) -> str:
@@ -385,7 +393,8 @@ def _task(
         input=subject.input,
         examples=section.examples,
         # a group goes on without the members that cannot be read
-        error=next((m.error for m in needed if m.error is not None), None),
+        error=next((m.error for m in needed if m.error is not None), None)
+        or mixed((*members, *subject.given)),
         collects=analysis.collect is not None,
         code=code,
     )

@@ -12,6 +12,7 @@ from landscape.errors import CheckpointError, InputError
 from landscape.store import Store
 from landscape.zoo.checkpoint import TRUST_WARNING
 from landscape.zoo.code import KEEP, REDO
+from landscape.zoo.described.preprocessing import with_preprocessing
 from landscape.zoo.events import Event, Listener, Message, Reading
 from landscape.zoo.executors.base import Executor, SerialExecutor
 from landscape.zoo.executors.pool import PoolExecutor, refuse_in_worker
@@ -36,6 +37,7 @@ __all__ = ["RunResult", "Zoo", "analyse", "scan"]
 Chosen = Iterable[str] | Mapping[str, Mapping[str, Any]] | None
 
 _READING_EVERY_S = 5.0
+_READING_OF_EVERY_S = 0.2
 
 
 class Zoo:
@@ -91,8 +93,8 @@ class Zoo:
 
     @property
     def store(self) -> Path:
-        """Where results go by default: ``results/`` beside the manifest."""
-        return self.spec.folder / "results"
+        """Where results go by default: what the manifest says, else ``results/`` beside it."""
+        return self.spec.store or self.spec.folder / "results"
 
     def with_builders(
         self,
@@ -236,9 +238,11 @@ class Zoo:
         self, analyses: Chosen, home: Store, trust_pickle: bool, emit: Listener | None = None
     ) -> tuple[Plan, Loader]:
         chosen = [analyses] if isinstance(analyses, str) else analyses
-        spec, labels = choose_sections(self.spec, chosen)
+        spec, labels = choose_sections(with_preprocessing(self.spec), chosen)
         emit = emit or _ignore
-        loader = Loader(_setup(spec, home, trust_pickle), on_read=_now_and_then(emit))
+        loader = Loader(
+            _setup(spec, home, trust_pickle), on_read=_now_and_then(emit), on_decoded=_now_and_then(emit)
+        )
         plan = make_plan(spec, labels, loader, home)
         if loader.changing:
             emit(
@@ -285,6 +289,7 @@ def analyse(
         LandscapeError: If anything given cannot be used.
     """
     store = Store(spec.folder)
+    spec = with_preprocessing(spec)
     loader = Loader(_setup(spec, store, trust_pickle))
     plan = make_plan(spec, (spec.sections[0].label,), loader, store)
     if len(plan.tasks) != 1:
@@ -331,14 +336,14 @@ def _ignore(event: Event) -> None:
     """Nobody listens."""
 
 
-def _now_and_then(emit: Listener) -> Callable[[int], None]:
-    """What tells how far the data is read, if that takes long."""
+def _now_and_then(emit: Listener) -> Callable[..., None]:
+    """What tells how far the data is read, if that takes long; more often where it is known how far it is."""
     last = time.perf_counter()
 
-    def tell(examples: int) -> None:
+    def tell(examples: int, of: int = 0) -> None:
         nonlocal last
-        if time.perf_counter() - last > _READING_EVERY_S:
+        if time.perf_counter() - last > (_READING_OF_EVERY_S if of else _READING_EVERY_S):
             last = time.perf_counter()
-            emit(Reading(examples))
+            emit(Reading(examples, of))
 
     return tell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from landscape.errors import StoreError
@@ -45,6 +45,17 @@ class RunResult:
     inapplicable: tuple[Failure, ...] = ()
     older: tuple[str, ...] = ()
     zoo: str | None = None
+
+    def and_then(self, other: RunResult) -> RunResult:
+        """How two runs of one zoo, one after the other, ended."""
+        return replace(
+            other,
+            done=self.done + other.done,
+            skipped=self.skipped + other.skipped,
+            failed=self.failed + other.failed,
+            inapplicable=self.inapplicable + other.inapplicable,
+            older=self.older + other.older,
+        )
 
 
 def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, emit: Listener) -> RunResult:

@@ -182,6 +182,7 @@ class Runner:
         attrs = _identity(task)
         if self.setup.split is not None:
             attrs["data_split"] = self.setup.split
+        attrs |= self.loader.about_data(task.members[0])
         mismatch = self.loader.metric_mismatches.get(task.members[0].name)
         if mismatch:
             attrs["recorded_metrics"] = mismatch
@@ -294,7 +295,7 @@ class Runner:
 
     def _group(self, task: Task, left_out: dict[str, str], whole: bool) -> dict[str, Problem]:
         """The members of a group that can be used; the others and why go to ``left_out``."""
-        self.loader.data()  # an error of the data is no member's
+        self.loader.data(task.members[0])  # an error of the data is no member's
         problems: dict[str, Problem] = {}
         first: LandscapeError | None = None
         for model in task.members:

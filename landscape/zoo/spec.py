@@ -69,6 +69,10 @@ class Model:
         state: Which weights of the file, if it holds several sets; empty if one fits.
         prefix: Beginning of the keys that are the model's; empty for what the problem's options say.
         loader: Function of the user's that reads the file, ``package.module:function``; empty for ours.
+        run: Training run that it is a checkpoint of, among those of its group; may be empty.
+        preprocess: How it wants pictures or texts, if the manifest says; see `landscape.zoo.sources`.
+        data: Its own data, where it wants those of the zoo prepared in another way; ``None`` for the zoo's.
+        data_fingerprint: Content hash of its own data when the plan was made.
         stamp: Size in bytes and time of change in ns of the file when the plan was made; ``None`` before.
         sha256: Content hash of the file then; ``None`` before, or if it cannot be read.
         error: Why the file cannot be read, if that is so.
@@ -86,6 +90,10 @@ class Model:
     state: str = ""
     prefix: str = ""
     loader: str = ""
+    run: str = ""
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    data: Builder | None = None
+    data_fingerprint: str | None = None
     stamp: tuple[int, int] | None = None
     sha256: str | None = None
     error: str | None = None
@@ -113,7 +121,9 @@ class Model:
     def record(self) -> ModelRecord:
         """What the store remembers of it."""
         shown = self.shown or self.path.name
-        return ModelRecord(self.name, self.group, self.seed, dict(self.tags), dict(self.metrics), shown)
+        return ModelRecord(
+            self.name, self.group, self.seed, dict(self.tags), dict(self.metrics), shown, run=self.run
+        )
 
 
 @dataclass(frozen=True)
@@ -233,6 +243,8 @@ class ZooSpec:
         split: Which split the data are, if that is known; for comparing with recorded metrics.
         predictives: What predicts from several of the checkpoints, or is fitted to one.
         manifest: The file; ``None`` if there is none.
+        store: Where results go by default; ``None`` for ``results/`` in the folder.
+        notes: What a scan could not tell for sure, a sentence each.
     """
 
     name: str
@@ -245,6 +257,8 @@ class ZooSpec:
     split: str | None = None
     predictives: tuple[PredictiveSpec, ...] = ()
     manifest: Path | None = None
+    store: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_name(kind: str, name: str) -> str:

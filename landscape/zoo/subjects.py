@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from landscape.errors import InputError, suggest
+from landscape.store import ends_of_runs
 from landscape.zoo.checkpoint import without_ending
 from landscape.zoo.layouts.names import PROGRESS, facts_in_name
 from landscape.zoo.spec import Model, PredictiveModel, SectionSpec
@@ -56,7 +57,7 @@ def subjects_of(
         return list(_filled(section, analysis, models, fill))
     if analysis.scope == "checkpoint":
         return [Subject(m.name, (m,)) for m in models]
-    groups = _groups(section, models)
+    groups = _ends(_groups(section, models))
     if analysis.scope == "group":
         return [Subject(_called(group, groups), tuple(members)) for group, members in groups.items()]
     return [pair for members in groups.values() for pair in _pairs(members)]
@@ -69,7 +70,7 @@ def why_none(section: SectionSpec, analysis: Analysis, everyone: Sequence[Model]
         return "the zoo has no checkpoints that it could look at"
     if analysis.scope == "checkpoint":
         return ""
-    groups = _groups(section, models)
+    groups = _ends(_groups(section, models))
     if max(map(len, groups.values())) < 2:
         together = "" if section.together or len(groups) == 1 else ", or say together = true"
         return f'no group has two models; give those to be compared one group = "..."{together}'
@@ -130,6 +131,28 @@ def _groups(section: SectionSpec, models: Sequence[Model]) -> dict[str, list[Mod
     return groups
 
 
+def _ends(groups: dict[str, list[Model]]) -> dict[str, list[Model]]:
+    """The groups with the last checkpoint of each run; one run alone is compared with its other times."""
+    out = {}
+    for group, members in groups.items():
+        last = ends_of_runs(members)
+        kept = [m for m in members if last[m.name]]
+        out[group] = kept if len(kept) > 1 else members
+    return out
+
+
+def _trajectories(groups: dict[str, list[Model]]) -> dict[str, list[Model]]:
+    """The runs of each group, under their own names where there are several; else the groups."""
+    out: dict[str, list[Model]] = {}
+    for group, members in groups.items():
+        runs = dict.fromkeys(m.run for m in members if m.run)
+        if not runs:
+            out[group] = members
+        for run in runs:
+            out[group if len(runs) == 1 else f"{group} {run}".strip()] = [m for m in members if m.run == run]
+    return out
+
+
 def _called(group: str, groups: dict[str, list[Model]]) -> str:
     return group or ("all" if len(groups) == 1 else "ungrouped")
 
@@ -151,6 +174,7 @@ def _filled(
             f" landscape.{analysis.name}(problem, {fill.name}=...)."
         )
     groups = _groups(section, models)
+    groups = _trajectories(groups) if fill.each == "group" and not fill.most else _ends(groups)
     for group, members in groups.items():
         name = _called(group, groups)
         count = len(members)

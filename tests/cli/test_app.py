@@ -180,7 +180,7 @@ class TestScan:
     def test_manifest(self, invoke, folder):
         folder.add("m0")
         result = invoke("scan", folder.root, "--write-manifest")
-        assert "now name your builders in it" in result.output
+        assert "now name the model and the data in it" in result.output
         path = folder.root / "zoo.toml"
         assert landscape.Zoo.from_manifest(path).models == ["m0"]
         assert invoke("scan", folder.root, "--write-manifest").exit_code == 2

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from landscape.errors import CheckpointError, reason
 from landscape.zoo.checkpoint import read_checkpoint, without_ending
@@ -50,11 +51,13 @@ class Found:
         models: The checkpoints; the names are made unique afterwards.
         skipped: Checkpoints that it leaves out, and why.
         read: Other files that it understood.
+        about: Of each checkpoint, the path that it is called after, and the tags that are not read off it.
     """
 
     models: list[Model] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     read: set[Path] = field(default_factory=set)
+    about: dict[Path, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def skip(self, scan: Scan, file: Path, reason: str) -> None:
         """Leave a file out."""
@@ -65,7 +68,7 @@ class Found:
         scan: Scan,
         file: Path,
         *,
-        group: str,
+        group: str = "",
         label: str = "",
         given: Facts | None = None,
         builder: Builder | None = None,
@@ -75,7 +78,7 @@ class Found:
         Args:
             scan: Where it was found.
             file: The checkpoint.
-            group: Models to be compared with it.
+            group: Models to be compared with it; by default those that are called alike.
             label: Relative path that it is to be named after; by default its own.
             given: What files beside it say of it; comes before what it says itself, and that before
                 what its name says.
@@ -98,7 +101,9 @@ class Found:
             self.skip(scan, file, no_model)
             return
         shown = scan.relative(file)
-        facts = facts_in_name(without_ending(shown)) | beside | (given or Facts())
+        recorded = beside | (given or Facts())
+        facts = facts_in_name(without_ending(shown)) | recorded
+        self.about[file] = label or shown, recorded.tags
         self.models.append(
             Model(
                 name=label or shown,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import CheckpointError
+from landscape.zoo.described.transformers import transformers_builder
 from landscape.zoo.layouts.base import Found, Layout, Scan
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row
 from landscape.zoo.layouts.side_files import json_of
@@ -55,12 +56,12 @@ def _find(scan: Scan) -> Found:
 
 def _take(scan: Scan, found: Found, file: Path, folder: Path, facts: Facts, builder: Builder | None) -> None:
     """Add the one model of a folder, which is named after it."""
-    run = folder.parent if _STEP.fullmatch(folder.name) else folder
+    step = _STEP.fullmatch(folder.name)
+    facts = (Facts({"step": int(step[1])}) if step else Facts()) | facts
     found.take(
         scan,
         file,
         label=scan.relative(folder) if folder != scan.root else "",
-        group="-".join(run.relative_to(scan.root).parts) if run.is_relative_to(scan.root) else "",
         given=facts,
         builder=builder,
     )
@@ -99,7 +100,7 @@ def _builder(config: dict[str, Any]) -> Builder | None:
     for name in ("num_classes", "global_pool"):
         if name in config:
             options[name] = config[name]
-    return timm_builder(config.get("architecture"), options)
+    return timm_builder(config.get("architecture"), options) or transformers_builder(config)
 
 
 HUB = Layout("hugging face", _find)

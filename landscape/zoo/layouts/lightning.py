@@ -28,9 +28,7 @@ def _find(scan: Scan) -> Found:
             runs[run] = _hyper_parameters(scan, run, found)
         stated = {key.strip("_-"): float(value) for key, value in _STATED.findall(file.stem)}
         in_name = Facts({}, facts_in_row(stated).metrics)
-        # Where the folder of checkpoints itself is scanned, its run lies outside.
-        group = "-".join(run.relative_to(scan.root).parts) if run != scan.root.parent else ""
-        found.take(scan, file, group=group, given=runs[run] | in_name)
+        found.take(scan, file, given=runs[run] | in_name)
     return found
 
 

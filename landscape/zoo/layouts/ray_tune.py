@@ -53,8 +53,7 @@ def _find_trials(scan: Scan, is_weights: Any) -> Found:
         given = _options(trial) | _row(trial, folder.name, int(numbered[1]))
         for file in weights:
             label = scan.relative(folder if len(weights) == 1 else file)
-            group = "-".join(folder.parent.relative_to(scan.root).parts)
-            found.take(scan, file, group=group, label=label, given=given)
+            found.take(scan, file, label=label, given=given)
         found.read |= {f for f in files.values() if f not in weights}
     return found
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from landscape.errors import InputError
 from landscape.store.files import as_path
 from landscape.zoo.checkpoint import SUFFIXES
 from landscape.zoo.layouts.base import Layout, Scan
+from landscape.zoo.layouts.grouping import grouped
 from landscape.zoo.layouts.hub import HUB
 from landscape.zoo.layouts.lightning import LIGHTNING
 from landscape.zoo.layouts.load_temperature import LOAD_TEMPERATURE
@@ -62,22 +64,28 @@ def scan_directory(
         raise InputError(f"'{directory}' {reason}; give a directory of checkpoints.")
     rest, skipped = _named(_files(root), root)
     models: list[Model] = []
+    about: dict[Path, tuple[str, Mapping[str, Any]]] = {}
     for layout in LAYOUTS if layouts is None else layouts:
         found = layout.claim(Scan(root, rest, tuple(allow)))
         models += found.models
         skipped += found.skipped
+        about |= found.about
         taken = {m.path for m in found.models} | {root / s.path for s in found.skipped} | found.read
         rest = [f for f in rest if f not in taken]
     models, twins = _without_twins(models)
     names = unique_names([_printable(m.name) for m in models])
+    told = [about.get(m.path, (m.shown or m.name, m.tags)) for m in models]
+    found_groups = grouped(models, [_printable(label) for label, _ in told], [tags for _, tags in told])
     return ZooSpec(
         name=root.resolve().name,
         folder=root.resolve(),
         models=tuple(
-            replace(m, name=name, group=_printable(m.group)) for m, name in zip(models, names, strict=True)
+            replace(m, name=name, group=_printable(m.group).replace("/", "-"))
+            for m, name in zip(found_groups.models, names, strict=True)
         ),
         problem=ProblemOptions(allow=tuple(allow)),
         skipped=tuple(skipped + twins + _leftovers(rest)),
+        notes=found_groups.notes,
     )
 
 
@@ -121,10 +129,14 @@ def _printable(name: str) -> str:
     return "".join(c if c.isprintable() else "_" for c in name)
 
 
+def _is_store(folder: Path) -> bool:
+    return (folder / "zoo.json").is_file() and (folder / "zoo.h5").is_file()
+
+
 def _files(root: Path) -> list[Path]:
     found: list[Path] = []
     for folder, below, names in os.walk(root):
-        # In place: what is taken off the list is not entered.
-        below[:] = sorted(d for d in below if not d.startswith("."))
+        # In place: what is taken off the list is not entered. A store holds results of ours.
+        below[:] = sorted(d for d in below if not d.startswith(".") and not _is_store(Path(folder, d)))
         found += [Path(folder) / n for n in sorted(names) if not n.startswith(".")]
     return found

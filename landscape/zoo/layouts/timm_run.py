@@ -17,7 +17,7 @@ _NUMBERED = re.compile(r"checkpoint-(\d+)\.pth\.tar")
 def _find(scan: Scan) -> Found:
     """``last`` and ``model_best`` are usually links to numbered files, which come first."""
     found = Found()
-    for folder, files in scan.folders().items():
+    for files in scan.folders().values():
         weights = [f for name, f in files.items() if name.endswith(".pth.tar")]
         if "args.yaml" not in files or not weights:
             continue
@@ -30,7 +30,6 @@ def _find(scan: Scan) -> Found:
             found.take(
                 scan,
                 file,
-                group="-".join(folder.relative_to(scan.root).parts),
                 given=facts_in_config(options, known_only=True)
                 | (_row(rows, int(numbered[1])) if numbered else Facts()),
                 builder=timm_builder(options.get("model"), chosen),

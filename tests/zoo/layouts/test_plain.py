@@ -10,7 +10,7 @@ def test_what_is_found(directory):
     zoo = landscape.scan(directory)
     found = [(m.name, m.shown, m.group, m.seed) for m in zoo.spec.models]
     assert found == [
-        ("first", "first.pt", "", None),
+        ("first", "first.pt", "first", None),
         ("last", "last.safetensors", "", None),
         ("resnet-net-s0", "resnet/net-s0.pth", "resnet", 0),
         ("resnet-net-s1", "resnet/net-s1.pth", "resnet", 1),

@@ -6,7 +6,7 @@ from __future__ import annotations
 def test_ray_tune(of_layout, facts):
     first, second = of_layout("ray tune")
     group, seed, tags, metrics = facts(second)
-    assert (group, seed) == ("ray_results-train_fn_2026-01-01-train_fn_a1b2c_00000_0_lr=0.1", 5)
+    assert (group, seed) == ("ray-train_fn-train_fn_lr=0.1", 5)
     assert tags == {"learning_rate": 0.1, "layers": 2, "epoch": 2}
     assert metrics == {"loss": 0.4, "acc": 0.8}
     assert first.metrics["loss"] == 0.9
