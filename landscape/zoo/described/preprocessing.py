@@ -111,7 +111,10 @@ def _sides(size: Any) -> list[int] | int | None:
         return size
     if not isinstance(size, dict) or not isinstance(size.get("height"), int):
         return None
-    height, width = size["height"], size.get("width", size["height"])
+    height: int = size["height"]
+    width = size.get("width", height)
+    if not isinstance(width, int):
+        return None
     return height if height == width else [height, width]
 
 

@@ -104,8 +104,8 @@ def of_datasets(
                 n: list(data[n]) for n in features if type(features[n]).__name__ in ("Value", "ClassLabel")
             }
             found = table(asked, columns, x, target)
-            names = tuple(named.get(target or "", ())) or found.classes
-            return type(found)(found.data, found.count, found.of, names)
+            said = tuple(named.get(target or "", ())) or found.classes
+            return type(found)(found.data, found.count, found.of, said)
         columns = {n: [] for n in features} | ({target: list(data[target])} if target else {})
         _, target = inputs_and_targets(columns, image, target, asked.where)
         labels, names = labelled(list(data[target]), asked.classes, asked.where)
