@@ -69,13 +69,18 @@ class Ranking:
 
         def ranked(kept: np.ndarray) -> xr.Dataset:
             table = {name: values[kept] for name, values in columns.items()}
-            return landscape.generalisation(table, outcome="outcome", settings=self.settings)
+            return landscape.generalisation(table, outcome=self._outcome, settings=self.settings)
 
         without = tuple(ranked(seeds != seed) for seed in np.unique(seeds))
         return Ranked(self.what, ranked(np.ones(len(rows), dtype=bool)), without)
 
+    @property
+    def _outcome(self) -> str:
+        """Its name in the table and in pictures."""
+        return getattr(self.outcome, "__name__", "outcome")
+
     def _row(self, part: Part, model: Trained) -> dict[str, float]:
-        row = {"seed": float(model.seed), "outcome": float(self.outcome(model.result))}
+        row = {"seed": float(model.seed), self._outcome: float(self.outcome(model.result))}
         row |= {name: float(model.recipe.tags[name]) for name in self.settings}
         row[f"{TRAINING}: train_loss"] = model.result.train_loss
         row |= {f"{TRAINING}: {name}": function(model) for name, function in self.others.items()}
