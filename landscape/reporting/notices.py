@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from landscape.batchnorm_policy import normalise
+from landscape.reporting.alike_texts import alike_texts
 from landscape.text import foreign
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from landscape.store.contents import Contents, Section
 
 __all__ = ["Notice", "notices"]
+
+Level = Literal["error", "warning", "note"]
 
 _SHOWN = 5
 _WIDE = 0.25
@@ -34,7 +37,7 @@ class Notice:
         anchor: Where the page says more.
     """
 
-    level: Literal["error", "warning", "note"]
+    level: Level
     text: str
     subjects: tuple[str, ...] = ()
     anchor: str = ""
@@ -178,17 +181,11 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
             )
         )
     doubts = {n: str(ds.attrs["scores_notice"]) for n, ds in section.results.items() if _doubted(ds)}
-    for text in dict.fromkeys(doubts.values()):
-        names = _which(section, (n for n, doubt in doubts.items() if doubt == text))
-        found.append(Notice("warning", f"{section.label}: {text}.", names, anchor))
+    found += _said(section, "warning", doubts, anchor)
     own = {n: str(ds["notice"].item()) for n, ds in section.results.items() if _noticed(ds)}
-    for text in dict.fromkeys(own.values()):
-        names = _which(section, (n for n, said in own.items() if said == text))
-        found.append(Notice("warning", f"{section.label}: {text}.", names, anchor))
+    found += _said(section, "warning", own, anchor)
     why = {n: _why_not(ds) for n, ds in section.results.items() if not _converged(ds)}
-    for text in dict.fromkeys(filter(None, why.values())):
-        names = _which(section, (n for n, said in why.items() if said == text))
-        found.append(Notice("note", f"{section.label}: {text}.", names, anchor))
+    found += _said(section, "note", why, anchor)
     found += _of_reductions(section, anchor)
     found += _of_derivatives(section, anchor)
     wide = _which(section, (n for n, ds in section.results.items() if _wide(ds)))
@@ -206,6 +203,14 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
     if holes:
         found.append(Notice("note", f"{section.label}: infinite values, drawn as gaps.", holes, anchor))
     return found
+
+
+def _said(section: Section, level: Level, texts: Mapping[str, str], anchor: str) -> list[Notice]:
+    """What results say of themselves; what differs in numbers alone is one notice."""
+    return [
+        Notice(level, f"{section.label}: {text}.", _which(section, names), anchor)
+        for text, names in alike_texts(texts).items()
+    ]
 
 
 _REDUCTIONS = {
@@ -230,13 +235,7 @@ def _of_reductions(section: Section, anchor: str) -> list[Notice]:
 def _of_derivatives(section: Section, anchor: str) -> list[Notice]:
     """What is known of derivatives that could not be, or were not, held against differences."""
     said = {name: str(ds.attrs.get("derivatives_notice", "")) for name, ds in section.results.items()}
-    return [
-        Notice(
-            "note", f"{section.label}: {text}.", _which(section, (n for n in said if said[n] == text)), anchor
-        )
-        for text in dict.fromkeys(said.values())
-        if text
-    ]
+    return _said(section, "note", said, anchor)
 
 
 def _doubted(ds: xr.Dataset) -> bool:

@@ -10,7 +10,7 @@ from landscape.plotting.model_groupings import MOST_MODELS, model_groupings
 
 def zoo(*models: tuple[str, str, int | None, dict]) -> Any:
     """What groupings need of a store's contents."""
-    listed = [SimpleNamespace(name=n, group=g, seed=s, tags=t) for n, g, s, t in models]
+    listed = [SimpleNamespace(name=n, group=g, run="", seed=s, tags=t) for n, g, s, t in models]
     return SimpleNamespace(models=listed, sections=[])
 
 
