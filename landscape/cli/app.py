@@ -284,10 +284,11 @@ def _write_report(
     plugins: Iterable[Analysis | str] = (),
     models: Sequence[str] = (),
     zoo: str | None = None,
+    paper: bool = False,
 ) -> Path:
     from landscape.reporting import report as write
 
-    return write(store, path, analyses=plugins, models=models, zoo=zoo)
+    return write(store, path, analyses=plugins, models=models, zoo=zoo, paper=paper)
 
 
 def _plugins(zoo: Zoo, analyses: list[str] | None) -> list[Analysis]:
@@ -330,15 +331,18 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it again whenever there are new results, until Ctrl-C.")
     ] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="A PDF of a dozen pages instead. Default: STORE/report.pdf.")
+    ] = False,
 ) -> None:
     """Rebuild the report from a store alone."""
     with guarded():
-        check_file("--output", output)
+        check_file("--output", output, (".pdf",) if paper else ())
+        given = store, output, analysis or (), models or (), zoo, paper
         if watch:
-            given = store, output, analysis or (), models or (), zoo
             for said in watched(store, lambda: _write_report(*given)):
                 _line(_console(), said)
-        written = _write_report(store, output, analysis or (), models or (), zoo)
+        written = _write_report(*given)
         _line(_console(), f"report: {written}")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from landscape.plotting.palette import Palette
 from landscape.reporting.page import render
 from landscape.reporting.views import Page, page_of
 from landscape.store.select import only
@@ -28,6 +29,7 @@ def report(
     analyses: Iterable[Analysis | str] = (),
     models: Sequence[str] = (),
     zoo: str | None = None,
+    paper: bool = False,
 ) -> Path:
     """Write the report of a store: one self-contained page, complete or not at all.
 
@@ -40,9 +42,11 @@ def report(
             like this, are shown.
         zoo: Which zoo, by name, of a store that several manifests share; by default the one that was run
             last.
+        paper: Write a PDF of a dozen pages instead, by default ``report.pdf`` in the store: the summary, one
+            figure for each analysis, methods and references.
 
     Returns:
-        Where the page is.
+        Where the page, or the PDF, is.
 
     Raises:
         StoreError: If the store cannot be read or the page cannot be written.
@@ -53,9 +57,13 @@ def report(
     from landscape.store.files import as_path, write_bytes
 
     home = as_path(store, "a store")
-    target = as_path(path, "a report") if path is not None else home / "report.html"
+    target = as_path(path, "a report") if path is not None else home / f"report.{'pdf' if paper else 'html'}"
     contents = only(read_contents(store, zoo), models)
     view = page_of(contents, analyses, _data(home, target))
+    if paper:
+        from landscape.reporting.paper import write_paper  # with matplotlib, which a page has no use for
+
+        return write_paper(view, Palette({m.name: m.group for m in contents.models}), target)
     page = render(view)
     write_bytes(target, page.encode("utf-8", "replace"))
     return target

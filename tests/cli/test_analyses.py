@@ -170,7 +170,7 @@ class TestAnalysisCommands:
             ),
             (
                 ("m0.pt", "--loss", "mes"),
-                "option 'loss' of the problem cannot be 'mes': give cross_entropy, gaussian_nll",
+                "option 'loss' of the problem cannot be 'mes': give causal_lm, cross_entropy, gaussian_nll",
             ),
         ],
     )

@@ -48,7 +48,7 @@ BAD_OPTIONS = [
     (("--seed", str(2**64)), "option 'seed' of analysis 'density' cannot be"),
     (("--device", "quantum"), "there is no device 'quantum'"),
     (("-o", ""), "must name a file"),
-    (("--loss", "crossentropy"), "give cross_entropy, gaussian_nll, half_squared_error, mse or"),
+    (("--loss", "crossentropy"), "give causal_lm, cross_entropy, gaussian_nll, half_squared_error, mse"),
     (("--loss", "gone:gone"), "there is no module 'gone'"),
     (("--weight-decay", "true"), "option 'weight_decay' of the problem cannot be"),
     (("--model-kwargs", "[" * 100_000), "--model-kwargs"),
