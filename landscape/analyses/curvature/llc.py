@@ -13,7 +13,7 @@ from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, weight_de
 from landscape.analyses.curvature._along_training import along_training
 from landscape.analyses.curvature._operator import finite_loss
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
-from landscape.base.figure import Axis, ColorAxis, FigureSpec, Guide, Line, Mark, Points, series
+from landscape.base.figure import Axis, FigureSpec, Guide, Line, Mark, Points, Series, series
 from landscape.base.schema import Schema, Variable
 from landscape.core.stats.intervals import reach, standard_error
 from landscape.core.stats.r_hat import split_r_hat
@@ -256,8 +256,7 @@ def _chains(index: int, label: str, ds: xr.Dataset) -> FigureSpec:
     for chain in range(chains):
         mean = np.convolve(heat * ds["rise"].values[chain], np.full(window, 1 / window), "valid")
         at = np.arange(len(mean)) + (window - 1) / 2
-        who = replace(series(label, ds), label=f"{label}, chains")
-        marks.append(Line(at, mean, who, color_value=chain / max(chains - 1, 1)))
+        marks.append(Line(at, mean, Series(f"chain {chain + 1}")))
     if burn_in:
         marks.append(Guide(x=float(burn_in), label="burn-in ends"))
     if np.isfinite(float(ds["llc"])):
@@ -271,7 +270,6 @@ def _chains(index: int, label: str, ds: xr.Dataset) -> FigureSpec:
         f"Rise of the loss along each chain, times nβ, averaged over {window} steps; what comes before the"
         f" end of burn-in is left out of λ̂. ε = {float(ds['step']):.2g}, γ = {float(ds['localization']):g},"
         f" nβ = {heat:.4g}; R̂ = {float(ds['r_hat']):.3f}.",
-        color=ColorAxis("chain", limits=(1.0, float(max(chains, 2)))),
     )
 
 

@@ -64,19 +64,32 @@ def _own(datasets: Datasets) -> list[FigureSpec]:
     specs = []
     for name in metric_names(datasets):
         fields = {
-            label: ds.sel(metric=name)["metric_value"].values
+            label: _between(ds, ds.sel(metric=name)["metric_value"].values)
             for label, ds in datasets.items()
-            if name in metric_names({label: ds}) and bool(ds["evaluated"].all())
+            if name in metric_names({label: ds})
         }
         short = name.partition(":")[2]
         known = [field[np.isfinite(field)] for field in fields.values()]
         ends = [(part.min(), part.max()) for part in known if part.size]
         limits = (float(min(e[0] for e in ends)), float(max(e[1] for e in ends))) if ends else None
-        what = f"Mean over examples of {name} at θ + x d₁ + y d₂."
+        what = f"Mean over examples of {name} at θ + x d₁ + y d₂;"
+        what += " linear between the points that were evaluated."
         title = f"{short} over the plane"
         color = ColorAxis(short, limits=limits if limits and limits[0] < limits[1] else None)
         specs += _contours(datasets, fields, color, f"metric-{slug(name)}", title, what)
     return specs
+
+
+def _between(ds: xr.Dataset, values: Array) -> Array:
+    """Values on the whole grid: those that were not evaluated from the nearest three that were."""
+    from scipy.interpolate import griddata
+
+    known = np.isfinite(values)
+    if known.all() or known.sum() < 3:
+        return values
+    y, x = np.meshgrid(ds["y"].values, ds["x"].values, indexing="ij")
+    filled: Array = griddata((x[known], y[known]), values[known], (x, y), method="linear")
+    return np.where(known, values, filled)
 
 
 def _barcodes(datasets: Datasets, losses: Axis) -> list[FigureSpec]:
