@@ -194,7 +194,7 @@ def manifest_of(text: str, path: Path) -> ZooSpec:
             split=manifest.data.split,
             sections=tuple(_sections(manifest)),
             manifest=path.resolve(),
-            store=folder / Path(manifest.store).expanduser() if manifest.store else None,
+            store=(folder / Path(manifest.store).expanduser()).resolve() if manifest.store else None,
         )
     except InputError as error:
         raise InputError(f"manifest '{path}': {error}") from error
