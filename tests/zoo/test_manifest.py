@@ -179,7 +179,7 @@ def test_own_builder_takes_the_default_arguments_only_if_it_is_the_same(read):
     [
         (
             '[problem]\nloss = "crossentropy"',
-            "'loss' in .problem. cannot be 'crossentropy': give cross_entropy, gaussian_nll",
+            "'loss' in .problem. cannot be 'crossentropy': give causal_lm, cross_entropy, gaussian_nll",
         ),
         (
             "[problem]\nweight_decay = true",
