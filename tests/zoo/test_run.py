@@ -128,7 +128,9 @@ class TestBadInput:
     @pytest.mark.parametrize("loss", ["cros_entropy", "toy_losses:nope"])
     def test_unknown_loss(self, loss, folder):
         folder.add("m0")
-        with pytest.raises(InputError, match=r"cannot be 'cros_entropy': give cross_entropy|has no 'nope'"):
+        with pytest.raises(
+            InputError, match=r"cannot be 'cros_entropy': give causal_lm, cross_entropy|has no 'nope'"
+        ):
             run(folder.write(problem=f'loss = "{loss}"'))
 
     def test_no_builder_can_be_imported(self, folder):

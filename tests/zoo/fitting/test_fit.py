@@ -238,9 +238,7 @@ def test_the_published_cifar_layout_goes_from_scan_to_report(tmp_path):
     text = manifest.read_text().replace("my_models:build", "cifar_made:build")
     text = text.replace("my_data:build", "cifar_made:data").replace("kwargs = {}", "", 2)
     manifest.write_text(
-        text.replace('cifar_made:data"', 'cifar_made:data"\nsplit = "test"')
-        .replace("[analyses.line]", "")
-        .replace("[analyses.spectrum]", "[analyses.spectrum]\nk = 1")
+        text.replace("[analyses.line]", "").replace("[analyses.spectrum]", "[analyses.spectrum]\nk = 1")
     )
     result = Zoo.from_manifest(manifest).run()
     assert (result.done, result.failed) == (2, ())
