@@ -67,7 +67,7 @@ def sample_order(count: int, examples: int | None) -> np.ndarray[Any, Any]:
     A smaller sample is part of a larger one.
 
     Example:
-        >>> set(sample_order(100, 10)) < set(sample_order(100, 20)), list(sample_order(3, None))
+        >>> set(sample_order(100, 10)) < set(sample_order(100, 20)), sample_order(3, None).tolist()
         (True, [0, 1, 2])
     """
     if examples is None or examples >= count:
