@@ -98,7 +98,7 @@ def _hold(batches: Iterable[Batch], alike: Callable[[Tensor, Tensor], Tensor]) -
         tokens = [t for _, t in tensors_in(batch.inputs) if t.shape == labels.shape and _is_whole(t)]
         if not any(bool(alike(t, labels).all()) for t in tokens):
             return False
-        found.update(labels[labels != IGNORE_INDEX].unique()[:2].tolist())
+        found.update(torch.unique(labels[labels != IGNORE_INDEX])[:2].tolist())
     return len(found) > 1  # one label alone may be that of a mask by chance
 
 
