@@ -375,7 +375,7 @@ class Loader:
 
         options, folder = self.setup.problem, self.setup.folder
         loss: Any = resolve(options.loss, folder, "loss") if ":" in options.loss else options.loss
-        return Problem(
+        problem = Problem(
             module,
             loss,
             self.data(model)[0] if batches is None else batches,
@@ -391,6 +391,27 @@ class Loader:
             channels_last=options.channels_last,
             check_derivatives=options.check_derivatives,
         )
+        self._check_classes(model, problem)
+        return problem
+
+    def _check_classes(self, model: Model, problem: Problem) -> None:
+        """Raise if a folder of pictures has fewer classes than the model, and nothing says which they are."""
+        builder, named = model.data or self.setup.data, self.named(model)
+        if named is None or not named.classes or "classes" in builder.kwargs:
+            return
+        if not builder.reference.startswith("imagefolder:"):
+            return
+        import torch
+
+        with torch.no_grad():
+            output, _ = problem.output(problem.first)
+        if torch.is_tensor(output) and output.ndim == 2 and output.shape[1] > len(named.classes):
+            raise InputError(
+                f"{builder.reference} has {len(named.classes)} folders and '{model.name}' {output.shape[1]}"
+                " outputs, and nothing says which folder is which output: name all classes in the order of"
+                " the outputs, classes = [...] among the kwargs of [data], or --data"
+                f" '{builder.reference}(classes=[...])'."
+            )
 
     def _size(self) -> Any:
         """The user's function that counts the examples of a batch, if there is one."""

@@ -138,3 +138,26 @@ def test_models_prepared_in_different_ways_are_not_compared(place):
     (section,) = [s for s in read_contents(zoo.store).sections if s.label == "calibration"]
     sizes = [ds.attrs["preprocessing"][:5] for ds in section.results.values()]
     assert sizes == ["8 x 8", "6 x 6", "8 x 8", "6 x 6"]
+
+
+def test_folders_that_are_a_part_of_the_classes_are_asked_about(place):
+    """Oracle: two folders, three outputs; with the classes named, labels are the places of their names."""
+    module = place / "nets_of_a_directory.py"
+    module.write_text(module.read_text().replace("nn.Linear(width, 2)", "nn.Linear(width, 3)"))
+    space = {}
+    exec(module.read_text(), space)
+    for seed in (0, 1):
+        torch.save(space["cnn"]().state_dict(), place / "runs" / f"cnn-s{seed}.pt")
+        (place / "runs" / f"wide-s{seed}.pt").unlink()
+    given = ["runs", "--model", "nets_of_a_directory:cnn", "--size", "8", "--only", "calibration"]
+    given += ["--mean", "0.5", "--std", "0.25"]
+    code, said = run(*given, "--data", "imagefolder:photos")
+    assert code != 0, said
+    assert "has 2 folders and 'cnn-s0' 3 outputs" in said and "classes = [...]" in said
+    code, said = run(*given, "--data", "imagefolder:photos(classes=['dark', 'grey', 'light'])")
+    assert code == 0, said
+    from landscape.zoo.sources.read import named_data
+
+    how = {"size": 8, "mean": [0.5], "std": [0.25]}
+    data = named_data("imagefolder:photos", place, preprocess=how, classes=["dark", "grey", "light"]).data
+    assert set(np.asarray(data[1]).tolist()) == {0, 2}

@@ -46,5 +46,7 @@ def test_classes_in_the_order_of_the_models(tmp_path):
     models = [Model("a", tmp_path / "model.safetensors")]
     (tmp_path / "photos" / "ant").mkdir(parents=True)
     assert classes_of(models, tmp_path / "photos") == ["cat", "ant"]
+    (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "ant", "1": "bee", "2": "cat"}}))
+    assert classes_of(models, tmp_path / "photos") == ["ant", "bee", "cat"]  # sorted, but the folders are two
     (tmp_path / "photos" / "dog").mkdir()
     assert classes_of(models, tmp_path / "photos") == []
