@@ -17,7 +17,7 @@ from landscape.base.panels import side_by_side
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Run", "numbers_along_training", "runs"]
+__all__ = ["PROGRESS", "Run", "numbers_along_training", "runs"]
 
 PROGRESS = ("epoch", "step")
 """Tags that say how far a training had come."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape.base.along_training import PROGRESS
 from landscape.base.registry import find_recorded
 from landscape.base.table import OUTCOMES
 from landscape.core.stats.hypothesis import benjamini_hochberg
@@ -43,9 +44,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
-PROGRESS = ("epoch", "step")
-"""Tags that tell how far the training of a checkpoint had come."""
 
 TRAINING = "training"
 """The section of numbers that were recorded in training."""

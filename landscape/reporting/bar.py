@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from landscape.base.along_training import PROGRESS
 from landscape.plotting.backends.plotly_layout import escape
 from landscape.plotting.model_groupings import Grouping
 
@@ -106,7 +107,7 @@ def choices(contents: Contents, ways: Sequence[str], groupings: Sequence[Groupin
 
 def _training(models: Sequence[ModelRecord]) -> tuple[str, tuple[float | None, ...]]:
     """The tag that tells how far training had come, if at least three moments are known, and its values."""
-    for name in ("epoch", "step"):
+    for name in PROGRESS:
         moments = tuple(
             float(v) if isinstance(v := m.tags.get(name), int | float) and not isinstance(v, bool) else None
             for m in models

@@ -18,6 +18,7 @@ from landscape.zoo.reading.model_file import read_model
 from landscape.zoo.reading.parts import Adapter, adapter_beside
 from landscape.zoo.reading.seeding import seeded
 from landscape.zoo.recorded_metrics import comparable, differences, not_compared
+from landscape.zoo.sources.names import source_of
 from landscape.zoo.sources.read import Named, facts_of
 from landscape.zoo.spec import Builder, Model, PredictiveModel
 from landscape.zoo.task import Setup
@@ -397,9 +398,8 @@ class Loader:
     def _check_classes(self, model: Model, problem: Problem) -> None:
         """Raise if a folder of pictures has fewer classes than the model, and nothing says which they are."""
         builder, named = model.data or self.setup.data, self.named(model)
-        if named is None or not named.classes or "classes" in builder.kwargs:
-            return
-        if not builder.reference.startswith("imagefolder:"):
+        kind, _ = source_of(builder.reference) or ("", "")
+        if named is None or not named.classes or kind != "imagefolder" or "classes" in builder.kwargs:
             return
         import torch
 

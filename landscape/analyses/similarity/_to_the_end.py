@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape.analyses._shared.matrix_figure import matrix
+from landscape.base.along_training import PROGRESS
 from landscape.base.figure import ColorAxis, FigureSpec
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["to_the_end"]
-
-PROGRESS = ("epoch", "step")
 
 
 def to_the_end(index: int, label: str, ds: xr.Dataset, note: str) -> list[FigureSpec]:

@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from landscape.analyses._shared.captions import error_bars
+from landscape.analyses._shared.given_weights import given_weights
 from landscape.analyses._shared.tails import VERDICTS, Resamples, tail_of, tail_variables, tail_verdict
 from landscape.base.analysis import DATA_BUILDER, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, series
 from landscape.base.schema import Schema, Variable
 from landscape.errors import InputError
-from landscape.imports import REFERENCE, call
+from landscape.imports import REFERENCE
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -83,7 +84,14 @@ def compute(problem: Problem, params: WeightsParams, context: Context) -> Mappin
     from landscape.core.weights.spectra import effective_rank, noise_bulk, stable_rank
 
     layers = layer_weights(problem.module, params.layers)
-    initial = _initial(params, context)
+    initial = given_weights(
+        context,
+        "initial",
+        params.initial_state,
+        params.initial_state_kwargs,
+        "weights",
+        "the weights at initialisation are",
+    )
     shapes = _shapes(problem) if params.map_norms else {}
     values, columns = [], []
     for number, layer in enumerate(layers):
@@ -122,21 +130,6 @@ def compute(problem: Problem, params: WeightsParams, context: Context) -> Mappin
         "singular_value": np.stack(padded),
         **{name: np.array([column[name] for column in columns]) for name in columns[0]},
     }
-
-
-def _initial(params: WeightsParams, context: Context) -> Mapping[str, Tensor] | None:
-    """The weights at initialisation, if they are given."""
-    given = context.inputs.get("initial")
-    if given is not None and params.initial_state:
-        raise InputError("weights takes either the input initial or the option initial_state, not both.")
-    if params.initial_state:
-        given = call(params.initial_state, params.initial_state_kwargs, "initial_state")
-    if given is None:
-        return None
-    given = given.state_dict() if hasattr(given, "state_dict") else given
-    if not isinstance(given, Mapping):
-        raise InputError(f"the weights at initialisation are a {type(given).__name__}; give a state_dict.")
-    return given
 
 
 def _distance(layer: LayerWeight, initial: Mapping[str, Tensor]) -> dict[str, float]:

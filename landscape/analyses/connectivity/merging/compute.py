@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from landscape.analyses._shared.given_weights import given_weights
 from landscape.analyses.connectivity._profiles import check_alike, group_by_architecture, held_out
 from landscape.analyses.connectivity.merging.options import MergingParams
 from landscape.base.analysis import Context
 from landscape.core.stats.intervals import answer_error, standard_error
 from landscape.errors import InputError, one_line
-from landscape.imports import call
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,14 @@ def compute(problems: Mapping[str, Problem], params: MergingParams, context: Con
     names, every = list(problems), list(problems.values())
     _check(names, problems)
     test = held_out(every[0], params.test, params.test_kwargs, context)
-    base = _base(params, context)
+    base = given_weights(
+        context,
+        "base",
+        params.base_state,
+        params.base_state_kwargs,
+        "merging",
+        "the base of a merge is",
+    )
     methods = _methods(params, base, len(every))
     context.progress(0.05)
     splits = [every[0].batches] + ([test] if test is not None else [])
@@ -87,21 +94,6 @@ def _check(names: Sequence[str], problems: Mapping[str, Problem]) -> None:
             f"models '{names[0]}' and '{names[apart[1][0]]}' are of unlike architecture, or their heads have"
             " other sizes, so they cannot be merged; choose models of one architecture (models =)."
         )
-
-
-def _base(params: MergingParams, context: Context) -> Mapping[str, Tensor] | None:
-    """The weights from which all models were trained, if they are given."""
-    given = context.inputs.get("base")
-    if given is not None and params.base_state:
-        raise InputError("merging takes either the input base or the option base_state, not both.")
-    if params.base_state:
-        given = call(params.base_state, params.base_state_kwargs, "base_state")
-    if given is None:
-        return None
-    given = given.state_dict() if hasattr(given, "state_dict") else given
-    if not isinstance(given, Mapping):
-        raise InputError(f"the base of a merge is a {type(given).__name__}; give a state_dict.")
-    return given
 
 
 def _methods(params: MergingParams, base: Any, models: int) -> list[str]:
