@@ -22,12 +22,13 @@ toggle.addEventListener("click", () => {
   label();
   redraw();
 });
-darkSystem.addEventListener("change", () => {
+// Its own object: Chromium keeps the event to itself where "matches" was read between the change and the event.
+const systemTheme = matchMedia(darkSystem.media);
+systemTheme.addEventListener("change", () => {
   label();
   redraw();
 });
 
-// The bar keeps room for itself above what a link leads to.
 // What a link leads to stops below the bar, whose height is told at once and whenever it changes.
 const tellBar = (bar) => root.style.setProperty("--bar", `${bar.offsetHeight}px`);
 tellBar(toggle.parentElement);
