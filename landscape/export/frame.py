@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.registry import find_recorded
-from landscape.errors import InputError
+from landscape.base.summaries import Summaries, Value, stamp_of, values_of
+from landscape.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from landscape.base.analysis import Analysis
+    from landscape.store.contents import Located
+    from landscape.store.fast_read import Known
 
 __all__ = ["table"]
 
@@ -31,30 +37,61 @@ def table(store: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from landscape.store.contents import read_contents
+    from landscape.store.contents import outline
 
-    contents = read_contents(store)
+    found = outline(store)
     rows: dict[str, dict[tuple[str, str], Any]] = {}
-    for model in contents.models:
+    for model in found.models:
         facts = {"group": model.group, "seed": model.seed, **model.tags}
         rows[model.name] = {("model", name): value for name, value in facts.items()}
         if model.members:  # a predictive counts no model twice where rows are compared
             rows[model.name]["model", "members"] = len(model.members)
         rows[model.name] |= {("training", name): value for name, value in model.metrics.items()}
-    for section in contents.sections:
+    summaries = Summaries(found.store)
+    seen: Known = {}
+    for name, entries in found.sections:
         try:
-            analysis = find_recorded(section.analysis)
+            analysis = find_recorded(name)
         except InputError:  # not installed here
             continue
         if analysis.scope != "checkpoint":
             continue
-        said, _ = analysis.schema.other_version(analysis.name, section.results)
-        if said:
-            raise InputError(f"{section.label}: {said}.")
-        for subject, ds in section.results.items():
-            row = rows.setdefault(subject, {("model", "group"): ds.attrs.get("group", "")})
-            row |= {(section.label, m.name): m.value for m in analysis.summary(ds)}
+        for entry in entries:
+            numbers = _metrics(analysis, entry, summaries, seen)
+            if numbers is not None:
+                row = rows.setdefault(entry.subject, {("model", "group"): entry.attrs.get("group", "")})
+                row |= {(entry.label, metric): value for metric, value in numbers.items()}
+    with contextlib.suppress(StoreError):  # a store that cannot be written to is read each time
+        summaries.write()
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     values = [[row.get(column) for column in columns] for row in rows.values()]
     index = pd.Index(list(rows), name="model")
     return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(columns) if columns else None)
+
+
+def _metrics(
+    analysis: Analysis, entry: Located, summaries: Summaries, seen: Known
+) -> dict[str, Value] | None:
+    """What sums up a result; ``None`` if it cannot be read.
+
+    Raises:
+        InputError: If it is of another version of its analysis' schema.
+    """
+    from landscape.store.fast_read import read
+
+    folder, key = entry.path.parent.name, entry.path.stem
+    try:
+        stamp = stamp_of(entry.path)
+        known = summaries.get(folder, key, stamp)
+        if known is not None:
+            return known
+        ds = read(entry.path, seen).assign_attrs(entry.attrs)
+    except (OSError, StoreError):
+        return None
+    said, _ = analysis.schema.other_version(analysis.name, {entry.subject: ds})
+    if said:
+        raise InputError(f"{entry.label}: {said}.")
+    values = values_of(analysis.summary(ds))
+    if summaries.keeps(analysis):
+        summaries.put(folder, key, stamp, values)
+    return values

@@ -19,7 +19,17 @@ from landscape.text import foreign
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Contents", "Failure", "Located", "ModelRecord", "Section", "located", "read_contents"]
+__all__ = [
+    "Contents",
+    "Failure",
+    "Located",
+    "ModelRecord",
+    "Outline",
+    "Section",
+    "located",
+    "outline",
+    "read_contents",
+]
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,21 @@ class Located:
     attrs: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Outline:
+    """A store whose results are not read.
+
+    Attributes:
+        store: The store.
+        models: In manifest order.
+        sections: In manifest order, by analysis, each with the result files that are there.
+    """
+
+    store: Store
+    models: list[ModelRecord]
+    sections: list[tuple[str, list[Located]]]
+
+
 def read_contents(directory: str | Path, zoo: str | None = None) -> Contents:
     """Read a store. Without ``zoo.json`` it is made out from the result files themselves.
 
@@ -84,6 +109,65 @@ def read_contents(directory: str | Path, zoo: str | None = None) -> Contents:
         StoreError: If the folder is missing or holds no results. A damaged result file is listed
             among the failures instead.
     """
+    frame = _frame(directory, zoo)
+    store, snapshot = frame.store, frame.snapshot
+    failed = {(f.analysis, f.key): f for f in store.failures()}
+    sections: list[Section] = []
+    failures = list(frame.damaged)
+    missing = 0
+    facts: Known = {}
+    for record in snapshot.sections:
+        results: dict[str, xr.Dataset] = {}
+        older: dict[str, tuple[str, ...]] = {}
+        for entry in _entries(store, snapshot, record):
+            key = record.tasks[entry.subject]
+            former = failed.get((record.folder, key))
+            if entry.path.is_file():
+                try:
+                    check_place(entry.path, store.directory)
+                    results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
+                    changed = snapshot.changed(results[entry.subject].attrs.get("code"))
+                    older |= {entry.subject: changed} if changed else {}
+                except StoreError as error:
+                    text = f"{error} Run again."
+                    failures.append(Failure(record.label, record.folder, entry.subject, key, text, "store"))
+            elif former is not None:
+                failures.append(replace(former, label=record.label, model=entry.subject))
+            else:
+                missing += 1
+        sections.append(Section(record.label, record.analysis, record.parameters, results, older))
+    if frame.is_guessed:
+        failures += failed.values()
+    return Contents(snapshot.name, list(snapshot.models), sections, failures, missing, frame.others)
+
+
+def outline(directory: str | Path) -> Outline:
+    """The zoo that was run last in a store, without reading its results.
+
+    Raises:
+        StoreError: As `read_contents`.
+    """
+    frame = _frame(directory, None)
+    sections = []
+    for record in frame.snapshot.sections:
+        entries = _entries(frame.store, frame.snapshot, record)
+        there = [e for e in entries if e.path.is_file() and _is_inside(e.path, frame.store)]
+        sections.append((record.analysis, there))
+    return Outline(frame.store, list(frame.snapshot.models), sections)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A zoo of a store: as the store says, or as its result files let guess."""
+
+    store: Store
+    snapshot: Snapshot
+    others: tuple[str, ...]
+    damaged: list[Failure]
+    is_guessed: bool
+
+
+def _frame(directory: str | Path, zoo: str | None) -> _Frame:
     store = Store(directory)
     if not store.directory.is_dir():
         raise StoreError(f"there is no store '{directory}'.")
@@ -108,34 +192,7 @@ def read_contents(directory: str | Path, zoo: str | None = None) -> Contents:
         damaged.append(Failure("zoo.json", "zoo.json", "zoo.json", "", text, "store"))
     if not snapshot.sections and not snapshot.models and not damaged:
         raise StoreError(f"'{directory}' holds no results of landscape.")
-    failed = {(f.analysis, f.key): f for f in store.failures()}
-    sections: list[Section] = []
-    failures: list[Failure] = damaged
-    missing = 0
-    facts: Known = {}
-    for record in snapshot.sections:
-        results: dict[str, xr.Dataset] = {}
-        older: dict[str, tuple[str, ...]] = {}
-        for entry in _entries(store, snapshot, record):
-            key = record.tasks[entry.subject]
-            former = failed.get((record.folder, key))
-            if entry.path.is_file():
-                try:
-                    check_place(entry.path, store.directory)
-                    results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
-                    changed = snapshot.changed(results[entry.subject].attrs.get("code"))
-                    older |= {entry.subject: changed} if changed else {}
-                except StoreError as error:
-                    text = f"{error} Run again."
-                    failures.append(Failure(record.label, record.folder, entry.subject, key, text, "store"))
-            elif former is not None:
-                failures.append(replace(former, label=record.label, model=entry.subject))
-            else:
-                missing += 1
-        sections.append(Section(record.label, record.analysis, record.parameters, results, older))
-    if known is None:
-        failures += failed.values()
-    return Contents(snapshot.name, list(snapshot.models), sections, failures, missing, others)
+    return _Frame(store, snapshot, others, damaged, known is None)
 
 
 def located(store: Store) -> tuple[str, list[Located]]:

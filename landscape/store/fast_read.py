@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from landscape.errors import StoreError
 from landscape.store.digest import checked
 from landscape.store.files import open as open_file
 from landscape.store.netcdf import WRITTEN_HERE
-from landscape.store.within import check_group
+from landscape.store.within import open_data
 
 if TYPE_CHECKING:
     import h5py
@@ -43,6 +44,7 @@ class _Facts:
     marks: dict[str, Any] = field(default_factory=dict)
     coords: frozenset[str] = frozenset()
     stand_in: bool = False
+    is_bool: bool = False
 
 
 Known = dict[tuple[str, str, str], _Facts]
@@ -63,11 +65,11 @@ def read(path: Path, known: Known | None = None) -> xr.Dataset:
     import h5py
 
     try:
+        data = checked(path)
         # Read once: what was checked is what HDF5 gets.
-        with h5py.File(h5py.h5f.open_file_image(checked(path))) as file:
+        with h5py.File(h5py.h5f.open_file_image(data)) as file:
             if _text(file.attrs.get("_NCProperties", "")) == WRITTEN_HERE:
-                check_group(file, path)
-                return _dataset(file, {} if known is None else known)
+                return _dataset(file, path, len(data), {} if known is None else known)
     except StoreError:
         raise
     except Exception:  # what is wrong with a file is told by the slower way
@@ -75,32 +77,46 @@ def read(path: Path, known: Known | None = None) -> xr.Dataset:
     return open_file(path)
 
 
-def _dataset(file: h5py.File, known: Known) -> xr.Dataset:
+def _dataset(file: h5py.File, path: Path, size: int, known: Known) -> xr.Dataset:
     import xarray as xr
+    from h5py import h5g
 
     attrs = {key: _value(value) for key, value in file.attrs.items() if key != "_NCProperties"}
     coords = set(str(attrs.pop("coordinates", "")).split())
     which = str(attrs.get("analysis", "")), str(attrs.get("schema_version", ""))
     variables: dict[str, xr.Variable] = {}
-    for name, item in file.items():
+    top = h5g.open(file.id, b"/")
+    # All of them are checked before a value is read.
+    held = {name.decode(): open_data(top, name, path, size) for name in top}
+    for name, item in held.items():
+        if item is None:
+            raise TypeError(f"'{name}' is no data set")
         facts = known.get((*which, name))
-        if facts is None or len(facts.dims) != item.ndim:
-            facts = _facts(file, name, item)
+        if facts is None or len(facts.dims) != len(item.shape):
+            facts = _facts(file, name, file[name])
             if all(which):
                 known[(*which, name)] = facts
         if facts.stand_in:
             continue
         coords |= facts.coords
-        values = np.asarray(item.asstr()[()]).astype(str) if item.dtype.kind == "O" else item[()]
-        marks = dict(facts.marks)
-        if marks.get("dtype") == "bool":
-            marks.pop("dtype")
+        values = _values(file, name, item)
+        if facts.is_bool:
             values = values.astype(bool)
-        variables[name] = xr.Variable(facts.dims, values, marks)
+        variables[name] = xr.Variable(facts.dims, values, facts.marks, fastpath=True)
     coords |= {name for name, v in variables.items() if v.dims == (name,)}
     inner = {name: v for name, v in variables.items() if name in coords}
-    data = {name: v for name, v in variables.items() if name not in inner}
-    return xr.Dataset(data, coords=inner, attrs=attrs)
+    rest = {name: v for name, v in variables.items() if name not in inner}
+    return xr.Dataset(rest, coords=inner, attrs=attrs)
+
+
+def _values(file: h5py.File, name: str, item: h5py.h5d.DatasetID) -> NDArray[Any]:
+    from h5py import h5s
+
+    if item.dtype.kind == "O":
+        return np.asarray(file[name].asstr()[()]).astype(str)
+    values = np.empty(item.shape, item.dtype)
+    item.read(h5s.ALL, h5s.ALL, values)
+    return values
 
 
 def _facts(file: h5py.File, name: str, item: h5py.Dataset) -> _Facts:
@@ -110,7 +126,10 @@ def _facts(file: h5py.File, name: str, item: h5py.Dataset) -> _Facts:
         return _Facts((name,), stand_in=True)
     coords = frozenset(_text(held["coordinates"]).split()) if "coordinates" in present else frozenset()
     marks = {key: _value(held[key]) for key in held if key not in _LAYOUT}
-    return _Facts(_dims(file, name, item, present), marks, coords)
+    is_bool = marks.get("dtype") == "bool"
+    if is_bool:
+        del marks["dtype"]
+    return _Facts(_dims(file, name, item, present), marks, coords, is_bool=is_bool)
 
 
 def _dims(file: h5py.File, name: str, item: h5py.Dataset, present: set[str]) -> tuple[str, ...]:

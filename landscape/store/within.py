@@ -16,7 +16,7 @@ from landscape.text import foreign
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["check_group", "check_name", "check_place", "read_text"]
+__all__ = ["check_data", "check_group", "check_name", "check_place", "open_data", "read_text"]
 
 _SPARE = 100_000_000
 _LARGEST_TEXT = 500_000_000
@@ -100,24 +100,64 @@ def _check_link(group: Any, name: str, path: Path) -> None:
 
     link = group.get(name, getlink=True)
     if link is not None and not isinstance(link, h5py.HardLink):
-        raise StoreError(
-            f"'{foreign(path)}': '{foreign(name, 80)}' is a link to another place; it is not read."
-        )
+        raise _is_link(name, path)
+
+
+def _is_link(name: str, path: Path) -> StoreError:
+    return StoreError(f"'{foreign(path)}': '{foreign(name, 80)}' is a link to another place; it is not read.")
 
 
 def _check_data(item: Any, name: str, path: Path, size: int) -> None:
     import h5py
 
-    if not isinstance(item, h5py.Dataset):
-        return
-    made = item.id.get_create_plist()
-    if made.get_external_count() or made.get_layout() == h5py.h5d.VIRTUAL:
+    if isinstance(item, h5py.Dataset):
+        check_data(item.id, name, path, size)
+
+
+def open_data(group: h5py.h5g.GroupID, name: bytes, path: Path, size: int) -> h5py.h5d.DatasetID | None:
+    """A data set right below a group, checked as `check_group` does, and quicker.
+
+    Args:
+        group: Where it is.
+        name: As the group gives it.
+        path: Of the file.
+        size: The file's, in bytes.
+
+    Returns:
+        The open data set; ``None`` if the name is that of something else.
+
+    Raises:
+        StoreError: Naming the file and the data set.
+    """
+    from h5py import h5d, h5i, h5l, h5o
+
+    if group.links.get_info(name).type != h5l.TYPE_HARD:
+        raise _is_link(name.decode("utf-8", "replace"), path)
+    item = h5o.open(group, name)
+    if h5i.get_type(item) != h5i.DATASET:
+        return None
+    data: h5d.DatasetID = item
+    check_data(data, f"/{name.decode('utf-8', 'replace')}", path, size)
+    return data
+
+
+def check_data(item: h5py.h5d.DatasetID, name: str, path: Path, size: int) -> None:
+    """Raise if the numbers of a data set lie elsewhere, or are more than a file of this size could hold.
+
+    Raises:
+        StoreError: Naming the file and the data set.
+    """
+    from h5py import h5d
+
+    made = item.get_create_plist()
+    if made.get_external_count() or made.get_layout() == h5d.VIRTUAL:
         raise StoreError(
             f"'{foreign(path)}': the numbers of '{foreign(name, 80)}' are in another file; it is not read."
         )
     # A data set that was never written, or is compressed, may be of any size.
-    if item.size is not None and item.size * item.dtype.itemsize > 3 * size + _SPARE:
+    count = item.get_space().get_simple_extent_npoints()
+    if count * item.get_type().get_size() > 3 * size + _SPARE:
         raise StoreError(
-            f"'{foreign(path)}': '{foreign(name, 80)}' declares {item.size:,} numbers in a file of {size:,}"
+            f"'{foreign(path)}': '{foreign(name, 80)}' declares {count:,} numbers in a file of {size:,}"
             " bytes; it is not read."
         )

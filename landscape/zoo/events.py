@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,10 +61,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Done:
-    """A task's result is on disk."""
+    """A task's result is on disk; what sums it up, and of its file the size and time of change, if these are kept."""
 
     task: Task
     seconds: float
+    metrics: Mapping[str, float | int | bool | str] | None = None
+    size: int = 0
+    changed_ns: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from landscape.base.summaries import Summaries
 from landscape.errors import StoreError
 from landscape.store import Failure, Snapshot, Store, consolidate
 from landscape.store.locks import Busy, holder
@@ -100,7 +101,7 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     finally:
         home.sweep()  # of workers that were killed
     # The consolidated file is made of all results, so that of several shards the last to end makes it.
-    outcomes.keep_costs()
+    outcomes.keep()
     changed = outcomes.done > 0 or former != snapshot or not _is_whole(home.consolidated)
     if changed and (shard is None or _all_ended(plan, home)):
         try:
@@ -138,11 +139,14 @@ class _Outcomes:
         self._home = home
         self._emit = emit
         self._said: set[str] = set()
+        self._summed_up: list[Done] = []
 
     def listen(self, event: Event) -> None:
         """Take an event, and pass it on."""
         if isinstance(event, Done):
             self.done += 1
+            if event.metrics is not None:
+                self._summed_up.append(event)
             if not event.task.collects:  # the time of a shared pass is not that of one of them
                 self._costs.note(cost_key(event.task, self._setup), event.seconds)
         elif isinstance(event, DoneElsewhere):
@@ -154,12 +158,18 @@ class _Outcomes:
             return
         self._emit(event)
 
-    def keep_costs(self) -> None:
-        """Leave what tasks took in the store, for the next estimate."""
+    def keep(self) -> None:
+        """Leave in the store what tasks took, for the next estimate, and what sums up their results."""
         try:
             with _holding(self._home, self.listen):
                 self._costs.keep(self._home)
-        except (OSError, StoreError):  # of no weight: estimates are made without
+                if self._summed_up:
+                    summaries = Summaries(self._home)
+                    for event in self._summed_up:
+                        stamp = event.size, event.changed_ns
+                        summaries.put(event.task.folder, event.task.key, stamp, event.metrics or {})
+                    summaries.write()
+        except (OSError, StoreError):  # of no weight: estimates and tables are made without
             return
 
     def _remember(self, task: Task, event: Failed) -> None:

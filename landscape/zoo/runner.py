@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import Context, Pair, run_together
+from landscape.base.summaries import Stamp, Summaries, Value, stamp_of, values_of
 from landscape.errors import CheckpointError, InapplicableError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
@@ -123,7 +124,7 @@ class Runner:
             if self._is_done(task):
                 raise Finished
             self._tell_left_out(task, result, emit)
-            self.store.write(result, task.key)
+            written = self.store.write(result, task.key)
         except Finished:
             emit(DoneElsewhere(task))
         except (Exception, SystemExit) as error:  # a builder may call sys.exit; Ctrl-C must still end the run
@@ -131,7 +132,21 @@ class Runner:
             trace = traceback.format_exc()
             emit(Failed(task, _sentence(error), _kind(error), trace))
         else:
-            emit(Done(task, time.perf_counter() - start))
+            seconds = time.perf_counter() - start
+            metrics, stamp = self._summed_up(task, result, written)
+            emit(Done(task, seconds, metrics, *stamp))
+
+    def _summed_up(
+        self, task: Task, result: xr.Dataset, written: Path
+    ) -> tuple[dict[str, Value] | None, Stamp]:
+        """What sums up a result while it is at hand, and the stamp of its file."""
+        analysis, _ = self._analysis(task)
+        try:
+            if analysis.scope == "checkpoint" and Summaries.keeps(analysis):
+                return values_of(analysis.summary(result)), stamp_of(written)
+        except Exception:  # whoever asks for the summary later is told
+            return None, (0, 0)
+        return None, (0, 0)
 
     def compute(
         self,

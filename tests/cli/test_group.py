@@ -125,7 +125,7 @@ def seconds(*arguments):
 
 
 def test_listing_takes_little_more_than_its_libraries():
-    """Oracle: the time that the libraries alone take just before, in the same run; median of several such ratios.
+    """Oracle: the time that the libraries alone take just before, in the same run; median of such ratios.
 
     A machine changes its speed by half from one second to the next, so that only neighbours are compared.
     """

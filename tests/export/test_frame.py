@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import landscape
-from landscape.store import Store
+from landscape.store import Store, fast_read
 from landscape.store.contents import Contents
 from landscape.store.records import Snapshot
 
@@ -51,3 +52,21 @@ def test_a_predictive_says_how_many_members_it_has(contents: Contents, tmp_path:
     made.write_snapshot(Snapshot("zoo", (first, second, both), ()))
     members = landscape.table(tmp_path)["model", "members"]
     assert members["both"] == 2 and members.isna().tolist() == [True, True, False]
+
+
+def test_a_table_is_the_same_without_opening_a_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the table of a store without that file; reads are counted, of one changed result one."""
+    (store / "metrics.json").unlink(missing_ok=True)
+    expected = landscape.table(store)
+    read: list[Path] = []
+    real = fast_read.read
+    monkeypatch.setattr(fast_read, "read", lambda path, known=None: read.append(path) or real(path, known))
+    found = landscape.table(store)
+    assert found.equals(expected) and list(found.columns) == list(expected.columns)
+    assert read == []
+    changed = next(store.glob("spectrum/*.h5"))
+    os.utime(changed)
+    assert landscape.table(store).equals(expected)
+    assert read == [changed]
+    (store / "metrics.json").write_text("{")
+    assert landscape.table(store).equals(expected)

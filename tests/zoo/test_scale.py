@@ -11,7 +11,8 @@ import time
 import pytest
 import torch
 
-from landscape.store import Store, read_contents, read_field
+import landscape
+from landscape.store import Store, fast_read, read_contents, read_field
 from landscape.zoo import Zoo
 
 RUN = """
@@ -124,3 +125,16 @@ def test_checkpoints_are_hashed_again_only_if_they_changed(folder, monkeypatch):
     hashed.clear()
     assert Zoo.from_manifest(path).run().skipped == 4
     assert len(hashed) == 5
+
+
+def test_a_run_leaves_what_sums_up_its_results(folder, monkeypatch):
+    """Oracle: the table of the same store without that file; reads are counted."""
+    make(folder, 3)
+    store = Zoo.from_manifest(folder.write("[analyses.weights]\n[analyses.calibration]")).run().store
+    monkeypatch.setattr(fast_read, "read", lambda *_: pytest.fail("a result was opened"))
+    found = landscape.table(store)
+    monkeypatch.undo()
+    (store / "metrics.json").unlink()
+    expected = landscape.table(store)
+    assert found.equals(expected) and len(found) == 3
+    assert {"weights", "calibration"} <= {section for section, _ in found.columns}
