@@ -130,8 +130,9 @@ def test_kills(zoo, tmp_path, kills):
         assert found == expected
     assert not list(store.rglob("*.tmp"))
     assert {f.name for f in store.iterdir()} == {
-        ".lock", "zoo.json", "hashes.json", "costs.json", "zoo.h5", "total", "distance", "losses",
-    }  # fmt: skip
+        *(".lock", "zoo.json", "hashes.json", "costs.json", "zoo.h5", "held.json"),
+        *("total", "distance", "losses"),
+    }
 
 
 def test_killed_command_with_two_workers(zoo, tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.errors import StoreError, said_by_system, suggest
-from landscape.store.contents import located
-from landscape.store.digest import check_once, checked, seal
+from landscape.store.contents import Located, located
+from landscape.store.digest import check, check_once, checked, seal
 from landscape.store.files import replacing
+from landscape.store.held import Held, state_of
 from landscape.store.store import Store
-from landscape.store.within import check_group
+from landscape.store.within import check_group, open_data
 
 __all__ = ["consolidate", "read_field"]
 
-_NUMBER = "_Netcdf4Dimid"
+_NUMBER = b"_Netcdf4Dimid"
+_LEAST_SHARE = 0.75  # of what the file holds, and of all that was ever written to it, that must stay
 
 
 def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda sentence: None) -> Path:
@@ -39,22 +41,56 @@ def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda senten
     import h5py
 
     name, entries = located(store)
-    with store.writing() as within, replacing(store.consolidated, within=within) as temporary:
-        try:
-            with h5py.File(temporary, "w") as target:
-                target.attrs["zoo"] = name
-                numbers = count()
-                for entry in entries:
-                    try:
-                        _copy(entry.path, target, f"{entry.label}/{entry.subject}", entry.attrs, numbers)
-                    except StoreError as error:
-                        place = f"{entry.label} of {entry.subject}"
-                        on_left_out(f"{place} is left out of '{store.consolidated}': {error}")
-            seal(temporary)
-        except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-            said = said_by_system(error) or "HDF5 failed to make it"
-            raise StoreError(f"'{store.consolidated}' cannot be written: {said}.") from error
+    with store.writing() as within:
+        with replacing(store.consolidated, within=within) as temporary:
+            held = _former(store, entries, temporary)
+            try:
+                with h5py.File(temporary, "r+" if held.groups else "w") as target:
+                    target.attrs["zoo"] = name
+                    _bring(target, entries, held, store, on_left_out)
+                seal(temporary)
+            except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
+                said = said_by_system(error) or "HDF5 failed to make it"
+                raise StoreError(f"'{store.consolidated}' cannot be written: {said}.") from error
+        held.remember(store, within)
     return store.consolidated
+
+
+def _bring(
+    target: Any, entries: list[Located], held: Held, store: Store, on_left_out: Callable[[str], None]
+) -> None:
+    """Make a consolidated file hold the entries: those of former results go, those that are missing come."""
+    wanted = {f"{entry.label}/{entry.subject}": entry for entry in entries}
+    for place in [p for p in held.groups if p not in wanted]:
+        held.drop(target, place)
+    for place, entry in wanted.items():
+        try:
+            state = state_of(entry)
+            if held.groups.get(place) == state:
+                continue
+            held.drop(target, place)
+            _copy(entry.path, target, place, entry.attrs, held)
+            held.groups[place] = state
+            held.made += 1
+        except (StoreError, FileNotFoundError) as error:
+            text = str(error) if isinstance(error, StoreError) else f"'{entry.path}' is gone."
+            on_left_out(f"{entry.label} of {entry.subject} is left out of '{store.consolidated}': {text}")
+
+
+def _former(store: Store, entries: list[Located], temporary: Path) -> Held:
+    """What of the former file can stay, which is copied then; nothing if it is damaged or mostly holes."""
+    former = store.consolidated
+    held = Held.of(store)
+    wanted = {f"{entry.label}/{entry.subject}": entry for entry in entries}
+    try:
+        stays = [p for p, state in held.groups.items() if p in wanted and state_of(wanted[p]) == state]
+        # What is dropped leaves its place empty: with many such it is made anew.
+        if len(stays) < _LEAST_SHARE * max(len(held.groups), held.made) or not check(former):
+            return Held()
+        shutil.copyfile(former, temporary)
+    except (OSError, StoreError):
+        return Held()
+    return held
 
 
 def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
@@ -112,49 +148,71 @@ def _is_bool(section: Any, place: str, variable: Any) -> bool:
     return bool(variable.dtype == np.int8 and section[place].attrs.get("dtype") == "bool")
 
 
-def _copy(path: Path, target: Any, group: str, attrs: dict[str, str], numbers: Iterator[int]) -> None:
+def _copy(path: Path, target: Any, group: str, attrs: dict[str, str], held: Held) -> None:
     import h5py
+    from h5py import h5d, h5g
 
     try:
-        source = h5py.File(h5py.h5f.open_file_image(checked(path)))
+        data = checked(path)
+        source = h5py.File(h5py.h5f.open_file_image(data))
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, RuntimeError) as error:
         raise StoreError(f"'{path}' is truncated or damaged.") from error
     with source:
-        check_group(source, path)
+        top = h5g.open(source.id, b"/")
+        found = {name: open_data(top, name, path, len(data)) for name in top}
         source.copy(source["/"], target, group)
         copied = target[group]
-        _relink(source, copied)
-        _renumber(copied, numbers)
+        variables = {name: h5d.open(copied.id, name) for name, item in found.items() if item is not None}
+        _relink({name: item for name, item in found.items() if item is not None}, variables)
+        held.number = _renumber(variables.values(), held.number)
         for key, value in attrs.items():
             if copied.attrs.get(key) != value:
                 copied.attrs[key] = value
 
 
-def _renumber(group: Any, numbers: Iterator[int]) -> None:
-    """Give the dimensions of a group numbers that no other group has.
+def _renumber(variables: Iterable[Any], first: int) -> int:
+    """Give the dimensions of a group numbers from ``first`` on, which no other group has; return the next.
 
     The netCDF library takes equal ones for one dimension, and reads as many values as that is long.
     """
-    known = {name: item.attrs[_NUMBER] for name, item in group.items() if _NUMBER in item.attrs}
-    for name in sorted(known, key=lambda name: int(np.ravel(known[name])[0])):
-        group[name].attrs.modify(_NUMBER, np.full_like(known[name], next(numbers)))
+    from h5py import h5a
+
+    known = []
+    for variable in variables:
+        if h5a.exists(variable, _NUMBER):
+            attribute = h5a.open(variable, _NUMBER)
+            value = np.empty(attribute.shape, attribute.dtype)
+            attribute.read(value)
+            known.append((int(value.reshape(-1)[0]), attribute, value))
+    for new, (_, attribute, value) in enumerate(sorted(known, key=lambda one: one[0]), first):
+        value[...] = new
+        attribute.write(value)
+    return first + len(known)
 
 
-def _relink(source: Any, target: Any) -> None:
+def _relink(sources: Mapping[bytes, Any], variables: Mapping[bytes, Any]) -> None:
     """Attach the copied variables to the copied dimension scales: HDF5 copies no references."""
-    from h5py import h5a, h5ds, h5r
+    from h5py import h5a, h5ds, h5i
 
-    variables = {name: target[name].id for name in target}
-    axes = {
-        name: [[h5r.get_name(ref, source.id).rpartition(b"/")[2].decode() for ref in refs] for refs in found]
-        for name in variables
-        if (found := source[name].attrs.get("DIMENSION_LIST")) is not None
-    }
+    axes: list[tuple[bytes, int, bytes]] = []
+    for name, source in sources.items():
+        if not h5a.exists(source, b"DIMENSION_LIST"):
+            continue
+        for axis in range(source.rank):
+            names = (h5i.get_name(scale).rpartition(b"/")[2] for scale in _scales(h5ds, source, axis))
+            axes += [(name, axis, scale) for scale in names]
     for variable in variables.values():
         for attribute in (b"DIMENSION_LIST", b"REFERENCE_LIST"):
             if h5a.exists(variable, attribute):
                 h5a.delete(variable, attribute)
-    for name, dimensions in axes.items():
-        for axis, scales in enumerate(dimensions):
-            for scale in scales:
-                h5ds.attach_scale(variables[name], variables[scale], axis)
+    for name, axis, scale in axes:
+        h5ds.attach_scale(variables[name], variables[scale], axis)
+
+
+def _scales(h5ds: Any, source: Any, axis: int) -> list[Any]:
+    found: list[Any] = []
+    if h5ds.get_num_scales(source, axis):
+        h5ds.iterate(source, axis, found.append)
+    return found

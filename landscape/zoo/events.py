@@ -61,7 +61,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Done:
-    """A task's result is on disk; what sums it up, and of its file the size and time of change, if these are kept."""
+    """A task's result is on disk; what sums it up, and the file's size and time of change, if kept."""
 
     task: Task
     seconds: float
