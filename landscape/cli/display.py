@@ -123,7 +123,8 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             )
         elif time.monotonic() - self._shown >= _LINE_EVERY_S:
             self._shown = time.monotonic()
-            self.say(f"{completed:.1f} of {self._total:g} {self._unit}, {self.remaining(completed)}: {text}")
+            done = f"{completed:.1f}".removesuffix(".0")
+            self.say(f"{done} of {self._total:g} {self._unit}, {self.remaining(completed)}: {text}")
 
     def remaining(self, completed: float) -> str:
         """The time that it took, and the time left if all goes on as so far."""

@@ -42,7 +42,7 @@ class TestDisplay:
         meter.update(0.1, "too soon for a line")
         now[0] = 10.0
         meter.update(1.0, "line of vit")
-        assert text.getvalue() == "1.0 of 4 tasks, 10.0 s so far, about 30.0 s left: line of vit\n"
+        assert text.getvalue() == "1 of 4 tasks, 10.0 s so far, about 30.0 s left: line of vit\n"
 
     def test_one_failure_line_for_each_model_and_error(self):
         failures = [Failure(label, "a", model, "k", "bad.", "input") for model in "xy" for label in "ab"]
