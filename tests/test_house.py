@@ -22,6 +22,8 @@ LINES_IN_A_MODULE = 420
 TESTED_ELSEWHERE = {
     "__init__.py": "names that load on first use: tests of what they name, tests/test_moved.py",
     "__main__.py": "one call of the command line: tests/cli/test_app.py runs it",
+    "callbacks/live.py": "results of a training: tests/callbacks/test_probe.py",
+    "callbacks/moments.py": "what stores remember of a training: tests/callbacks/test_probe.py",
     "analyses/*/_options.py": "fields of options: tests of the analyses that have them",
     "analyses/*/*/options.py": "fields of options: test_compute.py of the package",
     "analyses/*/*/schema.py": "a declaration: tests/test_contract.py holds results against it",
