@@ -61,6 +61,7 @@ _HOMES = {
     "compare": "landscape.plotting.comparison",
     "table": "landscape.export.frame",
     "findings": "landscape.export.findings",
+    "log": "landscape.export.log",
 }
 _MODULES = ("analyses",)  # a package that can be called
 
