@@ -69,10 +69,11 @@ def crate(
     import landscape
     from landscape.base.registry import find_recorded
     from landscape.export.papers import cited
-    from landscape.store.contents import read_contents
+    from landscape.store.contents import located, read_contents
     from landscape.store.store import Store
 
     contents, home = read_contents(store), Store(store)
+    places = {(entry.label, entry.subject): entry.path for entry in located(home)[1]}
     tool = {
         "@id": "#landscape",
         "@type": "SoftwareApplication",
@@ -92,7 +93,7 @@ def crate(
         papers |= {k: _article(p.key, p.title, p.authors, p.year) for k, p in found.items()}
         made = []
         for subject, ds in section.results.items():
-            path = home.path(str(ds.attrs["analysis"]), str(ds.attrs["key"]))
+            path = places[section.label, subject]
             made.append({"@id": path.relative_to(home.directory).as_posix()})
             times.append(str(ds.attrs.get("created", "")))
             files.append(
@@ -204,6 +205,7 @@ def _plain(results: xr.DataTree) -> xr.DataTree:
     def own(value: Any) -> Any:
         return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
 
-    return results.map_over_datasets(
+    made: xr.DataTree = results.map_over_datasets(
         lambda ds: ds.assign_attrs({name: own(value) for name, value in ds.attrs.items()})
     )
+    return made

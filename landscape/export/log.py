@@ -166,6 +166,6 @@ def _pictures(datasets: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, NDArray
     specs = figures_of(datasets)
     look, drawer = Palette.of(specs), find_backend("matplotlib")
     for spec in specs:
-        canvas = FigureCanvasAgg(drawer.draw(spec, look))
+        canvas: Any = FigureCanvasAgg(drawer.draw(spec, look))
         canvas.draw()
         yield _clean(spec.name), np.asarray(canvas.buffer_rgba())[..., :3].copy()
