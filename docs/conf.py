@@ -26,6 +26,7 @@ exclude_patterns = [
     "conf.py",
     "derived.py",
     "gallery.py",
+    "notebooks.py",
     "offline_math.py",
     "overview.py",
     "systems.py",

@@ -61,6 +61,9 @@ _HOMES = {
     "compare": "landscape.plotting.comparison",
     "table": "landscape.export.frame",
     "findings": "landscape.export.findings",
+    "log": "landscape.export.log",
+    "tree": "landscape.export.elsewhere",
+    "export_store": "landscape.export.elsewhere",
 }
 _MODULES = ("analyses",)  # a package that can be called
 

@@ -34,8 +34,11 @@ from landscape.core.symmetry.alignment import align as align
 from landscape.core.symmetry.symmetry import find_symmetry as find_symmetry
 from landscape.core.symmetry.universe import align_all as align_all
 from landscape.errors import LandscapeError as LandscapeError
+from landscape.export.elsewhere import export_store as export_store
+from landscape.export.elsewhere import tree as tree
 from landscape.export.findings import findings as findings
 from landscape.export.frame import table as table
+from landscape.export.log import log as log
 from landscape.plotting import plot as plot
 from landscape.plotting.comparison import compare as compare
 from landscape.reporting import report as report
@@ -86,6 +89,7 @@ __all__ = [
     "evidence",
     "examples",
     "explore",
+    "export_store",
     "feature_variance",
     "find_symmetry",
     "findings",
@@ -106,6 +110,7 @@ __all__ = [
     "lesion",
     "line",
     "llc",
+    "log",
     "logdet",
     "mc_dropout",
     "measures",
@@ -136,6 +141,7 @@ __all__ = [
     "taxonomy",
     "trace",
     "transfer",
+    "tree",
     "uncertainty",
     "weights",
     "xtrace",

@@ -22,6 +22,9 @@ LINES_IN_A_MODULE = 420
 TESTED_ELSEWHERE = {
     "__init__.py": "names that load on first use: tests of what they name, tests/test_moved.py",
     "__main__.py": "one call of the command line: tests/cli/test_app.py runs it",
+    "callbacks/__init__.py": "names that load on first use: tests/callbacks",
+    "callbacks/live.py": "results of a training: tests/callbacks/test_probe.py",
+    "callbacks/moments.py": "what stores remember of a training: tests/callbacks/test_probe.py",
     "analyses/*/_options.py": "fields of options: tests of the analyses that have them",
     "analyses/*/*/options.py": "fields of options: test_compute.py of the package",
     "analyses/*/*/schema.py": "a declaration: tests/test_contract.py holds results against it",
@@ -40,6 +43,8 @@ TESTS_OF_MORE = {
     "test_crash.py": "whole runs, killed",
     "test_error_bars.py": "the errors of all analyses, against populations and exact matrices",
     "test_house.py": "the files themselves",
+    "test_large_models.py": "models of other packages, with their weights",
+    "test_packages.py": "what is published beside the package",
     "analyses/test_architectures.py": "every analysis on every architecture",
     "analyses/surfaces/test_line_directions.py": "lines along eigenvectors: two families together",
     "cli/test_calls.py": "whatever the command line may be called with",

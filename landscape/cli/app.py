@@ -36,7 +36,7 @@ from landscape.cli.directory import (
     quick_first,
     zoo_to_run,
 )
-from landscape.cli.figure import add_figure
+from landscape.cli.figure import add_export, add_figure
 from landscape.cli.findings import add_findings
 from landscape.cli.generalisation import add_generalisation
 from landscape.cli.group import analysis_group
@@ -347,6 +347,7 @@ def report(
 
 
 add_figure(app, guarded)
+add_export(app, guarded)
 add_diff(app, guarded)
 add_merge(app, guarded)
 

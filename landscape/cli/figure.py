@@ -1,4 +1,4 @@
-"""``landscape figure STORE``: figures of a store for a paper."""
+"""``landscape figure`` and ``landscape export``: what a store holds, for papers and other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landscape.cli.outputs import check_file
 from landscape.cli.stores import complete_label, list_figures
 from landscape.errors import InputError
 
-__all__ = ["add_figure"]
+__all__ = ["add_export", "add_figure"]
 
 
 def add_figure(app: typer.Typer, guarded: Guard) -> None:
@@ -102,3 +102,28 @@ def add_figure(app: typer.Typer, guarded: Guard) -> None:
             specs, palette = figures_of_store(store, analysis, figure=name, models=models or (), by=by)
             for path in save_figures(specs, palette, output, column or "single"):
                 say(f"figure: {path}")
+
+
+def add_export(app: typer.Typer, guarded: Guard) -> None:
+    """Add the command."""
+
+    @app.command()
+    def export(
+        store: Annotated[Path, typer.Argument(help="Folder of the results.")],
+        output: Annotated[
+            Path,
+            typer.Option(
+                "--output",
+                "-o",
+                help=".zarr or .nc: all results; .csv or .parquet: a row per model; .json: a research object"
+                " crate, to cite and publish the store with.",
+            ),
+        ],
+    ) -> None:
+        """Write a store for other programs: zarr, CSV, Parquet, a crate."""
+        from landscape.export.elsewhere import ENDINGS, export_store
+
+        with guarded():
+            if output.suffix.lower() != ".zarr":
+                check_file("--output", output, ENDINGS)
+            typer.echo(f"export: {export_store(store, output)}")

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["table"]
 
 
-def table(store: str | Path) -> pd.DataFrame:
+def table(store: str | Path, *, flat: bool = False) -> pd.DataFrame:
     """The models of a store with what is known of them and the summary of each analysis.
 
     Args:
         store: Folder of the results.
+        flat: Columns that are texts, ``"spectrum: λ max"`` for such a pair, for files that have no others.
 
     Returns:
         One row per model. Columns are pairs: ``("model", ...)`` for group, seed and tags, and for how many
@@ -66,6 +67,8 @@ def table(store: str | Path) -> pd.DataFrame:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     values = [[row.get(column) for column in columns] for row in rows.values()]
     index = pd.Index(list(rows), name="model")
+    if flat:
+        return pd.DataFrame(values, index=index, columns=[f"{section}: {name}" for section, name in columns])
     return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(columns) if columns else None)
 
 

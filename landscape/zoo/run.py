@@ -259,7 +259,8 @@ def scan(directory: str | Path, *, allow: Iterable[str] = ()) -> Zoo:
     """Find the checkpoints below a directory, without needing the model and without running code.
 
     Args:
-        directory: Where to look, with all folders below.
+        directory: Where to look, with all folders below; or ``hf:ORGANISATION/NAME``, the revisions of a
+            repository that are in the cache of the Hugging Face Hub. Nothing is downloaded.
         allow: Dotted names that pickles may import, one by one, such as ``argparse.Namespace``.
 
     Returns:

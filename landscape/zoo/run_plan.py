@@ -19,7 +19,7 @@ from landscape.zoo.executors.base import Executor
 from landscape.zoo.plan import Plan, Shard
 from landscape.zoo.task import Setup, Task, bundle
 
-__all__ = ["RunResult", "of_older_code", "run_plan"]
+__all__ = ["RunResult", "holding", "of_older_code", "run_plan"]
 
 _PATIENCE_S = 2.0  # of waiting for the lock without a word: mostly it is held for less
 
@@ -75,7 +75,7 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     # What all runs share is written under one lock, and only where it changes; results need none, since each
     # task has its own file and its own claim.
     outcomes = _Outcomes(home, emit, plan.setup)
-    with _holding(home, outcomes.listen):
+    with holding(home, outcomes.listen):
         home.sweep()
         former = home.read_snapshot()
         if former is None and (home.directory / "zoo.json").exists():
@@ -105,7 +105,7 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
     changed = outcomes.done > 0 or former != snapshot or not _is_whole(home.consolidated)
     if changed and (shard is None or _all_ended(plan, home)):
         try:
-            with _holding(home, outcomes.listen):
+            with holding(home, outcomes.listen):
                 consolidate(home, outcomes.tell)
         except StoreError as error:  # it is disposable: every result is in its own file
             outcomes.tell(str(error))
@@ -161,7 +161,7 @@ class _Outcomes:
     def keep(self) -> None:
         """Leave in the store what tasks took, for the next estimate, and what sums up their results."""
         try:
-            with _holding(self._home, self.listen):
+            with holding(self._home, self.listen):
                 self._costs.keep(self._home)
                 if self._summed_up:
                     summaries = Summaries(self._home)
@@ -226,7 +226,7 @@ def _forget_former_failures(plan: Plan, snapshot: Snapshot, home: Store) -> None
 
 
 @contextmanager
-def _holding(home: Store, emit: Listener) -> Iterator[None]:
+def holding(home: Store, emit: Listener) -> Iterator[None]:
     """Hold the store's lock for a moment; say so if another run keeps it long."""
     lock = home.lock()
     try:

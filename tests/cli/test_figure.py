@@ -40,3 +40,14 @@ def test_what_does_not_go_together_is_said(store, tmp_path):
     out = call(store, "-a", "line", "-o", tmp_path / "x.vtk", "--by", "group")
     assert out.exit_code == 2
     assert "leave --by out" in out.stderr
+
+
+def test_a_store_is_written_for_other_programs_and_a_wrong_ending_is_said(store, tmp_path):
+    """Oracle: the row of the one model."""
+    out = CliRunner().invoke(app, ["export", str(store), "-o", str(tmp_path / "t.csv")])
+    assert out.exit_code == 0, out.output
+    head, row = (tmp_path / "t.csv").read_text().splitlines()
+    assert head.startswith("model,") and row.startswith("m0,")
+    out = CliRunner().invoke(app, ["export", str(store), "-o", str(tmp_path / "t.doc")])
+    assert out.exit_code == 2
+    assert "must end in" in out.stderr

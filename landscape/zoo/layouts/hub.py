@@ -13,6 +13,7 @@ from typing import Any
 from landscape.errors import CheckpointError
 from landscape.zoo.described.transformers import transformers_builder
 from landscape.zoo.layouts.base import Found, Layout, Scan
+from landscape.zoo.layouts.hub_cache import revision_of
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row
 from landscape.zoo.layouts.side_files import json_of
 from landscape.zoo.libraries import timm_builder
@@ -58,10 +59,14 @@ def _take(scan: Scan, found: Found, file: Path, folder: Path, facts: Facts, buil
     """Add the one model of a folder, which is named after it."""
     step = _STEP.fullmatch(folder.name)
     facts = (Facts({"step": int(step[1])}) if step else Facts()) | facts
+    label = scan.relative(folder) if folder != scan.root else ""
+    revision = revision_of(folder)
+    if revision is not None:
+        label, facts = revision[0], revision[1] | facts
     found.take(
         scan,
         file,
-        label=scan.relative(folder) if folder != scan.root else "",
+        label=label,
         given=facts,
         builder=builder,
     )

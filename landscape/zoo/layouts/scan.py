@@ -15,6 +15,7 @@ from landscape.zoo.checkpoint import SUFFIXES
 from landscape.zoo.layouts.base import Layout, Scan
 from landscape.zoo.layouts.grouping import grouped
 from landscape.zoo.layouts.hub import HUB
+from landscape.zoo.layouts.hub_cache import PREFIX, cached
 from landscape.zoo.layouts.lightning import LIGHTNING
 from landscape.zoo.layouts.load_temperature import LOAD_TEMPERATURE
 from landscape.zoo.layouts.plain import PLAIN
@@ -48,7 +49,8 @@ def scan_directory(
     is at most the name of a model that timm knows.
 
     Args:
-        directory: Where to look, with all folders below.
+        directory: Where to look, with all folders below; or ``hf:ORGANISATION/NAME``, the revisions of a
+            repository that are in the cache of the Hugging Face Hub.
         allow: Dotted names that pickles may import, one by one.
         layouts: Tried in order; by default `LAYOUTS`.
 
@@ -59,6 +61,8 @@ def scan_directory(
         InputError: If there is no such directory.
     """
     root = as_path(directory, "checkpoints").expanduser()
+    if str(directory).startswith(PREFIX) and not root.is_dir():
+        root = cached(str(directory))
     if not root.is_dir():
         reason = "is not a directory" if root.exists() else "does not exist"
         raise InputError(f"'{directory}' {reason}; give a directory of checkpoints.")
