@@ -28,7 +28,7 @@ from landscape.trainings import ends_of_runs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from landscape.store.contents import Contents, ModelRecord
+    from landscape.store.contents import Contents
 
 __all__ = [
     "Found",

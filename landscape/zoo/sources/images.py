@@ -134,7 +134,6 @@ def decoded(
     Raises:
         InputError: If one cannot be read, or they come out in different shapes.
     """
-
     import torch
 
     def one(i: int) -> np.ndarray[Any, Any]:
