@@ -13,14 +13,12 @@ from landscape.base.figure import Axis, FigureSpec, Line, Mark, Points, Series
 from landscape.base.interval import Interval
 from landscape.base.metric import Metric
 from landscape.base.panels import side_by_side
+from landscape.trainings import PROGRESS, how_far, trainings
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["PROGRESS", "Run", "numbers_along_training", "runs"]
-
-PROGRESS = ("epoch", "step")
-"""Tags that say how far a training had come."""
+__all__ = ["Run", "numbers_along_training", "runs"]
 
 MOST_PANELS = 12
 
@@ -45,31 +43,39 @@ class Run:
 def runs(datasets: Mapping[str, xr.Dataset]) -> list[Run]:
     """The trainings of which there are several checkpoints, tagged with ``epoch`` or, failing that, ``step``.
 
-    Checkpoints of one training share their group, seed and all other tags.
+    Which checkpoints are of one training, `landscape.trainings.trainings` says.
     """
+    models = [_Model(label, ds) for label, ds in datasets.items()]
+    of = trainings(models)
     for progress in PROGRESS:
         found: dict[str, list[tuple[float, str]]] = {}
-        for label, ds in datasets.items():
-            tags = dict(json.loads(ds.attrs.get("tags", "{}")))
-            at = tags.get(progress)
-            if isinstance(at, int | float) and not isinstance(at, bool):
-                others = {k: v for k, v in tags.items() if k not in PROGRESS}
-                who = (str(ds.attrs.get("group", "")), str(ds.attrs.get("model_seed", "")), others)
-                found.setdefault(json.dumps(who), []).append((float(at), label))
-        several = {who: sorted(points) for who, points in found.items() if len({at for at, _ in points}) > 1}
+        for model in models:
+            at = dict(zip(PROGRESS, how_far(model.tags), strict=True))[progress]
+            if at is not None and of[model.name]:
+                found.setdefault(of[model.name], []).append((at, model.name))
+        several = [sorted(points) for points in found.values() if len({at for at, _ in points}) > 1]
         if several:
-            return [_run(who, points, progress, datasets) for who, points in several.items()]
+            known = {model.name: model for model in models}
+            return [_run(known[points[-1][1]], points, progress, datasets) for points in several]
     return []
 
 
+class _Model:
+    """What a result says of the model that it is about."""
+
+    def __init__(self, name: str, ds: xr.Dataset) -> None:
+        self.name = name
+        self.group, self.run = str(ds.attrs.get("group", "")), str(ds.attrs.get("run", ""))
+        self.seed = ds.attrs.get("model_seed")
+        self.tags = dict(json.loads(ds.attrs.get("tags", "{}")))
+
+
 def _run(
-    who: str, points: Sequence[tuple[float, str]], progress: str, datasets: Mapping[str, xr.Dataset]
+    model: _Model, points: Sequence[tuple[float, str]], progress: str, datasets: Mapping[str, xr.Dataset]
 ) -> Run:
-    group, seed, _ = json.loads(who)
-    name = " ".join(part for part in (group, f"seed {seed}" if seed else "") if part)
-    last = points[-1][1]
+    name = " ".join(filter(None, (model.group, "" if model.seed is None else f"seed {model.seed}")))
     return Run(
-        Series(model=name or last, group=group),
+        Series(model=name or model.name, group=model.group),
         progress,
         np.array([at for at, _ in points]),
         tuple(datasets[label] for _, label in points),

@@ -43,7 +43,7 @@ from landscape.cli.group import analysis_group
 from landscape.cli.interrupt import INTERRUPTED, started
 from landscape.cli.merge import add_merge
 from landscape.cli.outputs import check_file, check_folder
-from landscape.cli.scan import add_scan
+from landscape.cli.scan import add_scan, print_groups
 from landscape.cli.show import add_show
 from landscape.cli.study import add_study
 from landscape.cli.verify import add_verify
@@ -204,6 +204,8 @@ def run(
         check_folder("--store", store)
         zoo = zoo_to_run(manifest, store, context.params, write=not (dry_run or follows()))
         analyses = only.split(",") if only is not None else None
+        if manifest.is_dir():
+            print_groups(console, zoo)
         if dry_run:
             rows = zoo.estimate(
                 analyses,

@@ -191,4 +191,4 @@ def manifest_in(zoo: Zoo, directory: Path, store: Path | None, write: bool) -> Z
     if write:
         home.mkdir(parents=True, exist_ok=True)
         write_bytes(path, text.encode())
-    return landscape.Zoo(manifest_of(text, path))
+    return landscape.Zoo(replace(manifest_of(text, path), notes=zoo.spec.notes))

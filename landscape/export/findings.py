@@ -17,19 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.base.along_training import PROGRESS
 from landscape.base.registry import find_recorded
 from landscape.base.table import OUTCOMES
 from landscape.core.stats.hypothesis import benjamini_hochberg
 from landscape.core.stats.rank_association import Association, Design, associate, design_of
 from landscape.core.stats.standardized_difference import Difference, standardized_difference
 from landscape.errors import InputError, suggest
-from landscape.store.records import ends_of_runs
+from landscape.trainings import ends_of_runs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from landscape.store.contents import Contents, ModelRecord
+    from landscape.store.contents import Contents
 
 __all__ = [
     "Found",
@@ -207,7 +206,7 @@ def frame_of(found: Found) -> pd.DataFrame:
 def model_table(contents: Contents) -> ModelTable:
     """All numbers of the models of a store; sections whose analysis is not installed here are left out."""
     last = ends_of_runs(contents.models)  # what a training passed through is no other model
-    models = _last_of_runs([m for m in contents.models if not m.members and last[m.name]])
+    models = [m for m in contents.models if not m.members and last[m.name]]
     places = {m.name: i for i, m in enumerate(models)}
     found: dict[tuple[str, str], dict[int, float]] = {}
     facts: dict[tuple[str, str], tuple[str, str]] = {}
@@ -243,21 +242,6 @@ def model_table(contents: Contents) -> ModelTable:
     groups = tuple(m.group for m in models)
     tags = {t: [_hashable(m.tags.get(t)) for m in models] for m0 in models for t in m0.tags}
     return ModelTable(tuple(places), groups, design_of({"group": groups, **tags}), tuple(metrics))
-
-
-def _last_of_runs(models: Sequence[ModelRecord]) -> list[ModelRecord]:
-    """Models without earlier checkpoints of the same training: those alike in group, seed and other tags."""
-    last: dict[tuple[Any, ...], tuple[float, ModelRecord]] = {}
-    for model in models:
-        said = [model.tags.get(name) for name in PROGRESS]
-        times = [t for t in said if isinstance(t, int | float) and not isinstance(t, bool)]
-        others = {name: str(value) for name, value in model.tags.items() if name not in PROGRESS}
-        who = (model.group, model.seed, *sorted(others.items())) if times else (model.name,)
-        at = float(times[0]) if times else 0.0
-        if who not in last or at > last[who][0]:
-            last[who] = at, model
-    kept = {model.name for _, model in last.values()}
-    return [model for model in models if model.name in kept]
 
 
 def _hashable(value: Any) -> Any:

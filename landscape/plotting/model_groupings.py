@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.plotting.palette import Palette
 from landscape.plotting.scales import number
-from landscape.store.records import ends_of_runs
+from landscape.trainings import ends_of_runs
 
 if TYPE_CHECKING:
     from landscape.store.contents import Contents

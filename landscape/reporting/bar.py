@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from landscape.base.along_training import PROGRESS
 from landscape.plotting.backends.plotly_layout import escape
 from landscape.plotting.model_groupings import Grouping
+from landscape.trainings import PROGRESS
 
 if TYPE_CHECKING:
     from landscape.store.contents import Contents, ModelRecord

@@ -39,7 +39,7 @@ _KNOWN = {
     "code": ("own code", ""),
     "problems": ("problems", ""),
 }
-_ELSEWHERE = {"analysis", "title", "label", "model", "group", "model_seed", "tags"}
+_ELSEWHERE = {"analysis", "title", "label", "model", "group", "model_seed", "run", "tags"}
 _HASH_SHOWN = 12
 # Results of 0.1 hold words of before; so that equal settings read alike, all are shown in today's.
 _WORDS = {"batchnorm": normalise}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from landscape.store.contents import Contents, Section, read_contents
 from landscape.store.files import open, save
-from landscape.store.records import Failure, FileHash, ModelRecord, SectionRecord, Snapshot, ends_of_runs
+from landscape.store.records import Failure, FileHash, ModelRecord, SectionRecord, Snapshot
 from landscape.store.store import Store, task_key
 from landscape.store.zoo_file import consolidate, read_field
 
@@ -21,7 +21,6 @@ __all__ = [
     "Snapshot",
     "Store",
     "consolidate",
-    "ends_of_runs",
     "open",
     "read_contents",
     "read_field",

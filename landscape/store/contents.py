@@ -277,6 +277,7 @@ def _guess(store: Store, damaged: list[Failure] | None = None) -> Snapshot:
                 group=str(attrs.get("group", "")),
                 seed=None if seed is None else int(seed),
                 tags=json.loads(attrs.get("tags", "{}")),
+                run=str(attrs.get("run", "")),
             )
     sections = [
         SectionRecord(label, folder, folder, json.loads(parameters), dict(sorted(tasks.items())))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -19,7 +19,6 @@ __all__ = [
     "ModelRecord",
     "SectionRecord",
     "Snapshot",
-    "ends_of_runs",
     "parsed",
     "record",
     "validated",
@@ -117,37 +116,6 @@ class ModelRecord:
     path: str = ""
     members: list[str] = field(default_factory=list)
     run: str = ""
-
-
-def ends_of_runs(models: Iterable[Any]) -> dict[str, bool]:
-    """By name, whether a model is the last checkpoint of its run; true of all that name no run.
-
-    The last is that with the largest epoch or step among its tags, else that of the state ``last``, else the
-    last in the order given.
-
-    Args:
-        models: Anything with ``name``, ``group``, ``run`` and ``tags``.
-
-    Example:
-        >>> early, late = (ModelRecord(f"e{e}", "g", tags={"epoch": e}, run="r") for e in (1, 9))
-        >>> ends_of_runs([late, early, ModelRecord("alone", "g")])
-        {'e9': True, 'e1': False, 'alone': True}
-    """
-    runs: dict[tuple[str, str], list[Any]] = {}
-    out: dict[str, bool] = {}
-    for model in models:
-        out[model.name] = not model.run
-        if model.run:
-            runs.setdefault((model.group, model.run), []).append(model)
-    for members in runs.values():
-        last = max(range(len(members)), key=lambda i: (*_how_far(members[i].tags), i))
-        out[members[last].name] = True
-    return out
-
-
-def _how_far(tags: Mapping[str, Any]) -> tuple[float, float, bool]:
-    far = [v if isinstance(v := tags.get(n), int | float) else -1.0 for n in ("epoch", "step")]
-    return far[0], far[1], tags.get("state") == "last"
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def resolve(reference: str, folder: Path, kind: str) -> Callable[..., Any]:
         InputError: If there is no such module or function, or importing it fails.
     """
     module_name, _, name = reference.partition(":")
-    registered = library_builder(module_name, name) if kind == "model builder" and name else None
+    registered = library_builder(module_name, name, folder) if kind == "model builder" and name else None
     if registered is not None:
         return registered
     found = imports.resolve(reference, kind, folder)

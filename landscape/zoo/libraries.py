@@ -10,6 +10,7 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from landscape.errors import InputError, one_line, suggest
@@ -22,12 +23,13 @@ _NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
 _NOT_THE_MODEL = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 
 
-def library_builder(library: str, name: str) -> Callable[..., Any] | None:
+def library_builder(library: str, name: str, folder: Path | None = None) -> Callable[..., Any] | None:
     """The function that makes a registered model without weights; ``None`` for other modules.
 
     Args:
         library: ``timm``, ``torchvision`` or ``transformers``; other names give ``None``.
         name: As the library registers it.
+        folder: What the folder of an adapter's base is relative to.
 
     Raises:
         InputError: If the library is not installed, or knows no such model.
@@ -35,7 +37,7 @@ def library_builder(library: str, name: str) -> Callable[..., Any] | None:
     if library == "transformers":
         from landscape.zoo.described.transformers import transformers_model
 
-        return transformers_model(name)
+        return transformers_model(name, folder)
     if library not in ("timm", "torchvision"):
         return None
     try:

@@ -360,6 +360,8 @@ def _identity(task: Task) -> dict[str, Any]:
         attrs["tags"] = json.dumps(dict(first.tags), default=str)
         if first.seed is not None:
             attrs["model_seed"] = first.seed
+        if first.run:
+            attrs["run"] = first.run
         if task.gathered:
             attrs["members"] = json.dumps({m.name: m.sha256 for m in task.gathered})
     return attrs

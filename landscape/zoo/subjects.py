@@ -9,9 +9,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from landscape.errors import InputError, suggest
-from landscape.store import ends_of_runs
+from landscape.trainings import PROGRESS, ends_of_runs, trainings
 from landscape.zoo.checkpoint import without_ending
-from landscape.zoo.layouts.names import PROGRESS, facts_in_name
+from landscape.zoo.layouts.names import facts_in_name
 from landscape.zoo.spec import Model, PredictiveModel, SectionSpec
 
 if TYPE_CHECKING:
@@ -142,15 +142,28 @@ def _ends(groups: dict[str, list[Model]]) -> dict[str, list[Model]]:
 
 
 def _trajectories(groups: dict[str, list[Model]]) -> dict[str, list[Model]]:
-    """The runs of each group, under their own names where there are several; else the groups."""
+    """The trainings of each group, under their own names where there are several; else the groups."""
     out: dict[str, list[Model]] = {}
     for group, members in groups.items():
-        runs = dict.fromkeys(m.run for m in members if m.run)
-        if not runs:
+        of = trainings(members)
+        runs = {t: [m for m in members if of[m.name] == t] for t in dict.fromkeys(of.values()) if t}
+        if not runs or not (all(of.values()) or any(m.run for m in members)):
             out[group] = members
-        for run in runs:
-            out[group if len(runs) == 1 else f"{group} {run}".strip()] = [m for m in members if m.run == run]
+            continue
+        for run in runs.values():
+            out[group if len(runs) == 1 else f"{group} {_training(run[0], members)}".strip()] = run
     return out
+
+
+def _training(model: Model, members: Sequence[Model]) -> str:
+    """What a training is called: its run, else its seed and the tags in which the group's differ."""
+    if model.run:
+        return model.run
+    said = [] if model.seed is None else [f"s{model.seed}"]
+    for name, value in model.tags.items():
+        if name not in PROGRESS and any(m.tags.get(name) != value for m in members):
+            said.append(f"{name}={value}")
+    return " ".join(said)
 
 
 def _called(group: str, groups: dict[str, list[Model]]) -> str:

@@ -45,3 +45,36 @@ def test_a_manifest_runs_as_it_stands_where_all_is_known(tmp_path, monkeypatch):
     spec = read_manifest("zoo/zoo.toml")
     assert spec.models[0].path.is_file()
     assert (spec.folder, spec.data.reference, spec.data.kwargs) == (tmp_path, "npz:a.npz", {"examples": 512})
+
+
+def test_what_is_the_same_of_all_is_said_once(tmp_path):
+    """Oracle: by hand. Names of files are said again only where the models are called otherwise."""
+    for seed in (0, 1):
+        torch.save(
+            {"state_dict": STATE, "epoch": 9, "test_acc": 0.5 + seed / 4}, tmp_path / f"net-w8-s{seed}.pt"
+        )
+    said = scan(tmp_path)[1].splitlines()
+    assert [line.split() for line in said[:3]] == [
+        ["model", "group", "seed", "facts"],
+        ["net-w8-s0", "net-w8", "0", "test_acc", "0.5"],
+        ["net-w8-s1", "net-w8", "1", "test_acc", "0.75"],
+    ]
+    assert said[3] == "all: width 8, epoch 9"
+
+
+def test_copies_of_checkpoints_are_one(tmp_path):
+    """Of a folder that was copied, whose links became files; a ``best`` of its own stays."""
+    for run in range(3):
+        (tmp_path / f"run{run}").mkdir()
+        for epoch in (1, 2):
+            torch.save(
+                {"weight": torch.full((2, 3), float(epoch))}, tmp_path / f"run{run}" / f"epoch{epoch}.pt"
+            )
+        for name in ("last", "model_best"):
+            (tmp_path / f"run{run}" / f"{name}.pt").write_bytes(
+                (tmp_path / f"run{run}" / "epoch2.pt").read_bytes()
+            )
+    torch.save({"weight": torch.zeros(2, 3)}, tmp_path / "run0" / "model_best.pt")
+    said = scan(tmp_path)[1]
+    assert "skipped 5 files that are the same as others: run0/last.pt, run1/last.pt" in said
+    assert "7 checkpoints found" in said

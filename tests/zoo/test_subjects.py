@@ -154,3 +154,20 @@ def test_order_of_training():
     assert [m.name for m in in_order(models(*names))] == ["r/epoch-2.pt", "r/epoch-10.pt"]
     assert [m.name for m in in_order(models("a", "b", step=[7, 3]))] == ["b", "a"]
     assert [m.name for m in in_order(models("b", "a"))] == ["b", "a"]
+
+
+def test_trainings_that_tags_tell_apart_are_each_a_trajectory():
+    """Oracle: two seeds at two epochs; a group whose checkpoints tell no trainings apart is one."""
+    from landscape.zoo.subjects import _trajectories
+
+    def model(name, seed=None, **tags):
+        return Model(name, Path(name), group="g", seed=seed, tags=tags)
+
+    seeds = [model(f"{s}-{e}", s, epoch=e) for s in (0, 1) for e in (1, 2)]
+    found = _trajectories({"g": seeds})
+    assert {n: [m.name for m in ms] for n, ms in found.items()} == {
+        "g s0": ["0-1", "0-2"],
+        "g s1": ["1-1", "1-2"],
+    }
+    alike = [model(f"lr{e}", epoch=e, lr=0.1 / e) for e in (1, 2)]
+    assert _trajectories({"g": alike}) == {"g": alike}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.class_names import class_names
 from landscape.analyses._shared.matrix_figure import matrix
 from landscape.analyses.behaviour._answers import ANSWERS, MEANS, check_same_answers, record
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
@@ -203,11 +204,12 @@ def _data_map(index: int, label: str, ds: xr.Dataset) -> FigureSpec:
     """Swayamdipta's map: spread against mean of the probability of what is true."""
     x, y, share = (ds[name].values for name in ("variability", "confidence", "correctness"))
     marks = []
+    named = class_names(ds, ds["label"].values)
     side = np.where(share == 1.0, 1, np.where(share == 0.0, -1, 0))
     side[np.isnan(share)] = 2  # unknown: drawn with none
     for name, symbol, kind in KINDS:
         there = np.flatnonzero(side == kind)
-        texts = tuple(f"example {ds['example'].values[i]}, class {ds['label'].values[i]}" for i in there)
+        texts = tuple(f"example {ds['example'].values[i]}, {named[i]}" for i in there)
         if len(there):
             marks.append(Points(x[there], y[there], Series(model=name), None, texts, (symbol,) * len(there)))
     over = "checkpoints" if "forgotten" in ds else "models"
@@ -240,13 +242,13 @@ def _images(index: int, label: str, ds: xr.Dataset) -> FigureSpec:
     who = sets if several else [str(m) for m in ds["model"].values]
     values = ds["set_probability" if several else "true_probability"].values
     place = {int(n): i for i, n in enumerate(ds["example"].values)}
+    named = class_names(ds, ds["label"].values)
     words = []
     for number in numbers.tolist():
         of = values[:, place[number]]
         best, least = int(np.nanargmax(of)), int(np.nanargmin(of))
         words.append(
-            f"{number} (class {int(ds['label'].values[place[number]])}: {who[best]} {of[best]:.2f},"
-            f" {who[least]} {of[least]:.2f})"
+            f"{number} ({named[place[number]]}: {who[best]} {of[best]:.2f}, {who[least]} {of[least]:.2f})"
         )
     x = Axis("pixel column", limits=(-0.5, sheet.shape[1] - 0.5))
     y = Axis("pixel row", limits=(-0.5, sheet.shape[0] - 0.5))

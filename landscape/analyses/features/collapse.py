@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import numpy as np
 from pydantic import Field
 
+from landscape.analyses._shared.class_names import class_names
 from landscape.analyses.features._options import Layers
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Points, Violin, series
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FEW = 10
 """Examples of a class below which its own mean and spread are little more than noise."""
+
+_NAMED = 4  # results whose nearest classes a caption names
 
 
 class CollapseParams(Params):
@@ -223,7 +226,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """Alignment by depth, and the cosines between class means of each model."""
     lines: list[Any] = []
     violins: list[Any] = []
-    counts = set()
+    counts, nearest = set(), []
     for index, (label, ds) in enumerate(datasets.items()):
         who = series(label, ds)
         texts = tuple(str(n) for n in ds["layer"].values)
@@ -231,6 +234,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         lines += [Line(depth, alignment, who), Points(depth, alignment, who, texts=texts)]
         cosines = ds["cosine"].values
         violins.append(Violin(index, cosines[np.triu_indices(len(cosines), 1)], who))
+        if index < _NAMED:
+            nearest.append(f"{label}: {_nearest(ds)}")
         counts.add(len(cosines))
     guides = [Guide(y=-1.0 / (k - 1), label=f"simplex of {k}") for k in sorted(counts)]
     examples = sorted({int(ds["alignment_examples"]) for ds in datasets.values()})
@@ -252,9 +257,19 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             Axis("cosine", limits=(-1.05, 1.05)),
             (*violins, *guides),
             "Cosines between all pairs of class means of the features that the last layer reads, the mean of"
-            " these means taken off. Collapsed features have them all at −1/(K − 1) (Papyan et al. 2020).",
+            " these means taken off. Collapsed features have them all at −1/(K − 1) (Papyan et al. 2020)."
+            f" Nearest to each other are {'; '.join(nearest)}.",
         ),
     ]
+
+
+def _nearest(ds: xr.Dataset) -> str:
+    """The two classes whose means have the largest cosine, and that cosine."""
+    cosines = np.array(ds["cosine"].values, dtype=float)
+    names = class_names(ds, ds["class"].values)
+    np.fill_diagonal(cosines, -np.inf)
+    a, b = np.unravel_index(np.argmax(np.nan_to_num(cosines, nan=-np.inf)), cosines.shape)
+    return f"{names[min(a, b)]} and {names[max(a, b)]} ({cosines[a, b]:.2f})"
 
 
 def summary(ds: xr.Dataset) -> Sequence[Metric]:

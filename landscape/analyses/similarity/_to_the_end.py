@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape.analyses._shared.matrix_figure import matrix
-from landscape.base.along_training import PROGRESS
 from landscape.base.figure import ColorAxis, FigureSpec
+from landscape.trainings import PROGRESS
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from landscape.zoo.layouts.run_metadata import read_flat_yaml
+from landscape.zoo.layouts.run_metadata import read_yaml
 from landscape.zoo.layouts.side_files import json_of
 from landscape.zoo.sources.names import source_of
 from landscape.zoo.sources.preprocess import Preprocess
@@ -35,6 +35,9 @@ def preprocessing_of(model: Model) -> dict[str, Any]:
     if model.preprocess:
         return dict(model.preprocess)
     found = _beside(model.path.parent, model.builder)
+    base = None if model.builder is None else model.builder.kwargs.get("weights")
+    if not found and isinstance(base, str):  # of an adapter, whose folder may hold no tokenizer of its own
+        found = _beside(Path(base), None)
     if not found and model.builder is not None:
         library, _, name = model.builder.reference.partition(":")
         if library == "timm":
@@ -55,16 +58,11 @@ def _beside(folder: Path, builder: Builder | None) -> dict[str, Any]:
     if isinstance(config.get("pretrained_cfg"), dict):  # as timm pushes its models to the hub
         return _of_timm_config(config["pretrained_cfg"])
     if (folder / "args.yaml").is_file() and builder is not None and builder.reference.startswith("timm:"):
-        options = read_flat_yaml(folder / "args.yaml")
+        options = read_yaml(folder / "args.yaml")
         library = _of_timm(builder.reference.partition(":")[2], builder.kwargs)
-        said = {"input_size": None, "crop_pct": options.get("crop_pct")}
-        said |= {
-            "interpolation": options.get("interpolation"),
-            "mean": options.get("mean"),
-            "std": options.get("std"),
-        }
-        if isinstance(options.get("img_size"), int):
-            said["input_size"] = [3, options["img_size"], options["img_size"]]
+        said = {n: options.get(n) for n in ("input_size", "crop_pct", "interpolation", "mean", "std")}
+        if said["input_size"] is None and isinstance(options.get("img_size"), int):
+            said["input_size"] = [0, options["img_size"], options["img_size"]]
         found = {**library, **_of_timm_config({k: v for k, v in said.items() if v})}
         if "crop" in found:
             found.pop("resize", None) if found.get("resize") != "squash" else None
@@ -139,6 +137,8 @@ def _of_timm(name: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_timm_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """``pretrained_cfg`` and the options of timm's scripts."""
+    if config.get("crop_mode") == "border":  # resized whole and padded: said by no entry of ours
+        return {}
     found: dict[str, Any] = {}
     size = config.get("input_size")
     if isinstance(size, list | tuple) and len(size) == 3:

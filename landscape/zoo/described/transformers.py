@@ -8,12 +8,29 @@ import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from landscape.errors import InputError, one_line, suggest
+from landscape.zoo.layouts.side_files import json_of
 from landscape.zoo.spec import Builder
 
-__all__ = ["labels_in", "transformers_builder", "transformers_model", "why_not_described"]
+__all__ = [
+    "WEIGHTS",
+    "labels_in",
+    "transformers_builder",
+    "transformers_model",
+    "weights_in",
+    "why_not_described",
+]
+
+WEIGHTS = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+)
+"""Names of the weights in a folder that the library wrote."""
 
 _NAME = re.compile(r"[A-Za-z]\w*")
 # What describes a file or a program rather than the model, and what would make it run code or read files.
@@ -88,8 +105,12 @@ def labels_in(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names[i] for i in range(len(names)))
 
 
-def transformers_model(name: str) -> Callable[..., Any]:
-    """The function that makes a model of a class of the library's, with new weights.
+def transformers_model(name: str, folder: Path | None = None) -> Callable[..., Any]:
+    """The function that makes a model of a class of the library's, with new weights or those of a folder.
+
+    Args:
+        name: The class.
+        folder: What the folder of its weights is relative to.
 
     Raises:
         InputError: If the library is not installed, or has no such class.
@@ -117,11 +138,37 @@ def transformers_model(name: str) -> Callable[..., Any]:
         raise InputError(
             f"model builder 'transformers:{name}': transformers has no such model; {suggest(name, known)}"
         )
-    return partial(_made, found)
+    return partial(_made, found, home=folder or Path())
 
 
-def _made(kind: Any, config: Mapping[str, Any], none: list[str] | None = None) -> Any:
-    """A model of a class, made as its configuration says."""
+def _made(
+    kind: Any,
+    config: Mapping[str, Any] | None = None,
+    none: list[str] | None = None,
+    weights: str = "",
+    sha256: str = "",
+    *,
+    home: Path,
+) -> Any:
+    """A model of a class, made as its configuration says.
+
+    Args:
+        kind: The class.
+        config: Its configuration; by default ``config.json`` in the folder of the weights.
+        none: What is null in it.
+        weights: A folder with the weights to start from, of an adapter's base; empty for new ones.
+        sha256: Of their file, so that other ones are noticed.
+        home: What that folder is relative to.
+    """
+    place = home / Path(weights).expanduser()
+    if config is None:
+        if not weights:
+            raise InputError("give config, a table as config.json holds it, or weights, a folder with both.")
+        config = json_of(place / "config.json")
+        if config is None:
+            raise InputError(f"'{place}' holds no config.json; name a folder that save_pretrained wrote.")
+        labels_there = labels_in(config)
+        config = {**config, **({"num_labels": len(labels_there)} if labels_there else {})}
     given = {**dict(config), **dict.fromkeys(none or ())}
     labels = given.pop("num_labels", None)
     made = kind.config_class.from_dict({k: v for k, v in given.items() if k not in _LEFT_OUT})
@@ -130,10 +177,31 @@ def _made(kind: Any, config: Mapping[str, Any], none: list[str] | None = None) -
     if hasattr(made, "use_cache"):
         made.use_cache = False  # of keys and values between calls, of which an analysis makes one
     made._attn_implementation = "eager"  # the others have no second derivatives on every device
-    model = kind(made)
+    model = _with_weights(kind, made, place, sha256) if weights else kind(made)
     # Files keep the names of the version that wrote them, which the library translates as it reads a folder.
     model._register_load_state_dict_pre_hook(partial(_in_todays_names, kind, made, tuple(model.state_dict())))
     return model
+
+
+def _with_weights(kind: Any, config: Any, folder: Path, sha256: str) -> Any:
+    """A model with the weights of a folder, read as data; what the folder lacks is new."""
+    from landscape.zoo.checkpoint import file_sha256, read_checkpoint
+
+    file = weights_in(folder)
+    if file is None:
+        raise InputError(
+            f"'{folder}' holds no weights ({', '.join(WEIGHTS[:2])}); name the folder that does."
+        )
+    if sha256 and file_sha256(file) != sha256:
+        raise InputError(f"'{file}' is not what it was when the run was planned; run again.")
+    state, _ = read_checkpoint(file)
+    with _quiet():
+        return kind.from_pretrained(None, config=config, state_dict=dict(state))
+
+
+def weights_in(folder: Path) -> Path | None:
+    """The weights of a folder of Hugging Face's; ``None`` if there are none."""
+    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
 
 
 def _in_todays_names(

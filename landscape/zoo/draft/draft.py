@@ -80,14 +80,23 @@ def drafted(spec: ZooSpec, wishes: Wishes, home: Path) -> ZooSpec:
             classes = classes_of(models, home / Path(place).expanduser())
             data = Builder(data.reference, {**data.kwargs, **({"classes": classes} if classes else {})})
         models = tuple(replace(m, preprocess=_preprocess(m, home)) for m in models)
+    folder = home.resolve() if wishes.placed else spec.folder
     return replace(
         spec,
-        models=models,
+        models=tuple(replace(m, builder=_below(m.builder, folder)) for m in models),
         data=data,
         problem=problem,
-        folder=home.resolve() if wishes.placed else spec.folder,
+        folder=folder,
         split=wishes.split or spec.split,
     )
+
+
+def _below(builder: Builder | None, folder: Path) -> Builder | None:
+    """A builder whose weights, found at a scan, are named from where the manifest's paths are."""
+    place = None if builder is None else builder.kwargs.get("weights")
+    if builder is None or not isinstance(place, str) or not Path(place).is_absolute():
+        return builder
+    return Builder(builder.reference, {**builder.kwargs, "weights": os.path.relpath(place, folder)})
 
 
 def _preprocess(model: Model, home: Path) -> dict[str, Any]:
@@ -156,8 +165,9 @@ def lacking(spec: ZooSpec) -> None:
         base = "" if model.builder is not None else _base_of(model)
         if base:
             raise InputError(
-                f"'{model.name}' is an adapter on the model '{base}', whose weights are not in it; give"
-                f" --model '{model.name}=package.module:function' with a function that loads that model."
+                f"'{model.name}' is an adapter on the model '{base}', whose weights are not in it and not"
+                f""" on this machine; give --model '{model.name}=transformers:CLASS(weights="DIR")' with"""
+                " the folder where that model was saved, or package.module:function, which loads it."
             )
     for model in spec.models:
         why = "" if model.builder is not None else _why_not(model)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from landscape.trainings import PROGRESS
 from landscape.zoo.spec import Model, ZooSpec
 
 __all__ = ["Row", "overview", "untold"]
@@ -67,7 +68,7 @@ def _steps(members: Sequence[Model]) -> str:
     counts = Counter((m.run or m.name) for m in members)
     few, most = min(counts.values()), max(counts.values())
     said = str(most) if few == most else f"{few} to {most}"
-    for unit in ("epoch", "step"):
+    for unit in PROGRESS:
         found = [v for m in members if isinstance(v := m.tags.get(unit), int | float)]
         if len(found) == len(members) and (len(set(found)) > 1 or most > 1):
             low, high = min(found), max(found)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from landscape.errors import InputError, suggest
+from landscape.trainings import PROGRESS
 from landscape.zoo.checkpoint import without_ending
 from landscape.zoo.layouts.name_parts import Parts, parts_of
 from landscape.zoo.layouts.run_metadata import facts_in_config
@@ -19,8 +20,7 @@ __all__ = ["BY", "Grouped", "grouped", "regrouped"]
 BY = ("name", "folder", "none")
 """What groups can be made by, beside tags."""
 
-_TIMES = ("epoch", "step")
-_OF_RUNS = {*_TIMES, "state", "seed", "run", "checkpoint"}
+_OF_RUNS = {*PROGRESS, "state", "seed", "run", "checkpoint"}
 _MOST_SEEDS = 100  # a number below is a seed if nothing says what it is, and its fellows are near
 _MOST_NAMES = 60  # characters of the name of a group
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from landscape.errors import CheckpointError
-from landscape.zoo.described.transformers import transformers_builder
+from landscape.zoo.described.bases import adapter_builder
+from landscape.zoo.described.transformers import WEIGHTS, transformers_builder
 from landscape.zoo.layouts.base import Found, Layout, Scan
 from landscape.zoo.layouts.hub_cache import revision_of
 from landscape.zoo.layouts.run_metadata import Facts, facts_in_config, facts_in_row
@@ -22,7 +23,7 @@ from landscape.zoo.spec import Builder
 
 __all__ = ["HUB"]
 
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_WEIGHTS = WEIGHTS[:2]
 _ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _SHARDED = re.compile(r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)")
 _STEP = re.compile(r"checkpoint-(\d+)")
@@ -43,7 +44,7 @@ def _find(scan: Scan) -> Found:
         adapter = next((files[name] for name in _ADAPTERS if name in files), None)
         if adapter is not None and "adapter_config.json" in files:
             found.read.add(files["adapter_config.json"])
-            _take(scan, found, adapter, folder, Facts(_about_adapter(adapter)), None)
+            _take(scan, found, adapter, folder, Facts(_about_adapter(adapter)), adapter_builder(adapter))
         weights += indices
         if not weights or config is None:
             continue

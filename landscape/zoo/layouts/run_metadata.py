@@ -23,6 +23,7 @@ __all__ = [
     "is_metric",
     "read_flat_yaml",
     "read_rows",
+    "read_yaml",
 ]
 
 _SYNONYMS = {
@@ -190,8 +191,8 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
     return [row for row in found if isinstance(row, dict)]
 
 
-def read_flat_yaml(file: Path) -> dict[str, Any]:
-    """The single values at the top level of a YAML file; all else in it is passed over."""
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The options in a YAML file: single values, lists and tables of them; all else is passed over."""
     import yaml
 
     # The base loader and not the safe one: it makes no object at all, where the safe one refuses a whole file
@@ -201,9 +202,32 @@ def read_flat_yaml(file: Path) -> dict[str, Any]:
         content = yaml.load(text_of(file, _LARGEST_YAML) or "", Loader=yaml.BaseLoader)
     except (ValueError, RecursionError, yaml.YAMLError):
         return {}
-    pairs = content.items() if isinstance(content, dict) else ()
-    single = {str(k): v for k, v in pairs if isinstance(v, str) and v.lower() not in ("", "~", "null")}
-    return {key: _scalar(text) for key, text in single.items()}
+    return _options(content) if isinstance(content, dict) else {}
+
+
+def read_flat_yaml(file: Path) -> dict[str, Any]:
+    """The single values at the top level of a YAML file; all else in it is passed over."""
+    return {k: v for k, v in read_yaml(file).items() if not isinstance(v, list | dict)}
+
+
+def _options(content: Mapping[Any, Any]) -> dict[str, Any]:
+    """The entries of a table of YAML as plain values, one step down.
+
+    No deeper: references to references may be of any size.
+    """
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, str):
+            found[str(key)] = _value(value)
+        elif isinstance(value, list) and all(isinstance(v, str) for v in value):
+            found[str(key)] = [_value(v) for v in value]
+        elif isinstance(value, dict):
+            found[str(key)] = {str(k): _value(v) for k, v in value.items() if isinstance(v, str)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _value(text: str) -> Any:
+    return None if text.lower() in ("", "~", "null") else _scalar(text)
 
 
 def _scalar(text: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,11 @@ LAYOUTS: tuple[Layout, ...] = (
     PLAIN,
 )
 """Tried in order; a more particular layout comes before a more general one."""
+
+TWIN = "the same file"
+"""How the reason begins for which a second name of a file is left out."""
+
+_COPY = re.compile(r"(?:^|[-_.])(?:last|latest|best)(?=$|[-_.])", re.IGNORECASE)
 
 
 def scan_directory(
@@ -94,15 +101,35 @@ def scan_directory(
 
 
 def _without_twins(models: list[Model]) -> tuple[list[Model], list[Skipped]]:
-    """The models, each file once: ``last`` and ``best`` are often links to other checkpoints."""
+    """The models, each file once: ``last`` and ``best`` are often links to other checkpoints, or copies."""
     first: dict[tuple[int, int], Model] = {}
     twins: list[Skipped] = []
     for model in models:
         status = model.path.stat()
         other = first.setdefault((status.st_dev, status.st_ino), model)
         if other is not model:
-            twins.append(Skipped(model.shown, f"the same file as {other.shown}."))
-    return list(first.values()), twins
+            twins.append(Skipped(model.shown, f"{TWIN} as {other.shown}."))
+    beside: dict[Path, list[Model]] = {}
+    for model in first.values():
+        if not _COPY.search(model.path.name):
+            beside.setdefault(model.path.parent, []).append(model)
+    out: list[Model] = []
+    for model in first.values():
+        other = _copied(model, beside.get(model.path.parent, []))
+        if other is None:
+            out.append(model)
+        else:
+            twins.append(Skipped(model.shown, f"{TWIN} as {other.shown}."))
+    return out, twins
+
+
+def _copied(model: Model, models: Iterable[Model]) -> Model | None:
+    """The one of some checkpoints that a ``last`` or ``best`` is a copy of, byte for byte; else ``None``."""
+    if not _COPY.search(model.path.name):
+        return None
+    size = model.path.stat().st_size
+    same = (m for m in models if m.path.stat().st_size == size and cmp(model.path, m.path, shallow=False))
+    return next(same, None)
 
 
 def _leftovers(files: Sequence[Path]) -> list[Skipped]:

@@ -112,8 +112,8 @@ def opened(file: str) -> Image:
         with Image.open(file) as picture:
             if picture.width * picture.height > _MOST_PIXELS:
                 raise InputError(f"picture '{file}' has {picture.width} x {picture.height} pixels: too many.")
-            picture.load()
-            return picture.copy() if picture.mode != "P" else picture.convert("RGBA")
+            picture.load()  # the pixels stay when the file is closed
+            return picture.convert("RGBA") if picture.mode == "P" else picture
     except InputError:
         raise
     except Exception as error:  # whatever a decoder raises on a damaged file
@@ -123,7 +123,7 @@ def opened(file: str) -> Image:
 def decoded(
     count: int, picture: Callable[[int], Image], how: Preprocess, progress: Progress | None = None
 ) -> np.ndarray[Any, Any]:
-    """Pictures as one array (B, C, H, W), decoded by several threads.
+    """Pictures as one array (B, C, H, W), decoded by as many threads as this process has for computing.
 
     Args:
         count: How many.
@@ -134,13 +134,14 @@ def decoded(
     Raises:
         InputError: If one cannot be read, or they come out in different shapes.
     """
+    import torch
 
     def one(i: int) -> np.ndarray[Any, Any]:
         return how(picture(i))
 
     first = one(0)
     out = np.empty((count, *first.shape), np.float32)
-    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(_WORKERS, torch.get_num_threads())) as pool:
         for i, array in enumerate(pool.map(one, range(count))):
             if array.shape != first.shape:
                 raise InputError(

@@ -97,7 +97,9 @@ class Preprocess(BaseModel):
 
     def __call__(self, picture: Image) -> np.ndarray[Any, Any]:
         """A picture as what the model gets: (C, H, W), float32."""
-        return normalised(np.asarray(self._fitted(picture.convert(self._mode(picture)))), self)
+        mode = self._mode(picture)
+        wanted = picture if picture.mode == mode else picture.convert(mode)  # which copies in any case
+        return normalised(np.asarray(self._fitted(wanted)), self)
 
     def _mode(self, picture: Image) -> str:
         if self.channels is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -95,6 +96,20 @@ def test_pictures_are_the_images_on_which_groups_differ_most(result, taken):
     side = result.sizes["row"]
     np.testing.assert_allclose(drawn[::-1][:side, :side], result["picture"][0])  # the top left corner
     assert str(int(result["pictured"][0])) in sheet.caption
+
+
+def test_classes_are_called_as_the_data_calls_them(result):
+    """Oracle: the label of each example, looked up by hand."""
+    names = [f"kind {n}" for n in "abcdefghij"]
+    named = result.assign_attrs(classes=json.dumps(names))
+    figures = {f.name: f for f in plots({"zoo": named})}
+    called = {
+        int(e): names[int(k)] for e, k in zip(result["example"].values, result["label"].values, strict=True)
+    }
+    first = int(result["pictured"][0])
+    assert f"{first} ({called[first]}: " in figures["images_0"].caption
+    texts = [t for mark in figures["data_map_0"].marks for t in mark.texts]
+    assert sorted(texts) == sorted(f"example {e}, {name}" for e, name in called.items())
 
 
 def test_inputs_that_are_no_images_have_no_pictures():

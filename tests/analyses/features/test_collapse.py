@@ -41,6 +41,18 @@ def test_a_collapsed_classifier():
         assert np.isfinite(ds["alignment"]).all()
 
 
+def test_the_nearest_classes_are_named():
+    """Oracle: one class's cloud is moved next to another's."""
+    model, (x, y) = collapsed()
+    x[y == 3] += 0.8 * (x[y == 1].mean(0) - x[y == 3].mean(0))
+    ds = landscape.collapse(Problem(model, "cross_entropy", (x, y)))
+    said = [f.caption for f in landscape.collapse.figures({"m": ds}) if f.name == "cosines"]
+    assert "m: class 1 and class 3 (0." in said[0]
+    ds = ds.assign_attrs(classes='["ant", "bee", "cat", "dog"]')
+    said = [f.caption for f in landscape.collapse.figures({"m": ds}) if f.name == "cosines"]
+    assert "Nearest to each other are m: bee and dog (0." in said[0]
+
+
 def test_alignment_with_the_labels():
     """Oracle: CKA of features and one-hot labels as one batch; of one point per class it is 1."""
     model, (x, y) = collapsed()

@@ -144,3 +144,44 @@ def test_a_tokenizer_is_one_wherever_it_lies(tmp_path):
 def test_data_of_a_function_stays(tmp_path):
     spec = ZooSpec("zoo", tmp_path, (Model("a", Path("a.pt")),), Builder("my:data"))
     assert with_preprocessing(spec) is spec
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"input_size": [3, 64, 64]},
+        {"img_size": 96, "crop_pct": 0.9},
+        {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.1], "interpolation": "bilinear"},
+        {"input_size": [1, 28, 28], "mean": [0.13], "std": [0.31]},
+    ],
+)
+def test_options_of_a_run_of_timm(tmp_path, said):
+    """Oracle: the transform that timm's script makes of the same options to evaluate."""
+    timm = pytest.importorskip("timm")
+    import yaml
+    from PIL import Image
+    from timm.data import create_transform, resolve_data_config
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "args.yaml").write_text(yaml.safe_dump({"model": "resnet18", "img_size": None, **said}))
+    channels = said.get("input_size", [3])[0]
+    builder = Builder("timm:resnet18", {} if channels == 3 else {"in_chans": channels})
+    ours = Preprocess(**preprocessing_of(model(tmp_path / "a", builder=builder)))
+    net = timm.create_model("resnet18", in_chans=channels)
+    config = resolve_data_config(said, model=net)
+    theirs = create_transform(
+        config["input_size"],
+        interpolation=config["interpolation"],
+        mean=config["mean"],
+        std=config["std"],
+        crop_pct=config["crop_pct"],
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 150, 3), np.uint8)
+    picture = Image.fromarray(pixels if channels == 3 else pixels[..., 0])
+    np.testing.assert_allclose(ours(picture), theirs(picture).numpy(), atol=1e-6)
+
+
+def test_pictures_padded_at_the_border_are_asked_about(tmp_path):
+    """No entry of ours says how timm fills what it pads, so the user is asked."""
+    hub = {"architecture": "x", "pretrained_cfg": {"input_size": [3, 64, 64], "crop_mode": "border"}}
+    assert preprocessing_of(model(tmp_path / "b", hub, "config.json")) == {}

@@ -60,3 +60,15 @@ def test_what_is_no_table_of_yaml_says_nothing(text, tmp_path):
     """Oracle: nothing can be known of it."""
     (tmp_path / "x.yaml").write_bytes(text)
     assert read_flat_yaml(tmp_path / "x.yaml") == {}
+
+
+def test_lists_and_tables_of_yaml(tmp_path):
+    """Oracle: by hand. References to references are passed over: nine of them would be a billion values."""
+    from landscape.zoo.layouts.run_metadata import read_flat_yaml, read_yaml
+
+    file = tmp_path / "args.yaml"
+    laughs = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 10))
+    file.write_text(f"a: 1e-3\nb: [3, 64, 64]\nc: {{d: x, e: null, f: [1]}}\ng: ~\nl0: &l0 [lol]\n{laughs}\n")
+    found = read_yaml(file)
+    assert found == {"a": 1e-3, "b": [3, 64, 64], "c": {"d": "x", "e": None}, "l0": ["lol"]}
+    assert read_flat_yaml(file) == {"a": 1e-3}

@@ -67,7 +67,7 @@ def test_pictures_of_several_sizes_want_a_size(photos):
 
 
 def test_ten_thousand_pictures_of_which_256_are_used(tmp_path):
-    """The issue's bound, 3 s; here with hard links to one small JPEG, since only what is used is opened."""
+    """In under 3 s; here with hard links to one small JPEG, since only what is used is opened."""
     from landscape.zoo.sources.read import named_data
 
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "one.jpg")
