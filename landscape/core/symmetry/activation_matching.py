@@ -19,6 +19,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import tensors_in
 from landscape.core.problem.private_model import fill
 from landscape.core.symmetry.groups import TensorBlock
+from landscape.core.symmetry.slice_products import Gains
 from landscape.core.symmetry.symmetry import (
     Forward,
     Motion,
@@ -30,7 +31,8 @@ from landscape.core.symmetry.symmetry import (
     move,
 )
 from landscape.core.symmetry.trace import arguments, plain_operations
-from landscape.core.symmetry.weight_matching import Gains, Matching, add_gain, assign, innermost, trees
+from landscape.core.symmetry.trees import innermost, trees
+from landscape.core.symmetry.weight_matching import Matching, assign
 from landscape.errors import InputError
 
 __all__ = ["match_activations"]
@@ -239,7 +241,8 @@ def _gains(symmetry: Symmetry, moments: Mapping[_Place, _Moments], rotate: bool)
         shape = symmetry.shape(number)
         table = moment.correlation(unit=not (rotate and symmetry.groups[number].linear))
         order = [d + side * len(shape) for d in range(len(shape)) for side in (0, 1)]
-        add_gain(gains, number, table.reshape(*shape, *shape).permute(order))
+        paired = table.reshape(*shape, *shape).permute(order)
+        gains[number] = gains[number] + paired if number in gains else paired
         counts[number] = counts.get(number, 0) + 1
     return {n: table / counts[n] for n, table in gains.items()}
 

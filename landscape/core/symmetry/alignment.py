@@ -15,7 +15,8 @@ from landscape.core.data.batches import Batch, tensors_in
 from landscape.core.problem.private_model import fill, private_copy
 from landscape.core.symmetry.activation_matching import match_activations
 from landscape.core.symmetry.symmetry import Forward, Motion, Symmetry, call_model, find_symmetry, fresh
-from landscape.core.symmetry.weight_matching import inner, match_weights, trees
+from landscape.core.symmetry.trees import trees
+from landscape.core.symmetry.weight_matching import inner, match_weights
 from landscape.errors import InputError, suggest
 
 __all__ = ["Alignment", "Checked", "Method", "align", "check_states"]

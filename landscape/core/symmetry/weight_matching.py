@@ -6,8 +6,7 @@ are assigned by the best value their channels can reach for each pair of heads.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +16,13 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.linalg.reductions import exact_products, inner_product, length
+from landscape.core.linalg.reductions import inner_product, length
 from landscape.core.symmetry.groups import TensorBlock
-from landscape.core.symmetry.symmetry import Motion, Symmetry, move, outer_axes
+from landscape.core.symmetry.slice_products import Gains, SliceProducts, changes
+from landscape.core.symmetry.symmetry import Motion, Symmetry, move
+from landscape.core.symmetry.trees import trees
 
-__all__ = ["Matching", "accumulate", "assign", "compose", "match_weights", "trees"]
-
-Gains = dict[int, Tensor]
-"""By group: what each pair of positions adds to the objective, (m, m', ..., n, n'), outer groups first."""
+__all__ = ["Matching", "assign", "compose", "match_weights"]
 
 _LEAST = 1e-12  # relative; below it a gain of the objective is rounding
 
@@ -42,42 +40,6 @@ class Matching:
     motion: dict[int, Tensor]
     sweeps: int
     converged: bool
-
-
-def trees(symmetry: Symmetry) -> list[tuple[int, ...]]:
-    """Groups that are matched together: an outermost one and those within it, outer ones first."""
-    # Groups that are fixed but hold free ones within them count: their identity pairs the inner ones.
-    needed = {n for free in symmetry.free for n in (*symmetry.groups[free].within, free)}
-    found: dict[int, list[int]] = {}
-    for number in sorted(needed):
-        found.setdefault((*symmetry.groups[number].within, number)[0], []).append(number)
-    return [tuple(sorted(t, key=lambda n: len(symmetry.groups[n].within))) for t in found.values()]
-
-
-def accumulate(
-    gains: Gains, symmetry: Symmetry, tree: Iterable[int], block: TensorBlock, a: Tensor, b: Tensor
-) -> None:
-    """Add the inner products of a block's slices, those of a with those of b, to the gains of a tree."""
-    for chain in innermost(symmetry, tree, block):
-        shape = tuple(block.shape[k] for k in chain)
-        columns = a.numel() // max(math.prod(shape), 1)  # a parameter may be empty
-        rows = [t.movedim(chain, tuple(range(len(chain)))).reshape(math.prod(shape), columns) for t in (a, b)]
-        products = exact_products(rows[0], rows[1]).reshape(*shape, *shape)
-        # From (m, n, ..., m', n', ...) to (m, m', n, n', ...): `assign` reads a pair of positions at a time.
-        order = [k + side * len(chain) for k in range(len(chain)) for side in (0, 1)]
-        add_gain(gains, block.dims[chain[-1]], products.permute(order))
-
-
-def add_gain(gains: Gains, number: int, products: Tensor) -> None:
-    """Add to the gains of one group."""
-    gains[number] = gains[number] + products if number in gains else products
-
-
-def innermost(symmetry: Symmetry, tree: Iterable[int], block: TensorBlock) -> list[tuple[int, ...]]:
-    """Axes of a block on which a tree stands: for each innermost group its outer axes and its own."""
-    members = set(tree)
-    chains = [(*outer_axes(symmetry.groups, block, k), k) for k, n in enumerate(block.dims) if n in members]
-    return [c for c in chains if not any(c[-1] in other[:-1] for other in chains)]
 
 
 def assign(
@@ -172,17 +134,17 @@ def match_weights(
     """
     forest = trees(symmetry)
     generator = np.random.default_rng(seed)
-    motion, current = symmetry.identity(), dict(b)
+    motion, products = symmetry.identity(), SliceProducts(symmetry, forest, a, b)
     if start:
-        outward = _outward(symmetry, a, b)
-        moved = symmetry.apply(outward, b)
+        before = products.objective()
+        outward = _outward(symmetry, forest, products)
         # Models that begin alike, as by an initialisation with a structure, are aligned as they are: an
         # ascent from there never ends below where it would have been without any alignment.
-        if sum(inner(a[n], moved[n]) for n in a) >= sum(inner(a[n], b[n]) for n in a):
-            motion, current = outward, moved
+        if products.objective() >= before:
+            motion = outward
+        else:
+            products = SliceProducts(symmetry, forest, a, b)
     scale = sum(length(a[n].flatten()) * length(b[n].flatten()) for n in a)
-    blocks_of = [_known_blocks(symmetry, tree, a, set())[0] for tree in forest]
-    stirred = _stirred(symmetry, forest, blocks_of)
     waiting = set(range(len(forest)))
     for sweep in range(1, sweeps + 1):
         changed = False
@@ -190,95 +152,43 @@ def match_weights(
             if index not in waiting:
                 continue
             waiting.discard(int(index))
-            tree, blocks = forest[index], blocks_of[index]
-            names = list(dict.fromkeys(name for name, _ in blocks))
-            step = _best_step(symmetry, tree, a, current, blocks, rotate)
-            if _stays(step):
+            step = assign(symmetry, forest[index], products.gains(index), rotate)[1]
+            if not any(map(changes, step.values())):
                 continue
-            moved = symmetry.apply(step, {n: current[n] for n in names})
+            moved, gain = products.moved(index, step)
             # Measured on the moved weights rather than taken from the assignment: a step is made only if the
             # objective truly rises by more than rounding, so that the ascent ends.
-            gain = sum(inner(a[n], moved[n]) - inner(a[n], current[n]) for n in names)
             if gain > _LEAST * scale:
-                current |= moved
-                motion = compose(symmetry, motion, step)
+                products.accept(index, step, moved)
+                motion |= _composed(symmetry, forest[index], motion, step)
                 changed = True
-                waiting |= stirred[index]
+                waiting |= products.near(index)
         if not changed:
             return Matching(motion, sweep, True)
     return Matching(motion, sweeps, False)
 
 
-def _stays(step: Motion) -> bool:
-    """Whether a motion changes nothing."""
-    return all(
-        not index.is_floating_point() and bool((index == torch.arange(index.shape[-1])).all())
-        for index in step.values()
-    )
+def _composed(symmetry: Symmetry, tree: tuple[int, ...], motion: Motion, step: Motion) -> dict[int, Tensor]:
+    """The motion of one tree after a step of it: those of other trees stay as they are."""
+    return compose(symmetry, {n: motion[n] for n in tree if n in motion}, step)
 
 
-def _stirred(
-    symmetry: Symmetry,
-    forest: list[tuple[int, ...]],
-    blocks_of: list[list[tuple[str, TensorBlock]]],
-) -> list[set[int]]:
-    """By tree, the trees that may gain once it has moved: those that share a block of entries with it.
-
-    It is itself one of them where it stands twice on a block, as the units of a residual stream do on a
-    convolution from the stream into itself: its best step is found with one side held.
-    """
-    home = {number: index for index, tree in enumerate(forest) for number in tree}
-    found: list[set[int]] = []
-    for index, (tree, blocks) in enumerate(zip(forest, blocks_of, strict=True)):
-        near = {home[n] for _, block in blocks for n in block.dims if n in home} - {index}
-        if any(len(innermost(symmetry, tree, block)) > 1 for _, block in blocks):
-            near.add(index)
-        found.append(near)
-    return found
-
-
-def _outward(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[int, Tensor]:
+def _outward(symmetry: Symmetry, forest: list[tuple[int, ...]], products: SliceProducts) -> dict[int, Tensor]:
     """A start for the ascent: groups one by one, each by the entries whose other groups are known.
 
     At first these are the entries next to inputs and outputs. Of a permuted copy this finds the permutation,
     where an ascent from any order can be caught by weights between two groups that are both out of order.
     """
-    motion, current = symmetry.identity(), dict(b)
-    waiting = trees(symmetry)
+    motion = symmetry.identity()
+    waiting = list(range(len(forest)))
     unknown = set(symmetry.free)
     while waiting:
-        usable = [_known_blocks(symmetry, tree, a, unknown - set(tree)) for tree in waiting]
-        best = max(range(len(waiting)), key=lambda k: usable[k][1])
-        tree = waiting.pop(best)
-        step = _best_step(symmetry, tree, a, current, usable[best][0], rotate=False)
-        current = symmetry.apply(step, current)
-        motion = compose(symmetry, motion, step)
-        unknown -= set(tree)
+        index = waiting.pop(int(np.argmax([products.known(k, unknown) for k in waiting])))
+        step = assign(symmetry, forest[index], products.gains(index, unknown), rotate=False)[1]
+        products.accept(index, step, products.moved(index, step)[0])
+        motion |= _composed(symmetry, forest[index], motion, step)
+        unknown -= set(forest[index])
     return motion
-
-
-def _known_blocks(
-    symmetry: Symmetry, tree: tuple[int, ...], a: Mapping[str, Tensor], unknown: set[int]
-) -> tuple[list[tuple[str, TensorBlock]], float]:
-    """The blocks of a tree without unknown groups, and their share of all its entries."""
-    mine = [(n, block) for n in a for block in symmetry.blocks[n] if set(tree) & set(block.dims)]
-    known = [(n, block) for n, block in mine if not unknown & set(block.dims)]
-    entries = [sum(math.prod(block.shape) for _, block in part) for part in (known, mine)]
-    return known, entries[0] / entries[1] if entries[1] else 1.0  # parameters without entries
-
-
-def _best_step(
-    symmetry: Symmetry,
-    tree: tuple[int, ...],
-    a: Mapping[str, Tensor],
-    b: Mapping[str, Tensor],
-    blocks: Iterable[tuple[str, TensorBlock]],
-    rotate: bool,
-) -> dict[int, Tensor]:
-    gains: Gains = {}
-    for name, block in blocks:
-        accumulate(gains, symmetry, tree, block, block.take(a[name]), block.take(b[name]))
-    return assign(symmetry, tree, gains, rotate)[1]
 
 
 def inner(a: Tensor, b: Tensor) -> float:
