@@ -24,6 +24,7 @@ from landscape.core.stats.hypothesis import benjamini_hochberg
 from landscape.core.stats.rank_association import Association, Design, associate, design_of
 from landscape.core.stats.standardized_difference import Difference, standardized_difference
 from landscape.errors import InputError, suggest
+from landscape.export.sentences import plain_name
 from landscape.store.records import ends_of_runs
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class Measured:
     def label(self) -> str:
         """Section and name: ``spectrum: λ max``."""
         return f"{self.section}: {self.name}"
+
+    @property
+    def said(self) -> str:
+        """What a sentence calls it: ``spectrum: λ max``, and of what training recorded ``test loss``."""
+        return plain_name(self.name if self.section == TRAINING else self.label)
 
 
 @dataclass(frozen=True)

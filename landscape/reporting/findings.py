@@ -91,7 +91,7 @@ def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
         {
             "section": m.section,
             "name": plain_name(m.name),
-            "label": m.label,
+            "said": m.said,
             "unit": m.unit,
             "href": links.get(m.section, "summary" if m.section == TRAINING else ""),
             "values": [_number(v) if known else False for v, known in zip(m.values, m.measured, strict=True)],
