@@ -32,7 +32,7 @@ def test_sentences_are_honest_about_few_models() -> None:
 
 def test_recorded_numbers_are_called_what_they_are() -> None:
     """Oracle: by hand: a loss that follows the accuracy, called so without the section it stands in."""
-    accuracies = {g: [v, v + 0.001, v + 0.002] for g, v in zip("abcdef", range(6), strict=True)}
+    accuracies = {g: [v, v + 0.001, v + 0.002] for g, v in zip("abcdefghijkl", range(12), strict=True)}
     losses = {g: [1 - v for v in values] for g, values in accuracies.items()}
     said = sentences(found_in(model_table(zoo(accuracies, test_loss=losses))))
     assert "most of all test loss (g = " in said[1]
