@@ -42,6 +42,7 @@ __all__ = [
     "found_in",
     "frame_of",
     "model_table",
+    "models_apart",
 ]
 
 Array = NDArray[np.float64]
@@ -212,8 +213,7 @@ def frame_of(found: Found) -> pd.DataFrame:
 
 def model_table(contents: Contents) -> ModelTable:
     """All numbers of the models of a store; sections whose analysis is not installed here are left out."""
-    last = ends_of_runs(contents.models)  # what a training passed through is no other model
-    models = _last_of_runs([m for m in contents.models if not m.members and last[m.name]])
+    models = models_apart(contents.models)
     places = {m.name: i for i, m in enumerate(models)}
     found: dict[tuple[str, str], dict[int, float]] = {}
     facts: dict[tuple[str, str], tuple[str, str]] = {}
@@ -249,6 +249,12 @@ def model_table(contents: Contents) -> ModelTable:
     groups = tuple(m.group for m in models)
     tags = {t: [_hashable(m.tags.get(t)) for m in models] for m0 in models for t in m0.tags}
     return ModelTable(tuple(places), groups, design_of({"group": groups, **tags}), tuple(metrics))
+
+
+def models_apart(models: Sequence[ModelRecord]) -> list[ModelRecord]:
+    """The models that are trainings of their own: no predictives, and of a training its last checkpoint."""
+    last = ends_of_runs(models)
+    return _last_of_runs([m for m in models if not m.members and last[m.name]])
 
 
 def _last_of_runs(models: Sequence[ModelRecord]) -> list[ModelRecord]:
