@@ -132,6 +132,6 @@ def _marked(surface: FigureSpec, ds: xr.Dataset) -> FigureSpec:
     key = [(symbol, f"minimum {k + 1}") for k, symbol in enumerate(_MARKED[: birth.size])]
     key += [("circle", "others")] * (birth.size > len(_MARKED))
     texts = tuple(f"minimum {k + 1}: loss {b:.4g}" for k, b in enumerate(birth))
-    fields = [m for m in surface.marks if isinstance(m, Heatmap)]
-    marks = (*fields, Points(x, y, Series(), texts=texts, symbols=symbols))
-    return replace(surface, title="Surface", marks=marks, caption="", symbols=tuple(key))
+    marks: list[Mark] = [m for m in surface.marks if isinstance(m, Heatmap)]
+    marks.append(Points(x, y, Series(), texts=texts, symbols=symbols))
+    return replace(surface, title="Surface", marks=tuple(marks), caption="", symbols=tuple(key))
