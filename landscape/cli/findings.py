@@ -58,7 +58,7 @@ def add_findings(app: typer.Typer, guarded: Guard) -> None:
                 d, a = row.difference, row.association
                 interval = f"{short(d.low)} to {short(d.high)}"
                 numbers = (short(d.g), interval, short(row.q), short(a.tau), short(a.psi))
-                table.add_row(cell(row.metric.label), *map(cell, numbers))
+                table.add_row(cell(row.metric.said), *map(cell, numbers))
             console.print(table, highlight=False)
             if len(found.rows) > _FIRST:
                 say(f"the {_FIRST} largest of {len(found.rows)}; -o FILE.csv writes all of them")

@@ -23,6 +23,7 @@ from landscape.core.stats.hypothesis import benjamini_hochberg
 from landscape.core.stats.rank_association import Association, Design, associate, design_of
 from landscape.core.stats.standardized_difference import Difference, standardized_difference
 from landscape.errors import InputError, suggest
+from landscape.export.sentences import plain_name
 from landscape.trainings import ends_of_runs
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "found_in",
     "frame_of",
     "model_table",
+    "models_apart",
 ]
 
 Array = NDArray[np.float64]
@@ -72,6 +74,11 @@ class Measured:
     def label(self) -> str:
         """Section and name: ``spectrum: λ max``."""
         return f"{self.section}: {self.name}"
+
+    @property
+    def said(self) -> str:
+        """What a sentence calls it: ``spectrum: λ max``, and of what training recorded ``test loss``."""
+        return plain_name(self.name if self.section == TRAINING else self.label)
 
 
 @dataclass(frozen=True)
@@ -205,8 +212,7 @@ def frame_of(found: Found) -> pd.DataFrame:
 
 def model_table(contents: Contents) -> ModelTable:
     """All numbers of the models of a store; sections whose analysis is not installed here are left out."""
-    last = ends_of_runs(contents.models)  # what a training passed through is no other model
-    models = [m for m in contents.models if not m.members and last[m.name]]
+    models = models_apart(contents.models)
     places = {m.name: i for i, m in enumerate(models)}
     found: dict[tuple[str, str], dict[int, float]] = {}
     facts: dict[tuple[str, str], tuple[str, str]] = {}
@@ -242,6 +248,12 @@ def model_table(contents: Contents) -> ModelTable:
     groups = tuple(m.group for m in models)
     tags = {t: [_hashable(m.tags.get(t)) for m in models] for m0 in models for t in m0.tags}
     return ModelTable(tuple(places), groups, design_of({"group": groups, **tags}), tuple(metrics))
+
+
+def models_apart(models: Sequence[ModelRecord]) -> list[ModelRecord]:
+    """The models that are trainings of their own: no predictives, and of a training its last checkpoint."""
+    last = ends_of_runs(models)
+    return [m for m in models if not m.members and last[m.name]]
 
 
 def _hashable(value: Any) -> Any:

@@ -72,7 +72,7 @@ def _differences(found: Found) -> str:
             f"Of {len(compared)} other numbers none differs for certain (false-discovery rate 5 %): with"
             f" {n} and {m} models only large differences show."
         )
-    named = ", ".join(f"{row.metric.label} (g = {short(row.difference.g)})" for row in known[:_NAMED])
+    named = ", ".join(f"{row.metric.said} (g = {short(row.difference.g)})" for row in known[:_NAMED])
     return (
         f"Of {len(compared)} other numbers {len(known)} differ at a false-discovery rate of 5 %, most of all"
         f" {named}."
@@ -93,6 +93,6 @@ def _association(found: Found) -> str:
     a = best.association
     psi = f", and ψ = {short(a.psi)} where one setting changes at a time" if np.isfinite(a.psi) else ""
     return (
-        f"{over}, {best.metric.label} goes with {name} most closely: τ = {short(a.tau)} ({short(a.low)} to"
+        f"{over}, {best.metric.said} goes with {name} most closely: τ = {short(a.tau)} ({short(a.low)} to"
         f" {short(a.high)}){psi}."
     )

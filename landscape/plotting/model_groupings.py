@@ -40,7 +40,9 @@ class Grouping:
 
 
 def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Grouping]:
-    """The groupings of a zoo, ``group`` first; each divides the models in another way.
+    """The groupings of a zoo, ``group`` first and ``seed`` last; each divides the models in another way.
+
+    Of more than `MOST_MODELS` groups the first keep their names, and the others are one.
 
     Args:
         contents: The store.
@@ -51,21 +53,24 @@ def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Groupin
     last = ends_of_runs(contents.models)
     listed = list(dict.fromkeys([*models, *subjects]))
     facts: dict[str, dict[str, Any]] = {
-        "group": {s: _group(models[s], last[s]) if s in models else given.get(s, "") for s in listed},
-        "seed": {n: m.seed for n, m in models.items()},
+        "group": {s: _group(models[s], last[s]) if s in models else given.get(s, "") for s in listed}
     }
     for tag in dict.fromkeys(t for m in contents.models for t in m.tags):
         facts[tag] = {n: m.tags.get(tag) for n, m in models.items()}
+    facts["seed"] = {n: m.seed for n, m in models.items()}
     found: list[Grouping] = []
     partitions: list[list[int]] = []
     for name, values in facts.items():
         known = {s: v for s, v in values.items() if v not in (None, "")}
         named, ordered = _named(name, known)
+        if name == "group":
+            named = _with_others(named)
         distinct = list(dict.fromkeys(named.values()))
         partition = [distinct.index(named[s]) if s in named else -1 for s in models or listed]
         # No way to group: one group for all, one for each model, or groups that another name makes too.
         whole = len(set(partition))
-        if 1 < whole <= _MOST_VALUES and whole < len(partition) and partition not in partitions:
+        most = MOST_MODELS if name == "group" else _MOST_VALUES
+        if 1 < whole <= most and whole < len(partition) and partition not in partitions:
             partitions.append(partition)
             found.append(_grouping(name, _extended(named, listed), ordered))
     if not found and len(listed) > MOST_MODELS:
@@ -76,6 +81,16 @@ def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Groupin
 def _group(model: ModelRecord, last: bool) -> str:
     """The group of a model; what a training passed through is kept apart from where it ended."""
     return model.group if last or not model.group else f"{model.group}, earlier"
+
+
+def _with_others(named: dict[str, str]) -> dict[str, str]:
+    """No more groups than a figure shows: those after the first ones together."""
+    groups = list(dict.fromkeys(named.values()))
+    if not MOST_MODELS < len(groups) < len(named):
+        return named
+    kept = set(groups[: MOST_MODELS - 1])
+    others = f"{len(groups) - len(kept)} other groups"
+    return {subject: group if group in kept else others for subject, group in named.items()}
 
 
 def _grouping(name: str, groups: dict[str, str], ordered: bool) -> Grouping:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from landscape.export.findings import TRAINING, Found, ModelTable, found_in, model_table
+from landscape.export.pairs import BETWEEN, WITHIN, Spread, pair_numbers, spreads
 from landscape.export.sentences import plain_name, sentences
+from landscape.plotting.scales import number
+from landscape.reporting.tables import Cell, Column, Row, Table
 
 if TYPE_CHECKING:
     from landscape.store.contents import Contents
@@ -40,6 +43,7 @@ class FindingsView:
         outcome: Which of them is.
         groups: The groups.
         pair: Which two of them are compared.
+        pairs: Numbers of pairs of models, within groups and between them; ``None`` if there are none.
     """
 
     sentences: tuple[str, ...]
@@ -48,6 +52,7 @@ class FindingsView:
     outcome: int = 0
     groups: tuple[str, ...] = ()
     pair: tuple[int, int] = (0, 0)
+    pairs: Table | None = None
 
 
 def findings_view(contents: Contents, links: Mapping[str, str]) -> FindingsView:
@@ -67,7 +72,42 @@ def findings_view(contents: Contents, links: Mapping[str, str]) -> FindingsView:
     plain = {**_plain(table, links), "chosen": [outcome, *pair], "first": _rows(table, found)}
     data = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
     outcomes = [Choice(i, plain_name(m.name), m.section) for i, m in enumerate(table.metrics)]
-    return FindingsView(sentences(found), data, tuple(outcomes), outcome, kinds, pair)
+    return FindingsView(sentences(found), data, tuple(outcomes), outcome, kinds, pair, _pairs(contents))
+
+
+def _pairs(contents: Contents) -> Table | None:
+    """How alike models of one group are, and those of two."""
+    groups = {m.name: m.group for m in contents.models}
+    rows = [(told, spreads(told, groups)) for told in pair_numbers(contents)]
+    parts = dict.fromkeys(part for _, spread in rows for part in spread if part != BETWEEN)
+    columns = [*parts, *[BETWEEN] * any(BETWEEN in spread for _, spread in rows)]
+    if not columns:
+        return None
+    listed = tuple(
+        Row(
+            f"{told.section}: {told.name}" + (f" ({told.unit})" if told.unit not in ("", "1") else ""),
+            tuple(_spread(spread.get(column)) for column in columns),
+        )
+        for told, spread in rows
+    )
+    heads = [c if c in (BETWEEN, WITHIN) else f"within {c}" if c else "without a group" for c in columns]
+    return Table(
+        "Pairs of models: mean, from the lowest to the highest, number of pairs. Pairs that share a model are"
+        " not independent, so that no interval is given.",
+        "number of a pair",
+        tuple(Column(head) for head in heads),
+        listed,
+    )
+
+
+def _spread(spread: Spread | None) -> Cell:
+    if spread is None:
+        return Cell("–")
+    text = number(spread.mean)
+    if spread.pairs > 1:
+        text += f", {number(spread.low)} to {number(spread.high)}"
+    count = f"{spread.pairs} pair{'s' * (spread.pairs > 1)}"
+    return Cell(f"{text} ({count})", spread.mean, numeric=True)
 
 
 def _nothing(table: ModelTable) -> str:
@@ -91,7 +131,7 @@ def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
         {
             "section": m.section,
             "name": plain_name(m.name),
-            "label": m.label,
+            "said": m.said,
             "unit": m.unit,
             "href": links.get(m.section, "summary" if m.section == TRAINING else ""),
             "values": [_number(v) if known else False for v, known in zip(m.values, m.measured, strict=True)],

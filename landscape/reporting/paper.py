@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.export.papers import papers
+from landscape.plotting.axes_layout import has_field
 from landscape.reporting.tables import Table
 from landscape.reporting.views import Page, SectionView
 
@@ -27,7 +28,9 @@ _SIZE = (8.27, 11.69)  # A4, in inches
 _MARGIN = 0.75
 _WIDTH, _ROOM = _SIZE[0] - 2 * _MARGIN, _SIZE[1] - 2 * _MARGIN
 _FIGURE = 2.4  # inches of a figure without panels
+_TALL = 4.4  # of a field with a name for each of many rows
 _TALLEST = 5.2
+_FEW_ROWS = 8
 _BESIDE = 26  # characters of the name of the vertical axis, on one line
 _MOST_ROWS, _MOST_COLUMNS = 30, 6
 _INK, _QUIET = "#22272e", "#59616b"
@@ -198,9 +201,12 @@ def _figure(section: SectionView, number: int, palette: Palette) -> _Block:
     from landscape.plotting.backends.matplotlib_panels import draw_on, panel_rows_height
 
     spec = section.figures[0].spec
-    height = (
-        min(_TALLEST, panel_rows_height(spec, _WIDTH) + 0.3) if spec.panels else _FIGURE + spec.equal * 0.7
-    )
+    if spec.panels:
+        height = min(_TALLEST, panel_rows_height(spec, _WIDTH) + 0.3)
+    elif has_field(spec) and len(spec.y.categories or ()) > _FEW_ROWS:
+        height = _TALL
+    else:
+        height = _FIGURE + spec.equal * 0.7
     untitled = replace(spec, title="")
     if not spec.panels and len(spec.y.title) > _BESIDE:  # beside so low a picture it would jut out
         label = "\n".join(textwrap.wrap(spec.y.label, _BESIDE))

@@ -43,7 +43,7 @@ class TestRun:
         assert "0 done, 2 done before, 0 failed" in again.output
 
     def test_shards(self, invoke, folder):
-        """Oracle: two models, one in each half; the page comes when asked for."""
+        """Oracle: two models, one in each half; the page, and the paper, come when asked for."""
         folder.add("m0")
         folder.add("m1", seed=1)
         path = folder.write()
@@ -52,6 +52,10 @@ class TestRun:
             assert "1 done, 0 done before, 0 failed" in result.output
             assert "report" not in result.output
         assert invoke("report", folder.root / "results").exit_code == 0
+        assert "report.pdf" in invoke("report", folder.root / "results", "--paper").output
+        assert (folder.root / "results" / "report.pdf").read_bytes()[:5] == b"%PDF-"
+        refused = invoke("report", folder.root / "results", "--paper", "-o", "page.html")
+        assert refused.exit_code == 2 and ".pdf" in refused.output
         result = invoke("run", path, "--shard", "3/2")
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 

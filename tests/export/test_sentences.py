@@ -28,3 +28,12 @@ def test_sentences_are_honest_about_few_models() -> None:
     one = found_in(model_table(zoo({"a": [0.9], "b": [0.8]}, loss={"a": [1], "b": [2]})))
     assert sentences(one)[0].endswith("undecided, 1 and 1 models are too few.")
     assert sentences(one)[1].startswith("No other number can be compared")
+
+
+def test_recorded_numbers_are_called_what_they_are() -> None:
+    """Oracle: by hand: a loss that follows the accuracy, called so without the section it stands in."""
+    accuracies = {g: [v, v + 0.001, v + 0.002] for g, v in zip("abcdefghijkl", range(12), strict=True)}
+    losses = {g: [1 - v for v in values] for g, values in accuracies.items()}
+    said = sentences(found_in(model_table(zoo(accuracies, test_loss=losses))))
+    assert "most of all test loss (g = " in said[1]
+    assert "test loss goes with test accuracy most closely: τ = −1" in said[2]

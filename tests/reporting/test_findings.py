@@ -80,7 +80,7 @@ def test_the_page_has_the_numbers_and_sentences_of_python(visit: Any) -> None:
     worked_out, anew = page.evaluate("""() => {
         const { chosen } = JSON.parse(document.getElementById('findings-data').textContent);
         const known = (v) => Number.isFinite(v) ? v : null;
-        const row = (r) => [r.metric?.label ?? '', r.counts,
+        const row = (r) => [r.metric?.said ?? '', r.counts,
             ...[...r.means, ...r.errors, r.g, r.low, r.high, r.p, r.q, r.goes?.tau].map(known)];
         return [findings.given(), findings.compute(...chosen)].map((f) => [f.outcome, ...f.rows].map(row));
     }""")
@@ -92,13 +92,13 @@ def test_the_page_has_the_numbers_and_sentences_of_python(visit: Any) -> None:
     for outcome, (a, b) in [*((0, pair) for pair in pairs[::2]), *((i, pairs[1]) for i in range(1, 4))]:
         expected = found_in(table, table.metrics[outcome].label, [table.kinds[a], table.kinds[b]])
         rows, said = page.evaluate(
-            "([o, a, b]) => { const f = findings.compute(o, a, b); return [f.rows.map((r) => [r.metric.label,"
+            "([o, a, b]) => { const f = findings.compute(o, a, b); return [f.rows.map((r) => [r.metric.said,"
             " ...[r.g, r.low, r.high, r.p, r.q, r.goes.tau, r.goes.low, r.goes.high, r.goes.psi].map("
             "(v) => Number.isFinite(v) ? v : null)]), findings.sentences(f)]; }",
             [outcome, a, b],
         )
         assert said == list(sentences(expected))
-        assert [row[0] for row in rows] == [row.metric.label for row in expected.rows]
+        assert [row[0] for row in rows] == [row.metric.said for row in expected.rows]
         for row, ours in zip(rows, expected.rows, strict=True):
             d, g = ours.difference, ours.association
             numbers = (d.g, d.low, d.high, d.p, ours.q, g.tau, g.low, g.high, g.psi)

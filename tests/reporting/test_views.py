@@ -196,3 +196,14 @@ def test_many_models_of_few_in_each_section_are_drawn_one_by_one(make: dict[str,
     assert page.choices.ways[0] == "model" and not page.details.packs
     page = page_of(Contents("one", records, [Section("spectrum", "spectrum", {}, made)], [], 0))
     assert "model" not in page.choices.ways and len(page.details.packs) == 14
+
+
+def test_pairs_of_models_stand_among_the_findings(similarity: Callable) -> None:
+    """Oracle: two groups of two in a row: neighbours have 1/2, the outer 1/4; by hand."""
+    models = [ModelRecord(f"{g}{i}", g, i, {}, {"test_accuracy": i / 2}) for g in "ab" for i in (0, 1)]
+    section = Section("cka", "cka", {}, {"all": similarity([m.name for m in models])})
+    pairs = page_of(Contents("z", models, [section], [], 0)).findings.pairs
+    assert pairs is not None
+    assert [c.label for c in pairs.columns] == ["within a", "within b", "between groups"]
+    rows = {row.head: [cell.text for cell in row.cells] for row in pairs.rows}
+    assert rows["cka: output cka"] == ["0.5 (1 pair)", "0.5 (1 pair)", "0.3542, 0.25 to 0.5 (4 pairs)"]

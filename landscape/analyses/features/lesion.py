@@ -219,10 +219,10 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
             "most needed", str(ds["unit"].values[worst]), "1", f"unit of largest Δ loss ({how})", finding=True
         ),
         Metric(
-            "its Δ loss",
+            "largest Δ loss",
             float(change[worst]),
             LOSS_UNIT,
-            "its Δ loss",
+            "what the loss rises by without the unit that is most needed",
             error=half_width(ds, "delta_loss", at=(worst, 0)),
         ),
     ]

@@ -171,7 +171,9 @@ class SliceProducts:
         for part in self._parts[index]:
             if numbers & part.own or any(step[n].is_floating_point() for n in numbers & set(part.dims)):
                 self._forget(part)
-            elif part.products is not None and numbers & set(part.dims):  # the slices of b in another order: no product is another
+            elif part.products is not None and numbers & set(
+                part.dims
+            ):  # the slices of b in another order: no product is another
                 sides = TensorBlock(
                     (), (-1,) * len(part.dims) + part.dims, tuple(range(2 * len(part.dims))), (), whole=True
                 )

@@ -75,6 +75,7 @@ def draw_panels(spec: FigureSpec, palette: Palette, draw: Draw) -> dict[str, Any
     layout = {k: v for k, v in drawn[0]["layout"].items() if k not in ("xaxis", "yaxis", "title")}
     layout |= {"shapes": [], "annotations": []}
     told: list[dict[str, Any]] = []
+    told_bar = False
     for i, ((row, column), panel, one) in enumerate(zip(places, panels, drawn, strict=True)):
         number = "" if i == 0 else str(i + 1)
         x, y = grid.domain(row, column)
@@ -90,7 +91,9 @@ def draw_panels(spec: FigureSpec, palette: Palette, draw: Draw) -> dict[str, Any
             if inner[name]:
                 axis |= {"showticklabels": False, "title": {"text": ""}}
             layout[f"{name}axis{number}"] = axis
-        data += [_on(trace, number, x, y, barred) for trace in one["data"]]
+        for trace in one["data"]:
+            data.append(_on(trace, number, x, y, barred, first_bar=not told_bar))
+            told_bar |= _holder(trace) is not None
         layout["shapes"] += [_moved(shape, number) for shape in one["layout"]["shapes"]]
         layout["annotations"] += [_heading(panel.title, x[0], y[1])] if panel.title else []
     names = _legend_once(data)
@@ -130,8 +133,10 @@ def _bars(drawn: list[dict[str, Any]]) -> set[str]:
     return found
 
 
-def _on(trace: dict[str, Any], number: str, x: list[float], y: list[float], barred: bool) -> dict[str, Any]:
-    """A trace on the axes of its panel; a colour bar of its own stands beside it."""
+def _on(
+    trace: dict[str, Any], number: str, x: list[float], y: list[float], barred: bool, first_bar: bool
+) -> dict[str, Any]:
+    """A trace on the axes of its panel; a colour bar of its own stands beside it, one of all is told once."""
     moved = {**trace, "xaxis": f"x{number}", "yaxis": f"y{number}"}
     holder = _holder(trace)
     if holder is None:
@@ -140,7 +145,7 @@ def _on(trace: dict[str, Any], number: str, x: list[float], y: list[float], barr
     if barred:
         bar = {**holder["colorbar"], "x": x[1] + 0.005, "y": (y[0] + y[1]) / 2, "len": y[1] - y[0]}
         own = {"colorbar": {**bar, "thickness": 9, "xpad": 2, "lenmode": "fraction"}}
-    elif number:
+    elif not first_bar:
         own = {"showscale": False}
     if "colorbar" in trace:
         return moved | own

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from landscape.base.analysis import Analysis
+    from landscape.base.metric import Metric
     from landscape.base.schema import Schema
     from landscape.reporting.diff.sides import Side
 
@@ -114,7 +115,8 @@ def changes_of(
         if same is not None:
             del left[same]
         values = [[float(s[name].value) for s in side] for side in summaries]
-        gap = _gap(first, second, same, values, over_models)
+        held = [_of_metric(s[name]) for side in summaries for s in side]
+        gap = _gap(first, second, same, values, over_models, held)
         yield Change(label, name, metric.unit, metric.meaning, _mean(values[0]), _mean(values[1]), gap)
     for name, v in left.items():
         values = [[float(ds[name]) for ds in side] for side in (first, second)]
@@ -147,13 +149,24 @@ def _same(metric: str, variables: Sequence[str]) -> str | None:
     return next((v for v in variables if v == words), variables[0] if len(variables) == 1 else None)
 
 
+def _of_metric(metric: Metric) -> Estimate:
+    """A metric with the interval that it carries itself."""
+    value = float(metric.value)
+    return Estimate(value, value - metric.error, value + metric.error)
+
+
 def _mean(values: Sequence[float]) -> float:
     known = [v for v in values if np.isfinite(v)]
     return float(np.mean(known)) if known else float("nan")
 
 
 def _gap(
-    first: Sequence[Any], second: Sequence[Any], variable: str | None, values: Any, over_models: bool
+    first: Sequence[Any],
+    second: Sequence[Any],
+    variable: str | None,
+    values: Any,
+    over_models: bool,
+    held: Sequence[Estimate] = (),
 ) -> Gap:
     """The difference with the interval that says most: over models, over examples, or of both errors."""
     if over_models or len(first) > 1 or len(second) > 1:
@@ -162,8 +175,8 @@ def _gap(
     each = _PER_EXAMPLE.get(str(variable))
     if each is not None and each in a and each in b and np.array_equal(a["example"], b["example"]):
         return of_pairs(a[each].values, b[each].values)
-    if variable is None:
-        return Gap(values[1][0] - values[0][0])
+    if variable is None:  # a metric's own error, if it has one
+        return between(*held)
     return between(estimate(a, variable), estimate(b, variable))
 
 

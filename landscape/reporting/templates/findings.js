@@ -282,7 +282,7 @@ const findings = (() => {
     if (!compared.length) return "No other number can be compared: that takes two measured models of each group, and some spread.";
     const known = compared.filter((r) => r.q < RATE);
     if (!known.length) return `Of ${compared.length} other numbers none differs for certain (false-discovery rate 5 %): with ${outcome.counts[0]} and ${outcome.counts[1]} models only large differences show.`;
-    const named = known.slice(0, 3).map((r) => `${r.metric.label} (g = ${short(r.g)})`).join(", ");
+    const named = known.slice(0, 3).map((r) => `${r.metric.said} (g = ${short(r.g)})`).join(", ");
     return `Of ${compared.length} other numbers ${known.length} differ at a false-discovery rate of 5 %, most of all ${named}.`;
   }
 
@@ -294,7 +294,7 @@ const findings = (() => {
     const best = sure.reduce((r, s) => (Math.abs(s.goes.tau) > Math.abs(r.goes.tau) ? s : r));
     const { tau, low, high, psi } = best.goes;
     const one = Number.isFinite(psi) ? `, and ψ = ${short(psi)} where one setting changes at a time` : "";
-    return `${over}, ${best.metric.label} goes with ${target.name} most closely: τ = ${short(tau)} (${short(low)} to ${short(high)})${one}.`;
+    return `${over}, ${best.metric.said} goes with ${target.name} most closely: τ = ${short(tau)} (${short(low)} to ${short(high)})${one}.`;
   }
 
   // ---- the picture: one line for each number, on a scale that is linear near 0 and logarithmic beyond 1

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import landscape
+from landscape.base.metric import Metric
+from landscape.base.schema import Schema
 from landscape.reporting.diff.changes import changes_of, estimate, ranked, recorded
 from landscape.reporting.diff.intervals import Gap
 from landscape.reporting.diff.sides import sides_of
+from landscape.store.contents import Contents, ModelRecord
 
 
 def changes(contents, label, a, b):
@@ -78,3 +82,21 @@ def test_recorded_numbers(two_groups):
     metrics = {m.name: {**m.metrics, "optimizer": "sgd", "done": True} for m in two_groups.models}
     (row,) = recorded(metrics, a, b)
     assert (row.name, row.a, row.b) == ("test accuracy", 0.625, 0.8125)
+
+
+def test_a_metric_that_is_no_variable_has_its_own_error():
+    """Oracle: two half widths of 3 and 4 together, by Pythagoras; without one there is no interval."""
+
+    class Sum:
+        scope, schema = "checkpoint", Schema(version=1, variables=())
+
+        @staticmethod
+        def summary(ds):
+            value = float(ds)
+            return [Metric("sure", value, error=value), Metric("unsure", value)]
+
+    contents = Contents("two", [ModelRecord("a", "", 0), ModelRecord("b", "", 1)], [], [], 0)
+    results = {name: xr.DataArray(value) for name, value in (("a", 3.0), ("b", 4.0))}
+    sure, unsure = changes_of("sum", Sum(), results, *sides_of(contents, "a", "b"))
+    assert (sure.gap.low, sure.gap.high, sure.gap.how) == (1 - 5, 1 + 5, "errors")
+    assert np.isnan(unsure.gap.low) and unsure.gap.value == 1

@@ -11,10 +11,11 @@ from landscape.reporting.diff import diff, difference_of
 
 
 def test_the_words_are_those_of_the_numbers(two_groups):
-    """Oracle: counts by hand of the rows with an interval."""
+    """Oracle: counts by hand of the rows with an interval; lesions 0.4 and 0.7, each ± 2 × 0.02."""
     found = difference_of(two_groups, "plain-s0", "smooth-s0")
     said = " ".join(found.sentences())
-    assert "Of 3 numbers with an interval, 1 differs" in said
+    assert "Of 4 numbers with an interval, 2 differ:" in said
+    assert "Clearest: lesion: largest Δ loss 0.4 → 0.7 (+0.3, 95 % interval +0.2434 to +0.3566); " in said
     assert "density: tr (SLQ) 10 → 16 (+6, 95 % interval +4.614 to +7.386)" in said
     assert "Layers that changed most: block.0, head" in said
     assert "disagree on 3 of 8 examples (calibration): 1 where plain-s0 is right, 2 where smooth-s0" in said
@@ -36,9 +37,9 @@ def test_a_frame_has_a_row_for_each_change(two_groups):
     frame = found.frame()
     assert len(frame) == len(found.changes)
     assert frame.iloc[0][["section", "metric", "difference", "interval"]].tolist() == [
-        "density",
-        "tr (SLQ)",
-        6.0,
+        "lesion",
+        "largest Δ loss",
+        pytest.approx(0.3),
         "errors",
     ]
 

@@ -12,9 +12,10 @@ from landscape.reporting.diff.page import change_table, example_table, layer_tab
 
 
 def test_tables_say_what_the_numbers_are(two_groups):
-    """Oracle: the trace of the fixture, the layer that was changed, and the examples that differ."""
+    """Oracle: lesion and trace of the fixture, the layer that was changed, and the examples that differ."""
     found = difference_of(two_groups, "plain-s0", "smooth-s0")
-    row = change_table(found).rows[0]
+    first, row = change_table(found).rows[:2]
+    assert first.head == "largest Δ loss (loss/example)"
     assert row.head == "tr (SLQ) (nats/example)"
     assert [c.text for c in row.cells[:5]] == ["density", "10", "16", "6", "4.614 … 7.386"]
     layer = layer_table(found)
@@ -68,7 +69,7 @@ def test_a_browser_shows_it_offline_without_a_word(two_groups, tmp_path):
             page.locator(f"#{anchor}").scroll_into_view_if_needed()
             page.wait_for_selector(f"#{anchor} .plot[data-drawn=true]")
             assert page.locator(f"#{anchor} .main-svg path").count() > 3
-        assert page.locator("#d-changes tbody th").first.inner_text() == "tr (SLQ) (nats/example)"
+        assert page.locator("#d-changes tbody th").first.inner_text() == "largest Δ loss (loss/example)"
         assert page.locator("#d-examples tbody tr").count() == 3
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         found = axe.Axe().run(page).response["violations"]

@@ -10,11 +10,15 @@ from landscape.reporting.diff import difference_of
 
 
 def test_rows_stand_in_order_and_layers_from_the_top(two_groups):
-    """Oracle: the rank of the table, upwards; the strength 6 / 1.386 of the trace by hand."""
+    """Oracle: the rank of the table, upwards; strengths by hand, of a lesion and a trace."""
     differences, layers = difference_of(two_groups, "plain-s0", "smooth-s0").figures()
-    assert differences.y.categories[-1] == "density: tr (SLQ)"
-    top = next(m for m in differences.marks if getattr(m, "y", None) is not None and 2.0 in m.y)
-    assert top.x.tolist() == pytest.approx([6.0 / (1.959964 * np.sqrt(0.5))])
+    assert differences.y.categories[-2:] == ("density: tr (SLQ)", "lesion: largest Δ loss")
+    (strengths,) = (
+        m.x.tolist() for m in differences.marks if getattr(m, "y", None) is not None and 3.0 in m.y
+    )
+    assert sorted(strengths)[-2:] == pytest.approx(
+        [6.0 / (1.959964 * np.sqrt(0.5)), 0.3 / (0.04 * np.sqrt(2))]
+    )
     assert layers.y.categories == ("head", "block.1", "block.0", "stem")
     field = layers.marks[0]
     assert field.z[2, 0] == np.nanmax(np.abs(field.z)) == field.color.limits[1]

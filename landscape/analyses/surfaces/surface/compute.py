@@ -239,8 +239,20 @@ def _numbers(
         "minimum_y": y[rows],
         "minimum_loss": tree.birth[top],
         "minimum_saddle": tree.saddle[top],
-        "minimum_into": tree.into[top],
+        "minimum_into": _kept(tree.into, top),
     }
+
+
+def _kept(into: NDArray[np.intp], top: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Which of the minima that are kept each of them joins: of one that is left out, what that one joins."""
+    place = {int(k): i for i, k in enumerate(top)}
+
+    def kept(k: int) -> int:
+        while k >= 0 and k not in place:
+            k = int(into[k])
+        return place.get(k, -1)
+
+    return np.array([kept(int(into[k])) for k in top], dtype=np.intp)
 
 
 def _exact_curvature(problem: Problem, plane: Plane) -> Array:

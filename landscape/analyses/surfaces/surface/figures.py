@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from landscape.analyses._shared.captions import error_bars, loss_unit, of_data, weight_decays
 from landscape.analyses._shared.loss_colors import loss_colors
 from landscape.analyses.surfaces._metrics import metric_names, slug
+from landscape.analyses.surfaces.surface.minima import minima_figures
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Mark, Points, Series, series
 from landscape.batchnorm_policy import normalise
 from landscape.core.stats.intervals import reach
@@ -35,15 +36,10 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
         if bool(ds["evaluated"].all()) and np.isfinite(ds["accuracy"].values).any()
     }
     color = loss_colors(of_data(datasets), unit, fields.values())
+    what = f"Loss L(θ + x d₁ + y d₂), {weight_decays(datasets)}."
+    losses = _contours(datasets, fields, color, "loss", "Loss surface", what)
     return [
-        *_contours(
-            datasets,
-            fields,
-            color,
-            "loss",
-            "Loss surface",
-            f"Loss L(θ + x d₁ + y d₂), {weight_decays(datasets)}.",
-        ),
+        *losses,
         *_slices(datasets, Axis(of_data(datasets), unit, color.scale)),
         *_checkpoints(datasets, Axis(of_data(datasets), unit, color.scale)),
         *_contours(
@@ -55,7 +51,7 @@ def figures(datasets: Datasets) -> Sequence[FigureSpec]:
             "Share of right answers at θ + x d₁ + y d₂.",
         ),
         *_own(datasets),
-        *_barcodes(datasets, Axis(of_data(datasets), unit)),
+        *minima_figures(datasets, dict(zip(fields, losses, strict=True)), Axis(of_data(datasets), unit)),
     ]
 
 
@@ -90,35 +86,6 @@ def _between(ds: xr.Dataset, values: Array) -> Array:
     y, x = np.meshgrid(ds["y"].values, ds["x"].values, indexing="ij")
     filled: Array = griddata((x[known], y[known]), values[known], (x, y), method="linear")
     return np.where(known, values, filled)
-
-
-def _barcodes(datasets: Datasets, losses: Axis) -> list[FigureSpec]:
-    """The persistence barcode of each surface with more than one minimum."""
-    specs = []
-    for index, (label, ds) in enumerate(datasets.items()):
-        birth, saddle = ds["minimum_loss"].values, ds["minimum_saddle"].values
-        if not np.isfinite(saddle).any():
-            continue
-        top = float(np.nanmax(np.where(np.isfinite(_loss(ds)), _loss(ds), np.nan)))
-        suffix, who = (f"-{index + 1}", f": {label}") if len(datasets) > 1 else ("", "")
-        marks = tuple(
-            Line([low, high if np.isfinite(high) else top], [place, place], series(label, ds), markers=True)
-            for place, (low, high) in enumerate(zip(birth, saddle, strict=True), start=1)
-        )
-        smad = f" Their mean length (SMAD) is {float(ds['smad']):.4g}." if "smad" in ds else ""
-        specs.append(
-            FigureSpec(
-                f"barcode{suffix}",
-                f"Persistence barcode{who}",
-                losses,
-                Axis("minimum, the deepest first", limits=(0.5, len(birth) + 0.5)),
-                marks,
-                "Lines from the loss at each minimum of the grid to that at the saddle where its basin joins"
-                " a deeper one; the deepest minimum joins none, and its line ends at the largest loss."
-                f"{smad}",
-            )
-        )
-    return specs
 
 
 def _contours(

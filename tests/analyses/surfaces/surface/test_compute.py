@@ -553,4 +553,4 @@ def test_barcode_and_mean_height_of_two_wells():
     assert ds.sizes["minimum"] == 2
     assert float(ds["smad"]) == pytest.approx(1.0 - 0.01, abs=1e-9)
     names = [spec.name for spec in landscape.analyses()["surface"].plots({"": ds})]
-    assert names[-1] == "barcode"
+    assert names[-1] == "minima"
