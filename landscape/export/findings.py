@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from landscape.store.contents import Contents
+    from landscape.store.records import ModelRecord
 
 __all__ = [
     "Found",

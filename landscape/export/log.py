@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from landscape.base.along_training import PROGRESS, runs
+from landscape.base.along_training import runs
 from landscape.base.registry import find_recorded
 from landscape.errors import InputError
 from landscape.export.trackers import tracker_of
 from landscape.plotting import figures_of, find_backend
 from landscape.plotting.palette import Palette
+from landscape.trainings import PROGRESS
 
 if TYPE_CHECKING:
     import numpy as np
