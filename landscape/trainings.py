@@ -81,9 +81,10 @@ def ends_of_runs(models: Iterable[Any]) -> dict[str, bool]:
     members: dict[str, list[Any]] = {}
     for model in listed:
         members.setdefault(found[model.name] or f"alone {model.name}", []).append(model)
-    last = {
-        of[max(range(len(of)), key=lambda i, of=of: (*_order(of[i].tags), i))].name for of in members.values()
-    }
+    last = set()
+    for checkpoints in members.values():
+        places = [(*_order(model.tags), place) for place, model in enumerate(checkpoints)]
+        last.add(checkpoints[max(places)[-1]].name)
     return {model.name: model.name in last for model in listed}
 
 

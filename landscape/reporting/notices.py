@@ -134,9 +134,10 @@ def _of_loading(contents: Contents) -> list[Notice]:
                     said.setdefault((attr, str(text)), {})[str(name)] = None
     found = []
     for (attr, text), names in said.items():
-        shown = ", ".join(list(names)[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        what = _ABOUT_LOADING[attr].format(text=foreign(text, None))
-        found.append(Notice("note", f"{foreign(shown, None)}: {what.rstrip('.')}.", tuple(names)))
+        what = _ABOUT_LOADING[attr].format(text=foreign(text, None)).rstrip(".")
+        found.append(
+            Notice("note", f"{what[:1].upper()}{what[1:]}.", tuple(names))
+        )  # the page adds the names
     return found
 
 

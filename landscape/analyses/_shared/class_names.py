@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from landscape.text import foreign
@@ -16,7 +16,7 @@ __all__ = ["class_names"]
 _LONGEST = 40
 
 
-def class_names(ds: xr.Dataset, numbers: Sequence[int]) -> list[str]:
+def class_names(ds: xr.Dataset, numbers: Iterable[int]) -> list[str]:
     """The name of each class, and ``class 3`` where the data names none.
 
     Args:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from landscape.trainings import PROGRESS
+from landscape.trainings import PROGRESS, trainings
 from landscape.zoo.spec import Model, ZooSpec
 
 __all__ = ["Row", "overview", "untold"]
@@ -46,18 +46,20 @@ def untold(spec: ZooSpec) -> Iterator[str]:
     if unknown:
         yield f"which architecture {unknown} of {len(spec.models)} checkpoints are; --model says it."
     groups = Counter(m.group for m in spec.models)
+    of = _trainings(spec.models)
     for group, count in groups.items():
         members = [m for m in spec.models if m.group == group]
-        runs = {m.run or m.name for m in members if m.seed is None}
+        runs = {of[m.name] for m in members if m.seed is None}
         if group and count > 1 and len(runs) > 1:
             yield f"the seeds of {len(runs)} runs of group '{group}'."
-    if len(spec.models) > 1 and set(groups) == {""}:
+    if len(set(of.values())) > 1 and set(groups) == {""}:
         yield "which checkpoints are variants of one another; --group-by says it, or a tag that they have."
 
 
 def _seeds(members: Sequence[Model]) -> str:
     seeds = sorted({m.seed for m in members if m.seed is not None})
-    unknown = len({m.run or m.name for m in members if m.seed is None})
+    of = _trainings(members)
+    unknown = len({of[m.name] for m in members if m.seed is None})
     said = _some([str(s) for s in seeds])
     more = f"{unknown} unknown" if unknown else ""
     return ", ".join(filter(None, [said, more]))
@@ -65,7 +67,8 @@ def _seeds(members: Sequence[Model]) -> str:
 
 def _steps(members: Sequence[Model]) -> str:
     """How many checkpoints a run has, and where the first and the last are."""
-    counts = Counter((m.run or m.name) for m in members)
+    of = _trainings(members)
+    counts = Counter(of[m.name] for m in members)
     few, most = min(counts.values()), max(counts.values())
     said = str(most) if few == most else f"{few} to {most}"
     for unit in PROGRESS:
@@ -74,6 +77,11 @@ def _steps(members: Sequence[Model]) -> str:
             low, high = min(found), max(found)
             return f"{said} ({unit} {low:g})" if low == high else f"{said} ({unit} {low:g} to {high:g})"
     return said
+
+
+def _trainings(models: Sequence[Model]) -> dict[str, str]:
+    """By name of a checkpoint, the training that it is of; one that stands alone is its own."""
+    return {name: training or name for name, training in trainings(models).items()}
 
 
 def _some(texts: Sequence[str]) -> str:

@@ -115,11 +115,11 @@ def _without_twins(models: list[Model]) -> tuple[list[Model], list[Skipped]]:
             beside.setdefault(model.path.parent, []).append(model)
     out: list[Model] = []
     for model in first.values():
-        other = _copied(model, beside.get(model.path.parent, []))
-        if other is None:
+        original = _copied(model, beside.get(model.path.parent, []))
+        if original is None:
             out.append(model)
         else:
-            twins.append(Skipped(model.shown, f"{TWIN} as {other.shown}."))
+            twins.append(Skipped(model.shown, f"{TWIN} as {original.shown}."))
     return out, twins
 
 

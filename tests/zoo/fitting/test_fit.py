@@ -254,4 +254,4 @@ def test_the_published_cifar_layout_goes_from_scan_to_report(tmp_path):
     from landscape.reporting import report
 
     page = report(result.store).read_text()
-    assert "weights were taken from state_dict" in page
+    assert "Weights were taken from state_dict" in page
