@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import landscape
+from landscape.plotting import Palette
 from landscape.store import read_contents
 
 
@@ -20,12 +21,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=None, help="names such as line_loss")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    for section in read_contents(options.store).sections:
+    contents = read_contents(options.store)
+    palette = Palette({m.name: m.group for m in contents.models})  # as in the report
+    for section in contents.sections:
         analysis = landscape.analyses()[section.analysis]
         for spec in analysis.plots(section.results):
             name = f"{section.label}_{spec.name}"
             if options.only is None or name in options.only:
-                figure = landscape.plot(spec, backend="matplotlib")
+                figure = landscape.plot(spec, backend="matplotlib", palette=palette)
                 figure.savefig(options.out / f"{name}.png", dpi=160)
                 print(options.out / f"{name}.png")
 

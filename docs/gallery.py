@@ -16,6 +16,12 @@ _FIRST = "The demo"
 _DEMO = {
     "report": "landscape demo    # and open landscape-demo/report.html",
     "overview": "python docs/overview.py landscape-demo",
+    "connect_loss": "landscape figure landscape-demo/results -a connect -f loss_0 -o connect_loss.png",
+    "connect_plane": "landscape figure landscape-demo/results -a connect -f plane_0 -o connect_plane.png",
+    "connectivity_barriers_aligned": (
+        "landscape figure landscape-demo/results -a connectivity -f barriers_0_1"
+        " -o connectivity_barriers_aligned.png"
+    ),
     "surface_resnet": "landscape figure landscape-demo/results -a surface -f resnet-s0 -o surface_resnet.png",
     "surface_vit": "landscape figure landscape-demo/results -a surface -f vit-s0 -o surface_vit.png",
 }

@@ -42,7 +42,7 @@ class Grouping:
 def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Grouping]:
     """The groupings of a zoo, ``group`` first and ``seed`` last; each divides the models in another way.
 
-    Of more than `MOST_MODELS` groups the first keep their names, and the others are one.
+    Of more groups than a figure shows the first keep their names, and the others are one.
 
     Args:
         contents: The store.
@@ -64,13 +64,12 @@ def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Groupin
         known = {s: v for s, v in values.items() if v not in (None, "")}
         named, ordered = _named(name, known)
         if name == "group":
-            named = _with_others(named)
+            named = _with_others(named, models)
         distinct = list(dict.fromkeys(named.values()))
         partition = [distinct.index(named[s]) if s in named else -1 for s in models or listed]
         # No way to group: one group for all, one for each model, or groups that another name makes too.
         whole = len(set(partition))
-        most = MOST_MODELS if name == "group" else _MOST_VALUES
-        if 1 < whole <= most and whole < len(partition) and partition not in partitions:
+        if 1 < whole <= _MOST_VALUES and whole < len(partition) and partition not in partitions:
             partitions.append(partition)
             found.append(_grouping(name, _extended(named, listed), ordered))
     if not found and len(listed) > MOST_MODELS:
@@ -83,12 +82,13 @@ def _group(model: ModelRecord, last: bool) -> str:
     return model.group if last or not model.group else f"{model.group}, earlier"
 
 
-def _with_others(named: dict[str, str]) -> dict[str, str]:
-    """No more groups than a figure shows: those after the first ones together."""
-    groups = list(dict.fromkeys(named.values()))
-    if not MOST_MODELS < len(groups) < len(named):
+def _with_others(named: dict[str, str], models: Iterable[str]) -> dict[str, str]:
+    """No more groups of models than a figure shows: those after the first ones together."""
+    of = [named[m] for m in models if m in named]
+    groups = list(dict.fromkeys(of))
+    if not _MOST_VALUES < len(groups) < len(of):
         return named
-    kept = set(groups[: MOST_MODELS - 1])
+    kept = set(groups[: _MOST_VALUES - 1])
     others = f"{len(groups) - len(kept)} other groups"
     return {subject: group if group in kept else others for subject, group in named.items()}
 

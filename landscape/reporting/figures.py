@@ -34,7 +34,7 @@ __all__ = ["DETAILS_BYTES", "MODELS_WAY", "Details", "Drawn", "FigureView", "det
 MODELS_WAY = "model"
 """The way of comparing in which every model is drawn by itself."""
 
-DETAILS_BYTES = 4_000_000
+DETAILS_BYTES = 3_500_000
 """What the figures of single models of a large zoo may take in the page."""
 
 MOST_FIGURES = 24
@@ -106,7 +106,11 @@ def draw_section(
     subjects = list(results)
     of_models = analysis.scope == "checkpoint"
     if of_models and len(results) > MOST_MODELS:
-        shared = [s for s in specs if len([m for m in models_of(s) if m in results]) != 1]
+        shared = [
+            spec
+            for spec, owner in zip(specs, owners(specs, subjects), strict=True)
+            if not owner and len([m for m in models_of(spec) if m in results]) != 1
+        ]
         drawn.left_out = len(specs) - len(shared)
         specs, subjects = shared, []
     specs = _choices(drawn, specs, subjects, anchor, analysis.scope, palette)

@@ -1,7 +1,14 @@
 // Last but the theme: what stands in the page is filled, and shown as the address says.
 
 function fillTable(place) {
-  const table = new Table(parsed(place.dataset.table));
+  const id = place.dataset.table;
+  delete place.dataset.table; // filled once
+  if (byId(id).type !== "application/gzip") setTable(place, parsed(id));
+  else unpack(id).then((data) => setTable(place, data));
+}
+
+function setTable(place, data) {
+  const table = new Table(data);
   place.replaceWith(table.box);
   table.box.id = place.id;
   tables.push(table);

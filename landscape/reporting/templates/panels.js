@@ -7,9 +7,10 @@ const PANEL_HEADING = 22;
 function stacked(traces, layout, width) {
   const { panels, gap } = layout.meta;
   const holder = (t) => (t.colorbar ? t : t.marker && t.marker.colorbar ? t.marker : null);
-  const barred = traces.filter((t) => holder(t) && holder(t).showscale !== false).length;
+  const panelOf = (t) => Number(t.yaxis.slice(1) || 1) - 1;
+  const barred = traces.filter((t) => holder(t) && holder(t).showscale !== false).map(panelOf);
   const height = layout.yaxis.scaleanchor ? width - 60 : Math.min(layout.meta.height, 240);
-  const between = gap + (barred > 1 ? PANEL_BAR : 0);
+  const between = gap + (barred.some((i) => i > 0) ? PANEL_BAR : 0);
   const area = panels.length * height + (panels.length - 1) * between;
   const top = (i) => 1 - (i * (height + between)) / area;
   panels.forEach((titles, i) => {
@@ -23,7 +24,7 @@ function stacked(traces, layout, width) {
   if (layout.annotations.length === panels.length) {
     layout.annotations = layout.annotations.map((text, i) => ({ ...text, x: 0, y: top(i) }));
   }
-  const margin = { ...layout.margin, l: 60, r: 10, t: layout.margin.t + (barred ? PANEL_BAR : 0) };
+  const margin = { ...layout.margin, l: 60, r: 10, t: layout.margin.t + (barred.includes(0) ? PANEL_BAR : 0) };
   layout.height += area + margin.t - layout.meta.area - layout.margin.t;
   layout.margin = margin;
   const flat = (bar, i) => ({
@@ -33,7 +34,7 @@ function stacked(traces, layout, width) {
   return traces.map((trace) => {
     const held = holder(trace);
     if (!held) return trace;
-    const colorbar = flat(held.colorbar, Number(trace.yaxis.slice(1) || 1) - 1);
+    const colorbar = flat(held.colorbar, panelOf(trace));
     return held === trace ? { ...trace, colorbar } : { ...trace, marker: { ...trace.marker, colorbar } };
   });
 }

@@ -48,7 +48,7 @@ def minima_figures(
     """
     specs = []
     for index, (label, ds) in enumerate(datasets.items()):
-        if not np.isfinite(ds["minimum_saddle"].values).any():
+        if ds.sizes["minimum"] < 2 or not np.isfinite(ds["minimum_saddle"].values).any():
             continue
         suffix, who = (f"-{index + 1}", f": {label}") if len(datasets) > 1 else ("", "")
         smad = (
