@@ -146,7 +146,7 @@ def test_peft_adapters_are_put_on_their_base(tmp_path):
     model.save_pretrained(tmp_path / "adapter")
     (tmp_path / "my.py").write_text("")
     with pytest.raises(Exception, match="makes other base weights each time"):
-        loaded(tmp_path, "transformers:GPT2LMHeadModel", {"config": config})
+        loaded(tmp_path, "transformers:GPT2LMHeadModel", {"config": config.to_dict()})
     (module,) = loaded(tmp_path, "my:gpt").values()
     merged = model.merge_and_unload().state_dict()
     own = module.state_dict()
