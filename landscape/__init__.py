@@ -66,14 +66,15 @@ _HOMES = {
     "export_store": "landscape.export.elsewhere",
 }
 _MODULES = ("analyses",)  # a package that can be called
+_ROOMS = ("callbacks",)  # a package that users know as such
 
 _keep_old_paths()
 
-__all__ = ["__version__", *_HOMES, *_MODULES]
+__all__ = ["__version__", *_HOMES, *_MODULES, *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in (*_MODULES, *_ROOMS):
         return importlib.import_module(f"landscape.{name}")
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -48,6 +48,7 @@ from landscape.store import open as open
 from landscape.store import save as save
 from landscape.zoo import Zoo as Zoo
 from landscape.zoo import scan as scan
+from landscape import callbacks as callbacks
 
 __version__: str
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "batch_spectra",
     "block_spectra",
     "calibration",
+    "callbacks",
     "cka",
     "collapse",
     "compare",

@@ -71,6 +71,7 @@ def stub_text() -> str:
     names = sorted({*package.__all__, *analyses})
     lines = [_HEAD]
     lines += [f"from {home} import {name} as {name}" for name, home in sorted(homes.items(), key=_by_home)]
+    lines += [f"from landscape import {room} as {room}" for room in package._ROOMS]
     lines += ["", "__version__: str", "__all__ = ["]
     lines += [*(f'    "{name}",' for name in names), "]", ""]
     lines += ["def analyses() -> dict[str, Analysis]:", '    """All analyses by name."""', ""]

@@ -80,6 +80,7 @@ def test_wandb_offline(tmp_path):
 def test_mlflow(tmp_path):
     """Oracle: MLflow's own client."""
     mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")  # which the small mlflow, enough to write to a server, lacks
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("e", artifact_location=f"{tmp_path}/files"))
     with pytest.raises(InputError, match="no active run"):
