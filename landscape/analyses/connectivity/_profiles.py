@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from landscape.base.analysis import Context
     from landscape.base.ledger import Ledger
+    from landscape.batchnorm_policy import BatchNormPolicy
     from landscape.core.connectivity.curve import Curve
     from landscape.core.problem.evaluator import Evaluator
     from landscape.core.problem.problem import Problem
@@ -304,3 +305,16 @@ def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[d
     except InputError as error:
         raise InputError(f"{str(error).rstrip('.')}; align = none leaves the units as they are.") from error
     return found.state, found.output_error
+
+
+_PASSES = {"recalibrate": 2.2, "repair": 4.0}
+
+
+def passes_of_point(problem: Problem | None, asked: BatchNormPolicy | None) -> float:
+    """Forward passes of a point: that which is measured, and those in which statistics are pooled."""
+    policy = asked or "recalibrate"
+    if problem is not None:
+        from landscape.core.problem.batchnorm import policy_in_force
+
+        policy = policy_in_force(problem, asked)
+    return _PASSES.get(policy, 1.0)

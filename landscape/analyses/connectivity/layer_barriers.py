@@ -16,6 +16,7 @@ from landscape.analyses.connectivity._profiles import (
     aligned,
     barrier_values,
     barrier_variables,
+    passes_of_point,
     profile,
 )
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Pair, Params
@@ -221,20 +222,13 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     return found
 
 
-PASSES = {"recalibrate": 2.2, "repair": 4.0}
-"""Forward passes of a point: that which is measured, and those in which statistics are pooled."""
-
-
 def _cost(params: LayerBarriersParams, problem: Problem | None = None) -> Cost:
-    policy = params.batchnorm or "recalibrate"
     layers = 20
     if problem is not None:
-        from landscape.core.problem.batchnorm import policy_in_force
         from landscape.core.problem.parameters import group_parameters
 
         layers = len(group_parameters(problem.space.names, "module"))
-        policy = policy_in_force(problem, params.batchnorm)
-    return Cost(forwards=_points(params, layers) * PASSES.get(policy, 1.0))
+    return Cost(forwards=_points(params, layers) * passes_of_point(problem, params.batchnorm))
 
 
 layer_barriers = Analysis(

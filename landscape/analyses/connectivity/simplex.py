@@ -18,6 +18,7 @@ from landscape.analyses.connectivity._profiles import (
     group_by_architecture,
     group_loss_unit,
     held_out,
+    passes_of_point,
 )
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Mark, Points, Series
@@ -258,6 +259,14 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     return [*metrics, Metric("volume", volume, "1", "of all simplices with points together")]
 
 
+def _cost(params: SimplexParams, problem: Problem | None = None) -> Cost:
+    passes = passes_of_point(problem, None)
+    return Cost(
+        forwards=2.0 * params.samples * passes,
+        gradients=1.0 * params.points * params.epochs * params.draws,
+    )
+
+
 simplex = Analysis(
     name="simplex",
     title="Simplices between models",
@@ -274,8 +283,6 @@ simplex = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(
-        forwards=2.0 * params.samples, gradients=1.0 * params.points * params.epochs * params.draws
-    ),
+    cost=_cost,
     inputs=("test_data",),
 )

@@ -306,5 +306,5 @@ collapse = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(forwards=3.0),
+    cost=lambda params: Cost(forwards=6.0),
 )

@@ -212,5 +212,5 @@ intrinsic_dimension = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(forwards=1.0),
+    cost=lambda params: Cost(forwards=4.0),
 )

@@ -251,6 +251,21 @@ def summary(ds: xr.Dataset) -> Sequence[Metric]:
     ]
 
 
+def _cost(params: WeightsParams, problem: Problem | None = None) -> Cost:
+    """A decomposition of each layer, and a fit for each resample, which costs however small the layer is."""
+    forwards = 0.1 if params.map_norms else 0.0
+    if problem is None:
+        return Cost(forwards=forwards, seconds_per_million=1.0 + 0.01 * params.resamples)
+    from landscape.core.weights.matrices import layer_weights
+
+    seconds = 0.2
+    for layer in layer_weights(problem.module, params.layers):
+        rows = len(layer.weight)
+        least = min(rows, layer.weight.numel() // max(rows, 1))
+        seconds += 3e-3 + params.resamples * (5e-5 + 1.2e-6 * least) + 5e-10 * layer.weight.numel() * least
+    return Cost(forwards=forwards, seconds_per_million=seconds / (problem.size / 1e6))
+
+
 weights = Analysis(
     name="weights",
     title="Weights of the layers",
@@ -269,8 +284,6 @@ weights = Analysis(
     compute=compute,
     plots=plots,
     summary=summary,
-    cost=lambda params: Cost(
-        forwards=0.1 if params.map_norms else 0.0, seconds_per_million=1.0 + 0.01 * params.resamples
-    ),
+    cost=_cost,
     inputs=("initial",),
 )

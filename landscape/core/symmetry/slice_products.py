@@ -26,6 +26,9 @@ Gains = dict[int, Tensor]
 KEPT = 1 << 26
 """Products that are kept at most, half a gigabyte; beyond, they are computed again at each visit."""
 
+_FEW = 0.5
+"""Share of the columns up to which products are updated rather than computed again."""
+
 
 def changes(index: Tensor) -> bool:
     """Whether a permutation (..., n) or rotation (..., n, n) is more than the identity; rotations always."""
@@ -163,41 +166,62 @@ class SliceProducts:
 
     def accept(self, index: int, step: Motion, moved: Mapping[int, Tensor]) -> None:
         """Go on with moved blocks."""
+        before = {k: self._b[k] for k in moved}
         for k, entries in moved.items():
             self._b[k] = entries
         numbers = {n for n, s in step.items() if changes(s)}
         for part in {p for n in numbers for p in self._beside.get(n, ())}:
-            self._forget(part)
+            self._update(part, before)
         for part in self._parts[index]:
             if numbers & part.own or any(step[n].is_floating_point() for n in numbers & set(part.dims)):
                 self._forget(part)
-            elif part.products is not None and numbers & set(
-                part.dims
-            ):  # the slices of b in another order: no product is another
-                sides = TensorBlock(
-                    (), (-1,) * len(part.dims) + part.dims, tuple(range(2 * len(part.dims))), (), whole=True
-                )
-                part.products = move(part.products, sides, self._symmetry.groups, step)
+            elif part.products is not None and numbers & set(part.dims):
+                # The slices of b in another order: no product is another.
+                places = torch.arange(math.prod(part.shape))
+                chain = TensorBlock((), part.dims, tuple(range(len(part.dims))), part.shape, whole=True)
+                order = move(places.reshape(part.shape), chain, self._symmetry.groups, step).flatten()
+                other = (order != places).nonzero()[:, 0]
+                table = part.products.reshape(len(places), len(places))
+                table[:, other] = table[:, order[other]]
 
     def _products(self, part: _Part) -> Tensor:
         if part.products is not None:
             return part.products
-        front = tuple(range(len(part.shape)))
-        count = math.prod(part.shape)
-        rows = []
-        for of in (self._a, self._b):
-            cut = [(of[k].movedim(axes, front), of[k].numel() // max(count, 1)) for k, axes in part.members]
-            rows.append(torch.cat([entries.reshape(count, columns) for entries, columns in cut], 1))
+        rows = [torch.cat([_rows(of[k], axes) for k, axes in part.members], 1) for of in (self._a, self._b)]
         products = exact_products(rows[0], rows[1]).reshape(*part.shape, *part.shape)
         if self._kept + products.numel() <= KEPT:
             self._kept += products.numel()
             part.products = products
         return products
 
+    def _update(self, part: _Part, before: Mapping[int, Tensor]) -> None:
+        """Follow the entries of b, which were others before: a late step moves few of a tree's units."""
+        if part.products is None:
+            return
+        pieces = []
+        for k, axes in part.members:
+            if k in before:
+                old, new = _rows(before[k], axes), _rows(self._b[k], axes)
+                other = (old != new).any(0)
+                if other.sum() > _FEW * len(other):
+                    self._forget(part)
+                    return
+                a = _rows(self._a[k], axes)[:, other]
+                pieces.append((a, new[:, other].double() - old[:, other].double()))
+        rows = [torch.cat(side, 1) for side in zip(*pieces, strict=True)]
+        part.products += exact_products(rows[0], rows[1]).reshape(part.products.shape)
+
     def _forget(self, part: _Part) -> None:
         if part.products is not None:
             self._kept -= part.products.numel()
             part.products = None
+
+
+def _rows(entries: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The slices along some axes as rows."""
+    front = entries.movedim(axes, tuple(range(len(axes))))
+    count = math.prod(front.shape[: len(axes)])
+    return front.reshape(count, entries.numel() // max(count, 1))  # a parameter may be empty
 
 
 def _paired(products: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.base.figure import Axis, FigureSpec, Series
+from landscape.base.figure import Axis, FigureSpec, Heatmap, Series
 from landscape.plotting.axes_layout import AxesLayout, has_field
 from landscape.plotting.palette import INK
 from landscape.plotting.scales import number, symlog
@@ -54,6 +54,8 @@ _TEXT = "#2b3138"
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _HEIGHT = 380
 _FIELD = 560  # a square field, or one with many rows
+_AROUND = 140  # title, ticks and labels above and below it
+_LOWEST = 330  # of a field, whose colour bar has a title as long as itself
 _LEGEND_ROW = 21
 _LONGEST_NAME = 44
 _CATEGORY = 14  # characters of a category on one line
@@ -75,7 +77,9 @@ def layout(spec: FigureSpec, axes: AxesLayout, shapes: Sequence[dict[str, Any]])
         "shapes": list(shapes),
         "hovermode": "closest",
         "barmode": "overlay",  # their slots have set bars apart already
-        "height": (_FIELD if tall else _HEIGHT) + legend_rows(names) * _LEGEND_ROW + (30 if title else 0),
+        "height": (_field_height(spec) if tall else _HEIGHT)
+        + legend_rows(names) * _LEGEND_ROW
+        + (30 if title else 0),
         # Room for most tick labels: where these widen the margin, a legend may need another row, and plotly
         # goes to and fro between the two.
         "margin": {"l": 72, "r": 16, "t": 44 if title else 28, "b": 48},
@@ -154,6 +158,17 @@ def _axis(spec: FigureSpec, axes: AxesLayout, name: str) -> dict[str, Any]:
     if spec.equal and name == "y":
         out |= {"scaleanchor": "x", "scaleratio": 1}
     return out
+
+
+def _field_height(spec: FigureSpec) -> int:
+    """The height of a figure with a field: of a wide one less, or a band of nothing stands around it."""
+    fields = [m for m in spec.marks if isinstance(m, Heatmap)]
+    if not (spec.equal and fields):
+        return _FIELD
+    spans = [max(float(np.ptp(getattr(m, side))) for m in fields) for side in "xy"]
+    if not spans[0] > 0:
+        return _FIELD
+    return min(_FIELD, max(_LOWEST, _AROUND + round((_FIELD - _AROUND) * spans[1] / spans[0])))
 
 
 def _log_step(low: float, high: float) -> int | str:

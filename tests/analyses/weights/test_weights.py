@@ -107,3 +107,13 @@ def test_verdicts_are_drawn_as_points():
     assert figure.symbols == (("triangle", "few values"), ("cross", "rejected"))
     metrics = {m.name: m.value for m in landscape.weights.summary(ds)}
     assert metrics["power-law layers"] == 0 and np.isnan(metrics["α"])
+
+
+def test_each_layer_and_resample_has_its_price():
+    """Oracle: by hand: twenty layers of eight values, as many fits of each as there are resamples."""
+    problem, analysis = problem_of(*[np.eye(8)] * 20), landscape.analyses()["weights"]
+    costs = [analysis.cost(analysis.validate({"resamples": n}), problem) for n in (0, 20, 200)]
+    none, few, many = (cost.seconds_per_million * problem.size / 1e6 for cost in costs)
+    assert many - none == pytest.approx(20 * 200 * (5e-5 + 1.2e-6 * 8))
+    assert few - none == pytest.approx((many - none) / 10)
+    assert none > 20 * 3e-3

@@ -73,3 +73,12 @@ def test_nothing_has_no_dimension():
     assert math.isnan(two_nn(np.ones((5, 5))))
     assert math.isnan(two_nn(np.full((5, 5), np.nan)))
     assert math.isnan(two_nn(gram(np.array([[0.0], [1.0]]))))
+
+
+def test_scikit_dimension_agrees():
+    """Oracle: the package of Bac et al., which fits a line to all but the widest tenth of the ratios."""
+    package = pytest.importorskip("skdim", reason="scikit-dimension is not installed: extra 'oracle'")
+    x = torus(400, 3)
+    fitted = package.id.TwoNN(discard_fraction=0.1).fit(x).dimension_
+    # the likelihood's error is d/√n; the line's is a little larger, and both see the same points
+    assert two_nn(gram(x)) == pytest.approx(fitted, abs=2.0 * fitted / 400**0.5)

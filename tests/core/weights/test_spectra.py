@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+import torch
 from scipy import integrate
 
+from landscape.core.stats.power_law import fit_power_law
 from landscape.core.weights.spectra import (
     effective_rank,
     marchenko_pastur_median,
@@ -78,3 +82,21 @@ def test_noise_seldom_has_a_spike():
 def test_noise_is_not_known_of_few_or_of_zeros():
     assert np.isnan(noise_bulk(np.ones(9), 9, 20).spikes)
     assert np.isnan(noise_bulk(np.r_[np.ones(5), np.zeros(7)], 12, 20).upper)
+
+
+def test_weightwatcher_agrees():
+    """Oracle: the package of Martin & Mahoney on a planted tail: α, its start, stable rank and λ max."""
+    package = pytest.importorskip("weightwatcher", reason="weightwatcher is not installed: extra 'oracle'")
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 80)))[0] for n in (80, 200))
+    tail = (1.0 - (np.arange(80) + 0.5) / 80) ** (-1.0 / 1.5)
+    layer = torch.nn.Linear(200, 80, bias=False)
+    layer.weight.data.copy_(torch.from_numpy(left * np.sqrt(tail) @ right.T))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = package.WeightWatcher(model=torch.nn.Sequential(layer)).analyze(min_evals=10).iloc[0]
+    s = torch.linalg.svdvals(layer.weight.detach().double()).numpy()
+    found = fit_power_law(np.square(s))
+    assert (found.alpha, found.start) == pytest.approx((theirs["alpha"], theirs["xmin"]), rel=1e-6)
+    assert stable_rank(s) == pytest.approx(theirs["stable_rank"], rel=1e-6)
+    assert s[0] ** 2 == pytest.approx(theirs["lambda_max"], rel=1e-6)

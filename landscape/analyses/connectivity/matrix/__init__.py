@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape.analyses.connectivity._profiles import group_loss_unit
+from landscape.analyses.connectivity._profiles import group_loss_unit, passes_of_point
 from landscape.analyses.connectivity.matrix.figures import figures
 from landscape.analyses.connectivity.matrix.options import ConnectivityParams
 from landscape.analyses.connectivity.matrix.schema import SCHEMA
@@ -71,6 +71,12 @@ def _compute(
     return compute(problems, params, context)
 
 
+def _cost(params: ConnectivityParams, problem: Problem | None = None) -> Cost:
+    # per model of the group: the pairs grow with its square, which is not known here
+    points = 2.0 * (params.steps + 2 * params.refine) * (2 if params.align else 1)
+    return Cost(forwards=points * passes_of_point(problem, params.batchnorm))
+
+
 connectivity = Analysis(
     name="connectivity",
     title="Connectivity of a group",
@@ -90,7 +96,6 @@ connectivity = Analysis(
     compute=_compute,
     plots=figures,
     summary=summary,
-    # per model of the group: the pairs grow with its square, which is not known here
-    cost=lambda params: Cost(forwards=2.0 * (params.steps + 2 * params.refine) * (2 if params.align else 1)),
+    cost=_cost,
     inputs=("test_data",),
 )
