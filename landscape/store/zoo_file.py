@@ -90,11 +90,8 @@ def _former(store: Store, entries: list[Located], temporary: Path) -> Held:
             return Held()
         shutil.copyfile(former, temporary)
         # The copy is looked at: what another program does to the former file from here on is not in it.
-        if (
-            not check(temporary)
-            or seal_of(temporary) != held.file
-            or places_in(temporary) != set(held.groups)
-        ):
+        is_ours = check(temporary) and seal_of(temporary) == held.file
+        if not is_ours or places_in(temporary) != set(held.groups):
             return Held()
     except (OSError, StoreError, ValueError, RuntimeError):
         return Held()
@@ -216,9 +213,8 @@ def _axes(sources: Mapping[bytes, Any], path: Path) -> list[tuple[bytes, int, by
         for axis in range(source.rank):
             for scale in (h5i.get_name(scale) for scale in _scales(h5ds, source, axis)):
                 if scale is None or scale[1:] not in sources:
-                    raise StoreError(
-                        f"'{path}': a dimension of '{foreign(name.decode('utf-8', 'replace'), 80)}' is not in it."
-                    )
+                    shown = foreign(name.decode("utf-8", "replace"), 80)
+                    raise StoreError(f"'{path}': a dimension of '{shown}' is not beside it.")
                 axes.append((name, axis, scale[1:]))
     return axes
 
