@@ -1,7 +1,8 @@
 """Summaries of a store's results, kept in one file: a table of thousands of models opens none.
 
-An entry counts only while its result file has the size and time of change that it had, and the code that
-summed it up is the same to the letter. What is missing is read from the results, as if there were no file.
+An entry counts only while its result file has the size, time of change and number that it had, and the code
+that summed it up is the same to the letter. What is missing is read from the results, as if there were no
+file.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Stamp", "Summaries", "Value", "code_here", "stamp_of", "values_of"]
 
-Stamp = tuple[int, int]
-"""Size of a file, and when it changed, in nanoseconds."""
+Stamp = tuple[int, int, int]
+"""Size of a file, when it changed, in nanoseconds, and its number in the file system."""
 Value = float | int | bool | str
 """Of a metric."""
-_Entry = tuple[int, int, dict[str, Value]]
+_Entry = tuple[int, int, int, dict[str, Value]]
 _NAME = "metrics.json"
 
 
@@ -41,7 +42,8 @@ def stamp_of(path: Path) -> Stamp:
         OSError: If there is none.
     """
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    # The number, since clocks of file systems tick: two seconds long on some, and a result may be quick.
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def values_of(summary: Iterable[Metric]) -> dict[str, Value]:
@@ -74,7 +76,7 @@ class Summaries:
     def get(self, folder: str, key: str, stamp: Stamp) -> dict[str, Value] | None:
         """The metrics of a result; ``None`` if they are not known, or those of an earlier file."""
         entry = self._known.get(f"{folder}/{key}")
-        return entry[2] if entry is not None and entry[:2] == stamp else None
+        return entry[3] if entry is not None and entry[:3] == stamp else None
 
     def put(self, folder: str, key: str, stamp: Stamp, values: Mapping[str, Value]) -> None:
         """Take the metrics of a result, summed up by the code of this process."""

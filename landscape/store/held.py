@@ -19,8 +19,9 @@ from landscape.store.within import read_text
 
 __all__ = ["Held", "State", "places_in", "state_of"]
 
-State = tuple[str, int, int, str]
-"""Of a group: the result file, its size and time of change, and a digest of what the zoo says of it."""
+State = tuple[str, int, int, int, str]
+"""Of a group: the result file, its size, time of change and number, and a digest of what the zoo says of
+it."""
 
 _NAME = "held.json"
 _FORM = 1  # goes up when groups are made otherwise: those of before do not stay then
@@ -34,7 +35,9 @@ def state_of(entry: Located) -> State:
     """
     status = entry.path.stat()
     said = hashlib.sha256(json.dumps(entry.attrs, sort_keys=True).encode()).hexdigest()[:16]
-    return f"{entry.path.parent.name}/{entry.path.name}", status.st_size, status.st_mtime_ns, said
+    name = f"{entry.path.parent.name}/{entry.path.name}"
+    # The number, since the clock of a file system may tick slowly.
+    return name, status.st_size, status.st_mtime_ns, status.st_ino, said
 
 
 @dataclass

@@ -166,7 +166,7 @@ class _Outcomes:
                 if self._summed_up:
                     summaries = Summaries(self._home)
                     for event in self._summed_up:
-                        stamp = event.size, event.changed_ns
+                        stamp = event.size, event.changed_ns, event.inode
                         summaries.put(event.task.folder, event.task.key, stamp, event.metrics or {})
                     summaries.write()
         except (OSError, StoreError):  # of no weight: estimates and tables are made without

@@ -145,8 +145,8 @@ class Runner:
             if analysis.scope == "checkpoint" and Summaries.keeps(analysis):
                 return values_of(analysis.summary(result)), stamp_of(written)
         except Exception:  # whoever asks for the summary later is told
-            return None, (0, 0)
-        return None, (0, 0)
+            return None, (0, 0, 0)
+        return None, (0, 0, 0)
 
     def compute(
         self,

@@ -45,7 +45,7 @@ def test_a_later_file_or_other_code_is_read_anew(tmp_path: Path, monkeypatch: py
     file.write_bytes(b"1")
     kept = Summaries(Store(tmp_path))
     kept.put("line", "k", stamp_of(file), {"a": 1.0})
-    kept.put("line", "gone", (0, 0), {"a": 1.0})
+    kept.put("line", "gone", (0, 0, 0), {"a": 1.0})
     kept.write()
     assert list(parsed((tmp_path / "metrics.json").read_text("utf-8")).popitem()[1]) == ["line/k"]
     before = stamp_of(file)
@@ -60,7 +60,7 @@ def test_a_later_file_or_other_code_is_read_anew(tmp_path: Path, monkeypatch: py
 def test_a_damaged_file_counts_as_none(tmp_path: Path, text: str) -> None:
     """Oracle: nothing is known."""
     (tmp_path / "metrics.json").write_text(text)
-    assert Summaries(Store(tmp_path)).get("line", "k", (1, 2)) is None
+    assert Summaries(Store(tmp_path)).get("line", "k", (1, 2, 3)) is None
 
 
 @pytest.mark.parametrize("clock", ["changed", "brought along"])
@@ -101,3 +101,19 @@ def test_code_that_changed_under_a_process_keeps_nothing(
         assert keep(time.time_ns() + 10**9) == first
     finally:
         summaries.code_here.cache_clear()
+
+
+def test_a_result_put_in_place_within_a_tick_of_the_clock_is_read_anew(tmp_path: Path) -> None:
+    """Oracle: by hand: another file of the same size, name and time, as slow clocks have it."""
+    file = tmp_path / "line" / "k.h5"
+    file.parent.mkdir()
+    file.write_bytes(b"1")
+    kept = Summaries(Store(tmp_path))
+    before = stamp_of(file)
+    kept.put("line", "k", before, {"a": 1.0})
+    later = file.with_suffix(".tmp")
+    later.write_bytes(b"2")
+    later.replace(file)
+    os.utime(file, ns=(before[1], before[1]))
+    assert stamp_of(file)[:2] == before[:2]
+    assert kept.get("line", "k", stamp_of(file)) is None

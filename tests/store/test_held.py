@@ -161,3 +161,14 @@ def test_a_result_whose_dimension_is_elsewhere_is_left_out_alone(store):
         file["v"].dims[0].attach_scale(scale)
     assert sorted(groups_of(consolidate(store, said.append))) == ["my toy/m0", "my toy/m1"]
     assert len(said) == 1 and "dimension of 'v'" in said[0]
+
+
+def test_a_result_put_in_place_within_a_tick_of_the_clock_is_copied(store):
+    """Oracle: the later values; the file has the size and time of the former."""
+    consolidate(store)
+    path, status = store.path("toy", "key0"), store.path("toy", "key0").stat()
+    later = store.read("toy", "key0") * 3.0
+    store.write(later.assign_attrs(store.read("toy", "key0").attrs), "key0")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    xr.testing.assert_equal(open(consolidate(store), group="my toy/m1"), later)
