@@ -11,12 +11,16 @@ Example:
 from __future__ import annotations
 
 import importlib
+import time
 from typing import Any
 
 from landscape._moved import install as _keep_old_paths
 from landscape.errors import LandscapeError
 
 __version__ = "0.1.0"
+
+# Code that is changed from here on may be other than what runs.
+_IMPORTED_NS = time.time_ns()
 
 _HOMES = {
     # core

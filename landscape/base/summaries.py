@@ -1,7 +1,8 @@
 """Summaries of a store's results, kept in one file: a table of thousands of models opens none.
 
-An entry counts only while its result file has the size and time of change that it had, and the code that
-summed it up is the same to the letter. What is missing is read from the results, as if there were no file.
+An entry counts only while its result file has the size, time of change and number that it had, and the code
+that summed it up is the same to the letter. What is missing is read from the results, as if there were no
+file.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.base.metric import Metric
 
-__all__ = ["Stamp", "Summaries", "Value", "stamp_of", "values_of"]
+__all__ = ["Stamp", "Summaries", "Value", "code_here", "stamp_of", "values_of"]
 
-Stamp = tuple[int, int]
-"""Size of a file, and when it changed, in nanoseconds."""
+Stamp = tuple[int, int, int]
+"""Size of a file, when it changed, in nanoseconds, and its number in the file system."""
 Value = float | int | bool | str
 """Of a metric."""
-_Entry = tuple[int, int, dict[str, Value]]
+_Entry = tuple[int, int, int, dict[str, Value]]
 _NAME = "metrics.json"
 
 
@@ -41,7 +42,8 @@ def stamp_of(path: Path) -> Stamp:
         OSError: If there is none.
     """
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    # The number, since clocks of file systems tick: two seconds long on some, and a result may be quick.
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def values_of(summary: Iterable[Metric]) -> dict[str, Value]:
@@ -64,7 +66,7 @@ class Summaries:
             found = validated(dict[str, dict[str, _Entry]], read_text(store.directory / _NAME))
         except (OSError, ValueError):
             return
-        self._known = found.get(_code(), {})
+        self._known = found.get(code_here(), {})
 
     @staticmethod
     def keeps(analysis: Analysis) -> bool:
@@ -74,10 +76,10 @@ class Summaries:
     def get(self, folder: str, key: str, stamp: Stamp) -> dict[str, Value] | None:
         """The metrics of a result; ``None`` if they are not known, or those of an earlier file."""
         entry = self._known.get(f"{folder}/{key}")
-        return entry[2] if entry is not None and entry[:2] == stamp else None
+        return entry[3] if entry is not None and entry[:3] == stamp else None
 
     def put(self, folder: str, key: str, stamp: Stamp, values: Mapping[str, Value]) -> None:
-        """Take the metrics of a result."""
+        """Take the metrics of a result, summed up by the code of this process."""
         self._known[f"{folder}/{key}"] = (*stamp, dict(values))
         self._changed = True
 
@@ -87,21 +89,32 @@ class Summaries:
         Raises:
             StoreError: If the store cannot be written to.
         """
-        if not self._changed:
+        if not self._changed or not code_here():
             return
         there = {f"{p.parent.name}/{p.stem}" for p in self._store.directory.glob("*/*.h5")}
         self._known = {place: entry for place, entry in self._known.items() if place in there}
         with self._store.writing() as within:
-            write_bytes(self._store.directory / _NAME, record({_code(): self._known}).encode(), within=within)
+            write_bytes(
+                self._store.directory / _NAME, record({code_here(): self._known}).encode(), within=within
+            )
         self._changed = False
 
 
 @functools.cache
-def _code() -> str:
-    """A digest over the code of the package: a summary of other code may be another number."""
-    found = hashlib.sha256()
+def code_here() -> str:
+    """A digest over the code of the package that this process runs: that of other code may sum up otherwise.
+
+    Empty if it is not known: the files were changed since they were imported, or there are none.
+    """
+    found = hashlib.sha256(np.__version__.encode())
     root = Path(landscape.__file__).parent
-    for path in sorted(root.rglob("*.py")):
+    paths = sorted(root.rglob("*.py"))
+    imported_ns: int = vars(landscape)["_IMPORTED_NS"]  # the stub has public names alone
+    for path in paths:
+        status = path.stat()
+        # Both, since a file that is put in its place may bring its time of change along.
+        if max(status.st_mtime_ns, status.st_ctime_ns) > imported_ns:
+            return ""
         found.update(f"{path.relative_to(root).as_posix()}\0".encode())
         found.update(hashlib.sha256(path.read_bytes()).digest())
-    return found.hexdigest()[:32]
+    return found.hexdigest()[:32] if paths else ""

@@ -60,7 +60,9 @@ def table(store: str | Path, *, flat: bool = False) -> pd.DataFrame:
         for entry in entries:
             numbers = _metrics(analysis, entry, summaries, seen)
             if numbers is not None:
-                row = rows.setdefault(entry.subject, {("model", "group"): entry.attrs.get("group", "")})
+                if entry.subject not in rows:  # of a model that the zoo does not list
+                    rows[entry.subject] = {("model", "group"): _group(entry, seen)}
+                row = rows[entry.subject]
                 row |= {(entry.label, metric): value for metric, value in numbers.items()}
     with contextlib.suppress(StoreError):  # a store that cannot be written to is read each time
         summaries.write()
@@ -70,6 +72,13 @@ def table(store: str | Path, *, flat: bool = False) -> pd.DataFrame:
     if flat:
         return pd.DataFrame(values, index=index, columns=[f"{section}: {name}" for section, name in columns])
     return pd.DataFrame(values, index=index, columns=pd.MultiIndex.from_tuples(columns) if columns else None)
+
+
+def _group(entry: Located, seen: Known) -> str:
+    """The group that a result says that its model is of."""
+    from landscape.store.fast_read import read
+
+    return str(read(entry.path, seen).attrs.get("group", ""))
 
 
 def _metrics(

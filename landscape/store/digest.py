@@ -17,7 +17,7 @@ from typing import BinaryIO
 from landscape.errors import StoreError
 from landscape.text import foreign
 
-__all__ = ["check", "check_once", "checked", "seal", "sealed"]
+__all__ = ["check", "check_once", "checked", "seal", "seal_of", "sealed"]
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Twice the same word, so that whatever bit flips in one of them, the other says that a digest was there.
@@ -34,14 +34,29 @@ def sealed(data: bytes) -> bytes:
     return data + _end(hashlib.sha256(data).hexdigest())
 
 
-def seal(path: Path) -> None:
-    """Put its digest behind a file that is finished.
+def seal(path: Path) -> str:
+    """Put its digest behind a file that is finished, and return it.
 
     Raises:
         OSError: If it cannot be read or written.
     """
     with path.open("rb+") as file:
-        file.write(_end(hashlib.file_digest(file, "sha256").hexdigest()))
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        file.write(_end(found))
+    return found
+
+
+def seal_of(path: Path) -> str:
+    """The digest behind a file, which `check` compares with its bytes; empty if it has none.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - _LENGTH))
+        tail = file.read()
+    whole = tail.startswith(_BEFORE) and tail.endswith(_AFTER)
+    return tail[len(_BEFORE) : -len(_AFTER)].decode("ascii", "replace") if whole else ""
 
 
 def check(path: Path) -> bool:

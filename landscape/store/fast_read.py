@@ -114,7 +114,8 @@ def _values(file: h5py.File, name: str, item: h5py.h5d.DatasetID) -> NDArray[Any
 
     if item.dtype.kind == "O":
         return np.asarray(file[name].asstr()[()]).astype(str)
-    values = np.empty(item.shape, item.dtype)
+    # Zeros: of what was never written HDF5 may write nothing either, and what lay in memory is no result.
+    values = np.zeros(item.shape, item.dtype)
     item.read(h5s.ALL, h5s.ALL, values)
     return values
 

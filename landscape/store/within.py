@@ -6,6 +6,7 @@ bring a file of the reader's machine into a report.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,7 @@ def check_data(item: h5py.h5d.DatasetID, name: str, path: Path, size: int) -> No
             f"'{foreign(path)}': the numbers of '{foreign(name, 80)}' are in another file; it is not read."
         )
     # A data set that was never written, or is compressed, may be of any size.
-    count = item.get_space().get_simple_extent_npoints()
+    count = math.prod(item.shape or ())  # HDF5's own count wraps around at 2^64
     if count * item.get_type().get_size() > 3 * size + _SPARE:
         raise StoreError(
             f"'{foreign(path)}': '{foreign(name, 80)}' declares {count:,} numbers in a file of {size:,}"

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from landscape.errors import StoreError, said_by_system, suggest
 from landscape.store.contents import Located, located
-from landscape.store.digest import check, check_once, checked, seal
+from landscape.store.digest import check, check_once, checked, seal, seal_of
 from landscape.store.files import replacing
-from landscape.store.held import Held, state_of
+from landscape.store.held import Held, places_in, state_of
 from landscape.store.store import Store
 from landscape.store.within import check_group, open_data
+from landscape.text import foreign
 
 __all__ = ["consolidate", "read_field"]
 
@@ -48,7 +49,7 @@ def consolidate(store: Store, on_left_out: Callable[[str], None] = lambda senten
                 with h5py.File(temporary, "r+" if held.groups else "w") as target:
                     target.attrs["zoo"] = name
                     _bring(target, entries, held, store, on_left_out)
-                seal(temporary)
+                held.file = seal(temporary)
             except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
                 said = said_by_system(error) or "HDF5 failed to make it"
                 raise StoreError(f"'{store.consolidated}' cannot be written: {said}.") from error
@@ -85,10 +86,14 @@ def _former(store: Store, entries: list[Located], temporary: Path) -> Held:
     try:
         stays = [p for p, state in held.groups.items() if p in wanted and state_of(wanted[p]) == state]
         # What is dropped leaves its place empty: with many such it is made anew.
-        if len(stays) < _LEAST_SHARE * max(len(held.groups), held.made) or not check(former):
+        if not stays or len(stays) < _LEAST_SHARE * max(len(held.groups), held.made):
             return Held()
         shutil.copyfile(former, temporary)
-    except (OSError, StoreError):
+        # The copy is looked at: what another program does to the former file from here on is not in it.
+        is_ours = check(temporary) and seal_of(temporary) == held.file
+        if not is_ours or places_in(temporary) != set(held.groups):
+            return Held()
+    except (OSError, StoreError, ValueError, RuntimeError):
         return Held()
     return held
 
@@ -138,7 +143,7 @@ def _values(section: Any, place: str) -> NDArray[Any] | None:
         return None
     if variable.dtype.kind not in "iuf":
         return np.asarray(section[place].asstr()[()], dtype=object)
-    values = np.empty(variable.shape, variable.dtype)
+    values = np.zeros(variable.shape, variable.dtype)  # what was never written may be left as it is
     variable.read(h5s.ALL, h5s.ALL, values)
     return values.astype(bool) if _is_bool(section, place, variable) else values
 
@@ -162,10 +167,11 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str], held: Held
     with source:
         top = h5g.open(source.id, b"/")
         found = {name: open_data(top, name, path, len(data)) for name in top}
+        axes = _axes({name: item for name, item in found.items() if item is not None}, path)
         source.copy(source["/"], target, group)
         copied = target[group]
         variables = {name: h5d.open(copied.id, name) for name, item in found.items() if item is not None}
-        _relink({name: item for name, item in found.items() if item is not None}, variables)
+        _relink(axes, variables)
         held.number = _renumber(variables.values(), held.number)
         for key, value in attrs.items():
             if copied.attrs.get(key) != value:
@@ -192,8 +198,12 @@ def _renumber(variables: Iterable[Any], first: int) -> int:
     return first + len(known)
 
 
-def _relink(sources: Mapping[bytes, Any], variables: Mapping[bytes, Any]) -> None:
-    """Attach the copied variables to the copied dimension scales: HDF5 copies no references."""
+def _axes(sources: Mapping[bytes, Any], path: Path) -> list[tuple[bytes, int, bytes]]:
+    """Which scale each axis of each variable is attached to.
+
+    Raises:
+        StoreError: If one is not right below the top, where those of results are.
+    """
     from h5py import h5a, h5ds, h5i
 
     axes: list[tuple[bytes, int, bytes]] = []
@@ -201,8 +211,18 @@ def _relink(sources: Mapping[bytes, Any], variables: Mapping[bytes, Any]) -> Non
         if not h5a.exists(source, b"DIMENSION_LIST"):
             continue
         for axis in range(source.rank):
-            names = (h5i.get_name(scale).rpartition(b"/")[2] for scale in _scales(h5ds, source, axis))
-            axes += [(name, axis, scale) for scale in names]
+            for scale in (h5i.get_name(scale) for scale in _scales(h5ds, source, axis)):
+                if scale is None or scale[1:] not in sources:
+                    shown = foreign(name.decode("utf-8", "replace"), 80)
+                    raise StoreError(f"'{path}': a dimension of '{shown}' is not beside it.")
+                axes.append((name, axis, scale[1:]))
+    return axes
+
+
+def _relink(axes: Iterable[tuple[bytes, int, bytes]], variables: Mapping[bytes, Any]) -> None:
+    """Attach the copied variables to the copied dimension scales: HDF5 copies no references."""
+    from h5py import h5a, h5ds
+
     for variable in variables.values():
         for attribute in (b"DIMENSION_LIST", b"REFERENCE_LIST"):
             if h5a.exists(variable, attribute):

@@ -61,13 +61,18 @@ class Progress:
 
 @dataclass(frozen=True)
 class Done:
-    """A task's result is on disk; what sums it up, and the file's size and time of change, if kept."""
+    """A task's result is on disk; what sums it up, and the file's size, time of change and number, if kept.
+
+    ``code`` is `landscape.base.summaries.code_here` where it was summed up: a worker may be of other code.
+    """
 
     task: Task
     seconds: float
     metrics: Mapping[str, float | int | bool | str] | None = None
     size: int = 0
     changed_ns: int = 0
+    inode: int = 0
+    code: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from landscape.base.summaries import Summaries
+from landscape.base.summaries import Summaries, code_here
 from landscape.errors import StoreError
 from landscape.store import Failure, Snapshot, Store, consolidate
 from landscape.store.locks import Busy, holder
@@ -145,7 +145,7 @@ class _Outcomes:
         """Take an event, and pass it on."""
         if isinstance(event, Done):
             self.done += 1
-            if event.metrics is not None:
+            if event.metrics is not None and event.code and event.code == code_here():
                 self._summed_up.append(event)
             if not event.task.collects:  # the time of a shared pass is not that of one of them
                 self._costs.note(cost_key(event.task, self._setup), event.seconds)
@@ -166,7 +166,7 @@ class _Outcomes:
                 if self._summed_up:
                     summaries = Summaries(self._home)
                     for event in self._summed_up:
-                        stamp = event.size, event.changed_ns
+                        stamp = event.size, event.changed_ns, event.inode
                         summaries.put(event.task.folder, event.task.key, stamp, event.metrics or {})
                     summaries.write()
         except (OSError, StoreError):  # of no weight: estimates and tables are made without

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import Context, Pair, run_together
-from landscape.base.summaries import Stamp, Summaries, Value, stamp_of, values_of
+from landscape.base.summaries import Stamp, Summaries, Value, code_here, stamp_of, values_of
 from landscape.errors import CheckpointError, InapplicableError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
@@ -134,7 +134,7 @@ class Runner:
         else:
             seconds = time.perf_counter() - start
             metrics, stamp = self._summed_up(task, result, written)
-            emit(Done(task, seconds, metrics, *stamp))
+            emit(Done(task, seconds, metrics, *stamp, code_here()))
 
     def _summed_up(
         self, task: Task, result: xr.Dataset, written: Path
@@ -145,8 +145,8 @@ class Runner:
             if analysis.scope == "checkpoint" and Summaries.keeps(analysis):
                 return values_of(analysis.summary(result)), stamp_of(written)
         except Exception:  # whoever asks for the summary later is told
-            return None, (0, 0)
-        return None, (0, 0)
+            return None, (0, 0, 0)
+        return None, (0, 0, 0)
 
     def compute(
         self,

@@ -70,3 +70,13 @@ def test_a_table_is_the_same_without_opening_a_result(store: Path, monkeypatch: 
     assert read == [changed]
     (store / "metrics.json").write_text("{")
     assert landscape.table(store).equals(expected)
+
+
+def test_a_result_of_a_model_that_the_zoo_does_not_list_says_its_group(store: Path) -> None:
+    """Oracle: the attribute of the result; the second time no summary is made, and it is the same."""
+    known = Store(store).read_snapshot()
+    assert known is not None
+    gone = known.models[0]
+    Store(store).write_snapshot(replace(known, models=known.models[1:]))
+    for _ in range(2):
+        assert landscape.table(store).loc[gone.name, ("model", "group")] == gone.group != ""

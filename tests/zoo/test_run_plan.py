@@ -308,3 +308,23 @@ class TestSeveralManifests:
         shutil.copytree(two[0].parent, moved)
         assert run(moved / "first.toml").done == 0
         assert len(Store(moved / store.name).read_snapshot().others) == 1
+
+
+def test_what_a_worker_of_other_code_summed_up_is_not_kept(tmp_path):
+    """Oracle: by hand: of three events, that of this code alone."""
+    from landscape.base.summaries import Summaries, code_here, stamp_of
+    from landscape.zoo.run_plan import _Outcomes
+    from landscape.zoo.task import Task
+
+    store = Store(tmp_path / "store")
+    outcomes = _Outcomes(store, lambda event: None, None)
+    for key, code in (("a", code_here()), ("b", "0" * 32), ("c", "")):
+        file = store.path("weights", key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        task = Task(key, "weights", "weights", "weights", "{}", "checkpoint", "m0", (), collects=True)
+        outcomes.listen(Done(task, 1.0, {"norm": 2.0}, *stamp_of(file), code))
+    outcomes.keep()
+    known = Summaries(store)
+    found = {key: known.get("weights", key, stamp_of(store.path("weights", key))) for key in "abc"}
+    assert found == {"a": {"norm": 2.0}, "b": None, "c": None}
