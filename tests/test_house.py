@@ -44,6 +44,7 @@ TESTS_OF_MORE = {
     "test_error_bars.py": "the errors of all analyses, against populations and exact matrices",
     "test_house.py": "the files themselves",
     "test_large_models.py": "models of other packages, with their weights",
+    "test_gpu_benchmark.py": "a script beside the package",
     "test_packages.py": "what is published beside the package",
     "analyses/test_architectures.py": "every analysis on every architecture",
     "analyses/surfaces/test_line_directions.py": "lines along eigenvectors: two families together",
