@@ -43,7 +43,7 @@ def test_every_analysis_of_checkpoints_is_listed_with_its_headline():
     listed = listing()
     analyses = {n: a for n, a in landscape.analyses().items() if a.scope != "table"}
     own = ["run", "scan", "show", "findings", "generalisation"]
-    own += ["report", "figure", "diff", "merge", "verify", "demo", "study"]
+    own += ["report", "figure", "export", "diff", "merge", "verify", "demo", "study"]
     assert list(listed)[: len(own)] == own and sorted(listed) == sorted([*own, *analyses])
     for name, analysis in analyses.items():  # long ones are cut at a word
         assert headline(analysis.title, analysis.scope).startswith(listed[name].removesuffix("..."))
