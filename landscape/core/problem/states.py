@@ -62,7 +62,6 @@ def as_vector(problem: Problem, state: State, what: str = "the state") -> Tensor
 
 
 @contextmanager
-@torch.no_grad()
 def rest_of_state(problem: Problem, state: State) -> Iterator[None]:
     """Within it, the model has the buffers and unchosen parameters of a state_dict, afterwards its own."""
     if not isinstance(state, Mapping):
@@ -75,14 +74,18 @@ def rest_of_state(problem: Problem, state: State) -> Iterator[None]:
             raise InputError(
                 f"'{name}' of a checkpoint has shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}."
             )
-    kept = {name: tensor.clone() for name, tensor in rest.items()}
+    kept = {name: tensor.detach().clone() for name, tensor in rest.items()}
     try:
-        for name, tensor in rest.items():
-            tensor.copy_(state[name])
+        _overwrite(rest, state)
         yield
     finally:
-        for name, tensor in rest.items():
-            tensor.copy_(kept[name])
+        _overwrite(rest, kept)
+
+
+@torch.no_grad()
+def _overwrite(tensors: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        tensor.copy_(values[name])
 
 
 def full_state(problem: Problem, state: State) -> dict[str, Tensor]:

@@ -93,7 +93,8 @@ def test_to_scipy_feeds_eigsh():
     np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(A.numpy())[-3:], rtol=1e-10)
     V = np.random.default_rng(0).normal(size=(30, 2))
     np.testing.assert_allclose(op @ V, A.numpy() @ V, rtol=1e-12)
-    np.testing.assert_allclose(op.rmatvec(V[:, :1]), A.numpy() @ V[:, :1], rtol=1e-12)
+    np.testing.assert_allclose(op.rmatmat(V[:, :1]), A.numpy() @ V[:, :1], rtol=1e-12)
+    np.testing.assert_allclose(op.rmatvec(V[:, 0]), A.numpy() @ V[:, 0], rtol=1e-12)
     np.testing.assert_allclose(op @ V[:, ::-1], A.numpy() @ V[:, ::-1], rtol=1e-12)
 
 
