@@ -22,6 +22,7 @@ import landscape
 from landscape.base.analysis import Analysis, Context, Metric, Pair
 from landscape.base.figure import FigureSpec, has_errors
 from landscape.base.interval import Interval
+from landscape.base.panels import panels_of
 from landscape.base.params import DATA_BUILDER, FUNCTION
 from landscape.base.table import read_columns
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
@@ -281,7 +282,7 @@ def test_figures_have_labels_captions_and_draw(analysis: Analysis, backend: str)
         assert figure.caption.endswith(".")
         assert figure.x.label
         assert figure.y.label
-        assert figure.marks
+        assert all(panel.marks for panel in panels_of(figure))
         assert landscape.plot(figure, backend=backend) is not None
     assert list(analysis.plots({"one": ds, "two": ds}))
 

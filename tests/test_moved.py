@@ -19,6 +19,7 @@ OLD_NAMES = json.loads(Path(__file__).with_name("old_names.json").read_text("utf
 
 REMOVED = {  # announced in CHANGELOG.md
     "landscape.commands.add_analyses",
+    "landscape.core.matching.accumulate",
     "landscape.core.smoothing.wasserstein",
     "landscape.tables.TABLES",
     "landscape.tables.TableAnalysis",

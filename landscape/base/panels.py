@@ -63,6 +63,8 @@ def each_panel(spec: FigureSpec, change: Callable[[FigureSpec], FigureSpec]) -> 
         return change(spec)
     panels = tuple(tuple(change(panel) for panel in row) for row in spec.panels)
     before, after = panels_of(spec), [panel for row in panels for panel in row]
+    if all(a is b for a, b in zip(before, after, strict=True)):
+        return spec
     pairs = zip(before, after, strict=True)
     added = [b.caption.removeprefix(a.caption).strip() for a, b in pairs if b.caption.startswith(a.caption)]
     caption = " ".join(text for text in dict.fromkeys([spec.caption, *added]) if text)
