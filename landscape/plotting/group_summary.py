@@ -40,6 +40,7 @@ QUANTILES = (0.1, 0.9)
 """Ends of a band over five or more models; over fewer it holds them all."""
 
 _FEW = 5
+_MOST_BANDS = 6  # more of them cover one another
 _PLACES = 160  # where curves that share no places are compared
 
 
@@ -94,11 +95,19 @@ def summarize_by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -
         parts = [other for other in collected if other.group == key.group]
         slot = _slot(parts.index(key), len(parts))
         marks += _together(key, collected[key], spec, order, places, slot)
+    marks = _legible(marks)
     x = spec.x if places is None else _group_axis(spec.x, order)
     caption = f"{spec.caption} {_note(marks, count, what)}".strip()
     single = bool(spec.errors) and any(has_errors(m) for m in kept)
     errors = f"Marks without a {what} keep theirs. {spec.errors}" if single else ""
     return replace(spec, marks=(*kept, *marks), x=x, caption=caption, errors=errors)
+
+
+def _legible(marks: list[Mark]) -> list[Mark]:
+    """The marks without bands, if these are too many to be told apart."""
+    if sum(isinstance(m, Line) and m.low is not None for m in marks) <= _MOST_BANDS:
+        return marks
+    return [replace(m, low=None, high=None) if isinstance(m, Line) else m for m in marks]
 
 
 def _part(series: Series) -> str:
@@ -270,9 +279,14 @@ def _note(marks: Sequence[Mark], models: int, what: str) -> str:
     parts = []
     if any(isinstance(m, Line) for m in marks):
         low, high = (round(100 * q) for q in QUANTILES)
+        banded = any(isinstance(m, Line) and m.low is not None for m in marks)
+        bands = (
+            f"; bands their {low}th to {high}th percentile (fewer than {_FEW} models: from the lowest to the"
+            " highest)."
+        )
         parts.append(
-            f"Lines are medians over the models of each {what}, where all have a value; bands their"
-            f" {low}th to {high}th percentile (fewer than {_FEW} models: from the lowest to the highest)."
+            f"Lines are medians over the models of each {what}, where all have a value"
+            + (bands if banded else f"; of more than {_MOST_BANDS} lines no spread is drawn.")
         )
         if any(m.series.name.endswith(")") and " of " in m.series.name for m in marks if isinstance(m, Line)):
             parts.append("In brackets: how many of the models, where some have values at few places.")

@@ -183,3 +183,14 @@ def test_what_belongs_to_no_known_model_stays() -> None:
     field = Heatmap([0, 1], [0, 1], np.zeros((2, 2)), ColorAxis("z"))
     spec = figure(field, Line([0, 1], [0, 1], Series("", label="ideal")))
     assert summarize_by_group(spec, GROUPS, "kind") == spec
+
+
+def test_more_bands_than_can_be_told_apart_are_left_out() -> None:
+    """Oracle: by hand: six groups keep their bands, of seven the medians alone are drawn."""
+    for count, banded in ((6, True), (7, False)):
+        models = {f"m{i}": f"g{i % count}" for i in range(2 * count)}
+        lines = [Line([0.0, 1.0], [float(i), 1.0], Series(m)) for i, m in enumerate(models)]
+        spec = summarize_by_group(figure(*lines), models, "kind")
+        assert [m.low is not None for m in spec.marks] == [banded] * count
+        np.testing.assert_allclose([m.y[0] for m in spec.marks], [i + count / 2 for i in range(count)])
+        assert ("percentile" in spec.caption) == banded and ("no spread is drawn" in spec.caption) != banded
