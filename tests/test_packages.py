@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 import tomllib
@@ -71,5 +72,10 @@ def test_examples_of_integrations_are_short_and_name_what_there_is():
         for node in ast.walk(ast.parse(example)):
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "landscape":
                 assert callable(getattr(landscape, node.attr))
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("landscape."):
+                taken = inspect.signature(getattr(landscape, node.func.attr)).parameters
+                keywords = {keyword.arg for keyword in node.keywords}
+                open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+                assert open_ended or keywords <= set(taken), ast.unparse(node)
     extras = set(re.findall(r"`([a-z]+)`", "".join(re.findall(r"^\|.*\|([^|]*)\|$", page, re.MULTILINE))))
     assert extras <= set(PROJECT["optional-dependencies"])
