@@ -72,7 +72,7 @@ def test_examples_of_integrations_are_short_and_name_what_there_is():
         for node in ast.walk(ast.parse(example)):
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "landscape":
                 assert callable(getattr(landscape, node.attr))
-            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("landscape."):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[0] == "landscape":
                 taken = inspect.signature(getattr(landscape, node.func.attr)).parameters
                 keywords = {keyword.arg for keyword in node.keywords}
                 open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
