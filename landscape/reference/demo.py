@@ -290,6 +290,7 @@ def _connections(recipes: Sequence[Recipe], quick: bool) -> dict[str, Mapping[st
     }
     return {
         "[analyses.connectivity]": {"together": True, "examples": 256, "steps": 7, "refine": 1, **test},
+        "[analyses.merging]": {"models": [f"{r.group}-*" for r in recipes], "examples": 128, **test},
         "[analyses.connect]": {
             "models": [f"{recipes[0].group}-*"],
             "examples": 256,
