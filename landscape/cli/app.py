@@ -163,7 +163,8 @@ def run(
     loss: Loss = None,
     allow: Allow = None,
     only: Annotated[
-        str | None, typer.Option(help="Analyses to run, by label or name, separated by commas.")
+        list[str] | None,
+        typer.Option(help="Analyses to run, by label or name, separated by commas, or one flag each."),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Worker processes.", min=1)] = 1,
     cluster: Annotated[
@@ -203,7 +204,7 @@ def run(
         console = _console(quiet=follows())
         check_folder("--store", store)
         zoo = zoo_to_run(manifest, store, context.params, write=not (dry_run or follows()))
-        analyses = only.split(",") if only is not None else None
+        analyses = [name for given in only for name in given.split(",")] if only else None
         if manifest.is_dir():
             print_groups(console, zoo)
         if dry_run:

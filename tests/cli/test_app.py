@@ -80,6 +80,8 @@ class TestRun:
         assert [(s.label, len(s.results)) for s in contents.sections] == [("total", 0), ("twice", 1)]
         result = invoke("run", path, "--store", store, "--overwrite", "--no-report", "--jobs", "1")
         assert "2 done, 0 done before" in result.output
+        for both in (("--only", "total", "--only", "twice"), ("--only", "total,twice")):
+            assert "0 done, 2 done before" in invoke("run", path, *both, "--store", store).output
 
     def test_dry_run(self, invoke, folder):
         folder.add("m0")
