@@ -17,7 +17,7 @@ from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, Po
 from landscape.base.schema import Schema, Variable
 from landscape.core.features.unit_kinds import SYMBOL_LEGEND, UnitKind, symbol_key, symbols_of
 from landscape.core.stats.intervals import reach
-from landscape.errors import InputError
+from landscape.errors import InapplicableError, InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,7 +103,7 @@ def compute(problem: Problem, params: ReceptiveFieldParams, context: Context) ->
     first = next(_images(problem, 1))
     names = list(receptive_fields(problem, [first], selection, **tokens))  # type: ignore[arg-type]
     if not names:
-        raise InputError(
+        raise InapplicableError(
             f"no layer of {type(problem.module).__name__} matching {', '.join(params.layers)} is of the kinds"
             f" {', '.join(params.kinds) or 'any'} and has maps; name other kinds, or none for every module."
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 
-from landscape.errors import InputError, suggest
+from landscape.errors import InapplicableError, InputError, suggest
 
 __all__ = ["LayerWeight", "layer_weights"]
 
@@ -67,7 +67,7 @@ def layer_weights(model: nn.Module, patterns: Sequence[str] = ("*",)) -> list[La
         seen.add(id(layer.weight))
         found.append(layer)
     if not found:
-        raise InputError(f"no layer of {type(model).__name__} has a matrix of weights.")
+        raise InapplicableError(f"no layer of {type(model).__name__} has a matrix of weights.")
     names = [layer.name for layer in found]
     for pattern in patterns:
         if not fnmatch.filter(names, pattern):

@@ -10,7 +10,7 @@ from torch import nn
 
 import landscape
 from landscape import Problem
-from landscape.errors import InputError
+from landscape.errors import InapplicableError, InputError
 from landscape.reference.models import vit
 
 
@@ -77,7 +77,7 @@ def test_what_has_no_maps_is_refused():
     flat = Problem(nn.Linear(4, 3), "cross_entropy", (torch.zeros(2, 4), torch.tensor([0, 1])))
     with pytest.raises(InputError, match="one input of shape"):
         landscape.receptive_field(flat)
-    with pytest.raises(InputError, match="has maps"):
+    with pytest.raises(InapplicableError, match="has maps"):
         landscape.receptive_field(Problem(boxes(1), "cross_entropy", images(2, 9)), kinds=("attention",))
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(98, 3)).double()
     with pytest.raises(InputError, match="batchnorm='checkpoint'"):
