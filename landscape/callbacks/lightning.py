@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from landscape.callbacks.pace import Pace
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ class LightningProbe(Callback or object):  # type: ignore[misc]
     """
 
     def __init__(self, probe: Probe, *, unit: Literal["epoch", "step"] = "epoch", module: str = "") -> None:
-        if unit not in ("epoch", "step"):
-            raise InputError(f"unit must be 'epoch' or 'step'; got {unit!r}.")
+        self._pace = Pace(probe, unit)
         if Callback is None:
             raise InputError(
                 "this probe is a callback of Lightning; install it with:"
@@ -46,7 +46,6 @@ class LightningProbe(Callback or object):  # type: ignore[misc]
             )
         super().__init__()
         self.probe, self.unit, self.module = probe, unit, module
-        self._last = -1
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Measure the start."""
@@ -69,10 +68,7 @@ class LightningProbe(Callback or object):  # type: ignore[misc]
 
     def _look(self, trainer: Any, pl_module: Any, epoch: int, *, end: bool = False) -> None:
         at = trainer.global_step if self.unit == "step" else epoch
-        if at == self._last or not trainer.is_global_zero:  # steps of accumulated gradients end once
-            return
-        if end or at % self.probe.every == 0:
-            self._last = at
+        if trainer.is_global_zero and self._pace.is_due(at, end=end):
             logged = {k: float(v) for k, v in trainer.callback_metrics.items()}
             model = pl_module.get_submodule(self.module) if self.module else pl_module
             self.probe.measure(model, self.unit, at, logged)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from landscape.callbacks.live import Chosen
 from landscape.errors import InputError
 from landscape.store import ModelRecord, SectionRecord, Snapshot, Store
+from landscape.trainings import PROGRESS
 from landscape.zoo.events import Listener
 from landscape.zoo.run_plan import holding
 from landscape.zoo.task import Task
@@ -93,6 +94,6 @@ def _is_overtaken(other: ModelRecord, now: ModelRecord) -> bool:
     """Whether a moment of the same run is this one or a later one; or counts in another unit."""
     if (other.run, other.group, other.seed) != (now.run, now.group, now.seed):
         return False
-    (unit,) = {"epoch", "step"} & set(now.tags)
+    (unit,) = set(PROGRESS) & set(now.tags)
     at = other.tags.get(unit)
     return not isinstance(at, int | float) or at >= now.tags[unit]

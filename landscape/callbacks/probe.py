@@ -17,6 +17,7 @@ from landscape.callbacks.moments import check_sections, remember
 from landscape.callbacks.subset import read_subset
 from landscape.errors import InputError, StoreError, one_line
 from landscape.store import Failure, Store, consolidate
+from landscape.trainings import PROGRESS
 from landscape.zoo.events import Event, Failed
 from landscape.zoo.loader import seeded
 from landscape.zoo.runner import Runner
@@ -32,7 +33,6 @@ CHEAP: dict[str, dict[str, Any]] = {
 """What is measured by default, with some hundred gradients: the largest Hessian eigenvalue and the trace."""
 
 _EXAMPLES, _BATCH = 128, 256
-_UNITS = ("epoch", "step")
 
 
 class Probe:
@@ -94,7 +94,7 @@ class Probe:
         for what, value in (("every", every), ("examples", examples)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{what} must be a whole number from 1; got {value!r}.")
-        taken = [unit for unit in _UNITS if unit in (tags or {})]
+        taken = [unit for unit in PROGRESS if unit in (tags or {})]
         if taken:
             raise InputError(f"the tag '{taken[0]}' is the probe's own; leave it out of tags.")
         self.every, self.name = every, check_name("training", name)

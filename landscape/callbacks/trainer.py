@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from landscape.callbacks.pace import Pace
 from landscape.errors import InputError
+from landscape.trainings import PROGRESS
 
 if TYPE_CHECKING:
     from landscape.callbacks.probe import Probe
@@ -32,15 +34,13 @@ class TrainerProbe(TrainerCallback or object):  # type: ignore[misc]
     """
 
     def __init__(self, probe: Probe, *, unit: Literal["epoch", "step"] = "step") -> None:
-        if unit not in ("epoch", "step"):
-            raise InputError(f"unit must be 'epoch' or 'step'; got {unit!r}.")
+        self._pace = Pace(probe, unit)
         if TrainerCallback is None:
             raise InputError(
                 "this probe is a callback of transformers; install it with:"
                 " pip install 'landscape-toolkit[hf]'."
             )
         self.probe, self.unit = probe, unit
-        self._last = -1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Measure the start."""
@@ -63,13 +63,10 @@ class TrainerProbe(TrainerCallback or object):  # type: ignore[misc]
 
     def _look(self, state: Any, given: Any, *, end: bool = False) -> None:
         at = state.global_step if self.unit == "step" else round(state.epoch or 0)
-        if at == self._last or not state.is_world_process_zero:
-            return
-        if end or at % self.probe.every == 0:
-            self._last = at
+        if state.is_world_process_zero and self._pace.is_due(at, end=end):
             logged: dict[str, float] = {}
             for entry in state.log_history:
                 logged |= {k: float(v) for k, v in entry.items() if isinstance(v, int | float)}
-            for own in ("epoch", "step"):  # the moment's own
+            for own in PROGRESS:  # the moment's own
                 logged.pop(own, None)
             self.probe.measure(given["model"], self.unit, at, logged)
