@@ -17,7 +17,7 @@ import numpy as np
 
 import landscape
 from landscape.store import Store
-from landscape.store.files import write_bytes
+from landscape.store.files import Stamp, write_bytes
 from landscape.store.records import record, validated
 from landscape.store.within import read_text
 
@@ -25,25 +25,12 @@ if TYPE_CHECKING:
     from landscape.base.analysis import Analysis
     from landscape.base.metric import Metric
 
-__all__ = ["Stamp", "Summaries", "Value", "code_here", "stamp_of", "values_of"]
+__all__ = ["Summaries", "Value", "code_here", "values_of"]
 
-Stamp = tuple[int, int, int]
-"""Size of a file, when it changed, in nanoseconds, and its number in the file system."""
 Value = float | int | bool | str
 """Of a metric."""
 _Entry = tuple[int, int, int, dict[str, Value]]
 _NAME = "metrics.json"
-
-
-def stamp_of(path: Path) -> Stamp:
-    """What tells a file from a later one of its name.
-
-    Raises:
-        OSError: If there is none.
-    """
-    status = path.stat()
-    # The number, since clocks of file systems tick: two seconds long on some, and a result may be quick.
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def values_of(summary: Iterable[Metric]) -> dict[str, Value]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.registry import find_recorded
-from landscape.base.summaries import Summaries, Value, stamp_of, values_of
+from landscape.base.summaries import Summaries, Value, values_of
 from landscape.errors import InputError, StoreError
+from landscape.store.files import stamp_of
 
 if TYPE_CHECKING:
     import pandas as pd

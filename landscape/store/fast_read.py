@@ -16,7 +16,7 @@ from landscape.errors import StoreError
 from landscape.store.digest import checked
 from landscape.store.files import open as open_file
 from landscape.store.netcdf import WRITTEN_HERE
-from landscape.store.within import open_data
+from landscape.store.within import open_data, read_numbers
 
 if TYPE_CHECKING:
     import h5py
@@ -110,14 +110,9 @@ def _dataset(file: h5py.File, path: Path, size: int, known: Known) -> xr.Dataset
 
 
 def _values(file: h5py.File, name: str, item: h5py.h5d.DatasetID) -> NDArray[Any]:
-    from h5py import h5s
-
     if item.dtype.kind == "O":
         return np.asarray(file[name].asstr()[()]).astype(str)
-    # Zeros: of what was never written HDF5 may write nothing either, and what lay in memory is no result.
-    values = np.zeros(item.shape, item.dtype)
-    item.read(h5s.ALL, h5s.ALL, values)
-    return values
+    return read_numbers(item)
 
 
 def _facts(file: h5py.File, name: str, item: h5py.Dataset) -> _Facts:

@@ -21,7 +21,10 @@ from landscape.text import foreign
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["as_path", "open", "replacing", "save", "sweep", "write_bytes"]
+__all__ = ["Stamp", "as_path", "open", "replacing", "save", "stamp_of", "sweep", "write_bytes"]
+
+Stamp = tuple[int, int, int]
+"""Size of a file, when it changed, in nanoseconds, and its number in the file system."""
 
 # The name of a temporary file says whose it is, so that what a killed process left can be told from what a
 # living one is writing.
@@ -159,6 +162,17 @@ def make_folder(folder: Path, within: Path | None) -> None:
         if folder.is_symlink():
             raise StoreError(f"'{folder}' is a link, and may lead anywhere: nothing is written through it.")
         folder.mkdir(exist_ok=True)  # fails if `within` is gone, as it is meant to
+
+
+def stamp_of(path: Path) -> Stamp:
+    """What tells a file from a later one of its name.
+
+    Raises:
+        OSError: If there is none.
+    """
+    status = path.stat()
+    # The number, since clocks of file systems tick: two seconds long on some, and a result may be quick.
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from landscape.errors import StoreError
 from landscape.store.contents import Located
 from landscape.store.digest import seal_of
-from landscape.store.files import write_bytes
+from landscape.store.files import stamp_of, write_bytes
 from landscape.store.records import record, validated
 from landscape.store.store import Store
 from landscape.store.within import read_text
@@ -33,11 +33,9 @@ def state_of(entry: Located) -> State:
     Raises:
         FileNotFoundError: If its file is gone.
     """
-    status = entry.path.stat()
     said = hashlib.sha256(json.dumps(entry.attrs, sort_keys=True).encode()).hexdigest()[:16]
     name = f"{entry.path.parent.name}/{entry.path.name}"
-    # The number, since the clock of a file system may tick slowly.
-    return name, status.st_size, status.st_mtime_ns, status.st_ino, said
+    return name, *stamp_of(entry.path), said
 
 
 @dataclass

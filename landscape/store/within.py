@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from landscape.errors import StoreError
 from landscape.text import foreign
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["check_data", "check_group", "check_name", "check_place", "open_data", "read_text"]
+__all__ = ["check_group", "check_name", "check_place", "open_data", "read_numbers", "read_text"]
 
 _SPARE = 100_000_000
 _LARGEST_TEXT = 500_000_000
@@ -75,13 +78,17 @@ def check_group(file: h5py.File, path: Path, group: str = "/", depth: int = 1) -
     Raises:
         StoreError: Naming the file and the data set.
     """
+    import h5py
+
     place = file["/"]
     for part in (p for p in group.split("/") if p):
         _check_link(place, part, path)
         place = place[part]
     size = path.stat().st_size
     for holder, name in _members(place, path, min(depth, _DEEPEST)):
-        _check_data(holder[name], f"{holder.name.rstrip('/')}/{name}", path, size)
+        item = holder[name]
+        if isinstance(item, h5py.Dataset):
+            _check_data(item.id, f"{holder.name.rstrip('/')}/{name}", path, size)
 
 
 def _members(group: Any, path: Path, depth: int) -> Iterator[tuple[Any, str]]:
@@ -108,13 +115,6 @@ def _is_link(name: str, path: Path) -> StoreError:
     return StoreError(f"'{foreign(path)}': '{foreign(name, 80)}' is a link to another place; it is not read.")
 
 
-def _check_data(item: Any, name: str, path: Path, size: int) -> None:
-    import h5py
-
-    if isinstance(item, h5py.Dataset):
-        check_data(item.id, name, path, size)
-
-
 def open_data(group: h5py.h5g.GroupID, name: bytes, path: Path, size: int) -> h5py.h5d.DatasetID | None:
     """A data set right below a group, checked as `check_group` does, and quicker.
 
@@ -138,11 +138,21 @@ def open_data(group: h5py.h5g.GroupID, name: bytes, path: Path, size: int) -> h5
     if h5i.get_type(item) != h5i.DATASET:
         return None
     data: h5d.DatasetID = item
-    check_data(data, f"/{name.decode('utf-8', 'replace')}", path, size)
+    _check_data(data, f"/{name.decode('utf-8', 'replace')}", path, size)
     return data
 
 
-def check_data(item: h5py.h5d.DatasetID, name: str, path: Path, size: int) -> None:
+def read_numbers(item: h5py.h5d.DatasetID) -> NDArray[Any]:
+    """All numbers of a data set, without the detours of h5py's general way."""
+    from h5py import h5s
+
+    # Zeros: of what was never written HDF5 may write nothing either, and what lay in memory is no result.
+    values = np.zeros(item.shape, item.dtype)
+    item.read(h5s.ALL, h5s.ALL, values)
+    return values
+
+
+def _check_data(item: h5py.h5d.DatasetID, name: str, path: Path, size: int) -> None:
     """Raise if the numbers of a data set lie elsewhere, or are more than a file of this size could hold.
 
     Raises:

@@ -16,7 +16,7 @@ from landscape.store.digest import check, check_once, checked, seal, seal_of
 from landscape.store.files import replacing
 from landscape.store.held import Held, places_in, state_of
 from landscape.store.store import Store
-from landscape.store.within import check_group, open_data
+from landscape.store.within import check_group, open_data, read_numbers
 from landscape.text import foreign
 
 __all__ = ["consolidate", "read_field"]
@@ -135,7 +135,7 @@ def read_field(path: Path, label: str, name: str) -> dict[str, NDArray[Any]]:
 
 def _values(section: Any, place: str) -> NDArray[Any] | None:
     """A variable of a consolidated file, without the detours of h5py's general way; ``None`` if absent."""
-    from h5py import h5d, h5s
+    from h5py import h5d
 
     try:
         variable = h5d.open(section.id, place.encode())
@@ -143,8 +143,7 @@ def _values(section: Any, place: str) -> NDArray[Any] | None:
         return None
     if variable.dtype.kind not in "iuf":
         return np.asarray(section[place].asstr()[()], dtype=object)
-    values = np.zeros(variable.shape, variable.dtype)  # what was never written may be left as it is
-    variable.read(h5s.ALL, h5s.ALL, values)
+    values = read_numbers(variable)
     return values.astype(bool) if _is_bool(section, place, variable) else values
 
 

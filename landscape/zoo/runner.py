@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import Context, Pair, run_together
-from landscape.base.summaries import Stamp, Summaries, Value, code_here, stamp_of, values_of
+from landscape.base.summaries import Summaries, Value, code_here, values_of
 from landscape.errors import CheckpointError, InapplicableError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
+from landscape.store.files import Stamp, stamp_of
 from landscape.store.ledger import Finished, FolderLedger
 from landscape.zoo.builders import find_analysis
 from landscape.zoo.code import by_other_code, ensure_loaded, mark_of
@@ -141,11 +143,9 @@ class Runner:
     ) -> tuple[dict[str, Value] | None, Stamp]:
         """What sums up a result while it is at hand, and the stamp of its file."""
         analysis, _ = self._analysis(task)
-        try:
+        with contextlib.suppress(Exception):  # whoever asks for the summary later is told
             if analysis.scope == "checkpoint" and Summaries.keeps(analysis):
                 return values_of(analysis.summary(result)), stamp_of(written)
-        except Exception:  # whoever asks for the summary later is told
-            return None, (0, 0, 0)
         return None, (0, 0, 0)
 
     def compute(

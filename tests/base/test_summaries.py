@@ -12,8 +12,9 @@ import pytest
 import landscape
 from landscape.base import summaries
 from landscape.base.metric import Metric
-from landscape.base.summaries import Summaries, stamp_of, values_of
+from landscape.base.summaries import Summaries, values_of
 from landscape.store import Store
+from landscape.store.files import stamp_of
 from landscape.store.records import parsed
 
 

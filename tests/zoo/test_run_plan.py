@@ -312,7 +312,8 @@ class TestSeveralManifests:
 
 def test_what_a_worker_of_other_code_summed_up_is_not_kept(tmp_path):
     """Oracle: by hand: of three events, that of this code alone."""
-    from landscape.base.summaries import Summaries, code_here, stamp_of
+    from landscape.base.summaries import Summaries, code_here
+    from landscape.store.files import stamp_of
     from landscape.zoo.run_plan import _Outcomes
     from landscape.zoo.task import Task
 
