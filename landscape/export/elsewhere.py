@@ -104,7 +104,9 @@ def crate(
                     "encodingFormat": "application/x-hdf5",
                     "contentSize": str(path.stat().st_size),
                     "dateCreated": times[-1],
-                    "identifier": {k: str(ds.attrs[k]) for k in ("checkpoint", "data") if k in ds.attrs},
+                    "identifier": json.dumps(  # of several parts, as one text
+                        {k: str(ds.attrs[k]) for k in ("checkpoint", "data") if k in ds.attrs}, sort_keys=True
+                    ),
                 }
             )
         actions.append(
@@ -119,8 +121,6 @@ def crate(
                 "citation": [{"@id": papers[key]["@id"]} for key in found],
             }
         )
-    for file in files:  # an identifier that is no text stands as a text
-        file["identifier"] = json.dumps(file["identifier"], sort_keys=True)
     people = [{"@id": at, "@type": "Person", "name": name} for at, name in (authors or {}).items()]
     root: dict[str, Any] = {
         "@id": "./",

@@ -81,7 +81,7 @@ class SliceProducts:
         self._b: list[Tensor] = []
         self._blocks: list[TensorBlock] = []
         self._kept = 0
-        home = {number: index for index, tree in enumerate(forest) for number in tree}
+        self._home = home = {number: index for index, tree in enumerate(forest) for number in tree}
         self._on: list[list[int]] = [[] for _ in forest]  # blocks by tree
         self._stands: list[list[tuple[frozenset[int], int]]] = [
             [] for _ in forest
@@ -136,7 +136,7 @@ class SliceProducts:
         It is itself one of them where it stands twice on a block, as the units of a residual stream do on a
         convolution from the stream into itself: its best step is found with one side held.
         """
-        home = {number: k for k, tree in enumerate(self._forest) for number in tree}
+        home = self._home
         found = {home[n] for k in self._on[index] for n in self._blocks[k].dims if n in home} - {index}
         return found | ({index} if any(part.own for part in self._parts[index]) else set())
 
