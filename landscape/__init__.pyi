@@ -1619,7 +1619,7 @@ class _Surface(Analysis):
         steps: int | tuple[int, int] = (51, 51),
         x_range: tuple[float, float] | None = None,
         y_range: tuple[float, float] | None = None,
-        evaluations: int | None = None,
+        evaluations: int | None = 441,
         refine_by: Literal['loss', 'log_loss'] = 'loss',
         batchnorm: Literal['checkpoint', 'batch', 'recalibrate'] | None = None,
         per_class: bool = False,
@@ -1652,7 +1652,8 @@ class _Surface(Analysis):
             steps: number of points along x and y, or one number for both.
             x_range: lowest and highest step along x; none = -1 to 1, or around the checkpoints shown.
             y_range: likewise along y.
-            evaluations: most points to evaluate, where the surface bends most; none = all points.
+            evaluations: most points to evaluate, where a spline through the others errs most; none =
+                all points.
             refine_by: what is to be resolved if not all points are evaluated; log_loss suits pictures
                 whose colours span decades.
             batchnorm: BatchNorm statistics at each point: the checkpoint's, the batch's, or pooled anew

@@ -21,12 +21,16 @@ Mask = NDArray[np.bool_]
 FEWEST = 25
 """Fewest evaluations that say anything about a surface."""
 
-BASE_SHARE = 0.19
-# Nodes of a round: several, since each round fits two interpolants to all that is known.
+BASE_SHARE = 0.25
+# Nodes of a round: several, since each round fits two splines to all that is known.
 ROUND_LEAST, ROUND_SHARE = 16, 0.05
 MOST_CANDIDATES = 10_000
 MOST_GLOBAL, NEIGHBORS = 1_000, 64
 """A spline through more points than this is local, through so many neighbours of each place."""
+BESIDE = 4
+"""Known nodes whose errors tell that of a place between them."""
+KINK = 0.3
+"""What the linear interpolant says weighs less: it is far from the spline on smooth surfaces too."""
 
 
 def refine(
@@ -35,13 +39,14 @@ def refine(
     evaluate: Callable[[Index], Array],
     agree: Callable[[Index], Index] = lambda chosen: chosen,
 ) -> tuple[Array, Mask]:
-    """Evaluate a function at those nodes of a grid where it bends most.
+    """Evaluate a function at those nodes of a grid where the spline through the others errs most.
 
-    A coarse even grid takes a fifth of the budget. Then, round by round, nodes are chosen where two
-    interpolants of the known values differ most, the piecewise linear one and the thin-plate spline,
-    times the distance to the nearest known node: their difference estimates the error of linear
-    interpolation, the distance keeps gaps from being forgotten. Nodes of one round keep apart. The
-    choice depends on the values alone, so a repeated run makes the same one.
+    An even grid takes a quarter of the budget. Then, round by round, nodes are chosen by estimates of the
+    error of the cubic spline that `fill` draws, added up: by how much it misses the nearest known nodes if
+    each is left out (Rippa 1999), and how far the thin-plate spline lies from it and, for kinks, the
+    piecewise linear interpolant. The sum is multiplied by the distance to the nearest known node, which
+    keeps gaps from being forgotten. Nodes of one round keep apart. The choice depends on the values alone,
+    so a repeated run makes the same one.
 
     Args:
         shape: Nodes along y and x.
@@ -107,9 +112,9 @@ def _choose(values: Array, known: Mask, most: int, turn: int) -> Index:
     # Other candidates in every round, so that each node comes up, however many there are.
     open_ = open_[turn % stride :: stride]
     gaps = cKDTree(nodes[flat]).query(nodes[open_])[0]
-    scores = _disagreement(nodes[good], values.ravel()[good], nodes[open_]) * gaps
+    scores = _expected_error(nodes[good], values.ravel()[good], nodes[open_]) * gaps
     scores[~_beside_finite(nodes[open_], flat, good, nodes)] = 0.0
-    # Where the interpolants agree, as on a plane, the largest gaps come first.
+    # Where nothing is missed, as on a plane, the largest gaps come first.
     if not scores.any():
         scores = gaps
     chosen: list[int] = []
@@ -123,23 +128,60 @@ def _choose(values: Array, known: Mask, most: int, turn: int) -> Index:
     return open_[chosen]
 
 
-def _disagreement(nodes: Array, values: Array, at: Array) -> Array:
-    """|thin-plate spline − linear interpolant|; zeros where there is no linear one."""
-    linear = _linear(nodes, values, at)
-    if np.isnan(linear).all():
+def _expected_error(nodes: Array, values: Array, at: Array) -> Array:
+    """An estimate of the error of the cubic spline; zeros where there is none."""
+    if _on_a_line(nodes):
         return np.zeros(len(at))
-    spline = _spline(nodes, values, at, "thin_plate_spline")
-    return np.asarray(np.nan_to_num(np.abs(spline - linear)), np.float64)
+    try:
+        missed = np.abs(_left_out(nodes, values))
+    except np.linalg.LinAlgError:  # without one of them, the others lie on a line
+        return np.zeros(len(at))
+    nearest = cKDTree(nodes).query(at, k=min(BESIDE, len(nodes)))[1]
+    cubic, thin = (_spline(nodes, values, at, kernel) for kernel in ("cubic", "thin_plate_spline"))
+    kinks = np.nan_to_num(np.abs(cubic - _linear(nodes, values, at)))
+    return np.asarray(missed[nearest].mean(-1) + np.abs(cubic - thin) + KINK * kinks, np.float64)
+
+
+def _left_out(nodes: Array, values: Array) -> Array:
+    """By how much the cubic spline through all other nodes misses each.
+
+    The error at node k without it is cₖ / (A⁻¹)ₖₖ, with the matrix A of the spline through all nodes and its
+    coefficients c: one inverse for all (Rippa 1999, Adv. Comput. Math. 11). Of many nodes, each is left out
+    of its neighbours alone.
+    """
+    if len(nodes) <= MOST_GLOBAL:
+        return _left_out_of(nodes[None], values[None])[0]
+    groups = cKDTree(nodes).query(nodes, k=min(NEIGHBORS, len(nodes)))[1]  # each node is its own nearest one
+    parts = np.array_split(groups, math.ceil(len(groups) / MOST_CANDIDATES * NEIGHBORS))
+    return np.concatenate([_left_out_of(nodes[part], values[part])[:, 0] for part in parts])
+
+
+def _left_out_of(nodes: Array, values: Array) -> Array:
+    """`_left_out` for each of several sets of nodes (sets, n, 2) with values (sets, n)."""
+    sets, n, _ = nodes.shape
+    near = nodes - nodes.mean(1, keepdims=True)
+    near /= np.abs(near).max((1, 2), keepdims=True)
+    matrix = np.zeros((sets, n + 3, n + 3))
+    matrix[:, :n, :n] = np.linalg.norm(near[:, :, None] - near[:, None], axis=-1) ** 3
+    plane = np.concatenate([np.ones((sets, n, 1)), near], -1)
+    matrix[:, :n, n:], matrix[:, n:, :n] = plane, plane.transpose(0, 2, 1)
+    inverse = np.linalg.inv(matrix)[:, :n, :n]
+    errors: Array = np.einsum("sij,sj->si", inverse, values) / np.einsum("sii->si", inverse)
+    return errors
 
 
 def _spline(nodes: Array, values: Array, at: Array, kernel: str) -> Array:
     neighbors = NEIGHBORS if len(nodes) > MOST_GLOBAL else None
-    if np.linalg.matrix_rank(nodes - nodes.mean(0)) < 2:  # which the spline notices of some lines only
+    if _on_a_line(nodes):  # which the spline notices of some lines only
         return _linear(nodes, values, at)
     try:
         return np.asarray(RBFInterpolator(nodes, values, neighbors, kernel=kernel)(at), np.float64)
     except np.linalg.LinAlgError:  # some neighbours lie on a line
         return _linear(nodes, values, at)
+
+
+def _on_a_line(nodes: Array) -> bool:
+    return len(nodes) < 3 or bool(np.linalg.matrix_rank(nodes - nodes.mean(0)) < 2)
 
 
 def _linear(nodes: Array, values: Array, at: Array) -> Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.interpolate import RegularGridInterpolator
+from scipy.interpolate import RBFInterpolator, RectBivariateSpline, RegularGridInterpolator
 
+from landscape.core.surfaces import adaptive_grid
 from landscape.core.surfaces.adaptive_grid import fill, refine
 from landscape.errors import InputError
 
@@ -35,6 +36,39 @@ def test_three_times_as_exact_as_an_even_grid_of_as_many_points(name):
     values, known = refine(z.shape, 441, evaluated(z))
     assert int(known.sum()) == 441
     assert np.abs(fill(values, known) - z).max() <= np.abs(even - z).max() / 3
+
+
+@pytest.mark.parametrize("name", RIDGES)
+def test_nearer_than_a_cubic_spline_through_an_even_grid_of_as_many_points(name):
+    """Oracle: 21 × 21 even points with a bicubic spline of SciPy's."""
+    f = RIDGES[name]
+    z, t = f(X, Y), np.linspace(-1.0, 1.0, 21)
+    even = RectBivariateSpline(t, t, f(*np.meshgrid(t, t)))(T, T)
+    filled = fill(*refine(z.shape, 441, evaluated(z)))
+    assert np.abs(filled - z).max() < np.abs(even - z).max()
+    assert np.square(filled - z).mean() < np.square(even - z).mean()
+
+
+def test_a_surface_without_ridges():
+    """Oracle: the formula. No place needs more points than another, and looking for one costs little."""
+    z = np.log1p(4 * X**2 + Y**2 + np.sin(3 * X * Y))
+    filled = fill(*refine(z.shape, 441, evaluated(z)))
+    assert np.abs(filled - z).max() < 1e-3 * np.ptp(z)
+
+
+@pytest.mark.parametrize("most", [1_000, 20], ids=["of all", "of its neighbours"])
+def test_a_node_left_out(most, monkeypatch):
+    """Oracle: SciPy's spline, fitted anew without the node, to all others or to its nearest ones."""
+    nodes = np.random.default_rng(0).random((30, 2))
+    values = np.sin(5 * nodes[:, 0]) * nodes[:, 1]
+    monkeypatch.setattr(adaptive_grid, "MOST_GLOBAL", most)
+    monkeypatch.setattr(adaptive_grid, "NEIGHBORS", 20)
+    missed = adaptive_grid._left_out(nodes, values)
+    for k, node in enumerate(nodes):
+        order = np.argsort(np.linalg.norm(nodes - node, axis=1))
+        others = order[1 : 30 if most > 30 else 20]
+        refitted = RBFInterpolator(nodes[others], values[others], kernel="cubic")(node[None])[0]
+        assert missed[k] == pytest.approx(values[k] - refitted, abs=1e-9)
 
 
 def test_many_points_are_interpolated_from_their_neighbours(monkeypatch):

@@ -87,8 +87,8 @@ surface = Analysis(
         " move. Also: Hessian eigenvectors, the"
         " plane through three models (Garipov et al. 2018), the principal directions of a training run with"
         " the true loss of its checkpoints, or given vectors. Every point is computed from the centre itself"
-        " and on the same examples, so that the error of a difference is small. With `evaluations`, only"
-        " those points are evaluated where the surface bends most."
+        " and on the same examples, so that the error of a difference is small. Of a large grid, only those"
+        " points are evaluated where a spline through the others errs most; `evaluations = none` is all."
     ),
     scope="checkpoint",
     params=SurfaceParams,

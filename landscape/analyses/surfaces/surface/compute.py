@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["compute"]
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 MOST_MINIMA = 50
 
@@ -62,7 +63,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
     count = min(params.evaluations or x.size * y.size, x.size * y.size)
     sweep = Sweep(evaluator, ledger, context.progress, count + 2 * len(plane.markers))
     data: dict[str, Any] = {"x": x, "y": y}
-    if params.evaluations is None:
+    if params.evaluations is None or params.evaluations >= x.size * y.size:
         fields, known = sweep.grid(x, y), np.ones((len(y), len(x)), bool)
         surface = fields["loss"]
     else:
@@ -87,7 +88,7 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
         **asdict(cut),
         **_about(plane, params),
         **_markers(sweep, plane),
-        **_numbers(surface, x, y, center.loss, params, eps=torch.finfo(problem.dtype).eps),
+        **_numbers(surface, known, x, y, center.loss, params, eps=torch.finfo(problem.dtype).eps),
     }
     if metrics:
         found = evaluator.center_metrics
@@ -204,14 +205,14 @@ def _markers(sweep: Sweep, plane: Plane) -> dict[str, Any]:
 
 
 def _numbers(
-    z: Array, x: Array, y: Array, center: float, params: SurfaceParams, *, eps: float
+    z: Array, known: Mask, x: Array, y: Array, center: float, params: SurfaceParams, *, eps: float
 ) -> dict[str, Any]:
     """The surface in numbers; those about its finest scale are NaN where points were interpolated."""
     from landscape.core.surfaces import surface_shape as shape
     from landscape.core.surfaces.merge_tree import merge_tree
 
     # At the finest scale an interpolated surface shows the interpolant, not the loss.
-    measured = np.full_like(z, np.nan) if params.evaluations else z
+    measured = z if known.all() else np.full_like(z, np.nan)
 
     spacing = max(np.diff(x).max(), np.diff(y).max())
     quarter = 0.25 * min(np.abs(x).max(), np.abs(y).max())

@@ -49,7 +49,9 @@ class SurfaceParams(Params):
     )
     y_range: tuple[float, float] | None = Field(None, description="likewise along y")
     evaluations: int | None = Field(
-        None, ge=25, description="most points to evaluate, where the surface bends most; none = all points"
+        441,
+        ge=25,
+        description="most points to evaluate, where a spline through the others errs most; none = all points",
     )
     refine_by: Literal["loss", "log_loss"] = Field(
         "loss",
