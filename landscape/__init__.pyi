@@ -247,7 +247,7 @@ class _BlockSpectra(Analysis):
             by: what a block is: the parameters of one module; each parameter tensor; each tensor, those
                 of attention cut into query, key and value; the same by head.
             blocks: globs over names of blocks.
-            outliers: eigenvalues of each block that are computed apart.
+            outliers: most eigenvalues of each block that are taken out.
             probes: random probes per block.
             steps: Lanczos steps (products) per probe.
             tol: residual allowed for an outlier, relative to the block's largest |λ|.
@@ -514,7 +514,7 @@ class _Density(Analysis):
         *,
         engine: Literal['landscape'] = 'landscape',
         operator: Literal['hessian', 'ggn', 'fisher', 'empirical_fisher', 'kfac', 'ekfac'] = 'hessian',
-        outliers: int = 10,
+        outliers: int = 40,
         probes: int = 5,
         steps: int = 40,
         kernel_width: float = 0.005,
@@ -530,7 +530,8 @@ class _Density(Analysis):
             operator: Hessian; generalised Gauss-Newton matrix; Fisher matrix, targets drawn from the
                 model; second moment of the gradients at the data's targets; or a Kronecker-factored
                 approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
-            outliers: most eigenvalues of largest magnitude computed apart and added back exactly.
+            outliers: most eigenvalues of largest magnitude that the first probe finds, taken out and
+                added back exactly.
             probes: random probes; their spread is the error band.
             steps: Lanczos steps (products) per probe.
             kernel_width: standard deviation of the Gaussian kernel over the range of the bulk; no less

@@ -14,7 +14,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.linalg.eigenpairs import Eigenpairs, eigenpairs
 from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.moment_bounds import Bracket, below, between
-from landscape.core.linalg.operators import SymmetricOperator
+from landscape.core.linalg.operators import DenseOperator, SymmetricOperator
 from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.thick_restart import SEPARATE
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
@@ -27,6 +27,12 @@ __all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure", "whole_mea
 Array = NDArray[np.float64]
 
 BASIS_BYTES = 512 * 2**20  # Lanczos vectors of the probes that run side by side
+
+SINGLE = 16.0
+"""n times the weight of a single eigenvalue in a random probe is χ² of one degree of freedom: it exceeds
+this once in 16,000."""
+LEAST_LEFT = 0.1
+"""What is left of the first probe has to weigh so much of what is expected, to stand for the rest."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class SpectralMeasure:
         alpha: Diagonals of the bulk's recurrences (probes, steps).
         beta: Their off-diagonals (probes, steps - 1).
         rounding: Values nearer than this are one and the same.
-        converged: Whether all the outliers asked for were found to the tolerance.
+        converged: Whether all pairs that were given could be taken out.
     """
 
     nodes: Array
@@ -174,7 +180,7 @@ def whole_measure(operator: SymmetricOperator, *, probes: int = 2) -> SpectralMe
 def spectral_measure(
     operator: SymmetricOperator,
     *,
-    outliers: int | Eigenpairs = 10,
+    outliers: int | Eigenpairs = 40,
     probes: int = 5,
     steps: int = 40,
     tol: float = 3e-3,
@@ -183,26 +189,28 @@ def spectral_measure(
 ) -> SpectralMeasure:
     """Estimate the distribution of all eigenvalues by stochastic Lanczos quadrature.
 
-    The ``outliers`` eigenvalues of largest magnitude are computed first and taken out: each carries the
-    weight 1/n exactly, where plain quadrature gives it the random weight of one squared entry of a
-    probe. What is left of the operator, (I − QQᵀ)A(I − QQᵀ), is met by probes uniform on the unit
-    sphere of the complement (Gaussian vectors, projected and normalised), each with its own Lanczos
-    recurrence with full reorthogonalisation (Ghorbani, Krishnan and Xiao 2019; Papyan 2020).
+    The eigenvalues of largest magnitude that the recurrence of the first probe finds are taken out: each
+    carries the weight 1/n exactly, where plain quadrature gives it the random weight of one squared entry
+    of a probe. What is left of that recurrence is the first probe's measure of the bulk, so that outliers
+    cost no product of their own, and those that do not stand clear of the bulk are not waited for. The other
+    probes are uniform on the unit sphere of the complement (Gaussian vectors, projected and normalised) and
+    meet what is left of the operator, (I − QQᵀ)A(I − QQᵀ), each with its own Lanczos recurrence with full
+    reorthogonalisation (Ghorbani, Krishnan and Xiao 2019; Papyan 2020).
 
-    Costs probes · steps products and those for the outliers. Memory: steps vectors of n per probe,
-    probes side by side up to 512 MiB.
+    Costs probes · steps products; n of them if `outliers` are half of all eigenvalues, which are then
+    computed all. Memory: steps vectors of n per probe, probes side by side up to 512 MiB, and those taken
+    out.
 
     Args:
         operator: A, of size n.
         outliers: Most eigenpairs taken out (0 for plain quadrature), or pairs found before. Those whose
             residual exceeds a tenth of |λ| are left in the bulk: they are not known well enough to be told
-            from it.
+            from it. So is a value that weighs more in the first probe than a single one does: it has copies.
         probes: Number of probes.
         steps: Lanczos steps per probe.
         tol: Residual allowed for an outlier, relative to the largest |λ|. The error of an eigenvalue is of
-            second order in it, so that products are better spent on probes than on a smaller one; a larger
-            one leaves outliers of a few percent of the largest |λ| in the bulk.
-        seed: Seed of the probes and of the outliers' starting vector.
+            second order in it; a larger one leaves outliers of a few percent of the largest |λ| in the bulk.
+        seed: Seed of the probes.
         on_progress: Called with the finished fraction.
 
     Raises:
@@ -217,62 +225,116 @@ def spectral_measure(
     n = operator.size
     dtype = working_dtype(operator.dtype)
     report = on_progress or (lambda fraction: None)
-    products, converged = 0, True
-    values, residuals = np.zeros(0), np.zeros(0)
-    Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
-    found = None if isinstance(outliers, int) else outliers
-    # No search for missed copies: one that is missed stays in the bulk, where the probes meet it.
-    if found is None and requested:
-        found = eigenpairs(operator, min(requested, n), tol=tol, vectors=True, search=False, seed=seed)
-        products = found.products
-    if found is not None:
-        if found.vectors is None:
-            raise InputError("the outliers hold no eigenvectors: find them with vectors=True.")
-        # The second term lets eigenvalues at zero through, whose residual is rounding of the largest ones.
-        apart = found.residuals <= SEPARATE * found.values.abs() + BREAKDOWN * found.rounding
-        Q = found.vectors[:, apart.to(found.vectors.device)].to(Q)
-        values, residuals = found.values[apart].numpy(), found.residuals[apart].numpy()
-        converged = found.converged and bool(apart.all())
-    kept = len(values)
-    steps = min(steps, n - kept)  # the complement has no more dimensions
-    report(products / (products + probes * steps))
-    bulk = operator.deflate(Q) if kept else operator
     generator = torch.Generator().manual_seed(seed)
+
+    def draw(count: int) -> Tensor:
+        # On the CPU in float32, so that one seed gives the same probes on every device and dtype.
+        return torch.randn(n, count, generator=generator).to(operator.device, dtype)
+
+    known = outliers if isinstance(outliers, Eigenpairs) else None
+    products, first = 0, None
+    if known is None and 2 * requested >= n:
+        known = eigenpairs(operator, min(requested, n), tol=tol, vectors=True, search=False, seed=seed)
+        products = known.products
+    if known is not None:
+        taken = _resolved(known, dtype, operator.device)
+    elif requested:
+        products = min(steps, n)
+        taken, first = _first_probe(lanczos(operator, products, draw(1), vectors=True), requested, tol, dtype)
+        report(1 / probes)
+    else:
+        taken = _Outliers(np.zeros(0), np.zeros(0), torch.zeros(n, 0, dtype=dtype, device=operator.device))
+    kept = len(taken.values)
+    steps = min(steps, n - kept)  # the complement has no more dimensions
+    runs = [] if first is None else [_as_row(*first, steps)]
+    done = len(runs)
+    bulk = operator.deflate(taken.vectors) if kept else operator
     side = max(1, min(probes, BASIS_BYTES // (n * max(steps, 1) * dtype.itemsize)))
-    nodes: list[Array] = []
-    weights: list[Array] = []
-    alpha: list[Array] = []
-    beta: list[Array] = []
-    for first in range(0, probes, side):
-        count = min(side, probes - first)
-        if steps == 0:  # every eigenvalue is an outlier
-            nodes.append(np.zeros((count, 0)))
-            weights.append(np.zeros((count, 0)))
-            alpha.append(np.zeros((count, 0)))
-            beta.append(np.zeros((count, 0)))
-            continue
-        # Drawn on the CPU in float32, so that one seed gives the same probes on every device and dtype.
-        V = torch.randn(n, count, generator=generator).to(Q)
-        run = lanczos(bulk, steps, project_out(Q, V))
-        alpha.append(run.alpha.numpy())
-        beta.append(run.beta.numpy())
-        x, w = gauss_quadrature(run)
-        nodes.append(x.numpy())
-        weights.append(w.numpy() * (n - kept) / n)  # a probe stands for the n − kept that are left
-        products += count * steps
-        report(products / (products + (probes - first - count) * steps))
-    ends = np.tile(values, (probes, 1))
-    every = np.concatenate([np.concatenate(nodes), ends], axis=1)
+    while done < probes:
+        count = min(side, probes - done)
+        if steps:
+            found = lanczos(bulk, steps, project_out(taken.vectors, draw(count)))
+            runs.append((found.alpha, found.beta))
+            products += count * steps
+        else:  # every eigenvalue is an outlier
+            runs.append((torch.zeros(count, 0).double(), torch.zeros(count, 0).double()))
+        done += count
+        report(done / probes)
+    alpha, beta = (torch.cat(parts) for parts in zip(*runs, strict=True))
+    nodes, weights = np.zeros((probes, 0)), np.zeros((probes, 0))
+    if steps:
+        none = torch.ones(probes, dtype=torch.float64)
+        nodes, weights = (t.numpy() for t in gauss_quadrature(Tridiagonal(alpha, beta, none, None)))
+    ends = np.tile(taken.values, (probes, 1))
+    every = np.concatenate([nodes, ends], axis=1)
     return SpectralMeasure(
         nodes=every,
-        weights=np.concatenate([np.concatenate(weights), np.full_like(ends, 1.0 / n)], axis=1),
+        # a probe stands for the n − kept that are left
+        weights=np.concatenate([weights * (n - kept) / n, np.full_like(ends, 1.0 / n)], axis=1),
         outliers=kept,
-        residuals=residuals,
+        residuals=taken.residuals,
         size=n,
         products=products,
         iterations=steps,
-        alpha=np.concatenate(alpha),
-        beta=np.concatenate(beta),
+        alpha=alpha.numpy(),
+        beta=beta.numpy(),
         rounding=BREAKDOWN * torch.finfo(dtype).eps * float(np.abs(every).max(initial=0.0)),
-        converged=converged,
+        converged=known is None or (known.converged and kept == len(known.values)),
     )
+
+
+@dataclass(frozen=True)
+class _Outliers:
+    """Eigenvalues that are taken out, by falling magnitude, their residual norms, and vectors (n, kept)."""
+
+    values: Array
+    residuals: Array
+    vectors: Tensor
+
+
+def _resolved(found: Eigenpairs, dtype: torch.dtype, device: torch.device) -> _Outliers:
+    """Those of the pairs that can be told from a bulk about zero."""
+    if found.vectors is None:
+        raise InputError("the outliers hold no eigenvectors: find them with vectors=True.")
+    # The second term lets eigenvalues at zero through, whose residual is rounding of the largest ones.
+    apart = found.residuals <= SEPARATE * found.values.abs() + BREAKDOWN * found.rounding
+    vectors = found.vectors[:, apart.to(found.vectors.device)].to(device, dtype)
+    return _Outliers(found.values[apart].numpy(), found.residuals[apart].numpy(), vectors)
+
+
+def _first_probe(
+    run: Tridiagonal, most: int, tol: float, dtype: torch.dtype
+) -> tuple[_Outliers, tuple[Tensor, Tensor] | None]:
+    """The outliers that a recurrence on the whole operator has found, and the recurrence without them.
+
+    None in its place if next to nothing of the probe is left: a space of few dimensions, or copies.
+    """
+    assert run.basis is not None
+    n = run.basis.shape[1]
+    alpha, coupling = run.alpha[0], run.coupling[0]
+    last = int((coupling > 0).cumprod(0).sum())  # where it ends
+    length = min(last + 1, len(alpha))
+    alpha, beta = alpha[:length], run.beta[0, : length - 1]
+    theta, S = torch.linalg.eigh(tridiagonal_matrix(alpha, beta))
+    residuals, shares = coupling[length - 1] * S[-1].abs(), S[0].square()
+    scale = float(theta.abs().max())
+    rounding = BREAKDOWN * torch.finfo(dtype).eps * scale
+    good = (residuals <= tol * scale) & (residuals <= SEPARATE * theta.abs() + rounding)
+    good &= n * shares <= SINGLE
+    order = theta.abs().argsort(descending=True, stable=True)[:most]
+    chosen = order[good[order]]
+    vectors = run.basis[0][:, :length] @ S[:, chosen].to(run.basis)
+    taken = _Outliers(theta[chosen].numpy(), residuals[chosen].numpy(), vectors)
+    left = torch.ones(length, dtype=torch.bool)
+    left[chosen] = False
+    if float(shares[left].sum()) < LEAST_LEFT * (n - len(chosen)) / n:
+        return taken, None
+    rest = lanczos(DenseOperator(torch.diag(theta[left])), int(left.sum()), shares[left].sqrt())
+    return taken, (rest.alpha, rest.beta)
+
+
+def _as_row(alpha: Tensor, beta: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """A recurrence as one row of so many steps, of which the last are zero, as where it ends early."""
+    row, couplings = torch.zeros(1, steps).double(), torch.zeros(1, max(steps - 1, 0)).double()
+    row[0, : len(alpha)], couplings[0, : len(beta)] = alpha, beta
+    return row, couplings

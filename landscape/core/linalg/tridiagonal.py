@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,12 +29,15 @@ class Tridiagonal:
         beta: off-diagonal (steps - 1,) or (c, steps - 1), float64, not negative.
         norm: length of the starting vector(s), () or (c,).
         basis: orthonormal Lanczos vectors (n, steps) or (c, n, steps), if asked for.
+        coupling: `beta` and the one that couples to a vector beyond, (steps,) or (c, steps): with it,
+            residuals of Ritz pairs are known.
     """
 
     alpha: Tensor
     beta: Tensor
     norm: Tensor
     basis: Tensor | None
+    coupling: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 @under_own_context
@@ -103,6 +106,7 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
         beta=beta[0, :-1] if one else beta[:, :-1],
         norm=(norm[0] if one else norm).double().cpu(),
         basis=(basis[0].T if one else basis.mT) if vectors else None,
+        coupling=beta[0] if one else beta,
     )
 
 

@@ -47,15 +47,43 @@ def test_full_recurrences_have_the_traces_of_powers(name, outliers):
 
 @pytest.mark.parametrize("name", SPECTRA)
 def test_outliers_weigh_exactly_one_eigenvalue_each(name):
-    """Independent: the given eigenvalues, by falling magnitude, against the nodes set apart."""
+    """Independent: the given eigenvalues against the nodes set apart, each within its own residual of one."""
     values = SPECTRA[name](200)
-    measure = spectral_measure(DenseOperator(matrix_with_spectrum(values)), outliers=6, steps=10)
-    largest = values[values.abs().argsort(descending=True, stable=True)[:6]]
-    found = measure.nodes[:, -measure.outliers :]
-    assert (measure.weights[:, -measure.outliers :] == 1 / 200).all()
-    if name != "degenerate":  # one starting vector meets one copy of each; the others stay in the bulk
-        assert (np.abs(found[0] - largest.numpy()) <= measure.residuals + 1e-12 * 100).all()
+    measure = spectral_measure(DenseOperator(matrix_with_spectrum(values)), outliers=6, steps=20)
+    found = measure.nodes[:, measure.nodes.shape[1] - measure.outliers :]
+    assert (measure.weights[:, measure.nodes.shape[1] - measure.outliers :] == 1 / 200).all()
     assert (found == found[0]).all()
+    apart = np.abs(found[0][:, None] - values.numpy()).min(1)
+    assert (apart <= measure.residuals + 1e-12 * 100).all()
+    if name == "outliers_and_bulk":  # all six stand clear
+        largest = values[values.abs().argsort(descending=True, stable=True)[:6]]
+        np.testing.assert_allclose(found[0], largest, rtol=1e-6)
+
+
+def test_the_first_probe_without_the_outliers_has_the_moments_of_what_is_left_of_it():
+    """Independent: the same probe less its part along exact eigenvectors, and powers of the dense matrix.
+
+    What is taken out is known to rounding, of the power of the largest eigenvalue, 100.
+    """
+    A = matrix_with_spectrum(outliers_and_bulk(200))
+    measure = spectral_measure(DenseOperator(A), outliers=5, probes=1, steps=40, tol=1e-9, seed=2)
+    assert measure.outliers == 5 and measure.products == 40
+    vectors = torch.linalg.eigh(A)[1]
+    probe = torch.randn(200, 1, generator=torch.Generator().manual_seed(2)).double()
+    rest = probe - vectors[:, -5:] @ (vectors[:, -5:].T @ probe)
+    rest = rest / rest.norm()
+    x, w = measure.nodes[0, :-5], measure.weights[0, :-5] * 200 / 195
+    for power in range(6):
+        exact = float((rest * (torch.linalg.matrix_power(A, power) @ rest)).sum())
+        assert float((w * x**power).sum()) == pytest.approx(exact, rel=1e-9, abs=1e-13 * 100**power)
+
+
+def test_an_eigenvalue_of_many_copies_is_no_outlier():
+    """Independent: 40 of 200 eigenvalues are 7 by construction, which every single probe has to know."""
+    values = torch.cat([torch.full((40,), 7.0), torch.linspace(-1, 1, 160)]).double()
+    measure = spectral_measure(DenseOperator(torch.diag(values)), probes=4, steps=30)
+    share = ((np.abs(measure.nodes - 7) < 1e-6) * measure.weights).sum(1)
+    assert (np.abs(share - 0.2) < 0.1).all()
 
 
 def test_copies_of_an_outlier_keep_their_weight():
@@ -94,21 +122,23 @@ def test_the_kernel_scales_with_the_bulk_alone():
 
 
 def test_pairs_that_are_not_resolved_stay_in_the_bulk():
-    """Independent: of the five values asked for, only two stand out; tolerance 1e-1 accepts anything."""
+    """Independent: of the values asked for, only two stand out; tolerance 1e-1 accepts anything."""
     values = torch.cat([torch.tensor([1000.0, 500.0]), torch.linspace(-1, 1, 398)]).double()
-    measure = spectral_measure(DenseOperator(torch.diag(values)), outliers=5, tol=1e-1, probes=2)
-    assert not measure.converged
+    measure = spectral_measure(DenseOperator(torch.diag(values)), outliers=5, tol=1e-1, probes=2, steps=10)
     np.testing.assert_allclose(measure.nodes[:, -measure.outliers :], [[1000.0, 500.0]] * 2, rtol=1e-4)
     assert (measure.residuals <= 0.1 * np.abs(measure.nodes[0, -measure.outliers :])).all()
 
 
 def test_pairs_found_before_are_not_found_again():
-    """Independent: the run that finds them itself, bit for bit, and the products it saves."""
-    A = DenseOperator(matrix_with_spectrum(outliers_and_bulk(200)))
+    """Independent: their values themselves, the products of the probes alone, and the trace as given."""
+    values = outliers_and_bulk(200)
+    A = DenseOperator(matrix_with_spectrum(values))
     pairs = eigenpairs(A, 4, tol=1e-4, vectors=True, search=False, seed=3)
-    given, own = (spectral_measure(A, outliers=o, steps=12, tol=1e-4, seed=3) for o in (pairs, 4))
-    assert (given.nodes == own.nodes).all()
-    assert given.products == own.products - pairs.products
+    measure = spectral_measure(A, outliers=pairs, steps=12, probes=8, seed=3)
+    assert (measure.nodes[:, -4:] == pairs.values.numpy()).all()
+    assert measure.products == 8 * 12 and measure.converged
+    mean, error = measure.mean(measure.nodes)
+    assert abs(mean - float(values.mean())) < 5 * error
     with pytest.raises(InputError, match="vectors=True"):
         spectral_measure(A, outliers=eigenpairs(A, 4))
 
@@ -126,7 +156,7 @@ def test_probes_are_reproducible_and_cost_what_is_said():
 def test_a_looser_default_tolerance_loses_nothing():
     """Independent: the exact spectrum of a trained network; a tolerance thirty times as strict.
 
-    The default takes fewer products for the outliers, finds all ten, and is as near to the spectrum.
+    The default takes out more outliers of the same products, and is as near to the spectrum.
     """
     H = hessian(trained_mlp()).dense()
     exact = np.linalg.eigvalsh(H.numpy())
@@ -135,9 +165,8 @@ def test_a_looser_default_tolerance_loses_nothing():
         tol: [spectral_measure(DenseOperator(H), seed=seed, steps=24, **tol_of) for seed in range(8)]
         for tol, tol_of in (("default", {}), ("strict", {"tol": 1e-4}))
     }
-    assert all(m.converged and m.outliers == 10 for m in found["default"])
-    spent = {tol: np.mean([m.products for m in runs]) for tol, runs in found.items()}
-    assert spent["default"] < spent["strict"] - 3
+    taken = {tol: np.mean([m.outliers for m in runs]) for tol, runs in found.items()}
+    assert taken["default"] > taken["strict"] > 5
     apart = {
         tol: np.median([wasserstein_distance(m.nodes.ravel(), exact, m.weights.ravel(), ones) for m in runs])
         for tol, runs in found.items()
@@ -204,8 +233,8 @@ def plain_quadrature(H: torch.Tensor, probes: int, steps: int, seed: int) -> tup
     return np.concatenate(nodes), np.concatenate(weights)
 
 
-@pytest.mark.parametrize(("products", "probes", "steps"), [(100, 3, 24), (200, 5, 34)])
-def test_half_the_distance_to_the_exact_spectrum_at_equal_products(products, probes, steps):
+@pytest.mark.parametrize(("products", "probes", "steps"), [(100, 2, 50), (200, 5, 40)])
+def test_a_quarter_of_the_distance_to_the_exact_spectrum_at_equal_products(products, probes, steps):
     """Independent: the exact Hessian of a trained network, and the rival's algorithm written anew.
 
     Medians over 8 seeds of the Wasserstein distance; both use the same number of products.
@@ -216,11 +245,11 @@ def test_half_the_distance_to_the_exact_spectrum_at_equal_products(products, pro
     ours, theirs = [], []
     for seed in range(8):
         measure = spectral_measure(DenseOperator(H), probes=probes, steps=steps, seed=seed)
-        assert measure.products <= products
+        assert measure.products == products
         ours.append(wasserstein_distance(measure.nodes.ravel(), exact, measure.weights.ravel(), ones))
         nodes, weights = plain_quadrature(H, products // 100, 100, seed)
         theirs.append(wasserstein_distance(nodes, exact, weights, ones))
-    assert np.median(ours) <= 0.5 * np.median(theirs)
+    assert np.median(ours) <= 0.25 * np.median(theirs)
 
 
 def test_all_eigenvalues_in_the_form_of_a_quadrature():

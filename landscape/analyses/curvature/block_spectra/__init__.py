@@ -50,8 +50,7 @@ def _cost(params: BlockSpectraParams, problem: Problem | None = None) -> Cost:
         from landscape.analyses.curvature.block_spectra.compute import chosen_blocks, whole_matrix
 
         sizes = [b.size for b in chosen_blocks(whole_matrix(problem, params), params).values()]
-    apart = 8 + 2 * params.outliers if params.outliers else 0
-    products = sum(size if size <= most else most + apart for size in sizes)
+    products = sum(min(size, most) for size in sizes)
     return Cost(forwards=1.0, gradients=2.5 * products)
 
 

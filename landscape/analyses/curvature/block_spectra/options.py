@@ -23,7 +23,7 @@ class BlockSpectraParams(Params):
         " of attention cut into query, key and value; the same by head",
     )
     blocks: Annotated[tuple[str, ...], Field(description="globs over names of blocks")] = ("*",)
-    outliers: int = Field(3, ge=0, description="eigenvalues of each block that are computed apart")
+    outliers: int = Field(3, ge=0, description="most eigenvalues of each block that are taken out")
     probes: int = Field(4, ge=2, description="random probes per block")
     steps: int = Field(20, ge=1, description="Lanczos steps (products) per probe")
     tol: float = Field(

@@ -38,7 +38,7 @@ SCHEMA = Schema(
         Variable("mean_distance", (), "mean distance of all pairs of blocks; NaN of a single block"),
         Variable("mean_distance_low", (), "lower end of its 95 % interval over probes"),
         Variable("mean_distance_high", (), "upper end of its 95 % interval over probes"),
-        Variable("converged", (), "whether all outliers asked for were found to tolerance", "", "bool"),
+        Variable("converged", (), "whether the outliers taken out are known to tolerance", "", "bool"),
         Variable("products", (), "products with blocks, each a pass over the data", kind="int"),
     ),
 )
