@@ -78,12 +78,14 @@ class Cost:
         gradients: Loss gradients (forward and backward); a Hessian product counts as about 3.
         example_gradients: Gradients of single examples, however many there are.
         seconds_per_million: Seconds for each million parameters on one core, whatever the data.
+        seconds_per_pair: Seconds on one core for each pair of the members of a group, one with itself too.
     """
 
     forwards: float = 0.0
     gradients: float = 0.0
     example_gradients: float = 0.0
     seconds_per_million: float = 0.0
+    seconds_per_pair: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -176,10 +176,9 @@ class _Prices:
         share = 1.0 if task.examples is None else min(1.0, task.examples / examples)
         cost = self.cost(task)
         forwards = cost.forwards - 1.0 if task.key in self.sharing else cost.forwards
-        total = 0.0
+        members = [m for m in members if m.name not in self.errors]
+        total = cost.seconds_per_pair * len(members) * (len(members) + 1) / 2
         for member in members:
-            if member.name in self.errors:
-                continue
             kind = self.kind(member)
             passes = max(0.0, forwards) * kind.forward
             passes += cost.gradients * kind.gradient if cost.gradients else 0.0

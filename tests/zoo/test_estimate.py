@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import numpy as np
+import pytest
 import torch
 
 import landscape
@@ -140,3 +141,26 @@ class TestEstimate:
         ds = landscape.lesion(landscape.Problem(net.net(), "cross_entropy", net.data()))
         passes = 2 + int(np.isfinite(ds["delta_loss"].values).sum())
         assert seconds["lesion"] == passes * pace
+
+    def test_a_group_is_priced_by_its_pairs(self, tmp_path):
+        """Oracle: by hand, ten pairs of models with sixteen of layers each, at the price of one."""
+        (tmp_path / "net.py").write_text(textwrap.dedent(NET))
+        sys.path.insert(0, str(tmp_path))
+        try:
+            import net
+        finally:
+            sys.path.remove(str(tmp_path))
+        for name in "abcd":
+            torch.save(net.net().state_dict(), tmp_path / f"{name}.pt")
+        (tmp_path / "zoo.toml").write_text(
+            '[model]\nbuilder = "net:net"\n[data]\nbuilder = "net:data"\n'
+            + "".join(f'[[checkpoints]]\npath = "{name}.pt"\n' for name in "abcd")
+            + "[analyses.similarity]\nmost_layers = 4\nsubsamples = 16\nsample = 128\n"
+        )
+        zoo = Zoo.from_manifest(tmp_path / "zoo.toml")
+        home = Store(zoo.store)
+        plan, loader = zoo._plan(None, home, False)
+        (task,) = plan.todo(home)
+        prices = _Prices([task], loader, Costs(), plan.setup)
+        passes = sum(prices.kind(member).forward for member in task.members)
+        assert prices.seconds(task) == pytest.approx(passes + 10 * 4**2 * (0.09 / 8) * 3)

@@ -257,8 +257,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             (*lines, *ticks),
             f"Eigenvalue density of the {about} The Gaussian kernel's standard deviation is"
             f" {100 * RELATIVE:.0f} % of |λ|, and no less than the quadrature resolves ({_range(datasets)}"
-            f" {unit}); the axis is linear within ±{finest:.2g}. Outliers, taken out and added back, stand out as"
-            " high as the peak of one eigenvalue.",
+            f" {unit}); the axis is linear within ±{finest:.2g}. Outliers, taken out and added back, stand"
+            " out as high as the peak of one eigenvalue.",
             _band_text(datasets),
         ),
         FigureSpec(
