@@ -155,7 +155,7 @@ class TestEstimate:
         (tmp_path / "zoo.toml").write_text(
             '[model]\nbuilder = "net:net"\n[data]\nbuilder = "net:data"\n'
             + "".join(f'[[checkpoints]]\npath = "{name}.pt"\n' for name in "abcd")
-            + "[analyses.similarity]\nmost_layers = 4\nsubsamples = 16\nsample = 128\n"
+            + "[analyses.similarity]\nmost_layers = 4\nsubsamples = 20\nsample = 128\n"
         )
         zoo = Zoo.from_manifest(tmp_path / "zoo.toml")
         home = Store(zoo.store)
@@ -163,4 +163,4 @@ class TestEstimate:
         (task,) = plan.todo(home)
         prices = _Prices([task], loader, Costs(), plan.setup)
         passes = sum(prices.kind(member).forward for member in task.members)
-        assert prices.seconds(task) == pytest.approx(passes + 10 * 4**2 * (0.09 / 8) * 3)
+        assert prices.seconds(task) == pytest.approx(passes + 10 * 4**2 * (0.08 / 8) * 3)

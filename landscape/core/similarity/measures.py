@@ -148,7 +148,7 @@ def pwcca(a: Representation, b: Representation) -> float:
     the entries x_j of its features. Not symmetric, and unlike `svcca` it sees a rotation of ``a``.
     """
     left, correlations, _ = np.linalg.svd(a.directions.T @ b.directions, full_matrices=False)
-    weights = np.abs(left.T @ a.loadings).sum(1)
+    weights = np.abs(left.T.astype(np.float32) @ a.loadings).sum(1, dtype=np.float64)
     return float(weights @ correlations / weights.sum())
 
 

@@ -65,7 +65,8 @@ def between(a: Representation, b: Representation) -> dict[str, tuple[float, floa
     left, correlations, right = np.linalg.svd(a.directions.T @ b.directions, full_matrices=False)
     weighted = []
     for variates, layer in ((left.T, a), (right, b)):
-        weights = np.abs(variates @ layer.loadings).sum(1)
+        # in the loadings' float32, which would else be copied into float64 for each pair
+        weights = np.abs(variates.astype(np.float32) @ layer.loadings).sum(1, dtype=np.float64)
         weighted.append(float(weights @ correlations / weights.sum()))
     angle = float(np.arccos(np.clip(overlap, 0.0, 1.0)))
     same = {"procrustes": 2.0 - 2.0 * overlap, "procrustes_angle": angle, "svcca": float(correlations.mean())}
