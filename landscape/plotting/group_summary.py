@@ -90,6 +90,8 @@ def summarize_by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -
     if count < 2:
         return spec
     places = _model_places(spec, groups)
+    if places is not None:  # a group that has no model here needs no place
+        order = [g for g in order if g in places.values() or any(key.group == g for key in collected)]
     marks: list[Mark] = []
     for key in sorted(collected, key=lambda k: order.index(k.group)):
         parts = [other for other in collected if other.group == key.group]
