@@ -159,6 +159,11 @@ def test_an_axis_of_models_becomes_one_of_groups() -> None:
     violins = [Violin(float(i), [i, i + 1], Series(m)) for i, m in enumerate(MODELS)]
     even, _ = summarize_by_group(figure(*violins, x=axis), GROUPS, "kind").marks
     assert even.x == 0 and np.asarray(even.y).size == 10
+    # a group that has no model here gets no place, whatever its rank
+    more = {"else": "elsewhere", **GROUPS}
+    spec = summarize_by_group(figure(*points, x=axis), more, "kind")
+    assert spec.x.categories == ("even", "odd") and spec.x.limits == (-0.5, 1.5)
+    assert [set(np.round(m.x)) for m in spec.marks] == [{0.0}, {1.0}]
 
 
 def test_two_readings_of_a_model_stand_side_by_side_in_its_group() -> None:

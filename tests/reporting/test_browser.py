@@ -447,6 +447,37 @@ def test_one_figure_leads_each_section_and_the_page_is_short(long: Path, visit: 
     until(page, f"byId('{anchor}').checkVisibility()")
 
 
+def test_what_is_folded_is_left_out_of_a_print(long: Path, visit: Any) -> None:
+    """Oracle: what the browser lays out for print: no heading without a figure, a line that says why."""
+    page = visit(long, whole=False)
+    told = page.locator(".unprinted")
+    assert not told.is_visible() and page.locator(".sections h2").last.is_visible()
+    page.emulate_media(media="print")
+    printed = "[...document.querySelectorAll('.sections > section')].filter((s) => s.checkVisibility())"
+    assert page.evaluate(f"{printed}.length") == 16
+    assert page.evaluate(f"{printed}.every((s) => s.querySelector('.plot').checkVisibility())")
+    assert told.is_visible() and "not printed" in told.inner_text()
+    means = page.locator("#findings-table tbody .number.wide")
+    assert means.first.is_visible()  # a sheet is narrower than the window, and has room for them
+    page.emulate_media(media="screen")
+    page.evaluate("document.querySelector('.sections > section:last-child details.more').open = true")
+    page.emulate_media(media="print")
+    assert page.evaluate(f"{printed}.length") == 17
+
+
+def test_a_name_stands_beside_its_mark_however_narrow(report: Path, visit: Any) -> None:
+    """Oracle: where the browser puts both; a caption says nothing of columns that are hidden."""
+    page = visit(report, 390, whole=False)
+    places = page.evaluate("""[...document.querySelectorAll('#models .who')].map((who) => {
+        const [mark, name] = [...who.children].map((c) => c.getBoundingClientRect());
+        return [mark.right <= name.left, mark.top >= name.top, mark.bottom <= name.top + 24];
+    })""")
+    assert len(places) == 4 and all(all(place) for place in places)
+    caption = page.locator("#findings-table caption")
+    assert page.locator("#findings-table td.wide").first.is_hidden()
+    assert "Means" not in caption.inner_text()
+
+
 def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: Path) -> None:
     """Oracle: the beginnings of the formats, the size of the picture, and the words of line and entry."""
     page = visit(report, whole=False)

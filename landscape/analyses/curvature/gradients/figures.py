@@ -132,9 +132,7 @@ def _overlap(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         if "overlap" not in ds:
             continue
         x: Any = ds["eigenpair"].values + 1
-        marks.append(
-            Line(x, ds["hessian_overlap"].values, series(label, ds), markers=True, style="solid")
-        )
+        marks.append(Line(x, ds["hessian_overlap"].values, series(label, ds), markers=True, style="solid"))
         marks.append(Line(x, np.cumsum(ds["gradient_share"].values), series(label, ds), style="dot"))
         chance.append(ds.sizes["eigenpair"] / float(ds.attrs["parameters_count"]))
     marks.append(Guide(y=max(chance), label="random directions"))
