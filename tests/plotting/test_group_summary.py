@@ -166,6 +166,13 @@ def test_an_axis_of_models_becomes_one_of_groups() -> None:
     assert [set(np.round(m.x)) for m in spec.marks] == [{0.0}, {1.0}]
 
 
+def test_pairs_are_not_called_models() -> None:
+    """Oracle: the words of the caption, for two pairs of models of one group."""
+    lines = [Line([0.0, 1.0], [k, k], Series(f"a{k} ~ b{k}")) for k in range(2)]
+    spec = summarize_by_group(figure(*lines), {"a0 ~ b0": "a", "a1 ~ b1": "a"}, "group")
+    assert "2 pairs of models. Lines are medians over the pairs of each group" in spec.caption
+
+
 def test_two_readings_of_a_model_stand_side_by_side_in_its_group() -> None:
     """Oracle: the clouds of one group do not overlap along the axis, and the outlines stay outlines."""
     axis = Axis("model", categories=tuple(MODELS), limits=(-0.5, 9.5))

@@ -354,6 +354,9 @@ def test_groups_and_pairs_are_chosen_within_a_section(similarity: Any, tmp_path:
     chooser.locator(".plot[data-drawn]").first.wait_for()
     chooser.locator("select").first.select_option("g3")
     chooser.locator("h3", has_text="all layers: g3").wait_for()
+    # one figure leads, the others are folded; "#all" has opened them
+    assert chooser.locator(".chosen > figure").count() == 1
+    assert chooser.locator(".chosen > details.more[open] figure").count() > 1
     chooser.locator("figure select").select_option("between g3-s0 and g3-s2")
     assert chooser.locator("h3", has_text="between g3-s0 and g3-s2: g3").count() == 1
     assert page.locator("#s-cka .remark").count() == 0
