@@ -362,6 +362,19 @@ def test_groups_and_pairs_are_chosen_within_a_section(similarity: Any, tmp_path:
     assert page.locator("#s-cka .remark").count() == 0
 
 
+def test_shortened_names_stay_apart(similarity: Any, tmp_path: Path, visit: Any) -> None:
+    """Oracle: names of six models of one kind, which differ in the middle alone, on a narrow page."""
+    models = [f"resnet-{size}-seed{i}" for size in ("small", "large") for i in range(3)]
+    records = [ModelRecord(m, "resnet", i % 3) for i, m in enumerate(models)]
+    path = tmp_path / "report.html"
+    sections = [Section("cka", "cka", {}, {"resnet": similarity(models)})]
+    path.write_text(render(page_of(Contents("names", records, sections, [], 0))), "utf-8")
+    page = visit(path, 390)
+    texts = page.evaluate("plots().find((p) => p.layout.yaxis.ticktext?.length > 4).layout.yaxis.ticktext")
+    assert len(set(texts)) == len(texts) and max(map(len, texts)) <= 17
+    assert any(text.startswith("smal…ed0: ") for text in texts) and not any("resnet" in t for t in texts)
+
+
 @pytest.fixture(scope="module")
 def large(make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A zoo of 60 models in two groups and three widths."""
