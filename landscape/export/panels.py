@@ -68,7 +68,7 @@ def _caption(found: Sequence[FigureSpec]) -> str:
     """What each figure shows after the letters of its panels, and what its own bars and bands mean."""
     said, letters = [], map(letter, count())
     for spec in found:
-        names = [panel.title for panel in spec.panels and panels_of(spec)]
+        names = [panel.title for panel in panels_of(spec)] if spec.panels else []
         own = [next(letters) for _ in panels_of(spec)]
         of = f": {', '.join(names)}" if names else ""
         said.append(f"({', '.join(own)}) {spec.title}{of}. {spec.whole_caption}".strip())
