@@ -367,7 +367,10 @@ def test_shortened_names_stay_apart(similarity: Any, tmp_path: Path, visit: Any)
     models = [f"resnet-{size}-seed{i}" for size in ("small", "large") for i in range(3)]
     records = [ModelRecord(m, "resnet", i % 3) for i, m in enumerate(models)]
     path = tmp_path / "report.html"
-    sections = [Section("cka", "cka", {}, {"resnet": similarity(models)})]
+    made = similarity(models)
+    units = [str(u).replace("/", ": ") for u in made["unit_a"].values]  # as the analysis writes them
+    made = made.assign_coords(unit_a=("unit_a", units), unit_b=("unit_b", units))
+    sections = [Section("cka", "cka", {}, {"resnet": made})]
     path.write_text(render(page_of(Contents("names", records, sections, [], 0))), "utf-8")
     page = visit(path, 390)
     texts = page.evaluate("plots().find((p) => p.layout.yaxis.ticktext?.length > 4).layout.yaxis.ticktext")
