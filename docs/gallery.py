@@ -27,6 +27,23 @@ _DEMO = {
 }
 """How pictures of the demo are drawn whose names are not those of an analysis and of its figure."""
 
+_TITLES = {
+    "cka_layers_0": "CKA of all layers",
+    "connect_loss": "Loss along paths between two models",
+    "connect_plane": "Plane of a curve between two models",
+    "connectivity_barriers_aligned": "Loss barriers after alignment",
+    "density_density": "Density of eigenvalues",
+    "feature_variance_spatial_variance": "Variance of feature maps by depth",
+    "fourier_high_low": "High- against low-frequency power by depth",
+    "line_loss": "Loss along a direction",
+    "overview": "Six pictures of the demo",
+    "report": "The report",
+    "spectrum_eigenvalues": "Extreme eigenvalues",
+    "surface_resnet": "Loss surface of a residual network",
+    "surface_vit": "Loss surface of a vision transformer",
+}
+"""What pictures of the demo are called; a study's say it in their captions."""
+
 _LABELS = ("feature_variance", "connectivity")  # with an underscore, or longer than another
 
 
@@ -96,7 +113,7 @@ def _title(root: Path, script: Path) -> str:
 
 
 def _of_demo(path: Path) -> Picture:
-    words = path.stem.replace("_", " ").capitalize()
+    words = _TITLES.get(path.stem, path.stem.replace("_", " ").capitalize())
     label = next((x for x in _LABELS if path.stem.startswith(f"{x}_")), path.stem.partition("_")[0])
     figure = path.stem.removeprefix(f"{label}_")
     code = f"landscape figure landscape-demo/results -a {label} -f {figure} -o {path.name}"

@@ -87,11 +87,14 @@ def shot(page: Path, path: Path, width: int = 1180, height: int = 1500) -> Path:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+        tab.set_default_timeout(300_000)  # a busy machine may take long to load some megabytes
         tab.goto(page.resolve().as_uri())
         near = (
             "[...document.querySelectorAll('.plot')].filter(p => p.getBoundingClientRect().top < innerHeight)"
         )
-        tab.wait_for_function(f"{near}.every(p => p.dataset.drawn || !p.offsetParent)", timeout=300_000)
+        # Playwright's own way of waiting runs a text as a program, which the page forbids.
+        while not tab.evaluate(f"{near}.every(p => p.dataset.drawn || !p.offsetParent)"):
+            tab.wait_for_timeout(100)
         tab.screenshot(path=str(path))
         browser.close()
     return path

@@ -335,7 +335,8 @@ class FigureSpec:
         equal: Whether one unit is as long on both axes.
         color: What the ``color_value`` of lines means, for the colour bar: values 0 and 1 stand for
             its limits (0 and 1 if it has none).
-        symbols: What the symbols of points mean, for the legend: pairs of a symbol and a word.
+        symbols: What the symbols of points mean, or the styles of lines, for the legend: pairs of a symbol
+            or a style (solid, dash, dot) and a word.
         choice: By what a reader chooses it among its like, such as a pair of models.
         others: Its like, such as those of other pairs, which a page shows in its place when chosen,
             and which are drawn by their names.
@@ -359,8 +360,9 @@ class FigureSpec:
     leads: bool = False
 
     def __post_init__(self) -> None:
-        for symbol, _ in self.symbols:
-            _check_symbol(symbol)
+        for sign, _ in self.symbols:
+            if sign not in DASHES:
+                _check_symbol(sign)
         if self.panels:
             _check_panels(self)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from landscape.base.figure import FigureSpec, Heatmap
 from landscape.errors import InputError
 
-__all__ = ["COLUMNS", "each_panel", "lettered", "one_bar", "panels_of", "shares", "side_by_side"]
+__all__ = ["COLUMNS", "each_panel", "letter", "lettered", "one_bar", "panels_of", "shares", "side_by_side"]
 
 COLUMNS = 3
 """Panels in a row, unless said otherwise."""
@@ -74,7 +74,7 @@ def each_panel(spec: FigureSpec, change: Callable[[FigureSpec], FigureSpec]) -> 
 def lettered(spec: FigureSpec) -> FigureSpec:
     """The figure with its panels called (a), (b), (c), ...; the caption says what each of them shows."""
     panels = panels_of(spec)
-    letters = [_letters(i) for i in range(len(panels))]
+    letters = [letter(i) for i in range(len(panels))]
     told = " ".join(
         f"({letter}) {panel.title}." + (f" {panel.caption}" if panel.caption else "")
         for letter, panel in zip(letters, panels, strict=True)
@@ -89,10 +89,10 @@ def lettered(spec: FigureSpec) -> FigureSpec:
     return replace(marked, caption=f"{spec.caption} {told}".strip() if spec.panels else told)
 
 
-def _letters(place: int) -> str:
-    """``a`` to ``z``, then ``aa``, ``ab``, ..."""
+def letter(place: int) -> str:
+    """What a panel is called by its place: ``a`` to ``z``, then ``aa``, ``ab``, ..."""
     rest, last = divmod(place, 26)
-    return (_letters(rest - 1) if rest else "") + chr(ord("a") + last)
+    return (letter(rest - 1) if rest else "") + chr(ord("a") + last)
 
 
 def shares(spec: FigureSpec, name: str) -> bool:

@@ -124,11 +124,17 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         elif time.monotonic() - self._shown >= _LINE_EVERY_S:
             self._shown = time.monotonic()
             done = f"{completed:.1f}".removesuffix(".0")
-            self.say(f"{done} of {self._total:g} {self._unit}, {self.remaining(completed)}: {text}")
+            what = f": {text}" if text else ""
+            self.say(f"{done} of {self._total:g} {self._unit}, {self.remaining(completed)}{what}")
 
     def remaining(self, completed: float) -> str:
-        """The time that it took, and the time left if all goes on as so far."""
-        return times(time.monotonic() - self._start, completed / self._total if self._total else 0.0)
+        """The time that it took, and the time left if all goes on as so far.
+
+        Before the first of several tasks has ended nothing is known of how long they take: what stands at the
+        beginning, such as reading the data, would count for each of them.
+        """
+        known = self._total > 0 and (completed >= 1 or self._total <= 1)
+        return times(time.monotonic() - self._start, completed / self._total if known else 0.0)
 
 
 class RunDisplay:

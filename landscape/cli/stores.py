@@ -60,9 +60,13 @@ def list_store(store: Path) -> Iterator[str]:
 
 
 def list_figures(store: Path, analysis: str | None, models: Sequence[str], by: str | None) -> Iterator[str]:
-    """A line for each figure of an analysis, or of all of a store, by the name that chooses it."""
+    """A line for each figure of an analysis, or of all of a store, by the name that chooses it.
+
+    Of all of a store those of single models that are alike have one line, which says how many they are.
+    """
     from landscape.export.figures import figures_of_store
     from landscape.plotting.choice import figure_names
+    from landscape.reporting.choices import owners
     from landscape.store.contents import read_contents
 
     contents = read_contents(store)
@@ -78,5 +82,13 @@ def list_figures(store: Path, analysis: str | None, models: Sequence[str], by: s
         if analysis is not None:
             specs = [one for spec in specs for one in (spec, *spec.others)]
         subjects = [n for s in contents.sections if label in (s.label, s.analysis) for n in s.results]
-        for name, spec in zip(figure_names(specs, subjects), specs, strict=True):
-            yield f"{name}: {spec.title}" if analysis is not None else f"{label} {name}: {spec.title}"
+        names = figure_names(specs, subjects)
+        if analysis is not None:
+            yield from (f"{name}: {spec.title}" for name, spec in zip(names, specs, strict=True))
+            continue
+        alike: dict[str, list[str]] = {}
+        for name, spec, owner in zip(names, specs, owners(specs, subjects), strict=True):
+            kind = spec.title.removesuffix(owner) if owner else f"{name} {spec.title}"
+            alike.setdefault(kind, []).append(f"{label} {name}: {spec.title}")
+        for first, *others in alike.values():
+            yield first + (f", and {len(others)} more like it" if others else "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from landscape.base.figure import FigureSpec
-from landscape.base.panels import COLUMNS, lettered, panels_of, side_by_side
+from landscape.base.panels import COLUMNS, letter, lettered, panels_of, side_by_side
 from landscape.errors import InputError
 from landscape.export.figures import figures_of_store
 from landscape.plotting.gathering import gathered, leading_first
@@ -58,9 +59,17 @@ def panels_of_store(
         looks.append(palette)
     if not found:
         raise InputError(f"{' and '.join(names)} have no figure to make panels of; choose others.")
-    # what is said of all panels of a figure is said once, after the letters
-    parts = [replace(p, caption="") if s.panels else p for s in found for p in panels_of(s)]
-    joined = side_by_side("panels", "", parts, columns=columns)
-    captions = " ".join(dict.fromkeys(s.caption for s in found if s.panels and s.caption))
-    whole = lettered(joined)
-    return replace(whole, caption=f"{whole.caption} {captions}".strip()), looks[0]
+    parts = [replace(p, caption="", errors="") for s in found for p in panels_of(s)]
+    whole = lettered(side_by_side("panels", "", parts, columns=columns))
+    return replace(whole, caption=_caption(found)), looks[0]
+
+
+def _caption(found: Sequence[FigureSpec]) -> str:
+    """What each figure shows after the letters of its panels, and what its own bars and bands mean."""
+    said, letters = [], map(letter, count())
+    for spec in found:
+        names = [panel.title for panel in panels_of(spec)] if spec.panels else []
+        own = [next(letters) for _ in panels_of(spec)]
+        of = f": {', '.join(names)}" if names else ""
+        said.append(f"({', '.join(own)}) {spec.title}{of}. {spec.whole_caption}".strip())
+    return " ".join(said)

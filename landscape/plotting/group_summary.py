@@ -86,10 +86,12 @@ def summarize_by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -
             style = (mark.style or "") if isinstance(mark, Line) else ""
             key = _Key(type(mark), group, _part(mark.series), style)
             collected.setdefault(key, []).append(mark)
-    count = len({m.series.model for ms in collected.values() for m in ms if not isinstance(m, Guide)})
+    count = len(_names(collected))
     if count < 2:
         return spec
     places = _model_places(spec, groups)
+    if places is not None:  # a group that has no model here needs no place
+        order = [g for g in order if g in places.values() or any(key.group == g for key in collected)]
     marks: list[Mark] = []
     for key in sorted(collected, key=lambda k: order.index(k.group)):
         parts = [other for other in collected if other.group == key.group]
@@ -97,7 +99,8 @@ def summarize_by_group(spec: FigureSpec, groups: Mapping[str, str], what: str) -
         marks += _together(key, collected[key], spec, order, places, slot)
     marks = _legible(marks)
     x = spec.x if places is None else _group_axis(spec.x, order)
-    caption = f"{spec.caption} {_note(marks, count, what)}".strip()
+    one = "pair" if all(" ~ " in name for name in _names(collected)) else "model"
+    caption = f"{spec.caption} {_note(marks, count, what, one)}".strip()
     single = bool(spec.errors) and any(has_errors(m) for m in kept)
     errors = f"Marks without a {what} keep theirs. {spec.errors}" if single else ""
     return replace(spec, marks=(*kept, *marks), x=x, caption=caption, errors=errors)
@@ -275,23 +278,27 @@ def _on(grid: Array, x: Array, y: Array, beyond: tuple[float, float] | None) -> 
     return out
 
 
-def _note(marks: Sequence[Mark], models: int, what: str) -> str:
+def _names(collected: Mapping[_Key, Sequence[Mark]]) -> set[str]:
+    return {m.series.model for marks in collected.values() for m in marks if not isinstance(m, Guide)}
+
+
+def _note(marks: Sequence[Mark], count: int, what: str, one: str) -> str:
     parts = []
     if any(isinstance(m, Line) for m in marks):
         low, high = (round(100 * q) for q in QUANTILES)
         banded = any(isinstance(m, Line) and m.low is not None for m in marks)
         bands = (
-            f"; bands their {low}th to {high}th percentile (fewer than {_FEW} models: from the lowest to the"
+            f"; bands their {low}th to {high}th percentile (fewer than {_FEW} {one}s: from the lowest to the"
             " highest)."
         )
         parts.append(
-            f"Lines are medians over the models of each {what}, where all have a value"
+            f"Lines are medians over the {one}s of each {what}, where all have a value"
             + (bands if banded else f"; of more than {_MOST_BANDS} lines no spread is drawn.")
         )
         if any(m.series.name.endswith(")") and " of " in m.series.name for m in marks if isinstance(m, Line)):
-            parts.append("In brackets: how many of the models, where some have values at few places.")
+            parts.append(f"In brackets: how many of the {one}s, where some have values at few places.")
     if any(isinstance(m, Points) for m in marks):
-        parts.append(f"Points are those of single models, at most {MOST_POINTS} of each {what}.")
+        parts.append(f"Points are those of single {one}s, at most {MOST_POINTS} of each {what}.")
     if any(isinstance(m, Violin) for m in marks):
-        parts.append(f"Violins pool the models of each {what}.")
-    return f"{models} models. {' '.join(parts)}"
+        parts.append(f"Violins pool the {one}s of each {what}.")
+    return f"{count} {one}s{' of models' if one == 'pair' else ''}. {' '.join(parts)}"

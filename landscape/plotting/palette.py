@@ -154,6 +154,8 @@ class Palette:
         key = ("group", group) if group else ("model", model)
         member = self._members.get(key, 0)
         self._members[key] = member + 1
+        if member and model == group:  # what is said of a group as a whole looks like the group
+            member = 0
         lap, hue = divmod(list(self._members).index(key), len(HUES))
         # Of more groups than hues the later ones are lighter, or darker.
         towards, share = _SHADES[(member + 2 * lap) % len(_SHADES)]

@@ -145,7 +145,8 @@ def _choices(
         what = {"checkpoint": "model"}.get(scope, scope)
         planes = [s for s in specs if _is_plane(s)]
         try:
-            drawn.chooser = chooser(owned, anchor, what, palette, planes)
+            first = {name: leading_first(own) for name, own in owned.items()}
+            drawn.chooser = chooser(first, anchor, what, palette, planes)
         except Exception as error:
             drawn.problems.append(f"The figures of each {what} could not be drawn: {_reason(error)}")
     return [s for s, apart in zip(specs, chosen, strict=True) if not apart]

@@ -148,8 +148,10 @@ def _wrapped(text: str, size: float = 8.5) -> tuple[str, ...]:
 
 
 def _first(page: Page) -> Iterator[_Block]:
-    models = len(page.models.rows) - page.predictives
-    lead = f"{models} trained models, {len(page.sections)} analyses, {page.results} results."
+    models = len(page.choices.names) - page.predictives
+    counted = {"trained model": models, "predictive": page.predictives, "result": page.results}
+    told = [f"{n} {word}{'s' * (n != 1)}" for word, n in counted.items() if n or word != "predictive"]
+    lead = f"{', '.join(told)} of {len(page.sections)} analys{'es' if len(page.sections) != 1 else 'is'}."
     lead += f" Drawn by landscape {page.version}" + (
         f"; newest result of {page.created}." if page.created else "."
     )

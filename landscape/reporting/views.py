@@ -372,9 +372,9 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
         Row(n, tuple(row), palette.style(Series(n, names[n].group if n in names else "")).color)
         for n, row in cells.items()
     )
-    count = _predictives(contents)
-    more = f" and {count} predictive{'s' if count > 1 else ''}" if count else ""
-    said = _intervals(every)
-    some = len(rows) - count
-    caption = f"{some} model{'s' * (some != 1)}{more} with the summary of each analysis.{said}"
+    made_of, known_models = _predictives(contents), len(names) or len(rows)
+    counts = {"model": known_models - made_of, "predictive": made_of, "training": len(rows) - known_models}
+    told = [f"{n} {word}{'s' * (n != 1)}" for word, n in counts.items() if n or word == "model"]
+    listed = " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    caption = f"{listed} with the summary of each analysis.{_intervals(every)}"
     return Table(caption, "model", tuple(columns), rows, tuple(first))

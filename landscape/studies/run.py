@@ -21,7 +21,7 @@ from landscape.studies.averages import Average
 from landscape.studies.data import Data
 from landscape.studies.measure import On, sections
 from landscape.studies.options import Options
-from landscape.studies.pictures.forest import forest
+from landscape.studies.pictures.forest import forest, verdict_palette
 from landscape.studies.training import Trained, train_models
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Planned
 from landscape.zoo.problem_options import ProblemOptions
@@ -143,12 +143,18 @@ class Run:
         key = task_key(*facts, {"name": name})
         Store(self.options.out / "results" / self.name).write(ds.assign_attrs(model=name), key)
 
-    def draw(self, figures: Mapping[str, FigureSpec]) -> None:
-        """Draw figures, by name of file without ending, each after the name of the study."""
+    def draw(self, figures: Mapping[str, FigureSpec], palette: Palette | None = None) -> None:
+        """Draw figures, by name of file without ending, each after the name of the study.
+
+        Args:
+            figures: The figures.
+            palette: Their looks, if these are not the kinds of models.
+        """
+        look = self.palette if palette is None else palette
         self.options.figures.mkdir(parents=True, exist_ok=True)
         for name, spec in figures.items():
             path = self.options.figures / f"{self.name}_{name}.png"
-            landscape.plot(spec, backend="matplotlib", palette=self.palette).savefig(path, dpi=160)
+            landscape.plot(spec, backend="matplotlib", palette=look).savefig(path, dpi=160)
             self.captions[path.name] = f"{spec.title}. {spec.whole_caption}"
 
     def judge(self, claim: verdicts.Claim) -> None:
@@ -171,7 +177,7 @@ class Run:
         if self.failures:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")
-        self.draw({"claims": forest(self.claims, f"What holds: {self.options.size} run")})
+        self.draw({"claims": forest(self.claims, f"What holds: {self.options.size} run")}, verdict_palette())
         for path in self.options.figures.glob(f"{self.name}_*.png"):
             if path.name not in self.captions:
                 path.unlink()

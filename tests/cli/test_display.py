@@ -44,6 +44,21 @@ class TestDisplay:
         meter.update(1.0, "line of vit")
         assert text.getvalue() == "1 of 4 tasks, 10.0 s so far, about 30.0 s left: line of vit\n"
 
+    def test_before_the_first_task_has_ended_the_time_left_is_unknown(self, monkeypatch):
+        """Oracle: the same clock; one task alone is known by its own share. No subject, no colon."""
+        now = [0.0]
+        monkeypatch.setattr("landscape.cli.display.time.monotonic", lambda: now[0])
+        text = io.StringIO()
+        meter = ProgressBar(Console(file=text, width=200))
+        for whole in (4, 1):
+            meter.begin(whole, "tasks")
+            now[0] += 10.0
+            meter.update(0.5, "")
+        assert text.getvalue().splitlines() == [
+            "0.5 of 4 tasks, 10.0 s so far, time left unknown",
+            "0.5 of 1 tasks, 10.0 s so far, about 10.0 s left",
+        ]
+
     def test_one_failure_line_for_each_model_and_error(self):
         failures = [Failure(label, "a", model, "k", "bad.", "input") for model in "xy" for label in "ab"]
         assert failure_lines(failures) == ["x (a, b): bad.", "y (a, b): bad."]

@@ -25,6 +25,15 @@ def surfaces(make: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.directory
 
 
+def test_figures_of_single_models_have_one_line(surfaces: Path) -> None:
+    """Oracle: by hand, two models with one surface each beside the line of one; each by name if asked for."""
+    every = CliRunner().invoke(app, ["figure", str(surfaces)]).output.splitlines()
+    assert "surface loss-resnet-s0: Loss surface: resnet-s0, and 1 more like it" in every
+    assert not any("loss-vit-s0" in line for line in every) and any(line[:5] == "line " for line in every)
+    one = CliRunner().invoke(app, ["figure", str(surfaces), "-a", "surface"]).output.splitlines()
+    assert [line for line in one if line.startswith("loss-vit-s0: ")] == ["loss-vit-s0: Loss surface: vit-s0"]
+
+
 def test_the_command_writes_surfaces_for_paraview(surfaces: Path, tmp_path: Path) -> None:
     """Oracle: the numbers that went into the store, read back by a parser of the format."""
     command = ["figure", str(surfaces), "-a", "surface", "-o", str(tmp_path / "s.vtk")]

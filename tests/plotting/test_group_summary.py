@@ -159,6 +159,18 @@ def test_an_axis_of_models_becomes_one_of_groups() -> None:
     violins = [Violin(float(i), [i, i + 1], Series(m)) for i, m in enumerate(MODELS)]
     even, _ = summarize_by_group(figure(*violins, x=axis), GROUPS, "kind").marks
     assert even.x == 0 and np.asarray(even.y).size == 10
+    # a group that has no model here gets no place, whatever its rank
+    more = {"else": "elsewhere", **GROUPS}
+    spec = summarize_by_group(figure(*points, x=axis), more, "kind")
+    assert spec.x.categories == ("even", "odd") and spec.x.limits == (-0.5, 1.5)
+    assert [set(np.round(m.x)) for m in spec.marks] == [{0.0}, {1.0}]
+
+
+def test_pairs_are_not_called_models() -> None:
+    """Oracle: the words of the caption, for two pairs of models of one group."""
+    lines = [Line([0.0, 1.0], [k, k], Series(f"a{k} ~ b{k}")) for k in range(2)]
+    spec = summarize_by_group(figure(*lines), {"a0 ~ b0": "a", "a1 ~ b1": "a"}, "group")
+    assert "2 pairs of models. Lines are medians over the pairs of each group" in spec.caption
 
 
 def test_two_readings_of_a_model_stand_side_by_side_in_its_group() -> None:

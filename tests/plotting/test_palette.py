@@ -77,6 +77,13 @@ def _is_shade(color: str, hue: str) -> bool:
     return any(color == mix(hue, end, t) for end in ("#000000", "#ffffff") for t in shares)
 
 
+def test_a_group_as_a_whole_has_the_hue_of_the_group() -> None:
+    """Oracle: the hues themselves, of groups whose results come after those of their members."""
+    palette = Palette({f"{g}-s{i}": g for g in ("resnet", "vit") for i in range(3)})
+    whole = [palette.style(Series(g, g)) for g in ("resnet", "vit")]
+    assert [(w.color, w.dash, w.symbol) for w in whole] == [(hue, "solid", "circle") for hue in HUES[:2]]
+
+
 def test_models_without_a_group_get_hues_of_their_own() -> None:
     """Oracle: six models, six hues; a group of the same name as a model is another matter."""
     palette = Palette({"a": "", "b": "", "c": "a"})

@@ -354,9 +354,28 @@ def test_groups_and_pairs_are_chosen_within_a_section(similarity: Any, tmp_path:
     chooser.locator(".plot[data-drawn]").first.wait_for()
     chooser.locator("select").first.select_option("g3")
     chooser.locator("h3", has_text="all layers: g3").wait_for()
+    # one figure leads, the others are folded; "#all" has opened them
+    assert chooser.locator(".chosen > figure").count() == 1
+    assert chooser.locator(".chosen > details.more[open] figure").count() > 1
     chooser.locator("figure select").select_option("between g3-s0 and g3-s2")
     assert chooser.locator("h3", has_text="between g3-s0 and g3-s2: g3").count() == 1
     assert page.locator("#s-cka .remark").count() == 0
+
+
+def test_shortened_names_stay_apart(similarity: Any, tmp_path: Path, visit: Any) -> None:
+    """Oracle: names of six models of one kind, which differ in the middle alone, on a narrow page."""
+    models = [f"resnet-{size}-seed{i}" for size in ("small", "large") for i in range(3)]
+    records = [ModelRecord(m, "resnet", i % 3) for i, m in enumerate(models)]
+    path = tmp_path / "report.html"
+    made = similarity(models)
+    units = [str(u).replace("/", ": ") for u in made["unit_a"].values]  # as the analysis writes them
+    made = made.assign_coords(unit_a=("unit_a", units), unit_b=("unit_b", units))
+    sections = [Section("cka", "cka", {}, {"resnet": made})]
+    path.write_text(render(page_of(Contents("names", records, sections, [], 0))), "utf-8")
+    page = visit(path, 390)
+    texts = page.evaluate("plots().find((p) => p.layout.yaxis.ticktext?.length > 4).layout.yaxis.ticktext")
+    assert len(set(texts)) == len(texts) and max(map(len, texts)) <= 17
+    assert any(text.startswith("smal…ed0: ") for text in texts) and not any("resnet" in t for t in texts)
 
 
 @pytest.fixture(scope="module")
@@ -445,6 +464,37 @@ def test_one_figure_leads_each_section_and_the_page_is_short(long: Path, visit: 
     anchor = page.locator("details.more figure").last.get_attribute("id")
     page.evaluate(f"location.hash = '{anchor}'")
     until(page, f"byId('{anchor}').checkVisibility()")
+
+
+def test_what_is_folded_is_left_out_of_a_print(long: Path, visit: Any) -> None:
+    """Oracle: what the browser lays out for print: no heading without a figure, a line that says why."""
+    page = visit(long, whole=False)
+    told = page.locator(".unprinted")
+    assert not told.is_visible() and page.locator(".sections h2").last.is_visible()
+    page.emulate_media(media="print")
+    printed = "[...document.querySelectorAll('.sections > section')].filter((s) => s.checkVisibility())"
+    assert page.evaluate(f"{printed}.length") == 16
+    assert page.evaluate(f"{printed}.every((s) => s.querySelector('.plot').checkVisibility())")
+    assert told.is_visible() and "not printed" in told.inner_text()
+    means = page.locator("#findings-table tbody .number.wide")
+    assert means.first.is_visible()  # a sheet is narrower than the window, and has room for them
+    page.emulate_media(media="screen")
+    page.evaluate("document.querySelector('.sections > section:last-child details.more').open = true")
+    page.emulate_media(media="print")
+    assert page.evaluate(f"{printed}.length") == 17
+
+
+def test_a_name_stands_beside_its_mark_however_narrow(report: Path, visit: Any) -> None:
+    """Oracle: where the browser puts both; a caption says nothing of columns that are hidden."""
+    page = visit(report, 390, whole=False)
+    places = page.evaluate("""[...document.querySelectorAll('#models .who')].map((who) => {
+        const [mark, name] = [...who.children].map((c) => c.getBoundingClientRect());
+        return [mark.right <= name.left, mark.top >= name.top, mark.bottom <= name.top + 24];
+    })""")
+    assert len(places) == 4 and all(all(place) for place in places)
+    caption = page.locator("#findings-table caption")
+    assert page.locator("#findings-table td.wide").first.is_hidden()
+    assert "Means" not in caption.inner_text()
 
 
 def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_model_table_joins_manifest_and_analyses(contents: Contents) -> None:
     """Oracle: values put into the records and datasets, read back by column."""
     table = page_of(contents).models
     assert [r.head for r in table.rows] == [m.name for m in contents.models]
+    assert table.caption.startswith("4 models with the summary")
     by = {(c.family, c.label): i for i, c in enumerate(table.columns)}
     first = table.rows[0].cells
     assert first[by["who and training", "group"]].text == "resnet"
@@ -75,6 +76,16 @@ def test_models_are_found_in_results_without_a_manifest(contents: Contents) -> N
     """Oracle: a store read from its files alone has no model records."""
     table = page_of(replace(contents, models=[])).models
     assert [r.head for r in table.rows] == [m.name for m in contents.models]
+
+
+def test_a_training_among_the_results_is_no_model(contents: Contents, make: dict[str, Callable]) -> None:
+    """Oracle: one result of a training as a whole beside four models, one of them made of others."""
+    whole = make["line"]("resnet-s0").assign_attrs(model="run", group="run")
+    path = Section("path", "line", {}, {"run": whole})
+    models = [*contents.models[:-1], replace(contents.models[-1], members=("resnet-s0", "resnet-s1"))]
+    page = page_of(replace(contents, models=models, sections=[*contents.sections, path]))
+    assert page.models.rows[-1].head == "run" and len(page.choices.names) - page.predictives == 3
+    assert page.models.caption.startswith("3 models, 1 predictive and 1 training with the summary")
 
 
 def test_a_model_keeps_its_colour_over_the_page(contents: Contents) -> None:

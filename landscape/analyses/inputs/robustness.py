@@ -235,6 +235,7 @@ def _surely(differences: Array) -> bool:
 
 
 DASHES: dict[str, Literal["solid", "dash", "dot"]] = {"pgd": "solid", "fgsm": "dash", "random": "dot"}
+WORDS = {"pgd": "many steps (pgd)", "fgsm": "one step (fgsm)", "random": "random directions"}
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
@@ -263,6 +264,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             known = np.isfinite(power)
             x, y, half = ds["frequency"].values[known], power[known], reach(ds.sizes["image"]) * se[known]
             marks["power"].append(Line(x, y, who, y - half, y + half, markers=True))
+    made = {str(attack) for ds in datasets.values() for attack in ds["attack"].values}
     images, counts = f"{images_in(datasets)} images.", [ds.sizes["image"] for ds in datasets.values()]
     bound = "Attacks give upper bounds: what they do not change, others may."
     figures = [
@@ -284,6 +286,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             tuple(marks["attacks"]),
             "Solid: projected gradient descent; dashed: one step along the sign of the gradient"
             f" (fgsm); dotted: random directions, the control. {images}",
+            symbols=tuple((DASHES[attack], WORDS[attack]) for attack in DASHES if attack in made),
         ),
     ]
     if marks["distance"]:

@@ -77,7 +77,7 @@ SCHEMA = Schema(
             "procrustes_angle", UNITS, "Procrustes angle, a metric (0 to π/2)", "radians", optional=True
         ),
         Variable("svcca", UNITS, "mean canonical correlation of leading components"),
-        Variable("pwcca", UNITS, "the same weighted by what the correlated directions explain of unit_a"),
+        Variable("pwcca", UNITS, "canonical correlation weighted by what its directions explain of unit_a"),
         Variable("rsa", UNITS, "rank correlation of distances between examples"),
         Variable("mutual_neighbours", UNITS, "share of nearest neighbours in common"),
         Variable("agreement", MODELS, "share of examples with the same predicted class"),
@@ -234,6 +234,12 @@ BETWEEN_MODELS = (
 )
 
 
+def _meaning(name: str) -> str:
+    """What a matrix shows, as a caption begins."""
+    said = SCHEMA[name].meaning.replace("unit_a", "the layer of the row")
+    return said[0].upper() + said[1:]
+
+
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     """A matrix for each measure, the tree of models by their predictions, and maps of models."""
     figures: list[FigureSpec] = []
@@ -245,16 +251,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
         for name, title, color in BETWEEN_LAYERS:
             if name not in ds:  # of an older result
                 continue
-            caption = (
-                f"{SCHEMA[name].meaning.capitalize()}, layers in firing order; lines part models. {note}"
-            )
+            caption = f"{_meaning(name)}, layers in firing order; lines part models. {note}"
             axes, values = ("layer", units), ds[name].values
             spec = matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption, borders)
             figures.append(_with_errors(spec, ds, name, color, axes, borders))
         for name, title, color in BETWEEN_MODELS:
             if not np.isfinite(ds[name].values).any():
                 continue
-            caption = f"{SCHEMA[name].meaning.capitalize()}. {note}"
+            caption = f"{_meaning(name)}. {note}"
             axes, values = ("model", names), ds[name].values
             spec = matrix(f"{name}_{index}", f"{title}: {label}", axes, axes, values, color, caption)
             figures.append(_with_errors(spec, ds, name, color, axes))

@@ -335,8 +335,11 @@ class _Drawing:
 
     def legend(self) -> None:
         handles = list(self.handles.values())
-        look: dict[str, Any] = {"linestyle": "", "markersize": 5, "color": _MEANING}
-        handles += [Line2D([], [], marker=_SYMBOLS[s], label=_plain(t), **look) for s, t in self.spec.symbols]
+        for sign, text in self.spec.symbols:
+            look: dict[str, Any] = {"linestyle": "", "marker": _SYMBOLS.get(sign), "markersize": 5}
+            if sign in _DASHES:
+                look = {"linestyle": _DASHES[sign]}
+            handles.append(Line2D([], [], label=_plain(text), color=_MEANING, **look))
         self.finish(handles)
 
     def finish(self, handles: list[Any]) -> None:

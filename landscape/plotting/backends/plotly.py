@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.base.figure import (
+    DASHES,
     Bars,
     ColorAxis,
     FigureSpec,
@@ -102,7 +103,7 @@ class _Drawing:
                 self.violin(i, mark)
             else:
                 self.guide(mark)
-        self.traces += [self.meaning(symbol, text) for symbol, text in self.spec.symbols]
+        self.traces += [self.meaning(sign, text) for sign, text in self.spec.symbols]
         return {"data": self.traces, "layout": layout(self.spec, self.layout, self.shapes)}
 
     # marks
@@ -200,16 +201,21 @@ class _Drawing:
             )
         )
 
-    def meaning(self, symbol: str, text: str) -> dict[str, Any]:
-        """An entry of the legend that shows a symbol."""
+    def meaning(self, sign: str, text: str) -> dict[str, Any]:
+        """An entry of the legend that shows a symbol, or a style of lines."""
+        look: dict[str, Any] = {
+            "mode": "markers",
+            "marker": {"symbol": _SYMBOLS.get(sign, sign), "size": 8, "color": EDGE},
+        }
+        if sign in DASHES:
+            look = {"mode": "lines", "line": {"dash": sign, "width": 2, "color": EDGE}}
         return trace(
             "scatter",
             x=[None],
             y=[None],
-            mode="markers",
-            marker={"symbol": _SYMBOLS.get(symbol, symbol), "size": 8, "color": EDGE},
+            **look,
             name=escape(text),
-            legendgroup=f"symbol {symbol}",
+            legendgroup=f"symbol {sign}",
             showlegend=True,
             hoverinfo="skip",
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from landscape.base.figure import Axis, FigureSpec, Heatmap, Series
 from landscape.plotting.axes_layout import AxesLayout, has_field
 from landscape.plotting.palette import INK
-from landscape.plotting.scales import number, symlog
+from landscape.plotting.scales import number, round_ticks, symlog
 
 __all__ = [
     "CONFIG",
@@ -59,6 +59,8 @@ _LOWEST = 330  # of a field, whose colour bar has a title as long as itself
 _LEGEND_ROW = 21
 _LONGEST_NAME = 44
 _CATEGORY = 14  # characters of a category on one line
+_FEW_DECADES = 0.7  # from 1 to 5: of 1, 2, 5 one alone may lie within
+_MOST_TICKS = 6
 _WRAPPED = 8  # most categories whose names are wrapped; more are turned upright
 
 
@@ -172,8 +174,10 @@ def _field_height(spec: FigureSpec) -> int:
 
 
 def _log_step(low: float, high: float) -> int | str:
-    """Ticks at decades on a long log axis, at 1, 2, 5 on a short one."""
+    """Ticks at decades on a long log axis, at 1, 2, 5 on a short one, equally spaced where these are few."""
     decades = float(np.log10(high) - np.log10(low))
+    if decades < _FEW_DECADES and len(ticks := round_ticks(low, high, _MOST_TICKS)) > 1:
+        return f"L{ticks[1] - ticks[0]:.3g}"
     return max(1, round(decades / 8)) if decades > 2 else "D2"
 
 

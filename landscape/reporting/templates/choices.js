@@ -19,7 +19,7 @@ function chosenFigure(subject, figure) {
       if (extras.querySelector(".data").table) extras.querySelector(".data").click(); // of the former
       show(plot);
     });
-    heading.after(element("p", { class: "choice" }, element("label", {}, "Models ", select)));
+    heading.after(element("p", { class: "choice" }, element("label", {}, "Show ", select)));
   }
   wire(extras, figure.title, async () => figure);
   return made;
@@ -31,7 +31,14 @@ async function showChoice(chooser) {
   const figures = await unpack(select.selectedOptions[0].dataset.pack);
   place.querySelectorAll(".relief").forEach((b) => b.panel && closeRelief(b));
   place.querySelectorAll(".plot").forEach((p) => p.dataset.drawn && flatPlotly().purge(p));
-  place.replaceChildren(...figures.map((f) => chosenFigure(select.value, f)));
+  const [leading, ...others] = figures.map((f) => chosenFigure(select.value, f));
+  const opened = drawsAll() || place.querySelector(".more")?.open;
+  place.replaceChildren(leading);
+  if (others.length) {
+    const count = `${others.length} figure${others.length > 1 ? "s" : ""}`;
+    place.append(element("details", { class: "more" }, element("summary", {}, `More: ${count}`), ...others));
+    place.lastChild.open = Boolean(opened);
+  }
   const made = [...place.querySelectorAll(".plot")];
   if (drawsAll()) made.forEach(show);
   else made.forEach((p) => nearby.observe(p));

@@ -49,8 +49,26 @@ function fewer(axis) {
   if (!axis || !axis.ticktext || axis.ticktext.length <= 8) return axis;
   const step = Math.ceil(axis.ticktext.length / 8);
   const kept = (list) => list.filter((_, i) => i % step === 0);
-  const short = (text) => (text.length > 16 && !text.includes("&") ? `…${text.slice(-15)}` : text);
+  const shared = sharedStart(axis.ticktext);
+  const short = (text) => {
+    if (text.length <= 16 || text.includes("&")) return text;
+    const [who, ...rest] = text.slice(shared).split(": "); // of a layer, its model before it
+    return rest.length ? `${middleCut(who, 8)}: ${middleCut(rest.join(": "), 7)}` : middleCut(who, 16);
+  };
   return { ...axis, tickvals: kept(axis.tickvals), ticktext: kept(axis.ticktext).map(short) };
+}
+
+function middleCut(text, most) {
+  if (text.length <= most) return text;
+  const tail = Math.floor((most - 1) / 2);
+  return `${text.slice(0, most - 1 - tail)}…${text.slice(-tail)}`;
+}
+
+// How many characters all names begin with, up to a mark that parts words: they tell nothing apart.
+function sharedStart(names) {
+  let count = 0;
+  while (count < names[0].length && names.every((name) => name[count] === names[0][count])) count += 1;
+  return names[0].slice(0, count).replace(/[^-_:. ]*$/, "").length;
 }
 
 const chosen = (ways) => ways[wayOf(ways)];

@@ -370,7 +370,8 @@ const findings = (() => {
       column("ψ", "number wide", "granulated τ: one setting changes at a time"));
     const listed = all ? rows : rows.slice(0, FIRST);
     const body = make("tbody", {}, line({ metric: target, ...outcome, alone: true }, limit), ...listed.map((r) => line(r, limit)));
-    const caption = make("caption", {}, `Standardised difference, ${kinds[a]} less ${kinds[b]} (Hedges' g, bars 95 %), largest first; filled: q < 0.05. Means ± 1 SE.`);
+    const caption = make("caption", {}, `Standardised difference, ${kinds[a]} less ${kinds[b]} (Hedges' g, bars 95 %), largest first; filled: q < 0.05.`,
+      make("span", { class: "wide" }, " Means ± 1 SE."));
     byName("findings-table").replaceChildren(caption, make("thead", {}, head), body);
     const more = byName("findings-more");
     more.hidden = rows.length <= FIRST;

@@ -171,8 +171,10 @@ class Table {
     const body = element("tbody");
     for (const row of this.rows.slice(this.page * PAGE, (this.page + 1) * PAGE)) {
       const head = element("th", { scope: "row" });
-      if (row.color) head.append(element("span", { class: "swatch", style: `--c:${row.color}` }));
-      head.append(detailed.has(row.head) ? modelLink(row.head) : rowHead(row.head));
+      const who = detailed.has(row.head) ? modelLink(row.head) : rowHead(row.head);
+      // Side by side however narrow the column is.
+      const swatch = row.color && element("span", { class: "swatch", style: `--c:${row.color}` });
+      head.append(swatch ? element("span", { class: "who" }, swatch, element("span", {}, who)) : who);
       const line = element("tr", { class: isChosen(row.head) ? "chosen" : "" }, head);
       for (const i of shown) {
         const value = sortValue(row.cells[i]);

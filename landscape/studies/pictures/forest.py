@@ -9,9 +9,10 @@ from typing import get_args
 import numpy as np
 
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Mark, Points, Series
+from landscape.plotting.palette import Palette
 from landscape.studies.claims import Claim, Verdict
 
-__all__ = ["forest"]
+__all__ = ["forest", "verdict_palette"]
 
 LINE = 60  # characters of a claim on one line
 
@@ -48,3 +49,12 @@ def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
         " Student's t (lines); squares: ends of the bootstrap's. A claim holds if both lie above zero.",
         symbols=(("square", "bootstrap interval"),),
     )
+
+
+def verdict_palette() -> Palette:
+    """Verdicts look alike in every study, whatever kinds of models it has."""
+    palette = Palette()
+    for verdict in get_args(Verdict):
+        if verdict != "not at this scale":  # grey, as what belongs to nobody
+            palette.style(Series(verdict))
+    return palette

@@ -27,6 +27,7 @@ from landscape.base.figure import (
     Stems,
     Violin,
 )
+from landscape.errors import InputError
 from landscape.plotting.palette import Palette
 from landscape.plotting.scales import symlog
 
@@ -103,7 +104,7 @@ figures = st.builds(
     errors=words,
     equal=st.booleans(),
     color=st.none() | st.builds(ColorAxis, words, words, limits=st.sampled_from([None, (1.0, 12.0)])),
-    symbols=st.lists(st.tuples(st.sampled_from(SYMBOLS), words), max_size=3).map(tuple),
+    symbols=st.lists(st.tuples(st.sampled_from(SYMBOLS + DASHES), words), max_size=3).map(tuple),
 )
 
 
@@ -308,3 +309,18 @@ def test_legends_say_what_symbols_mean() -> None:
     ]
     assert entries == [("convolution", "circle"), ("&lt;b&gt;&#36;attention&#36;&lt;/b&gt;", "diamond")]
     assert figure.layout.showlegend
+
+
+def test_legends_say_what_styles_of_lines_mean() -> None:
+    """Oracle: the dashes of both legends' own entries, after the models'; another word is refused."""
+    x = np.arange(2.0)
+    lines = [Line(x, x + i, Series("a"), style=style) for i, style in enumerate(("solid", "dot"))]
+    spec = spec_of(*lines, symbols=(("solid", "many steps"), ("dot", "random")))
+    legend = landscape.plot(spec, backend="matplotlib").legends[0]
+    assert [t.get_text() for t in legend.get_texts()] == ["a", "many steps", "random"]
+    assert [h.get_linestyle() for h in legend.legend_handles[1:]] == ["-", ":"]
+    signs = [t for t in landscape.plot(spec).data if t.legendgroup[:6] == "symbol"]
+    entries = [(t.name, t.mode, t.line.dash) for t in signs]
+    assert entries == [("many steps", "lines", "solid"), ("random", "lines", "dot")]
+    with pytest.raises(InputError, match="no point symbol 'wavy'"):
+        spec_of(*lines, symbols=(("wavy", "random"),))

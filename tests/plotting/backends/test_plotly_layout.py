@@ -42,6 +42,16 @@ def test_limits_and_ticks_of_each_scale() -> None:
     assert names["ticktext"] == ["&lt;b&gt;", "two words that<br>are long"] and not names["showgrid"]
 
 
+def test_a_short_log_axis_has_several_ticks() -> None:
+    """Oracle: plotly's own words for the steps: of equal length, at 1, 2 and 5, at each power of ten."""
+
+    def step(low: float, high: float) -> object:
+        return laid_out("a", y=Axis("y", scale="log", limits=(low, high)))["yaxis"]["dtick"]
+
+    assert [step(0.33, 0.7), step(0.421, 0.434), step(12.0, 48.0)] == ["L0.1", "L0.005", "L10"]
+    assert [step(0.3, 3.0), step(1e-3, 10.0)] == ["D2", 1]
+
+
 @pytest.mark.parametrize("text", ["<b>", "$x$", "a & b"])
 def test_texts_cannot_become_markup(text: str) -> None:
     """Oracle: Python's html module undoes it."""

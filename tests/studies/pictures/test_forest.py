@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 import landscape
-from landscape.base.figure import Line, Points
+from landscape.base.figure import Line, Points, Series
+from landscape.plotting.palette import HUES, PLAIN
 from landscape.studies.claims import Claim
-from landscape.studies.pictures.forest import forest
+from landscape.studies.pictures.forest import forest, verdict_palette
 
 
 def test_forest_of_claims():
@@ -21,3 +22,10 @@ def test_forest_of_claims():
     line = next(m for m in spec.marks if isinstance(m, Line) and m.series.name == "reproduced")
     assert line.x.tolist() == [1.0, 3.0]
     landscape.plot(spec, backend="matplotlib").draw_without_rendering()
+
+
+def test_verdicts_look_alike_in_every_study():
+    """Oracle: the first two hues, which no kind of model has taken before."""
+    palette = verdict_palette()
+    look = [palette.style(Series(name)).color for name in ("reproduced", "not reproduced")]
+    assert look == list(HUES[:2]) and palette.style(Series("")) == PLAIN

@@ -132,7 +132,7 @@ def _overlap(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         if "overlap" not in ds:
             continue
         x: Any = ds["eigenpair"].values + 1
-        marks.append(Line(x, ds["hessian_overlap"].values, series(label, ds), markers=True))
+        marks.append(Line(x, ds["hessian_overlap"].values, series(label, ds), markers=True, style="solid"))
         marks.append(Line(x, np.cumsum(ds["gradient_share"].values), series(label, ds), style="dot"))
         chance.append(ds.sizes["eigenpair"] / float(ds.attrs["parameters_count"]))
     marks.append(Guide(y=max(chance), label="random directions"))
@@ -145,4 +145,5 @@ def _overlap(datasets: Mapping[str, xr.Dataset], about: str) -> FigureSpec:
         "Solid: share of each leading eigenvector of the Hessian, by falling |λ|, in the span of as many"
         " leading eigenvectors of Σ. Dotted: share of the squared gradient ‖∇L‖² in the first eigenvectors of"
         f" Σ, as a running sum. Of {about}.",
+        symbols=(("solid", "eigenvectors of the Hessian"), ("dot", "gradient, running sum")),
     )
