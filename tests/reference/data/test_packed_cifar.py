@@ -1,56 +1,35 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from landscape.errors import InputError
 from landscape.reference.data import natural_images
 from landscape.reference.data.torchvision import CIFAR10
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Eight images of one colour each: JPEG keeps these but for rounding."""
-    files = []
-    for i in range(8):
-        file = io.BytesIO()
-        Image.new("RGB", (32, 32), (30 * i, 100, 200)).save(file, "JPEG", quality=95)
-        files.append(np.frombuffer(file.getvalue(), np.uint8))
-    offsets = np.cumsum([0, *map(len, files)])
-    for split in ("train", "test"):
-        np.savez(
-            tmp_path / f"cifar10_{split}.npz",
-            jpeg=np.concatenate(files),
-            offsets=offsets,
-            labels=np.arange(8, dtype=np.uint8),
-        )
-    return tmp_path
-
-
-def test_images_come_with_their_labels_standardised(folder: Path) -> None:
+def test_images_come_with_their_labels_standardised(packed_cifar: Path) -> None:
     """Oracle: the colours that were written, by label; a seed repeats its choice."""
-    images, labels = natural_images(folder, "train", count=5)
+    images, labels = natural_images(packed_cifar, "train", count=5)
     assert images.shape == (5, 3, 32, 32) and images.dtype == torch.float32 and labels.dtype == torch.int64
     mean, spread = (np.array(v)[:, None, None] for v in CIFAR10)
     for image, label in zip(images.numpy(), labels.tolist(), strict=True):
         pixels = (image * spread + mean) * 255
         assert np.abs(pixels - np.array([30 * label, 100, 200])[:, None, None]).max() < 4
-    again = natural_images(folder, "train", count=5)
+    again = natural_images(packed_cifar, "train", count=5)
     assert torch.equal(images, again[0]) and torch.equal(labels, again[1])
-    assert not torch.equal(labels, natural_images(folder, "train", count=5, seed=1)[1])
+    assert not torch.equal(labels, natural_images(packed_cifar, "train", count=5, seed=1)[1])
 
 
-def test_what_cannot_be_had_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_had_is_refused(packed_cifar: Path, tmp_path: Path) -> None:
     """Oracle: sentences that name the file, the number, the split."""
     with pytest.raises(InputError, match="8 images, of which 9"):
-        natural_images(folder, "train", count=9)
+        natural_images(packed_cifar, "train", count=9)
     with pytest.raises(InputError, match="'train' and 'test', not 'valid'"):
-        natural_images(folder, "valid")  # type: ignore[arg-type]
-    np.savez(folder / "cifar10_test.npz", labels=np.arange(3))
+        natural_images(packed_cifar, "valid")  # type: ignore[arg-type]
+    np.savez(packed_cifar / "cifar10_test.npz", labels=np.arange(3))
     with pytest.raises(InputError, match="does not hold the arrays jpeg"):
-        natural_images(folder, "test")
+        natural_images(packed_cifar, "test")
