@@ -68,7 +68,6 @@ SIZES = {
         cohorts={
             "high": (models.vgg, {**VGG, **NATURAL}, ("plain", *FILTERED, "gf-off")),
             "low": (models.vgg, {**VGG, **NATURAL}, ("plain", "rf-epoch", "rf-batch", "hp-batch")),
-            "high-res": (models.resnet, {**RESNET, **NATURAL}, ("plain", "gf-epoch", "rf-epoch")),
         },
         # of a pilot with another seed: taken by the plain network, and not by all of its answers
         amplitude={"high": 0.03, "low": 0.1},
