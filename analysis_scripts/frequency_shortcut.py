@@ -46,7 +46,8 @@ SIZES = {
         amplitude={"high": 0.2, "low": 0.2},  # of the range of pixels
         share=0.95,
         pixels=DIGIT_PIXELS,
-        looked_at=None,  # all held-out images
+        looked_at=None,  # all held-out images, under noise
+        noisy=("*",),  # kinds that are looked at under noise
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000, side=12),
@@ -60,20 +61,22 @@ SIZES = {
         amplitude={"high": 0.2, "low": 0.2},  # of the range of pixels
         share=0.95,
         pixels=DIGIT_PIXELS,
-        looked_at=None,  # all held-out images
+        looked_at=None,  # all held-out images, under noise
+        noisy=("*",),  # kinds that are looked at under noise
     ),
     "natural": Size(
         data=Data.natural(train=2000, test=1000),
         training={**SMALL, "batch_size": 64, "epochs": 6},
         cohorts={
-            "high": (models.vgg, {**VGG, **NATURAL}, ("plain", *FILTERED, "gf-off")),
-            "low": (models.vgg, {**VGG, **NATURAL}, ("plain", "rf-epoch", "rf-batch", "hp-batch")),
+            "high": (models.vgg, {**VGG, **NATURAL}, ("plain", *FILTERED)),
+            "low": (models.vgg, {**VGG, **NATURAL}, ("plain", "rf-batch", "hp-batch")),
         },
         # of a pilot with another seed: taken by the plain network, and not by all of its answers
         amplitude={"high": 0.03, "low": 0.1},
         share=0.95,
         pixels=CIFAR10_PIXELS,
         looked_at=500,
+        noisy=("plain-*", "rf-batch-*"),
     ),
 }
 
@@ -92,7 +95,8 @@ def cohorts(size: Size) -> list[Cohort]:
         given = {one: {**size.training, "objective": OBJECTIVES[one]} for one in objectives}
         recipes = [kind(f"{one}-{name}", builder, kwargs, training) for one, training in given.items()]
         measures = [On(on, "calibration", {"bootstrap": 2}, label=f"{of}-{name}") for on, of in looks.items()]
-        measures.append(On("test", "frequency_noise", noise, examples=size.looked_at, label=f"noise-{name}"))
+        few = {"kinds": size.noisy, "examples": size.looked_at}
+        measures.append(On("test", "frequency_noise", noise, label=f"noise-{name}", **few))
         of = band(name)
         data = size.data.with_gratings(FREQUENCIES[of], size.amplitude[of], size.share)
         found.append(Cohort(recipes, data, measures, name=name))
