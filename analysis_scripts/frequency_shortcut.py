@@ -68,8 +68,8 @@ SIZES = {
         data=Data.natural(train=2000, test=1000),
         training={**SMALL, "batch_size": 64, "epochs": 6},
         cohorts={
-            "high": (models.vgg, {**VGG, **NATURAL}, ("plain", *FILTERED)),
-            "low": (models.vgg, {**VGG, **NATURAL}, ("plain", "rf-batch", "hp-batch")),
+            "high": (models.vgg, {**VGG, **NATURAL}, ("plain", *FILTERED, "gf-off")),
+            "low": (models.vgg, {**VGG, **NATURAL}, ("plain", "rf-epoch", "rf-batch", "hp-batch")),
         },
         # of a pilot with another seed: taken by the plain network, and not by all of its answers
         amplitude={"high": 0.03, "low": 0.1},
