@@ -21,7 +21,7 @@ __all__ = ["Data", "load", "mixup", "rotated"]
 
 DIGITS = "landscape.reference.data:digits"
 NATURAL = "landscape.reference.data:natural_images"
-GRATED = {DIGITS: grating_digits, NATURAL: grating_images}
+GRATED: Mapping[str, Callable[..., Any]] = {DIGITS: grating_digits, NATURAL: grating_images}
 CIFAR_EXAMPLES = 50_000
 
 
