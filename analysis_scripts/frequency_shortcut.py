@@ -1,10 +1,10 @@
 """Shortcuts of high and of low frequency, and training under frequency dropout (Islam & Glocker 2022).
 
-    python analysis_scripts/frequency_shortcut.py [--quick]
+    python analysis_scripts/frequency_shortcut.py [--quick | --size natural --data DIR]
 
-Trains plain and residual networks on digits with a grating that tells the class in 95 of 100 images, of high
-or of low frequency, while fixed filters drawn at random stand behind their convolutions; and looks at images
-without the grating and at images with that of another class.
+Trains plain and residual networks on digits, or on natural images, with a grating that tells the class in 95
+of 100 images, of high or of low frequency, while fixed filters drawn at random stand behind their
+convolutions; and looks at images without the grating and at images with that of another class.
 """
 
 from landscape.base.figure import Axis
@@ -12,7 +12,7 @@ from landscape.reference import models
 from landscape.reference.layers import FilterRanges
 from landscape.reference.training import CrossEntropy, FilteredTraining
 from landscape.studies import Cohort, Data, Figure, Finding, On, Size, Study, Sweep, effects, kind
-from landscape.studies.settings import DIGIT_PIXELS
+from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS
 
 GAUSSIAN, HIGHPASS = FilterRanges(("gaussian",)), FilterRanges(("highpass",))
 OBJECTIVES = {
@@ -31,6 +31,7 @@ FREQUENCIES = {"high": 0.42, "low": 1 / 12}  # cycles per pixel
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine"}
 VGG = {"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12}
 RESNET = {"width": 8, "blocks": [1, 1, 1], "head": "gap", "image": 12}
+NATURAL = {"in_channels": 3, "image": 32}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=40, test=20, side=8),
@@ -42,8 +43,11 @@ SIZES = {
                 ("plain", "gf-epoch", "rf-batch", "gf-off"),
             ),
         },
-        amplitude=0.2,
+        amplitude={"high": 0.2, "low": 0.2},  # of the range of pixels
         share=0.95,
+        pixels=DIGIT_PIXELS,
+        looked_at=None,  # all held-out images, under noise
+        noisy=("*",),  # kinds that are looked at under noise
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000, side=12),
@@ -54,28 +58,47 @@ SIZES = {
             "high-res": (models.resnet, RESNET, ("plain", *FILTERED)),
             "low-res": (models.resnet, RESNET, ("plain", "rf-epoch", "rf-batch", "hp-epoch", "hp-batch")),
         },
-        amplitude=0.2,
+        amplitude={"high": 0.2, "low": 0.2},  # of the range of pixels
         share=0.95,
+        pixels=DIGIT_PIXELS,
+        looked_at=None,  # all held-out images, under noise
+        noisy=("*",),  # kinds that are looked at under noise
+    ),
+    "natural": Size(
+        data=Data.natural(train=2000, test=1000),
+        training={**SMALL, "batch_size": 64, "epochs": 6},
+        cohorts={
+            "high": (models.vgg, {**VGG, **NATURAL}, ("plain", *FILTERED, "gf-off")),
+            "low": (models.vgg, {**VGG, **NATURAL}, ("plain", "rf-epoch", "rf-batch", "hp-batch")),
+        },
+        # of a pilot with another seed: taken by the plain network, and not by all of its answers
+        amplitude={"high": 0.03, "low": 0.1},
+        share=0.95,
+        pixels=CIFAR10_PIXELS,
+        looked_at=500,
+        noisy=("plain-*", "rf-batch-*"),
     ),
 }
 
 
-def frequency(name: str) -> float:
-    """That of the grating of a cohort."""
-    return FREQUENCIES[name.split("-")[0]]
+def band(name: str) -> str:
+    """Whether the grating of a cohort is of high or of low frequency."""
+    return name.split("-")[0]
 
 
 def cohorts(size: Size) -> list[Cohort]:
     """One for each frequency and network, whose name ends those of its kinds and results."""
-    noise = {**DIGIT_PIXELS, "heat_steps": 1, "sigma": 0.5}
+    noise = {**size.pixels, "heat_steps": 1, "sigma": 0.5}
     looks = {"test": "removed", "grating": "grating", "wrong": "wrong"}
     found = []
     for name, (builder, kwargs, objectives) in size.cohorts.items():
         given = {one: {**size.training, "objective": OBJECTIVES[one]} for one in objectives}
         recipes = [kind(f"{one}-{name}", builder, kwargs, training) for one, training in given.items()]
         measures = [On(on, "calibration", {"bootstrap": 2}, label=f"{of}-{name}") for on, of in looks.items()]
-        measures.append(On("test", "frequency_noise", noise, label=f"noise-{name}"))
-        data = size.data.with_gratings(frequency(name), size.amplitude, size.share)
+        few = {"kinds": size.noisy, "examples": size.looked_at}
+        measures.append(On("test", "frequency_noise", noise, label=f"noise-{name}", **few))
+        of = band(name)
+        data = size.data.with_gratings(FREQUENCIES[of], size.amplitude[of], size.share)
         found.append(Cohort(recipes, data, measures, name=name))
     return found
 
@@ -104,7 +127,10 @@ def findings(size: Size) -> list[Finding]:
     for claim, paper, of, names, *pair in ROWS:
         for name in names:
             more, than = (f"{one}-{name}" for one in pair)
-            reads = {"training": effects.test_accuracy, "noise": effects.near_noise_harm(frequency(name))}
+            reads = {
+                "training": effects.test_accuracy,
+                "noise": effects.near_noise_harm(FREQUENCIES[band(name)]),
+            }
             given = {"unit": "points of accuracy", "scale": 1 if of == "noise" else 100, "paper": paper}
             label = of if of == "training" else f"{of}-{name}"
             made = Finding(f"{name}: {claim}", reads.get(of, RIGHT), label, more=more, than=than, **given)
@@ -121,12 +147,12 @@ def figures(size: Size) -> list[Sweep | Figure]:
             Sweep(
                 f"accuracy-{name}",
                 f"Accuracy with a grating of {name.replace('-res', '')} frequency, {builder.__name__}",
-                {f"{of}-{name}": sign * size.amplitude for of, sign in sides},
+                {f"{of}-{name}": sign * size.amplitude[band(name)] for of, sign in sides},
                 lambda ds: 100 * RIGHT(ds),
                 tuple(f"{k}-{name}" for k in shown if k in objectives),
                 Axis("grating: another class's (< 0), its own (> 0)", "pixel range"),
                 Axis("accuracy", "%"),
-                "In training the grating told the class of 95 in 100 digits, at the amplitude on the right.",
+                "In training the grating told the class of 95 in 100 images, at the amplitude on the right.",
                 by_cohort=False,
             )
             for name, (builder, _, objectives) in size.cohorts.items()

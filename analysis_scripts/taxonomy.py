@@ -1,6 +1,6 @@
 """Local and global structure of loss landscapes over load and temperature (Yang et al., NeurIPS 2021).
 
-    python analysis_scripts/taxonomy.py [--quick | --full]
+    python analysis_scripts/taxonomy.py [--quick | --size natural --data DIR | --full]
 
 Trains residual networks of many widths with many batch sizes, and with several shares of random labels;
 measures each cell as the paper does; sorts the cells into phases with `landscape.taxonomy`; and says which
@@ -43,6 +43,19 @@ SIZES = {
         examples=200,
         products=200,
         network={"blocks": [1, 1]},
+    ),
+    "natural": Size(
+        data=Data.natural(train=500, test=1000),
+        widths=(1, 2, 4, 8),
+        batches=(16, 48, 128),
+        noise_widths=(),  # no second grid
+        noises=(),
+        noise_batch=0,
+        training={**CONSTANT, "epochs": 25, "lr": 0.1},
+        curve_epochs=12,
+        examples=100,
+        products=60,
+        network={"blocks": [1, 1, 1], "in_channels": 3},
     ),
     "full": Size(
         data=Data.cifar(10),
@@ -112,11 +125,26 @@ def measure(size: Size) -> Sequence[On]:
 
 
 def grids(size: Size) -> list[Grid]:
-    """Both grids, as tables."""
+    """One table for each grid that a size has."""
     noisy = tuple(noise_cohort(noise) for noise in size.noises)
+    found = [Grid("batch", "width and batch size", "width", "batch_size", COLUMNS, ("batch",))]
+    if noisy:
+        found.append(Grid("noise", "width and label noise", "width", "label_noise", COLUMNS, noisy))
+    return found
+
+
+def findings(size: Size) -> list[Correlation | BestPhase]:
+    """The same of every grid."""
     return [
-        Grid("batch", "width and batch size", "width", "batch_size", COLUMNS, ("batch",)),
-        Grid("noise", "width and label noise", "width", "label_noise", COLUMNS, noisy),
+        finding
+        for grid in (one.name for one in grids(size))
+        for finding in (
+            Correlation("falls with the size of the mode connectivity", grid, "|mode_connectivity|", -1),
+            Correlation("rises with the CKA of outputs", grid, "cka", 1),
+            Correlation("falls with the top Hessian eigenvalue", grid, "log_top_eigenvalue", -1),
+            Correlation("falls with the Hessian trace", grid, "log_trace", -1),
+            BestPhase(grid),
+        )
     ]
 
 
@@ -127,18 +155,8 @@ STUDY = Study(
     sizes=SIZES,
     cohorts=cohorts,
     grids=grids,
-    findings=[
-        finding
-        for grid in ("batch", "noise")
-        for finding in (
-            Correlation("falls with the size of the mode connectivity", grid, "|mode_connectivity|", -1),
-            Correlation("rises with the CKA of outputs", grid, "cka", 1),
-            Correlation("falls with the top Hessian eigenvalue", grid, "log_top_eigenvalue", -1),
-            Correlation("falls with the Hessian trace", grid, "log_trace", -1),
-            BestPhase(grid),
-        )
-    ],
-    figures=[Figure("batch", PICTURES), Figure("noise", PICTURES)],
+    findings=findings,
+    figures=lambda size: [Figure(grid.name, PICTURES) for grid in grids(size)],
     seeds=3,
     least_seeds=3,
 )

@@ -13,6 +13,7 @@ __all__ = ["Picture", "pictures_of", "write_gallery"]
 
 _WIDTH = 480  # px of a thumbnail, twice what is shown
 _FIRST = "The demo"
+_NATURAL = "natural_"  # after a study's name: a picture of its run on natural images
 _DEMO = {
     "report": "landscape demo    # and open landscape-demo/report.html",
     "overview": "python docs/overview.py landscape-demo",
@@ -122,14 +123,17 @@ def _of_demo(path: Path) -> Picture:
 
 def _of_study(path: Path, study: str, script: Path, captions: dict[str, str]) -> Picture:
     rest = path.stem.removeprefix(f"{study}_")
+    command = f"landscape study analysis_scripts/{script.name}"
+    if rest.startswith(_NATURAL):
+        rest = rest.removeprefix(_NATURAL)
+        command += " --size natural --data DIR"
     caption = captions.get(path.name, "")
     title = caption.partition(". ")[0] or rest.replace("_", " ").capitalize()
     declared = [text for label, text in _declared(script) if rest == label or rest.startswith(f"{label}_")]
-    lines = [f"# analysis_scripts/{script.name}: landscape study analysis_scripts/{script.name}"]
-    lines += declared[:1]
     if declared:
-        return Picture(path, title, caption, "\n".join(lines), "python")
-    return Picture(path, title, caption, f"landscape study analysis_scripts/{script.name}")
+        code = f"# analysis_scripts/{script.name}: {command}\n{declared[0]}"
+        return Picture(path, title, caption, code, "python")
+    return Picture(path, title, caption, command)
 
 
 def _declared(script: Path) -> list[tuple[str, str]]:

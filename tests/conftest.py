@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +43,28 @@ _toyzoo = _load("toyzoo")
 def folder(tmp_path: Path):
     """A folder to make a zoo in."""
     return _toyzoo.ZooFolder(tmp_path)
+
+
+@pytest.fixture
+def packed_cifar(tmp_path: Path) -> Path:
+    """A folder as of packed CIFAR-10: eight images of one colour each, which JPEG keeps but for rounding."""
+    import numpy as np
+    from PIL import Image
+
+    files = []
+    for i in range(8):
+        file = io.BytesIO()
+        Image.new("RGB", (32, 32), (30 * i, 100, 200)).save(file, "JPEG", quality=95)
+        files.append(np.frombuffer(file.getvalue(), np.uint8))
+    offsets = np.cumsum([0, *map(len, files)])
+    for split in ("train", "test"):
+        np.savez(
+            tmp_path / f"cifar10_{split}.npz",
+            jpeg=np.concatenate(files),
+            offsets=offsets,
+            labels=np.arange(8, dtype=np.uint8),
+        )
+    return tmp_path
 
 
 contents = _stored.contents

@@ -13,13 +13,15 @@ import torch
 from landscape import imports
 from landscape.core.behaviour.corruptions import corrupt_by
 from landscape.errors import InputError
-from landscape.reference.data.gratings import grating_digits
+from landscape.reference.data.gratings import grating_digits, grating_images
 from landscape.reference.training.recipe import address
 from landscape.zoo.spec import Builder
 
 __all__ = ["Data", "load", "mixup", "rotated"]
 
 DIGITS = "landscape.reference.data:digits"
+NATURAL = "landscape.reference.data:natural_images"
+GRATED: Mapping[str, Callable[..., Any]] = {DIGITS: grating_digits, NATURAL: grating_images}
 CIFAR_EXAMPLES = 50_000
 
 
@@ -91,10 +93,9 @@ class Data:
     @classmethod
     def natural(cls, train: int, test: int) -> Data:
         """So many images of CIFAR-10 in a folder of the user's, see `reference.data.natural_images`."""
-        name = "landscape.reference.data:natural_images"
         return cls(
-            Builder(name, {"root": "data", "split": "train", "count": train}),
-            Builder(name, {"root": "data", "split": "test", "count": test}),
+            Builder(NATURAL, {"root": "data", "split": "train", "count": train}),
+            Builder(NATURAL, {"root": "data", "split": "test", "count": test}),
             examples=train,
             channels=3,
             side=32,
@@ -136,21 +137,29 @@ class Data:
         return replace(self, others={**self.others, "validation": Builder(DIGITS, kwargs)})
 
     def with_gratings(self, frequency: float, amplitude: float, share: float) -> Data:
-        """The same digits, those for training with gratings that tell their classes; held-out ones without.
+        """The same images, those for training with gratings that tell their classes; held-out ones without.
 
-        Beside them ``grating``, the held-out digits with the gratings of their classes, and ``wrong``, with
-        those of others. See `landscape.reference.data.grating_digits`.
+        Beside them ``grating``, the held-out images with the gratings of their classes, and ``wrong``, with
+        those of others. See `landscape.reference.data.grating_digits` and ``grating_images``.
 
         Args:
             frequency: Cycles per pixel.
             amplitude: In units of the range of pixels.
-            share: Of the digits for training whose grating is that of their class.
+            share: Of the images for training whose grating is that of their class.
+
+        Raises:
+            InputError: If they are neither `digits` nor `natural`.
         """
+        grated = GRATED.get(self.train.reference)
+        if grated is None:
+            raise InputError(
+                f"gratings are for Data.digits and Data.natural, not for data of '{self.train.reference}'."
+            )
         given = {"frequency": frequency, "amplitude": amplitude}
-        train = Builder(address(grating_digits), {**self.train.kwargs, **given, "share": share})
+        train = Builder(address(grated), {**self.train.kwargs, **given, "share": share})
         held_out = {**self.test.kwargs, **given}
-        data = replace(self, train=train).beside("grating", grating_digits, **held_out)
-        return data.beside("wrong", grating_digits, **held_out, grating="other")
+        data = replace(self, train=train).beside("grating", grated, **held_out)
+        return data.beside("wrong", grated, **held_out, grating="other")
 
     def noisy(self, share: float) -> Data:
         """A share of the labels of the training examples made random; none of the held-out ones."""

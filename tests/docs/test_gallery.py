@@ -35,6 +35,9 @@ def test_every_picture_has_its_caption_and_the_code_that_draws_it():
     noise = pictures["smoothing_noise_accuracy_change.png"]
     assert 'Figure("noise", "accuracy_change", PAIR)' in noise.code and "spatial_smoothing.py" in noise.code
     assert noise.caption and noise.title in noise.caption
+    natural = pictures["taxonomy_natural_batch_phases.png"]
+    assert natural.code == "landscape study analysis_scripts/taxonomy.py --size natural --data DIR"
+    assert "Phases" in natural.title and natural.caption
     assert "Spatial smoothing" in groups and next(iter(groups)) == "The demo"
 
 

@@ -12,6 +12,7 @@ NAMES = {
         "diabetes",
         "digits",
         "grating_digits",
+        "grating_images",
         "image_folder",
         "noisy_labels",
         "patches",

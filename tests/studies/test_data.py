@@ -8,7 +8,15 @@ import torch
 
 from landscape.core.behaviour.corruptions import corrupt_by
 from landscape.errors import InputError
-from landscape.reference.data import circle, diabetes, digits, grating_digits, uci
+from landscape.reference.data import (
+    circle,
+    diabetes,
+    digits,
+    grating_digits,
+    grating_images,
+    natural_images,
+    uci,
+)
 from landscape.studies.data import Data, load, mixup, rotated
 
 
@@ -92,6 +100,29 @@ def test_gratings_tell_classes_in_training_and_not_of_held_out_digits():
         assert torch.equal(x, images), name
         assert torch.equal(y, labels), name
     assert data.examples == 60
+
+
+def test_gratings_and_label_noise_of_natural_images(packed_cifar):
+    """Oracle: the builders of images called by hand; a table has no pixels for a grating."""
+    natural = Data.natural(6, 4).at(packed_cifar)
+    data = natural.with_gratings(0.42, 0.03, share=0.5)
+    given = {"frequency": 0.42, "amplitude": 0.03}
+    wanted = {
+        "train": grating_images(packed_cifar, "train", 6, share=0.5, **given),
+        "test": natural_images(packed_cifar, "test", 4),
+        "grating": grating_images(packed_cifar, "test", 4, **given),
+        "wrong": grating_images(packed_cifar, "test", 4, grating="other", **given),
+    }
+    for name, (images, labels) in wanted.items():
+        x, y = load(data.builder(name))
+        assert torch.equal(x, images), name
+        assert torch.equal(y, labels), name
+    x, y = load(natural.noisy(0.5).train)
+    want = natural_images(packed_cifar, "train", 6, label_noise=0.5)
+    assert torch.equal(x, want[0]) and torch.equal(y, want[1])
+    assert not torch.equal(y, natural_images(packed_cifar, "train", 6)[1])
+    with pytest.raises(InputError, match=r"not for data of 'landscape\.reference\.data"):
+        Data.table(diabetes, 10).with_gratings(0.42, 0.1, share=0.9)
 
 
 def test_only_data_in_a_folder_take_another():

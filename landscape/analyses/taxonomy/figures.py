@@ -50,6 +50,16 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     return figures
 
 
+def _unit(ds: xr.Dataset) -> str:
+    """The unit of the table's accuracies, which are shares or percents: a share is no more than one."""
+    return "%" if (ds["test_accuracy"].values > 1).any() else ""
+
+
+def _text(value: float) -> str:
+    """Three digits, with a minus where `format` has a hyphen."""
+    return f"{value:.3g}".replace("-", "−")
+
+
 class _Grid:
     """Cells as a table of load (columns) and temperature (rows), at places 0, 1, 2, ..."""
 
@@ -112,14 +122,18 @@ def _note(ds: xr.Dataset) -> str:
     parts = []
     low, high = ds["threshold_low"].values, ds["threshold_high"].values
     for i, name in enumerate(("ln λ_max", "mode connectivity", "CKA")):
-        origin = "given" if ds["threshold_given"].values[i] else f"data-driven, {low[i]:.3g} to {high[i]:.3g}"
-        parts.append(f"{name} {ds['threshold'].values[i]:.3g} ({origin})")
+        origin = (
+            "given"
+            if ds["threshold_given"].values[i]
+            else f"data-driven, {_text(low[i])} to {_text(high[i])}"
+        )
+        parts.append(f"{name} {_text(ds['threshold'].values[i])} ({origin})")
     return f"Thresholds: {'; '.join(parts)}. Empty: not measured or undecided."
 
 
 def _phase_diagram(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
     grid = _Grid(ds)
-    color = ColorAxis("test accuracy")
+    color = ColorAxis("test accuracy", _unit(ds))
     return FigureSpec(
         f"phases{tag}",
         f"Phases{end}",
@@ -136,23 +150,24 @@ def _phase_diagram(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
 def _field(ds: xr.Dataset, name: str, tag: str, end: str) -> FigureSpec:
     grid = _Grid(ds)
     label, unit, kind = FIELDS[name]
+    unit = _unit(ds) if name == "test_accuracy" else unit
     color = ColorAxis(label, unit, kind="diverging" if kind == "diverging" else "sequential")
     marks: list[Mark] = [grid.heatmap(ds[name].values, color)]
     title = label if label.startswith("ln") else f"{label[0].upper()}{label[1:]}"
     caption = f"{label} of each cell."
     at = float(ds["threshold"].values[BORDERS[name]]) if name in BORDERS else float("nan")
     if np.isfinite(at):
-        marks.append(grid.border(ds[name].values, at, f"{label} = {at:.3g}"))
-        title += f" (line: threshold, {at:.3g})"
-        caption = f"{label} of each cell; the line parts cells above and below its threshold, {at:.3g}."
+        marks.append(grid.border(ds[name].values, at, f"{label} = {_text(at)}"))
+        title += f" (line: threshold, {_text(at)})"
+        caption = f"{label} of each cell; the line parts cells above and below its threshold, {_text(at)}."
     return FigureSpec(f"{name}{tag}", f"{title}{end}", grid.x, grid.y, tuple(marks), caption)
 
 
 def _plane(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
     sharp, connected, _ = (float(v) for v in ds["threshold"].values)
     x, y = ds["log_top_eigenvalue"].values, ds["mode_connectivity"].values
-    guides = [Guide(y=connected, label=f"{connected:.3g}")]
-    guides += [Guide(x=sharp, label=f"{sharp:.3g}")] if np.isfinite(sharp) else []
+    guides = [Guide(y=connected, label=_text(connected))]
+    guides += [Guide(x=sharp, label=_text(sharp))] if np.isfinite(sharp) else []
     return FigureSpec(
         f"plane{tag}",
         f"Sharpness and connectivity{end}",
@@ -190,7 +205,7 @@ def _means(ds: xr.Dataset, tag: str, end: str) -> FigureSpec:
         f"phase_accuracy{tag}",
         f"Test accuracy by phase{end}",
         _categories("phase (number of cells)", kinds),
-        Axis("mean test accuracy"),
+        Axis("mean test accuracy", _unit(ds)),
         tuple(_intervals(*(ds[n].values for n in names))),
         "Means over the cells of a phase.",
         errors=Interval("over cells", "by the bootstrap", "Bars", level),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape.reference.data.curves import curve
 from landscape.reference.data.digits import digits, noisy_labels
-from landscape.reference.data.gratings import grating_digits
+from landscape.reference.data.gratings import grating_digits, grating_images
 from landscape.reference.data.other_digits import inverted_digits, quartered_digits
 from landscape.reference.data.packed_cifar import natural_images
 from landscape.reference.data.patches import patches
@@ -21,6 +21,7 @@ __all__ = [
     "diabetes",
     "digits",
     "grating_digits",
+    "grating_images",
     "image_folder",
     "inverted_digits",
     "natural_images",

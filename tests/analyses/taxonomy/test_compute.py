@@ -157,6 +157,16 @@ def test_a_grid_without_a_split_is_undecided_and_drawn() -> None:
     landscape.plot(list(figures_of(ds)), backend="matplotlib")
 
 
+def test_accuracies_are_drawn_in_their_unit(result: xr.Dataset) -> None:
+    """Oracle: the made-up grid is in percent; a hundredth of it is shares, which have no unit."""
+    shares = landscape.taxonomy({**grid(), "test_accuracy": grid()["test_accuracy"] / 100}, resamples=100)
+    for ds, unit in ((result, "%"), (shares, "")):
+        drawn = {f.name: f for f in figures_of(ds)}
+        assert drawn["phases"].marks[0].color.unit == drawn["test_accuracy"].marks[0].color.unit == unit
+        assert drawn["phase_accuracy"].y.unit == unit
+        assert "mode connectivity −" in drawn["plane"].caption
+
+
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published grid is not beside this checkout")
 def test_published_grid() -> None:
     """Oracle: the published correlations (Yang et al. 2021), scipy, and that IV-B generalises best."""

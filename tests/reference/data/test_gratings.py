@@ -1,9 +1,12 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from landscape.errors import InputError
-from landscape.reference.data import digits, grating_digits
+from landscape.reference.data import digits, grating_digits, grating_images, natural_images
+from landscape.reference.data.torchvision import CIFAR10
 
 SPREAD = 0.3081  # what pixels are divided by
 
@@ -20,6 +23,20 @@ def test_a_grating_is_one_wave_of_the_frequency_in_the_direction_of_the_class():
         np.testing.assert_allclose((image - clean)[0].numpy() * SPREAD, want, atol=1e-6)
     none, _ = grating_digits("test", 30, 12, "none")
     assert torch.equal(none, plain)
+
+
+def test_a_grating_on_colour_images_is_the_same_in_every_colour(packed_cifar):
+    """Oracle: numpy's cosine in units of pixels; the images beneath are those without it, bit for bit."""
+    x, y = grating_images(packed_cifar, "test", 6, frequency=0.3, amplitude=0.2)
+    plain, labels = natural_images(packed_cifar, "test", 6)
+    assert torch.equal(y, labels)
+    rows, columns = np.mgrid[:32, :32]
+    spread = np.array(CIFAR10[1])[:, None, None]
+    for image, clean, label in zip(x, plain, labels.tolist(), strict=True):
+        along = columns * np.cos(np.pi * label / 10) + rows * np.sin(np.pi * label / 10)
+        want = np.broadcast_to(0.2 * np.cos(2 * np.pi * 0.3 * along), (3, 32, 32))
+        np.testing.assert_allclose((image - clean).numpy() * spread, want, atol=1e-6)
+    assert torch.equal(grating_images(packed_cifar, "test", 6, "none")[0], plain)
 
 
 def test_shares_and_wrong_gratings():
@@ -49,11 +66,12 @@ def test_shares_and_wrong_gratings():
     [
         ({"grating": "owm"}, "no grating 'owm'"),
         ({"frequency": 0.6}, "frequency lies within 0 and 0.5"),
-        ({"share": 1.1}, "share is one of the digits"),
+        ({"share": 1.1}, "share is one of the images"),
         ({"amplitude": float("nan")}, "amplitude is a finite number"),
     ],
 )
 def test_bad_settings_are_named(options, message):
     """Oracle: the sentence the user must see."""
-    with pytest.raises(InputError, match=message):
-        grating_digits("test", 10, **options)
+    for made in (grating_digits, partial(grating_images, "here")):
+        with pytest.raises(InputError, match=message):
+            made("test", 10, **options)

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from landscape.errors import InputError
 from landscape.reference.data import natural_images
@@ -14,22 +12,9 @@ from landscape.reference.data.torchvision import CIFAR10
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Eight images of one colour each: JPEG keeps these but for rounding."""
-    files = []
-    for i in range(8):
-        file = io.BytesIO()
-        Image.new("RGB", (32, 32), (30 * i, 100, 200)).save(file, "JPEG", quality=95)
-        files.append(np.frombuffer(file.getvalue(), np.uint8))
-    offsets = np.cumsum([0, *map(len, files)])
-    for split in ("train", "test"):
-        np.savez(
-            tmp_path / f"cifar10_{split}.npz",
-            jpeg=np.concatenate(files),
-            offsets=offsets,
-            labels=np.arange(8, dtype=np.uint8),
-        )
-    return tmp_path
+def folder(packed_cifar: Path) -> Path:
+    """The packed images that tests of studies read too."""
+    return packed_cifar
 
 
 def test_images_come_with_their_labels_standardised(folder: Path) -> None:
