@@ -8,18 +8,24 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from landscape.errors import InputError
 
-__all__ = ["claims", "systems_table", "with_table"]
+__all__ = ["at_largest", "claims", "systems_table", "with_table"]
+
+Table = Sequence[tuple[str, str]]
+"""Claims with their verdicts."""
 
 HERE = Path(__file__).resolve().parent
 FIRST, LAST = "<!-- systems: written by docs/systems.py -->", "<!-- end of systems -->"
 VERDICTS = ("reproduced", "not reproduced", "undecided")
 UNDECIDED = "not at this scale"  # as a run says it; pages use both words
+LARGER = "natural images"
+SIZES = re.compile(r" \([^()]*\b(?:parameters|epochs|cells)\b[^()]*\)")
+"""What a claim says of the networks or cells behind it, which are others at another size."""
 HEADS = ("no.", "system", "paper", "in the package", "study", *VERDICTS, "picture")
 
 
@@ -33,7 +39,8 @@ def systems_table(docs: Path = HERE) -> str:
         InputError: If a page has no claims, or a verdict that is none.
     """
     facts = tomllib.loads((docs / "systems.toml").read_text("utf-8"))
-    rows, pages = [], {}
+    rows: list[list[str]] = []
+    pages: dict[Path, Mapping[str, Table]] = {}
     for number, system in enumerate(facts["systems"], 1):
         of = [docs / "studies" / f"{page}.md" for page in system["pages"]]
         there = [page for page in of if page.exists()]
@@ -44,15 +51,19 @@ def systems_table(docs: Path = HERE) -> str:
             for study, counts in _studies(page, pages.get(page, {})):
                 rows.append([*first, study, *counts, _picture(page)])
                 first = [""] * len(first)
-    total = sum((counts for found in pages.values() for counts in found.values()), Counter[str]())
-    numbers = [f"**{total[verdict]}**" for verdict in VERDICTS]
-    rows.append(["", f"**all {total.total()} claims of {len(pages)} studies**", "", "", "", *numbers, ""])
+    every = Counter(verdict for found in pages.values() for table in found.values() for _, verdict in table)
+    last = Counter(verdict for found in pages.values() for verdict in at_largest(found).values())
+    for what, total in (
+        (f"all {every.total()} verdicts of {len(pages)} studies", every),
+        (f"the {last.total()} claims, each at its largest size", last),
+    ):
+        rows.append(["", f"**{what}**", "", "", "", *(f"**{total[verdict]}**" for verdict in VERDICTS), ""])
     lines = [HEADS, ["---"] * len(HEADS), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def claims(page: Path) -> dict[str, Counter[str]]:
-    """How many claims of a page have which verdict, by the heading above each of its tables of claims.
+def claims(page: Path) -> dict[str, list[tuple[str, str]]]:
+    """The claims of a page with their verdicts, by the heading above each of its tables of claims.
 
     Args:
         page: A page with tables whose first column is ``claim`` and of which one is ``verdict``.
@@ -60,7 +71,7 @@ def claims(page: Path) -> dict[str, Counter[str]]:
     Raises:
         InputError: If there is no such table, or a verdict is none.
     """
-    found: dict[str, Counter[str]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     heading, column = "", -1
     for line in page.read_text("utf-8").splitlines():
         if line.startswith("#"):
@@ -74,10 +85,29 @@ def claims(page: Path) -> dict[str, Counter[str]]:
             verdict = VERDICTS[-1] if cells[column] == UNDECIDED else cells[column]
             if verdict not in VERDICTS:
                 raise InputError(f"{page.name}: the claim '{cells[0]}' has no verdict but '{cells[column]}'.")
-            found.setdefault(heading, Counter())[verdict] += 1
+            found.setdefault(heading, []).append((cells[0], verdict))
     if not found:
         raise InputError(f"{page.name} has no table from 'claim' to 'verdict'.")
     return found
+
+
+def at_largest(found: Mapping[str, Table]) -> dict[tuple[str, str], str]:
+    """The verdict of each claim of a page; on natural images where it was judged on digits and on these.
+
+    Args:
+        found: What `claims` gives.
+
+    Returns:
+        Verdicts by table and claim, both without what tells their size.
+    """
+    last: dict[tuple[str, str], str] = {}
+    large = [heading for heading in found if LARGER in heading.lower()]
+    for headings in ([heading for heading in found if heading not in large], large):
+        for heading in headings:
+            # the only table of a size stands for that of the other, whatever their headings are
+            table = re.sub(rf"{LARGER},? ?", "", heading.lower()) if len(headings) > 1 else ""
+            last |= {(table, SIZES.sub("", claim)): verdict for claim, verdict in found[heading]}
+    return last
 
 
 def with_table(text: str, table: str) -> str:
@@ -92,11 +122,12 @@ def with_table(text: str, table: str) -> str:
     return f"{before}{FIRST}\n{table}\n{LAST}{rest.partition(LAST)[2]}"
 
 
-def _studies(page: Path, found: dict[str, Counter[str]]) -> Iterator[tuple[str, Sequence[str]]]:
+def _studies(page: Path, found: Mapping[str, Table]) -> Iterator[tuple[str, Sequence[str]]]:
     """A page and its counts, table by table."""
     if not found:
         yield f"`{page.stem}`", [""] * len(VERDICTS)
-    for heading, counts in found.items():
+    for heading, table in found.items():
+        counts = Counter(verdict for _, verdict in table)
         what = f", {heading[0].lower()}{heading[1:]}" if len(found) > 1 else ""
         yield f"[{page.stem}]({page.name}){what}", [str(counts[verdict]) for verdict in VERDICTS]
 
