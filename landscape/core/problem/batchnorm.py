@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.batchnorm_policy import BatchNormPolicy, normalise
+from landscape.core.problem.passes.pieces import pieces
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.moments import merged
 from landscape.errors import InputError
@@ -162,7 +163,7 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
     handles += [part.register_forward_hook(gather, with_kwargs=True) for part in layers]
     try:
         with batch_statistics(problem), _last_batch(layers):
-            for batch in problem.batches:
+            for batch in pieces(problem, problem.batches):  # in their layout: cut they are not
                 problem.output(batch)
     finally:
         for handle in handles:

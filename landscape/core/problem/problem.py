@@ -33,6 +33,7 @@ from landscape.core.problem.losses import LossFunction
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, Watch, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
+from landscape.core.problem.passes.pieces import PassPlan, pieces
 from landscape.core.problem.private_model import (
     Substituted,
     bind,
@@ -68,9 +69,8 @@ class Problem(Described):
             whole if it takes those. A form with one reading is taken (labels of any type, (B, 1), one-hot).
         weight_decay: λ, over the chosen parameters.
         parameters: Which parameters form θ: ``None`` for all trainable ones, or globs over names.
-        forward: ``(model, batch) -> output`` for batches or models of unusual form. It is called with the
-            whole batch; if it cannot take that, with the batch's inputs. It may return
-            ``(output, target)``.
+        forward: ``(model, batch) -> output`` for batches or models of unusual form, called with the whole
+            batch, or with its inputs if it cannot take that. It may return ``(output, target)``.
         device: Where to compute; default: where the model is.
         batchnorm: ``"checkpoint"`` uses running statistics; ``"batch"`` uses those of each batch (then the
             result depends on how data is cut into batches). ``"eval"`` and ``"train"`` mean the same.
@@ -84,8 +84,7 @@ class Problem(Described):
             ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
             (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
         check_derivatives: Whether derivatives are held against differences on a few examples, once, before
-            the first is reported: a loss that does not move as its gradient says, or a gradient that does not
-            as the Hessian says, is refused.
+            the first is reported, and refused where the loss or its gradient does not move as they say.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -101,6 +100,7 @@ class Problem(Described):
         may_lay_channels_last: Whether images may lie in memory with their channels last.
         conversions: What was done to the data that model or loss did not take as they were.
         derivatives: What is known of its derivatives; shared by all that share its model.
+        passes: What is known of its passes, likewise: see `landscape.core.problem.passes.pieces`.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
@@ -151,6 +151,7 @@ class Problem(Described):
         self.derivatives = DerivativeRecord(check_derivatives)
         self.conversions: tuple[Conversion, ...] = ()
         self.watch: Watch | None = None
+        self.passes = PassPlan()
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
@@ -222,7 +223,7 @@ class Problem(Described):
         total = torch.zeros_like(self.theta)
         with self.at(theta):
             with self.sharding.summing(total):
-                for batch in self.shard:
+                for batch in pieces(self, graph=True):
                     total += self.flatten_grads(self.batch_gradients(batch))
             total /= self.examples
             if self.weight_decay:  # at the point that the model holds, which may be one set by `at`
@@ -235,8 +236,7 @@ class Problem(Described):
 
         Args:
             theta: Parameters; default: the checkpoint's.
-            batches: Data to measure on, such as changed inputs, made while they are used; default: the
-                problem's own.
+            batches: Other data to measure on, made while they are used; default: the problem's own.
         """
         with torch.set_grad_enabled(self._derives), self.at(theta):
             given = None if batches is None else self._weighed(self._measure_batches(batches))
@@ -248,7 +248,7 @@ class Problem(Described):
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
         with self._evaluating():
-            outcomes = ((b.size, *self.output(b)) for b in batches)
+            outcomes = ((b.size, *self.output(b)) for b in pieces(self, batches))
             return measure(outcomes, self.criterion, self.classification or self.reading, self.watch)
 
     def _weighed(self, found: PartialMeasure) -> PartialMeasure:
@@ -297,13 +297,11 @@ class Problem(Described):
         return other
 
     def rebuilt(self, dtype: torch.dtype, batch: Batch) -> Problem:
-        """The same problem where it stands, with a model of its own in another dtype, on one batch.
-
-        Its derivatives are not checked: it is what checks are made on.
-        """
+        """The same where it stands, with a model of its own in another dtype, on one batch: to check on."""
         other = copy.copy(self)
         other.__class__ = Problem  # not in lower precision, as a subclass may be
         other.dtype, other.sharding, other.derivatives = dtype, Sharding(), DerivativeRecord(wanted=False)
+        other.passes = PassPlan()
         other.module = private_copy(self.module, self.space.names, self.device, dtype)
         set_mode(other.module, self.batchnorm)
         other.criterion = self.criterion.in_dtype(dtype)
@@ -406,8 +404,6 @@ class Problem(Described):
         pairs = zip(grads, self._parameters, strict=True)
         pieces = (torch.zeros_like(p) if g is None else g.detach().to_dense() for g, p in pairs)
         return torch.cat([piece.reshape(-1) for piece in pieces])
-
-    # Identity
 
     def fingerprint(self) -> tuple[str, str]:
         """Content hashes of the model's state and of the data."""
