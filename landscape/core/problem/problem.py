@@ -379,16 +379,20 @@ class Problem(Described):
         return self._losses(*self.output(batch))
 
     @under_own_context
-    def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
+    def batch_gradients(
+        self, batch: Batch, derive: Callable[..., Sequence[Tensor | None]] | None = None
+    ) -> Sequence[Tensor | None]:
         """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter.
 
-        As autograd gives them: `gradient` and operators have them checked first.
+        As autograd, or ``derive(loss, parameters)``, gives them: `gradient` and operators have them checked.
         """
         with torch.enable_grad(), explained(self.module, batch.size):
             loss = self.batch_loss(batch)
             if not loss.requires_grad:
                 return [None] * len(self._parameters)
-            return torch.autograd.grad(loss, self._parameters, create_graph=create_graph, allow_unused=True)
+            if derive is not None:
+                return derive(loss, self._parameters)
+            return torch.autograd.grad(loss, self._parameters, allow_unused=True)
 
     @under_own_context
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
