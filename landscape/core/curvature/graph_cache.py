@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from landscape.core.curvature.memory import fair_share
 from landscape.core.data.batches import Batch
 from landscape.core.problem.passes import pieces
+from landscape.core.problem.passes.folding import folding
 from landscape.core.problem.passes.saved_bytes import count_saved_bytes
 from landscape.core.problem.problem import Problem
 
@@ -87,7 +88,8 @@ class GraphCache(Generic[G]):
         kept = []
         start = self._problem.start
         for piece in self._plan.pieces:
-            graph = build(piece.channels_last() if self._plan.channels_last else piece, start)
+            with folding(self._problem):
+                graph = build(piece.channels_last() if self._plan.channels_last else piece, start)
             start += piece.size
             use(graph, keep)
             if keep:
@@ -112,7 +114,8 @@ class GraphCache(Generic[G]):
             sample = sample.split(pieces.LEAST_EXAMPLES)[0]
         if channels_last:
             sample = sample.channels_last()
-        with count_saved_bytes([*problem.module.parameters(), *problem.module.buffers()]) as saved:
+        known = [*problem.module.parameters(), *problem.module.buffers()]
+        with folding(problem), count_saved_bytes(known) as saved:
             build(sample, 0)
         per_example = saved.total / sample.size
         del saved  # which holds what it counted

@@ -13,6 +13,7 @@ from landscape.core.data.batches import Batch, batches_joinable, gather
 from landscape.core.data.subsample import plan_pass
 from landscape.core.inputs.pixel_scale import PixelScale, image_of
 from landscape.core.problem.batchnorm import running_layers
+from landscape.core.problem.passes.folding import folding
 from landscape.core.problem.passes.pieces import laid_out, pieces
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
@@ -66,7 +67,8 @@ class Images:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Logits (B, K) of pixels (B, C, H, W): log probabilities where the model gives probabilities."""
-        output, _ = self.problem.output(self._of(pixels))
+        with folding(self.problem):
+            output, _ = self.problem.output(self._of(pixels))
         return self.problem.reading.log_p(output) if self.reader is None else self.reader.logits(output)
 
     def losses(self, pixels: Tensor) -> Tensor:
@@ -75,7 +77,8 @@ class Images:
         Raises:
             InputError: If the loss only gives batch means.
         """
-        losses = self.problem.batch_losses(self._of(pixels))
+        with folding(self.problem):
+            losses = self.problem.batch_losses(self._of(pixels))
         if losses.ndim == 0:
             raise InputError(
                 f"the loss {self.problem.loss_name} gives a mean over the batch; the loss as a function of"

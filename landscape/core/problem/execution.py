@@ -14,6 +14,7 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch, batches_joinable, rebatch, tensors_in
+from landscape.core.problem.passes.folding import folding
 from landscape.core.problem.passes.pieces import PassPlan, pieces
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.sharding import Sharding
@@ -146,8 +147,9 @@ def _first_batches(problem: Problem, examples: int) -> list[Batch]:
 def _seconds(problem: Problem) -> float:
     """Time of a forward pass over all batches."""
     start = time.perf_counter()
-    for batch in pieces(problem):
-        problem.output(batch)
+    with folding(problem):
+        for batch in pieces(problem):
+            problem.output(batch)
     if problem.device.type == "cuda":
         torch.cuda.synchronize(problem.device)
     return time.perf_counter() - start

@@ -33,6 +33,7 @@ from landscape.core.problem.losses import LossFunction
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, Watch, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
+from landscape.core.problem.passes.folding import folding, passed
 from landscape.core.problem.passes.pieces import PassPlan, pieces
 from landscape.core.problem.private_model import (
     Substituted,
@@ -222,7 +223,7 @@ class Problem(Described):
         self.vouch(check_gradient)
         total = torch.zeros_like(self.theta)
         with self.at(theta):
-            with self.sharding.summing(total):
+            with self.sharding.summing(total), folding(self):
                 for batch in pieces(self, graph=True):
                     total += self.flatten_grads(self.batch_gradients(batch))
             total /= self.examples
@@ -247,7 +248,7 @@ class Problem(Described):
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        with self._evaluating():
+        with self._evaluating(), folding(self):
             outcomes = ((b.size, *self.output(b)) for b in pieces(self, batches))
             return measure(outcomes, self.criterion, self.classification or self.reading, self.watch)
 
@@ -349,12 +350,11 @@ class Problem(Described):
             batch: One of ``batches``.
             state: Parameters or buffers to use instead of the model's own (differentiable).
         """
-        batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
         recorded = torch.is_grad_enabled()
         how = plain_encoder(), without_checkpointing(), sound_convolutions(self._unsound), self._evaluating()
         with how[0], how[1], how[2], how[3], explained(self.module, batch.size):
-            output, target = self._forward(model, batch)
+            output, target = passed(self, self._forward, model, batch)
         return output if recorded else cut_off(output), target
 
     @contextmanager

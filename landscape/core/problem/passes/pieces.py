@@ -20,13 +20,18 @@ from landscape.core.data.batches import Batch, tensors_in
 from landscape.core.problem.passes.saved_bytes import count_saved_bytes
 
 if TYPE_CHECKING:
+    from landscape.core.problem.passes.folding import Fold
     from landscape.core.problem.problem import Problem
 
 __all__ = [
     "GRAPH_BYTES",
     "LEAST_EXAMPLES",
+    "Answers",
     "PassPlan",
+    "agree",
+    "answers",
     "even_pieces",
+    "few",
     "is_divisible",
     "laid_out",
     "pieces",
@@ -46,7 +51,7 @@ LEAST_EXAMPLES = 8
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
-_Answers = tuple[Tensor, Tensor | None]
+Answers = tuple[Tensor, Tensor | None]
 """Losses (B,) or a scalar, and the output if it is one tensor with a row for each example."""
 
 
@@ -60,6 +65,8 @@ class PassPlan:
         map_bytes: The largest tensor of it, likewise.
         divisible: Whether examples may be cut apart; ``None`` before it was tried.
         channels_last: Whether images may lie channels last; ``None`` before it was tried.
+        folding: Whether the pass that is being made may run folded: `landscape.core.problem.passes.folding`.
+        folds: What can be folded; ``None`` before it was found.
     """
 
     as_given: bool = False
@@ -67,6 +74,8 @@ class PassPlan:
     map_bytes: float = 0.0
     divisible: bool | None = None
     channels_last: bool | None = None
+    folding: bool = False
+    folds: list[Fold] | None = None
 
 
 @under_own_context
@@ -124,7 +133,7 @@ def _entries(batch: Batch) -> int:
 
 def _count(problem: Problem) -> None:
     """Count what the graph of a gradient saves of a few examples: it grows with their entries."""
-    plan, sample = problem.passes, _few(problem, LEAST_EXAMPLES)
+    plan, sample = problem.passes, few(problem, LEAST_EXAMPLES)
     known = [*problem.module.parameters(), *problem.module.buffers()]
     with torch.enable_grad(), count_saved_bytes(known) as saved:
         try:
@@ -135,7 +144,7 @@ def _count(problem: Problem) -> None:
     plan.graph_bytes, plan.map_bytes = saved.total / entries, saved.largest / entries
 
 
-def _few(problem: Problem, examples: int) -> Batch:
+def few(problem: Problem, examples: int) -> Batch:
     """The first of the data, all of the first batch if that cannot be cut."""
     return problem.first.split(examples)[0]
 
@@ -145,7 +154,7 @@ def is_divisible(problem: Problem) -> bool:
     """Whether examples can be cut apart with the same output and loss for each, tried on a few."""
     plan = problem.passes
     if plan.divisible is None:
-        plan.divisible = _divides(problem, _few(problem, 2 * LEAST_EXAMPLES))
+        plan.divisible = _divides(problem, few(problem, 2 * LEAST_EXAMPLES))
     return bool(plan.divisible)
 
 
@@ -155,13 +164,13 @@ def _divides(problem: Problem, batch: Batch) -> bool | None:
         return False
     parts = batch.split(ceil(batch.size / 2))
 
-    def apart() -> _Answers:
-        found = [_answers(problem, part) for part in parts]
+    def apart() -> Answers:
+        found = [answers(problem, part) for part in parts]
         outputs = [each for _, each in found if each is not None]
         # a loss that is a mean over the batch has no parts to join
         return torch.cat([each for each, _ in found]), torch.cat(outputs) if outputs else None
 
-    return _agree(problem, lambda: _answers(problem, batch), apart)
+    return agree(problem, lambda: answers(problem, batch), apart)
 
 
 @torch.no_grad()
@@ -185,24 +194,25 @@ def takes_channels_last(problem: Problem, batch: Batch | None = None) -> bool:
     if any(part.training and not isinstance(part, _BatchNorm) for part in problem.module.modules()):
         return False
     if plan.channels_last is None:
-        plan.channels_last = _convolves(problem, _few(problem, 2 * LEAST_EXAMPLES))
+        plan.channels_last = _convolves(problem, few(problem, 2 * LEAST_EXAMPLES))
     return bool(plan.channels_last)
 
 
 def _convolves(problem: Problem, batch: Batch) -> bool | None:
     if not any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in problem.module.modules()):
         return False
-    return _agree(problem, lambda: _answers(problem, batch), lambda: _answers(problem, batch.channels_last()))
+    return agree(problem, lambda: answers(problem, batch), lambda: answers(problem, batch.channels_last()))
 
 
-def _answers(problem: Problem, batch: Batch) -> _Answers:
+def answers(problem: Problem, batch: Batch) -> Answers:
+    """What a problem's model gives for a batch, without its graph."""
     output, target = problem.output(batch)
     losses = problem._losses(output, target)
     by_example = isinstance(output, Tensor) and output.ndim > 0 and len(output) == batch.size
     return losses.detach(), output.detach() if by_example else None
 
 
-def _agree(problem: Problem, one: Callable[[], _Answers], other: Callable[[], _Answers]) -> bool | None:
+def agree(problem: Problem, one: Callable[[], Answers], other: Callable[[], Answers]) -> bool | None:
     """Whether losses and outputs are the same up to rounding; ``None`` if they are not finite."""
     try:
         expected = one()
