@@ -118,11 +118,11 @@ class _Run:
 
     def __init__(self, folds: list[Fold]) -> None:
         self._folds = folds
-        self._waiting: dict[int, Tensor] = {}
+        self._waiting: dict[int, tuple[Any, Tensor]] = {}  # the tensor too: a freed one's identity is reused
 
     @property
     def went(self) -> bool:
-        """Whether every convolution was read by a BatchNorm, as when the folds were found."""
+        """Whether every convolution was read by its BatchNorm, as when the folds were found."""
         return not self._waiting
 
     @contextmanager
@@ -142,13 +142,15 @@ class _Run:
 
         def convolve(input: Tensor) -> Tensor:
             output: Tensor = convolution._conv_forward(input, *fold.weights())
-            self._waiting[id(output)] = output
+            self._waiting[id(output)] = convolution, output
             return output
 
         def pass_on(input: Tensor) -> Tensor:
-            if self._waiting.pop(id(input), None) is not None:
-                return input
-            return type(norm).forward(norm, input)  # type: ignore[no-any-return]
+            waiting = self._waiting.get(id(input))
+            if waiting is None or waiting[0] is not convolution:
+                return type(norm).forward(norm, input)  # type: ignore[no-any-return]
+            del self._waiting[id(input)]
+            return input
 
         vars(convolution)["forward"], vars(norm)["forward"] = convolve, pass_on
 

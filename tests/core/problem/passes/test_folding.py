@@ -228,20 +228,35 @@ def test_weights_that_are_made_of_others_are_folded():
     torch.testing.assert_close(problem.gradient(), apart(problem).gradient(), rtol=1e-11, atol=1e-13)
 
 
-def test_a_model_that_goes_other_ways_on_other_data_is_not_folded_there():
-    """Oracle: the layers apart, on data where the convolution is read by no BatchNorm."""
+class Turning(nn.Module):
+    """Goes other ways on other data: round its BatchNorm."""
 
-    class Turning(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convolution, self.norm = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)
+        self.second, self.norm2 = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
 
-        def forward(self, x):
-            y = self.convolution(x)
-            return (self.norm(y) if x.shape[-1] == 5 else y).mean((2, 3))
+    def forward(self, x):
+        usual = x.shape[-1] == 5
+        y = self.convolution(x)
+        y = self.second(torch.tanh(self.norm(y) if usual else y))
+        return self.norm2(y).mean((2, 3))
 
-    problem = problem_of(Turning())
-    assert folds(problem) == 1
+
+class Crossing(Turning):
+    """To the other's BatchNorm."""
+
+    def forward(self, x):
+        norms = (self.norm, self.norm2) if x.shape[-1] == 5 else (self.norm2, self.norm)
+        y = torch.tanh(norms[0](self.convolution(x)))
+        return norms[1](self.second(y)).mean((2, 3))
+
+
+@pytest.mark.parametrize("model", [Turning, Crossing])
+def test_a_model_that_goes_other_ways_on_other_data_is_not_folded_there(model):
+    """Oracle: the layers apart, on data where convolutions are read by no BatchNorm, or another."""
+    problem = problem_of(model())
+    assert folds(problem) == 2
     wide = [problem.first.replace(problem.first.inputs, torch.cat([problem.first.inputs] * 2, 3))]
     expected = apart(problem).measure(batches=wide).loss
     assert problem.measure(batches=wide).loss == expected
