@@ -169,22 +169,22 @@ def _find(problem: Problem) -> list[Fold] | None:
     norms = [m for m in modules if isinstance(m, _BatchNorm) and type(m).forward is _BatchNorm.forward]
     if not convolutions or not norms:
         return []
-    if not all(_may(m) for m in (*convolutions, *norms)) or not all(_in_use(m) for m in norms):
+    if any(m._forward_hooks for m in modules) or not all(_in_use(m) for m in norms):
         return None  # somebody looks on, or statistics of the batch are in use
-    plan, batch = problem.passes, few(problem, 2 * LEAST_EXAMPLES)
+    plan, batch = problem.passes, few(problem, LEAST_EXAMPLES)
     plan.folding = False
-    try:
-        with _Readers(convolutions, norms) as readers:
-            output, _ = problem.output(batch)
-        plan.folds = [fold for fold in readers.folds(output) if _alike(fold)]
 
-        def apart() -> Answers:
+    def apart() -> Answers:
+        with _Readers(problem.module, convolutions, norms) as readers:
+            found = answers(problem, batch)
+        plan.folds = [fold for fold in readers.folds() if _alike(fold)]
+        return found
+
+    def together() -> Answers:
+        with folding(problem):
             return answers(problem, batch)
 
-        def together() -> Answers:
-            with folding(problem):
-                return answers(problem, batch)
-
+    try:
         same = agree(problem, apart, together)
         return plan.folds if same else [] if same is False else None
     except Exception:  # a model made for one size of batch may fail in any way
@@ -202,9 +202,11 @@ def _alike(fold: Fold) -> bool:
 class _Readers(TorchFunctionMode):
     """Watches a pass: who reads what convolutions put out."""
 
-    def __init__(self, convolutions: Sequence[nn.Module], norms: Sequence[nn.Module]) -> None:
+    def __init__(
+        self, model: nn.Module, convolutions: Sequence[nn.Module], norms: Sequence[nn.Module]
+    ) -> None:
         super().__init__()
-        self._parts = convolutions, norms
+        self._parts = model, convolutions, norms
         self._owner: dict[int, nn.Module] = {}
         self._alive: list[Tensor] = []  # a freed tensor's identity would be another's
         self._calls: Counter[nn.Module] = Counter()
@@ -214,8 +216,10 @@ class _Readers(TorchFunctionMode):
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
-        convolutions, norms = self._parts
+        model, convolutions, norms = self._parts
+        # called in this order where the model is one of these itself
         self._handles = [m.register_forward_hook(self._put_out) for m in convolutions]
+        self._handles.append(model.register_forward_hook(self._gave))
         self._handles += [m.register_forward_pre_hook(self._read, with_kwargs=True) for m in norms]
         self._handles += [m.register_forward_hook(self._left) for m in norms]
         super().__enter__()  # type: ignore[no-untyped-call]
@@ -231,13 +235,8 @@ class _Readers(TorchFunctionMode):
             self._see((args, kwargs or {}))
         return func(*args, **(kwargs or {}))
 
-    def folds(self, output: Any) -> list[Fold]:
-        """Convolutions that ran once, and whose output one BatchNorm read, once, and nothing else.
-
-        Args:
-            output: What the model gave.
-        """
-        self._see(output)
+    def folds(self) -> list[Fold]:
+        """Convolutions that ran once, and whose output one BatchNorm read, once, and nothing else."""
         return [
             Fold(convolution, norm)
             for convolution, norm in self._norm.items()
@@ -252,6 +251,9 @@ class _Readers(TorchFunctionMode):
         self._calls[module] += 1
         self._owner[id(output)] = module
         self._alive.append(output)
+
+    def _gave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._see(output)
 
     def _read(self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         self._calls[module] += 1

@@ -8,6 +8,8 @@ a few examples, and whether it gives the same outputs either way; never a clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
@@ -32,10 +34,12 @@ __all__ = [
     "answers",
     "even_pieces",
     "few",
+    "in_trial",
     "is_divisible",
     "laid_out",
     "pieces",
     "takes_channels_last",
+    "trial",
 ]
 
 GRAPH_BYTES = 64 << 20
@@ -53,6 +57,29 @@ _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 Answers = tuple[Tensor, Tensor | None]
 """Losses (B,) or a scalar, and the output if it is one tensor with a row for each example."""
+
+
+_in_trial: ContextVar[bool] = ContextVar("landscape_in_trial", default=False)
+
+
+def in_trial() -> bool:
+    """Whether a pass is a trial, which nobody asked for: what listens to passes leaves it out."""
+    return _in_trial.get()
+
+
+@contextmanager
+def trial() -> Iterator[None]:
+    """Within it, passes are trials."""
+    token = _in_trial.set(True)
+    try:
+        yield
+    finally:
+        _in_trial.reset(token)
+
+
+def _may_try(problem: Problem) -> bool:
+    """Whether trials disturb nobody: hooks may count passes, or change what they give for a while."""
+    return not any(part._forward_hooks for part in problem.module.modules())
 
 
 @dataclass
@@ -118,6 +145,8 @@ def _cut(problem: Problem, batch: Batch, graph: bool) -> list[Batch]:
         return [batch]
     if any(part.training for part in problem.module.modules()):
         return [batch]
+    if (plan.graph_bytes is None or plan.divisible is None) and not _may_try(problem):
+        return [batch]
     if plan.graph_bytes is None:
         _count(problem)
     saved, limit = (plan.graph_bytes, GRAPH_BYTES) if graph else (plan.map_bytes, MAP_BYTES)
@@ -135,7 +164,7 @@ def _count(problem: Problem) -> None:
     """Count what the graph of a gradient saves of a few examples: it grows with their entries."""
     plan, sample = problem.passes, few(problem, LEAST_EXAMPLES)
     known = [*problem.module.parameters(), *problem.module.buffers()]
-    with torch.enable_grad(), count_saved_bytes(known) as saved:
+    with torch.enable_grad(), trial(), count_saved_bytes(known) as saved:
         try:
             problem.batch_loss(laid_out(problem, sample))
         except Exception:  # a model that runs without a graph alone may fail in any way: nothing is known
@@ -154,7 +183,7 @@ def is_divisible(problem: Problem) -> bool:
     """Whether examples can be cut apart with the same output and loss for each, tried on a few."""
     plan = problem.passes
     if plan.divisible is None:
-        plan.divisible = _divides(problem, few(problem, 2 * LEAST_EXAMPLES))
+        plan.divisible = _divides(problem, few(problem, LEAST_EXAMPLES))
     return bool(plan.divisible)
 
 
@@ -193,8 +222,8 @@ def takes_channels_last(problem: Problem, batch: Batch | None = None) -> bool:
         return False
     if any(part.training and not isinstance(part, _BatchNorm) for part in problem.module.modules()):
         return False
-    if plan.channels_last is None:
-        plan.channels_last = _convolves(problem, few(problem, 2 * LEAST_EXAMPLES))
+    if plan.channels_last is None and _may_try(problem):
+        plan.channels_last = _convolves(problem, few(problem, LEAST_EXAMPLES))
     return bool(plan.channels_last)
 
 
@@ -215,10 +244,11 @@ def answers(problem: Problem, batch: Batch) -> Answers:
 def agree(problem: Problem, one: Callable[[], Answers], other: Callable[[], Answers]) -> bool | None:
     """Whether losses and outputs are the same up to rounding; ``None`` if they are not finite."""
     try:
-        expected = one()
-        if not bool(expected[0].isfinite().all()):
-            return None  # at this point; elsewhere they may be
-        found = other()
+        with trial():
+            expected = one()
+            if not bool(expected[0].isfinite().all()):
+                return None  # at this point; elsewhere they may be
+            found = other()
     except Exception:  # a model made for one size of batch or one layout may fail in any way
         return False
     # Other sizes and layouts take other kernels and round otherwise; a model that mixes examples is far off.

@@ -9,13 +9,13 @@ from torch import nn
 
 from landscape import Problem
 from landscape.core.behaviour.calibration import predict
-from landscape.core.behaviour.drawn import predict_draws
+from landscape.core.behaviour.drawn import predict_draws, predict_other_draws
 from landscape.core.behaviour.mc_dropout import MCDropout
 from landscape.core.problem.answers.own_metrics import OwnMetrics
 from landscape.core.problem.batchnorm import batch_statistics, recalibrated
 from landscape.core.problem.execution import BatchLayout, with_batch_layout
 from landscape.core.problem.passes import pieces as passes
-from landscape.core.problem.passes.pieces import PassPlan, laid_out, pieces, takes_channels_last
+from landscape.core.problem.passes.pieces import PassPlan, in_trial, laid_out, pieces, takes_channels_last
 
 every_case = pytest.mark.parametrize("name", CASES)
 
@@ -147,6 +147,36 @@ def test_statistics_pooled_anew_are_those_of_the_given_batches(tiny):
     with recalibrated(problem):
         torch.testing.assert_close(first.running_mean, seen.mean((0, 2, 3)), rtol=1e-12, atol=1e-14)
         assert sizes(problem) == CUT
+
+
+def test_trials_disturb_nobody(tiny):
+    """Oracle: what hooks hear of a problem whose passes nothing is known of, and of moments in float32."""
+    problem = CASES["conv_batchnorm"].problem()
+    heard = []
+    handle = problem.module.register_forward_hook(lambda m, i, o: heard.append((len(o), in_trial())))
+    assert sizes(problem) == [13]
+    assert heard == []
+    handle.remove()
+    seen = []
+    problem.module.register_forward_pre_hook(lambda m, i: seen.append(in_trial()))
+    assert sizes(problem) == CUT
+    assert seen
+    assert all(seen)
+    assert not in_trial()
+    x, y = images(40)
+    problem = Problem(ConvNet(), "cross_entropy", (x.float(), y))
+    with recalibrated(problem):
+        first = problem.module.body[1]
+        seen = problem.module.body[0](problem.first.inputs).detach()
+        torch.testing.assert_close(first.running_mean, seen.mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
+    assert problem.passes.channels_last
+
+
+def test_draws_of_trials_are_not_heard(tiny):
+    """Oracle: one call of the predictive for each batch, of which nothing is known before."""
+    drawn = Problem(MCDropout(CASES["dropout"].model(), 3), "cross_entropy", vectors(), dtype=torch.float64)
+    assert predict_other_draws(drawn, vectors(20)[0]).draws == 3
+    assert drawn.passes.divisible
 
 
 def test_a_model_that_runs_without_a_graph_alone_is_measured(tiny):
