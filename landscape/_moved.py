@@ -71,7 +71,7 @@ MOVED: dict[str, str] = {
     "core.lesions": "core.features.lesions",
     "core.losses": "core.problem.losses",
     "core.matching": "core.symmetry.weight_matching",
-    "core.memory": "core.curvature.memory",
+    "core.memory": "core.curvature.memory core.problem.passes.saved_bytes",
     "core.merge_tree": "core.surfaces.merge_tree",
     "core.minibatches": "core.data.minibatches",
     "core.moments": "core.stats.moments",

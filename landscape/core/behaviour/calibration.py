@@ -17,6 +17,8 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch
 from landscape.core.problem.answers.classification import Answers, Classification, classification_of
+from landscape.core.problem.passes.folding import folding
+from landscape.core.problem.passes.pieces import pieces
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.bootstrap import draw_blocks, folded_interval
 from landscape.core.stats.clusters import cluster_means, clustered_error
@@ -222,8 +224,9 @@ def predict(problem: Problem, batches: Iterable[Batch] | None = None) -> Predict
     """
     what = classification_of(problem)
     gathered, logits = Gathered(what), []
-    for batch in problem.batches if batches is None else batches:
-        answers = what.answers(*problem.output(batch))
+    for batch in pieces(problem, problem.batches if batches is None else batches):
+        with folding(problem):
+            answers = what.answers(*problem.output(batch))
         logits.append(answers.log_p.cpu())
         gathered.add(answers, batch.size)
     return gathered.predictions(torch.cat(logits).numpy())

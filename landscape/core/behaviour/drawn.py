@@ -22,6 +22,8 @@ from landscape.core.behaviour.ood import example_numbers, outputs_on_other
 from landscape.core.behaviour.predictive import Draws, Predictive
 from landscape.core.data.batches import Batch
 from landscape.core.problem.answers.classification import classification_of
+from landscape.core.problem.passes.folding import folding
+from landscape.core.problem.passes.pieces import pieces
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError, suggest
 
@@ -133,8 +135,8 @@ def predict_draws(
     """
     what = classification_of(problem)
     gathered, parts = Gathered(what), []
-    for batch in problem.batches if batches is None else batches:
-        with _listening(problem, samples, seed) as heard:
+    for batch in pieces(problem, problem.batches if batches is None else batches):
+        with _listening(problem, samples, seed) as heard, folding(problem):
             output, target = problem.output(batch)
         answers = what.answers(output, target)
         parts.append(_of_batch(answers.log_p, heard, answers.rows))

@@ -16,6 +16,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.predictive import Draws, Predictive
 from landscape.core.data.batches import Batch
 from landscape.core.problem.losses import gaussian_moments
+from landscape.core.problem.passes.pieces import pieces
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -95,7 +96,7 @@ def predict_gaussian(
         InputError: If it predicts no mean and variance, or the targets do not fit.
     """
     parts = []
-    for batch in problem.batches if batches is None else batches:
+    for batch in pieces(problem, problem.batches if batches is None else batches):
         with ExitStack() as stack:
             heard: list[Draws] | None = None
             if isinstance(problem.module, Predictive):

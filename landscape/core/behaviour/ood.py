@@ -16,6 +16,8 @@ from landscape.core.ambient import under_own_context
 from landscape.core.behaviour.calibration import Predictions
 from landscape.core.problem.answers.classification import classification_of
 from landscape.core.problem.door.conversions import other_batches
+from landscape.core.problem.passes.folding import folding
+from landscape.core.problem.passes.pieces import pieces
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.clusters import clustered_auroc
 from landscape.core.stats.intervals import answered_error
@@ -197,9 +199,10 @@ def outputs_on_other(problem: Problem, data: Any) -> Iterator[tuple[Tensor, Any]
     what = classification_of(problem)
     if isinstance(data, Tensor):
         data = data, torch.zeros(len(data), dtype=torch.long)
-    for batch in other_batches(problem, data):
+    for batch in pieces(problem, other_batches(problem, data)):
         try:
-            output, target = problem.output(batch)
+            with folding(problem):
+                output, target = problem.output(batch)
         except InputError:
             raise
         except Exception as error:  # a user's model fails in any way

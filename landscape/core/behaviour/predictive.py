@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.problem.losses import gaussian_moments, gaussian_outputs
+from landscape.core.problem.passes.pieces import in_trial
 from landscape.errors import InputError, suggest
 
 __all__ = ["Draws", "Kind", "Mixture", "Point", "Predictive", "joined", "predictive_of"]
@@ -152,7 +153,7 @@ class Predictive(nn.Module, ABC):
             ``cross_entropy``. Regression: (N, 2D), the means, then what
             `landscape.core.problem.losses.gaussian_moments` makes the variances of, for ``gaussian_nll``.
         """
-        if self._heard is None:
+        if self._heard is None or in_trial():
             draws = self.draws(x)
         else:
             samples, seed, heard = self._heard

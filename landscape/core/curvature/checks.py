@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from landscape.core.curvature.double_backward import twice_differentiable
+from landscape.core.curvature.double_backward import twice_differentiable, unread_gradient
 from landscape.core.problem.derivatives.culprit import culprit
 from landscape.core.problem.derivatives.differences import Verdict, judge
 from landscape.core.problem.derivatives.gradient import WAY_OUT
@@ -168,7 +168,7 @@ def _output(twin: Twin) -> Tensor:
 def _hessian_product(twin: Twin, v: Tensor) -> Tensor:
     here = twin.problem
     with twice_differentiable():
-        grads = here.batch_gradients(twin.batch, create_graph=True)
+        grads = here.batch_gradients(twin.batch, derive=unread_gradient)
         outputs, vectors = _live(grads, here, v)
         if not outputs:
             return torch.zeros_like(v)
@@ -183,7 +183,7 @@ def _jacobian_product(twin: Twin, v: Tensor, like: Tensor) -> Tensor:
         output, _ = here.output(twin.batch)
         if output.requires_grad:
             dual = torch.zeros_like(output, requires_grad=True)
-            adjoint = torch.autograd.grad(output, here.parameters, dual, create_graph=True, allow_unused=True)
+            adjoint = unread_gradient(output, here.parameters, dual)
             outputs, vectors = _live(adjoint, here, v)
             if outputs:
                 (moved,) = torch.autograd.grad(outputs, dual, vectors)

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import Generic, TypeVar
 
-import torch
-from torch import Tensor, nn
-
-from landscape.core.curvature.memory import count_saved_bytes, fair_share
-from landscape.core.data.batches import Batch, tensors_in
+from landscape.core.curvature.memory import fair_share
+from landscape.core.data.batches import Batch
+from landscape.core.problem.passes import pieces
+from landscape.core.problem.passes.folding import folding
+from landscape.core.problem.passes.saved_bytes import count_saved_bytes
 from landscape.core.problem.problem import Problem
 
 __all__ = ["GraphCache"]
 
 G = TypeVar("G")
-
-GRAPH_BYTES = 64 << 20
-"""Largest graph of a micro-batch on a CPU: its temporaries then stay in the allocator instead of going back
-to the system and coming anew, page by page, at each operation (measured: a fifth to a third of the time)."""
-
-LEAST_EXAMPLES = 8
-"""Micro-batches are not cut below this: smaller ones make matrix products slow."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,8 @@ class GraphCache(Generic[G]):
         kept = []
         start = self._problem.start
         for piece in self._plan.pieces:
-            graph = build(piece.channels_last() if self._plan.channels_last else piece, start)
+            with folding(self._problem):
+                graph = build(piece.channels_last() if self._plan.channels_last else piece, start)
             start += piece.size
             use(graph, keep)
             if keep:
@@ -113,65 +106,24 @@ class GraphCache(Generic[G]):
         problem = self._problem
         if not problem.shard:
             return _Plan([], False, 0)
-        channels_last = _takes_channels_last(problem)
-        divisible = problem.device.type == "cpu" and _is_divisible(problem)
+        channels_last = pieces.takes_channels_last(problem)
+        divisible = problem.device.type == "cpu" and pieces.is_divisible(problem)
         # What autograd saves grows with the examples, so a few tell what all would take.
         sample = problem.shard[0]
         if divisible:
-            sample = sample.split(LEAST_EXAMPLES)[0]
+            sample = sample.split(pieces.LEAST_EXAMPLES)[0]
         if channels_last:
             sample = sample.channels_last()
-        with count_saved_bytes([*problem.module.parameters(), *problem.module.buffers()]) as saved:
+        known = [*problem.module.parameters(), *problem.module.buffers()]
+        with folding(problem), count_saved_bytes(known) as saved:
             build(sample, 0)
         per_example = saved.total / sample.size
         del saved  # which holds what it counted
-        pieces = problem.shard
+        cut = problem.shard
         if divisible:
-            most = max(LEAST_EXAMPLES, int(GRAPH_BYTES / max(per_example, 1.0)))
-            # nearly equal pieces: a small last one would be slow
-            pieces = [p for b in problem.shard for p in b.split(ceil(b.size / ceil(b.size / most)))]
+            most = max(pieces.LEAST_EXAMPLES, int(pieces.GRAPH_BYTES / max(per_example, 1.0)))
+            cut = [piece for batch in problem.shard for piece in pieces.even_pieces(batch, most)]
         # A kept graph also holds the gradient that it gives, one vector of P per piece.
-        gradients = len(pieces) * problem.size * problem.theta.element_size()
-        examples = sum(piece.size for piece in pieces)
-        return _Plan(pieces, channels_last, int(per_example * examples) + gradients)
-
-
-@torch.no_grad()
-def _is_divisible(problem: Problem) -> bool:
-    """Whether the first batch can be cut in two with the same loss for every example."""
-    batch = problem.shard[0]
-    # Statistics of the batch tie its examples together.
-    if problem.batchnorm == "batch":
-        return False
-    parts = batch.split(ceil(batch.size / 2))
-    whole = problem.batch_losses(batch)
-    if len(parts) == 1 or whole.ndim == 0:
-        return False
-    try:
-        return _agree(whole, torch.cat([problem.batch_losses(part) for part in parts]))
-    except Exception:  # a model made for one size of batch may fail in any way
-        return False
-
-
-@torch.no_grad()
-def _takes_channels_last(problem: Problem) -> bool:
-    """Whether the channels-last layout helps and gives the same loss; a model that uses views may refuse."""
-    if not problem.may_lay_channels_last:
-        return False
-    batch = problem.shard[0]
-    images = any(t.ndim == 4 for _, t in tensors_in(batch.inputs))
-    convolutions = any(isinstance(module, nn.Conv2d) for module in problem.module.modules())
-    if problem.device.type != "cpu" or problem.dtype != torch.float32 or not (images and convolutions):
-        return False
-    try:
-        found = problem.batch_loss(batch.channels_last())
-    except RuntimeError:
-        return False
-    return _agree(found, problem.batch_loss(batch))
-
-
-def _agree(a: Tensor, b: Tensor) -> bool:
-    """Whether losses are the same up to rounding; no if they are not finite."""
-    # Other sizes and layouts take other kernels and round otherwise; a model that mixes examples is far off.
-    tolerance = torch.finfo(a.dtype).eps ** 0.5
-    return torch.allclose(a, b, rtol=tolerance, atol=tolerance)
+        gradients = len(cut) * problem.size * problem.theta.element_size()
+        examples = sum(piece.size for piece in cut)
+        return _Plan(cut, channels_last, int(per_example * examples) + gradients)

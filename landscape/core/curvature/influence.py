@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.curvature.double_backward import twice_differentiable
+from landscape.core.curvature.double_backward import twice_differentiable, unread_gradient
 from landscape.core.curvature.operator import ggn, hessian
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import length
@@ -109,9 +109,7 @@ def influence(
                     " example, shape (B,)."
                 )
             dual = torch.zeros_like(losses, requires_grad=True)
-            slopes = torch.autograd.grad(
-                losses, problem.parameters, dual, create_graph=True, allow_unused=True
-            )
+            slopes = unread_gradient(losses, problem.parameters, dual)
             pieces = problem.space.unflatten(found.x.to(problem.theta)).values()
             along = [(s, p) for s, p in zip(slopes, pieces, strict=True) if s is not None and s.requires_grad]
             (moved,) = torch.autograd.grad(

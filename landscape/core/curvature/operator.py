@@ -14,7 +14,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.curvature.blocks import BlockDiagonal, DiagonalBlock, block_diagonal, diagonal_blocks
 from landscape.core.curvature.checks import check_hessian, check_jacobian, check_loss_curvature
-from landscape.core.curvature.double_backward import twice_differentiable
+from landscape.core.curvature.double_backward import twice_differentiable, unread_gradient
 from landscape.core.curvature.graph_cache import GraphCache
 from landscape.core.data.batches import Batch
 from landscape.core.linalg.operators import SymmetricOperator
@@ -163,7 +163,7 @@ class CurvatureOperator(SymmetricOperator):
 
 @dataclass(frozen=True)
 class _HessianGraph:
-    """The gradient by parameter, as functions of the parameters."""
+    """The gradient by parameter, as functions of the parameters; its entries are nobody's."""
 
     parameters: Sequence[Tensor]
     gradients: Rows
@@ -194,7 +194,7 @@ class Hessian(CurvatureOperator):
 
     def _graph(self, batch: Batch, start: int) -> Graph | None:
         with twice_differentiable():
-            gradients = self.problem.batch_gradients(batch, create_graph=True)
+            gradients = self.problem.batch_gradients(batch, derive=unread_gradient)
         if not any(g is not None and g.requires_grad for g in gradients):
             return None  # the gradient does not depend on θ
         return _HessianGraph(self.problem.parameters, gradients)
@@ -239,7 +239,7 @@ class Sandwich(CurvatureOperator):
         parameters = self.problem.parameters
         # u ↦ Jᵀu is linear, so that its derivative is the same at any u: zero will do.
         dual = torch.zeros_like(output, requires_grad=True)
-        adjoint = torch.autograd.grad(output, parameters, dual, create_graph=True, allow_unused=True)
+        adjoint = unread_gradient(output, parameters, dual)
         return _SandwichGraph(parameters, output, dual, adjoint, inner)
 
 

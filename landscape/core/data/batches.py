@@ -91,9 +91,14 @@ class Batch:
         raw = map_tensors(self.raw, lambda t: t[:count] if t.ndim and len(t) == self.size else t)
         return Batch(raw, *_split(raw), count)
 
+    @property
+    def splits(self) -> bool:
+        """Whether every tensor has the examples along its first axis."""
+        return all(t.shape[:1] == (self.size,) for _, t in tensors_in(self.raw))
+
     def split(self, size: int) -> list[Batch]:
         """Consecutive views of at most ``size`` examples; the batch itself if it cannot be cut."""
-        if size >= self.size or any(t.shape[:1] != (self.size,) for _, t in tensors_in(self.raw)):
+        if size >= self.size or not self.splits:
             return [self]
         pieces = []
         for start in range(0, self.size, size):

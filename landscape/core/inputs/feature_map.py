@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from landscape.core.curvature.double_backward import twice_differentiable
+from landscape.core.curvature.double_backward import twice_differentiable, unread_gradient
 from landscape.core.data.batches import Batch
 from landscape.core.features.hooks import first_tensor
 from landscape.core.inputs.image_lanczos import image_eigenvalues
@@ -170,7 +170,8 @@ def jacobian_ends(features: FeatureMap, batch: Batch, *, most: int = 200, seed: 
             raise InputError("the features do not depend on the inputs in a way that can be differentiated.")
         # Jᵀu is linear in u, so that its own derivative along v by u is Jv
         u = torch.zeros_like(h, requires_grad=True)
-        (back,) = torch.autograd.grad(h, at, u, create_graph=True)
+        (back,) = unread_gradient(h, [at], u)
+        assert back is not None
 
     def forward(v: Tensor) -> Tensor:
         (product,) = torch.autograd.grad(back, u, v.reshape(at.shape), retain_graph=True)

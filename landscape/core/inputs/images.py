@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -13,6 +13,8 @@ from landscape.core.data.batches import Batch, batches_joinable, gather
 from landscape.core.data.subsample import plan_pass
 from landscape.core.inputs.pixel_scale import PixelScale, image_of
 from landscape.core.problem.batchnorm import running_layers
+from landscape.core.problem.passes.folding import folding
+from landscape.core.problem.passes.pieces import laid_out, pieces
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -65,7 +67,8 @@ class Images:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Logits (B, K) of pixels (B, C, H, W): log probabilities where the model gives probabilities."""
-        output, _ = self.problem.output(self._of(pixels))
+        with folding(self.problem):
+            output, _ = self.problem.output(self._of(pixels))
         return self.problem.reading.log_p(output) if self.reader is None else self.reader.logits(output)
 
     def losses(self, pixels: Tensor) -> Tensor:
@@ -74,7 +77,8 @@ class Images:
         Raises:
             InputError: If the loss only gives batch means.
         """
-        losses = self.problem.batch_losses(self._of(pixels))
+        with folding(self.problem):
+            losses = self.problem.batch_losses(self._of(pixels))
         if losses.ndim == 0:
             raise InputError(
                 f"the loss {self.problem.loss_name} gives a mean over the batch; the loss as a function of"
@@ -91,7 +95,8 @@ class Images:
 
     def _of(self, pixels: Tensor) -> Batch:
         images = image_of(self.batch)
-        return self.batch.replace(images, self.scale.to_inputs(pixels).to(images.dtype))
+        made = self.batch.replace(images, self.scale.to_inputs(pixels).to(images.dtype))
+        return laid_out(self.problem, made)
 
 
 def image_parts(
@@ -152,9 +157,18 @@ def _parts(problem: Problem, scale: PixelScale, count: int, reader: AnswerReader
         counted = counts(chosen.target, output.shape[1])
         if bool(counted.any()):
             found = True
-            yield Images(problem, scale, chosen, numbers, reader).take(counted.nonzero()[:, 0])
+            whole = Images(problem, scale, chosen, numbers, reader).take(counted.nonzero()[:, 0])
+            yield from _cut(whole)
     if not found:
         raise InputError("no label of the data counts: each is the ignore index or outside the classes.")
+
+
+def _cut(images: Images) -> Iterator[Images]:
+    """The images in parts that a gradient takes at a time."""
+    start = 0
+    for piece in pieces(images.problem, [images.batch], graph=True):
+        yield replace(images, batch=piece, numbers=images.numbers[start : start + piece.size])
+        start += piece.size
 
 
 def _is_classification(output: object, target: object) -> bool:

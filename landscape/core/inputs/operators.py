@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape.core.curvature.double_backward import twice_differentiable
+from landscape.core.curvature.double_backward import twice_differentiable, unread_gradient
 from landscape.core.inputs.attacks import Logits
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import norms
@@ -94,9 +94,7 @@ class InputFisher(_OfImages):
             self._u = torch.zeros_like(self._logits, requires_grad=True)
             self._back: Tensor | None = None
             if self._logits.requires_grad:
-                (self._back,) = torch.autograd.grad(
-                    self._logits, [self._at], self._u, create_graph=True, allow_unused=True
-                )
+                (self._back,) = unread_gradient(self._logits, [self._at], self._u)
 
     def _apply(self, V: Tensor) -> Tensor:
         if self._back is None:

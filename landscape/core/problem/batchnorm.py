@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape.batchnorm_policy import BatchNormPolicy, normalise
+from landscape.core.problem.passes.pieces import takes_channels_last
 from landscape.core.problem.problem import Problem
 from landscape.core.stats.moments import merged
 from landscape.errors import InputError
@@ -137,6 +138,7 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
     statistics, which a momentum of 1 makes those of the last batch.
     """
     moments: dict[_BatchNorm, ChannelMoments] = {}
+    channels_last = takes_channels_last(problem)  # before anybody listens to passes
 
     def check(part: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         if _values_per_channel(inputs, named) < 2:
@@ -163,7 +165,7 @@ def _pooled_moments(problem: Problem, layers: list[_BatchNorm]) -> dict[_BatchNo
     try:
         with batch_statistics(problem), _last_batch(layers):
             for batch in problem.batches:
-                problem.output(batch)
+                problem.output(batch.channels_last() if channels_last else batch)
     finally:
         for handle in handles:
             handle.remove()

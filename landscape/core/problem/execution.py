@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.data.batches import Batch, batches_joinable, gather, rebatch, tensors_in
+from landscape.core.data.batches import Batch, batches_joinable, rebatch, tensors_in
+from landscape.core.problem.passes.folding import folding
+from landscape.core.problem.passes.pieces import PassPlan, pieces
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.sharding import Sharding
 from landscape.errors import InputError
@@ -22,9 +24,7 @@ __all__ = [
     "BatchLayout",
     "fastest_batch_layout",
     "in_bfloat16",
-    "takes_channels_last",
     "with_batch_layout",
-    "with_passes_channels_last",
 ]
 
 SIZES = (16, 32, 64, 128, 256)  # micro-batches tried
@@ -37,8 +37,10 @@ class BatchLayout:
     """How data is cut into micro-batches and laid out in memory.
 
     Attributes:
-        micro_batch: Examples per micro-batch; 0 leaves the batches as they are.
+        micro_batch: Examples per micro-batch; 0 for the batches as they came.
         channels_last: Whether images (B, C, H, W) are stored channels last.
+
+    With neither, passes are cut and laid out by their bytes: `landscape.core.problem.passes.pieces`.
     """
 
     micro_batch: int = 0
@@ -87,44 +89,15 @@ def with_batch_layout(problem: Problem, cut: BatchLayout) -> Problem:
     Raises:
         InputError: If batches that differ in form would have to be joined.
     """
+    if cut == BatchLayout():
+        return problem
     batches = problem.shard
     if cut.micro_batch and batches:
         batches = rebatch(batches, cut.micro_batch)
     other = copy.copy(problem)
+    other.passes = PassPlan(as_given=True)
     other.shard = [batch.channels_last() for batch in batches] if cut.channels_last else batches
     return other
-
-
-@torch.no_grad()
-def takes_channels_last(problem: Problem) -> bool:
-    """Whether images may lie in memory with their channels last, which processors convolve faster.
-
-    One example is passed, since a model that takes its maps for vectors by a view refuses that layout.
-    """
-    if not problem.may_lay_channels_last:
-        return False
-    batch = gather(problem.batches, torch.arange(1))
-    if problem.device.type != "cpu" or not any(t.ndim == 4 for _, t in tensors_in(batch.inputs)):
-        return False
-    try:
-        problem.output(batch.channels_last())
-    except RuntimeError:
-        return False
-    return True
-
-
-def with_passes_channels_last(problem: Problem) -> Problem:
-    """The same problem whose passes get images channels last, whatever data; it shares the private model."""
-    other = copy.copy(problem)
-    other.__class__ = _ChannelsLast  # a copy that shares all state, with another way to run the model
-    return other
-
-
-class _ChannelsLast(Problem):
-    """A problem that lays out each batch before its pass."""
-
-    def output(self, batch: Batch, state: Mapping[str, Tensor] | None = None) -> tuple[Any, Any]:
-        return super().output(batch.channels_last(), state)
 
 
 def in_bfloat16(problem: Problem) -> Problem:
@@ -139,6 +112,8 @@ def in_bfloat16(problem: Problem) -> Problem:
         raise InputError(f"bfloat16 passes need a float32 model; this one is {problem.dtype}.")
     other = copy.copy(problem)
     other.__class__ = _InBfloat16  # a copy that shares all state, with another way to run the model
+    if not other.passes.as_given:
+        other.passes = PassPlan()  # what rounds less coarsely may find otherwise
     return other
 
 
@@ -172,8 +147,9 @@ def _first_batches(problem: Problem, examples: int) -> list[Batch]:
 def _seconds(problem: Problem) -> float:
     """Time of a forward pass over all batches."""
     start = time.perf_counter()
-    for batch in problem.shard:
-        problem.output(batch)
+    with folding(problem):
+        for batch in pieces(problem):
+            problem.output(batch)
     if problem.device.type == "cuda":
         torch.cuda.synchronize(problem.device)
     return time.perf_counter() - start

@@ -33,6 +33,8 @@ from landscape.core.problem.losses import LossFunction
 from landscape.core.problem.measure import ExampleTable, Measure, PartialMeasure, Watch, cut_off, measure
 from landscape.core.problem.memory_layout import has_unsound_convolution, sound_convolutions
 from landscape.core.problem.parameters import ParameterSpace, select_parameters
+from landscape.core.problem.passes.folding import folding, passed
+from landscape.core.problem.passes.pieces import PassPlan, pieces
 from landscape.core.problem.private_model import (
     Substituted,
     bind,
@@ -68,9 +70,8 @@ class Problem(Described):
             whole if it takes those. A form with one reading is taken (labels of any type, (B, 1), one-hot).
         weight_decay: λ, over the chosen parameters.
         parameters: Which parameters form θ: ``None`` for all trainable ones, or globs over names.
-        forward: ``(model, batch) -> output`` for batches or models of unusual form. It is called with the
-            whole batch; if it cannot take that, with the batch's inputs. It may return
-            ``(output, target)``.
+        forward: ``(model, batch) -> output`` for batches or models of unusual form, called with the whole
+            batch, or with its inputs if it cannot take that. It may return ``(output, target)``.
         device: Where to compute; default: where the model is.
         batchnorm: ``"checkpoint"`` uses running statistics; ``"batch"`` uses those of each batch (then the
             result depends on how data is cut into batches). ``"eval"`` and ``"train"`` mean the same.
@@ -84,8 +85,7 @@ class Problem(Described):
             ``True``, ``False`` (not even if given so), or ``None``: unless torch then gets gradients wrong
             (see `landscape.core.problem.memory_layout`). Results agree up to rounding.
         check_derivatives: Whether derivatives are held against differences on a few examples, once, before
-            the first is reported: a loss that does not move as its gradient says, or a gradient that does not
-            as the Hessian says, is refused.
+            the first is reported, and refused where the loss or its gradient does not move as they say.
 
     Attributes:
         theta: The checkpoint's parameters, shape (P,).
@@ -101,6 +101,7 @@ class Problem(Described):
         may_lay_channels_last: Whether images may lie in memory with their channels last.
         conversions: What was done to the data that model or loss did not take as they were.
         derivatives: What is known of its derivatives; shared by all that share its model.
+        passes: What is known of its passes, likewise: see `landscape.core.problem.passes.pieces`.
 
     Raises:
         InputError: If model, data and loss do not fit together; the sentence says where.
@@ -151,6 +152,7 @@ class Problem(Described):
         self.derivatives = DerivativeRecord(check_derivatives)
         self.conversions: tuple[Conversion, ...] = ()
         self.watch: Watch | None = None
+        self.passes = PassPlan()
         self._derives = False  # whether the model or the loss takes derivatives itself
         check_weights(model)
         names = select_parameters(model, parameters)
@@ -221,8 +223,8 @@ class Problem(Described):
         self.vouch(check_gradient)
         total = torch.zeros_like(self.theta)
         with self.at(theta):
-            with self.sharding.summing(total):
-                for batch in self.shard:
+            with self.sharding.summing(total), folding(self):
+                for batch in pieces(self, graph=True):
                     total += self.flatten_grads(self.batch_gradients(batch))
             total /= self.examples
             if self.weight_decay:  # at the point that the model holds, which may be one set by `at`
@@ -235,8 +237,7 @@ class Problem(Described):
 
         Args:
             theta: Parameters; default: the checkpoint's.
-            batches: Data to measure on, such as changed inputs, made while they are used; default: the
-                problem's own.
+            batches: Other data to measure on, made while they are used; default: the problem's own.
         """
         with torch.set_grad_enabled(self._derives), self.at(theta):
             given = None if batches is None else self._weighed(self._measure_batches(batches))
@@ -247,8 +248,8 @@ class Problem(Described):
 
     def _measure_batches(self, batches: Iterable[Batch]) -> PartialMeasure:
         """What there is to measure on batches."""
-        with self._evaluating():
-            outcomes = ((b.size, *self.output(b)) for b in batches)
+        with self._evaluating(), folding(self):
+            outcomes = ((b.size, *self.output(b)) for b in pieces(self, batches))
             return measure(outcomes, self.criterion, self.classification or self.reading, self.watch)
 
     def _weighed(self, found: PartialMeasure) -> PartialMeasure:
@@ -297,13 +298,11 @@ class Problem(Described):
         return other
 
     def rebuilt(self, dtype: torch.dtype, batch: Batch) -> Problem:
-        """The same problem where it stands, with a model of its own in another dtype, on one batch.
-
-        Its derivatives are not checked: it is what checks are made on.
-        """
+        """The same where it stands, with a model of its own in another dtype, on one batch: to check on."""
         other = copy.copy(self)
         other.__class__ = Problem  # not in lower precision, as a subclass may be
         other.dtype, other.sharding, other.derivatives = dtype, Sharding(), DerivativeRecord(wanted=False)
+        other.passes = PassPlan()
         other.module = private_copy(self.module, self.space.names, self.device, dtype)
         set_mode(other.module, self.batchnorm)
         other.criterion = self.criterion.in_dtype(dtype)
@@ -351,12 +350,11 @@ class Problem(Described):
             batch: One of ``batches``.
             state: Parameters or buffers to use instead of the model's own (differentiable).
         """
-        batch = batch.fresh()
         model: Any = self.module if state is None else Substituted(self.module, state)
         recorded = torch.is_grad_enabled()
         how = plain_encoder(), without_checkpointing(), sound_convolutions(self._unsound), self._evaluating()
         with how[0], how[1], how[2], how[3], explained(self.module, batch.size):
-            output, target = self._forward(model, batch)
+            output, target = passed(self, self._forward, model, batch)
         return output if recorded else cut_off(output), target
 
     @contextmanager
@@ -381,16 +379,20 @@ class Problem(Described):
         return self._losses(*self.output(batch))
 
     @under_own_context
-    def batch_gradients(self, batch: Batch, *, create_graph: bool = False) -> Sequence[Tensor | None]:
+    def batch_gradients(
+        self, batch: Batch, derive: Callable[..., Sequence[Tensor | None]] | None = None
+    ) -> Sequence[Tensor | None]:
         """Gradients of `batch_loss` by parameter; ``None`` where it does not depend on the parameter.
 
-        As autograd gives them: `gradient` and operators have them checked first.
+        As autograd, or ``derive(loss, parameters)``, gives them: `gradient` and operators have them checked.
         """
         with torch.enable_grad(), explained(self.module, batch.size):
             loss = self.batch_loss(batch)
             if not loss.requires_grad:
                 return [None] * len(self._parameters)
-            return torch.autograd.grad(loss, self._parameters, create_graph=create_graph, allow_unused=True)
+            if derive is not None:
+                return derive(loss, self._parameters)
+            return torch.autograd.grad(loss, self._parameters, allow_unused=True)
 
     @under_own_context
     def loss_sum(self, output: Any, target: Any, size: int) -> Tensor:
@@ -406,8 +408,6 @@ class Problem(Described):
         pairs = zip(grads, self._parameters, strict=True)
         pieces = (torch.zeros_like(p) if g is None else g.detach().to_dense() for g, p in pairs)
         return torch.cat([piece.reshape(-1) for piece in pieces])
-
-    # Identity
 
     def fingerprint(self) -> tuple[str, str]:
         """Content hashes of the model's state and of the data."""

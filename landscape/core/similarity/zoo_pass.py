@@ -17,7 +17,7 @@ from landscape.core.ambient import under_own_context
 from landscape.core.data.batches import Batch, gather, tensors_in
 from landscape.core.features.hooks import watch_outputs
 from landscape.core.features.map_layout import MapLayouts, are_pictures
-from landscape.core.problem.execution import takes_channels_last
+from landscape.core.problem.passes.pieces import laid_out
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic, rounding
 from landscape.core.similarity.layer_choice import choose_layers
@@ -243,7 +243,6 @@ def zoo_hsic(
     choices = {name: choose_layers(p, patterns, most_layers) for name, p in problems.items()}
     chosen = {name: choice.names for name, choice in choices.items()}
     left_out = {name: choice.left_out for name, choice in choices.items()}
-    arranged = {name: takes_channels_last(problem) for name, problem in problems.items()}
     units = [(model, layer) for model, names in chosen.items() for layer in names]
     rows = {unit: row for row, unit in enumerate(units)}
     plan = plan_batches(next(iter(problems.values())).examples, batch_size, seed)
@@ -255,9 +254,7 @@ def zoo_hsic(
         grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
         eps = torch.zeros(total, dtype=torch.float64)
         for number, (model, problem) in enumerate(problems.items()):
-            batch = gather(problem.batches, examples)
-            if arranged[model]:
-                batch = batch.channels_last()
+            batch = laid_out(problem, gather(problem.batches, examples))
 
             def keep(features: Tensor, row: int, grams: Tensor = grams, eps: Tensor = eps) -> None:
                 grams[row], eps[row] = gram(features, kernel), rounding(features)

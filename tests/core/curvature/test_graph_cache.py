@@ -13,6 +13,8 @@ from torch import nn
 import landscape
 from landscape import Problem
 from landscape.core.curvature import graph_cache as graphs
+from landscape.core.problem.passes import pieces as passes
+from landscape.core.problem.passes.saved_bytes import count_saved_bytes
 
 MAKERS = {
     "hessian": landscape.hessian,
@@ -74,7 +76,7 @@ def test_the_estimate_is_what_kept_graphs_take():
     problem = Problem(mlp(), "cross_entropy", vectors(60), batch_size=20, dtype=torch.float64)
     H = landscape.hessian(problem)
     H @ block(problem)
-    with graphs.count_saved_bytes(problem.module.parameters()) as saved:
+    with count_saved_bytes(problem.module.parameters()) as saved:
         built = [H._graph(b, i) for i, b in enumerate(problem.batches)]
     expected = saved.total + 3 * problem.theta.nbytes
     del built
@@ -201,8 +203,8 @@ def test_a_failed_product_keeps_nothing(name):
 @pytest.fixture
 def tiny_graphs(monkeypatch):
     """Micro-batches of at most two examples."""
-    monkeypatch.setattr(graphs, "GRAPH_BYTES", 1)
-    monkeypatch.setattr(graphs, "LEAST_EXAMPLES", 2)
+    monkeypatch.setattr(passes, "GRAPH_BYTES", 1)
+    monkeypatch.setattr(passes, "LEAST_EXAMPLES", 2)
 
 
 @pytest.mark.parametrize("case", ["mlp", "conv_batchnorm", "attention", "transformer_dict", "regression"])

@@ -24,7 +24,6 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
     from landscape.core.behaviour.drawn import MEASURES, predict_draws
     from landscape.core.behaviour.perturbations import PixelScale, changed_batches, image_shape
     from landscape.core.behaviour.shift_scores import ShiftScores, detection, pooled, ranked
-    from landscape.core.problem.execution import takes_channels_last, with_passes_channels_last
 
     channels = image_shape(problem)[0]
     scale = PixelScale.of(problem, params.mean, params.std)
@@ -33,8 +32,6 @@ def compute(problem: Problem, params: UncertaintyParams, context: Context) -> Ma
     coverage = np.arange(1, params.coverage + 1) / params.coverage
     amounts = np.array([[0.0, *(params.intensities or CORRUPTIONS[kind].amounts)] for kind in params.shifts])
     done, passes = 1, 1 + amounts[:, 1:].size + len(others)
-    if takes_channels_last(problem):  # passes are what this costs
-        problem = with_passes_channels_last(problem)
     clean = predict_draws(problem, samples=samples, seed=seed)
     unchanged = ShiftScores(clean, params.bins, params.bootstrap, seed)
     first: dict[str, Any] = {**unchanged.numbers(unchanged), **ranked([clean], coverage)}

@@ -19,6 +19,7 @@ from landscape.core.behaviour.corruptions import CORRUPTIONS, corrupt_by
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.core.behaviour.drawn import predict_draws
 from landscape.core.behaviour.selective import Ranking, error_auroc
+from landscape.core.problem.passes.pieces import LEAST_EXAMPLES
 from landscape.core.stats.intervals import reach
 from landscape.errors import InputError
 
@@ -123,7 +124,7 @@ def test_orders_are_those_of_images_changed_by_hand(result):
 def test_no_more_passes_than_are_needed():
     """Oracle: one pass for the unchanged images, one for each of 2 × 5 changes and one for other data.
 
-    One example more tells which layout in memory the model takes.
+    Trials of a few examples tell once how passes are cut and laid out in memory.
     """
     count = []
 
@@ -142,7 +143,7 @@ def test_no_more_passes_than_are_needed():
     landscape.uncertainty(subject, ood=images(24)[0], **QUICK)
     needed = 40 * (1 + 2 * 5) + 24
     assert sum(count) <= 1.1 * needed
-    assert sum(count) == needed + 1
+    assert sum(count) == needed + 3 * LEAST_EXAMPLES, "two layouts, and what a graph saves"
     cost = landscape.analyses()["uncertainty"].cost(landscape.analyses()["uncertainty"].validate(QUICK))
     assert cost.forwards * 40 == needed - 24
 
