@@ -96,7 +96,7 @@ class Run:
         data: Data,
         measures: Sequence[On],
         averages: Sequence[Average] = (),
-        loss: str = "cross_entropy",
+        problem: ProblemOptions | None = None,
     ) -> dict[str, dict[str, xr.Dataset]]:
         """Run analyses over models; results go to ``OUT/results/<label>``, one file per task.
 
@@ -107,7 +107,7 @@ class Run:
             data: The examples of their cohort.
             measures: The analyses.
             averages: Ensembles of the models, for analyses of predictions.
-            loss: The loss of the models' landscapes, by name.
+            problem: How their losses are made; default: cross-entropy on the device of the run.
 
         Returns:
             Results by what findings call them and by the name of the subject.
@@ -119,7 +119,7 @@ class Run:
             self.folder,
             tuple(m.spec() for m in models),
             data.builder(looked_at),
-            ProblemOptions(device=o.device, loss=loss),
+            problem or ProblemOptions(device=o.device),
             tuple(section for made in requested.values() for section in made),
             predictives=tuple(spec for average in averages for spec in average.specs(models, data)),
         )
