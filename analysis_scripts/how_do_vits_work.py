@@ -22,7 +22,6 @@ SWIN = {"depths": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "window": 4, "patch": 1
 LATE, COLOUR = {"attentions": [0, 1, 1], "heads": [1, 2, 4]}, {"in_channels": 3}
 small = partial(Size, training=DIGITS, penalty=0.0, alternet={**LATE, "window": 7})
 decayed = partial(Size, penalty=ADAMW["weight_decay"])
-# few: examples of the small training set; images: for features, twice as many for lesions and noise
 SIZES = {
     "quick": small(
         data=Data.digits(train=96, test=60),
@@ -44,7 +43,7 @@ SIZES = {
         data=Data.natural(train=2000, test=1000),
         epochs={"cnn": 5, "vit": 10},
         training={**ADAMW, "batch_size": 32, "lr": 2e-3, "augment": "crop_flip"},
-        **{"few": 400, "hessian_batches": 6, "eigenvalues": 5, "images": 128, "many_heads": 6},
+        **{"few": 400, "hessian_batches": 4, "eigenvalues": 5, "images": 128, "many_heads": 6},
         cnn={**COLOUR, "width": 8, "blocks": [2, 2, 2]},
         vit={**COLOUR, "image": 32, "dim": 48, "depth": 4, "heads": 2, "patch": 4},
         windowed={**COLOUR, "image": 32, "dim": 16, **WINDOWED, "window": 8},

@@ -109,6 +109,26 @@ def test_a_declaration_that_names_what_is_not_there_is_refused(tmp_path: Path):
         replace(study, cohorts=lambda size: [twice]).check(size)
 
 
+def test_weight_decay_is_in_landscapes_on_training_examples_alone(tmp_path: Path):
+    """Oracle: λ adds itself to every eigenvalue of a Hessian; held-out losses are those without it."""
+    size = Size(data=Data.digits(40, 20), epochs=1, seeds=2)
+    found = {}
+    for decay in (0.0, 0.5):
+        study = _tiny(tmp_path)
+        (cohort,) = study.cohorts(size)
+        measure = [*cohort.measure, On("train", "spectrum", {"k": 2, "tol": 1e-6})]
+        changed = replace(cohort, weight_decay=decay, measure=measure)
+        study = replace(study, cohorts=lambda size, changed=changed: [changed])
+        out = tmp_path / f"{decay:g}"
+        study.run(out=out, checkpoints=tmp_path / "weights", seeds=2, jobs=1)
+        stored = [landscape.open(path) for path in sorted((out / "results").rglob("*a-s0*.h5"))]
+        found[decay] = {ds.attrs["analysis"]: ds for ds in stored}
+    without, with_it = found[0.0], found[0.5]
+    shift = with_it["spectrum"]["eigenvalues"].values - without["spectrum"]["eigenvalues"].values
+    assert shift == pytest.approx(0.5, rel=1e-4)
+    assert float(with_it["calibration"]["nll"]) == float(without["calibration"]["nll"])
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_size_builds_models_that_take_its_images(name: str):
     """Oracle: a forward pass of the smallest batch; the full setting is built without memory."""
