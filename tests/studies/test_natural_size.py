@@ -13,6 +13,7 @@ from PIL import Image
 
 import landscape
 from landscape.imports import resolve
+from landscape.store import read_contents
 from landscape.studies import Data, Size, Study
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
@@ -67,10 +68,11 @@ def test_run_on_packed_images(name: str, folder: Path, capsys: pytest.CaptureFix
     assert " 0 failed" in capsys.readouterr().out and not run.failures
     assert all(np.isfinite(claim.effect) for claim in run.claims)
     assert len(landscape.open(folder / "out" / "claims.h5")["claim"]) == len(run.claims) > 20
-    stored = [landscape.open(path) for path in (folder / "out" / "results" / "train").rglob("*.h5")]
-    (spectra,) = {
-        (ds.attrs["weight_decay"], json.loads(ds.attrs["parameters"])["augment"])
-        for ds in stored
-        if ds.attrs["analysis"] == "batch_spectra"
-    }
-    assert spectra == (0.05 if name == "how_do_vits_work" else 5e-4, "shift+flip")
+    (section,) = (
+        s
+        for s in read_contents(folder / "out" / "results" / "train").sections
+        if s.analysis == "batch_spectra"
+    )
+    for ds in section.results.values():
+        assert ds.attrs["weight_decay"] == (0.05 if name == "how_do_vits_work" else 5e-4)
+        assert json.loads(ds.attrs["parameters"])["augment"] == "shift+flip"

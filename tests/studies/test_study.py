@@ -16,6 +16,7 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.errors import InputError
 from landscape.imports import resolve
 from landscape.reference.training.recipe import Recipe
+from landscape.store import read_contents
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects
 from landscape.studies.options import Options
 
@@ -121,8 +122,8 @@ def test_weight_decay_is_in_landscapes_on_training_examples_alone(tmp_path: Path
         study = replace(study, cohorts=lambda size, changed=changed: [changed])
         out = tmp_path / f"{decay:g}"
         study.run(out=out, checkpoints=tmp_path / "weights", seeds=2, jobs=1)
-        stored = [landscape.open(path) for path in sorted((out / "results").rglob("*a-s0*.h5"))]
-        found[decay] = {ds.attrs["analysis"]: ds for ds in stored}
+        sections = [s for data in ("train", "test") for s in read_contents(out / "results" / data).sections]
+        found[decay] = {section.label: section.results["a-s0"] for section in sections}
     without, with_it = found[0.0], found[0.5]
     shift = with_it["spectrum"]["eigenvalues"].values - without["spectrum"]["eigenvalues"].values
     assert shift == pytest.approx(0.5, rel=1e-4)
