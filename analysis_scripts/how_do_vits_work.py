@@ -46,7 +46,7 @@ SIZES = {
         **{"few": 400, "hessian_batches": 4, "eigenvalues": 5, "images": 128, "many_heads": 6},
         cnn={**COLOUR, "width": 8, "blocks": [2, 2, 2]},
         vit={**COLOUR, "image": 32, "dim": 48, "depth": 4, "heads": 2, "patch": 4},
-        windowed={**COLOUR, "image": 32, "dim": 16, **WINDOWED, "window": 8},
+        windowed={**COLOUR, "image": 32, "dim": 32, **WINDOWED, "window": 4, "patch": 4},
         alternet={**LATE, "window": 8},
     ),
     "full": decayed(
@@ -100,7 +100,7 @@ positive = partial(q.positive_eigenvalues, sizes=True)
 KEPT = {"above_zero": "resnet", "note": "blocks that keep the shape"}
 SECOND, SHIFTED = "from the second block on", "the last of two; it is also the one with shifted windows"
 MAPS = "the variance of feature maps in ViT"
-WINDOWS = "windows and two stages, patch 2, lower the share of negative eigenvalues of ViT with pooling"
+WINDOWS = "windows and stages lower the share of negative eigenvalues of ViT with pooling"
 LAST = "attention at the end of a stage matters more than at its beginning (windowed transformer)"
 MIDDLE = "attention in the middle of ViT matters more than at its ends"
 ALIKE = "layers of ViT are more alike than those of ResNet, which has blocks"
