@@ -39,9 +39,9 @@ SIZES = {
         vgg={"width": 8, "blocks": [1, 1, 2], "dropout": 0.3},
     ),
     "natural": Size(
-        data=Data.natural(train=2000, test=600),
-        training={**SMALL, "augment": "crop_flip", "epochs": 10},
-        **{"hessian_batches": 6, "eigenvalues": 5, "penalty": DECAY, "benchmark": "cifar-c"},
+        data=Data.natural(train=1000, test=500),
+        training={**SMALL, "lr": 0.03, "batch_size": 16, "augment": "crop_flip", "epochs": 12},
+        **{"hessian_batches": 4, "eigenvalues": 5, "penalty": DECAY, "benchmark": "cifar-c"},
         images=250,
         samples=(1, 2, 5, 10, 20, 50),
         surface_evaluations=121,
