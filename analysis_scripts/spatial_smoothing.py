@@ -21,40 +21,36 @@ SIZES = {
     "quick": Size(
         data=Data.digits(train=96, test=60, side=14),
         training={**SMALL, "epochs": 1},
-        **{"hessian_batches": 1, "eigenvalues": 2, "penalty": 0.0, "benchmark": "imagenet-c"},
-        images=12,  # for features and corruptions
+        **{"vgg_epochs": 1, "penalty": 0.0, "benchmark": "imagenet-c"},
+        **{"hessian_batches": 1, "eigenvalues": 2, "images": 12, "surface_evaluations": 25},
         samples=(1, 2, 4),  # dropout masks averaged
-        surface_evaluations=25,
         resnet={"width": 2, "blocks": [1, 1, 1], "dropout": 0.3},
         vgg={"width": 2, "dropout": 0.3, "image": 14},
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000),
         training={**SMALL, "epochs": 30},
-        **{"hessian_batches": 10, "eigenvalues": 5, "penalty": 0.0, "benchmark": "imagenet-c"},
-        images=250,
+        **{"vgg_epochs": 30, "penalty": 0.0, "benchmark": "imagenet-c"},
+        **{"hessian_batches": 10, "eigenvalues": 5, "images": 250, "surface_evaluations": 121},
         samples=(1, 2, 5, 10, 20, 50),
-        surface_evaluations=121,
         resnet={"width": 8, "blocks": [1, 1, 1], "dropout": 0.3},
         vgg={"width": 8, "blocks": [1, 1, 2], "dropout": 0.3},
     ),
     "natural": Size(
-        data=Data.natural(train=1000, test=500),
-        training={**SMALL, "lr": 0.03, "batch_size": 16, "augment": "crop_flip", "epochs": 12},
-        **{"hessian_batches": 4, "eigenvalues": 5, "penalty": DECAY, "benchmark": "cifar-c"},
-        images=250,
+        data=Data.natural(train=2000, test=600),
+        training={**SMALL, "lr": 0.03, "batch_size": 16, "augment": "crop_flip", "epochs": 10},
+        **{"vgg_epochs": 24, "penalty": DECAY, "benchmark": "cifar-c"},
+        **{"hessian_batches": 4, "eigenvalues": 5, "images": 250, "surface_evaluations": 121},
         samples=(1, 2, 5, 10, 20, 50),
-        surface_evaluations=121,
         resnet={"width": 8, "blocks": [1, 1, 1], **COLOUR},
         vgg={"width": 8, "blocks": [1, 1, 2], "image": 32, **COLOUR},
     ),
     "full": Size(
         data=Data.cifar(100),
         training={**STEPS, "lr": 0.1, "epochs": 200, "batch_size": 128, "augment": "crop_flip"},
-        **{"hessian_batches": 312, "eigenvalues": 5, "penalty": DECAY, "benchmark": "cifar-c"},
-        images=1000,
+        **{"vgg_epochs": 200, "penalty": DECAY, "benchmark": "cifar-c"},
+        **{"hessian_batches": 312, "eigenvalues": 5, "images": 1000, "surface_evaluations": 441},
         samples=(1, 2, 5, 10, 20, 50),
-        surface_evaluations=441,
         resnet={"width": 64, "blocks": [2, 2, 2, 2], **CIFAR},
         vgg={"width": 64, "blocks": [2, 2, 3, 3], "image": 32, **CIFAR},
     ),
@@ -63,14 +59,15 @@ SIZES = {
 
 def cohorts(size: Size) -> list[Cohort]:
     """Seven kinds of model, looked at without dropout but for Monte Carlo dropout itself."""
+    longer = {**size.training, "epochs": size.vgg_epochs}
     recipes = [
         kind("plain", models.resnet, size.resnet, size.training),
         kind("smooth", models.resnet, {**size.resnet, "smooth": "same"}, size.training),
         kind("preact", models.resnet, {**size.resnet, "preact": True}, size.training),
         kind("relu6", models.resnet, {**size.resnet, "activation": "relu6"}, size.training),
-        kind("vgg-mlp", models.vgg, {**size.vgg, "head": "mlp"}, size.training),
-        kind("vgg-gap", models.vgg, {**size.vgg, "head": "gap"}, size.training),
-        kind("vgg-smooth", models.vgg, {**size.vgg, "head": "mlp", "smooth": "same"}, size.training),
+        kind("vgg-mlp", models.vgg, {**size.vgg, "head": "mlp"}, longer),
+        kind("vgg-gap", models.vgg, {**size.vgg, "head": "gap"}, longer),
+        kind("vgg-smooth", models.vgg, {**size.vgg, "head": "mlp", "smooth": "same"}, longer),
     ]
     n, surface, units = size.images, size.surface_evaluations, ("convolution", "residual_sum")
     masks = {"counts": size.samples, "features": "stages"}

@@ -19,7 +19,7 @@ from landscape.studies import Data, Size, Study
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
 LESS: dict[str, dict[str, Any]] = {
     "how_do_vits_work": {"epochs": {"cnn": 1, "vit": 1}, "few": 32, "images": 8},
-    "spatial_smoothing": {"images": 8, "samples": (1, 2, 4), "surface_evaluations": 25},
+    "spatial_smoothing": {"vgg_epochs": 1, "images": 8, "samples": (1, 2, 4), "surface_evaluations": 25},
 }
 """What is smaller here than in a run, by study; the networks are the same."""
 
