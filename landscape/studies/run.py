@@ -42,6 +42,7 @@ class Run:
         failures: Sentences of analyses that failed.
         captions: What the pictures show, by file name.
         palette: One look for each kind of model, in every picture of the study.
+        about: What verdicts and captions say of the data, see `landscape.studies.data.Data.about`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Run:
     failures: list[str] = field(default_factory=list)
     captions: dict[str, str] = field(default_factory=dict)
     palette: Palette = field(default_factory=Palette)
+    about: str = ""
     began: float = field(default_factory=time.perf_counter)
     console: Console = field(default_factory=Console)
 
@@ -113,6 +115,7 @@ class Run:
             Results by what findings call them and by the name of the subject.
         """
         o = self.options
+        self.about = data.about
         requested = sections(measures, o.seeds, averages)
         spec = ZooSpec(
             f"{self.name}: {label}",
@@ -167,7 +170,7 @@ class Run:
         table = xr.Dataset({name: ("claim_number", column) for name, column in columns.items()})
         table.attrs |= {"study": self.name, "size": self.options.size, "seeds": len(self.options.seeds)}
         landscape.save(table, self.options.out / "claims.h5")
-        text = verdicts.markdown(self.claims)
+        text = verdicts.markdown(self.claims) + (f"\n{self.about}\n" if self.about else "")
         if self.failures:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")
@@ -175,7 +178,9 @@ class Run:
         for path in self.options.figures.glob(f"{self.name}_*.png"):
             if path.name not in self.captions:
                 path.unlink()
-        lines = [f"- `{name}`: {caption}\n" for name, caption in self.captions.items()]
+        lines = [
+            f"- `{name}`: {caption} {self.about}".rstrip() + "\n" for name, caption in self.captions.items()
+        ]
         (self.options.figures / f"{self.name}_captions.md").write_text("".join(lines), "utf-8")
         self.say(f"wrote {self.options.out / 'claims.md'}\n\n{text}")
 

@@ -62,12 +62,15 @@ def _smaller(name: str) -> Study:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", LESS)
 def test_run_on_packed_images(name: str, folder: Path, capsys: pytest.CaptureFixture[str]):
-    """Oracle: a verdict for every finding, no failure; the paper's weight decay and crops in the Hessians."""
+    """Oracle: a verdict for every finding, no failure; JPEG is told; the paper's weight decay and crops."""
     study = _smaller(name)
     run = study.run(size="natural", seeds=study.least_seeds, jobs=1, data=folder, out=folder / "out")
     assert " 0 failed" in capsys.readouterr().out and not run.failures
     assert all(np.isfinite(claim.effect) for claim in run.claims)
     assert len(landscape.open(folder / "out" / "claims.h5")["claim"]) == len(run.claims) > 20
+    captions = (folder / "out" / "figures" / f"{study.name}_captions.md").read_text("utf-8").splitlines()
+    assert captions and all("JPEG" in line for line in captions)
+    assert "JPEG" in (folder / "out" / "claims.md").read_text("utf-8")
     sections = read_contents(folder / "out" / "results" / "train").sections
     spectra = [ds for s in sections if s.analysis == "batch_spectra" for ds in s.results.values()]
     assert len(spectra) >= study.least_seeds
