@@ -1,10 +1,10 @@
 """Convolution and attention: curvature, frequencies and positions (Park & Kim, ICLR 2022).
 
-    python analysis_scripts/how_do_vits_work.py [--quick | --full]
+    python analysis_scripts/how_do_vits_work.py [--quick | --size natural --data DIR | --full]
 
-Trains a residual network, vision transformers (class token or average pooling, few heads or many, all the
-data or a part), a windowed transformer and AlterNet on the same images; analyses all of them; and says which
-of the paper's findings hold. Run it again to go on where it was stopped.
+Trains a residual network, vision transformers (class token or average pooling, few heads or many, all data or
+a part), a windowed transformer and AlterNet on the same images, analyses them, and says which of the paper's
+findings hold. Run it again to go on where it was stopped.
 """
 
 from functools import partial
@@ -19,43 +19,43 @@ DIGITS = {**ADAMW, "batch_size": 64, "lr": 3e-3, "augment": "shift"}
 TOKENS = {**CIFAR100, "image": 32, "mlp_ratio": 4, "drop_path": 0.1}
 WINDOWED = {"depths": [2, 2], "heads": [2, 4], "window": 7, "patch": 2}
 SWIN = {"depths": [2, 2, 6, 2], "heads": [3, 6, 12, 24], "window": 4, "patch": 1}
-small = partial(Size, training=DIGITS, alternet={"attentions": [0, 1, 1], "heads": [1, 2, 4], "window": 7})
+LATE, COLOUR = {"attentions": [0, 1, 1], "heads": [1, 2, 4]}, {"in_channels": 3}
+small = partial(Size, training=DIGITS, penalty=0.0, alternet={**LATE, "window": 7})
+decayed = partial(Size, penalty=ADAMW["weight_decay"])
 SIZES = {
     "quick": small(
         data=Data.digits(train=96, test=60),
-        few=48,  # examples of the small training set
         epochs={"cnn": 1, "vit": 1},  # transformers learn more slowly
-        hessian_batches=1,
-        eigenvalues=2,
-        images=10,  # for features; twice as many for lesions and noise
+        **{"few": 48, "hessian_batches": 1, "eigenvalues": 2, "images": 10, "many_heads": 4},
         cnn={"width": 2, "blocks": [2, 2, 2]},
         vit={"dim": 8, "depth": 2, "heads": 1, "patch": 4},
-        many_heads=4,
         windowed={"dim": 8, **WINDOWED},
     ),
     "default": small(
         data=Data.digits(train=2000, test=1000),
-        few=400,
         epochs={"cnn": 12, "vit": 32},
-        hessian_batches=16,
-        eigenvalues=5,
-        images=128,
+        **{"few": 400, "hessian_batches": 16, "eigenvalues": 5, "images": 128, "many_heads": 12},
         cnn={"width": 8, "blocks": [2, 2, 2]},
         vit={"dim": 48, "depth": 4, "heads": 2, "patch": 4},
-        many_heads=12,
         windowed={"dim": 24, **WINDOWED},
     ),
-    "full": Size(
+    "natural": decayed(
+        data=Data.natural(train=2000, test=1000),
+        epochs={"cnn": 5, "vit": 10},
+        training={**ADAMW, "batch_size": 32, "lr": 2e-3, "augment": "crop_flip"},
+        **{"few": 400, "hessian_batches": 4, "eigenvalues": 5, "images": 128, "many_heads": 6},
+        cnn={**COLOUR, "width": 8, "blocks": [2, 2, 2]},
+        vit={**COLOUR, "image": 32, "dim": 48, "depth": 4, "heads": 2, "patch": 4},
+        windowed={**COLOUR, "image": 32, "dim": 32, **WINDOWED, "window": 4, "patch": 4},
+        alternet={**LATE, "window": 8},
+    ),
+    "full": decayed(
         data=Data.cifar(100),
-        few=5000,
         epochs={"cnn": 300, "vit": 300},
         training={**ADAMW, "batch_size": 96, "lr": 1.25e-4, **DEIT},
-        hessian_batches=312,
-        eigenvalues=5,
-        images=256,
+        **{"few": 5000, "hessian_batches": 312, "eigenvalues": 5, "images": 256, "many_heads": 12},
         cnn={**CIFAR100, "width": 64, "blocks": [3, 4, 6, 3]},
         vit={**TOKENS, "dim": 192, "depth": 12, "heads": 3, "patch": 2},
-        many_heads=12,
         windowed={**TOKENS, "dim": 96, **SWIN},
         alternet={"attentions": [0, 1, 1, 1], "heads": [1, 2, 4, 8], "window": 4, "drop_path": 0.1},
     ),
@@ -75,11 +75,12 @@ def cohorts(size: Size) -> list[Cohort]:
         kind("alternet", models.alternet, {**size.cnn, **size.alternet}, cnn),
     ]
     few = kind("vit-few", models.vit, size.vit, longer)
-    part, batches, n = size.data.subset(size.few), size.hessian_batches, size.images
+    part, n = size.data.subset(size.few), size.images
+    curvature = partial(spectra, training=size.training, batches=size.hessian_batches, k=size.eigenvalues)
     units = {"kinds": ("residual_sum", "attention", "mlp", "convolution"), "images": n}
     blocks = {"layers": tuple(f"blocks.{index}" for index in range(size.vit["depth"]))}
     measure = [
-        spectra(size.data, size.training, batches, size.eigenvalues),
+        curvature(size.data),
         On("test", "fourier", {"kinds": ("residual_sum",), "images": n}, examples=n),
         On("test", "transfer", units, examples=n),
         On("test", "feature_variance", units, examples=n, label="variance"),
@@ -90,8 +91,8 @@ def cohorts(size: Size) -> list[Cohort]:
         On("test", "calibration"),
         On("test", "attention_response", {"images": n}, ("vit*", "alternet"), examples=n, label="attention"),
     ]
-    on_few = Cohort([few], part, [spectra(part, size.training, batches, size.eigenvalues)], name="few")
-    return [Cohort(recipes, size.data, measure), on_few]
+    on_few = Cohort([few], part, [curvature(part)], name="few", weight_decay=size.penalty)
+    return [Cohort(recipes, size.data, measure, weight_decay=size.penalty), on_few]
 
 
 negative = partial(q.negative_proportion, sizes=True)
@@ -99,7 +100,7 @@ positive = partial(q.positive_eigenvalues, sizes=True)
 KEPT = {"above_zero": "resnet", "note": "blocks that keep the shape"}
 SECOND, SHIFTED = "from the second block on", "the last of two; it is also the one with shifted windows"
 MAPS = "the variance of feature maps in ViT"
-WINDOWS = "windows and two stages, patch 2, lower the share of negative eigenvalues of ViT with pooling"
+WINDOWS = "windows and stages lower the share of negative eigenvalues of ViT with pooling"
 LAST = "attention at the end of a stage matters more than at its beginning (windowed transformer)"
 MIDDLE = "attention in the middle of ViT matters more than at its ends"
 ALIKE = "layers of ViT are more alike than those of ResNet, which has blocks"
@@ -141,8 +142,7 @@ STUDY = Study(
         Figure("fourier", ("high_low", "delta_log_amplitude"), ("resnet", "vit-gap", "alternet")),
         Figure("variance", "spatial_variance", ("resnet", "vit-gap", "alternet")),
         Figure("transfer", "gain_high_low", ("resnet", "vit-gap")),
-        Figure("lesion", "delta_loss_remove", ("resnet", "vit")),
-        Figure("lesion", "delta_accuracy_remove", ("resnet", "vit")),
+        Figure("lesion", ("delta_loss_remove", "delta_accuracy_remove"), ("resnet", "vit")),
         Figure("noise", "accuracy_change", ("resnet", "vit", "alternet")),
         Figure("attention", "gain_high_low"),
         Figure("cka", "block_0_0", ("resnet",), tag="cka_resnet"),

@@ -1,6 +1,6 @@
 """Spatial smoothing against plain networks (Park & Kim, ICML 2022).
 
-    python analysis_scripts/spatial_smoothing.py [--quick | --full]
+    python analysis_scripts/spatial_smoothing.py [--quick | --size natural --data DIR | --full]
 
 Trains networks with dropout with and without smoothing at the ends of their stages, and those that the paper
 calls special cases of smoothing: average pooling in the head, pre-activation, ReLU6. Analyses all of them,
@@ -14,40 +14,43 @@ from landscape.studies.measure import frequency_noise, spectra
 from landscape.studies.settings import CIFAR100, SGD
 
 PAIR = ("plain", "smooth")
-STEPS = {**SGD, "schedule": "step"}
+STEPS, DECAY = {**SGD, "schedule": "step"}, SGD["weight_decay"]
 SMALL = {**STEPS, "lr": 0.05, "batch_size": 32, "augment": "shift"}
-CIFAR = {**CIFAR100, "dropout": 0.3}
+COLOUR, CIFAR = {"in_channels": 3, "dropout": 0.3}, {**CIFAR100, "dropout": 0.3}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=96, test=60, side=14),
         training={**SMALL, "epochs": 1},
-        hessian_batches=1,
-        eigenvalues=2,
-        images=12,  # for features and corruptions
+        **{"vgg_epochs": 1, "penalty": 0.0, "benchmark": "imagenet-c"},
+        **{"hessian_batches": 1, "eigenvalues": 2, "images": 12, "surface_evaluations": 25},
         samples=(1, 2, 4),  # dropout masks averaged
-        surface_evaluations=25,
         resnet={"width": 2, "blocks": [1, 1, 1], "dropout": 0.3},
         vgg={"width": 2, "dropout": 0.3, "image": 14},
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000),
         training={**SMALL, "epochs": 30},
-        hessian_batches=10,
-        eigenvalues=5,
-        images=250,
+        **{"vgg_epochs": 30, "penalty": 0.0, "benchmark": "imagenet-c"},
+        **{"hessian_batches": 10, "eigenvalues": 5, "images": 250, "surface_evaluations": 121},
         samples=(1, 2, 5, 10, 20, 50),
-        surface_evaluations=121,
         resnet={"width": 8, "blocks": [1, 1, 1], "dropout": 0.3},
         vgg={"width": 8, "blocks": [1, 1, 2], "dropout": 0.3},
+    ),
+    "natural": Size(
+        data=Data.natural(train=2000, test=600),
+        training={**SMALL, "lr": 0.03, "batch_size": 16, "augment": "crop_flip", "epochs": 10},
+        **{"vgg_epochs": 24, "penalty": DECAY, "benchmark": "cifar-c"},
+        **{"hessian_batches": 4, "eigenvalues": 5, "images": 250, "surface_evaluations": 121},
+        samples=(1, 2, 5, 10, 20, 50),
+        resnet={"width": 8, "blocks": [1, 1, 1], **COLOUR},
+        vgg={"width": 8, "blocks": [1, 1, 2], "image": 32, **COLOUR},
     ),
     "full": Size(
         data=Data.cifar(100),
         training={**STEPS, "lr": 0.1, "epochs": 200, "batch_size": 128, "augment": "crop_flip"},
-        hessian_batches=312,
-        eigenvalues=5,
-        images=1000,
+        **{"vgg_epochs": 200, "penalty": DECAY, "benchmark": "cifar-c"},
+        **{"hessian_batches": 312, "eigenvalues": 5, "images": 1000, "surface_evaluations": 441},
         samples=(1, 2, 5, 10, 20, 50),
-        surface_evaluations=441,
         resnet={"width": 64, "blocks": [2, 2, 2, 2], **CIFAR},
         vgg={"width": 64, "blocks": [2, 2, 3, 3], "image": 32, **CIFAR},
     ),
@@ -56,14 +59,15 @@ SIZES = {
 
 def cohorts(size: Size) -> list[Cohort]:
     """Seven kinds of model, looked at without dropout but for Monte Carlo dropout itself."""
+    longer = {**size.training, "epochs": size.vgg_epochs}
     recipes = [
         kind("plain", models.resnet, size.resnet, size.training),
         kind("smooth", models.resnet, {**size.resnet, "smooth": "same"}, size.training),
         kind("preact", models.resnet, {**size.resnet, "preact": True}, size.training),
         kind("relu6", models.resnet, {**size.resnet, "activation": "relu6"}, size.training),
-        kind("vgg-mlp", models.vgg, {**size.vgg, "head": "mlp"}, size.training),
-        kind("vgg-gap", models.vgg, {**size.vgg, "head": "gap"}, size.training),
-        kind("vgg-smooth", models.vgg, {**size.vgg, "head": "mlp", "smooth": "same"}, size.training),
+        kind("vgg-mlp", models.vgg, {**size.vgg, "head": "mlp"}, longer),
+        kind("vgg-gap", models.vgg, {**size.vgg, "head": "gap"}, longer),
+        kind("vgg-smooth", models.vgg, {**size.vgg, "head": "mlp", "smooth": "same"}, longer),
     ]
     n, surface, units = size.images, size.surface_evaluations, ("convolution", "residual_sum")
     masks = {"counts": size.samples, "features": "stages"}
@@ -71,11 +75,11 @@ def cohorts(size: Size) -> list[Cohort]:
         spectra(size.data, size.training, size.hessian_batches, size.eigenvalues),
         On("train", "surface", {"evaluations": surface}, PAIR, seeds="first", examples=128),
         On("test", "mc_dropout", masks, with_dropout=True),
-        On("test", "corruptions", examples=n),
+        On("test", "corruptions", {"benchmark": size.benchmark}, examples=n),
         frequency_noise(examples=n),
         On("test", "feature_variance", {"kinds": units}, examples=n, label="variance"),
     ]
-    return [Cohort(recipes, size.data, measure, without_dropout=True)]
+    return [Cohort(recipes, size.data, measure, without_dropout=True, weight_decay=size.penalty)]
 
 
 LESS, MORE = {"more": "plain", "than": "smooth"}, {"more": "smooth", "than": "plain"}

@@ -488,6 +488,7 @@ class _Corruptions(Analysis):
         /,
         *,
         kinds: Sequence[Literal['rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate', 'rotation_wide', 'roll']] | str = ('rotation', 'translation', 'gaussian_noise', 'shot_noise', 'impulse_noise', 'gaussian_blur', 'contrast', 'brightness', 'pixelate'),
+        benchmark: Literal['imagenet-c', 'cifar-c'] = 'imagenet-c',
         bins: int = 15,
         mean: Sequence[float] | str = (),
         std: Sequence[float] | str = (),
@@ -498,6 +499,8 @@ class _Corruptions(Analysis):
 
         Args:
             kinds: kinds of corruption.
+            benchmark: whose amounts: those of photographs, or those of images of 32 pixels, weaker for
+                noise, blur, contrast, brightness and pixelate.
             bins: confidence bins of the calibration error.
             mean: pixel means of the normalisation to undo; none = the data's range becomes 0 to 1.
             std: pixel standard deviations of the normalisation to undo.

@@ -57,6 +57,7 @@ TESTS_OF_MORE = {
     "reference/training/methods/test_composition.py": "all training methods together",
     "reference/test_names.py": "names that manifests hold",
     "reporting/test_browser.py": "the report in a browser",
+    "studies/test_natural_size.py": "studies from packed images to verdicts",
     "zoo/test_faults.py": "files that are damaged while a zoo runs",
     "zoo/test_real_files.py": "files that other libraries wrote",
     "zoo/test_scale.py": "zoos of many models",

@@ -111,6 +111,13 @@ class Data:
         """Whether they are read from a folder of the user's."""
         return "root" in self.train.kwargs
 
+    @property
+    def about(self) -> str:
+        """What a reader of every verdict and picture must know of the images; nothing of most."""
+        if not self.in_folder or not Path(str(self.train.kwargs["root"]), "cifar10_train.npz").is_file():
+            return ""
+        return "The images are JPEG files, whose finest frequencies and colours are coarse."
+
     def at(self, root: Path) -> Data:
         """The same, read from this folder, if they are read from one."""
         if not self.in_folder:

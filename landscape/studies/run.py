@@ -42,6 +42,7 @@ class Run:
         failures: Sentences of analyses that failed.
         captions: What the pictures show, by file name.
         palette: One look for each kind of model, in every picture of the study.
+        about: What verdicts and captions say of the data, see `landscape.studies.data.Data.about`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Run:
     failures: list[str] = field(default_factory=list)
     captions: dict[str, str] = field(default_factory=dict)
     palette: Palette = field(default_factory=Palette)
+    about: str = ""
     began: float = field(default_factory=time.perf_counter)
     console: Console = field(default_factory=Console)
 
@@ -96,7 +98,7 @@ class Run:
         data: Data,
         measures: Sequence[On],
         averages: Sequence[Average] = (),
-        loss: str = "cross_entropy",
+        problem: ProblemOptions | None = None,
     ) -> dict[str, dict[str, xr.Dataset]]:
         """Run analyses over models; results go to ``OUT/results/<label>``, one file per task.
 
@@ -107,19 +109,20 @@ class Run:
             data: The examples of their cohort.
             measures: The analyses.
             averages: Ensembles of the models, for analyses of predictions.
-            loss: The loss of the models' landscapes, by name.
+            problem: How their losses are made; default: cross-entropy on the device of the run.
 
         Returns:
             Results by what findings call them and by the name of the subject.
         """
         o = self.options
+        self.about = data.about
         requested = sections(measures, o.seeds, averages)
         spec = ZooSpec(
             f"{self.name}: {label}",
             self.folder,
             tuple(m.spec() for m in models),
             data.builder(looked_at),
-            ProblemOptions(device=o.device, loss=loss),
+            problem or ProblemOptions(device=o.device),
             tuple(section for made in requested.values() for section in made),
             predictives=tuple(spec for average in averages for spec in average.specs(models, data)),
         )
@@ -173,7 +176,7 @@ class Run:
         table = xr.Dataset({name: ("claim_number", column) for name, column in columns.items()})
         table.attrs |= {"study": self.name, "size": self.options.size, "seeds": len(self.options.seeds)}
         landscape.save(table, self.options.out / "claims.h5")
-        text = verdicts.markdown(self.claims)
+        text = verdicts.markdown(self.claims) + (f"\n{self.about}\n" if self.about else "")
         if self.failures:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")
@@ -181,7 +184,9 @@ class Run:
         for path in self.options.figures.glob(f"{self.name}_*.png"):
             if path.name not in self.captions:
                 path.unlink()
-        lines = [f"- `{name}`: {caption}\n" for name, caption in self.captions.items()]
+        lines = [
+            f"- `{name}`: {caption} {self.about}".rstrip() + "\n" for name, caption in self.captions.items()
+        ]
         (self.options.figures / f"{self.name}_captions.md").write_text("".join(lines), "utf-8")
         self.say(f"wrote {self.options.out / 'claims.md'}\n\n{text}")
 

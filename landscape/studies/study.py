@@ -23,6 +23,7 @@ from landscape.studies.pictures.ladder import Ladder
 from landscape.studies.rankings import Ranking
 from landscape.studies.recalibrate import recalibrate_batchnorm
 from landscape.studies.run import Run
+from landscape.zoo.problem_options import ProblemOptions
 
 __all__ = ["Cohort", "Size", "Study"]
 
@@ -48,6 +49,8 @@ class Cohort:
         loss: The loss of the models' landscapes, by name.
         first_seed: Kinds that are trained with the first seed alone: those that no average is made of, where
             cohorts stand for seeds.
+        weight_decay: λ of the term (λ/2)‖θ‖² in the loss of landscapes on training examples, for papers whose
+            Hessians hold it.
     """
 
     recipes: Sequence[Recipe]
@@ -58,6 +61,7 @@ class Cohort:
     averages: Sequence[Average] = ()
     loss: str = "cross_entropy"
     first_seed: tuple[str, ...] = ()
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,5 +197,10 @@ def _measure(run: Run, cohort: Cohort) -> Part:
         measures = [on for on in cohort.measure if (on.data, on.with_dropout) == (data, dropout)]
         label = "-".join(filter(None, (cohort.name, data, "dropout" if dropout else "")))
         looked_at = trained if dropout else models
-        results |= run.analyse(label, looked_at, data, cohort.data, measures, cohort.averages, cohort.loss)
+        problem = ProblemOptions(
+            device=run.options.device,
+            loss=cohort.loss,
+            weight_decay=cohort.weight_decay if data == "train" else 0.0,
+        )
+        results |= run.analyse(label, looked_at, data, cohort.data, measures, cohort.averages, problem)
     return Part(cohort.name, models, cohort.data, results, cohort.averages)

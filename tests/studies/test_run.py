@@ -45,6 +45,20 @@ def test_results_of_several_sections_stand_under_one_name(tmp_path: Path):
     assert (tmp_path / "out" / "results" / "label").is_dir()
 
 
+def test_pictures_and_verdicts_say_that_images_were_jpeg(tmp_path: Path):
+    """Oracle: a folder with packed files, one without, and digits, of which nothing is to be told."""
+    (tmp_path / "cifar10_train.npz").touch()
+    natural = Data.natural(20, 10)
+    assert natural.at(tmp_path / "other").about == Data.digits(20, 10).about == ""
+    for about in ("", natural.at(tmp_path).about):
+        run = _run(tmp_path)
+        run.about = about
+        run.judge(above("c", "p", [1.0, 2.0]))
+        run.finish()
+        written = [tmp_path / "out" / "claims.md", run.options.figures / "r_captions.md"]
+        assert ["JPEG" in path.read_text("utf-8") for path in written] == [bool(about)] * 2
+
+
 def test_failures_are_told_and_written_under_the_claims(tmp_path: Path):
     """Oracle: an analysis that cannot be had of these models: no attention in one layer."""
     run = _run(tmp_path)

@@ -16,6 +16,7 @@ from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.errors import InputError
 from landscape.imports import resolve
 from landscape.reference.training.recipe import Recipe
+from landscape.store import read_contents
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects
 from landscape.studies.options import Options
 
@@ -107,6 +108,26 @@ def test_a_declaration_that_names_what_is_not_there_is_refused(tmp_path: Path):
     twice = replace(cohort, measure=[*cohort.measure, On("train", "calibration")])
     with pytest.raises(InputError, match="'calibration' are measured on different data"):
         replace(study, cohorts=lambda size: [twice]).check(size)
+
+
+def test_weight_decay_is_in_landscapes_on_training_examples_alone(tmp_path: Path):
+    """Oracle: λ adds itself to every eigenvalue of a Hessian; held-out losses are those without it."""
+    size = Size(data=Data.digits(40, 20), epochs=1, seeds=2)
+    found = {}
+    for decay in (0.0, 0.5):
+        study = _tiny(tmp_path)
+        (cohort,) = study.cohorts(size)
+        measure = [*cohort.measure, On("train", "spectrum", {"k": 2, "tol": 1e-6})]
+        changed = replace(cohort, weight_decay=decay, measure=measure)
+        study = replace(study, cohorts=lambda size, changed=changed: [changed])
+        out = tmp_path / f"{decay:g}"
+        study.run(out=out, checkpoints=tmp_path / "weights", seeds=2, jobs=1)
+        sections = [s for data in ("train", "test") for s in read_contents(out / "results" / data).sections]
+        found[decay] = {section.label: section.results["a-s0"] for section in sections}
+    without, with_it = found[0.0], found[0.5]
+    shift = with_it["spectrum"]["eigenvalues"].values - without["spectrum"]["eigenvalues"].values
+    assert shift == pytest.approx(0.5, rel=1e-4)
+    assert float(with_it["calibration"]["nll"]) == float(without["calibration"]["nll"])
 
 
 @pytest.mark.parametrize("name", STUDIES)

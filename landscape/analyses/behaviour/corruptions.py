@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +13,7 @@ from landscape.analyses._shared.half_width import half_width
 from landscape.analyses._shared.options import PixelMean, PixelStd
 from landscape.analyses.behaviour._answers import ANSWERS, MEANS, counted, nats, record, share_interval
 from landscape.analyses.behaviour._options import CorruptionName
-from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
+from landscape.base.analysis import NEW_OPTION, Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, ColorAxis, FigureSpec, Heatmap, Line, series
 from landscape.base.interval import Interval
 from landscape.base.schema import Schema, Variable
@@ -43,6 +44,11 @@ class CorruptionsParams(Params):
         ),
         min_length=1,
         description="kinds of corruption",
+    )
+    benchmark: Annotated[Literal["imagenet-c", "cifar-c"], NEW_OPTION] = Field(
+        "imagenet-c",
+        description="whose amounts: those of photographs, or those of images of 32 pixels, weaker for noise,"
+        " blur, contrast, brightness and pixelate",
     )
     bins: int = Field(15, ge=2, le=200, description="confidence bins of the calibration error")
     mean: PixelMean = ()
@@ -103,6 +109,7 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
 
     channels = image_shape(problem)[0]
     scale = PixelScale.of(problem, params.mean, params.std)
+    damage = partial(corrupt, benchmark=params.benchmark)
     shape = (len(params.kinds), len(SEVERITIES))
     parts = ("", "_se", "_change", "_change_se")
     data = {f"{name}{part}": np.full(shape, np.nan) for name, *_ in SCORES for part in parts}
@@ -114,11 +121,11 @@ def compute(problem: Problem, params: CorruptionsParams, context: Context) -> Ma
         for column, severity in enumerate(SEVERITIES):
             made = clean
             if severity:
-                change = corrupt(kind, severity, params.seed)
+                change = damage(kind, severity, params.seed)
                 # once more for labels of pixels: each draws the same numbers from its start
-                labels = corrupt(kind, severity, params.seed) if CORRUPTIONS[kind].moves else None
+                labels = damage(kind, severity, params.seed) if CORRUPTIONS[kind].moves else None
                 made = predict(problem, changed_batches(problem, scale, change, labels))
-                data["amount"][row, column] = CORRUPTIONS[kind].amounts[severity - 1]
+                data["amount"][row, column] = CORRUPTIONS[kind].amounts_of(params.benchmark)[severity - 1]
             for name, value in values.items():
                 now = before[name] if made is clean else getattr(made, value)
                 scores = paired_answers(clean, before[name], made, now, answers=name == "accuracy")
@@ -166,12 +173,14 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 Line(ds["severity"].values, ds[f"mean_{name}"].values, series(label, ds), markers=True)
                 for label, ds in datasets.items()
             ),
-            f"{title} averaged over {', '.join(_order(kinds, first))}; {examples}.{strong}",
+            f"{title} averaged over {', '.join(_order(kinds, first))}; amounts of {_benchmarks(datasets)};"
+            f" {examples}.{strong}",
         )
         for name, title, axis in _axes(nats(datasets))
     ]
     for kind in _order(kinds, first):
-        marks, amounts = [], ""
+        marks: list[Line] = []
+        amounts: dict[str, None] = {}  # each way of saying them once, in order
         for label, ds in datasets.items():
             if kind not in ds["corruption"].values:
                 continue
@@ -180,7 +189,7 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
             low, high = share_interval(ds, y, part["accuracy_se"].values, int(ds["examples"]))
             marks.append(Line(part["severity"].values, y, series(label, ds), low, high, markers=True))
             steps = ", ".join(f"{a:g}" for a in part["amount"].values[1:])
-            amounts = f"{steps} ({part['amount_unit'].item()})"
+            amounts[f"{steps} ({part['amount_unit'].item()})"] = None
         figures.append(
             FigureSpec(
                 f"accuracy_{kind}",
@@ -188,7 +197,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
                 severity,
                 Axis("share of right answers", limits=(-0.02, 1.02)),
                 tuple(marks),
-                f"Amounts at severities 1 to 5: {amounts}. {examples}.{_strong([kind], datasets)}",
+                f"Amounts at severities 1 to 5: {' or '.join(amounts)}. {examples}."
+                f"{_strong([kind], datasets)}",
                 Interval("over examples", "by Wilson (1927)"),
             )
         )
@@ -227,8 +237,16 @@ def _strong(kinds: Sequence[str], datasets: Mapping[str, xr.Dataset]) -> str:
         return ""
     return (
         f" Strong for these images, more than half of whose right answers are gone by severity {EARLY}:"
-        f" {', '.join(found)}. The amounts are those of photographs; compare models below that severity."
+        f" {', '.join(found)}. The amounts are those of {_benchmarks(datasets)}; compare models below that"
+        " severity."
     )
+
+
+def _benchmarks(datasets: Mapping[str, xr.Dataset]) -> str:
+    """Whose amounts results have."""
+    names = {"imagenet-c": "photographs (ImageNet-C)", "cifar-c": "images of 32 pixels (CIFAR-C)"}
+    options = (CorruptionsParams.model_validate_json(ds.attrs["parameters"]) for ds in datasets.values())
+    return " or ".join(names[name] for name in sorted({given.benchmark for given in options}))
 
 
 def _order(kinds: set[str], first: xr.Dataset) -> list[str]:
@@ -272,10 +290,11 @@ corruptions = Analysis(
     description=(
         "Accuracy, negative log-likelihood, Brier score and expected calibration error on images that are"
         " rotated, moved, noisy, blurred, pale, bright or coarse, at five severities (after Hendrycks &"
-        " Dietterich 2019; lengths as fractions of the image, for images of any size). Amounts of noise,"
-        " contrast and brightness are those of photographs: on digits, mostly black, brightness and contrast"
-        " leave little of the accuracy from severity 2 on, and captions say where. Pixels from 0 to 1 are"
-        " damaged and cut to that range: the normalisation is undone before and redone after; without a"
+        " Dietterich 2019; lengths as fractions of the image, for images of any size). Amounts are those of"
+        " photographs, ImageNet-C, or of images of 32 pixels, CIFAR-C (option benchmark): on digits, mostly"
+        " black, brightness and contrast leave little of the accuracy from severity 2 on, and captions say"
+        " where. Rotation and translation, which neither has, have amounts of their own. Pixels from 0 to 1"
+        " are damaged and cut to that range: the normalisation is undone before and redone after; without a"
         " given normalisation the data's own range counts as 0 to 1. Severities share their random numbers;"
         " changes are paired by example. " + MEANS + " Labels of pixels move with the pixels."
     ),

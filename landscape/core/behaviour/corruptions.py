@@ -1,7 +1,8 @@
 """Common corruptions of images at five severities, for images of any size and number of channels.
 
 The kinds and most amounts follow ImageNet-C (Hendrycks & Dietterich 2019); lengths are fractions of the
-image's shorter side, so that one severity means the same for digits and photographs. Libraries of these
+image's shorter side, so that one severity means the same for digits and photographs. CIFAR-C, of the same
+authors, has weaker ones for images of 32 pixels, which one sees at once. Libraries of these
 corruptions need OpenCV or scikit-image and three channels, so they are written out here on plain tensors.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +21,12 @@ from torch import Tensor
 from landscape.core.behaviour.perturbations import Change
 from landscape.errors import InputError, suggest
 
-__all__ = ["CORRUPTIONS", "Corruption", "corrupt", "corrupt_by"]
+__all__ = ["CORRUPTIONS", "Benchmark", "Corruption", "corrupt", "corrupt_by"]
+
+Benchmark = Literal["imagenet-c", "cifar-c"]
+"""Whose amounts severities have."""
+
+Amounts = tuple[float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -31,15 +38,21 @@ class Corruption:
         amounts: The amount at severities 1 to 5.
         unit: What the amount is counted in.
         moves: Whether it moves pixels to other places.
+        cifar: The amounts of CIFAR-C, if it has the kind.
     """
 
     apply: Callable[[Tensor, float, np.random.Generator], Tensor]
-    amounts: tuple[float, float, float, float, float]
+    amounts: Amounts
     unit: str
     moves: bool = False
+    cifar: Amounts | None = None
+
+    def amounts_of(self, benchmark: Benchmark) -> Amounts:
+        """The amounts of a benchmark; those of photographs where CIFAR-C does not have the kind."""
+        return self.cifar if benchmark == "cifar-c" and self.cifar else self.amounts
 
 
-def corrupt(name: str, severity: int, seed: int = 0) -> Change:
+def corrupt(name: str, severity: int, seed: int = 0, *, benchmark: Benchmark = "imagenet-c") -> Change:
     """A change of images, to be used once from the first example on.
 
     The random part is drawn image by image from the seed alone, so severities share it and the cut into
@@ -49,6 +62,7 @@ def corrupt(name: str, severity: int, seed: int = 0) -> Change:
         name: A key of `CORRUPTIONS`.
         severity: 1 to 5; 0 leaves the images as they are.
         seed: Seed of the random part.
+        benchmark: Whose amounts: those of photographs, or those of images of 32 pixels.
 
     Raises:
         InputError: If there is no such corruption or severity.
@@ -59,7 +73,7 @@ def corrupt(name: str, severity: int, seed: int = 0) -> Change:
         raise InputError(f"severities are 0 to 5; got {severity}.")
     if severity == 0:
         return lambda pixels, start: pixels
-    return corrupt_by(name, CORRUPTIONS[name].amounts[severity - 1], seed)
+    return corrupt_by(name, CORRUPTIONS[name].amounts_of(benchmark)[severity - 1], seed)
 
 
 def corrupt_by(name: str, amount: float, seed: int = 0, *, clip: bool = True) -> Change:
@@ -177,16 +191,43 @@ CORRUPTIONS: dict[str, Corruption] = {
     "rotation": Corruption(_rotate, (5.0, 10.0, 20.0, 30.0, 45.0), "degrees, either way", True),
     "translation": Corruption(_translate, (0.03, 0.06, 0.1, 0.15, 0.2), "image sides, along both axes", True),
     "gaussian_noise": Corruption(
-        _gaussian_noise, (0.08, 0.12, 0.18, 0.26, 0.38), "pixel range, standard deviation"
+        _gaussian_noise,
+        (0.08, 0.12, 0.18, 0.26, 0.38),
+        "pixel range, standard deviation",
+        cifar=(0.04, 0.06, 0.08, 0.09, 0.10),
     ),
-    "shot_noise": Corruption(_shot_noise, (60.0, 25.0, 12.0, 5.0, 3.0), "photons at full brightness"),
-    "impulse_noise": Corruption(_impulse_noise, (0.03, 0.06, 0.09, 0.17, 0.27), "share of pixels"),
+    "shot_noise": Corruption(
+        _shot_noise,
+        (60.0, 25.0, 12.0, 5.0, 3.0),
+        "photons at full brightness",
+        cifar=(500.0, 250.0, 100.0, 75.0, 50.0),
+    ),
+    "impulse_noise": Corruption(
+        _impulse_noise,
+        (0.03, 0.06, 0.09, 0.17, 0.27),
+        "share of pixels",
+        cifar=(0.01, 0.02, 0.03, 0.05, 0.07),
+    ),
     "gaussian_blur": Corruption(
-        _gaussian_blur, (0.01, 0.0175, 0.025, 0.035, 0.05), "image sides, standard deviation"
+        _gaussian_blur,
+        (0.01, 0.0175, 0.025, 0.035, 0.05),
+        "image sides, standard deviation",
+        cifar=(0.4 / 32, 0.6 / 32, 0.7 / 32, 0.8 / 32, 1.0 / 32),
     ),
-    "contrast": Corruption(_contrast, (0.4, 0.3, 0.2, 0.1, 0.05), "times the contrast"),
-    "brightness": Corruption(_brightness, (0.1, 0.2, 0.3, 0.4, 0.5), "pixel range, added"),
-    "pixelate": Corruption(_pixelate, (0.6, 0.5, 0.4, 0.3, 0.25), "times the resolution"),
+    "contrast": Corruption(
+        _contrast, (0.4, 0.3, 0.2, 0.1, 0.05), "times the contrast", cifar=(0.75, 0.5, 0.4, 0.3, 0.15)
+    ),
+    # CIFAR-C adds to the value of a colour (HSV), here to all channels alike: the same amount, paler colours
+    "brightness": Corruption(
+        _brightness, (0.1, 0.2, 0.3, 0.4, 0.5), "pixel range, added", cifar=(0.05, 0.1, 0.15, 0.2, 0.3)
+    ),
+    # .95, .9, .85, .75 and .65 of 32 pixels, which CIFAR-C rounds down
+    "pixelate": Corruption(
+        _pixelate,
+        (0.6, 0.5, 0.4, 0.3, 0.25),
+        "times the resolution",
+        cifar=(30 / 32, 28 / 32, 27 / 32, 24 / 32, 20 / 32),
+    ),
     # A kind's place is part of its seed: new ones come last. Whole turns and cyclic moves are those of Ovadia
     # et al. (2019), Can you trust your model's uncertainty?, section 4.1.
     "rotation_wide": Corruption(_rotate, (36.0, 72.0, 108.0, 144.0, 180.0), "degrees, either way", True),

@@ -97,5 +97,25 @@ def test_captions_name_kinds_too_strong_to_compare_models():
     ds["accuracy"][...] = [[0.9, 0.6, 0.3, 0.1, 0.1, 0.1], [0.9, 0.8, 0.7, 0.5, 0.3, 0.1]]
     said = {f.name: f.caption for f in landscape.corruptions.plots({"a": ds, "b": ds})}
     for name in ("mean_accuracy", "accuracy_brightness"):
-        assert "gone by severity 2: brightness. The amounts" in said[name]
+        assert "gone by severity 2: brightness. The amounts are those of photographs" in said[name]
     assert "Strong" not in said["accuracy_rotation"]
+
+
+def test_amounts_of_cifar_c_are_chosen_by_an_option():
+    """Oracle: the loss of images damaged by hand; its noise; results of before the option keep their keys."""
+    model, (x, y) = CASES["conv_batchnorm"].model(), images(40)
+    problem, kinds = Problem(model, "cross_entropy", (x, y)), ("gaussian_noise",)
+    given = {"kinds": kinds, "mean": (0.4,), "std": (0.2,)}
+    weak = landscape.corruptions(problem, **given, benchmark="cifar-c")
+    np.testing.assert_allclose(weak["amount"][0, 1:], [0.04, 0.06, 0.08, 0.09, 0.10])
+    pixels = corrupt("gaussian_noise", 5, benchmark="cifar-c")(x * 0.2 + 0.4, 0)
+    damaged = Problem(model, "cross_entropy", ((pixels - 0.4) / 0.2, y))
+    assert float(weak["nll"][0, 5]) == pytest.approx(float(landscape.calibration(damaged)["nll"]), rel=1e-9)
+    strong = landscape.corruptions(problem, **given)
+    assert "benchmark" not in strong.attrs["parameters"]
+    said = {f.name: f.caption for f in landscape.corruptions.plots({"a": weak, "b": strong})}
+    assert (
+        "0.04, 0.06, 0.08, 0.09, 0.1 (pixel range, standard deviation) or 0.08"
+        in said["accuracy_gaussian_noise"]
+    )
+    assert "amounts of images of 32 pixels (CIFAR-C) or photographs (ImageNet-C)" in said["mean_nll"]

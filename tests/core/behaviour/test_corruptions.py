@@ -117,6 +117,44 @@ def test_how_the_data_is_cut_does_not_matter(name):
     torch.testing.assert_close(torch.cat([parts(x[:2], 0), parts(x[2:], 2)]), whole)
 
 
+def test_amounts_of_cifar_c_are_those_of_its_published_script():
+    """Oracle: the constants of make_cifar_c.py (Hendrycks & Dietterich 2019), found again in images.
+
+    Noise by its standard deviation, blur by SciPy's filter, coarseness by the number of values in a row and
+    in a column, all of which differ where an amount does. How a coarse image is made of the fine one
+    differs from Pillow's box, by which that script resizes, where the two do not divide.
+    """
+    x, rough = pictures(2, 3, 32, 32), torch.rand(1, 1, 32, 32, generator=generator(1), dtype=torch.float64)
+    for severity, (sigma, blur, pale, part) in enumerate(
+        zip(
+            (0.04, 0.06, 0.08, 0.09, 0.10),
+            (0.4, 0.6, 0.7, 0.8, 1.0),
+            (0.75, 0.5, 0.4, 0.3, 0.15),
+            (0.95, 0.9, 0.85, 0.75, 0.65),
+            strict=True,
+        ),
+        1,
+    ):
+        made = {
+            name: corrupt(name, severity, benchmark="cifar-c")(x, 0)
+            for name in ("gaussian_noise", "gaussian_blur", "contrast")
+        }
+        assert float((made["gaussian_noise"] - x).std()) == pytest.approx(sigma, rel=0.03)
+        smooth = scipy.ndimage.gaussian_filter(x.numpy(), (0, 0, blur, blur), mode="nearest", truncate=8.0)
+        np.testing.assert_allclose(made["gaussian_blur"], smooth, atol=3e-4)
+        mean = x.mean((2, 3), keepdim=True)
+        torch.testing.assert_close(made["contrast"], (x - mean) * pale + mean)
+        (coarse,) = corrupt("pixelate", severity, benchmark="cifar-c")(rough, 0)[0]
+        assert {len(line.unique()) for line in (coarse[0], coarse[:, 0])} == {int(32 * part)}
+
+
+def test_kinds_that_cifar_c_lacks_keep_their_amounts():
+    """Oracle: the other benchmark."""
+    x = pictures()
+    for name in ("rotation", "translation", "roll"):
+        assert torch.equal(corrupt(name, 2, benchmark="cifar-c")(x, 0), corrupt(name, 2)(x, 0))
+
+
 def test_unknown_is_refused():
     with pytest.raises(InputError, match="no corruption 'fog'"):
         corrupt("fog", 1)
