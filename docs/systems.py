@@ -24,7 +24,7 @@ FIRST, LAST = "<!-- systems: written by docs/systems.py -->", "<!-- end of syste
 VERDICTS = ("reproduced", "not reproduced", "undecided")
 UNDECIDED = "not at this scale"  # as a run says it; pages use both words
 LARGER = "natural images"
-SIZES = re.compile(r" \([^()]*\b(?:parameters|epochs|cells)\b[^()]*\)")
+SIZES = re.compile(r" \([^()]*\b(?:parameters|epochs|cells|patches)\b[^()]*\)")
 """What a claim says of the networks or cells behind it, which are others at another size."""
 HEADS = ("no.", "system", "paper", "in the package", "study", *VERDICTS, "picture")
 
