@@ -12,7 +12,7 @@ from landscape.reference import models
 from landscape.reference.training import CrossEntropy, Divergence
 from landscape.reference.uncertainty import mc_dropout, temperature_scaled, variational_network
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
-from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS
+from landscape.studies.settings import CIFAR10_PIXELS, COLOUR_LENET, DIGIT_PIXELS
 
 LENET = {"channels": [8, 16], "hidden": 64, "kernel": 5, "stride": 2}
 PUBLISHED = {"channels": [32, 64], "hidden": 128}
@@ -23,7 +23,6 @@ ALL = {**MEASURE, "shifts": ["rotation_wide", "roll", "gaussian_noise"]}
 FEW = {**MEASURE, "shifts": ["gaussian_noise"], "intensities": [0.2], "bootstrap": 2}
 CORRUPTED = ["gaussian_noise", "gaussian_blur", "contrast", "pixelate"]
 COLOUR = {**CIFAR10_PIXELS, "ood_data": ["landscape.reference.data:colour_patches"], "shifts": CORRUPTED}
-WIDER = {**LENET, "channels": [16, 32], "in_channels": 3, "image": 32}
 OWN = ("vanilla", "temperature", "ensemble", "ensemble-T")
 OTHERS = ("mc-dropout", "ll-dropout", "svi", "ll-svi")
 
@@ -37,7 +36,7 @@ def sized(data, more, held, epochs, parts, samples, net, measure):
 SIZES = {
     "quick": sized(Data.digits(60, 30), 80, 30, (1, 1), 1, 2, LENET, FEW),
     "default": sized(Data.digits(1000, 250), 2000, 500, (30, 12), 5, 10, LENET, ALL),
-    "natural": sized(Data.natural(2000, 250), 4000, 500, (25, 10), 5, 10, WIDER, COLOUR),
+    "natural": sized(Data.natural(2000, 250), 4000, 500, (25, 10), 5, 10, COLOUR_LENET, COLOUR),
     "full": sized(Data.digits(1000, 1000), 3500, 500, (30, 20), 10, 100, PUBLISHED, ALL),
 }
 
