@@ -165,9 +165,12 @@ class Run:
         """
         columns = verdicts.rows(self.claims)
         table = xr.Dataset({name: ("claim_number", column) for name, column in columns.items()})
-        table.attrs |= {"study": self.name, "size": self.options.size, "seeds": len(self.options.seeds)}
-        landscape.save(table, self.options.out / "claims.h5")
+        o, more = self.options, self.options.more_seeds
+        table.attrs |= {"study": self.name, "size": o.size, "seeds": len(o.seeds), "more_seeds": more or 0}
+        landscape.save(table, o.out / "claims.h5")
         text = verdicts.markdown(self.claims)
+        if more is not None:
+            text += f"\nThe last look was at {len(o.seeds)} seeds; there could be one at {more}.\n"
         if self.failures:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from landscape.errors import InputError
 from landscape.imports import resolve
 from landscape.reference.training.recipe import Recipe
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects
+from landscape.studies.claims import Claim, above
+from landscape.studies.measured import Measured
 from landscape.studies.options import Options
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
@@ -107,6 +109,58 @@ def test_a_declaration_that_names_what_is_not_there_is_refused(tmp_path: Path):
     twice = replace(cohort, measure=[*cohort.measure, On("train", "calibration")])
     with pytest.raises(InputError, match="'calibration' are measured on different data"):
         replace(study, cohorts=lambda size: [twice]).check(size)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A finding whose numbers are given, one per seed."""
+
+    numbers: tuple[float, ...]
+    of: str = "calibration"
+    kinds: tuple[str, ...] = ()
+    by_cohort: bool = False
+
+    def judge(self, measured: Measured, paper: str) -> Claim:
+        seeds = len(measured.models(["a"]))
+        return above("known", paper, self.numbers[:seeds], level=measured.level)
+
+
+NEARLY = (1.0, 0.2, 1.4, 0.9, 1.1, 1.0)
+"""Three of these decide nothing, and six something: by hand, with Student's factors 6.2 and 3.2."""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seeds"), [(NEARLY, 6), ((1.0, 1.01, 0.99, *NEARLY), 3), ((-1.0, 1.0, 0.1, *NEARLY), 3)]
+)
+def test_a_second_look_is_taken_where_it_may_decide(
+    numbers: tuple[float, ...], seeds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Oracle: numbers that three seeds nearly decide, decide, and decide nothing of; the rule by hand."""
+    study = _tiny(tmp_path, findings=[_Known(numbers)])
+    run = study.run(out=tmp_path / "out", seeds=3, jobs=1, more_seeds=6)
+    (claim,) = run.claims
+    assert (claim.seeds, claim.level) == (seeds, 0.975)
+    assert claim.verdict == ("not at this scale" if numbers[0] < 0 else "reproduced")
+    table = landscape.open(tmp_path / "out" / "claims.h5")
+    assert (table.attrs["seeds"], table.attrs["more_seeds"]) == (seeds, 6)
+    text = (tmp_path / "out" / "claims.md").read_text("utf-8")
+    assert "| bootstrap 97.5 % | t 97.5 % |" in text
+    assert f"The last look was at {seeds} seeds; there could be one at 6." in text
+    assert len(list((tmp_path / "out" / "checkpoints").glob("*.safetensors"))) == 2 * seeds
+    if seeds == 6:  # stopped after it and begun again, it comes to the same and computes nothing
+        capsys.readouterr()
+        again = study.run(out=tmp_path / "out", seeds=3, jobs=1, more_seeds=6)
+        assert again.claims == run.claims
+        said = capsys.readouterr().out
+        assert said.count("test: 0 tasks done") == 2
+
+
+def test_more_seeds_of_findings_over_parts_of_the_data_are_refused(tmp_path: Path):
+    """Oracle: the sentence, before anything is trained."""
+    study = _tiny(tmp_path, findings=[_Known(NEARLY, by_cohort=True)])
+    with pytest.raises(InputError, match="--more-seeds decides nothing, since every finding is over random"):
+        study.run(out=tmp_path / "out", seeds=3, more_seeds=6)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", STUDIES)
