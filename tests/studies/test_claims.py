@@ -136,7 +136,7 @@ def test_no_verdict_in_a_study_without_effects_stands_too_often():
 
     Some plain verdict is false in far more than 5 % of these studies; some standing one in 5 % at most.
     """
-    rng, plain, held, runs = np.random.default_rng(2), 0, 0, 300
+    rng, plain, held, runs = np.random.default_rng(2), 0, 0, 200
     for _ in range(runs):
         shared = rng.normal(size=5)
         samples = [shared + 0.5 * rng.normal(size=5) for _ in range(6)] + list(rng.normal(size=(4, 5)))

@@ -7,7 +7,7 @@ from scipy import stats
 from landscape.studies.claims import above, contrast
 from landscape.studies.looks import LOOKS, level_of, worth_more
 
-FIRST, MORE, RUNS = 5, 10, 3000
+FIRST, MORE, RUNS = 5, 10, 1500
 
 
 def test_two_looks_keep_the_level_of_one():
@@ -41,7 +41,7 @@ def test_a_second_look_decides_more():
         if worth_more(claim, MORE):
             claim = above("c", "p", numbers, level=level_of(LOOKS))
         last += claim.verdict == "reproduced"
-    assert last > first + 50
+    assert last > first + 30
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.6, 2.0])
