@@ -42,7 +42,7 @@ SIZES = {
     ),
     "natural": Size(
         data=Data.natural(train=5000, test=1000),
-        training={**SMALL, "lr": 0.003, "epochs": 6, "augment": "crop_flip"},
+        training={**SMALL, "lr": 0.003, "epochs": 4, "augment": "crop_flip"},
         net=(models.lenet, COLOUR_LENET),
         pixels=CIFAR10_PIXELS,
         deviation=0.2,
