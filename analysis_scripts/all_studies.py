@@ -1,10 +1,10 @@
 """What predicts generalisation over all studies: the networks of several runs, measured alike.
 
-    python analysis_scripts/all_studies.py RUN... --data DIR -o OUT [--size natural]
+    python analysis_scripts/all_studies.py RUN... -o OUT [--data DIR]
 
-Each RUN is what ``landscape study analysis_scripts/NAME.py --size SIZE --out RUN`` has left, in a folder of
-the name NAME. Its networks are measured on training images alone, all with the same options, and every number
-is ranked by how it goes with the test accuracy, see `landscape.export.pooled`. Run it again to go on.
+Each RUN is what ``landscape study analysis_scripts/NAME.py --out RUN`` has left of any size, in a folder that
+has the name of the script. Its networks are measured on training images alone, all with the same options, and
+every number is ranked by how it goes with the test accuracy, within studies as well. Run it again to go on.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import landscape
-from landscape.cli.display import metric_table
+from landscape.errors import InputError
 from landscape.export.pooled import pooled
 from landscape.imports import importing_from, resolve
 from landscape.studies import On
@@ -36,9 +36,18 @@ def measure(name: str, run: Path, out: Path, given: argparse.Namespace) -> None:
         made = study.cohorts(size)
         return [replace(one, measure=MEASURES, averages=()) for one in made]
 
+    if not (run / "claims.h5").is_file():
+        raise InputError(f"{run} is no finished run of a study: it has no claims.h5; let it finish first.")
+    ended = landscape.open(run / "claims.h5").attrs
     same = replace(study, cohorts=alike, findings=(), figures=(), grids=())
-    where = {"out": out, "checkpoints": run / "checkpoints", "data": given.data}
-    same.run(size=given.size, jobs=given.jobs, **where)
+    same.run(
+        size=str(ended["size"]),
+        seeds=int(ended["seeds"]),
+        out=out,
+        checkpoints=run / "checkpoints",
+        data=given.data,
+        jobs=given.jobs,
+    )
 
 
 def main() -> None:
@@ -47,7 +56,6 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="outputs of studies, each in a folder of its name")
     parser.add_argument("-o", "--out", type=Path, required=True, help="results")
     parser.add_argument("--data", type=Path, help="folder of CIFAR")
-    parser.add_argument("--size", default="natural", help="of all runs")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     given = parser.parse_args()
     with importing_from(HERE):
@@ -56,12 +64,13 @@ def main() -> None:
     table = pooled([given.out / run.resolve().name for run in given.runs])
     settings = tuple(name for name in SETTINGS if f"model: {name}" in table)
     analysis = landscape.analyses()["generalisation"]
-    ranked = analysis(table, settings=settings, outcome="training: test_accuracy")
+    metrics = ("training: train_loss", *(f"{on.of}: *" for on in MEASURES))
+    ranked = analysis(table, settings=settings, metrics=metrics, outcome="training: test_accuracy")
     landscape.save(ranked, given.out / "ranked.h5")
     for name, spec in analysis.plots(ranked).items():
         landscape.plot(spec, backend="matplotlib").savefig(given.out / f"all_studies_{name}.png", dpi=160)
     rows = ranked[["tau", "tau_low", "tau_high", "psi", "models"]].to_dataframe()
-    print(rows.to_string(float_format="{:+.3f}".format), metric_table(analysis.summary(ranked)))
+    print(rows.to_string(float_format="{:+.3f}".format))
 
 
 if __name__ == "__main__":

@@ -64,5 +64,8 @@ def _stores(folder: Path) -> list[Path]:
 def _rows(store: Path) -> list[tuple[str, dict[str, Any]]]:
     """Models of a store with what is known of each; without what is missing."""
     frame = table(store, flat=True)
-    cells = ({k: v for k, v in row.items() if v is not None and v == v} for row in frame.to_dict("records"))
-    return list(zip(frame.index.tolist(), cells, strict=True))
+    known = (  # NaN alone differs from itself
+        {str(name): value for name, value in row.items() if value is not None and value == value}
+        for row in frame.to_dict("records")
+    )
+    return list(zip(frame.index.tolist(), known, strict=True))
