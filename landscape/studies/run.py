@@ -174,7 +174,9 @@ class Run:
         if self.failures:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")
-        self.draw({"claims": forest(self.claims, f"What holds: {self.options.size} run")})
+        if self.claims:
+            self.draw({"claims": forest(self.claims, f"What holds: {self.options.size} run")})
+        o.figures.mkdir(parents=True, exist_ok=True)
         for path in self.options.figures.glob(f"{self.name}_*.png"):
             if path.name not in self.captions:
                 path.unlink()

@@ -155,6 +155,15 @@ def test_a_second_look_is_taken_where_it_may_decide(
         assert said.count("test: 0 tasks done") == 2
 
 
+def test_a_study_without_findings_measures_alone(tmp_path: Path):
+    """Oracle: the files: results, and a table of claims that has none."""
+    _tiny(tmp_path, findings=[], figures=[]).run(out=tmp_path / "out", seeds=2, jobs=1)
+    assert len((tmp_path / "out" / "claims.md").read_text("utf-8").splitlines()) == 2
+    assert landscape.open(tmp_path / "out" / "claims.h5").sizes["claim_number"] == 0
+    assert not list((tmp_path / "out" / "figures").glob("*.png"))
+    assert len(landscape.table(tmp_path / "out" / "results" / "test")) == 4
+
+
 def test_more_seeds_of_findings_over_parts_of_the_data_are_refused(tmp_path: Path):
     """Oracle: the sentence, before anything is trained."""
     study = _tiny(tmp_path, findings=[_Known(NEARLY, by_cohort=True)])
