@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="outputs of studies, each in a folder of its name")
     parser.add_argument("-o", "--out", type=Path, required=True, help="results")
     parser.add_argument("--data", type=Path, help="folder of CIFAR")
+    parser.add_argument("--outcome", default="test_accuracy", help="or test_loss")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     given = parser.parse_args()
     with importing_from(HERE):
@@ -65,10 +66,11 @@ def main() -> None:
     settings = tuple(name for name in SETTINGS if f"model: {name}" in table)
     analysis = landscape.analyses()["generalisation"]
     metrics = ("training: train_loss", *(f"{on.of}: *" for on in MEASURES))
-    ranked = analysis(table, settings=settings, metrics=metrics, outcome="training: test_accuracy")
+    ranked = analysis(table, settings=settings, metrics=metrics, outcome=f"training: {given.outcome}")
     landscape.save(ranked, given.out / "ranked.h5")
-    for name, spec in analysis.plots(ranked).items():
-        landscape.plot(spec, backend="matplotlib").savefig(given.out / f"all_studies_{name}.png", dpi=160)
+    for spec in analysis.plots({"": ranked}):
+        path = given.out / f"all_studies_{spec.name}.png"
+        landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
     rows = ranked[["tau", "tau_low", "tau_high", "psi", "models"]].to_dataframe()
     print(rows.to_string(float_format="{:+.3f}".format))
 

@@ -28,15 +28,15 @@ def test_networks_of_two_runs_are_measured_alike_and_ranked(tmp_path: Path, monk
     weights = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/checkpoints/*.safetensors")}
     out = tmp_path / "all"
     main = resolve("all_studies:main", "function", SCRIPTS)
-    monkeypatch.setattr(sys, "argv", ["all_studies.py", *map(str, runs), "-o", str(out)])
+    monkeypatch.setattr(
+        sys, "argv", ["all_studies.py", *map(str, runs), "-o", str(out), "--outcome", "test_loss"]
+    )
     main()
     assert weights == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/checkpoints/*.safetensors")}
     ranked, table = landscape.open(out / "ranked.h5"), pooled([out / run.name for run in runs])
     assert len(table) == len(weights) == 20
     for metric in ("training: train_loss", "spectrum: λ max"):
-        want = kendalltau(
-            table[metric].astype(float), table["training: test_accuracy"].astype(float)
-        ).statistic
+        want = kendalltau(table[metric].astype(float), table["training: test_loss"].astype(float)).statistic
         np.testing.assert_allclose(ranked["tau"].sel(metric=metric), want)
     assert {str(name).partition(":")[0] for name in ranked["metric"].values} == {
         *("training", "measures", "weights", "spectrum", "collapse")
