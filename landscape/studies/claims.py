@@ -17,15 +17,18 @@ from landscape.errors import InputError
 
 __all__ = [
     "LEVEL",
+    "LOOKS",
     "Claim",
     "Verdict",
     "above",
     "contrast",
     "corrected",
     "jackknife",
+    "level_of",
     "markdown",
     "rows",
     "standing",
+    "worth_more",
 ]
 
 Array = NDArray[np.float64]
@@ -35,6 +38,12 @@ MOST_COMBINATIONS = 5000
 RESAMPLES = 4000
 LEVEL = 0.95
 """Of intervals, where a run looks at its seeds once."""
+
+LOOKS = 2
+"""How often a run may look at its seeds at most: at those of the study, and at more where it is worth it.
+
+The rule is fixed before anything is trained, see ``docs/studies/README.md``; the last look decides.
+"""
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def above(
         unit: Their unit.
         note: What else a reader must know.
         bootstrap: The bootstrap interval to ask in place of that over seeds, such as one over cells.
-        level: Of the intervals, see `landscape.studies.looks`.
+        level: Of the intervals, see `level_of`.
 
     Raises:
         InputError: If there is no value.
@@ -174,6 +183,39 @@ def standing(claims: Sequence[Claim]) -> list[bool]:
     """
     found = zip(claims, corrected(claims), strict=True)
     return [bool(c.verdict != "not at this scale" and p <= 1 - c.level) for c, p in found]
+
+
+def level_of(looks: int) -> float:
+    """Level of the intervals of each look, so that all together keep that of one.
+
+    By Bonferroni's inequality the chance of a verdict without an effect is at most the sum of those of the
+    looks, whatever decides whether there is another one.
+
+    Args:
+        looks: How many there may be.
+    """
+    return 1 - (1 - LEVEL) / looks
+
+
+def worth_more(claim: Claim, more: int) -> bool:
+    """Whether a claim without a verdict would get one from more seeds, with the effect and spread it has.
+
+    Student's interval would then be shorter by the root of the ratio of seeds, and by that of the quantiles
+    for the degrees of freedom, which grow with the seeds less one; of Welch's interval the same holds.
+
+    Args:
+        claim: The claim, as the first look has it.
+        more: Number of seeds of the second look.
+    """
+    from scipy.stats import t as student
+
+    reach = (claim.t_high - claim.t_low) / 2
+    if claim.verdict != "not at this scale" or not (claim.degrees > 0 and math.isfinite(reach)):
+        return False
+    quantile = (1 + claim.level) / 2
+    degrees = claim.degrees * (more - 1) / (claim.seeds - 1)
+    shorter = math.sqrt(claim.seeds / more) * student.ppf(quantile, degrees)
+    return bool(abs(claim.effect) > reach * shorter / student.ppf(quantile, claim.degrees))
 
 
 def markdown(claims: Sequence[Claim]) -> str:

@@ -100,7 +100,7 @@ class Measured:
         parts: By cohort, in their order.
         device: Where to predict; None for the CPU.
         tables: What was made of the results of several cohorts, by name.
-        level: Of the intervals of claims, see `landscape.studies.looks`.
+        level: Of the intervals of claims, see `landscape.studies.claims.level_of`.
     """
 
     parts: Sequence[Part]

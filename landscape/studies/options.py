@@ -57,7 +57,7 @@ class Options:
         jobs: Processes.
         device: Where to train and analyse; None for the CPU.
         data: Folder of CIFAR or of the UCI sets, for sizes that use it.
-        more_seeds: Number of seeds of a second look, see `landscape.studies.looks`; None for one look alone.
+        more_seeds: Number of seeds of a second look, see `claims.LOOKS`; None for one look alone.
     """
 
     size: str

@@ -12,10 +12,9 @@ from landscape.errors import InputError
 from landscape.reference.training.recipe import Recipe
 from landscape.studies.associations import Association
 from landscape.studies.averages import Average
-from landscape.studies.claims import LEVEL, Claim
+from landscape.studies.claims import LEVEL, LOOKS, Claim, level_of, worth_more
 from landscape.studies.data import Data
 from landscape.studies.findings import Judgeable
-from landscape.studies.looks import LOOKS, level_of, worth_more
 from landscape.studies.measure import On
 from landscape.studies.measured import ENSEMBLE, TRAINING, Measured, Part
 from landscape.studies.options import Options, Size
