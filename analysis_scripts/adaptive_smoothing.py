@@ -105,10 +105,10 @@ class Nearest:
     def judge(self, measured, paper):
         """How it fared."""
         first, *other = (of_fifths(measured, name) for name in self.kinds)
-        unit, note = "confidence less accuracy", "fifths by each network's own distances"
+        said = {"unit": "confidence less accuracy", "note": "fifths by each network's own distances"}
         if other:
-            return contrast(self.claim, paper, first[:, 0], other[0][:, 0], unit=unit, note=note)
-        return above(self.claim, paper, first[:, 0] - first[:, -1], unit=unit, note=note)
+            return contrast(self.claim, paper, first[:, 0], other[0][:, 0], **said, level=measured.level)
+        return above(self.claim, paper, first[:, 0] - first[:, -1], **said, level=measured.level)
 
 
 def clean(name):

@@ -1,8 +1,8 @@
 """Aliasing in small networks: what taking it out does to shifts, and to attacks.
 
-    python analysis_scripts/aliasing.py [--quick | --full]
+    python analysis_scripts/aliasing.py [--quick | --size natural --data DIR | --full]
 
-Trains residual networks whose maps are halved with and without low-pass filters (Grabinski et al. 2022;
+Trains networks whose maps are halved with and without low-pass filters (Grabinski et al. 2022;
 Rodríguez-Muñoz & Torralba 2022), and with activations that cut off less, and measures the energy that
 subsampling folds, answers that stay when the image moves, and answers that attacks change.
 """
@@ -13,53 +13,51 @@ from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SHORT_SGD
 
 SMALL = {"optimizer": "adamw", "lr": 0.005, "schedule": "warmup_cosine", "batch_size": 64}
 KINDS = {name: {"down": name} for name in ("stride", "max", "blur", "kaiser", "flc")}
-KINDS |= {
-    "quantile": {"down": "stride", "activation": "quantile_relu"},
-    "antialiased": {"down": "kaiser", "activation": "filtered_relu"},
-}
+KINDS["quantile"] = {"down": "stride", "activation": "quantile_relu"}
+KINDS["antialiased"] = {"down": "kaiser", "activation": "filtered_relu"}
+QUICK = {"linf": (0.05,), "l2": (0.4,), "shifts": (1,), "images": 10, "steps": 3}
+DEFAULT = {"linf": (0.02, 0.05), "l2": (0.2, 0.4), "shifts": (1, 2, 3), "images": 128, "steps": 20}
+NATURAL = {"linf": (1 / 255, 4 / 255), "l2": (0.1, 0.25), "shifts": (1, 2, 3, 4), "images": 128, "steps": 20}
+FULL = {**NATURAL, "linf": (1 / 255, 2 / 255, 4 / 255), "l2": (0.1, 0.25, 0.5), "images": 1000, "steps": 50}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=60, test=30, side=14),
         training={**SMALL, "batch_size": 30, "epochs": 1},
-        resnet={"width": 2, "blocks": [1, 1, 1]},
+        net=(models.resnet, {"width": 2, "blocks": [1, 1, 1]}),
         pixels=DIGIT_PIXELS,
         kinds=("stride", "flc", "quantile", "antialiased"),
-        linf=(0.05,),
-        l2=(0.4,),
-        shifts=(1,),
-        images=10,
-        steps=3,
+        **QUICK,
     ),
     "default": Size(
         data=Data.digits(train=1000, test=1000, side=14),
         training={**SMALL, "epochs": 6},
-        resnet={"width": 8, "blocks": [1, 1, 1]},
+        net=(models.resnet, {"width": 8, "blocks": [1, 1, 1]}),
         pixels=DIGIT_PIXELS,
         kinds=("stride", "blur", "kaiser", "flc", "quantile", "antialiased"),
-        linf=(0.02, 0.05),
-        l2=(0.2, 0.4),
-        shifts=(1, 2, 3),
-        images=128,
-        steps=20,
+        **DEFAULT,
+    ),
+    "natural": Size(
+        data=Data.natural(train=5000, test=1000),
+        training={**SMALL, "lr": 0.01, "batch_size": 32, "epochs": 4, "augment": "crop_flip"},
+        net=(models.vgg, {"width": 8, "blocks": [1, 1, 1], "in_channels": 3, "image": 32, "head": "gap"}),
+        pixels=CIFAR10_PIXELS,
+        kinds=("stride", "blur", "flc", "quantile"),
+        **NATURAL,
     ),
     "full": Size(
         data=Data.cifar(10),
         training=SHORT_SGD,
-        resnet={"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3},
+        net=(models.resnet, {"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3}),
         pixels=CIFAR10_PIXELS,
         kinds=tuple(KINDS),
-        linf=(1 / 255, 2 / 255, 4 / 255),
-        l2=(0.1, 0.25, 0.5),
-        shifts=(1, 2, 3, 4),
-        images=1000,
-        steps=50,
+        **FULL,
     ),
 }
 
 
 def cohorts(size: Size) -> list[Cohort]:
     """One kind for each way to halve maps, and for each activation that is said to alias less."""
-    recipes = [kind(k, models.resnet, {**size.resnet, **KINDS[k]}, size.training) for k in size.kinds]
+    recipes = [kind(k, size.net[0], {**size.net[1], **KINDS[k]}, size.training) for k in size.kinds]
     shown = {**size.pixels, "images": size.images}
     many = {**shown, "steps": size.steps, "targets": 1, "distance": False}
     few = {**shown, "objective": "cross_entropy", "steps": 10, "distance": False, "attacks": ("pgd",)}
@@ -108,20 +106,23 @@ def findings(size: Size) -> list[Finding | Association]:
         ]
     flc = {"more": "flc", "than": "stride", "paper": PAPERS["flc"]}
     quantile = {"more": "quantile", "than": "stride"}
+    both = [
+        Finding("filters raise that further (antialiased)", more="antialiased", than="quantile", **FAR),
+        Finding("more answers stay under shifts (antialiased)", more="antialiased", than="stride", **MOVED),
+    ]
     return [
         *found,
         Finding("accuracy under attack rises (flc, ℓ∞)", **flc, **MANY),
         Finding("the nearest wrong answer is farther (flc)", **flc, **NEAR),
         Finding("the nearest wrong answer is farther (quantile)", **quantile, **NEAR),
         Finding("accuracy under attack rises (quantile, ℓ2)", **quantile, **FAR),
-        Finding("filters raise that further (antialiased)", more="antialiased", than="quantile", **FAR),
+        *(both if "antialiased" in size.kinds else ()),
         Finding("accuracy under a weak attack rises (quantile, ℓ∞)", **quantile, **FEW),
         Finding("accuracy under attack rises (quantile, ℓ∞)", **quantile, **MANY),
         Finding("accuracy under a smaller attack rises (quantile, ℓ∞)", **quantile, **SMALL_STEP),
         Finding("clean accuracy is kept (quantile)", **quantile, **CLEAN),
         Finding("more answers stay under shifts (quantile)", **quantile, **MOVED),
         Finding("less energy is folded (quantile)", more="stride", than="quantile", **FOLDED),
-        Finding("more answers stay under shifts (antialiased)", more="antialiased", than="stride", **MOVED),
         Association(
             "accuracy under attack falls with what is folded (ℓ2)",
             FAR["effect"],

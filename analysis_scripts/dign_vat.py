@@ -1,8 +1,8 @@
 """Trace against top eigenvalue: what consistency under noise and virtual adversarial training penalise.
 
-    python analysis_scripts/dign_vat.py [--quick | --full]
+    python analysis_scripts/dign_vat.py [--quick | --size natural --data DIR | --full]
 
-Trains residual networks with the divergence between predictions on an image and beside it: along random
+Trains small networks with the divergence between predictions on an image and beside it: along random
 noise (DiGN: Tsiligkaridis & Tsiligkaridis 2023), which penalises the trace of the Fisher matrix of the
 prediction about the image, and where it grows fastest (VAT: Miyato et al. 2018), which penalises its top
 eigenvalue. Beside them, plain training, noise as augmentation, and random directions of VAT's length.
@@ -12,14 +12,14 @@ from landscape.reference import models
 from landscape.reference.training import CrossEntropy, NoiseAugmentation, NoiseConsistency, VirtualAdversarial
 from landscape.studies import Association, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
 from landscape.studies.quantities import accuracy
-from landscape.studies.settings import CIFAR10_PIXELS, DIGIT_PIXELS, SHORT_SGD
+from landscape.studies.settings import CIFAR10_PIXELS, COLOUR_LENET, DIGIT_PIXELS, SHORT_SGD
 
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine", "batch_size": 64}
 SIZES = {
     "quick": Size(
         data=Data.digits(train=60, test=30, side=14),
         training={**SMALL, "batch_size": 30, "epochs": 1},
-        resnet={"width": 2, "blocks": [1, 1, 1]},
+        net=(models.resnet, {"width": 2, "blocks": [1, 1, 1]}),
         pixels=DIGIT_PIXELS,
         deviation=0.5,
         radius=0.5,
@@ -31,7 +31,7 @@ SIZES = {
     "default": Size(
         data=Data.digits(train=1000, test=1000, side=14),
         training={**SMALL, "epochs": 6},
-        resnet={"width": 8, "blocks": [1, 1, 1]},
+        net=(models.resnet, {"width": 8, "blocks": [1, 1, 1]}),
         pixels=DIGIT_PIXELS,
         deviation=0.5,
         radius=0.5,
@@ -40,10 +40,22 @@ SIZES = {
         shifted=500,
         steps=20,
     ),
+    "natural": Size(
+        data=Data.natural(train=5000, test=1000),
+        training={**SMALL, "lr": 0.003, "epochs": 4, "augment": "crop_flip"},
+        net=(models.lenet, COLOUR_LENET),
+        pixels=CIFAR10_PIXELS,
+        deviation=0.2,
+        radius=0.5,
+        radii=(0.1, 0.25, 0.5),
+        images=100,
+        shifted=500,
+        steps=20,
+    ),
     "full": Size(
         data=Data.cifar(10),
         training=SHORT_SGD,
-        resnet={"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3},
+        net=(models.resnet, {"width": 64, "blocks": [2, 2, 2, 2], "in_channels": 3}),
         pixels=CIFAR10_PIXELS,
         deviation=0.2,
         radius=0.5,
@@ -70,7 +82,7 @@ def cohorts(size: Size) -> list[Cohort]:
         "random": CrossEntropy() + VirtualAdversarial(size.radius, steps=0, std=std),
     }
     recipes = [
-        kind(name, models.resnet, size.resnet, {**size.training, "objective": objective})
+        kind(name, *size.net, {**size.training, "objective": objective})
         for name, objective in objectives.items()
     ]
     shown = {**size.pixels, "images": size.images}

@@ -1,11 +1,10 @@
 """Predictive uncertainty under dataset shift (Ovadia et al., NeurIPS 2019).
 
-    python analysis_scripts/uncertainty_under_shift.py [--quick | --full]
+    python analysis_scripts/uncertainty_under_shift.py [--quick | --size natural --data DIR | --full]
 
-Trains LeNets on random parts of the digits in two settings: few digits without dropout, which over-fit (A),
-and more of them with dropout in training, as published (B). Temperatures, ensembles, dropout and
-variational layers are then asked for their errors while digits turn, move round and drown in noise, and for
-photographs. Run it again to go on where it stopped.
+Trains LeNets on random parts of the images: few of them without dropout, which over-fit (A), and more with
+dropout in training, as published (B). Temperatures, ensembles, dropout and variational layers are then asked
+for their errors while images change more and more, and for photographs. Run it again to go on.
 """
 
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
@@ -13,30 +12,32 @@ from landscape.reference import models
 from landscape.reference.training import CrossEntropy, Divergence
 from landscape.reference.uncertainty import mc_dropout, temperature_scaled, variational_network
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects, kind
+from landscape.studies.settings import CIFAR10_PIXELS, COLOUR_LENET, DIGIT_PIXELS
 
 LENET = {"channels": [8, 16], "hidden": 64, "kernel": 5, "stride": 2}
 PUBLISHED = {"channels": [32, 64], "hidden": 128}
 DROPOUT = {"dropout": 0.3, "last_dropout": 0.3}
 ADAM = {"optimizer": "adamw", "batch_size": 64, "schedule": "cosine"}
-MEASURE = {"mean": [0.1307], "std": [0.3081], "ood_data": ["landscape.reference.data:patches"]}
+MEASURE = {**DIGIT_PIXELS, "ood_data": ["landscape.reference.data:patches"]}
 ALL = {**MEASURE, "shifts": ["rotation_wide", "roll", "gaussian_noise"]}
 FEW = {**MEASURE, "shifts": ["gaussian_noise"], "intensities": [0.2], "bootstrap": 2}
-OWN, OTHERS = (
-    ("vanilla", "temperature", "ensemble", "ensemble-T"),
-    ("mc-dropout", "ll-dropout", "svi", "ll-svi"),
-)
+CORRUPTED = ["gaussian_noise", "gaussian_blur", "contrast", "pixelate"]
+COLOUR = {**CIFAR10_PIXELS, "ood_data": ["landscape.reference.data:colour_patches"], "shifts": CORRUPTED}
+OWN = ("vanilla", "temperature", "ensemble", "ensemble-T")
+OTHERS = ("mc-dropout", "ll-dropout", "svi", "ll-svi")
 
 
-def sized(train, test, epochs, parts, samples, net, measure):
-    """A size: digits of A and B, those held out for temperatures and for tests; epochs of A and B."""
-    fields = {"epochs": epochs, "parts": parts, "samples": samples, "net": net, "measure": measure}
-    return Size(data=Data.digits(train[0], test[1]), more=train[1], held=test[0], **fields)
+def sized(data, more, held, epochs, parts, samples, net, measure):
+    """A size: images of A, how many of B, and how many to fit temperatures on; epochs of A and B."""
+    own = {"parts": parts, "samples": samples, "net": net, "measure": measure}
+    return Size(data=data, more=more, held=held, epochs=epochs, **own)
 
 
 SIZES = {
-    "quick": sized((60, 80), (30, 30), (1, 1), 1, 2, LENET, FEW),
-    "default": sized((1000, 2000), (500, 250), (30, 12), 5, 10, LENET, ALL),
-    "full": sized((1000, 3500), (500, 1000), (30, 20), 10, 100, PUBLISHED, ALL),
+    "quick": sized(Data.digits(60, 30), 80, 30, (1, 1), 1, 2, LENET, FEW),
+    "default": sized(Data.digits(1000, 250), 2000, 500, (30, 12), 5, 10, LENET, ALL),
+    "natural": sized(Data.natural(2000, 250), 4000, 500, (25, 10), 5, 10, COLOUR_LENET, COLOUR),
+    "full": sized(Data.digits(1000, 1000), 3500, 500, (30, 20), 10, 100, PUBLISHED, ALL),
 }
 
 
@@ -50,8 +51,8 @@ def averages(of: str, mark: str = "") -> list[Average]:
 
 
 def overfitted(size: Size, part: int) -> Cohort:
-    """Setting A: networks without dropout, with dropout, and with variational layers, on few digits."""
-    data = Data.digits(size.data.examples, size.data.test.kwargs["count"], seed=part).validated(size.held)
+    """Setting A: networks without dropout, with dropout, and with variational layers, on few images."""
+    data = size.data.part(part).validated(size.held)
     training = {**ADAM, "lr": 0.002, "epochs": size.epochs[0]}
     bound = {**ADAM, "lr": 0.005, "epochs": size.epochs[0], "objective": CrossEntropy() + Divergence()}
     layers = {"builder": "landscape.reference.models:lenet", "kwargs": size.net, "samples": size.samples}
@@ -74,8 +75,8 @@ def overfitted(size: Size, part: int) -> Cohort:
 
 
 def regularised(size: Size, part: int) -> Cohort:
-    """Setting B, as published: every network is trained with dropout, on more digits and for less long."""
-    data = Data.digits(size.more, size.data.test.kwargs["count"], seed=part).validated(size.held)
+    """Setting B, as published: every network is trained with dropout, on more images and for less long."""
+    data = size.data.subset(size.more).part(part).validated(size.held)
     recipe = kind(
         "vanilla-B", models.lenet, {**size.net, **DROPOUT}, {**ADAM, "lr": 0.002, "epochs": size.epochs[1]}
     )
@@ -100,11 +101,8 @@ NLL, BRIER, ECE = (
 AUROC = effects.ood_auroc, "AUROC"
 PLAIN, WORSE = "has a lower NLL under shift than one network", "under shift than a temperature"
 PHOTOS = "tells photographs better than a temperature"
-MASKS, BAYES, LAST = (
-    "Monte Carlo dropout",
-    "variational inference",
-    "of the last layer has a higher NLL than of all",
-)
+MASKS, BAYES = "Monte Carlo dropout", "variational inference"
+LAST = "of the last layer has a higher NLL than of all"
 COOLED = "with a temperature an ensemble has a lower NLL than one network with one"
 ROWS = [  # claim, effect, larger in, than in
     (f"A: {MASKS} {PLAIN}", NLL, "vanilla", "mc-dropout"),

@@ -1,4 +1,4 @@
-"""``landscape generalisation TABLE_OR_STORE``: every number of the models against an outcome."""
+"""``landscape generalisation TABLE_OR_STORE...``: every number of the models against an outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ def add_generalisation(app: typer.Typer, guarded: Guard) -> None:
 
     @app.command()
     def generalisation(
-        table: Annotated[Path, typer.Argument(help="A .csv file, a row a model, or the folder of a store.")],
+        table: Annotated[
+            list[Path],
+            typer.Argument(
+                help="A .csv file, a row a model, or the folder of a store; or outputs of several studies."
+            ),
+        ],
         outcome: Annotated[
             str, typer.Option(help="Column to be explained. Default: the accuracy on held-out examples.")
         ] = "",
@@ -41,17 +46,21 @@ def add_generalisation(app: typer.Typer, guarded: Guard) -> None:
 
             import landscape
             from landscape.cli.display import ProgressBar, metric_table
+            from landscape.export.pooled import RESULTS, pooled
             from landscape.store.files import write_bytes
 
             check_file("--output", output)
-            if table.is_dir():
-                columns = landscape.table(table)
+            first = table[0]
+            if len(table) > 1 or (first / RESULTS).is_dir():
+                columns = pooled(table)
+            elif first.is_dir():
+                columns = landscape.table(first)
             else:
                 try:
-                    columns = pd.read_csv(table)
+                    columns = pd.read_csv(first)
                 except (OSError, ValueError) as error:
                     raise InputError(
-                        f"{table} is neither the folder of a store nor a .csv file that can be read:"
+                        f"{first} is neither the folder of a store nor a .csv file that can be read:"
                         f" {one_line(error)}."
                     ) from None
             analysis = landscape.analyses()["generalisation"]

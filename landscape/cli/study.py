@@ -39,6 +39,10 @@ def add_study(app: typer.Typer, guarded: Guard) -> None:
         seeds: Annotated[
             int | None, typer.Option(help="Number of training seeds. Default: the study's; quick: 3.")
         ] = None,
+        more_seeds: Annotated[
+            int | None,
+            typer.Option(help="Seeds of a second look, if a claim is nearly decided at the first."),
+        ] = None,
         jobs: Annotated[int, typer.Option("--jobs", "-j", help="Worker processes.", min=1)] = 2,
         device: Annotated[str | None, typer.Option(help="Such as cuda:0. Default: the CPU.")] = None,
         data: Annotated[Path | None, typer.Option(help="Folder of CIFAR, for --full. Default: data.")] = None,
@@ -64,6 +68,7 @@ def add_study(app: typer.Typer, guarded: Guard) -> None:
                     checkpoints=checkpoints,
                     figures=figures,
                     seeds=seeds,
+                    more_seeds=more_seeds,
                     jobs=jobs,
                     device=device,
                     data=data,

@@ -77,6 +77,7 @@ class Association:
             unit=("Spearman's ρ" if self.rather_than is None else "difference of Spearman's ρ")
             + (", signed as claimed" if self.sign < 0 else ""),
             note="; ".join(filter(None, notes)),
+            level=measured.level,
         )
 
     def _rows(self, measured: Measured, of: str, effect: Effect) -> Array:

@@ -124,6 +124,11 @@ class Data:
             return self
         return replace(self, train=_with(self.train, root=str(root)), test=_with(self.test, root=str(root)))
 
+    def part(self, seed: int) -> Data:
+        """The same, but another random choice of the training examples; the same held-out ones."""
+        # zero stands for none, as builders of before there were parts
+        return replace(self, train=_with(self.train, seed=seed)) if seed else self
+
     def subset(self, count: int) -> Data:
         """So many of the training examples alone; all of the held-out ones."""
         return replace(self, train=_with(self.train, count=count), examples=count)
@@ -139,9 +144,9 @@ class Data:
         return replace(self, others={**self.others, name: Builder(address(builder), kwargs)})
 
     def validated(self, count: int) -> Data:
-        """The same digits, with ``validation``: so many others of the training part, to fit on."""
-        kwargs = {**self.train.kwargs, "count": count, "skip": self.examples}
-        return replace(self, others={**self.others, "validation": Builder(DIGITS, kwargs)})
+        """The same images, with ``validation``: so many others of the training part, to fit on."""
+        others = _with(self.train, count=count, skip=self.examples)
+        return replace(self, others={**self.others, "validation": others})
 
     def with_gratings(self, frequency: float, amplitude: float, share: float) -> Data:
         """The same images, those for training with gratings that tell their classes; held-out ones without.

@@ -101,11 +101,11 @@ class Finding:
         source = self.paper or paper
         if self.more and self.by_cohort:
             paired = numbers[0] - numbers[1]
-            return above(self.claim, source, paired, unit=self.unit, note=note)
+            return above(self.claim, source, paired, unit=self.unit, note=note, level=measured.level)
         if self.more:
-            return contrast(self.claim, source, *numbers, unit=self.unit, note=note)
+            return contrast(self.claim, source, *numbers, unit=self.unit, note=note, level=measured.level)
         sign = -1 if self.below_zero else 1
-        return above(self.claim, source, sign * numbers[0], unit=self.unit, note=note)
+        return above(self.claim, source, sign * numbers[0], unit=self.unit, note=note, level=measured.level)
 
     def _notes(self, measured: Measured) -> Iterator[str]:
         if self.note:

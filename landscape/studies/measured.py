@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from landscape.studies.averages import Average
+from landscape.studies.claims import LEVEL
 from landscape.studies.data import Data
 from landscape.studies.ensembles import Ensemble
 from landscape.studies.training import Trained
@@ -99,11 +100,13 @@ class Measured:
         parts: By cohort, in their order.
         device: Where to predict; None for the CPU.
         tables: What was made of the results of several cohorts, by name.
+        level: Of the intervals of claims, see `landscape.studies.claims.level_of`.
     """
 
     parts: Sequence[Part]
     device: str | None = None
     tables: dict[str, Any] = field(default_factory=dict)
+    level: float = LEVEL
     _ensembles: dict[str, Ensemble] = field(default_factory=dict, repr=False)
 
     def models(self, kinds: Sequence[str] = ()) -> list[Trained]:

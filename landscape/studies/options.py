@@ -57,6 +57,7 @@ class Options:
         jobs: Processes.
         device: Where to train and analyse; None for the CPU.
         data: Folder of CIFAR or of the UCI sets, for sizes that use it.
+        more_seeds: Number of seeds of a second look, see `claims.LOOKS`; None for one look alone.
     """
 
     size: str
@@ -67,6 +68,7 @@ class Options:
     jobs: int
     device: str | None
     data: Path
+    more_seeds: int | None = None
 
     @classmethod
     def read(
@@ -84,6 +86,7 @@ class Options:
         jobs: int = 2,
         device: str | None = None,
         data: Path | None = None,
+        more_seeds: int | None = None,
     ) -> Options:
         """Fill in what is not given.
 
@@ -100,6 +103,7 @@ class Options:
             jobs: Processes.
             device: Such as ``cuda:0``.
             data: Folder of CIFAR or of the UCI sets; default: ``data``.
+            more_seeds: Number of seeds of a second look, if the first decides too little.
 
         Raises:
             InputError: If there is no such size, or something given cannot be used.
@@ -109,6 +113,11 @@ class Options:
         if seeds is not None and seeds < least_seeds:
             raise InputError(
                 f"--seeds must be at least {least_seeds}, so that seeds can be compared, not {seeds}."
+            )
+        count = seeds or (QUICK_SEEDS if size == "quick" else default_seeds)
+        if more_seeds is not None and more_seeds <= count:
+            raise InputError(
+                f"--more-seeds must be more than the {count} seeds of the first look, not {more_seeds}."
             )
         if jobs < 1:
             raise InputError(f"--jobs must be at least 1, not {jobs}.")
@@ -123,8 +132,9 @@ class Options:
             out,
             checkpoints or out / "checkpoints",
             figures or out / "figures",
-            tuple(range(seeds or (QUICK_SEEDS if size == "quick" else default_seeds))),
+            tuple(range(count)),
             jobs,
             device,
             data or Path("data"),
+            more_seeds,
         )

@@ -189,6 +189,7 @@ class Correlation:
             unit="Spearman's ρ, signed as claimed",
             note=f"{cells} cells; bootstrap over cells",
             bootstrap=(low, high) if self.sign > 0 else (-high, -low),
+            level=measured.level,
         )
 
 
@@ -218,6 +219,7 @@ class BestPhase:
             note=f"{BEST}, of two cells or more, less the best other phase; bootstrap over cells; cells: "
             + ", ".join(f"{kind} {int(n)}" for kind, n in counts),
             bootstrap=lead_interval(ds, phase),
+            level=measured.level,
         )
 
 

@@ -130,6 +130,7 @@ class Predicts:
             unit=("granulated τ" if self.granulated else "Kendall's τ") + ", signed as claimed",
             note=said if self.granulated else f"{said}; first interval over cells",
             bootstrap=None if self.granulated else (low, high) if self.sign > 0 else (-high, -low),
+            level=measured.level,
         )
 
 

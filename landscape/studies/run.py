@@ -174,13 +174,19 @@ class Run:
         """
         columns = verdicts.rows(self.claims)
         table = xr.Dataset({name: ("claim_number", column) for name, column in columns.items()})
-        table.attrs |= {"study": self.name, "size": self.options.size, "seeds": len(self.options.seeds)}
-        landscape.save(table, self.options.out / "claims.h5")
+        o, more = self.options, self.options.more_seeds
+        table.attrs |= {"study": self.name, "size": o.size, "seeds": len(o.seeds), "more_seeds": more or 0}
+        landscape.save(table, o.out / "claims.h5")
         text = verdicts.markdown(self.claims) + (f"\n{self.about}\n" if self.about else "")
+        if more is not None:
+            text += f"\nThe last look was at {len(o.seeds)} seeds; there could be one at {more}.\n"
         if self.failures:
             text += "\nFailed analyses:\n\n" + "\n".join(f"- {line}" for line in self.failures) + "\n"
         (self.options.out / "claims.md").write_text(text, "utf-8")
-        self.draw({"claims": forest(self.claims, f"What holds: {self.options.size} run")}, verdict_palette())
+        if self.claims:
+            whole = forest(self.claims, f"What holds: {self.options.size} run")
+            self.draw({"claims": whole}, verdict_palette())
+        o.figures.mkdir(parents=True, exist_ok=True)
         for path in self.options.figures.glob(f"{self.name}_*.png"):
             if path.name not in self.captions:
                 path.unlink()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ADAMW", "CIFAR10_PIXELS", "CIFAR100", "DEIT", "DIGIT_PIXELS", "SGD", "SHORT_SGD"]
+__all__ = ["ADAMW", "CIFAR10_PIXELS", "CIFAR100", "COLOUR_LENET", "DEIT", "DIGIT_PIXELS", "SGD", "SHORT_SGD"]
 
 ADAMW: Mapping[str, Any] = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "warmup_cosine"}
 """Training of vision transformers, and of what is compared with them."""
@@ -36,3 +36,13 @@ DIGIT_PIXELS: Mapping[str, Any] = {"mean": (0.1307,), "std": (0.3081,)}
 
 CIFAR10_PIXELS: Mapping[str, Any] = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
 """How `landscape.reference.data.cifar10` does."""
+
+COLOUR_LENET: Mapping[str, Any] = {
+    "channels": [16, 32],
+    "hidden": 64,
+    "kernel": 5,
+    "stride": 2,
+    "in_channels": 3,
+    "image": 32,
+}
+"""A LeNet with strides for CIFAR-10: a sixth of the price of the smallest residual network."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from landscape.errors import InputError
 from landscape.reference.training.recipe import Recipe
 from landscape.studies.associations import Association
 from landscape.studies.averages import Average
+from landscape.studies.claims import LEVEL, LOOKS, Claim, level_of, worth_more
 from landscape.studies.data import Data
 from landscape.studies.findings import Judgeable
 from landscape.studies.measure import On
@@ -112,11 +113,35 @@ class Study:
         options = Options.read(
             script.stem, self.sizes, default_seeds=self.seeds, least_seeds=self.least_seeds, **given
         )
-        size = self.sizes[options.size].at(options)
         # Before hours of training, not after them.
-        self.check(size)
-        run = Run(self.name, options, script.parent)
-        measured = Measured([_measure(run, cohort) for cohort in self.cohorts(size)], options.device)
+        self.check(self.sizes[options.size].at(options))
+        more = options.more_seeds
+        if more is not None and all(_by_cohort(f) for f in _of(self.findings, self.sizes[options.size])):
+            raise InputError(
+                f"study '{self.name}': --more-seeds decides nothing, since every finding is over random parts"
+                " of the data; give more parts in its sizes."
+            )
+        run = self._look(Run(self.name, options, script.parent))
+        if more is not None and any(worth_more(claim, more) for claim in self._over_seeds(run)):
+            run.say(f"a second look, at {more} seeds")
+            fresh: dict[str, Any] = {"claims": [], "failures": [], "captions": {}}
+            run = self._look(replace(run, options=replace(options, seeds=tuple(range(more))), **fresh))
+        run.finish()
+        return run
+
+    def _over_seeds(self, run: Run) -> Sequence[Claim]:
+        """The claims of a look that more seeds may decide: not those over random parts of the data."""
+        findings = _of(self.findings, self.sizes[run.options.size].at(run.options))
+        pairs = zip(findings, run.claims, strict=True)
+        return [claim for finding, claim in pairs if not _by_cohort(finding)]
+
+    def _look(self, run: Run) -> Run:
+        """Train, measure, judge and draw with the seeds of the run."""
+        options = run.options
+        size = self.sizes[options.size].at(options)
+        level = LEVEL if options.more_seeds is None else level_of(LOOKS)
+        parts = [_measure(run, cohort) for cohort in self.cohorts(size)]
+        measured = Measured(parts, options.device, level=level)
         for grid in _of(self.grids, size):
             measured.tables[grid.name] = table = grid.measure(measured)
             run.save(table.dataset, grid.what)
@@ -124,7 +149,6 @@ class Study:
             run.judge(finding.judge(measured, self.paper))
         for figure in _of(self.figures, size):
             run.draw(figure.draw(measured))
-        run.finish()
         return run
 
     def check(self, size: Size) -> None:
@@ -171,6 +195,11 @@ class Study:
 
 def _of(parts: PerSize[T], size: Size) -> Sequence[T]:
     return parts(size) if callable(parts) else parts
+
+
+def _by_cohort(finding: Judgeable) -> bool:
+    """Whether its numbers are those of random parts of the data, which more seeds do not make more."""
+    return bool(getattr(finding, "by_cohort", False))
 
 
 def _check_names(study: str, cohort: Cohort) -> None:

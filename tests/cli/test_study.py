@@ -34,6 +34,8 @@ def test_the_study_of_a_script_is_run_with_what_is_given(script: Path):
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert {"size = quick", "seeds = 4", "out = there", "jobs = 2", "data = None"} <= set(lines)
+    assert "more_seeds = None" in lines
+    assert "more_seeds = 10" in _invoke(script, "--more-seeds", "10").stdout.splitlines()
     for flags, size in ((["--full"], "full"), (["--size", "natural"], "natural"), ([], "default")):
         assert f"size = {size}" in _invoke(script, *flags).stdout.splitlines()
 

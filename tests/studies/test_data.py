@@ -153,3 +153,19 @@ def test_digits_whose_pixels_stay_as_they_are():
     assert plain.train.kwargs == {"split": "train", "count": 20, "size": 28, "seed": 3, "standardised": False}
     assert plain.test.kwargs == {"split": "test", "count": 10, "size": 28, "standardised": False}
     assert "standardised" not in Data.digits(20, 10).train.kwargs
+
+
+def test_parts_are_other_choices_and_validation_follows_them():
+    """Oracle: the builders of digits and of natural images, called by hand."""
+    data = Data.digits(train=40, test=30, side=14)
+    assert data.part(0) == data
+    other = data.part(2).validated(20)
+    want = digits("train", 40, size=14, seed=2)[0]
+    assert torch.equal(load(other.train)[0], want)
+    assert torch.equal(load(other.builder("validation"))[0], digits("train", 20, size=14, seed=2, skip=40)[0])
+    assert other.test == data.test
+    natural = Data.natural(train=4, test=2).part(1).validated(3)
+    held = natural.builder("validation")
+    assert (held.reference, held.kwargs["count"], held.kwargs["skip"]) == (natural.train.reference, 3, 4)
+    assert natural.train.kwargs["seed"] == held.kwargs["seed"] == 1
+    assert "seed" not in natural.test.kwargs

@@ -20,6 +20,7 @@ SIZES = {
     [
         ({"seeds": 2}, "--seeds must be at least 3"),
         ({"jobs": 0}, "--jobs must be at least 1"),
+        ({"more_seeds": 5}, "--more-seeds must be more than the 5 seeds of the first look, not 5"),
         ({"data": Path("here")}, "only --size full uses"),
         ({"size": "fulll"}, "no size 'fulll'; did you mean 'full'"),
     ],

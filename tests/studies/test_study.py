@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import kendalltau
 from study_models import linear
 
 import landscape
 from landscape.core.behaviour.deep_ensemble import DeepEnsemble
 from landscape.errors import InputError
+from landscape.export.pooled import pooled
 from landscape.imports import resolve
 from landscape.reference.training.recipe import Recipe
 from landscape.store import read_contents
 from landscape.studies import Average, Cohort, Data, Figure, Finding, On, Size, Study, effects
+from landscape.studies.claims import Claim, above
+from landscape.studies.measured import Measured
 from landscape.studies.options import Options
 
 SCRIPTS = Path(__file__).parents[2] / "analysis_scripts"
@@ -128,6 +133,65 @@ def test_weight_decay_is_in_landscapes_on_training_examples_alone(tmp_path: Path
     shift = with_it["spectrum"]["eigenvalues"].values - without["spectrum"]["eigenvalues"].values
     assert shift == pytest.approx(0.5, rel=1e-4)
     assert float(with_it["calibration"]["nll"]) == float(without["calibration"]["nll"])
+@dataclass(frozen=True)
+class _Known:
+    """A finding whose numbers are given, one per seed."""
+
+    numbers: tuple[float, ...]
+    of: str = "calibration"
+    kinds: tuple[str, ...] = ()
+    by_cohort: bool = False
+
+    def judge(self, measured: Measured, paper: str) -> Claim:
+        seeds = len(measured.models(["a"]))
+        return above("known", paper, self.numbers[:seeds], level=measured.level)
+
+
+NEARLY = (1.0, 0.2, 1.4, 0.9, 1.1, 1.0)
+"""Three of these decide nothing, and six something: by hand, with Student's factors 6.2 and 3.2."""
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seeds"), [(NEARLY, 6), ((1.0, 1.01, 0.99, *NEARLY), 3), ((-1.0, 1.0, 0.1, *NEARLY), 3)]
+)
+def test_a_second_look_is_taken_where_it_may_decide(
+    numbers: tuple[float, ...], seeds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Oracle: numbers that three seeds nearly decide, decide, and decide nothing of; the rule by hand."""
+    study = _tiny(tmp_path, findings=[_Known(numbers)])
+    run = study.run(out=tmp_path / "out", seeds=3, jobs=1, more_seeds=6)
+    (claim,) = run.claims
+    assert (claim.seeds, claim.level) == (seeds, 0.975)
+    assert claim.verdict == ("not at this scale" if numbers[0] < 0 else "reproduced")
+    table = landscape.open(tmp_path / "out" / "claims.h5")
+    assert (table.attrs["seeds"], table.attrs["more_seeds"]) == (seeds, 6)
+    text = (tmp_path / "out" / "claims.md").read_text("utf-8")
+    assert "| bootstrap 97.5 % | t 97.5 % |" in text
+    assert f"The last look was at {seeds} seeds; there could be one at 6." in text
+    assert len(list((tmp_path / "out" / "checkpoints").glob("*.safetensors"))) == 2 * seeds
+    if seeds == 6:  # stopped after it and begun again, it comes to the same and computes nothing
+        capsys.readouterr()
+        again = study.run(out=tmp_path / "out", seeds=3, jobs=1, more_seeds=6)
+        assert again.claims == run.claims
+        said = capsys.readouterr().out
+        assert said.count("test: 0 tasks done") == 2
+
+
+def test_a_study_without_findings_measures_alone(tmp_path: Path):
+    """Oracle: the files: results, and a table of claims that has none."""
+    _tiny(tmp_path, findings=[], figures=[]).run(out=tmp_path / "out", seeds=2, jobs=1)
+    assert len((tmp_path / "out" / "claims.md").read_text("utf-8").splitlines()) == 2
+    assert landscape.open(tmp_path / "out" / "claims.h5").sizes["claim_number"] == 0
+    assert not list((tmp_path / "out" / "figures").glob("*.png"))
+    assert len(landscape.table(tmp_path / "out" / "results" / "test")) == 4
+
+
+def test_more_seeds_of_findings_over_parts_of_the_data_are_refused(tmp_path: Path):
+    """Oracle: the sentence, before anything is trained."""
+    study = _tiny(tmp_path, findings=[_Known(NEARLY, by_cohort=True)])
+    with pytest.raises(InputError, match="--more-seeds decides nothing, since every finding is over random"):
+        study.run(out=tmp_path / "out", seeds=3, more_seeds=6)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -160,7 +224,7 @@ def test_all_sizes_have_the_same_names(name: str):
 def test_scripts_are_declarations():
     """Oracle: the lines of each file, all of them; no private module beside a script."""
     paths = sorted(SCRIPTS.glob("*.py"))
-    assert {*STUDIES, "store_figures"} == {p.stem for p in paths}
+    assert {*STUDIES, "all_studies", "store_figures"} == {p.stem for p in paths}
     for path in paths:
         assert len(path.read_text("utf-8").splitlines()) <= LINES, path.name
 
@@ -193,3 +257,38 @@ def test_quick_run_from_end_to_end(name: str, tmp_path: Path, capsys: pytest.Cap
     claims = landscape.open(tmp_path / "claims.h5")
     assert len(claims["claim"]) == table.count("\n| ")  # all lines but the two of the header
     assert list((tmp_path / "figures").glob("*.png"))
+
+
+@pytest.mark.slow
+@pytest.mark.study
+@pytest.mark.timeout(1200)
+def test_networks_of_two_runs_are_measured_alike_and_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Oracle: scipy's τ of the pooled table; the weights are those of the runs, none trained anew."""
+    runs = [tmp_path / name for name in ("dign_vat", "aliasing")]
+    for run in runs:
+        resolve(f"{run.name}:STUDY", "study", SCRIPTS).run(size="quick", seeds=2, jobs=1, out=run)
+    weights = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/checkpoints/*.safetensors")}
+    out = tmp_path / "all"
+    main = resolve("all_studies:main", "function", SCRIPTS)
+    monkeypatch.setattr(
+        sys, "argv", ["all_studies.py", *map(str, runs), "-o", str(out), "--outcome", "test_loss"]
+    )
+    main()
+    assert weights == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/checkpoints/*.safetensors")}
+    ranked, table = landscape.open(out / "ranked.h5"), pooled([out / run.name for run in runs])
+    assert len(table) == len(weights) == 20
+    for metric in ("training: train_loss", "spectrum: λ max"):
+        want = kendalltau(table[metric].astype(float), table["training: test_loss"].astype(float)).statistic
+        np.testing.assert_allclose(ranked["tau"].sel(metric=metric), want)
+    assert {str(name).partition(":")[0] for name in ranked["metric"].values} == {
+        *("training", "measures", "weights", "spectrum", "collapse")
+    }
+    assert (out / "all_studies_tau.png").is_file()
+
+
+def test_a_run_that_did_not_finish_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Oracle: the sentence."""
+    main = resolve("all_studies:main", "function", SCRIPTS)
+    monkeypatch.setattr(sys, "argv", ["x", str(tmp_path / "aliasing"), "-o", str(tmp_path / "all")])
+    with pytest.raises(InputError, match="aliasing is no finished run of a study"):
+        main()

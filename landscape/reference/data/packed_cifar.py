@@ -22,6 +22,7 @@ def natural_images(
     count: int | None = None,
     label_noise: float = 0.0,
     seed: int = 0,
+    skip: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """CIFAR-10, standardised, a random part of it that every call of one seed repeats.
 
@@ -36,6 +37,8 @@ def natural_images(
         count: Only so many images, drawn at random without repeats; all if none is given.
         label_noise: Fraction of the labels drawn anew, see `landscape.reference.data.noisy_labels`.
         seed: Seed of the choice of images.
+        skip: How many images to leave out, those that ``count=skip`` takes with the same seed: what is
+            drawn after them are others.
 
     Returns:
         Images (n, 3, 32, 32), float32, and labels (n,), int64.
@@ -48,22 +51,25 @@ def natural_images(
     path = Path(root) / f"cifar10_{split}.npz"
     if not path.is_file():
         images, labels = cifar10(root, split)
-        chosen = _chosen(len(labels), count, seed, str(root))
+        chosen = _chosen(len(labels), count, seed, skip, str(root))
         images, labels = images[chosen], labels[chosen]
     else:
-        images, labels = _unpacked(path, count, seed)
+        images, labels = _unpacked(path, count, seed, skip)
     if label_noise:
         labels = noisy_labels(labels, label_noise, classes=10)
     return images, labels
 
 
-def _chosen(total: int, count: int | None, seed: int, where: str) -> np.ndarray:
-    if count is not None and not 1 <= count <= total:
-        raise InputError(f"'{where}' holds {total} images, of which {count} cannot be taken.")
-    return np.random.default_rng(seed).permutation(total)[:count]
+def _chosen(total: int, count: int | None, seed: int, skip: int, where: str) -> np.ndarray:
+    if not 0 <= skip < total:
+        raise InputError(f"'{where}' holds {total} images, of which {skip} cannot be left out.")
+    if count is not None and not 1 <= count <= total - skip:
+        after = f" after {skip}" if skip else ""
+        raise InputError(f"'{where}' holds {total} images, of which {count}{after} cannot be taken.")
+    return np.random.default_rng(seed).permutation(total)[skip : None if count is None else skip + count]
 
 
-def _unpacked(path: Path, count: int | None, seed: int) -> tuple[Tensor, Tensor]:
+def _unpacked(path: Path, count: int | None, seed: int, skip: int) -> tuple[Tensor, Tensor]:
     """Only the images that are asked for are decoded."""
     from PIL import Image
 
@@ -72,7 +78,7 @@ def _unpacked(path: Path, count: int | None, seed: int) -> tuple[Tensor, Tensor]
             packed, offsets, every = held["jpeg"], held["offsets"], held["labels"]
     except (KeyError, ValueError, OSError) as error:
         raise InputError(f"'{path}' does not hold the arrays jpeg, offsets and labels: {error}") from error
-    chosen = _chosen(len(every), count, seed, str(path))
+    chosen = _chosen(len(every), count, seed, skip, str(path))
     pixels = np.empty((len(chosen), 32, 32, 3), np.float32)
     for place, i in enumerate(chosen):
         with Image.open(io.BytesIO(packed[offsets[i] : offsets[i + 1]].tobytes())) as image:

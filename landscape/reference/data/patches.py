@@ -13,8 +13,9 @@ from torch import Tensor
 
 from landscape.errors import InputError
 from landscape.reference.data.digits import MEAN, STD
+from landscape.reference.data.torchvision import CIFAR10
 
-__all__ = ["patches"]
+__all__ = ["colour_patches", "patches"]
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 
@@ -33,23 +34,47 @@ def patches(count: int = 500, seed: int = 0, size: int = 28) -> tuple[Tensor, Te
     Raises:
         InputError: If scikit-learn or Pillow is missing, or a number is out of range.
     """
-    photographs = [_photograph(name) for name in PHOTOGRAPHS]
-    most = min(min(p.shape) for p in photographs)
+    images = torch.from_numpy(_squares(count, seed, size, "L")[:, None]).float() / 255
+    return (images - MEAN) / STD, torch.zeros(count, dtype=torch.long)
+
+
+def colour_patches(count: int = 500, seed: int = 0, size: int = 32) -> tuple[Tensor, Tensor]:
+    """The same squares in colour, standardised as `cifar10` is.
+
+    Args:
+        count: Number of squares, half of each photograph.
+        seed: Decides which.
+        size: Height and width in pixels.
+
+    Returns:
+        Images (count, 3, size, size), float32, and labels that say nothing, zeros (count,).
+
+    Raises:
+        InputError: As `patches`.
+    """
+    images = torch.from_numpy(_squares(count, seed, size, "RGB")).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values)[:, None, None] for values in CIFAR10)
+    return ((images - mean) / std).contiguous(), torch.zeros(count, dtype=torch.long)
+
+
+def _squares(count: int, seed: int, size: int, mode: str) -> npt.NDArray[np.uint8]:
+    """Random squares (count, size, size, ...) of the photographs in turn, in a mode of Pillow's."""
+    photographs = [_photograph(name, mode) for name in PHOTOGRAPHS]
+    most = min(min(p.shape[:2]) for p in photographs)
     if count < 1 or not 1 <= size <= most:
         raise InputError(f"patches: count is at least 1 and size 1 to {most} pixels, not {count} and {size}.")
     rng = np.random.default_rng(seed)
     made = []
     for index in range(count):
         pixels = photographs[index % len(photographs)]
-        top, left = (int(rng.integers(0, length - size + 1)) for length in pixels.shape)
+        top, left = (int(rng.integers(0, length - size + 1)) for length in pixels.shape[:2])
         made.append(pixels[top : top + size, left : left + size])
-    images = torch.from_numpy(np.stack(made)[:, None]).float() / 255
-    return (images - MEAN) / STD, torch.zeros(count, dtype=torch.long)
+    return np.stack(made)
 
 
 @functools.cache
-def _photograph(name: str) -> npt.NDArray[np.uint8]:
-    """Grey pixels (H, W) of one photograph."""
+def _photograph(name: str, mode: str) -> npt.NDArray[np.uint8]:
+    """Pixels (H, W) or (H, W, 3) of one photograph, grey or in colour."""
     package = importlib.util.find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
         raise InputError(
@@ -64,4 +89,4 @@ def _photograph(name: str) -> npt.NDArray[np.uint8]:
         ) from error
     path = Path(package.submodule_search_locations[0]) / "datasets" / "images" / name
     with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
+        return np.asarray(image.convert(mode))

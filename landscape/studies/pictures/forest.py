@@ -10,7 +10,7 @@ import numpy as np
 
 from landscape.base.figure import Axis, FigureSpec, Guide, Line, Mark, Points, Series
 from landscape.plotting.palette import Palette
-from landscape.studies.claims import Claim, Verdict
+from landscape.studies.claims import LEVEL, Claim, Verdict
 
 __all__ = ["forest", "verdict_palette"]
 
@@ -38,6 +38,7 @@ def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
             if np.isfinite(low[place]):
                 ends = np.array([low[place], high[place]])
                 marks.append(Points(ends, at, who, symbols=("square",) * 2))
+    level = f"{100 * (rows[0].level if rows else LEVEL):g}"
     names = tuple("\n".join(wrap(c.claim, LINE)) for c in rows)
     return FigureSpec(
         "claims",
@@ -45,7 +46,7 @@ def forest(claims: Sequence[Claim], title: str) -> FigureSpec:
         Axis("effect / half its interval (t)", scale="symlog"),
         Axis("", categories=names, limits=(-0.7, len(rows) - 0.3)),
         tuple(marks),
-        "Positive effects support the claim, each in units of half the width of its 95 % interval of"
+        f"Positive effects support the claim, each in units of half the width of its {level} % interval of"
         " Student's t (lines); squares: ends of the bootstrap's. A claim holds if both lie above zero.",
         symbols=(("square", "bootstrap interval"),),
     )

@@ -39,3 +39,16 @@ def test_what_cannot_be_had_is_refused(folder: Path, tmp_path: Path) -> None:
     np.savez(folder / "cifar10_test.npz", labels=np.arange(3))
     with pytest.raises(InputError, match="does not hold the arrays jpeg"):
         natural_images(folder, "test")
+
+
+def test_images_after_others_are_none_of_them(folder: Path) -> None:
+    """Oracle: labels, of which each image has its own: first and following ones together are all, once."""
+    first = natural_images(folder, "train", count=5, seed=2)[1]
+    rest = natural_images(folder, "train", seed=2, skip=5)[1]
+    assert sorted([*first.tolist(), *rest.tolist()]) == list(range(8))
+    few = natural_images(folder, "train", count=2, seed=2, skip=5)[1]
+    assert torch.equal(few, rest[:2])
+    with pytest.raises(InputError, match="8 images, of which 4 after 5 cannot be taken"):
+        natural_images(folder, "train", count=4, skip=5)
+    with pytest.raises(InputError, match="8 images, of which 8 cannot be left out"):
+        natural_images(folder, "train", skip=8)

@@ -1,0 +1,79 @@
+"""What predicts generalisation over all studies: the networks of several runs, measured alike.
+
+    python analysis_scripts/all_studies.py RUN... -o OUT [--data DIR]
+
+Each RUN is what ``landscape study analysis_scripts/NAME.py --out RUN`` has left of any size, in a folder that
+has the name of the script. Its networks are measured on training images alone, all with the same options, and
+every number is ranked by how it goes with the test accuracy, within studies as well. Run it again to go on.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import landscape
+from landscape.errors import InputError
+from landscape.export.pooled import pooled
+from landscape.imports import importing_from, resolve
+from landscape.studies import On
+
+HERE = Path(__file__).resolve().parent
+EXAMPLES = 200
+SETTINGS = ("study", "kind", "width", "weight_decay", "batch_size")
+MEASURES = (
+    On("train", "measures", {"draws": 4}, examples=EXAMPLES),
+    On("train", "weights"),
+    On("train", "spectrum", {"k": 1, "which": "LA", "tol": 1e-2}, examples=EXAMPLES),
+    On("train", "collapse", examples=EXAMPLES),
+)
+
+
+def measure(name: str, run: Path, out: Path, given: argparse.Namespace) -> None:
+    """Measure the networks of one run; what was trained is found, not trained again."""
+    study = resolve(f"{name}:STUDY", "study", HERE)
+
+    def alike(size):
+        made = study.cohorts(size)
+        return [replace(one, measure=MEASURES, averages=()) for one in made]
+
+    if not (run / "claims.h5").is_file():
+        raise InputError(f"{run} is no finished run of a study: it has no claims.h5; let it finish first.")
+    ended = landscape.open(run / "claims.h5").attrs
+    same = replace(study, cohorts=alike, findings=(), figures=(), grids=())
+    same.run(
+        size=str(ended["size"]),
+        seeds=int(ended["seeds"]),
+        out=out,
+        checkpoints=run / "checkpoints",
+        data=given.data,
+        jobs=given.jobs,
+    )
+
+
+def main() -> None:
+    """Measure the networks of all runs, and rank what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="outputs of studies, each in a folder of its name")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="results")
+    parser.add_argument("--data", type=Path, help="folder of CIFAR")
+    parser.add_argument("--outcome", default="test_accuracy", help="or test_loss")
+    parser.add_argument("--jobs", type=int, default=1, help="worker processes")
+    given = parser.parse_args()
+    with importing_from(HERE):
+        for run in given.runs:
+            measure(run.resolve().name, run, given.out / run.resolve().name, given)
+    table = pooled([given.out / run.resolve().name for run in given.runs])
+    settings = tuple(name for name in SETTINGS if f"model: {name}" in table)
+    analysis = landscape.analyses()["generalisation"]
+    metrics = ("training: train_loss", *(f"{on.of}: *" for on in MEASURES))
+    ranked = analysis(table, settings=settings, metrics=metrics, outcome=f"training: {given.outcome}")
+    landscape.save(ranked, given.out / "ranked.h5")
+    for spec in analysis.plots({"": ranked}):
+        path = given.out / f"all_studies_{spec.name}.png"
+        landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
+    rows = ranked[["tau", "tau_low", "tau_high", "psi", "models"]].to_dataframe()
+    print(rows.to_string(float_format="{:+.3f}".format))
+
+
+if __name__ == "__main__":
+    main()
