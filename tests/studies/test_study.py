@@ -133,6 +133,8 @@ def test_weight_decay_is_in_landscapes_on_training_examples_alone(tmp_path: Path
     shift = with_it["spectrum"]["eigenvalues"].values - without["spectrum"]["eigenvalues"].values
     assert shift == pytest.approx(0.5, rel=1e-4)
     assert float(with_it["calibration"]["nll"]) == float(without["calibration"]["nll"])
+
+
 @dataclass(frozen=True)
 class _Known:
     """A finding whose numbers are given, one per seed."""
