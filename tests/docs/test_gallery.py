@@ -32,7 +32,7 @@ def test_every_picture_has_its_caption_and_the_code_that_draws_it():
     assert all(p.code and p.title for p in pictures.values())
     line = pictures["line_loss.png"]
     assert line.code == "landscape figure landscape-demo/results -a line -f loss -o line_loss.png"
-    noise = pictures["smoothing_noise_accuracy_change.png"]
+    noise = pictures["smoothing_natural_noise_accuracy_change.png"]
     assert 'Figure("noise", "accuracy_change", PAIR)' in noise.code and "spatial_smoothing.py" in noise.code
     assert noise.caption and noise.title in noise.caption
     natural = pictures["taxonomy_natural_batch_phases.png"]
