@@ -176,7 +176,7 @@ class _Prices:
         share = 1.0 if task.examples is None else min(1.0, task.examples / examples)
         cost = self.cost(task)
         forwards = cost.forwards - 1.0 if task.key in self.sharing else cost.forwards
-        members = [m for m in members if m.name not in self.errors]
+        members = tuple(m for m in members if m.name not in self.errors)
         total = cost.seconds_per_pair * len(members) * (len(members) + 1) / 2
         for member in members:
             kind = self.kind(member)

@@ -150,7 +150,7 @@ def _left_out(nodes: Array, values: Array) -> Array:
     of its neighbours alone.
     """
     if len(nodes) <= MOST_GLOBAL:
-        return _left_out_of(nodes[None], values[None])[0]
+        return np.asarray(_left_out_of(nodes[None], values[None])[0], np.float64)
     groups = cKDTree(nodes).query(nodes, k=min(NEIGHBORS, len(nodes)))[1]  # each node is its own nearest one
     parts = np.array_split(groups, math.ceil(len(groups) / MOST_CANDIDATES * NEIGHBORS))
     return np.concatenate([_left_out_of(nodes[part], values[part])[:, 0] for part in parts])
