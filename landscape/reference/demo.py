@@ -177,7 +177,7 @@ def _manifest(
         },
         "[problem]": {"loss": "cross_entropy", "weight_decay": 0.0, "batch_size": 256},
         "[analyses.spectrum]": {"k": 5, "examples": 256},
-        "[analyses.density]": {"examples": 64, "outliers": 5, "probes": 2, "steps": 20},
+        "[analyses.density]": {"examples": 64, "probes": 3, "steps": 20},
         "[analyses.structure]": {
             "models": [f"{r.group}-s{first}" for r in recipes],
             "examples": 48,
