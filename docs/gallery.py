@@ -23,8 +23,8 @@ _DEMO = {
         "landscape figure landscape-demo/results -a connectivity -f barriers_0_1"
         " -o connectivity_barriers_aligned.png"
     ),
-    "surface_resnet": "landscape figure landscape-demo/results -a surface -f resnet-s0 -o surface_resnet.png",
-    "surface_vit": "landscape figure landscape-demo/results -a surface -f vit-s0 -o surface_vit.png",
+    "surface_resnet": "landscape figure landscape-demo/results -a surface -f loss-1 -o surface_resnet.png",
+    "surface_vit": "landscape figure landscape-demo/results -a surface -f loss-2 -o surface_vit.png",
 }
 """How pictures of the demo are drawn whose names are not those of an analysis and of its figure."""
 
