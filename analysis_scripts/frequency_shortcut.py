@@ -25,31 +25,25 @@ OBJECTIVES = {
     "hp-batch": FilteredTraining(ranges=HIGHPASS, every="batch"),
     "gf-off": FilteredTraining(ranges=GAUSSIAN, at_test="on"),  # on at the end of training, off as saved
 }
-FILTERED = ("gf-epoch", "gf-batch", "rf-epoch", "rf-batch")
-HIGHPASSED = ("hp-epoch", "hp-batch")
+FILTERED, HIGHPASSED = ("gf-epoch", "gf-batch", "rf-epoch", "rf-batch"), ("hp-epoch", "hp-batch")
+SHOWN = ("plain", "gf-batch", "rf-epoch", "rf-batch", *HIGHPASSED)
 FREQUENCIES = {"high": 0.42, "low": 1 / 12}  # cycles per pixel
 SMALL = {"optimizer": "adamw", "lr": 0.01, "schedule": "warmup_cosine"}
+TINY = {"width": 2, "blocks": [1, 1], "head": "gap", "image": 8}
 VGG = {"width": 12, "blocks": [1, 1, 1], "head": "gap", "image": 12}
 RESNET = {"width": 8, "blocks": [1, 1, 1], "head": "gap", "image": 12}
 NATURAL = {"in_channels": 3, "image": 32}
+DIGITS = {"share": 0.95, "pixels": DIGIT_PIXELS, "looked_at": None, "noisy": ("*",)}
+DIGITS |= {"amplitude": {"high": 0.2, "low": 0.2}}  # pixel range; before: which images and kinds meet noise
 SIZES = {
     "quick": Size(
+        **DIGITS,
         data=Data.digits(train=40, test=20, side=8),
         training={**SMALL, "batch_size": 20, "epochs": 1},
-        cohorts={
-            "high": (
-                models.vgg,
-                {"width": 2, "blocks": [1, 1], "head": "gap", "image": 8},
-                ("plain", "gf-epoch", "rf-batch", "gf-off"),
-            ),
-        },
-        amplitude={"high": 0.2, "low": 0.2},  # of the range of pixels
-        share=0.95,
-        pixels=DIGIT_PIXELS,
-        looked_at=None,  # all held-out images, under noise
-        noisy=("*",),  # kinds that are looked at under noise
+        cohorts={"high": (models.vgg, TINY, ("plain", "gf-epoch", "rf-batch", "gf-off"))},
     ),
     "default": Size(
+        **DIGITS,
         data=Data.digits(train=1000, test=1000, side=12),
         training={**SMALL, "batch_size": 64, "epochs": 6},
         cohorts={
@@ -58,13 +52,9 @@ SIZES = {
             "high-res": (models.resnet, RESNET, ("plain", *FILTERED)),
             "low-res": (models.resnet, RESNET, ("plain", "rf-epoch", "rf-batch", "hp-epoch", "hp-batch")),
         },
-        amplitude={"high": 0.2, "low": 0.2},  # of the range of pixels
-        share=0.95,
-        pixels=DIGIT_PIXELS,
-        looked_at=None,  # all held-out images, under noise
-        noisy=("*",),  # kinds that are looked at under noise
     ),
     "natural": Size(
+        share=0.95,
         data=Data.natural(train=2000, test=1000),
         training={**SMALL, "batch_size": 64, "epochs": 6},
         cohorts={
@@ -73,7 +63,6 @@ SIZES = {
         },
         # of a pilot with another seed: taken by the plain network, and not by all of its answers
         amplitude={"high": 0.03, "low": 0.1},
-        share=0.95,
         pixels=CIFAR10_PIXELS,
         looked_at=500,
         noisy=("plain-*", "rf-batch-*"),
@@ -90,23 +79,20 @@ def cohorts(size: Size) -> list[Cohort]:
     """One for each frequency and network, whose name ends those of its kinds and results."""
     noise = {**size.pixels, "heat_steps": 1, "sigma": 0.5}
     looks = {"test": "removed", "grating": "grating", "wrong": "wrong"}
-    found = []
+    found, few = [], {"kinds": size.noisy, "examples": size.looked_at}
     for name, (builder, kwargs, objectives) in size.cohorts.items():
         given = {one: {**size.training, "objective": OBJECTIVES[one]} for one in objectives}
         recipes = [kind(f"{one}-{name}", builder, kwargs, training) for one, training in given.items()]
         measures = [On(on, "calibration", {"bootstrap": 2}, label=f"{of}-{name}") for on, of in looks.items()]
-        few = {"kinds": size.noisy, "examples": size.looked_at}
         measures.append(On("test", "frequency_noise", noise, label=f"noise-{name}", **few))
-        of = band(name)
-        data = size.data.with_gratings(FREQUENCIES[of], size.amplitude[of], size.share)
+        data = size.data.with_gratings(FREQUENCIES[band(name)], size.amplitude[band(name)], size.share)
         found.append(Cohort(recipes, data, measures, name=name))
     return found
 
 
 RIGHT = effects.number("accuracy")
-PAPER, OURS = "Islam & Glocker 2022", "ours"
-HELPS = "accuracy without the grating rises"
-HIGH, LOW = ("high", "high-res"), ("low", "low-res")
+PAPER, OURS, HELPS = "Islam & Glocker 2022", "ours", "accuracy without the grating rises"
+HIGH, LOW, SIDES = ("high", "high-res"), ("low", "low-res"), {"wrong": -1, "removed": 0, "grating": 1}
 ROWS = [  # claim, where it is said, result, cohorts, the kind with more, the kind with less
     *((f"{HELPS} ({k})", PAPER, "removed", HIGH, k, "plain") for k in FILTERED),
     ("rf gains more than gf, by epoch", PAPER, "removed", HIGH, "rf-epoch", "gf-epoch"),
@@ -122,15 +108,12 @@ ROWS = [  # claim, where it is said, result, cohorts, the kind with more, the ki
 
 def findings(size: Size) -> list[Finding]:
     """The rows on kinds that a size has."""
-    known = {recipe.group for cohort in cohorts(size) for recipe in cohort.recipes}
-    found = []
+    known, found = {recipe.group for cohort in cohorts(size) for recipe in cohort.recipes}, []
     for claim, paper, of, names, *pair in ROWS:
         for name in names:
             more, than = (f"{one}-{name}" for one in pair)
-            reads = {
-                "training": effects.test_accuracy,
-                "noise": effects.near_noise_harm(FREQUENCIES[band(name)]),
-            }
+            harm = effects.near_noise_harm(FREQUENCIES[band(name)])
+            reads = {"training": effects.test_accuracy, "noise": harm}
             given = {"unit": "points of accuracy", "scale": 1 if of == "noise" else 100, "paper": paper}
             label = of if of == "training" else f"{of}-{name}"
             made = Finding(f"{name}: {claim}", reads.get(of, RIGHT), label, more=more, than=than, **given)
@@ -140,25 +123,21 @@ def findings(size: Size) -> list[Finding]:
 
 def figures(size: Size) -> list[Sweep | Figure]:
     """Accuracies with the class's grating, with none, with a wrong one; and which noise harms."""
-    shown = ("plain", "gf-batch", "rf-epoch", "rf-batch", "hp-epoch", "hp-batch")
-    sides = (("wrong", -1), ("removed", 0), ("grating", 1))
-    return [
-        *(
-            Sweep(
-                f"accuracy-{name}",
-                f"Accuracy with a grating of {name.replace('-res', '')} frequency, {builder.__name__}",
-                {f"{of}-{name}": sign * size.amplitude[band(name)] for of, sign in sides},
-                lambda ds: 100 * RIGHT(ds),
-                tuple(f"{k}-{name}" for k in shown if k in objectives),
-                Axis("grating: another class's (< 0), its own (> 0)", "pixel range"),
-                Axis("accuracy", "%"),
-                "In training the grating told the class of 95 in 100 images, at the amplitude on the right.",
-                by_cohort=False,
-            )
-            for name, (builder, _, objectives) in size.cohorts.items()
-        ),
-        Figure("noise-high", "accuracy_change"),
+    sweeps = [
+        Sweep(
+            f"accuracy-{name}",
+            f"Accuracy with a grating of {name.replace('-res', '')} frequency, {builder.__name__}",
+            {f"{of}-{name}": sign * size.amplitude[band(name)] for of, sign in SIDES.items()},
+            lambda ds: 100 * RIGHT(ds),
+            tuple(f"{k}-{name}" for k in SHOWN if k in objectives),
+            Axis("grating: another class's (< 0), its own (> 0)", "pixel range"),
+            Axis("accuracy", "%"),
+            "In training the grating told the class of 95 in 100 images, at the amplitude on the right.",
+            by_cohort=False,
+        )
+        for name, (builder, _, objectives) in size.cohorts.items()
     ]
+    return [*sweeps, Figure("noise-high", "accuracy_change")]
 
 
 STUDY = Study(

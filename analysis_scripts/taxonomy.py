@@ -8,6 +8,7 @@ of the paper's findings hold. Run it again to go on where it was stopped.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from landscape.reference import models
 from landscape.reference.training.recipe import Recipe
@@ -17,21 +18,22 @@ from landscape.studies.settings import SGD
 
 # at a constant rate, so that the batch size acts as a temperature to the end
 CONSTANT = {**SGD, "schedule": "constant"}
+usual = partial(Size, curve_epochs=50, examples=200, products=200)  # `examples`: of which Hessians are taken
 SIZES = {
     "quick": Size(
         data=Data.digits(train=40, test=40, side=7),
         widths=(2, 4),  # load of the first grid
         batches=(8, 40),  # batch sizes: temperature of the first grid
-        noise_widths=(2, 4),  # load of the second grid
-        noises=(0.0, 0.5),  # shares of random labels: temperature of the second grid
+        noise_widths=(2, 4),  # load of the second grid; shares of random labels are its temperature
+        noises=(0.0, 0.5),
         noise_batch=16,
         training={**CONSTANT, "epochs": 2, "lr": 0.05},
         curve_epochs=1,
-        examples=16,  # of which Hessians are taken
+        examples=16,
         products=16,
         network={"blocks": [1]},
     ),
-    "default": Size(
+    "default": usual(
         data=Data.digits(train=500, test=1000, side=14),
         widths=(1, 2, 4, 8, 16, 24),
         batches=(8, 16, 32, 64, 128),
@@ -39,17 +41,13 @@ SIZES = {
         noises=(0.0, 0.25, 0.5),
         noise_batch=32,
         training={**CONSTANT, "epochs": 60, "lr": 0.1},
-        curve_epochs=50,
-        examples=200,
-        products=200,
         network={"blocks": [1, 1]},
     ),
     "natural": Size(
         data=Data.natural(train=500, test=1000),
         widths=(1, 2, 4, 8),
         batches=(16, 48, 128),
-        noise_widths=(),  # no second grid
-        noises=(),
+        **dict.fromkeys(("noise_widths", "noises"), ()),  # no second grid
         noise_batch=0,
         training={**CONSTANT, "epochs": 25, "lr": 0.1},
         curve_epochs=12,
@@ -57,7 +55,7 @@ SIZES = {
         products=60,
         network={"blocks": [1, 1, 1], "in_channels": 3},
     ),
-    "full": Size(
+    "full": usual(
         data=Data.cifar(10),
         widths=(1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128),
         batches=(16, 19, 24, 27, 32, 44, 64, 92, 128, 180, 256, 364, 512, 724, 1024),
@@ -65,9 +63,6 @@ SIZES = {
         noises=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
         noise_batch=128,
         training={**CONSTANT, "epochs": 150, "lr": 0.05},
-        curve_epochs=50,
-        examples=200,
-        products=200,
         network={"blocks": [2, 2, 2, 2], "in_channels": 3},
     ),
 }
@@ -107,14 +102,8 @@ def cell(size: Size, width: int, batch: int, **tags: float) -> Recipe:
 
 def measure(size: Size) -> Sequence[On]:
     """As in the paper: Hessians of training examples without weight decay; similarity on mixup inputs."""
-    curve = {
-        "method": "bezier",
-        "epochs": size.curve_epochs,
-        "steps": 9,
-        "refine": 1,
-        "resamples": 100,
-        "weight_decay": size.training["weight_decay"],
-    }
+    curve = {"method": "bezier", "steps": 9, "refine": 1, "resamples": 100, "epochs": size.curve_epochs}
+    curve["weight_decay"] = size.training["weight_decay"]
     return [
         On("train", "spectrum", {"k": 1, "which": "LA", "tol": 1e-2}, examples=size.examples),
         On("train", "trace", {"rel_se": 0.05, "max_products": size.products}, examples=size.examples),
