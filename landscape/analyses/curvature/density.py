@@ -246,7 +246,8 @@ def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:
     about = (
         f"{matrix_names(datasets)} of the mean loss over {first.attrs.get('examples', '?')} examples,"
         f" {weight_decays(datasets)};"
-        f" {first.sizes['probe']} probes of {int(first['iterations'])} Lanczos steps."
+        f" {first.sizes['probe']} {'probes' if first.sizes['probe'] > 1 else 'probe'} of"
+        f" {int(first['iterations'])} Lanczos steps."
     )
     return [
         FigureSpec(
