@@ -360,6 +360,10 @@ def test_groups_and_pairs_are_chosen_within_a_section(similarity: Any, tmp_path:
     chooser.locator("figure select").select_option("between g3-s0 and g3-s2")
     assert chooser.locator("h3", has_text="between g3-s0 and g3-s2: g3").count() == 1
     assert page.locator("#s-cka .remark").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator("#s-cka").is_visible()
+    page.evaluate("document.querySelector('.chosen').replaceChildren()")  # as before it comes into view
+    assert not page.locator("#s-cka").is_visible()
 
 
 def test_shortened_names_stay_apart(similarity: Any, tmp_path: Path, visit: Any) -> None:
