@@ -360,6 +360,13 @@ def test_groups_and_pairs_are_chosen_within_a_section(similarity: Any, tmp_path:
     chooser.locator("figure select").select_option("between g3-s0 and g3-s2")
     assert chooser.locator("h3", has_text="between g3-s0 and g3-s2: g3").count() == 1
     assert page.locator("#s-cka .remark").count() == 0
+    # a link to a figure of a group brings that group back, on a fresh page too
+    link = chooser.locator("figure a.mark").last.get_attribute("href")
+    assert link is not None and ":g3:" in link
+    fresh = visit(path, whole=False)
+    fresh.evaluate(f"location.hash = '{link}'")
+    fresh.locator(f"[id='{link[1:]}']").wait_for()
+    assert fresh.locator(".chooser select").first.input_value() == "g3"
     page.emulate_media(media="print")
     assert page.locator("#s-cka").is_visible()
     page.evaluate("document.querySelector('.chosen').replaceChildren()")  # as before it comes into view

@@ -76,7 +76,10 @@ function take(said) {
 // Shows a part of the page, though it be folded away.
 function goTo(anchor) {
   const part = anchor && byId(anchor);
-  if (!part) return;
+  if (!part) {
+    if (anchor.includes(":")) goToChoice(anchor);
+    return;
+  }
   for (let fold = part.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   part.scrollIntoView();
 }
