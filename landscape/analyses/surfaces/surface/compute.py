@@ -60,15 +60,16 @@ def compute(problem: Problem, params: SurfaceParams, context: Context) -> Mappin
         gradient_norm=params.gradient_norm,
         metrics=metrics,
     )
-    count = min(params.evaluations or x.size * y.size, x.size * y.size)
+    points = x.size * y.size
+    count = min(params.evaluations or points, points)
     sweep = Sweep(evaluator, ledger, context.progress, count + 2 * len(plane.markers))
     data: dict[str, Any] = {"x": x, "y": y}
-    if params.evaluations is None or params.evaluations >= x.size * y.size:
+    if count == points:
         fields, known = sweep.grid(x, y), np.ones((len(y), len(x)), bool)
         surface = fields["loss"]
     else:
         bend, back = (_log, np.exp) if params.refine_by == "log_loss" else (np.asarray, np.asarray)
-        fields, known = sweep.refined(x, y, params.evaluations, bend)
+        fields, known = sweep.refined(x, y, count, bend)
         between = back(fill(bend(fields["loss"]), known))
         surface = data["loss_filled"] = np.where(known, fields["loss"], between)
     center = evaluator.center
