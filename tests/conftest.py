@@ -35,6 +35,7 @@ _load("error_bars")
 _load("feature_sets")
 _load("posterior_cases")
 _stored = _load("stored")
+_load("three_orders")
 _load("vtk_text")
 _toyzoo = _load("toyzoo")
 

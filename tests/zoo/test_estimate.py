@@ -56,6 +56,26 @@ def values(directory):
     }
 
 
+def written(folder):
+    """The module of `NET`, from a file in a folder."""
+    (folder / "net.py").write_text(textwrap.dedent(NET))
+    sys.path.insert(0, str(folder))
+    try:
+        import net
+    finally:
+        sys.path.remove(str(folder))
+    return net
+
+
+def priced(folder):
+    """The tasks of the manifest in a folder, and their prices."""
+    zoo = Zoo.from_manifest(folder / "zoo.toml")
+    home = Store(zoo.store)
+    plan, loader = zoo._plan(None, home, False)
+    todo = plan.todo(home)
+    return todo, _Prices(todo, loader, Costs(), plan.setup)
+
+
 class TestEstimate:
     def test_counts_and_time(self, folder):
         """Oracle: counts by construction; a positive time for known costs; nothing is written."""
@@ -118,22 +138,13 @@ class TestEstimate:
 
     def test_shared_passes_and_units_are_priced_as_they_are(self, tmp_path):
         """Oracle: a pass less for the second that shares it; the units of a lesion that was computed."""
-        (tmp_path / "net.py").write_text(textwrap.dedent(NET))
-        sys.path.insert(0, str(tmp_path))
-        try:
-            import net
-        finally:
-            sys.path.remove(str(tmp_path))
+        net = written(tmp_path)
         torch.save(net.net().state_dict(), tmp_path / "one.pt")
         (tmp_path / "zoo.toml").write_text(
             '[model]\nbuilder = "net:net"\n[data]\nbuilder = "net:data"\n[[checkpoints]]\npath = "one.pt"\n'
             "[analyses.fourier]\n[analyses.transfer]\n[analyses.lesion]\n"
         )
-        zoo = Zoo.from_manifest(tmp_path / "zoo.toml")
-        home = Store(zoo.store)
-        plan, loader = zoo._plan(None, home, False)
-        todo = plan.todo(home)
-        prices = _Prices(todo, loader, Costs(), plan.setup)
+        todo, prices = priced(tmp_path)
         seconds = {t.label: prices.seconds(t) for t in todo}
         pace = prices.kind(todo[0].members[0]).forward
         assert seconds["fourier"] == 2.5 * pace
@@ -144,12 +155,7 @@ class TestEstimate:
 
     def test_a_group_is_priced_by_its_pairs(self, tmp_path):
         """Oracle: by hand, ten pairs of models with sixteen of layers each, at the price of one."""
-        (tmp_path / "net.py").write_text(textwrap.dedent(NET))
-        sys.path.insert(0, str(tmp_path))
-        try:
-            import net
-        finally:
-            sys.path.remove(str(tmp_path))
+        net = written(tmp_path)
         for name in "abcd":
             torch.save(net.net().state_dict(), tmp_path / f"{name}.pt")
         (tmp_path / "zoo.toml").write_text(
@@ -157,10 +163,6 @@ class TestEstimate:
             + "".join(f'[[checkpoints]]\npath = "{name}.pt"\n' for name in "abcd")
             + "[analyses.similarity]\nmost_layers = 4\nsubsamples = 20\nsample = 128\n"
         )
-        zoo = Zoo.from_manifest(tmp_path / "zoo.toml")
-        home = Store(zoo.store)
-        plan, loader = zoo._plan(None, home, False)
-        (task,) = plan.todo(home)
-        prices = _Prices([task], loader, Costs(), plan.setup)
+        (task,), prices = priced(tmp_path)
         passes = sum(prices.kind(member).forward for member in task.members)
         assert prices.seconds(task) == pytest.approx(passes + 10 * 4**2 * (0.08 / 8) * 3)

@@ -4,28 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from cases import generator
+from three_orders import derivatives, tensors, wave
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape.core.curvature.double_backward import twice_differentiable, unread_gradient
-
-
-def tensors(*shapes, seed=0):
-    g = generator(seed)
-    return [torch.randn(s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes]
-
-
-def wave(y):
-    return (y.sin() * torch.arange(1.0, y.numel() + 1, dtype=y.dtype).cos().view(y.shape)).sum()
-
-
-def derivatives(layer, inputs):
-    """Value, gradient, a product with the Hessian, and a gradient of that: three orders."""
-    y = layer(*inputs)
-    first = torch.autograd.grad(wave(y), inputs, create_graph=True)
-    second = torch.autograd.grad(sum(wave(g) for g in first), inputs, create_graph=True)
-    third = torch.autograd.grad(sum(wave(g) for g in second), inputs)
-    return [y, *first, *second, *third]
 
 
 def test_attention_and_weight_norm():

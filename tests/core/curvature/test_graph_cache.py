@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 import torch
-from cases import CASES, ConvNet, generator, images, mlp, vectors
+from cases import CASES, Centred, ConvNet, Fixed, generator, images, mlp, vectors
 from torch import nn
 
 import landscape
@@ -228,19 +228,6 @@ def pieces(problem):
 
 def test_batches_are_left_whole_where_cutting_would_change_the_loss(tiny_graphs):
     """Oracle: what each model or loss says of its batch."""
-
-    class Centred(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = mlp()
-
-        def forward(self, x):
-            return self.net(x - x.mean(0))
-
-    class Fixed(Centred):
-        def forward(self, x):
-            return self.net(x.view(13, 4))
-
     data = vectors()
     assert pieces(Problem(mlp(), "cross_entropy", data, dtype=torch.float64)) == [2] * 6 + [1]
     assert pieces(Problem(Centred(), "cross_entropy", data, dtype=torch.float64)) == [13]

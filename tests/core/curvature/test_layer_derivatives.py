@@ -5,15 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from cases import generator
+from three_orders import derivatives, tensors, wave
 
 from landscape.core.curvature.double_backward import twice_differentiable, unread_gradient
-
-
-def tensors(*shapes, seed=0):
-    g = generator(seed)
-    return [torch.randn(s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes]
-
 
 MEAN, VAR = torch.tensor([0.3, -2.0, 5.0]).double(), torch.tensor([0.5, 2.0, 0.1]).double()
 
@@ -35,19 +29,6 @@ LAYERS = {
 }
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
-
-
-def wave(y):
-    return (y.sin() * torch.arange(1.0, y.numel() + 1, dtype=y.dtype).cos().view(y.shape)).sum()
-
-
-def derivatives(layer, inputs):
-    """Value, gradient, a product with the Hessian, and a gradient of that: three orders."""
-    y = layer(*inputs)
-    first = torch.autograd.grad(wave(y), inputs, create_graph=True)
-    second = torch.autograd.grad(sum(wave(g) for g in first), inputs, create_graph=True)
-    third = torch.autograd.grad(sum(wave(g) for g in second), inputs)
-    return [y, *first, *second, *third]
 
 
 @every_layer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import CASES, ConvNet, images, mlp, vectors
+from cases import CASES, Centred, ConvNet, Fixed, images, mlp, vectors
 from torch import nn
 
 from landscape import Problem
@@ -94,18 +94,6 @@ def test_pieces_are_made_while_they_are_used_and_in_order(tiny):
 
 def test_what_depends_on_its_batch_is_not_cut(tiny):
     """Oracle: what each model, loss or watch says of its batch."""
-
-    class Centred(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = mlp()
-
-        def forward(self, x):
-            return self.net(x - x.mean(0))
-
-    class Fixed(Centred):
-        def forward(self, x):
-            return self.net(x.view(13, 4))
 
     class Tilted(Centred):
         """A mean over the batch that the loss cannot see: it adds to all logits alike."""
