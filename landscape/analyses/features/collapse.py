@@ -209,7 +209,7 @@ def _sample(problem: Problem, params: CollapseParams) -> Iterator[Batch]:
     """Examples in random order, where they can be mixed: of sorted data a batch holds one class."""
     import torch
 
-    from landscape.core.data.batches import batches_joinable, gather
+    from landscape.core.data.batches import Examples, batches_joinable
 
     batches = problem.batches
     if not batches_joinable(batches) or problem.batchnorm == "batch":
@@ -218,8 +218,9 @@ def _sample(problem: Problem, params: CollapseParams) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(params.seed % 2**63)
     order = torch.randperm(problem.examples, generator=generator)[: params.alignment_examples]
     size = max(batch.size for batch in batches)
+    examples = Examples(batches)
     for rows in torch.split(order, size):
-        yield gather(batches, rows)
+        yield examples.take(rows)
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:

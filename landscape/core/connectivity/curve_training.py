@@ -12,7 +12,7 @@ from torch import Tensor
 
 from landscape.core.ambient import under_own_context
 from landscape.core.connectivity.curve import Curve
-from landscape.core.data.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, Examples, batches_joinable
 from landscape.core.linalg.reductions import sum_of_squares
 from landscape.core.problem.batchnorm import batch_statistics, running_layers
 from landscape.core.problem.derivatives.gradient import check_gradient
@@ -172,9 +172,10 @@ def epoch_batches(problem: Problem, settings: CurveTraining, epoch: int) -> Iter
             yield problem.batches[index]
         return
     order = torch.randperm(problem.examples, generator=draws)
+    examples = Examples(problem.batches)
     # Even parts: the statistics of a last batch of a few examples would be noise, those of one do not exist.
     for part in torch.tensor_split(order, _steps(problem, settings)):
-        yield gather(problem.batches, part)
+        yield examples.take(part)
 
 
 def batchwise_batchnorm(problem: Problem) -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.data.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, Examples, batches_joinable
 from landscape.core.problem.derivatives.gradient import check_gradient
 from landscape.core.problem.problem import Problem
 from landscape.core.seeds import seeded_generator
@@ -177,6 +177,7 @@ class _Draws:
             self._take([self._all[0]], problem)
         elif joinable and losses is not None:
             self._losses = losses.double().cpu().numpy()
+            self._examples = Examples(self._all)
         else:
             size = (
                 problem.examples if losses is None else self._size
@@ -196,4 +197,4 @@ class _Draws:
             index = int(self._rng.choice(len(self._pieces), p=self._shares))
             return self._pieces[index], self._base[index]
         rows = self._rng.choice(self._count, self._size, replace=False)
-        return gather(self._all, torch.from_numpy(rows)), float(self._losses[rows].mean())
+        return self._examples.take(torch.from_numpy(rows)), float(self._losses[rows].mean())

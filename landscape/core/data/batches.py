@@ -11,12 +11,14 @@ from torch import Tensor
 
 from landscape.core.data.data_forms import ENDLESS, has_end, raw_batches
 from landscape.core.data.free_memory import free_memory
+from landscape.core.data.shared_copies import one_copy
 from landscape.core.data.trees import attributes, map_tensors, plain, rebuild, remade, tensors_in
 from landscape.errors import InputError, reason
 
 __all__ = [
     "TARGET_KEYS",
     "Batch",
+    "Examples",
     "batch_of",
     "batches_joinable",
     "gather",
@@ -151,7 +153,7 @@ def rebatch(batches: Sequence[Batch], size: int) -> list[Batch]:
 
 
 def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
-    """Some of the examples as one batch.
+    """Some of the examples as one batch; whoever takes examples more than once makes `Examples`.
 
     Args:
         batches: Where the examples are.
@@ -160,24 +162,46 @@ def gather(batches: Sequence[Batch], index: Tensor) -> Batch:
     Raises:
         InputError: As `rebatch` does.
     """
-    if not batches_joinable(batches):
-        raise InputError(
-            "the batches differ in form, so their examples cannot be mixed: give examples of one shape,"
-            " resized or padded."
-        )
-    pieces, numbers, start = [], [], 0
-    for batch in batches:
-        here = index[(index >= start) & (index < start + batch.size)]
-        if len(here):
-            pieces.append(map_tensors(batch.raw, lambda t, i=here - start: t[i.to(t.device)]))
-            numbers.append(here)
-        start += batch.size
-    # The examples came batch by batch: sorting both orders pairs them up, those asked for twice included.
-    found = torch.cat(numbers)
-    order = torch.empty_like(index)
-    order[index.argsort(stable=True)] = found.argsort(stable=True)
-    raw = map_tensors(_join(pieces), lambda t: t[order.to(t.device)])
-    return Batch(raw, *_split(raw), len(index))
+    return Examples(batches).take(index)
+
+
+class Examples:
+    """The examples of batches by their numbers over all of them.
+
+    Whether batches can be joined and where each begins is found out once, so that taking examples costs as
+    much as they are, however many others there are.
+
+    Args:
+        batches: Where the examples are.
+
+    Raises:
+        InputError: As `rebatch` does.
+    """
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        if not batches_joinable(batches):
+            raise InputError(
+                "the batches differ in form, so their examples cannot be mixed: give examples of one shape,"
+                " resized or padded."
+            )
+        self._batches = batches
+        self._ends = torch.tensor([batch.size for batch in batches]).cumsum(0)
+
+    def take(self, index: Tensor) -> Batch:
+        """The examples of these numbers (n,), in that order, as one batch."""
+        home = torch.searchsorted(self._ends, index, right=True)
+        order = home.argsort(stable=True)  # batch by batch
+        found, counts = home[order].unique_consecutive(return_counts=True)
+        pieces = []
+        for number, part in zip(found.tolist(), order.split(counts.tolist()), strict=True):
+            batch = self._batches[number]
+            local = index[part] - (self._ends[number] - batch.size)
+            pieces.append(map_tensors(batch.raw, lambda t, i=local: t[i.to(t.device)]))
+        back = torch.empty_like(order)
+        back[order] = torch.arange(len(order))
+        raw = pieces[0] if len(pieces) == 1 else _join(pieces)
+        raw = map_tensors(raw, lambda t: t[back.to(t.device)])
+        return Batch(raw, *_split(raw), len(index))
 
 
 def batches_joinable(batches: Sequence[Batch]) -> bool:
@@ -229,7 +253,8 @@ def read_batches(
         progress: Told the number of examples read so far, once per batch.
 
     Returns:
-        The batches, in order, whose sizes may differ. Their tensors are copies.
+        The batches, in order, whose sizes may differ. Their tensors are copies, one for all who read the same
+        numbers: see `landscape.core.data.shared_copies`.
 
     Raises:
         InputError: If there is no data, inputs and targets differ in length, a batch has no tensors, or data
@@ -247,7 +272,7 @@ def read_batches(
     ends, examples, taken = has_end(data), 0, 0
     most = 0 if ends else free_memory() // 2
     for index, given in enumerate(raw_batches(data, batch_size)):
-        raw = map_tensors(given, move)
+        raw = one_copy(map_tensors(given, move))
         inputs, target = _split(raw)
         if size is not None:
             count, counted = _told(size, raw, index), True

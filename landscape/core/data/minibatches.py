@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from landscape.core.data.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, Examples, batches_joinable
 from landscape.errors import InputError
 
 __all__ = ["MiniBatches", "split_into_minibatches"]
@@ -38,7 +39,11 @@ class MiniBatches:
         """The mini-batch of this number."""
         if self.pieces is not None:
             return self.pieces[number]
-        return gather(self.data, torch.from_numpy(self.members[number]))
+        return self._examples.take(torch.from_numpy(self.members[number]))
+
+    @cached_property
+    def _examples(self) -> Examples:
+        return Examples(self.data)
 
 
 def split_into_minibatches(

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from landscape.core.data.batches import Batch, batches_joinable, gather
+from landscape.core.data.batches import Batch, Examples, batches_joinable
 
 __all__ = ["Pass", "plan_pass", "sample"]
 
@@ -35,7 +35,10 @@ class Pass:
 
     def batches(self) -> Iterator[Batch]:
         """The batches of the pass, one in memory at a time where they are not those of the data."""
-        return iter(self.data) if self.parts is None else (gather(self.data, part) for part in self.parts)
+        if self.parts is None:
+            return iter(self.data)
+        examples = Examples(self.data)
+        return (examples.take(part) for part in self.parts)
 
 
 def plan_pass(data: Sequence[Batch], requested: Sequence[int | None], *, whole: bool = False) -> Pass:

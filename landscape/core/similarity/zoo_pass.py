@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.data.batches import Batch, gather, tensors_in
+from landscape.core.data.batches import Batch
 from landscape.core.features.hooks import watch_outputs
 from landscape.core.features.map_layout import MapLayouts, are_pictures
 from landscape.core.problem.passes.pieces import laid_out
 from landscape.core.problem.problem import Problem
 from landscape.core.similarity.cka import Estimator, Kernel, gram, hsic, rounding
 from landscape.core.similarity.layer_choice import choose_layers
+from landscape.core.similarity.same_inputs import GroupExamples, Pairing, check_same_inputs
 from landscape.errors import InputError
 
 __all__ = [
     "FeatureRows",
     "HsicSums",
-    "Pairing",
-    "check_same_inputs",
     "plan_batches",
     "zoo_hsic",
     "zoo_sample",
@@ -35,9 +34,6 @@ __all__ = [
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
-
-Pairing = Literal["inputs", "order"]
-"""By what examples of several problems are paired."""
 
 _NONE = "no layer runs on every batch with one row per example; choose other layers."
 
@@ -97,96 +93,6 @@ class HsicSums:
     left_out: dict[str, list[str]]
 
 
-def check_same_inputs(problems: Mapping[str, Problem], pairing: Pairing = "inputs") -> None:
-    """Raise unless all problems hold the same inputs in the same order, however cut into batches.
-
-    Args:
-        problems: The models, by name.
-        pairing: ``order`` takes examples of one number for the same, whatever their inputs are, such as
-            images of another size for each model; targets, if there are any of one shape, have to agree.
-
-    Raises:
-        InputError: Naming the two that differ, or an example that holds NaN.
-    """
-    (first, reference), *others = problems.items()
-    _check_numbers(first, reference)
-    if pairing == "order":
-        for name, problem in others:
-            _check_numbers(name, problem)
-            if not _same_order(reference, problem):
-                raise InputError(
-                    f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) differ in"
-                    " the number of their examples or in their targets: paired by order, they have to hold"
-                    " the same examples in the same order."
-                )
-        return
-    for name, problem in others:
-        if not _same_inputs(reference, problem):
-            one, two = _shapes(reference), _shapes(problem)
-            if one != two and reference.examples == problem.examples:
-                raise InputError(
-                    f"'{first}' takes inputs of shape {one} and '{name}' of shape {two}; models are compared"
-                    " on one set of inputs: give all problems the same, and let a model that needs another"
-                    " size resize them itself, as nn.Sequential(nn.Upsample(size), model) does; or say with"
-                    " pairing='order' that they are the same examples in the same order."
-                )
-            raise InputError(
-                f"'{first}' ({reference.examples} examples) and '{name}' ({problem.examples}) do not hold"
-                " the same inputs in the same order; models are compared on one set of examples."
-            )
-
-
-def _shapes(problem: Problem) -> str:
-    """Shapes of the first example's inputs."""
-    return ", ".join(str(tuple(t.shape[1:])) for _, t in tensors_in(problem.batches[0].inputs))
-
-
-def _check_numbers(name: str, problem: Problem) -> None:
-    """Raise if an input is NaN: every layer that it goes through would be NaN, and all similarities."""
-    first = 0
-    for batch in problem.batches:
-        for _, tensor in tensors_in(batch.inputs):
-            if not tensor.is_floating_point() or len(tensor) != batch.size:
-                continue
-            bad = tensor.isnan().flatten(1).any(1) if tensor.ndim > 1 else tensor.isnan()
-            if bad.any():
-                raise InputError(
-                    f"example {first + int(bad.nonzero()[0])} of the data of '{name}' holds NaN, which would"
-                    " make all similarities NaN; leave it out."
-                )
-        first += batch.size
-
-
-def _same_order(a: Problem, b: Problem) -> bool:
-    """Whether two problems have as many examples, and the same targets if these can be compared."""
-    if a.examples != b.examples:
-        return False
-    targets = []
-    for problem in (a, b):
-        parts = [batch.target for batch in problem.batches]
-        if not all(isinstance(t, Tensor) and t.ndim for t in parts):
-            return True
-        if len({t.shape[1:] for t in parts}) != 1:
-            return True
-        targets.append(torch.cat([t.cpu() for t in parts]))
-    one, two = targets
-    return one.shape != two.shape or bool((one == two).all())
-
-
-def _same_inputs(a: Problem, b: Problem) -> bool:
-    if a.examples != b.examples:
-        return False
-    parts: Iterable[tuple[Batch, Batch]] = zip(a.batches, b.batches, strict=False)
-    if [p.size for p in a.batches] != [p.size for p in b.batches]:
-        everything = torch.arange(a.examples)
-        parts = [(gather(a.batches, everything), gather(b.batches, everything))]
-    for one, two in parts:
-        x, y = dict(tensors_in(one.inputs)), dict(tensors_in(two.inputs))
-        if x.keys() != y.keys() or not all(torch.equal(t.cpu(), y[key].cpu()) for key, t in x.items()):
-            return False
-    return True
-
-
 def plan_batches(examples: int, batch_size: int, seed: int) -> list[Tensor]:
     """Which examples form each batch: mixed by the seed, then cut into nearly equal parts.
 
@@ -231,7 +137,7 @@ def zoo_hsic(
         kernel: Default: linear.
         policy: How outputs become features.
         seed: Seed of the order of examples.
-        pairing: See `check_same_inputs`.
+        pairing: See `landscape.core.similarity.same_inputs.check_same_inputs`.
         progress: Called with the finished fraction.
 
     Raises:
@@ -249,12 +155,16 @@ def zoo_hsic(
     total = len(units) + len(problems)
     blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
     layouts = {name: _layouts(problem, policy) for name, problem in problems.items()}
+    gathered = GroupExamples(problems.values())
+    device = next(iter(problems.values())).device  # where all are reduced: a device is waited for once a batch
     for index, examples in enumerate(plan):
         # NaN where a model puts out no matrix of numbers: its similarities are NaN, not zero.
-        grams = torch.full((total, len(examples), len(examples)), torch.nan, dtype=torch.float64)
+        size = total, len(examples), len(examples)
+        grams = torch.full(size, torch.nan, dtype=torch.float64, device=device)
         eps = torch.zeros(total, dtype=torch.float64)
+        batch_for = gathered.on(examples)
         for number, (model, problem) in enumerate(problems.items()):
-            batch = laid_out(problem, gather(problem.batches, examples))
+            batch = laid_out(problem, batch_for(problem))
 
             def keep(features: Tensor, row: int, grams: Tensor = grams, eps: Tensor = eps) -> None:
                 grams[row], eps[row] = gram(features, kernel), rounding(features)
@@ -265,7 +175,7 @@ def zoo_hsic(
                 keep(policy.rows(output, layouts[model]), len(units) + number)
             progress((index + (number + 1) / len(problems)) / len(plan))
         # Batches go to the blocks in turn, so that all have about as many.
-        blocks[index % len(blocks)] += hsic(grams, estimator, eps)
+        blocks[index % len(blocks)] += hsic(grams, estimator, eps.to(device))
     kept = [row for row, (model, layer) in enumerate(units) if layer not in left_out[model]]
     if not kept:
         raise InputError(_NONE)
@@ -304,7 +214,7 @@ def zoo_sample(
         sample: Largest number of examples n, taken by the seed.
         policy: How outputs become features.
         seed: Seed of the sample.
-        pairing: See `check_same_inputs`.
+        pairing: See `landscape.core.similarity.same_inputs.check_same_inputs`.
         centred: Whether their mean over examples is taken off.
         progress: Called with the finished fraction.
 
@@ -324,6 +234,7 @@ def zoo_sample(
     kept: list[T] = []
     outputs: list[Array | None] = []
     left_out: dict[str, list[str]] = {}
+    batch_for = GroupExamples(problems.values()).on(examples)
     for number, (model, problem) in enumerate(problems.items()):
         choice = choose_layers(problem, patterns, most_layers)
         rows = {(model, name): row for row, name in enumerate(choice.names)}
@@ -335,7 +246,7 @@ def zoo_sample(
             features = features.double()
             found[row] = reduce(features - features.mean(0) if centred else features, names[row])
 
-        batch = gather(problem.batches, examples)
+        batch = batch_for(problem)
         output, lost = _run(
             problem, batch, model, choice.names, rows, policy, _layouts(problem, policy), keep
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from landscape.core.data.batches import Batch, read_batches, tensors_in
+from landscape.core.data.batches import Batch, batch_of, read_batches, tensors_in
+from landscape.core.data.shared_copies import one_copy
 
 if TYPE_CHECKING:
     from landscape.core.problem.problem import Problem
@@ -37,7 +38,7 @@ def converted(batches: Iterable[Batch], conversions: Iterable[Conversion]) -> li
     found = list(batches)
     for conversion in conversions:
         found = [conversion.change(batch) for batch in found]
-    return found
+    return [replace(batch_of(one_copy(b.raw), b.size), counted=b.counted) for b in found]
 
 
 def convert(problem: Problem, *conversions: Conversion) -> None:
