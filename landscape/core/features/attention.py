@@ -13,7 +13,14 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
 
 from landscape.core.features.collector import Collector
-from landscape.core.features.fourier import LOW_BAND, RadialBins, mode_multiplicity, radial_frequency
+from landscape.core.features.fourier import (
+    LOW_BAND,
+    RadialBins,
+    add_parts,
+    mode_multiplicity,
+    radial_frequency,
+    transformed,
+)
 from landscape.core.features.map_layout import MapLayouts
 from landscape.core.stats.moments import Moments
 from landscape.errors import InputError
@@ -116,8 +123,8 @@ def _whole(A: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     n = A.shape[-1]
     # The rows of A are patches of the output, so its last axis is transformed: row i holds (A Fᴴ)_i up to
     # conjugation, which no magnitude sees.
-    out = torch.fft.rfft2(A.reshape(*A.shape[:-1], grid.height, grid.width), norm="ortho").flatten(-2)
-    gain2 = torch.view_as_real(out).square().sum(-3).sum(-1, dtype=torch.float64)
+    out = transformed(A.reshape(*A.shape[:-1], grid.height, grid.width)).flatten(-2)
+    gain2 = add_parts(torch.view_as_real(out).square().sum(-3))
     # M_kk = (F A Fᴴ)_kk: column k of A Fᴴ, met with row k of F.
     waves = _waves((grid.height, grid.width), (grid.height, grid.width)).to(A)
     wave = torch.complex(*waves) / n**0.5

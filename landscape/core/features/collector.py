@@ -8,13 +8,13 @@ collectors of a pass, see `landscape.core.features.collect`. Nothing is kept but
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from landscape.core.features.calls import ModuleCall
-from landscape.core.features.fourier import at_least_single, mean_power, spectrum
+from landscape.core.features.fourier import add_parts, at_least_single, mean_power, spectrum
 from landscape.core.features.map_layout import MapLayout, MapLayouts
 from landscape.core.features.units import Selection, Unit
 
@@ -32,6 +32,7 @@ class SharedValues:
     means: Tensor | None = None
     spectrum: Tensor | None = None
     power: Tensor | None = None
+    summed_power: dict[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Feature:
         assert self.layout is not None
         return at_least_single(self.layout.to_maps(self.tensor))
 
+    @property
+    def channels(self) -> int:
+        """Channels of its maps."""
+        assert self.layout is not None
+        return self.tensor.shape[1 if self.layout.form == "first" else -1]
+
     def means(self) -> Tensor:
         """Means of the maps over space, (B, C, 1, 1), worked out once."""
         if self.shared.means is None:
@@ -77,6 +84,17 @@ class Feature:
         if self.shared.power is None:
             self.shared.power = mean_power(self.spectrum())
         return self.shared.power
+
+    def summed_power(self, step: int) -> Tensor:
+        """Power summed over examples at each mode of every ``step``-th channel, (C / step, modes) in float64.
+
+        Worked out once.
+        """
+        found = self.shared.summed_power.get(step)
+        if found is None:
+            squares = torch.view_as_real(self.spectrum()[:, ::step]).square()
+            found = self.shared.summed_power[step] = add_parts(squares.sum(0)).flatten(1)
+        return found
 
 
 class Collector:

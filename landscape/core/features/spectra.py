@@ -28,8 +28,9 @@ class LayerRows:
         radii: Mean radial frequency per bin, (bins,).
         order: Numbers in the data of the images that there will be rows of, as they come.
         filled: Number of rows that there are.
-        table: All rows by quantity, as they come. They are made at once: small tensors kept from every batch
-            would lie between the large ones that are freed, and memory would grow.
+        table: All rows by quantity, as they come, where the features are: a device is not waited for. They
+            are made at once: small tensors kept from every batch would lie between the large ones that are
+            freed, and memory would grow.
     """
 
     unit: Unit
@@ -46,14 +47,14 @@ class LayerRows:
         for key, value in values.items():
             if key not in self.table:
                 size = len(self.order), *value.shape[1:]
-                self.table[key] = torch.full(size, torch.nan, dtype=torch.float64)
+                self.table[key] = value.new_full(size, torch.nan, dtype=torch.float64)
             self.filled = start + len(value)
             self.table[key][start : self.filled] = value
 
     def rows(self) -> dict[str, Any]:
         """All rows by quantity, float64 arrays with images first, in the order of the data."""
         place = self.order.argsort()
-        return {key: rows[place].numpy() for key, rows in self.table.items()}
+        return {key: rows.cpu()[place].numpy() for key, rows in self.table.items()}
 
 
 def check_shape(name: str, before: tuple[int, ...], now: tuple[int, ...]) -> None:
@@ -98,8 +99,8 @@ class SpectraCollector(Collector):
         """Reduce an output to rows."""
         if output.layout is None:
             return
-        maps, modes = output.maps(), output.spectrum()
-        shape = (maps.shape[1], maps.shape[2], maps.shape[3])
+        modes = output.spectrum()
+        shape = (output.channels, output.layout.height, output.layout.width)
         stats = power_statistics(output.power(), shape[2], self.bins)
         if name not in self._layers:
             facts = stats.counts.cpu().numpy(), stats.radii.cpu().numpy()
@@ -110,7 +111,7 @@ class SpectraCollector(Collector):
         if shape[1] == shape[2]:
             diagonal = log_amplitude_diagonal(modes, output.means().flatten(1) * (shape[1] * shape[2]))
         else:
-            diagonal = maps.new_full((len(maps), 1), torch.nan)
+            diagonal = stats.power.new_full((len(modes), 1), torch.nan)
         layer.append(
             power=stats.power,
             ac=stats.ac_power,

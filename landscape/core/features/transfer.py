@@ -56,7 +56,9 @@ class TransferRows(LayerRows):
         """Share of the output's power per bin that a linear filter of the same channel explains, (bins,)."""
         found = np.full(bins.number, np.nan)
         if self.coherence is not None:
-            sums = self.coherence
+            sums = _Coherence(
+                *(x.cpu() for x in (self.coherence.cross, self.coherence.inputs, self.coherence.outputs))
+            )
             # |Σ x̄y|²/Σ|x|² is the power of y along x per channel and mode: what the best linear filter gives.
             explained = (sums.cross.abs().square() / sums.inputs).nan_to_num(0.0).sum(0)
             weights = bins.weights(self.shape[1], self.shape[2])
@@ -114,7 +116,7 @@ class TransferCollector(Collector):
         height, width = output.layout.height, output.layout.width
         if height > size[0] or width > size[1]:  # an upsampling has modes that its input lacks
             return
-        shape = (output.maps().shape[1], height, width)
+        shape = (output.channels, height, width)
         grid = _grid(size, (height, width), self.bins)
         if name not in self._layers:
             self._layers[name] = TransferRows(unit, shape, *grid.facts(), self.order, size_in=size)
@@ -131,9 +133,8 @@ class TransferCollector(Collector):
                 alias, _, _, alias_energy = grid.means(grid.output_power(folded))
                 rows |= {"alias": alias, "alias_energy": alias_energy, "energy": energy}
         layer.append(**rows)
-        x, y = inputs.spectrum(), output.spectrum()
-        if x.shape == y.shape:
-            layer.coherence = self._coherence(layer.coherence, x, y)
+        if inputs.channels == output.channels and size == (height, width):
+            layer.coherence = self._coherence(layer.coherence, inputs, output)
 
     def _folded(self, inputs: Feature, output: Feature) -> Tensor | None:
         """Mean power of what the output owes to input frequencies that the output cannot hold."""
@@ -160,13 +161,11 @@ class TransferCollector(Collector):
             return None
         return mean_power(spectrum(output.maps() - kept.to_maps(low[: len(output.tensor)])))
 
-    def _coherence(self, sums: _Coherence | None, x: Tensor, y: Tensor) -> _Coherence:
-        step = -(-x.shape[1] // self.coherence_channels)
-        x, y = x[:, ::step], y[:, ::step]
-        new = _Coherence(
-            (x.conj() * y).sum(0).flatten(1).to(torch.complex128).cpu(),
-            *(torch.view_as_real(z).square().sum(0).sum(-1, dtype=torch.float64).flatten(1) for z in (x, y)),
-        )
+    def _coherence(self, sums: _Coherence | None, inputs: Feature, output: Feature) -> _Coherence:
+        step = -(-output.channels // self.coherence_channels)
+        x, y = inputs.spectrum()[:, ::step], output.spectrum()[:, ::step]
+        cross = (x.conj() * y).sum(0).flatten(1).to(torch.complex128)
+        new = _Coherence(cross, inputs.summed_power(step), output.summed_power(step))
         if sums is None:
             return new
         return _Coherence(sums.cross + new.cross, sums.inputs + new.inputs, sums.outputs + new.outputs)
@@ -236,7 +235,7 @@ class _Grid:
 
     def means(self, power: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Power (B, modes) averaged over each bin (B, bins), the low and the high band, and all modes."""
-        found = power @ self.shares
+        found = power @ self.shares.to(power.device)
         return found[:, :-3], found[:, -3], found[:, -2], found[:, -1]
 
     def facts(self) -> tuple[Any, Any]:
@@ -257,4 +256,4 @@ class _Grid:
     @staticmethod
     def amplitude(power: Tensor, size: tuple[int, int]) -> Tensor:
         """Mean squared amplitude of waves whose orthonormal transform has this power."""
-        return power.cpu() / (size[0] * size[1])
+        return power / (size[0] * size[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 from landscape.core.features.collector import Collector, Feature
@@ -20,37 +21,39 @@ __all__ = ["SampleVariance", "UnitVariance", "VarianceCollector"]
 class SampleVariance:
     """Variance over samples at each entry of a feature, averaged over the entries.
 
-    Keeps one mean per entry and one sum, so memory does not grow with the data.
+    Keeps two values per entry and one sum, where the features are: memory does not grow with the data, and no
+    device is waited for.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._mean: Tensor | None = None
-        self._squares = 0.0
+        self._near: Tensor | None = None  # about the mean, in the features' own precision
+        self._mean: Tensor | None = None  # from there, in float64
+        self._squares: Tensor | None = None
 
     def add(self, feature: Tensor) -> None:
         """Add samples (B, ...)."""
-        # Centred in the feature's own precision, which is fast; what that leaves is put right in float64.
-        n, rough = len(feature), feature.mean(0)
-        centered = feature - rough
-        rest = centered.mean(0).double()
-        mean = rough.double() + rest
-        squares = _sum_of_squares(centered) - n * float(rest.square().sum())
-        if self._mean is None:
-            self.count, self._mean, self._squares = n, mean, squares
+        # Taken from about the mean in the feature's own precision, which is fast and leaves numbers of the
+        # size of the spread: a mean far above it costs no digits. The rest is put right in float64.
+        n, near = len(feature), feature.mean(0) if self._near is None else self._near
+        moved = feature - near
+        mean = moved.mean(0).double()
+        squares = _sum_of_squares(moved) - n * mean.square().sum()
+        if self._mean is None or self._squares is None:
+            self.count, self._near, self._mean, self._squares = n, near, mean, squares
             return
         total, step = self.count + n, mean - self._mean
         # Sums of squares of two sets about their own means, merged (Chan, Golub & LeVeque 1983).
-        self._squares += squares + float(step.square().sum()) * self.count * n / total
+        self._squares += squares + step.square().sum() * (self.count * n / total)
         self._mean += step * (n / total)
         self.count = total
 
     @property
     def value(self) -> float:
         """Unbiased variance, averaged; NaN for fewer than two samples."""
-        if self._mean is None or self.count < 2:
+        if self._mean is None or self._squares is None or self.count < 2:
             return float("nan")
-        return self._squares / (self.count - 1) / self._mean.numel()
+        return float(self._squares) / (self.count - 1) / self._mean.numel()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,13 +67,31 @@ class UnitVariance:
 
     Attributes:
         unit: The unit.
-        space: Variance over space, averaged over channels; moments over images, empty without maps.
+        by_image: Variance over space of each image, averaged over channels, as they come and where the
+            features are; ``None`` without maps.
+        filled: Number of images that it is there for.
         samples: Variance over samples.
     """
 
     unit: Unit
-    space: Moments = field(default_factory=Moments)
+    by_image: Tensor | None = None
+    filled: int = 0
     samples: SampleVariance = field(default_factory=SampleVariance)
+
+    def append(self, variances: Tensor, images: int) -> None:
+        """Add the variances over space of a batch (B,), of so many images in all."""
+        if self.by_image is None:  # at once: small tensors between large ones that are freed leave holes
+            self.by_image = variances.new_full((images,), torch.nan)
+        self.by_image[self.filled : self.filled + len(variances)] = variances
+        self.filled += len(variances)
+
+    @property
+    def space(self) -> Moments:
+        """Variance over space: moments over images, empty without maps."""
+        moments = Moments()
+        if self.by_image is not None:
+            moments.add(self.by_image[: self.filled].cpu().numpy())
+        return moments
 
 
 class VarianceCollector(Collector):
@@ -115,7 +136,7 @@ class VarianceCollector(Collector):
             )
         known.samples.add(feature)
         if axes:
-            known.space.add(_spatial_variance(feature, axes, means).cpu().numpy())
+            known.append(_spatial_variance(feature, axes, means), self.examples)
 
     def units(self) -> dict[str, UnitVariance]:
         """Units by name in firing order that fired for every example."""
@@ -146,6 +167,6 @@ def _spatial_variance(feature: Tensor, axes: tuple[int, ...], means: Tensor) -> 
     return variance
 
 
-def _sum_of_squares(rows: Tensor) -> float:
+def _sum_of_squares(rows: Tensor) -> Tensor:
     """Σ x² of rows (B, ...), summed over rows in float64."""
-    return float(norms(rows.flatten(1)).double().square().sum())
+    return norms(rows.flatten(1)).double().square().sum()

@@ -156,7 +156,9 @@ def zoo_hsic(
     blocks = np.zeros((min(len(plan), JACKKNIFE_BLOCKS), total, total))
     layouts = {name: _layouts(problem, policy) for name, problem in problems.items()}
     gathered = GroupExamples(problems.values())
-    device = next(iter(problems.values())).device  # where all are reduced: a device is waited for once a batch
+    device = next(
+        iter(problems.values())
+    ).device  # where all are reduced: a device is waited for once a batch
     for index, examples in enumerate(plan):
         # NaN where a model puts out no matrix of numbers: its similarities are NaN, not zero.
         size = total, len(examples), len(examples)

@@ -32,6 +32,7 @@ __all__ = [
     "PassPlan",
     "agree",
     "answers",
+    "cut",
     "even_pieces",
     "few",
     "in_trial",
@@ -127,7 +128,7 @@ def pieces(
         graph: Whether each pass is followed by its gradient, whose graph takes memory.
     """
     for batch in problem.shard if batches is None else batches:
-        for piece in _cut(problem, batch, graph):
+        for piece in cut(problem, batch, graph=graph):
             yield laid_out(problem, piece)
 
 
@@ -137,7 +138,15 @@ def even_pieces(batch: Batch, most: int) -> list[Batch]:
 
 
 @under_own_context
-def _cut(problem: Problem, batch: Batch, graph: bool) -> list[Batch]:
+def cut(problem: Problem, batch: Batch, *, graph: bool = False, share: float = 1.0) -> list[Batch]:
+    """A batch as `pieces` cuts it, in the layout that it has.
+
+    Args:
+        problem: Whose model is run.
+        batch: The batch.
+        graph: Whether each pass is followed by its gradient.
+        share: Of the memory that is taken to stay in the cache, what the pass has for itself.
+    """
     plan, entries = problem.passes, _entries(batch)
     if plan.as_given or problem.device.type != "cpu" or problem.watch is not None:
         return [batch]
@@ -150,7 +159,7 @@ def _cut(problem: Problem, batch: Batch, graph: bool) -> list[Batch]:
     if plan.graph_bytes is None:
         _count(problem)
     saved, limit = (plan.graph_bytes, GRAPH_BYTES) if graph else (plan.map_bytes, MAP_BYTES)
-    most = limit * batch.size / (max(saved or 0.0, 1e-9) * entries)
+    most = share * limit * batch.size / (max(saved or 0.0, 1e-9) * entries)
     if most >= batch.size or not is_divisible(problem):
         return [batch]
     return even_pieces(batch, max(LEAST_EXAMPLES, int(most)))
