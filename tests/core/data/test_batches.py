@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from landscape import Problem
-from landscape.core.data.batches import Batch, read_batches, tensors_in
+from landscape.core.data.batches import Batch, Examples, read_batches, tensors_in
 from landscape.errors import InputError
 
 CPU = torch.device("cpu")
@@ -279,3 +279,34 @@ def test_channels_last_of_one_channel():
     assert laid.stride() == (12, 1, 4, 1)
     assert torch.nn.Conv2d(1, 5, 1)(laid).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(laid, x)
+
+
+@pytest.mark.parametrize("index", [[12, 0, 5], [3, 3, 11, 4, 3], [0], list(range(13))])
+def test_examples_are_those_of_the_joined_data(index):
+    """Oracle: the rows of the data before it was cut, in the order asked for, those asked for twice twice."""
+    x, y = vectors()
+    examples = Examples(read(list(uneven((x, y), [5, 1, 7]))))
+    index = torch.tensor(index)
+    for _ in range(2):
+        found = examples.take(index)
+        assert torch.equal(found.inputs, x[index]) and torch.equal(found.target, y[index])
+        assert found.size == len(index)
+
+
+def test_examples_are_looked_for_in_their_own_batches_only():
+    """Oracle: the batches that are indexed, counted: two examples of a hundred batches cost two."""
+    touched = []
+
+    class Watched(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if func is torch.Tensor.__getitem__:
+                touched.append(len(args[0]))
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    parts = [torch.full((3, 2), float(i)).as_subclass(Watched) for i in range(100)]
+    examples = Examples([Batch(part, part, None, 3) for part in parts])
+    touched.clear()
+    found = examples.take(torch.tensor([250, 7]))
+    assert found.inputs[:, 0].tolist() == [83.0, 2.0]
+    assert touched[:3] == [3, 3, 2]  # two batches, and the two examples put in order

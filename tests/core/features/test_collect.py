@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -13,7 +14,10 @@ from landscape import Problem
 from landscape.base.analysis import run_together
 from landscape.core.features.collect import collect
 from landscape.core.features.collector import Collector
+from landscape.core.features.spectra import SpectraCollector
 from landscape.core.features.units import Selection
+from landscape.core.features.variance import VarianceCollector
+from landscape.core.problem.passes import pieces
 from landscape.reference.models import resnet, vit
 
 
@@ -200,3 +204,29 @@ def test_a_shared_pass_gives_the_bits_of_separate_ones(model):
             assert str(result) == str(error)
             continue
         assert alone.drop_attrs().identical(result.drop_attrs()), analysis.name
+
+
+def test_a_pass_in_pieces_gives_the_numbers_of_one_in_whole_batches(monkeypatch):
+    """Oracle: the rows and sums of NumPy on the layer's outputs for each collector's own examples at once."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    x = torch.randn(23, 1, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(pieces, "MAP_BYTES", 1)
+    monkeypatch.setattr(pieces, "LEAST_EXAMPLES", 4)
+    problem = problem_of(model, x)
+    spectra = SpectraCollector(Selection(), 5, None, images=6)
+    variance = VarianceCollector(Selection(), None)
+    notes = Notes(kinds=("convolution",))
+    assert collect(problem, [spectra, variance, notes]) == [None] * 3
+    assert notes.outputs["0"].shape[0] < 8  # it was cut
+    with torch.no_grad():
+        maps = problem.module[0](x).numpy()
+    rows = spectra.layers()["0"].rows()
+    chosen = maps[spectra.order.sort().values]
+    power = np.abs(np.fft.fft2(chosen - chosen.mean((2, 3), keepdims=True), norm="ortho")) ** 2
+    np.testing.assert_allclose(rows["ac"], power.sum((2, 3)).mean(1) / 255, rtol=1e-12)
+    found = variance.units()["0"]
+    by_image = maps.reshape(23, 3, -1).var(-1, ddof=1).mean(1)
+    assert found.samples.value == pytest.approx(maps.var(0, ddof=1).mean(), rel=1e-12)
+    assert found.samples.count == 23
+    assert float(found.space.mean) == pytest.approx(by_image.mean(), rel=1e-12)
+    assert float(found.space.error) == pytest.approx(by_image.std(ddof=1) / 23**0.5, rel=1e-12)

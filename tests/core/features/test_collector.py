@@ -42,3 +42,30 @@ def test_a_collector_counts_the_examples_of_its_order():
     assert collector.examples == 0
     collector.order = torch.arange(7)
     assert collector.examples == 7
+
+
+def test_sums_of_power_are_those_of_the_formula():
+    """Oracle: the transform as a matrix of exponentials in float64, power summed over examples by hand."""
+    maps = torch.randn(3, 5, 12, 10, generator=torch.Generator().manual_seed(1)) + 4.0
+    feature = Feature(maps, 3, SharedValues(MapLayout("first", 12, 10)))
+    x = maps.double().numpy()
+    rows, columns = (np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in (12, 10))
+    modes = np.einsum("ky,bcyx,lx->bckl", rows, x - x.mean((2, 3), keepdims=True), columns)[..., :6]
+    power = np.abs(modes) ** 2 / 120
+    found = feature.summed_power(2)
+    np.testing.assert_allclose(found, power[:, ::2].sum(0).reshape(3, -1), rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(feature.power(), power.mean(1), rtol=2e-5, atol=1e-6)
+    assert found.dtype == torch.float64 and feature.summed_power(2) is found
+    assert feature.channels == 5
+
+
+def test_channels_of_every_layout():
+    """Oracle: the maps themselves."""
+    for layout, shape in [
+        (MapLayout("first", 4, 6), (2, 3, 4, 6)),
+        (MapLayout("last", 4, 6), (2, 4, 6, 3)),
+        (MapLayout("tokens", 4, 6, prefix=1), (2, 25, 3)),
+        (MapLayout("windows", 4, 4, windows=2), (8, 4, 3)),
+    ]:
+        feature = Feature(torch.randn(shape), 2, SharedValues(layout))
+        assert feature.channels == feature.maps().shape[1]

@@ -47,3 +47,13 @@ def test_variances_of_a_convolution():
     by_image = maps.reshape(6, 3, -1).var(-1, ddof=1).mean(1)
     assert float(found["0"].space.mean) == pytest.approx(by_image.mean(), rel=1e-10)
     assert not found["2"].space.count and found["2"].samples.count == 6
+
+
+def test_sorted_samples_far_apart_keep_their_digits():
+    """Oracle: NumPy in float64 on everything at once; the batches' means lie thirty spreads apart."""
+    shifts = torch.arange(5.0).repeat_interleave(8)[:, None] * 30.0
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(2)) + shifts
+    running = SampleVariance()
+    for part in x.split(8):
+        running.add(part)
+    assert running.value == pytest.approx(x.double().numpy().var(0, ddof=1).mean(), rel=1e-6)

@@ -168,3 +168,14 @@ def test_jackknife_error_is_the_spread_over_data():
         values.append(value[0, 1])
         errors.append(se[0, 1])
     assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.35)
+
+
+@pytest.mark.parametrize("constant", [0.0, 3.0, 1e4, 1e6])
+def test_constant_features_leave_nothing_in_a_gram_matrix(constant):
+    """Oracle: the Gram matrix in float64 of the others alone, whether the short look decides or the long one."""
+    x = torch.randn(12, 40, generator=torch.Generator().manual_seed(0))
+    whole = torch.cat([x, torch.full((12, 5), constant)], 1)
+    others = x.double() - x.double().mean(0)
+    torch.testing.assert_close(gram(whole).double(), others @ others.T, rtol=1e-5, atol=2e-5)
+    assert not gram(torch.full((12, 5), constant)).any()
+    assert gram(torch.empty(4, 0)).tolist() == [[0.0] * 4] * 4
