@@ -172,7 +172,7 @@ def test_jackknife_error_is_the_spread_over_data():
 
 @pytest.mark.parametrize("constant", [0.0, 3.0, 1e4, 1e6])
 def test_constant_features_leave_nothing_in_a_gram_matrix(constant):
-    """Oracle: the Gram matrix in float64 of the others alone, whether the short look decides or the long one."""
+    """Oracle: the Gram matrix in float64 of the others alone, whichever of the two looks decides."""
     x = torch.randn(12, 40, generator=torch.Generator().manual_seed(0))
     whole = torch.cat([x, torch.full((12, 5), constant)], 1)
     others = x.double() - x.double().mean(0)
