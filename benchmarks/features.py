@@ -26,10 +26,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import landscape
 from landscape.base.analysis import Analysis, Params, run_together
+from landscape.core.features.collect import OWN_SHARE
+from landscape.core.features.fourier import transformed
+from landscape.core.features.hooks import watch_outputs
+from landscape.core.features.map_layout import MapLayouts
+from landscape.core.problem.passes.pieces import cut
 from landscape.reference import models
 
 LIMIT = 1.6
@@ -74,6 +79,28 @@ def bare(problem: landscape.Problem) -> Callable[[], None]:
     return run
 
 
+def least(problem: landscape.Problem) -> Callable[[], None]:
+    """What a spectrum of every map cannot do without: its transform and one look at that, in pieces."""
+    convolves = any(isinstance(part, nn.Conv2d) for part in problem.module.modules())
+
+    def run() -> None:
+        for batch in problem.batches:
+            for piece in cut(problem, batch, share=OWN_SHARE):
+                layouts = MapLayouts(pictures=convolves)
+
+                def receive(
+                    name: str, output: Tensor, layouts: MapLayouts = layouts, n: int = piece.size
+                ) -> None:
+                    layout = layouts.find(output, n)
+                    if layout is not None:
+                        torch.view_as_real(transformed(layout.to_maps(output))).square().mean(1)
+
+                with torch.no_grad(), watch_outputs(problem.module, receive):
+                    problem.output(piece)
+
+    return run
+
+
 def shared(problem: landscape.Problem, pairs: Asked) -> Callable[[], None]:
     """The analyses in one pass; an error in one of them is raised."""
 
@@ -92,6 +119,7 @@ def compare(name: str, examples: int, repeats: int) -> float:
     sides = {"bare forward pass": bare(problem)}
     sides |= {f"{a.name} alone": shared(problem, [(a, p)]) for a, p in default}
     sides["all together, default options"] = shared(problem, default)
+    sides["transforms of every image alone"] = least(problem)
     sides["all together, every image"] = shared(problem, asked(name, images=examples))
     for run in sides.values():
         run()  # warm-up

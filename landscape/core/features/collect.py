@@ -94,6 +94,7 @@ class _PassHooks:
         self.errors: list[Exception | None] = [None] * len(collectors)
         self.units = find_units(model)
         self.modules = {name: part for name, part in model.named_modules() if name} or {"model": model}
+        self.keep_squares = any(collector.squares for collector in collectors)
         self.takers: dict[Unit, list[tuple[int, Collector]]] = {}
         self.busy = False
         self.asked_for_inputs = any(collector.inputs for collector in collectors)
@@ -181,7 +182,7 @@ class _PassHooks:
                 layout = None  # queries, keys or weights (B, heads, T, ·)
             else:
                 layout = self.layouts[asks].find(tensor, self.examples, module)
-            known.shared[asks, share] = SharedValues(layout)
+            known.shared[asks, share] = SharedValues(layout, self.keep_squares)
         # A tensor has one row per example, or the same number of rows (windows) for each; any other first
         # axis cannot be cut to a share and is shown whole.
         rows, rest = divmod(len(tensor) * share, self.examples)

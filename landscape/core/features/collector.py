@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from landscape.core.features.calls import ModuleCall
-from landscape.core.features.fourier import add_parts, at_least_single, mean_power, spectrum
+from landscape.core.features.fourier import add_parts, at_least_single, mean_power, transformed
 from landscape.core.features.map_layout import MapLayout, MapLayouts
 from landscape.core.features.units import Selection, Unit
+from landscape.core.linalg.reductions import norms
 
 __all__ = ["Collector", "Feature", "SharedValues"]
 
@@ -29,6 +30,8 @@ class SharedValues:
     """
 
     layout: MapLayout | None
+    keeps_squares: bool = False  # whether a collector will ask for them
+    squares: Tensor | None = None
     means: Tensor | None = None
     spectrum: Tensor | None = None
     power: Tensor | None = None
@@ -76,8 +79,17 @@ class Feature:
     def spectrum(self) -> Tensor:
         """`landscape.core.features.fourier.spectrum` of the maps, worked out once."""
         if self.shared.spectrum is None:
-            self.shared.spectrum = spectrum(self.maps(), self.means())
+            centred = self.maps() - self.means()
+            if self.shared.keeps_squares and centred.is_contiguous():
+                self.shared.squares = _squares(centred)
+            self.shared.spectrum = transformed(centred)
         return self.shared.spectrum
+
+    def squares(self) -> Tensor:
+        """Σ (x − mean over space)² over channels and space, (B,) in float64, worked out once."""
+        if self.shared.squares is None:
+            self.shared.squares = _squares(self.maps() - self.means())
+        return self.shared.squares
 
     def power(self) -> Tensor:
         """`landscape.core.features.fourier.mean_power` of the spectrum, worked out once."""
@@ -97,6 +109,10 @@ class Feature:
         return found
 
 
+def _squares(centred: Tensor) -> Tensor:
+    return norms(centred.flatten(1)).double().square()
+
+
 class Collector:
     """What looks at units during a pass; a subclass overrides the methods that it needs.
 
@@ -106,6 +122,7 @@ class Collector:
         grid: Likewise.
         inputs: Whether it asks for inputs too.
         attention: Whether it asks for attention weights.
+        squares: Whether it asks for `Feature.squares`, which cost least where maps are transformed anyway.
         images: How many examples it is shown at most, a fair sample; ``None`` for all. See
             `landscape.core.data.subsample.plan_pass`.
         model_class: Class of the model, once a pass has begun.
@@ -118,6 +135,7 @@ class Collector:
     grid: tuple[int, int] | None = None
     inputs: bool = False
     attention: bool = False
+    squares: bool = False
     images: int | None = None
     model_class: str = ""
     series: bool = False

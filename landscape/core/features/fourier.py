@@ -186,12 +186,12 @@ def log_amplitude_diagonal(modes: Tensor, totals: Tensor) -> Tensor:
         totals: Sums of the maps over space, (B, C): the constant mode.
     """
     height = modes.shape[-2]
-    k = torch.arange(height - height // 2, device=modes.device)
+    diagonal = modes.diagonal(dim1=-2, dim2=-1)[..., : height - height // 2]
     # Times H undoes norm="ortho", which the published form does not have; its constant mode is put back,
     # since the mean was taken off before the transform.
-    amplitude: Tensor = modes[..., k, k].abs().double() * height
+    amplitude: Tensor = diagonal.abs().double().mul_(height)
     amplitude[..., 0] = totals.abs().double()
-    return (amplitude + 1e-6).log().mean(1)
+    return amplitude.add_(1e-6).log_().mean(1)
 
 
 def at_least_single(maps: Tensor) -> Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from landscape.core.features.collector import Collector, Feature
 from landscape.core.features.fourier import at_least_single
+from landscape.core.features.map_layout import MapLayout
 from landscape.core.features.units import Selection, Unit
 from landscape.core.linalg.reductions import norms
 from landscape.core.stats.moments import Moments
@@ -21,44 +21,43 @@ __all__ = ["SampleVariance", "UnitVariance", "VarianceCollector"]
 class SampleVariance:
     """Variance over samples at each entry of a feature, averaged over the entries.
 
-    Keeps two values per entry and one sum, where the features are: memory does not grow with the data, and no
+    Keeps two sums, one of them by entry, where the features are: memory does not grow with the data, and no
     device is waited for.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self._near: Tensor | None = None  # about the mean, in the features' own precision
-        self._mean: Tensor | None = None  # from there, in float64
-        self._squares: Tensor | None = None
+        self._sum: Tensor | None = None  # of distances from there, in float64
+        self._squares: Tensor | None = None  # likewise, over all entries
 
     def add(self, feature: Tensor) -> None:
         """Add samples (B, ...)."""
         # Taken from about the mean in the feature's own precision, which is fast and leaves numbers of the
         # size of the spread: a mean far above it costs no digits. The rest is put right in float64.
-        n, near = len(feature), feature.mean(0) if self._near is None else self._near
-        moved = feature - near
-        mean = moved.mean(0).double()
-        squares = _sum_of_squares(moved) - n * mean.square().sum()
-        if self._mean is None or self._squares is None:
-            self.count, self._near, self._mean, self._squares = n, near, mean, squares
-            return
-        total, step = self.count + n, mean - self._mean
-        # Sums of squares of two sets about their own means, merged (Chan, Golub & LeVeque 1983).
-        self._squares += squares + step.square().sum() * (self.count * n / total)
-        self._mean += step * (n / total)
-        self.count = total
+        if self._near is None:
+            self._near = feature.mean(0)
+            self._sum = torch.zeros_like(self._near, dtype=torch.float64)
+            self._squares = self._sum.new_zeros(())
+        assert self._sum is not None
+        assert self._squares is not None
+        moved = feature - self._near
+        self._sum += moved.sum(0)
+        self._squares += _sum_of_squares(moved)
+        self.count += len(feature)
 
     @property
     def value(self) -> float:
         """Unbiased variance, averaged; NaN for fewer than two samples."""
-        if self._mean is None or self._squares is None or self.count < 2:
+        if self._sum is None or self._squares is None or self.count < 2:
             return float("nan")
-        return float(self._squares) / (self.count - 1) / self._mean.numel()
+        squares = float(self._squares - self._sum.square().sum() / self.count)
+        return squares / (self.count - 1) / self._sum.numel()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a sample."""
-        return () if self._mean is None else tuple(self._mean.shape)
+        return () if self._near is None else tuple(self._near.shape)
 
 
 @dataclass
@@ -104,6 +103,8 @@ class VarianceCollector(Collector):
         images: At most so many images are looked at.
     """
 
+    squares = True
+
     def __init__(
         self,
         selection: Selection,
@@ -121,9 +122,9 @@ class VarianceCollector(Collector):
         self, name: str, unit: Unit, module: nn.Module | None, inputs: Feature | None, output: Feature
     ) -> None:
         """Add an output."""
-        axes: tuple[int, ...] = ()
-        if output.layout is not None:
-            feature, axes, means = _as_it_lies(output)
+        layout, squares = output.layout, None
+        if layout is not None:
+            feature, squares = _as_it_lies(output, layout)
         elif output.tensor.is_floating_point() and len(output.tensor) == output.examples:
             feature = at_least_single(output.tensor)
         else:
@@ -135,36 +136,29 @@ class VarianceCollector(Collector):
                 " per example; give inputs of one size."
             )
         known.samples.add(feature)
-        if axes:
-            known.append(_spatial_variance(feature, axes, means), self.examples)
+        if layout is not None and squares is not None:
+            # Unbiased, of each channel about its own mean; the sum over channels is made their average.
+            pixels = layout.height * layout.width
+            known.append(squares / (output.channels * (pixels - 1)), self.examples)
 
     def units(self) -> dict[str, UnitVariance]:
         """Units by name in firing order that fired for every example."""
         return {n: u for n, u in self._units.items() if u.samples.count == self.examples}
 
 
-def _as_it_lies(output: Feature) -> tuple[Tensor, tuple[int, ...], Tensor]:
-    """A feature with its axes in the order in memory, which is fast; which are space; its means over them."""
-    layout, tensor = output.layout, at_least_single(output.tensor)
-    if layout is not None and layout.form == "tokens":
-        grid = tensor[:, layout.prefix :]
-        return grid, (1,), grid.mean(1, keepdim=True)
-    if layout is not None and layout.form == "last":
-        return tensor, (1, 2), tensor.mean((1, 2), keepdim=True)
-    return output.maps(), (2, 3), output.means()
-
-
-def _spatial_variance(feature: Tensor, axes: tuple[int, ...], means: Tensor) -> Tensor:
-    """Unbiased variance over the axes of space, averaged over channels: (B,), float64.
+def _as_it_lies(output: Feature, layout: MapLayout) -> tuple[Tensor, Tensor]:
+    """Maps with their axes in the order in memory, and Σ (x − mean over space)² of each image, (B,).
 
     `torch.var` over two axes takes longer than the convolution that made the maps.
     """
-    centered = feature - means
-    # Means are those of each channel, and the sum runs over channels too: the average of their variances.
-    squares = norms(centered.flatten(1)).double().square()
-    pixels = prod(feature.shape[axis] for axis in axes)
-    variance: Tensor = squares / (feature[0].numel() / pixels * (pixels - 1))
-    return variance
+    if layout.form in ("first", "windows"):
+        return output.maps(), output.squares()
+    tensor = at_least_single(output.tensor)
+    if layout.form == "tokens":
+        maps, space = tensor[:, layout.prefix :], [1]
+    else:
+        maps, space = tensor, [1, 2]
+    return maps, norms((maps - maps.mean(space, keepdim=True)).flatten(1)).double().square()
 
 
 def _sum_of_squares(rows: Tensor) -> Tensor:
