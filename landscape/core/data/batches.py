@@ -191,9 +191,9 @@ class Examples:
         """The examples of these numbers (n,), in that order, as one batch."""
         home = torch.searchsorted(self._ends, index, right=True)
         order = home.argsort(stable=True)  # batch by batch
-        found, counts = home[order].unique_consecutive(return_counts=True)
+        found, counts = torch.unique_consecutive(home[order], return_counts=True)
         pieces = []
-        for number, part in zip(found.tolist(), order.split(counts.tolist()), strict=True):
+        for number, part in zip(found.tolist(), torch.split(order, counts.tolist()), strict=True):
             batch = self._batches[number]
             local = index[part] - (self._ends[number] - batch.size)
             pieces.append(map_tensors(batch.raw, lambda t, i=local: t[i.to(t.device)]))

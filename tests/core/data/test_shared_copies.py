@@ -32,11 +32,11 @@ def test_problems_on_the_same_data_hold_the_same_tensors():
 
 
 def test_what_a_conversion_makes_is_shared_too():
-    """Oracle: identity; bytes become numbers in each problem by itself."""
-    x = torch.randint(0, 255, (6, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    """Oracle: identity; float64 becomes the model's float32 in each problem by itself."""
+    x = torch.randn(6, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     one, two = (Problem(model, "cross_entropy", (x, torch.arange(6) % 3)) for _ in range(2))
-    assert one.batches[0].inputs.is_floating_point()
+    assert one.batches[0].inputs.dtype == torch.float32
     assert one.batches[0].inputs is two.batches[0].inputs
 
 
