@@ -247,7 +247,8 @@ def model_table(contents: Contents) -> ModelTable:
         of, unit = facts[label, name]
         metrics.append(Measured(label, of, name, "" if unit == "1" else unit, values, measured))
     groups = tuple(m.group for m in models)
-    tags = {t: [_hashable(m.tags.get(t)) for m in models] for m0 in models for t in m0.tags}
+    named = dict.fromkeys(t for m in models for t in m.tags)
+    tags = {t: [_hashable(m.tags.get(t)) for m in models] for t in named}
     return ModelTable(tuple(places), groups, design_of({"group": groups, **tags}), tuple(metrics))
 
 

@@ -126,6 +126,8 @@ def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
     from scipy.special import stdtrit
 
     cells = int(table.design.cells.max()) + 1
+    kinds = table.kinds
+    places = {kind: i for i, kind in enumerate(kinds)}
     sets = [[s.tolist() for s in found] for found in table.design.slices().values()]
     metrics = [
         {
@@ -139,8 +141,8 @@ def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
         for m in table.metrics
     ]
     return {
-        "kinds": table.kinds,
-        "groups": [table.kinds.index(g) for g in table.groups],
+        "kinds": kinds,
+        "groups": [places[g] for g in table.groups],
         "cells": table.design.cells.tolist(),
         "count": cells,
         "sets": sets,

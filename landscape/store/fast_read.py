@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from landscape.errors import StoreError
 from landscape.store.digest import checked
 from landscape.store.files import open as open_file
-from landscape.store.netcdf import WRITTEN_HERE
-from landscape.store.within import open_data, read_numbers
+from landscape.store.netcdf import WRITTEN_HERE, text_type, types_of
+from landscape.store.within import numbers_at, open_all
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import h5py
     import xarray as xr
 
-__all__ = ["Known", "read"]
+__all__ = ["Known", "dataset_in", "read"]
 
 _LAYOUT = {
     "CLASS",
@@ -52,70 +54,124 @@ Known = dict[tuple[str, str, str], _Facts]
 result, and reading it anew takes longer than reading the values."""
 
 
-def read(path: Path, known: Known | None = None) -> xr.Dataset:
+def read(path: Path, known: Known | None = None, attrs: Mapping[str, str] | None = None) -> xr.Dataset:
     """The dataset of a result file, as `landscape.open` gives it.
 
     Args:
         path: A result.
         known: Filled while reading, and used: give the same one for all files of a store.
+        attrs: Attributes that it gets, in place of its own of these names.
 
     Raises:
         StoreError: If the file is missing or damaged.
     """
     import h5py
 
+    more = attrs or {}
     try:
         data = checked(path)
         # Read once: what was checked is what HDF5 gets.
         with h5py.File(h5py.h5f.open_file_image(data)) as file:
-            if _text(file.attrs.get("_NCProperties", "")) == WRITTEN_HERE:
-                return _dataset(file, path, len(data), {} if known is None else known)
+            found = dataset_in(file, path, len(data), data, known, more)
+            if found is not None:
+                return found
     except StoreError:
         raise
     except Exception:  # what is wrong with a file is told by the slower way
-        return open_file(path)
-    return open_file(path)
+        return open_file(path).assign_attrs(more)
+    return open_file(path).assign_attrs(more)
 
 
-def _dataset(file: h5py.File, path: Path, size: int, known: Known) -> xr.Dataset:
+def dataset_in(
+    group: h5py.Group,
+    path: Path,
+    size: int,
+    data: bytes | None = None,
+    known: Known | None = None,
+    attrs: Mapping[str, str] | None = None,
+) -> xr.Dataset | None:
+    """The dataset in a group of an open file.
+
+    Args:
+        group: The group.
+        path: The file.
+        size: How many bytes it has.
+        data: These, if they are at hand.
+        known: As in `read`.
+        attrs: As in `read`.
+
+    Returns:
+        ``None`` if `landscape.store.netcdf` did not write it.
+
+    Raises:
+        StoreError: If one of its data sets leads to other files, or declares more than the file could hold.
+        Exception: Of any kind, if it is damaged.
+    """
     import xarray as xr
-    from h5py import h5g
 
-    attrs = {key: _value(value) for key, value in file.attrs.items() if key != "_NCProperties"}
-    coords = set(str(attrs.pop("coordinates", "")).split())
-    which = str(attrs.get("analysis", "")), str(attrs.get("schema_version", ""))
+    held = _attributes(group)
+    if held.pop("_NCProperties", "") != WRITTEN_HERE:
+        return None
+    coords = set(str(held.pop("coordinates", "")).split())
+    which = str(held.get("analysis", "")), str(held.get("schema_version", ""))
     variables: dict[str, xr.Variable] = {}
-    top = h5g.open(file.id, b"/")
+    known = {} if known is None else known
     # All of them are checked before a value is read.
-    held = {name.decode(): open_data(top, name, path, size) for name in top}
-    for name, item in held.items():
+    for key, item in open_all(group.id, path, size).items():
+        name = key.decode()
         if item is None:
             raise TypeError(f"'{name}' is no data set")
         facts = known.get((*which, name))
         if facts is None or len(facts.dims) != len(item.shape):
-            facts = _facts(file, name, file[name])
+            facts = _facts(group, name, group[name])
             if all(which):
                 known[(*which, name)] = facts
         if facts.stand_in:
             continue
         coords |= facts.coords
-        values = _values(file, name, item)
+        values = numbers_at(item, data) if item.dtype.kind != "O" else _texts(item.data)
         if facts.is_bool:
             values = values.astype(bool)
         variables[name] = xr.Variable(facts.dims, values, facts.marks, fastpath=True)
     coords |= {name for name, v in variables.items() if v.dims == (name,)}
     inner = {name: v for name, v in variables.items() if name in coords}
     rest = {name: v for name, v in variables.items() if name not in inner}
-    return xr.Dataset(rest, coords=inner, attrs=attrs)
+    return xr.Dataset(rest, coords=inner, attrs={**held, **(attrs or {})})
 
 
-def _values(file: h5py.File, name: str, item: h5py.h5d.DatasetID) -> NDArray[Any]:
-    if item.dtype.kind == "O":
-        return np.asarray(file[name].asstr()[()]).astype(str)
-    return read_numbers(item)
+def _texts(item: h5py.h5d.DatasetID) -> NDArray[Any]:
+    """All texts of a data set, without the detours of h5py's general way."""
+    from h5py import h5s
+
+    held = np.empty(item.shape, item.dtype)
+    item.read(h5s.ALL, h5s.ALL, held)
+    texts = np.empty(held.shape, object)
+    texts.flat = [text.decode() if isinstance(text, bytes) else text for text in held.flat]
+    return texts.astype(str)
 
 
-def _facts(file: h5py.File, name: str, item: h5py.Dataset) -> _Facts:
+def _attributes(group: h5py.Group) -> dict[str, Any]:
+    """The attributes of a group as xarray gives them; single texts, most of them, by the shortest way."""
+    from h5py import h5a
+
+    found: dict[str, Any] = {}
+    held = group.attrs
+    texts = text_type()
+    kind = types_of(texts)[1]
+    for name in held:
+        attribute, text = h5a.open(group.id, name.encode()), np.empty((), texts)
+        try:
+            if attribute.shape != ():  # HDF5 would write all of them, and there is room for one
+                raise ValueError("several texts")
+            attribute.read(text, mtype=kind)
+        except (OSError, TypeError, ValueError):  # numbers, too
+            found[name] = _value(held[name])
+        else:
+            found[name] = _value(text.item())
+    return found
+
+
+def _facts(group: h5py.Group, name: str, item: h5py.Dataset) -> _Facts:
     held = item.attrs
     present = set(held)
     if "NAME" in present and held["NAME"].startswith(_STAND_IN):
@@ -125,16 +181,16 @@ def _facts(file: h5py.File, name: str, item: h5py.Dataset) -> _Facts:
     is_bool = marks.get("dtype") == "bool"
     if is_bool:
         del marks["dtype"]
-    return _Facts(_dims(file, name, item, present), marks, coords, is_bool=is_bool)
+    return _Facts(_dims(group, name, item, present), marks, coords, is_bool=is_bool)
 
 
-def _dims(file: h5py.File, name: str, item: h5py.Dataset, present: set[str]) -> tuple[str, ...]:
+def _dims(group: h5py.Group, name: str, item: h5py.Dataset, present: set[str]) -> tuple[str, ...]:
     from h5py import h5r
 
     if "DIMENSION_LIST" not in present:
         return (name,) if item.ndim else ()
     listed = item.attrs["DIMENSION_LIST"]
-    return tuple(h5r.get_name(scales[0], file.id).decode().lstrip("/") for scales in listed)
+    return tuple(h5r.get_name(scales[0], group.id).decode().rpartition("/")[2] for scales in listed)
 
 
 def _text(value: Any) -> str:
