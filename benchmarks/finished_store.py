@@ -1,13 +1,13 @@
-"""What a large store costs once its tasks are done: a run that finds them so, its table, its report, one group.
+"""What a large store costs once its tasks are done: a run that finds them so, table, report, one group.
 
     python benchmarks/finished_store.py [--models 1000,2500,5000] [--computed 50] [--folder DIR]
                                         [--only resume,table,table_anew,one_group,report]
 
 A zoo of networks of 99 parameters in five groups, each with ``calibration`` and ``spectrum`` on 16 examples.
-Some models are computed; the results of all are copies of these, written by the library's own writer under the
-keys and with the attributes that the run of the whole zoo gives its tasks, and consolidated and summed up by that
-run. Each figure is the processor time of a process of its own after its imports, and its peak memory; growth is
-told by the exponent between one number of models and the next.
+Some models are computed; the results of all are copies of these, written by the library's own writer under
+the keys and with the attributes that the run of the whole zoo gives its tasks, and consolidated and summed up
+by that run. Each figure is the processor time of a process of its own after its imports, and its peak memory;
+growth is told by the exponent between one number of models and the next.
 """
 
 from __future__ import annotations
@@ -175,9 +175,7 @@ def main() -> None:
     parser.add_argument("--models", default="1000,2500,5000")
     parser.add_argument("--computed", type=int, default=50)
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="keep the stores here; use those there"
-    )
+    parser.add_argument("--folder", type=Path, default=None, help="keep the stores here; use those there")
     parser.add_argument("--measure", nargs=2, default=None, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -196,9 +194,8 @@ def main() -> None:
             if not (folder / str(models) / "results" / "zoo.h5").is_file():
                 spent, memory = fill(folder, models, asked.computed)
                 each = 1e3 * spent / models / 2
-                print(
-                    f"{models:6d} models  run         {spent:8.2f} s {memory:7.0f} MiB   {each:.2f} ms per task"
-                )
+                line = f"{models:6d} models  run         {spent:8.2f} s {memory:7.0f} MiB"
+                print(f"{line}   {each:.2f} ms per task")
             for part in asked.only.split(","):
                 command = [sys.executable, __file__, "--measure", part, str(manifest)]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
