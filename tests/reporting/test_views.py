@@ -221,7 +221,7 @@ def test_pairs_of_models_stand_among_the_findings(similarity: Callable) -> None:
 
 
 def test_each_result_is_summed_up_once(contents: Contents) -> None:
-    """Oracle: the number of results; the tables of the section and of all models, and findings, ask for it."""
+    """Oracle: the number of results; the section's table, that of all models, and findings ask for it."""
     asked: list[xr.Dataset] = []
     analysis = landscape.spectrum
 

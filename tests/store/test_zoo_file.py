@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from test_fast_read import every_kind
+from stored import every_kind
 
 from landscape.errors import StoreError
 from landscape.store import Store, consolidate, open, read_field, save

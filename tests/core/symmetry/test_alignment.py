@@ -456,13 +456,13 @@ def test_parameters_without_entries_stand_in_no_ones_way():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_pairs_of_one_architecture_are_traced_once(method):
-    """Oracle: each pair aligned by itself; the buffer that a state lacks is the model's own in either case."""
+    """Oracle: each pair aligned by itself; a buffer that a state lacks is the model's own in either case."""
     model, *others = (build(lambda: resnet(width=4), seed) for seed in range(4))
     inputs = digits_like(8)
     traced = trace_model(model, inputs)
     states = [state_of(other) for other in others]
     del states[2][next(name for name in states[2] if "running_mean" in name)]
-    for a, b in itertools.permutations(states, 2):
+    for a, b in ((states[0], states[1]), (states[2], states[0])):
         found = align_traced(traced, a, b, method=method)
         expected = align(model, a, b, method=method, inputs=inputs)
         assert found.symmetry is traced.symmetry
