@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.errors import InputError, StoreError, said_by_system
 from landscape.store.digest import check, check_once, sealed
+from landscape.store.groups import dataset_in
 from landscape.store.within import check_group
 from landscape.text import foreign
 
@@ -100,8 +101,6 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     """
     import h5py
     import xarray as xr
-
-    from landscape.store.fast_read import dataset_in  # which falls back on this
 
     path = as_path(path, "a result")
     if not path.exists():
