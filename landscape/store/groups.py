@@ -110,9 +110,8 @@ def _texts(item: h5py.h5d.DatasetID) -> NDArray[Any]:
 
     held = np.empty(item.shape, item.dtype)
     item.read(h5s.ALL, h5s.ALL, held)
-    texts = np.empty(held.shape, object)
-    texts.flat = [text.decode() if isinstance(text, bytes) else text for text in held.flat]
-    return texts.astype(str)
+    texts = [text.decode() if isinstance(text, bytes) else text for text in held.flat]
+    return np.array(texts, dtype=object).reshape(held.shape).astype(str)
 
 
 def _attributes(group: h5py.Group) -> dict[str, Any]:
