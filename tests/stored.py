@@ -187,3 +187,20 @@ def contents() -> Contents:
 def make() -> dict[str, Callable[..., xr.Dataset]]:
     """The builders of results, by analysis."""
     return {"spectrum": spectrum, "line": line, "fourier": fourier, "surface": surface}
+
+
+def every_kind() -> xr.Dataset:
+    """A dataset with variables and attributes of every kind that a file may hold."""
+    return xr.Dataset(
+        {
+            "f": (("a", "b"), np.array([[1.0, np.nan], [np.inf, -0.0]]), {"units": "m", "long_name": "é"}),
+            "i": ("a", np.array([1, 2], dtype=np.int32)),
+            "t": ("b", np.array([True, False])),
+            "s": ("a", np.array(["x", "longer"])),
+            "one": ((), 2.5, {"scale": 3, "pair": np.array([1.0, 2.0])}),
+            "flag": ((), np.bool_(True)),
+            "word": ((), "text"),
+        },
+        coords={"a": [0.5, 1.5], "side": ("a", np.array(["l", "r"]))},
+        attrs={"analysis": "x", "seed": 3, "list": ["p", "q"]},
+    )

@@ -8,7 +8,7 @@ the last stands for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -28,7 +28,9 @@ from landscape.trainings import ends_of_runs
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
+    from landscape.base.analysis import Analysis, Metric
     from landscape.store.contents import Contents
     from landscape.store.records import ModelRecord
 
@@ -37,12 +39,14 @@ __all__ = [
     "Measured",
     "ModelTable",
     "Row",
+    "SummaryOf",
     "default_pair",
     "findings",
     "found_in",
     "frame_of",
     "model_table",
     "models_apart",
+    "summary_of",
 ]
 
 Array = NDArray[np.float64]
@@ -211,8 +215,21 @@ def frame_of(found: Found) -> pd.DataFrame:
     return frame
 
 
-def model_table(contents: Contents) -> ModelTable:
-    """All numbers of the models of a store; sections whose analysis is not installed here are left out."""
+def summary_of(analysis: Analysis, ds: xr.Dataset) -> Sequence[Metric]:
+    """What sums up a result."""
+    return analysis.summary(ds)
+
+
+SummaryOf = Callable[["Analysis", "xr.Dataset"], Sequence["Metric"]]
+
+
+def model_table(contents: Contents, summary: SummaryOf = summary_of) -> ModelTable:
+    """All numbers of the models of a store; sections whose analysis is not installed here are left out.
+
+    Args:
+        contents: The store.
+        summary: Sums up a result of an analysis.
+    """
     models = models_apart(contents.models)
     places = {m.name: i for i, m in enumerate(models)}
     found: dict[tuple[str, str], dict[int, float]] = {}
@@ -232,10 +249,10 @@ def model_table(contents: Contents) -> ModelTable:
             if subject not in places:
                 continue
             try:
-                summary = analysis.summary(ds)
+                metrics_of = summary(analysis, ds)
             except Exception:  # a result of an older version may lack what the summary reads
                 continue
-            for m in summary:
+            for m in metrics_of:
                 if m.number is not None:
                     found.setdefault((section.label, m.name), {})[places[subject]] = m.number
                     facts[section.label, m.name] = analysis.name, m.unit
@@ -247,7 +264,8 @@ def model_table(contents: Contents) -> ModelTable:
         of, unit = facts[label, name]
         metrics.append(Measured(label, of, name, "" if unit == "1" else unit, values, measured))
     groups = tuple(m.group for m in models)
-    tags = {t: [_hashable(m.tags.get(t)) for m in models] for m0 in models for t in m0.tags}
+    named = dict.fromkeys(t for m in models for t in m.tags)
+    tags = {t: [_hashable(m.tags.get(t)) for m in models] for t in named}
     return ModelTable(tuple(places), groups, design_of({"group": groups, **tags}), tuple(metrics))
 
 

@@ -98,7 +98,7 @@ def _metrics(
         known = summaries.get(folder, key, stamp)
         if known is not None:
             return known
-        ds = read(entry.path, seen).assign_attrs(entry.attrs)
+        ds = read(entry.path, seen, entry.attrs)
     except (OSError, StoreError):
         return None
     said, _ = analysis.schema.other_version(analysis.name, {entry.subject: ds})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from landscape.base.figure import FigureSpec
 from landscape.errors import InputError, suggest
+from landscape.plotting.gathering import owner
 
 __all__ = ["choose_figures", "figure_names"]
 
@@ -23,14 +25,15 @@ def figure_names(specs: Sequence[FigureSpec], labels: Iterable[str]) -> list[str
     Returns:
         A name for each figure; its own where it is of no single model.
     """
-    known = sorted(labels, key=len, reverse=True)
+    known = set(labels)
     names = []
     for spec in specs:
         numbered = _NUMBERED.fullmatch(spec.name)
-        of = next((label for label in known if spec.title.endswith(f": {label}")), None)
+        of = owner(spec.title, known)
         names.append(f"{numbered[1]}-{of}" if numbered and of else spec.name)
     # two figures of one model may begin alike: then their numbers tell them apart
-    return [n if names.count(n) == 1 else s.name for n, s in zip(names, specs, strict=True)]
+    count = Counter(names)
+    return [n if count[n] == 1 else s.name for n, s in zip(names, specs, strict=True)]
 
 
 def choose_figures(

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from landscape.base.figure import Axis, FigureSpec
 from landscape.base.panels import side_by_side
 
-__all__ = ["MOST_PANELS", "gathered", "leading_first"]
+__all__ = ["MOST_PANELS", "gathered", "leading_first", "owner"]
 
 MOST_PANELS = 12
 """Panels of one figure; of more models, each keeps a figure of its own."""
 
 _NUMBERED = re.compile(r"(.+?)[-_]\d+(?:[-_]\d+)*")
+_COLON = re.compile(": ")
+
+
+def owner(title: str, known: Collection[str]) -> str | None:
+    """The longest of the known names that a title ends in, behind a colon; ``None`` if there is none.
+
+    Example:
+        >>> owner("Loss: b: a", {"a", "b: a"}), owner("Loss", {"a"})
+        ('b: a', None)
+    """
+    # From the left, since names may hold colons too; each end is looked up, and no name is compared.
+    ends = (title[place.end() :] for place in _COLON.finditer(title))
+    return next((end for end in ends if end in known), None)
 
 
 def gathered(specs: Sequence[FigureSpec], labels: Iterable[str]) -> list[FigureSpec]:
@@ -26,10 +39,10 @@ def gathered(specs: Sequence[FigureSpec], labels: Iterable[str]) -> list[FigureS
         specs: Figures of one analysis.
         labels: The models, pairs or groups that they are of.
     """
-    known = sorted(labels, key=len, reverse=True)
+    known = set(labels)
     families: dict[object, list[tuple[int, str]]] = {}
     for i, spec in enumerate(specs):
-        of = next((label for label in known if spec.title.endswith(f": {label}")), None)
+        of = owner(spec.title, known)
         numbered = _NUMBERED.fullmatch(spec.name)
         if of is None or numbered is None or spec.panels:
             continue

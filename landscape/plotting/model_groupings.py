@@ -65,8 +65,8 @@ def model_groupings(contents: Contents, subjects: Iterable[str]) -> list[Groupin
         named, ordered = _named(name, known)
         if name == "group":
             named = _with_others(named, models)
-        distinct = list(dict.fromkeys(named.values()))
-        partition = [distinct.index(named[s]) if s in named else -1 for s in models or listed]
+        number_of = {group: i for i, group in enumerate(dict.fromkeys(named.values()))}
+        partition = [number_of[named[s]] if s in named else -1 for s in models or listed]
         # No way to group: one group for all, one for each model, or groups that another name makes too.
         whole = len(set(partition))
         if 1 < whole <= _MOST_VALUES and whole < len(partition) and partition not in partitions:

@@ -123,6 +123,7 @@ class Palette:
     def __init__(self, models: Mapping[str, str] | None = None) -> None:
         self._styles: dict[str, Style] = {}
         self._members: dict[tuple[str, str], int] = {}
+        self._places: dict[tuple[str, str], int] = {}
         for model, group in (models or {}).items():
             self._add(model, group)
 
@@ -156,7 +157,7 @@ class Palette:
         self._members[key] = member + 1
         if member and model == group:  # what is said of a group as a whole looks like the group
             member = 0
-        lap, hue = divmod(list(self._members).index(key), len(HUES))
+        lap, hue = divmod(self._places.setdefault(key, len(self._places)), len(HUES))
         # Of more groups than hues the later ones are lighter, or darker.
         towards, share = _SHADES[(member + 2 * lap) % len(_SHADES)]
         self._styles[model] = Style(

@@ -10,6 +10,7 @@ from landscape.base.figure import FigureSpec
 from landscape.plotting.backends import plotly as draw_plotly
 from landscape.plotting.backends import relief as draw_relief
 from landscape.plotting.decimation import decimate
+from landscape.plotting.gathering import owner
 from landscape.plotting.palette import Palette
 from landscape.reporting.csv_data import csv_of
 from landscape.reporting.encode import compact, packed
@@ -41,8 +42,8 @@ class Chooser:
 
 def owners(specs: Sequence[FigureSpec], subjects: Sequence[str]) -> list[str]:
     """Of which subject alone each figure is: its title ends with the name; ``""`` if it is of several."""
-    longest = sorted(subjects, key=len, reverse=True)
-    return [next((s for s in longest if spec.title.endswith(f": {s}")), "") for spec in specs]
+    known = set(subjects)
+    return [owner(spec.title, known) or "" for spec in specs]
 
 
 def chooser(

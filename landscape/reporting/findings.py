@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from landscape.export.findings import TRAINING, Found, ModelTable, found_in, model_table
+from landscape.export.findings import (
+    TRAINING,
+    Found,
+    ModelTable,
+    SummaryOf,
+    found_in,
+    model_table,
+    summary_of,
+)
 from landscape.export.pairs import BETWEEN, WITHIN, Spread, pair_numbers, spreads
 from landscape.export.sentences import plain_name, sentences
 from landscape.plotting.scales import number
@@ -55,14 +63,17 @@ class FindingsView:
     pairs: Table | None = None
 
 
-def findings_view(contents: Contents, links: Mapping[str, str]) -> FindingsView:
+def findings_view(
+    contents: Contents, links: Mapping[str, str], summary: SummaryOf = summary_of
+) -> FindingsView:
     """Work out the first screen.
 
     Args:
         contents: The store.
         links: Where the page shows each section, by label.
+        summary: Sums up a result of an analysis.
     """
-    table = model_table(contents)
+    table = model_table(contents, summary)
     if len(table.kinds) < 2 or not table.metrics:
         return FindingsView((_nothing(table),))
     found = found_in(table)
@@ -126,6 +137,8 @@ def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
     from scipy.special import stdtrit
 
     cells = int(table.design.cells.max()) + 1
+    kinds = table.kinds
+    places = {kind: i for i, kind in enumerate(kinds)}
     sets = [[s.tolist() for s in found] for found in table.design.slices().values()]
     metrics = [
         {
@@ -139,8 +152,8 @@ def _plain(table: ModelTable, links: Mapping[str, str]) -> dict[str, Any]:
         for m in table.metrics
     ]
     return {
-        "kinds": table.kinds,
-        "groups": [table.kinds.index(g) for g in table.groups],
+        "kinds": kinds,
+        "groups": [places[g] for g in table.groups],
         "cells": table.design.cells.tolist(),
         "count": cells,
         "sets": sets,

@@ -183,7 +183,7 @@ def _of_section(section: Section, anchor: str) -> list[Notice]:
         )
     doubts = {n: str(ds.attrs["scores_notice"]) for n, ds in section.results.items() if _doubted(ds)}
     found += _said(section, "warning", doubts, anchor)
-    own = {n: str(ds["notice"].item()) for n, ds in section.results.items() if _noticed(ds)}
+    own = {n: _text(ds, "notice") for n, ds in section.results.items()}
     found += _said(section, "warning", own, anchor)
     why = {n: _why_not(ds) for n, ds in section.results.items() if not _converged(ds)}
     found += _said(section, "note", why, anchor)
@@ -244,9 +244,14 @@ def _doubted(ds: xr.Dataset) -> bool:
     return bool(ds.attrs.get("scores_notice")) and any(name in ds for name in ("nll", "mean_nll", "ece"))
 
 
-def _noticed(ds: xr.Dataset) -> bool:
-    """Whether an analysis has put a warning of its own into a result, as the variable ``notice``."""
-    return "notice" in ds and ds["notice"].ndim == 0 and bool(str(ds["notice"].item()))
+def _text(ds: xr.Dataset, name: str) -> str:
+    """What an analysis has put into a result as a single text; empty if there is none.
+
+    `xarray.Dataset.variables` throughout: taken out of a data set, each variable gets all its coordinates
+    along, and a report looks at each of thousands of results.
+    """
+    held = ds.variables.get(name)
+    return "" if held is None or held.ndim else str(held.values.item())
 
 
 def _which(section: Section, names: Iterable[str]) -> tuple[str, ...]:
@@ -262,27 +267,34 @@ def _converged(ds: xr.Dataset) -> bool:
 
 def _why_not(ds: xr.Dataset) -> str:
     """Why a result has not converged, where the analysis itself says so; else empty."""
-    said = ds.get("converged_notice")
-    return "" if said is None or said.ndim else str(said.item())
+    return _text(ds, "converged_notice")
 
 
 def _wide(ds: xr.Dataset) -> bool:
     """Whether a single number of the result, such as a trace, is known only roughly."""
-    for name, error in ds.data_vars.items():
-        value = ds.data_vars.get(str(name).removesuffix("_se"))
-        if value is None or not str(name).endswith("_se") or error.ndim or value.ndim:
+    held = _data(ds)
+    for name, error in held.items():
+        of = name.removesuffix("_se")
+        value = held.get(of)
+        if value is None or of == name or error.ndim or value.ndim:
             continue
         # A bracket is narrowed by more steps, not by more samples, and `converged` speaks of it.
-        if f"{str(name).removesuffix('_se')}_low" in ds.data_vars:
+        if f"{of}_low" in held:
             continue
-        if abs(float(error)) > _WIDE * abs(float(value)) > 0:
+        if abs(float(error.values)) > _WIDE * abs(float(value.values)) > 0:
             return True
     return False
 
 
 def _infinite(ds: xr.Dataset) -> bool:
-    plain = (v for v in ds.data_vars.values() if v.dtype.kind == "f" and "unbounded" not in v.attrs)
+    plain = (v for v in _data(ds).values() if v.dtype.kind == "f" and "unbounded" not in v.attrs)
     return any(bool(np.isinf(v.values).any()) for v in plain)
+
+
+def _data(ds: xr.Dataset) -> dict[str, xr.Variable]:
+    """The variables that are no coordinates."""
+    coords = set(ds.coords)
+    return {str(name): v for name, v in ds.variables.items() if name not in coords}
 
 
 def _count(n: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from landscape.base.figure import Series
 from landscape.base.registry import find_recorded, named
 from landscape.errors import InputError
+from landscape.export.findings import SummaryOf
 from landscape.export.papers import cited
 from landscape.plotting.model_groupings import MOST_MODELS, Grouping, model_groupings
 from landscape.plotting.palette import Palette
@@ -137,15 +138,16 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
     known = [_known(s.analysis, given) for s in contents.sections]
     subjects = [subject for s in contents.sections for subject in s.results]
     ways = model_groupings(contents, subjects)
+    summary = _remembered(_summary)
     sections = [
-        _section(section, analysis, anchors[section.label], palette, ways)
+        _section(section, analysis, anchors[section.label], palette, ways, summary)
         for section, analysis in zip(contents.sections, known, strict=True)
     ]
     drawn = [i for i, s in enumerate(sections) if s.figures]
     sections = [replace(s, open=i in drawn[:MOST_OPEN]) for i, s in enumerate(sections)]
     created = [str(ds.attrs.get("created", "")) for s in contents.sections for ds in s.results.values()]
     found = notices(contents, anchors, {s.label: s.problems for s in sections})
-    models = _models(contents, known, palette)
+    models = _models(contents, known, palette, summary)
     names = [r.head for r in models.rows]
     titles = [s.title for s in sections]
     crowded = _crowded(contents.sections, known, len(names))
@@ -158,7 +160,7 @@ def page_of(contents: Contents, analyses: Iterable[Analysis | str] = (), data: s
         version=__version__,
         created=max(created, default="").replace("T", " ").replace("+00:00", " UTC"),
         data=data,
-        findings=findings_view(contents, _links(sections)),
+        findings=findings_view(contents, _links(sections), summary),
         notices=tuple(found),
         models=models,
         predictives=_predictives(contents),
@@ -191,7 +193,8 @@ def _first(names: Sequence[str], found: Sequence[Notice]) -> list[str]:
     rest = [n for n in names if n not in warned]
     steps = range(0, len(rest), max(1, len(rest) // MOST_MODELS))
     even = [rest[i] for i in steps]
-    return [n for n in names if n in warned] + even + [n for n in rest if n not in set(even)]
+    shown = set(even)
+    return [n for n in names if n in warned] + even + [n for n in rest if n not in shown]
 
 
 def _known(name: str, given: Mapping[str, Analysis]) -> Analysis | None:
@@ -225,7 +228,12 @@ def _palette(contents: Contents) -> Palette:
 
 
 def _section(
-    section: Section, analysis: Analysis | None, anchor: str, palette: Palette, ways: Sequence[Grouping]
+    section: Section,
+    analysis: Analysis | None,
+    anchor: str,
+    palette: Palette,
+    ways: Sequence[Grouping],
+    summary: SummaryOf,
 ) -> SectionView:
     results = section.results
     problems: list[str] = []
@@ -243,7 +251,7 @@ def _section(
         said, _ = analysis.schema.other_version(analysis.name, results)
         if said and not any(said in problem for problem in problems):
             problems.append(f"{said}; its numbers may mean something else.")
-        numbers = _numbers(analysis, results, palette)
+        numbers = _numbers(analysis, results, palette, summary)
         definitions = _definitions(analysis)
     title = analysis.title if analysis is not None else section.analysis
     return SectionView(
@@ -287,6 +295,19 @@ def _summary(analysis: Analysis, ds: xr.Dataset) -> list[Metric]:
         return []
 
 
+def _remembered(summary: SummaryOf) -> SummaryOf:
+    """The same, that sums up each result once: three parts of a page ask for it."""
+    known: dict[tuple[int, int], Sequence[Metric]] = {}
+
+    def of(analysis: Analysis, ds: xr.Dataset) -> Sequence[Metric]:
+        key = id(analysis), id(ds)  # of what the contents hold, which outlive the page
+        if key not in known:
+            known[key] = summary(analysis, ds)
+        return known[key]
+
+    return of
+
+
 def _columns(summaries: Iterable[Sequence[Metric]], family: str = "") -> list[Column]:
     """A column for each metric that any result has, in order of appearance."""
     found: dict[str, Column] = {}
@@ -307,8 +328,10 @@ def _intervals(summaries: Iterable[Sequence[Metric]]) -> str:
     return " ±: 95 % intervals of the measurement, not over training runs." if shown else ""
 
 
-def _numbers(analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Palette) -> Table | None:
-    summaries = {subject: _summary(analysis, ds) for subject, ds in results.items()}
+def _numbers(
+    analysis: Analysis, results: Mapping[str, xr.Dataset], palette: Palette, summary: SummaryOf
+) -> Table | None:
+    summaries = {subject: summary(analysis, ds) for subject, ds in results.items()}
     columns = _columns(summaries.values())
     if not columns:
         return None
@@ -329,7 +352,9 @@ def _predictives(contents: Contents) -> int:
     return sum(bool(m.members) for m in contents.models)
 
 
-def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palette) -> Table:
+def _models(
+    contents: Contents, known: Sequence[Analysis | None], palette: Palette, summary: SummaryOf
+) -> Table:
     """All models: who they are, how they were trained, and what each analysis says of them."""
     names = {m.name: m for m in contents.models}
     tags = dict.fromkeys(t for m in contents.models for t in m.tags)
@@ -358,7 +383,7 @@ def _models(contents: Contents, known: Sequence[Analysis | None], palette: Palet
     every: list[Sequence[Metric]] = []
     first = [0, *range(2 + made + len(tags), len(columns))][:_MOST_FIRST]
     for section, analysis in measured:
-        summaries = {n: _summary(analysis, ds) for n, ds in section.results.items()}
+        summaries = {n: summary(analysis, ds) for n, ds in section.results.items()}
         every += summaries.values()
         new = _columns(summaries.values(), section.label)
         # the metric that its analysis marks as what it found, else the first

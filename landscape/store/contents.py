@@ -125,7 +125,7 @@ def read_contents(directory: str | Path, zoo: str | None = None) -> Contents:
             if entry.path.is_file():
                 try:
                     check_place(entry.path, store.directory)
-                    results[entry.subject] = read(entry.path, facts).assign_attrs(entry.attrs)
+                    results[entry.subject] = read(entry.path, facts, entry.attrs)
                     changed = snapshot.changed(results[entry.subject].attrs.get("code"))
                     older |= {entry.subject: changed} if changed else {}
                 except StoreError as error:

@@ -78,7 +78,8 @@ def check(path: Path) -> bool:
             _check_end(file.read(48), size, path)
             return False
         found = hashlib.sha256()
-        left, buffer = size - _LENGTH, memoryview(bytearray(_PIECE))
+        left = size - _LENGTH
+        buffer = memoryview(bytearray(max(0, min(_PIECE, left))))
         while left > 0 and (count := _read_into(file, buffer[: min(left, _PIECE)])):
             if left == size - _LENGTH and _is_held(buffer[:count]):
                 buffer[_HELD] = 0

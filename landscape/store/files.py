@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape.errors import InputError, StoreError, said_by_system
-from landscape.store.digest import check, sealed
+from landscape.store.digest import check, check_once, sealed
+from landscape.store.groups import dataset_in
 from landscape.store.within import check_group
 from landscape.text import foreign
 
@@ -111,7 +112,9 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
     if not os.access(path, os.R_OK):
         raise StoreError(f"'{path}' cannot be read: permission denied.")
     try:
-        check(path)  # before HDF5 sees any of it: a flipped bit may also make it read without end
+        # Before HDF5 sees any of it: a flipped bit may also make it read without end. A consolidated file is
+        # large, and mostly several of its groups are asked for.
+        (check if group is None else check_once)(path)
         if not h5py.is_hdf5(path):
             raise StoreError(f"'{path}' is not an HDF5 file, or its beginning is damaged.")
         with h5py.File(path, "r", locking=False) as file:
@@ -120,6 +123,10 @@ def open(path: str | Path, group: str | None = None) -> xr.Dataset:
                 if not isinstance(file.get(group), h5py.Group):
                     raise StoreError(f"'{path}' has no group '{group}'.")
                 check_group(file, path, group)
+                # Directly: xarray's reader looks at all groups of the file first, which may be thousands.
+                found = dataset_in(file[group], path, path.stat().st_size)
+                if found is not None:
+                    return found
         # Without a lock: results are put in place whole and never written to, so that another program that
         # holds the file open, even for writing, is no reason not to read it.
         return xr.load_dataset(

@@ -84,7 +84,7 @@ class Store:
 
     def path(self, analysis: str, key: str) -> Path:
         """Where the result of a task is or will be."""
-        return self.directory / analysis / f"{key}.h5"
+        return self.directory / f"{analysis}/{key}.h5"
 
     def partial(self, analysis: str, key: str, mark: str = "") -> Path:
         """Where a long task may keep partial results; removed when it is done.
@@ -120,6 +120,13 @@ class Store:
             StoreError,
         ):  # what cannot be read is dealt with where it is needed
             return {}
+
+    def names(self, analysis: str, key: str, text: str) -> bool:
+        """Whether a text stands in the file of a result: of hashes, a quicker answer than `recorded`."""
+        try:
+            return text.encode() in self.path(analysis, key).read_bytes()
+        except OSError:
+            return False
 
     def read(self, analysis: str, key: str) -> xr.Dataset:
         """The result of a task; `StoreError` if there is none."""

@@ -139,7 +139,7 @@ def _record_fault(path: Path) -> str:
         elif path.name == "costs.json":
             validated(dict[str, tuple[int, float]], text)
         elif path.name == "metrics.json":
-            validated(dict[str, dict[str, tuple[int, int, dict[str, float | int | bool | str]]]], text)
+            validated(dict[str, dict[str, tuple[int, int, int, dict[str, float | int | bool | str]]]], text)
         elif path.name.endswith(".failed.json"):
             validated(Failure, text)
         else:

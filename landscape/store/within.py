@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,18 @@ from landscape.text import foreign
 
 if TYPE_CHECKING:
     import h5py
+    from h5py import h5l
 
-__all__ = ["check_group", "check_name", "check_place", "open_data", "read_numbers", "read_text"]
+__all__ = [
+    "Item",
+    "check_group",
+    "check_name",
+    "check_place",
+    "numbers_at",
+    "open_all",
+    "read_numbers",
+    "read_text",
+]
 
 _SPARE = 100_000_000
 _LARGEST_TEXT = 500_000_000
@@ -88,7 +98,8 @@ def check_group(file: h5py.File, path: Path, group: str = "/", depth: int = 1) -
     for holder, name in _members(place, path, min(depth, _DEEPEST)):
         item = holder[name]
         if isinstance(item, h5py.Dataset):
-            _check_data(item.id, f"{holder.name.rstrip('/')}/{name}", path, size)
+            shown, data = f"{holder.name.rstrip('/')}/{name}", item.id
+            _check_data(data, shown, path, size, data.shape, data.get_type().get_size())
 
 
 def _members(group: Any, path: Path, depth: int) -> Iterator[tuple[Any, str]]:
@@ -115,31 +126,61 @@ def _is_link(name: str, path: Path) -> StoreError:
     return StoreError(f"'{foreign(path)}': '{foreign(name, 80)}' is a link to another place; it is not read.")
 
 
-def open_data(group: h5py.h5g.GroupID, name: bytes, path: Path, size: int) -> h5py.h5d.DatasetID | None:
-    """A data set right below a group, checked as `check_group` does, and quicker.
+class Item(NamedTuple):
+    """An open data set: its handle, sizes and type, and where in the file its numbers stand in a row."""
+
+    data: h5py.h5d.DatasetID
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int | None
+
+
+def open_all(group: h5py.h5g.GroupID, path: Path, size: int) -> dict[bytes, Item | None]:
+    """The data sets right below a group, checked as `check_group` does, and quicker.
 
     Args:
-        group: Where it is.
-        name: As the group gives it.
+        group: Where they are.
         path: Of the file.
         size: The file's, in bytes.
 
     Returns:
-        The open data set; ``None`` if the name is that of something else.
+        By name, in the group's order; ``None`` for what is no data set.
 
     Raises:
         StoreError: Naming the file and the data set.
     """
-    from h5py import h5d, h5i, h5l, h5o
+    from h5py import h5d, h5l, h5o
 
-    if group.links.get_info(name).type != h5l.TYPE_HARD:
-        raise _is_link(name.decode("utf-8", "replace"), path)
-    item = h5o.open(group, name)
-    if h5i.get_type(item) != h5i.DATASET:
-        return None
-    data: h5d.DatasetID = item
-    _check_data(data, f"/{name.decode('utf-8', 'replace')}", path, size)
-    return data
+    kinds: dict[bytes, int] = {}
+
+    def note(name: bytes, link: h5l.LinkInfo) -> None:
+        kinds[name] = link.type
+
+    group.links.iterate(note, info=True)
+    found: dict[bytes, Item | None] = {}
+    for name in group:
+        if kinds[name] != h5l.TYPE_HARD:
+            raise _is_link(name.decode("utf-8", "replace"), path)
+        data = h5o.open(group, name)
+        if not isinstance(data, h5d.DatasetID):
+            found[name] = None
+            continue
+        shape, dtype = data.shape, data.dtype
+        shown = f"/{name.decode('utf-8', 'replace')}"
+        found[name] = Item(data, shape, dtype, _check_data(data, shown, path, size, shape, dtype.itemsize))
+    return found
+
+
+def numbers_at(item: Item, data: bytes | None) -> NDArray[Any]:
+    """All numbers of a data set: a copy of the file's bytes, if they are at hand, or what HDF5 reads."""
+    if data is None:
+        return read_numbers(item.data)
+    count, size = math.prod(item.shape), item.dtype.itemsize
+    there = item.offset is not None and item.offset + count * size <= len(data)
+    if not there or item.data.get_storage_size() != count * size:
+        return read_numbers(item.data)
+    values: NDArray[Any] = np.frombuffer(data, item.dtype, count, item.offset or 0)
+    return values.reshape(item.shape).copy()
 
 
 def read_numbers(item: h5py.h5d.DatasetID) -> NDArray[Any]:
@@ -152,23 +193,46 @@ def read_numbers(item: h5py.h5d.DatasetID) -> NDArray[Any]:
     return values
 
 
-def _check_data(item: h5py.h5d.DatasetID, name: str, path: Path, size: int) -> None:
+def _check_data(
+    item: h5py.h5d.DatasetID,
+    name: str,
+    path: Path,
+    size: int,
+    shape: tuple[int, ...] | None,
+    width: int,
+) -> int | None:
     """Raise if the numbers of a data set lie elsewhere, or are more than a file of this size could hold.
+
+    Args:
+        item: The data set.
+        name: Where it is.
+        path: Of the file.
+        size: The file's, in bytes.
+        shape: The data set's.
+        width: Bytes of one of its numbers.
+
+    Returns:
+        Where in the file they stand in a row; ``None`` if they do not.
 
     Raises:
         StoreError: Naming the file and the data set.
     """
     from h5py import h5d
 
-    made = item.get_create_plist()
-    if made.get_external_count() or made.get_layout() == h5d.VIRTUAL:
-        raise StoreError(
-            f"'{foreign(path)}': the numbers of '{foreign(name, 80)}' are in another file; it is not read."
-        )
+    # Only numbers that stand in a row in this very file have a place in it.
+    offset: int | None = item.get_offset()
+    if offset is None:
+        made = item.get_create_plist()
+        if made.get_external_count() or made.get_layout() == h5d.VIRTUAL:
+            raise StoreError(
+                f"'{foreign(path)}': the numbers of '{foreign(name, 80)}' are in another file; it is not"
+                " read."
+            )
     # A data set that was never written, or is compressed, may be of any size.
-    count = math.prod(item.shape or ())  # HDF5's own count wraps around at 2^64
-    if count * item.get_type().get_size() > 3 * size + _SPARE:
+    count = math.prod(shape or ())  # HDF5's own count wraps around at 2^64
+    if count * width > 3 * size + _SPARE:
         raise StoreError(
             f"'{foreign(path)}': '{foreign(name, 80)}' declares {count:,} numbers in a file of {size:,}"
             " bytes; it is not read."
         )
+    return offset

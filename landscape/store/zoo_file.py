@@ -16,7 +16,7 @@ from landscape.store.digest import check, check_once, checked, seal, seal_of
 from landscape.store.files import replacing
 from landscape.store.held import Held, places_in, state_of
 from landscape.store.store import Store
-from landscape.store.within import check_group, open_data, read_numbers
+from landscape.store.within import check_group, open_all, read_numbers
 from landscape.text import foreign
 
 __all__ = ["consolidate", "read_field"]
@@ -165,11 +165,11 @@ def _copy(path: Path, target: Any, group: str, attrs: dict[str, str], held: Held
         raise StoreError(f"'{path}' is truncated or damaged.") from error
     with source:
         top = h5g.open(source.id, b"/")
-        found = {name: open_data(top, name, path, len(data)) for name in top}
-        axes = _axes({name: item for name, item in found.items() if item is not None}, path)
+        found = {n: item.data for n, item in open_all(top, path, len(data)).items() if item is not None}
+        axes = _axes(found, path)
         source.copy(source["/"], target, group)
         copied = target[group]
-        variables = {name: h5d.open(copied.id, name) for name, item in found.items() if item is not None}
+        variables = {name: h5d.open(copied.id, name) for name in found}
         _relink(axes, variables)
         held.number = _renumber(variables.values(), held.number)
         for key, value in attrs.items():

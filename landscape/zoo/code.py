@@ -126,6 +126,8 @@ def mark_of(code: Code) -> str:
 
 def by_other_code(store: Store, task: Task) -> tuple[str, ...]:
     """The files whose code has changed since the result of a task was computed; empty if that is unknown."""
+    if task.code and store.names(task.folder, task.key, json.dumps(dict(task.code))):
+        return ()
     recorded = store.recorded(task.folder, task.key, "code")
     if not recorded:  # of a version that kept no hashes: neither changed nor unchanged
         return ()

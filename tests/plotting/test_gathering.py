@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from landscape.base.figure import Axis, FigureSpec, Line, Series
 from landscape.base.panels import panels_of
-from landscape.plotting.gathering import MOST_PANELS, gathered, leading_first
+from landscape.plotting.gathering import MOST_PANELS, gathered, leading_first, owner
 
 MODELS = ["resnet-s0", "resnet-s1"]
 
@@ -46,3 +46,13 @@ def test_the_figure_that_leads_comes_first() -> None:
     assert leading_first(specs) == specs and leading_first([]) == []
     specs[1] = replace(specs[1], leads=True)
     assert [s.name for s in leading_first(specs)] == ["b", "a", "c"]
+
+
+def test_the_owner_of_a_figure_is_the_longest_name_that_its_title_ends_in() -> None:
+    """Oracle: every name compared with every title, the longest first."""
+    names = ["a", "b: a", "x ~ y", "a ~ b: a", ": a", ""]
+    titles = [f"{head}: {name}" for head in ("Loss", "Loss: b", "") for name in (*names, "c", "xa")]
+    for title in [*titles, "Loss", "a", "Loss:a", ""]:
+        longest = sorted(names, key=len, reverse=True)
+        expected = next((name for name in longest if title.endswith(f": {name}")), None)
+        assert owner(title, set(names)) == expected, title

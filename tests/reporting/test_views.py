@@ -218,3 +218,17 @@ def test_pairs_of_models_stand_among_the_findings(similarity: Callable) -> None:
     assert [c.label for c in pairs.columns] == ["within a", "within b", "between groups"]
     rows = {row.head: [cell.text for cell in row.cells] for row in pairs.rows}
     assert rows["cka: output cka"] == ["0.5 (1 pair)", "0.5 (1 pair)", "0.3542, 0.25 to 0.5 (4 pairs)"]
+
+
+def test_each_result_is_summed_up_once(contents: Contents) -> None:
+    """Oracle: the number of results; the section's table, that of all models, and findings ask for it."""
+    asked: list[xr.Dataset] = []
+    analysis = landscape.spectrum
+
+    def summary(ds: xr.Dataset) -> list:
+        asked.append(ds)
+        return analysis.summary(ds)
+
+    (section,) = (s for s in contents.sections if s.label == "spectrum")
+    page = page_of(replace(contents, sections=[section]), [replace(analysis, summary=summary)])
+    assert len(asked) == len(section.results) == len(page.sections[0].numbers.rows)

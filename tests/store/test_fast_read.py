@@ -8,28 +8,13 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from stored import every_kind
 
 from landscape.errors import StoreError
 from landscape.store.fast_read import read
 from landscape.store.files import open as open_file
 from landscape.store.files import save
 from landscape.store.netcdf import WRITTEN_HERE
-
-
-def every_kind() -> xr.Dataset:
-    return xr.Dataset(
-        {
-            "f": (("a", "b"), np.array([[1.0, np.nan], [np.inf, -0.0]]), {"units": "m", "long_name": "é"}),
-            "i": ("a", np.array([1, 2], dtype=np.int32)),
-            "t": ("b", np.array([True, False])),
-            "s": ("a", np.array(["x", "longer"])),
-            "one": ((), 2.5, {"scale": 3, "pair": np.array([1.0, 2.0])}),
-            "flag": ((), np.bool_(True)),
-            "word": ((), "text"),
-        },
-        coords={"a": [0.5, 1.5], "side": ("a", np.array(["l", "r"]))},
-        attrs={"analysis": "x", "seed": 3, "list": ["p", "q"]},
-    )
 
 
 def test_files_of_ours_are_read_as_xarray_reads_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from landscape.store.netcdf import image
+from landscape.store.netcdf import WRITTEN_HERE, image
 
 DATASETS = {
     "numbers": xr.Dataset(
@@ -60,6 +60,55 @@ def test_layout():
         assert file["x"].attrs["CLASS"] == b"DIMENSION_SCALE"
         assert file["z"].attrs["NAME"] == b"This is a netCDF dimension but not a netCDF variable.         4"
         assert [file[n].attrs["_Netcdf4Dimid"] for n in ("x", "z")] == [0, 1]
+
+
+def test_bytes_are_those_of_the_general_way():
+    """Oracle: the same calls of h5py's general way, bit for bit: types, spaces, orders, encodings."""
+    given = {
+        "a": "b",
+        "é": "λ",
+        "k": 3,
+        "f": np.float32(1.5),
+        "l": [1, 2, 3],
+        "names": ["a", "é"],
+        "none": "",
+    }
+    values = {
+        "n": np.arange(6.0).reshape(2, 3).T,
+        "i": np.arange(3),
+        "s": np.array("text"),
+        "one": np.float32(2),
+    }
+    ds = xr.Dataset({n: (tuple("xy"[: np.ndim(v)]), v, given) for n, v in values.items()}, attrs=given)
+    text = h5py.string_dtype()
+
+    def mark(attributes, name, value):
+        array = np.asarray(value)
+        if array.dtype.kind == "U":
+            attributes.create(name, array.astype(object), dtype=text)
+        else:
+            attributes.create(name, np.atleast_1d(array))
+
+    with h5py.File("in memory", "w", driver="core", backing_store=False, track_order=True) as file:
+        mark(file.attrs, "_NCProperties", WRITTEN_HERE)
+        for name, value in values.items():
+            texts = np.asarray(value).dtype.kind == "U"
+            data = {"data": np.asarray(value).astype(object), "dtype": text} if texts else {"data": value}
+            variable = file.create_dataset(name, **data, track_order=True)
+            for key, mark_of in given.items():
+                mark(variable.attrs, key, mark_of)
+        for number, (name, size) in enumerate(ds.sizes.items()):
+            scale = file.create_dataset(name, shape=(size,), dtype=">f4", track_order=True)
+            scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{size:>10}")
+            mark(scale.attrs, "_Netcdf4Dimid", np.int32(number))
+        for name, value in values.items():
+            for axis in range(np.ndim(value)):
+                file[name].dims[axis].attach_scale(file["xy"[axis]])
+        for key, value in given.items():
+            mark(file.attrs, key, value)
+        file.flush()
+        expected = file.id.get_file_image()
+    assert image(ds) == expected
 
 
 @pytest.mark.parametrize(

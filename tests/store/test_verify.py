@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from landscape.base.summaries import Summaries
 from landscape.errors import StoreError
 from landscape.store import consolidate
-from landscape.store.files import write_bytes
+from landscape.store.files import stamp_of, write_bytes
 from landscape.store.netcdf import image
+from landscape.store.records import record
 from landscape.store.verify import set_aside, verify
 
 
@@ -26,6 +28,17 @@ def test_a_whole_store_has_no_fault(store):
     assert {v.path.name for v in verdicts} == {"key0.h5", "key1.h5", "zoo.h5"} | records
     assert all(not v.fault and v.has_digest for v in verdicts)
     assert seen == [(k, 6) for k in range(6)]
+
+
+def test_what_sums_up_results_is_a_record(store):
+    """Oracle: the file as a run leaves it, and one of another form."""
+    kept = Summaries(store)
+    kept.put("toy", "key0", stamp_of(store.path("toy", "key0")), {"a": 1.0, "word": "b"})
+    kept.write()
+    assert not any(v.fault for v in verify(store.directory))
+    text = record({"code": {"toy/key0": [1, 2, {"a": 1.0}]}})
+    (store.directory / "metrics.json").write_text(text)
+    assert [v.path.name for v in verify(store.directory) if v.fault] == ["metrics.json"]
 
 
 def test_damaged_files_are_named_and_set_aside(store):

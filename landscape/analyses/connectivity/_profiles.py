@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from landscape.core.connectivity.curve import Curve
     from landscape.core.problem.evaluator import Evaluator
     from landscape.core.problem.problem import Problem
+    from landscape.core.symmetry.alignment import Traced
 
 __all__ = [
     "QUANTITIES",
+    "Aligner",
     "Measured",
     "Meter",
-    "aligned",
     "barrier_values",
     "barrier_variables",
     "check_alike",
@@ -287,24 +288,42 @@ def check_alike(problems: Mapping[str, Problem]) -> None:
                 )
 
 
-def aligned(problem: Problem, a: Any, b: Any, method: Any, seed: int) -> tuple[dict[str, Any], float]:
-    """The whole state of b with its units in the order of a's, and the largest difference of its outputs.
+class Aligner:
+    """Aligns models to one another that belong to one problem, whose architecture is traced once.
 
-    Raises:
-        InputError: If the model cannot be aligned.
+    Args:
+        problem: Theirs.
+        method: As in `landscape.core.symmetry.alignment.align`.
+        seed: As there.
     """
-    from landscape.core.problem.states import full_state
-    from landscape.core.symmetry.alignment import align
 
-    inputs, forward = problem.calls()
-    states = full_state(problem, a), full_state(problem, b)
-    # Matching by weights looks at no activations: one batch is enough to trace the model and verify.
-    inputs = inputs if method == "activations" else inputs[:1]
-    try:
-        found = align(problem.module, *states, method=method, inputs=inputs, forward=forward, seed=seed)
-    except InputError as error:
-        raise InputError(f"{str(error).rstrip('.')}; align = none leaves the units as they are.") from error
-    return found.state, found.output_error
+    def __init__(self, problem: Problem, method: Any, seed: int) -> None:
+        self._problem, self._method, self._seed = problem, method, seed
+        self._traced: Traced | None = None
+
+    def __call__(self, a: Any, b: Any) -> tuple[dict[str, Any], float]:
+        """The whole state of b with its units in the order of a's, and the largest difference of its outputs.
+
+        Raises:
+            InputError: If the model cannot be aligned.
+        """
+        from landscape.core.problem.states import full_state
+        from landscape.core.symmetry.alignment import align_traced, trace_model
+
+        problem, method = self._problem, self._method
+        try:
+            if self._traced is None:
+                inputs, forward = problem.calls()
+                # Matching by weights looks at no activations: one batch is enough to trace the model and
+                # verify.
+                inputs = inputs if method == "activations" else inputs[:1]
+                self._traced = trace_model(problem.module, inputs, forward)
+            states = full_state(problem, a), full_state(problem, b)
+            found = align_traced(self._traced, *states, method=method, seed=self._seed)
+        except InputError as error:
+            text = f"{str(error).rstrip('.')}; align = none leaves the units as they are."
+            raise InputError(text) from error
+        return found.state, found.output_error
 
 
 _PASSES = {"recalibrate": 2.2, "repair": 4.0}

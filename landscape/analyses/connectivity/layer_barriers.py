@@ -12,8 +12,8 @@ from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._options import BetweenModels, Resamples, Rounds
 from landscape.analyses.connectivity._profiles import (
     QUANTITIES,
+    Aligner,
     Meter,
-    aligned,
     barrier_values,
     barrier_variables,
     passes_of_point,
@@ -87,7 +87,7 @@ def compute(pair: Pair, params: LayerBarriersParams, context: Context) -> Mappin
     policy = policy_in_force(problem, params.batchnorm)
     start, end = full_state(problem, pair.a), full_state(problem, pair.b)
     if params.align is not None:
-        end = full_state(problem, aligned(problem, pair.a, pair.b, params.align, params.seed)[0])
+        end = full_state(problem, Aligner(problem, params.align, params.seed)(pair.a, pair.b)[0])
     names = problem.space.names
     groups = group_parameters(names, "module")
     layers = {layer or type(problem.module).__name__: [names[i] for i in at] for layer, at in groups.items()}

@@ -12,8 +12,8 @@ from pydantic import Field
 from landscape.analyses._shared.captions import LOSS_UNIT, data_word
 from landscape.analyses.connectivity._options import HeldOutArguments, HeldOutBuilder
 from landscape.analyses.connectivity._profiles import (
+    Aligner,
     Meter,
-    aligned,
     check_alike,
     group_by_architecture,
     group_loss_unit,
@@ -179,7 +179,8 @@ def _models(problems: Mapping[str, Problem], params: SimplexParams) -> Tensor:
         )
     states = [problem.module.state_dict() for problem in every]
     if params.align is not None:
-        moved = [aligned(every[0], states[0], s, params.align, params.seed)[0] for s in states[1:]]
+        align = Aligner(every[0], params.align, params.seed)
+        moved = [align(states[0], s)[0] for s in states[1:]]
         states = [states[0], *moved]
     for name, state in zip(names, states, strict=True):
         differs = differing_rest(every[0], states[0], state)

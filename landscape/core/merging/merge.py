@@ -20,7 +20,7 @@ from landscape.core.merging.vectors import Part, slerp, task_arithmetic, ties
 from landscape.core.problem.batchnorm import recalibrated, running_layers
 from landscape.core.problem.problem import Problem
 from landscape.core.problem.states import full_state, rest_of_state
-from landscape.core.symmetry.alignment import align
+from landscape.core.symmetry.alignment import align_traced, trace_model
 from landscape.core.symmetry.universe import align_all
 from landscape.errors import InputError, suggest
 
@@ -223,7 +223,8 @@ def in_one_order(
     given["inputs"] = inputs if how == "activations" else inputs[:1]
     if how == "universe":
         return list(align_all(every[0].module, states, **given).states)
-    others = [align(every[0].module, states[0], s, method=how, **given).state for s in states[1:]]
+    traced = trace_model(every[0].module, given["inputs"], forward)
+    others = [align_traced(traced, states[0], s, method=how, seed=seed).state for s in states[1:]]
     return [states[0], *others]
 
 

@@ -19,7 +19,7 @@ from landscape.core.symmetry.trees import trees
 from landscape.core.symmetry.weight_matching import inner, match_weights
 from landscape.errors import InputError, suggest
 
-__all__ = ["Alignment", "Checked", "Method", "align", "check_states"]
+__all__ = ["Alignment", "Checked", "Method", "Traced", "align", "align_traced", "check_states", "trace_model"]
 
 Method = Literal["weights", "activations"]
 
@@ -97,10 +97,39 @@ def align(
     Reference:
         Ainsworth et al. (2023), Git Re-Basin: merging models modulo permutation symmetries.
     """
-    if method not in get_args(Method):
-        raise InputError(f"align has no method {method!r}; {suggest(str(method), get_args(Method))}")
-    checked = check_states(model, (a, b), inputs, forward)
-    symmetry, names, batches = checked.symmetry, checked.names, checked.batches
+    _check_method(method)
+    traced = trace_model(model, inputs, forward)
+    return align_traced(traced, a, b, method=method, seed=seed, sweeps=sweeps, rotate=rotate)
+
+
+@under_own_context
+def align_traced(
+    traced: Traced,
+    a: Mapping[str, Tensor],
+    b: Mapping[str, Tensor],
+    *,
+    method: Method = "weights",
+    seed: int = 0,
+    sweeps: int = 100,
+    rotate: bool = False,
+) -> Alignment:
+    """As `align`, for several pairs of models of one architecture, which is copied and traced once.
+
+    Args:
+        traced: What `trace_model` gives.
+        a: As in `align`, like all that follow.
+        b: As there.
+        method: As there.
+        seed: As there.
+        sweeps: As there.
+        rotate: As there.
+
+    Raises:
+        InputError: As there.
+    """
+    _check_method(method)
+    checked = traced.check((a, b))
+    symmetry, names, batches, forward = traced.symmetry, traced.names, traced.batches, traced.forward
     a, b = checked.states
     pa, pb = ({n: s[n].detach().cpu() for n in names} for s in (a, b))
     if method == "weights":
@@ -108,9 +137,9 @@ def align(
         moved = symmetry.apply(found.motion, pb)
         before, after = (sum(inner(pa[n], p[n]) for n in names) for p in (pb, moved))
     else:
-        traced = private_copy(checked.module, (), torch.device("cpu"), None).eval()
+        module = private_copy(traced.module, (), torch.device("cpu"), None).eval()
         found, before, after = match_activations(
-            traced, symmetry, a, b, batches, forward=forward, rotate=rotate
+            module, symmetry, a, b, batches, forward=forward, rotate=rotate
         )
     return Alignment(
         state=symmetry.apply(found.motion, b),
@@ -125,13 +154,18 @@ def align(
     )
 
 
+def _check_method(method: str) -> None:
+    if method not in get_args(Method):
+        raise InputError(f"align has no method {method!r}; {suggest(str(method), get_args(Method))}")
+
+
 @dataclass(frozen=True)
-class Checked:
-    """Models that can be aligned, and what they are aligned by.
+class Traced:
+    """An architecture whose groups are known.
 
     Attributes:
-        module: A copy of the model.
-        states: Full states.
+        module: A copy of the model, whose weights may be replaced.
+        own: The model's own state.
         symmetry: Its groups.
         names: Parameters that can move.
         batches: Batches of inputs.
@@ -139,11 +173,33 @@ class Checked:
     """
 
     module: nn.Module
-    states: tuple[dict[str, Tensor], ...]
+    own: Mapping[str, Tensor]
     symmetry: Symmetry
     names: tuple[str, ...]
     batches: list[Any]
     forward: Forward | None
+
+    def check(self, states: Sequence[Mapping[str, Tensor]]) -> Checked:
+        """Some states of the model, made whole.
+
+        Raises:
+            InputError: If one does not fit.
+        """
+        names = [n for n, _ in self.module.named_parameters()]
+        called = [_LETTERS[i] if i < len(_LETTERS) else f"{i + 1}" for i in range(len(states))]
+        whole = (_state(self.own, names, s, which) for s, which in zip(states, called, strict=True))
+        return Checked(**vars(self), states=tuple(whole))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked(Traced):
+    """Models that can be aligned, and what they are aligned by.
+
+    Attributes:
+        states: Full states.
+    """
+
+    states: tuple[dict[str, Tensor], ...]
 
     def verify(self, number: int, motion: Motion) -> float:
         """The error of the outputs of one of the models, moved.
@@ -162,14 +218,29 @@ def check_states(
     Raises:
         InputError: If a state does not fit the model, there are no inputs, or the model cannot be traced.
     """
+    return trace_model(model, inputs, forward).check(states)
+
+
+@under_own_context
+def trace_model(model: nn.Module, inputs: Any, forward: Forward | None = None) -> Traced:
+    """An architecture that states of it are aligned by, copied and traced: most of the time of a small pair.
+
+    Args:
+        model: The module; it is not changed.
+        inputs: As in `align`.
+        forward: As there.
+
+    Raises:
+        InputError: If there are no inputs, or the model cannot be traced.
+    """
     batches = inputs if isinstance(inputs, list) else [inputs]
     if not batches:
         raise InputError("align needs at least one batch of inputs.")
     module = _copy_of(model)
-    full = tuple(_state(module, s, _LETTERS[i] if i < 2 else f"{i + 1}") for i, s in enumerate(states))
+    own = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     symmetry = _symmetry_of(module, batches[0], forward)
     names = tuple(n for n, p in module.named_parameters() if _moves(symmetry, n) and p.is_floating_point())
-    return Checked(module, full, symmetry, names, batches, forward)
+    return Traced(module, own, symmetry, names, batches, forward)
 
 
 def _copy_of(model: nn.Module) -> nn.Module:
@@ -191,15 +262,16 @@ def _symmetry_of(module: nn.Module, batch: Any, forward: Forward | None) -> Symm
     return find_symmetry(module, batch, forward=forward)
 
 
-def _state(module: nn.Module, given: Mapping[str, Tensor], which: str) -> dict[str, Tensor]:
+def _state(
+    own: Mapping[str, Tensor], parameters: Sequence[str], given: Mapping[str, Tensor], which: str
+) -> dict[str, Tensor]:
     """A full state: the given tensors, and the module's own buffers where none are given."""
-    own = module.state_dict()
     unknown = [name for name in given if name not in own]
     if unknown:
         raise InputError(
             f"state {which} holds '{unknown[0]}', which the model lacks; {suggest(unknown[0], own)}"
         )
-    missing = [n for n, _ in module.named_parameters() if n not in given]
+    missing = [n for n in parameters if n not in given]
     if missing:
         raise InputError(f"state {which} lacks parameter '{missing[0]}' ({len(missing)} missing).")
     for name, tensor in given.items():

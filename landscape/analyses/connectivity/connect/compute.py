@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._profiles import (
     QUANTITIES,
+    Aligner,
     Measured,
     Meter,
-    aligned,
     barrier_values,
     held_out,
     profile,
@@ -53,7 +53,7 @@ def compute(pair: Pair, params: ConnectParams, context: Context) -> Mapping[str,
     ends = {"line": b}
     data: dict[str, Any] = {}
     if params.align is not None:
-        ends["line, aligned"], data["output_error"] = aligned(problem, a, b, params.align, params.seed)
+        ends["line, aligned"], data["output_error"] = Aligner(problem, params.align, params.seed)(a, b)
     paths = {name: (straight(start, as_vector(problem, end, "model b")), end) for name, end in ends.items()}
     if params.method != "linear":
         last = ends[list(ends)[-1]]

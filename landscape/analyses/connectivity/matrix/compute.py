@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from landscape.analyses._shared.captions import LOSS_UNIT
 from landscape.analyses.connectivity._profiles import (
     QUANTITIES,
+    Aligner,
     Meter,
-    aligned,
     barrier_values,
     barrier_variables,
     check_alike,
@@ -102,14 +102,16 @@ class _Lines:
         self.states = [p.module.state_dict() for p in problems]
         self._test, self._ledger, self._meter = test, ledger, meter
         self._moved: dict[tuple[int, int], tuple[dict[str, Any], float]] = {}
+        self._aligner = 0, Aligner(problems[0], params.align, params.seed)
 
     def moved(self, i: int, j: int) -> tuple[dict[str, Any], float]:
         """Model j in the order of i, and the change of its outputs."""
         if i == j:
             return self.states[i], 0.0
         if (i, j) not in self._moved:
-            method, seed = self.params.align, self.params.seed
-            self._moved[i, j] = aligned(self.problems[i], self.states[i], self.states[j], method, seed)
+            if i != self._aligner[0]:  # pairs come in the order of their first models
+                self._aligner = i, Aligner(self.problems[i], self.params.align, self.params.seed)
+            self._moved[i, j] = self._aligner[1](self.states[i], self.states[j])
         return self._moved[i, j]
 
     def barriers(self, kind: str, i: int, j: int, splits: int) -> tuple[dict[str, Array], float]:
