@@ -221,7 +221,7 @@ class FolderLedger:
             write_bytes(file, content, within=file.parent)
 
     def _write_piece(self, file: Path, piece: Piece) -> None:
-        """Write the arrays of a piece as they are, without a copy of them; nothing once the folder is gone."""
+        """Write the arrays of a piece, without a copy of them; nothing once the folder was removed."""
         if not file.parent.exists():
             return
         arrays: dict[str, Any] = dict(piece)
