@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from landscape.core.curvature.activation_derivatives import ACTIVATIONS
 from landscape.core.curvature.layer_derivatives import LAYERS, Stage
 from landscape.core.curvature.layer_formulas import FORMULAS
 
@@ -71,6 +72,9 @@ def twice_differentiable(*, adjoint: bool = False) -> Iterator[None]:
         _stage.reset(token)
 
 
+_PREPARED = LAYERS | ACTIVATIONS
+
+
 class _Replace(TorchFunctionMode):
     """Calls other functions in place of torch's."""
 
@@ -79,6 +83,6 @@ class _Replace(TorchFunctionMode):
         self._stage = stage
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        layer = LAYERS.get(func)
+        layer = _PREPARED.get(func)
         call = FORMULAS.get(func, func) if layer is None else partial(layer, self._stage)
         return call(*args, **(kwargs or {}))

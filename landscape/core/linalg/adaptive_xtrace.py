@@ -75,9 +75,11 @@ def adaptive_xtrace(
     """Estimate the trace of an operator of size n as `landscape.core.linalg.xtrace.xtrace` does.
 
     Probes are added, as many as the error calls for and at most half as many more each time, until it is at
-    most ``rel_se`` of the trace. With Pᵢ = QᵢQᵢᵀ the part Pᵢ A + A Pᵢ − Pᵢ A Pᵢ is exact for each probe i, and
-    of the rest M it is μᵢ∘Mμᵢ that tells the diagonal, hence the blocks, whose sum is the trace, and ‖Mμᵢ‖²
-    that tells the norm. Their errors are spreads over probes, enlarged as that of the trace is.
+    most ``rel_se`` of the trace. With Pᵢ = QᵢQᵢᵀ the part Pᵢ A + A Pᵢ − Pᵢ A Pᵢ is exact for each probe i,
+    and of the rest M it is μᵢ∘Mμᵢ that tells the diagonal, hence the blocks, whose sum is the trace, and
+    ‖Mμᵢ‖² that tells the norm. Their errors are spreads over probes, enlarged as that of the trace is.
+
+    Four vectors of n entries are kept for each probe, up to 1 GiB, but of 12 probes at least.
 
     Args:
         operator: A.

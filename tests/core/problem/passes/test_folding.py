@@ -325,10 +325,10 @@ def test_a_unit_within_rounding_of_its_kink_may_go_to_either_side():
     with torch.no_grad():
         model[0].weight.uniform_(0.5, 1.5, generator=generator(0))
         model[1].running_mean.copy_(model[0](x[:1]).flatten())
+        model[1].running_mean[:8] -= 1.0  # but for those of the labels, which set the scale
         model[1].running_var.uniform_(0.3, 2.0, generator=generator(1))
     together, alone = both_ways(model, x, torch.arange(8))
     assert together.loss() == pytest.approx(alone.loss(), rel=1e-6)
-    assert not bool(alone.gradient().any())  # a ReLU has no slope at 0
-    slopes = together.gradient()[200:400].abs()  # by weight of the norm and, below, bias: 0 or not
-    assert slopes.shape == (200,)
-    assert 40 < int((together.gradient()[400:600] != 0).sum()) < 160
+    slopes = [problem.gradient()[408:] != 0 for problem in (together, alone)]  # by the offsets of the others
+    differ = int((slopes[0] != slopes[1]).sum())
+    assert 20 < differ < 172
