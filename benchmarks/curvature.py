@@ -16,8 +16,8 @@ of its own. Eigenpairs: every side is run at rising accuracy until each pair has
 ‖Hv - λv‖/|λ|, measured with the same plain products; the time is that of the run that reached it. Trace:
 products until the standard error is 2 %; of the MLP, one whose outliers stand clear of the bulk and a small
 residual network medians over seeds, with the true error. Density: Wasserstein distance to the exact spectrum
-at equal products, of the same three. PyHessian averages its probes too, so its weights sum to n_v and count as
-shares. Its density calls torch.eig, which is gone; it is lent torch.linalg.eigh.
+at equal products, of the same three. PyHessian averages its probes too, so its weights sum to n_v and count
+as shares. Its density calls torch.eig, which is gone; it is lent torch.linalg.eigh.
 """
 
 from __future__ import annotations
@@ -544,10 +544,8 @@ def traces(task: Task) -> None:
 
         def run(option: dict[str, str] = option, found: list[Any] = found) -> None:
             most = MOST_PRODUCTS if exact is None else task.size - 1  # all would be exact
-            for seed in seeds:
-                found.append(
-                    landscape.trace(problem, rel_se=REL_SE, max_products=most, seed=seed, **option)
-                )
+            limits = {"rel_se": REL_SE, "max_products": most, **option}
+            found.extend(landscape.trace(problem, seed=seed, **limits) for seed in seeds)
 
         spent = seconds(run) / len(seeds)
         counts = [int(ds["products"]) for ds in found]

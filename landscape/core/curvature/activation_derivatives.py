@@ -1,8 +1,9 @@
-"""ReLU with derivatives that take no pass over a map for what is zero.
+"""ReLU in an adjoint of which nobody reads the entries: none are computed.
 
-Its slope does not depend on its input but at the kink. Torch's second derivative is a map of zeros by the input
-all the same, made and added for each ReLU, and the gradient of an adjoint, which nobody reads, is computed.
-Values are the same bits.
+Torch would make a map of slopes times zeros for each ReLU, a tenth of a Gauss-Newton product. Values are the
+same bits. Where a gradient is differentiated by the parameters too, as for Hessian products, torch's own is
+left: this one saves the map of zeros that is torch's second derivative by the input, but products took 3 to 5 %
+longer (ResNet-20, 32 images, three rounds).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ __all__ = ["ACTIVATIONS"]
 
 
 def _relu(stage: Stage, input: Tensor, inplace: bool = False) -> Tensor:
-    """A replacement of ``F.relu``; one that writes to its input is left to torch, since others may read that."""
-    if inplace or input.layout is not torch.strided or not input.is_floating_point():
+    """A replacement of ``F.relu``; left to torch is one that writes to its input, which others may read."""
+    if not stage.adjoint or inplace or input.layout is not torch.strided or not input.is_floating_point():
         return F.relu(input, inplace)
     return _ReLU.apply(input, stage)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "BLOCK_ENTRIES",
     "distance",
     "exact_products",
     "inner_product",

@@ -78,7 +78,7 @@ def _along(problem: Problem, direction: Tensor, value: Callable[[], Tensor]) -> 
 
     def at(t: float) -> Tensor:
         with problem.at(problem.theta + t * direction):
-            return value().detach().double()
+            return value().detach()  # differences are taken in float64, piece by piece
 
     return at
 
