@@ -1,6 +1,6 @@
 """Cost of one point of a loss surface: landscape, bare forward passes, loss-landscapes, landscaper.
 
-    python benchmarks/surface.py [--examples 512] [--steps 3] [--repeats 9]
+    python benchmarks/surface.py [--models ResNet-20,ViT] [--examples 512] [--steps 3] [--repeats 9]
 
 The rivals are optional (``pip install --no-deps loss-landscapes landscaper``). All sides get the same
 models, examples, points and threads; their losses are compared where their points coincide. Bare passes and
@@ -251,6 +251,7 @@ def ratio(times: dict[str, list[float]], side: str, other: str) -> float:
 def main() -> int:
     """Run both models; the exit status is 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--models", default="ResNet-20,ViT")
     parser.add_argument("--examples", type=int, default=512)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=9)
@@ -262,7 +263,8 @@ def main() -> int:
         "ViT": models.vit(dim=96, depth=4, heads=4, patch=4, image=32, in_channels=3),
     }
     missed = []
-    for name, model in nets.items():
+    for name in options.models.split(","):
+        model = nets[name]
         times = compare(name, make_task(model.eval(), options.examples, options.steps), options.repeats)
         cost = ratio(times, "landscape", "bare passes, at our cut")
         print(f"  landscape / bare passes at its cut {cost:.3f} (limit {BARE_LIMIT})\n", flush=True)

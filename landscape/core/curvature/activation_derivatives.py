@@ -2,8 +2,8 @@
 
 Torch would make a map of slopes times zeros for each ReLU, a tenth of a Gauss-Newton product. Values are the
 same bits. Where a gradient is differentiated by the parameters too, as for Hessian products, torch's own is
-left: this one saves the map of zeros that is torch's second derivative by the input, but products took 3 to 5 %
-longer (ResNet-20, 32 images, three rounds).
+left: this one saves the map of zeros that is torch's second derivative by the input, but products took 3 to
+5 % longer (ResNet-20, 32 images, three rounds).
 """
 
 from __future__ import annotations
