@@ -7,9 +7,10 @@ that make the first derivatives quick. Values are the same up to rounding.
 Of a gradient that is only differentiated further, as those of products are, nobody reads the entries. What
 the parameters' gradients would cost, a third of a gradient, is then left out: `unread_gradient`.
 
-So are the slopes of ReLUs in an adjoint, each of which would be a map of zeros: a tenth of a Gauss-Newton product.
-Where a gradient is differentiated by the parameters too, as for Hessian products, torch's own ReLU is left: one
-without the map of zeros that is torch's second derivative by the input made products 3 to 5 % slower.
+So are the slopes of ReLUs in an adjoint, each of which would be a map of zeros: a tenth of a Gauss-Newton
+product. Where a gradient is differentiated by the parameters too, as for Hessian products, torch's own ReLU
+is left: one without the map of zeros that is torch's second derivative by the input made products 3 to 5 %
+slower.
 """
 
 from __future__ import annotations
