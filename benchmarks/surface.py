@@ -1,12 +1,15 @@
 """Cost of one point of a loss surface: landscape, bare forward passes, loss-landscapes, landscaper.
 
-    python benchmarks/surface.py [--examples 512] [--steps 3] [--repeats 9]
+    python benchmarks/surface.py [--models ResNet-20,ViT] [--examples 512] [--steps 3] [--repeats 9]
 
 The rivals are optional (``pip install --no-deps loss-landscapes landscaper``). All sides get the same
-models, examples, points and threads; their losses are compared where their points coincide. Rounds in
-which each side has its turn are repeated; a ratio is the median of its values by round. Processor time is
-taken, which a busy machine disturbs less than the clock. A surface of landscape also measures standard
-errors and accuracy at each point, and costs two or three points more than its grid, for its centre.
+models, examples, points and threads; their losses are compared where their points coincide. Bare passes and
+rivals run twice: at their defaults (batches of 256 as they come, channels first; the rivals all examples at
+once) and at the micro-batches and memory layout that landscape takes by itself, which is the comparison of
+programs: what is then left is BatchNorm folded into its convolution and what a program does beside passes.
+Rounds in which each side has its turn are repeated; a ratio is the median of its values by round. Processor
+time is taken, which a busy machine disturbs less than the clock. A surface of landscape also measures
+standard errors and accuracy at each point, and costs two or three points more than its grid, for its centre.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import statistics
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,14 +33,15 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import landscape
+from landscape.core.data.batches import Batch
 from landscape.core.problem.evaluator import Evaluator
 from landscape.core.problem.execution import fastest_batch_layout, in_bfloat16, with_batch_layout
+from landscape.core.problem.passes.pieces import PassPlan, pieces
 from landscape.core.surfaces.plane import Plane, given_plane
 from landscape.reference import models
 
 BATCH = 256
 BARE_LIMIT = 1.05
-RIVAL_TARGET = 1.8
 DISTANCE = 0.2
 
 
@@ -83,16 +87,28 @@ def rival(name: str) -> types.ModuleType | None:
         return None
 
 
-@torch.no_grad()
-def bare(problem: landscape.Problem, points: int) -> Side:
+Cut = list[tuple[Tensor, Tensor]]
+"""Inputs and labels by pass."""
+
+
+def cut(batches: Iterable[Batch]) -> Cut:
+    """What each pass takes."""
+    return [(b.inputs, b.target) for b in batches]
+
+
+def mean_loss(model: Callable[[Tensor], Tensor], passes: Cut) -> float:
+    """The mean loss, by as many passes."""
+    losses = [F.cross_entropy(model(x), y, reduction="none") for x, y in passes]
+    return float(torch.cat(losses).mean())
+
+
+def bare(model: nn.Module, passes: Cut, points: int) -> Side:
     """Forward passes and losses alone, as many as there are points."""
-    batches = [(b.inputs, b.target) for b in problem.batches]
 
     def run() -> np.ndarray:
         with torch.no_grad():
             for _ in range(points):
-                for x, y in batches:
-                    F.cross_entropy(problem.module(x), y, reduction="none")
+                mean_loss(model, passes)
         return np.full((0, 0), np.nan)
 
     return run
@@ -106,13 +122,19 @@ def ours(task: Task, problem: landscape.Problem) -> Side:
     )
 
 
-def loss_landscapes(task: Task, package: types.ModuleType) -> Side:
+def loss_landscapes(task: Task, package: types.ModuleType, passes: Cut) -> Side:
     """Their plane through three models: a corner of our grid and the ends of its sides."""
     low = task.offsets[0]
     # their walk takes a step along the second direction before it measures
     corner = moved(task, low, low - 1)
     ends = moved(task, low + task.steps, low - 1), moved(task, low, low - 1 + task.steps)
-    metric = importlib.import_module("loss_landscapes.metrics").Loss(F.cross_entropy, task.x, task.y)
+    base = importlib.import_module("loss_landscapes.metrics").Loss
+
+    class Loss(base):  # type: ignore[misc, valid-type] # their loss, of several passes
+        def __call__(self, model_wrapper: Callable[[Tensor], Tensor]) -> float:
+            return mean_loss(model_wrapper, passes)
+
+    metric = base(F.cross_entropy, *passes[0]) if len(passes) == 1 else Loss(F.cross_entropy, *passes[0])
 
     def run() -> np.ndarray:
         start = copy.deepcopy(corner)
@@ -123,18 +145,18 @@ def loss_landscapes(task: Task, package: types.ModuleType) -> Side:
     return run
 
 
-def landscaper(task: Task, module: types.ModuleType) -> Side:
+def landscaper(task: Task, module: types.ModuleType, passes: Cut) -> Side:
     """Their plane along directions that their own normalisation leaves as ours are."""
     parameters = list(task.model.parameters())
-    directions = [pieces(d, parameters) for d in task.plane.directions]
+    directions = [shaped(d, parameters) for d in task.plane.directions]
 
-    def loss(model: nn.Module, data: tuple[Tensor, Tensor]) -> float:
-        return float(F.cross_entropy(model(data[0]), data[1]))
+    def loss(model: nn.Module, data: Cut) -> float:
+        return mean_loss(model, data)
 
     def run() -> np.ndarray:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             found, _ = module.compute_loss_landscape(
-                task.model, (task.x, task.y), directions, loss, task.steps, DISTANCE, dim=2, device="cpu"
+                task.model, passes, directions, loss, task.steps, DISTANCE, dim=2, device="cpu"
             )
         return np.asarray(found).T
 
@@ -144,14 +166,14 @@ def landscaper(task: Task, module: types.ModuleType) -> Side:
 def moved(task: Task, i: int, j: int) -> nn.Module:
     """The model at θ + i d₁ + j d₂."""
     model = copy.deepcopy(task.model)
-    steps = pieces(i * task.plane.directions[0] + j * task.plane.directions[1], list(model.parameters()))
+    steps = shaped(i * task.plane.directions[0] + j * task.plane.directions[1], list(model.parameters()))
     with torch.no_grad():
         for parameter, step in zip(model.parameters(), steps, strict=True):
             parameter += step
     return model
 
 
-def pieces(vector: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+def shaped(vector: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
     """A flat vector in the shapes of the parameters."""
     parts = torch.split(vector, [p.numel() for p in parameters])
     return [part.view(p.shape).clone() for part, p in zip(parts, parameters, strict=True)]
@@ -174,22 +196,27 @@ def make_task(model: nn.Module, examples: int, steps: int) -> Task:
 
 def compare(name: str, task: Task, repeats: int) -> dict[str, list[float]]:
     """Time all sides in turn and print their medians; returns seconds per point by round."""
-    cut = fastest_batch_layout(task.problem)
-    tuned = with_batch_layout(task.problem, cut)
-    points = task.steps**2
+    problem, points, model = task.problem, task.steps**2, task.model
+    apart = copy.copy(problem)
+    apart.passes = PassPlan(folds=[])
+    layout = fastest_batch_layout(problem)
+    tuned = with_batch_layout(problem, layout)
+    given, ours_cut = cut(problem.batches), cut(pieces(problem))
     sides: dict[str, Side] = {
-        "bare forward passes": bare(task.problem, points),
-        "landscape": ours(task, task.problem),
-        "bare, tuned": bare(tuned, points),
+        "bare passes": bare(model, given, points),
+        "bare passes, at our cut": bare(model, ours_cut, points),
+        "landscape": ours(task, problem),
+        "landscape, not folded": ours(task, apart),
         "landscape, tuned": ours(task, tuned),
-        "landscape, bfloat16": ours(task, in_bfloat16(tuned)),
+        "landscape, bfloat16": ours(task, in_bfloat16(problem)),
     }
     for package, make in (("loss_landscapes", loss_landscapes), ("landscaper", landscaper)):
         module = rival(package)
         if module is None:
             print(f"  {package} is not installed: left out")
         else:
-            sides[package] = make(task, module)
+            sides[package] = make(task, module, [(task.x, task.y)])
+            sides[f"{package}, at our cut"] = make(task, module, ours_cut)
     results = {side: run() for side, run in sides.items()}  # warm-up, and the values
     times: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeats):
@@ -197,19 +224,21 @@ def compare(name: str, task: Task, repeats: int) -> dict[str, list[float]]:
             start = time.process_time()
             run()
             times[side].append((time.process_time() - start) / points)
-    size = f"{task.problem.size / 1e6:.2f} M parameters"
+    size = f"{problem.size / 1e6:.2f} M parameters"
     print(f"{name}: {size}, {len(task.x)} images of 32 x 32, {task.steps} x {task.steps} points")
-    print(f"  tuned: micro-batches of {cut.micro_batch or BATCH}, channels last: {cut.channels_last}")
-    print("  side                    ms per point (least ... most)   of bare   largest difference in loss")
+    sizes = sorted({len(y) for _, y in ours_cut})
+    last = ours_cut[0][0].is_contiguous(memory_format=torch.channels_last)
+    print(f"  our cut: micro-batches of {sizes}, channels last: {last}; tuned: {layout.micro_batch or BATCH}")
+    print("  side                          ms per point (least ... most)   of bare of landscape largest gap")
     for side, taken in times.items():
-        found, exact = results[side], results["landscape"]
+        found, exact = results[side], results["landscape, not folded"]
         # loss-landscapes shifts every other line of points by one step, so those are no points of ours
         same = found[:, ::2] - exact[:, ::2] if found.size else np.zeros((0, 0))
         gap = f"{np.abs(same).max():.1e}" if found.size else ""
         print(
-            f"  {side:22} {1e3 * statistics.median(taken):9.1f}"
+            f"  {side:28} {1e3 * statistics.median(taken):9.1f}"
             f" ({1e3 * min(taken):.1f} ... {1e3 * max(taken):.1f})"
-            f"   {ratio(times, side, 'bare forward passes'):9.3f}   {gap:>12}"
+            f"  {ratio(times, side, 'bare passes'):7.3f}  {ratio(times, side, 'landscape'):7.3f}  {gap:>12}"
         )
     return times
 
@@ -222,6 +251,7 @@ def ratio(times: dict[str, list[float]], side: str, other: str) -> float:
 def main() -> int:
     """Run both models; the exit status is 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--models", default="ResNet-20,ViT")
     parser.add_argument("--examples", type=int, default=512)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=9)
@@ -233,22 +263,13 @@ def main() -> int:
         "ViT": models.vit(dim=96, depth=4, heads=4, patch=4, image=32, in_channels=3),
     }
     missed = []
-    for name, model in nets.items():
+    for name in options.models.split(","):
+        model = nets[name]
         times = compare(name, make_task(model.eval(), options.examples, options.steps), options.repeats)
-        costs = {
-            "landscape / bare": ratio(times, "landscape", "bare forward passes"),
-            "landscape, tuned / bare, tuned": ratio(times, "landscape, tuned", "bare, tuned"),
-        }
-        missed += [f"{name}: {what} = {cost:.3f}" for what, cost in costs.items() if cost > BARE_LIMIT]
-        print(
-            "  " + "; ".join(f"{what} {cost:.3f}" for what, cost in costs.items()) + f" (limit {BARE_LIMIT})"
-        )
-        if "loss_landscapes" in times:
-            faster = ratio(times, "loss_landscapes", "landscape, tuned")
-            print(f"  {faster:.2f} times faster than loss-landscapes (target {RIVAL_TARGET} on the ResNet)")
-            if name == "ResNet-20" and faster < RIVAL_TARGET:
-                missed.append(f"{name}: {faster:.2f} times faster than loss-landscapes")
-        print(flush=True)
+        cost = ratio(times, "landscape", "bare passes, at our cut")
+        print(f"  landscape / bare passes at its cut {cost:.3f} (limit {BARE_LIMIT})\n", flush=True)
+        if cost > BARE_LIMIT:
+            missed.append(f"{name}: landscape / bare passes at its cut = {cost:.3f}")
     for line in missed:
         print("MISSED", line)
     return 1 if missed else 0

@@ -6,7 +6,6 @@ Implements `landscape.base.ledger.Ledger`, which says what each method is for.
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import time
@@ -19,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape.errors import InputError, StoreError
-from landscape.store.digest import checked, sealed
-from landscape.store.files import write_bytes
+from landscape.store.digest import check, seal
+from landscape.store.files import replacing, write_bytes
 from landscape.store.locks import Busy, Lock
 from landscape.store.records import parsed, record
 
@@ -162,7 +161,7 @@ class FolderLedger:
         """Keep the state of an unfinished piece, in place of what was kept under that name."""
         # No lock: each state is a whole file of a computation whose bits are given, so that it does not
         # matter whose is written last.
-        self._write(self._folder / f"{name}.npz", _image(state))
+        self._write_piece(self._folder / f"{name}.npz", state)
 
     def load_state(self, name: str) -> Piece | None:
         """The state last saved under a name; ``None`` if there is none that can be read."""
@@ -194,7 +193,7 @@ class FolderLedger:
             piece = _read(file)  # another worker may have finished it meanwhile
             if piece is None:
                 piece = compute()
-                self._write(file, _image(piece))
+                self._write_piece(file, piece)
             return piece
 
     def _lock(self, name: str) -> Lock:
@@ -221,6 +220,16 @@ class FolderLedger:
         if file.parent.exists():  # gone once the result is written: the piece serves its worker alone
             write_bytes(file, content, within=file.parent)
 
+    def _write_piece(self, file: Path, piece: Piece) -> None:
+        """Write the arrays of a piece, without a copy of them; nothing once the folder was removed."""
+        if not file.parent.exists():
+            return
+        arrays: dict[str, Any] = dict(piece)
+        with replacing(file, within=file.parent) as temporary:
+            with temporary.open("wb") as out:
+                np.savez(out, **arrays)
+            seal(temporary)  # a zip archive may have something behind its end
+
 
 def _decision(file: Path) -> dict[str, Any] | None:
     """What was decided; ``None`` if it cannot be read.
@@ -235,17 +244,11 @@ def _decision(file: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _image(piece: Piece) -> bytes:
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = dict(piece)
-    np.savez(buffer, **arrays)
-    return sealed(buffer.getvalue())  # a zip archive may have something behind its end
-
-
 def _read(file: Path) -> Piece | None:
     """The piece in a file; ``None`` if there is none, or a damaged disk spoilt it."""
     try:
-        with np.load(io.BytesIO(checked(file)), allow_pickle=False) as content:
+        check(file)
+        with file.open("rb") as source, np.load(source, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except Exception:  # a flipped bit may be an error of any kind, from EOFError to "encrypted"
         return None  # computed again, which costs less than the whole task

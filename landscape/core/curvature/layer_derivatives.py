@@ -18,7 +18,7 @@ from torch.autograd import Function
 from landscape.core.data.trees import plain
 from landscape.core.problem.memory_layout import is_unsound
 
-__all__ = ["LAYERS", "Stage"]
+__all__ = ["LAYERS", "Stage", "unentered"]
 
 Geometry = tuple[list[int], list[int], list[int], int]
 """Stride, padding, dilation, groups."""
@@ -51,7 +51,7 @@ class Stage:
         return (True,) * (1 + len(leaves)) if self.adjoint else (False, *leaves)
 
 
-def _unentered(like: Tensor, shape: Sequence[int]) -> Tensor:
+def unentered(like: Tensor, shape: Sequence[int]) -> Tensor:
     """A gradient without entries of its own: one zero for all, at no cost."""
     return like.new_zeros(()).expand(shape)
 
@@ -290,7 +290,7 @@ def _filled(
 ) -> tuple[Tensor | None, ...]:
     """The gradients, with one that has no entries where it was asked for and not computed."""
     return tuple(
-        _unentered(like, shape) if asked and grad is None else grad
+        unentered(like, shape) if asked and grad is None else grad
         for grad, shape, asked in zip(grads, shapes, output_mask, strict=True)
     )
 

@@ -153,7 +153,11 @@ class HutchinsonSampler:
 
 def random_signs(n: int, count: int, generator: torch.Generator, like: Tensor) -> Tensor:
     """Random signs (n, count) with the dtype and device of ``like``; the same bits on every device."""
-    return (2 * torch.randint(0, 2, (n, count), generator=generator) - 1).to(like)
+    signs = torch.empty(n, count, dtype=like.dtype, device=like.device)
+    for part in slices(n, PIECE):  # integers take eight bytes each
+        rows = len(range(*part.indices(n)))
+        signs[part] = (2 * torch.randint(0, 2, (rows, count), generator=generator) - 1).to(like)
+    return signs
 
 
 def block_sums(entries: Tensor, sizes: Sequence[int], *, times: Tensor | None = None) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 import torch
@@ -66,25 +68,28 @@ class KrylovState:
     """All that a `KrylovBasis` holds, as plain tensors and numbers, to be saved and resumed.
 
     Attributes:
-        rows: the m expanded and p pending vectors, (m + p, n).
+        rows: the m expanded and p pending vectors, (n,) each.
+        stamps: of each of these a number that no other vector of the basis has or had: what was saved under
+            a number need not be saved again.
         projected: coordinates of the m products in these vectors, (m + p, m).
         lost: Gram matrix of what the products hold outside these vectors, (m, m).
         generator: state of the random generator.
         scale: largest norm of a product so far, an estimate of ||A||.
         untried: how many of the pending vectors no product has led to.
-        parked: the vectors set aside, (r, n).
+        parked: the vectors set aside, (n,) each.
         parked_coupling: their coupling to the expanded vectors of that time, (r, c).
         products: operator products used.
         iterations: operator calls used.
     """
 
-    rows: Tensor
+    rows: Sequence[Tensor]
+    stamps: Sequence[int]
     projected: Tensor
     lost: Tensor
     generator: Tensor
     scale: float
     untried: int
-    parked: Tensor
+    parked: Sequence[Tensor]
     parked_coupling: Tensor
     products: int
     iterations: int
@@ -133,6 +138,8 @@ class KrylovBasis:
         # full basis, where it is zero.
         self._projected = torch.zeros(capacity + 1, capacity, dtype=torch.float64)
         self._lost = torch.zeros(capacity, capacity, dtype=torch.float64)
+        self._new_stamp = count().__next__
+        self._stamps = [0] * capacity
         self._scale = 0.0
         self._untried = 0
         self._generator = torch.Generator().manual_seed(seed)
@@ -239,6 +246,7 @@ class KrylovBasis:
         lost = S.T @ self._lost[:m, :m] @ S + outside.T @ outside
         self._rotate(S, 0, m)
         self._rows[kept : kept + p] = self._rows[m : m + p].clone()  # cloned, since the two may overlap
+        self._stamps[kept : kept + p] = self._stamps[m : m + p]
         self._projected.zero_()
         self._projected[:kept, :kept] = H
         self._projected[kept : kept + p, :kept] = images[m:]
@@ -284,17 +292,26 @@ class KrylovBasis:
         chain = self._projected[first : m + 1, first:m]
         return chain.diagonal().clone(), chain.diagonal(-1).clone()
 
-    def state(self) -> KrylovState:
-        """Return a copy of everything needed to continue with the same bits."""
+    def state(self, *, copy: bool = True) -> KrylovState:
+        """Return everything needed to continue with the same bits.
+
+        Args:
+            copy: whether to copy the vectors; else they change with the next call of the basis.
+        """
         m, filled = self.expanded, self.filled
+
+        def kept(rows: Tensor) -> list[Tensor]:
+            return [row.clone() if copy else row for row in rows]
+
         return KrylovState(
-            rows=self._rows[:filled].clone(),
+            rows=kept(self._rows[:filled]),
+            stamps=self._stamps[:filled],
             projected=self._projected[:filled, :m].clone(),
             lost=self._lost[:m, :m].clone(),
             generator=self._generator.get_state(),
             scale=self._scale,
             untried=self._untried,
-            parked=self._parked.clone(),
+            parked=kept(self._parked),
             parked_coupling=self._parked_coupling.clone(),
             products=self.products,
             iterations=self.iterations,
@@ -302,19 +319,24 @@ class KrylovBasis:
 
     def _load(self, state: KrylovState) -> None:
         filled, m = state.projected.shape
-        if state.rows.shape[1] != self.operator.size or filled > self.capacity:
+        size = len(state.rows[0]) if filled else self.operator.size
+        if size != self.operator.size or filled > self.capacity:
             raise InputError(
-                f"The saved Lanczos state holds {tuple(state.rows.shape)} values, but the run has "
+                f"The saved Lanczos state holds {filled} vectors of {size} values, but the run has "
                 f"room for {self.capacity} vectors of {self.operator.size}: resume with the "
                 "operator and settings it was saved with."
             )
-        self._rows[:filled] = state.rows.to(self._rows)
+        for into, row in zip(self._rows, state.rows, strict=False):  # one at a time: they may be on disk
+            into.copy_(row)
+        self._stamp(0, filled)
         self._projected[:filled, :m] = state.projected
         self._lost[:m, :m] = state.lost
         self._generator.set_state(state.generator)
         self.expanded, self.pending = m, filled - m
         self._scale, self._untried = state.scale, state.untried
-        self._parked = state.parked.to(self._rows, copy=True)
+        self._parked = torch.empty(len(state.parked), size).to(self._rows)
+        for into, row in zip(self._parked, state.parked, strict=True):
+            into.copy_(row)
         self._parked_coupling = state.parked_coupling.clone()
         self.products, self.iterations = state.products, state.iterations
 
@@ -322,6 +344,7 @@ class KrylovBasis:
         """Add orthonormal directions (r, n) to the pending block, taking them out of parked ones."""
         first, last = self.filled, self.filled + len(fresh)
         self._rows[first:last] = fresh
+        self._stamp(first, last)
         self.pending += len(fresh)
         if len(self._parked):
             # A V = V H + P B + (parked) C stays true: what a parked vector holds along a fresh direction is
@@ -330,6 +353,10 @@ class KrylovBasis:
             self._parked -= along.T @ fresh
             c = self._parked_coupling.shape[1]
             self._projected[first:last, :c] += along.double().cpu() @ self._parked_coupling
+
+    def _stamp(self, first: int, last: int) -> None:
+        """Note that rows[first:last] are others now."""
+        self._stamps[first:last] = [self._new_stamp() for _ in range(first, last)]
 
     def _forget_parked(self) -> None:
         self._parked = self._rows[:0].clone()
@@ -369,3 +396,4 @@ class KrylovBasis:
         for start in range(0, self.operator.size, ROTATION_CHUNK):
             chunk = self._rows[first:last, start : start + ROTATION_CHUNK]
             self._rows[first : first + kept, start : start + ROTATION_CHUNK] = rotation.T @ chunk
+        self._stamp(first, first + kept)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "BLOCK_ENTRIES",
     "distance",
     "exact_products",
     "inner_product",
@@ -128,7 +129,9 @@ def products(a: Tensor, b: Tensor) -> Tensor:
 
 
 def project_out(Q: Tensor, V: Tensor) -> Tensor:
-    """(I − QQᵀ)V for orthonormal columns Q (n, s) and V (n, c)."""
+    """(I − QQᵀ)V for orthonormal columns Q (n, s) and V (n, c); V itself if there are none."""
+    if not Q.shape[1]:
+        return V
     if _plain(V, len(V)):
         return V - Q @ (Q.T @ V)
     return V - Q @ products(Q.T, V.T)

@@ -82,9 +82,14 @@ class EigenProgress:
     checking: bool
     _run: ThickRestart = field(repr=False)
 
-    def state(self) -> LanczosState:
-        """Return a copy of the run, to be saved; `eigenpairs(..., start=state)` continues it."""
-        return LanczosState(self._run.basis.state(), self._run.chain, self._run.settled, self._run.scale)
+    def state(self, *, copy: bool = True) -> LanczosState:
+        """Return the run, to be saved; `eigenpairs(..., start=state)` continues it.
+
+        Args:
+            copy: whether to copy the basis; else its vectors are those of the run, until its next product.
+        """
+        run = self._run
+        return LanczosState(run.basis.state(copy=copy), run.chain, run.settled, run.scale)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ __all__ = ["TraceEstimate", "TraceMethod", "estimate_trace"]
 TraceMethod = Literal["hutch++", "hutchinson", "xtrace"]
 
 BLOCK = 4  # probes multiplied at a time
+BLOCK_BYTES = 2**30  # unless they take more than this
 LEAST = 12  # samples before their standard error is believed
 SKETCH_BYTES = 2**30  # Q and AQ together
 
@@ -116,12 +117,13 @@ def estimate_trace(
         sketch = _grow_sketch(operator, Q, generator, rel_se, max_products)
     sampler = HutchinsonSampler(*sketch, sizes)
     missing = LEAST
+    width = max(1, min(BLOCK, BLOCK_BYTES // (n * dtype.itemsize)))
     while True:
         products = operator.products - before
         if n <= max_products and products + missing >= n:
             report(1.0)
             return _exact(operator, sizes, diagonal, before)
-        count = min(BLOCK, max_products - products)
+        count = min(width, max_products - products)
         if missing < 1 or count < 1:
             break
         report(products / min(products + missing, max_products))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from landscape.core.linalg import hutchinson
 from landscape.core.linalg.hutchinson import HutchinsonSampler, block_sums, mean_and_error, random_signs
 from landscape.testing import matrix_with_spectrum
 
@@ -55,3 +56,12 @@ def test_signs_are_signs_and_the_same_in_every_precision():
     )
     assert single.square().eq(1).all() and torch.equal(single.double(), double)
     assert -28 < float(double.sum()) < 28
+
+
+def test_signs_are_drawn_piece_by_piece_as_at_once(monkeypatch):
+    """Oracle: all integers drawn at once by torch."""
+    monkeypatch.setattr(hutchinson, "PIECE", 7)
+    like = torch.zeros(0)
+    found = random_signs(50, 3, torch.Generator().manual_seed(4), like)
+    drawn = torch.randint(0, 2, (50, 3), generator=torch.Generator().manual_seed(4))
+    assert torch.equal(found, (2 * drawn - 1).float()) and found.dtype == like.dtype

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from landscape.core.linalg.reductions import BLOCK_ENTRIES, slices
 
 __all__ = ["COARSE", "FINE", "FINE_SECOND", "Ruler", "Verdict", "judge"]
 
@@ -45,22 +46,66 @@ COARSE = Ruler((3e-3, 1e-3, 3e-4), 5e-2, 5e-6, 0.1)
 
 
 @dataclass(frozen=True)
-class _Slope:
-    """Differences with one step.
-
-    Attributes:
-        ahead: (f(h) − f(0))/h.
-        behind: (f(0) − f(−h))/h.
-        rounding: How far rounding may have moved them.
-    """
+class _Values:
+    """A function at both ends of a step, (P,) each, in the precision that it has."""
 
     ahead: Tensor
     behind: Tensor
-    rounding: float
+    h: float
 
-    @property
-    def central(self) -> Tensor:
-        return (self.ahead + self.behind) / 2
+    def slopes(self, here: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        """(f(h) − f(0))/h and (f(0) − f(−h))/h of a piece, in float64."""
+        middle = here[part].double()
+        return (self.ahead[part].double() - middle) / self.h, (middle - self.behind[part].double()) / self.h
+
+
+@dataclass(frozen=True)
+class _Norms:
+    """Norms of what a step gives, and of what that differs by from what was said and from the step before.
+
+    Attributes:
+        value: Of the function, the larger of both ends.
+        said: Of what was said.
+        sides: Of the slopes: central, ahead, behind.
+        gaps: Of their distances to what was said.
+        apart: Of the distance of the slopes ahead and behind.
+        before: Of the central slope of the step before; 0 without one.
+        change: Of the distance of the central slopes of both steps.
+    """
+
+    value: float
+    said: float
+    sides: tuple[float, ...]
+    gaps: tuple[float, ...]
+    apart: float
+    before: float
+    change: float
+
+
+def _norms(said: Tensor, here: Tensor, values: _Values, before: _Values | None) -> _Norms:
+    """All norms by one pass over pieces: of a gradient by many parameters no copy in float64 is held."""
+    total = torch.zeros(12, dtype=torch.float64)
+    for part in slices(len(here), BLOCK_ENTRIES):
+        given = said[part].double()
+        ahead, behind = values.slopes(here, part)
+        central = (ahead + behind) / 2
+        sides = (central, ahead, behind)
+        parts = [values.ahead[part].double(), values.behind[part].double(), given, *sides]
+        parts += [given - side for side in sides] + [ahead - behind]
+        if before is not None:
+            former = sum(before.slopes(here, part)) / 2
+            parts += [former, former - central]
+        total[: len(parts)] += torch.stack([each.square().sum() for each in parts])
+    found = total.sqrt().tolist()
+    return _Norms(
+        value=max(found[:2]),
+        said=found[2],
+        sides=tuple(found[3:6]),
+        gaps=tuple(found[6:9]),
+        apart=found[9],
+        before=found[10],
+        change=found[11],
+    )
 
 
 def judge(said: Tensor, value: Callable[[float], Tensor], length: float, ruler: Ruler) -> Verdict:
@@ -76,44 +121,33 @@ def judge(said: Tensor, value: Callable[[float], Tensor], length: float, ruler: 
         length: What steps are parts of.
         ruler: How to measure.
     """
-    here = value(0.0)
+    said, here = said.reshape(-1), value(0.0).reshape(-1)
     if not _finite(said, here):
         return "unknown"
-    found: list[_Slope] = []
+    before: _Values | None = None
+    smooth: list[bool] = []
+    wrong = False
     for part in ruler.steps:
         h = part * length
-        ahead, behind = value(h), value(-h)
-        if not _finite(ahead, behind):
+        values = _Values(value(h).reshape(-1), value(-h).reshape(-1), h)
+        if not _finite(values.ahead, values.behind):
             return "unknown"
-        scale = float(torch.maximum(ahead.norm(), behind.norm()))
-        slope = _Slope((ahead - here) / h, (here - behind) / h, ruler.rounding * scale / h)
-        sides = (slope.central, slope.ahead, slope.behind)
-        near = any(not _apart(said, side, ruler.tolerance, slope.rounding) for side in sides)
-        size = float(torch.maximum(said.norm(), slope.central.norm()))
-        if near and (not found or slope.rounding <= ruler.tolerance * size):  # else rounding hides a mistake
+        found = _norms(said, here, values, before)
+        rounding = ruler.rounding * found.value / h
+        near = any(
+            gap <= ruler.tolerance * max(found.said, side) + rounding
+            for gap, side in zip(found.gaps, found.sides, strict=True)
+        )
+        size = max(found.said, found.sides[0])
+        if near and (before is None or rounding <= ruler.tolerance * size):  # else rounding hides a mistake
             return "right"
-        found.append(slope)
-    return "wrong" if _agree(said, found, ruler) else "unknown"
-
-
-def _agree(said: Tensor, found: Sequence[_Slope], ruler: Ruler) -> bool:
-    """Whether two steps that follow each other find one smooth slope.
-
-    It is smooth where its sides are nearer to each other by far than to what was said: kinks in many places
-    may cancel in the difference of the sides, and yet move both.
-    """
-    smooth = []
-    for slope in found:
-        gap = float((said - slope.central).norm())
-        smooth.append(float((slope.ahead - slope.behind).norm()) <= ruler.smooth * gap + 2 * slope.rounding)
-    return any(
-        smooth[i] and smooth[i + 1] and not _apart(a.central, b.central, ruler.tolerance / 2, 0.0)
-        for i, (a, b) in enumerate(pairwise(found))
-    )
-
-
-def _apart(a: Tensor, b: Tensor, part: float, rounding: float) -> bool:
-    return float((a - b).norm()) > part * float(torch.maximum(a.norm(), b.norm())) + rounding
+        # It is smooth where its sides are nearer to each other by far than to what was said: kinks in many
+        # places may cancel in the difference of the sides, and yet move both.
+        smooth.append(found.apart <= ruler.smooth * found.gaps[0] + 2 * rounding)
+        agree = before is not None and found.change <= ruler.tolerance / 2 * max(found.before, found.sides[0])
+        wrong = wrong or (agree and smooth[-2] and smooth[-1])
+        before = values
+    return "wrong" if wrong else "unknown"
 
 
 def _finite(*values: Tensor) -> bool:

@@ -50,8 +50,8 @@ class Twin:
         """A random direction (P,) of length 1."""
         generator = torch.Generator().manual_seed(seed)
         v = torch.randn(self.problem.size, generator=generator, dtype=torch.float64)
-        unit: Tensor = v / length(v)
-        return unit.to(self.problem.device, self.problem.dtype)
+        v /= length(v)
+        return v.to(self.problem.device, self.problem.dtype)
 
     def judge(
         self, said: Tensor, direction: Tensor, value: Callable[[], Tensor], *, second: bool = False
@@ -78,7 +78,7 @@ def _along(problem: Problem, direction: Tensor, value: Callable[[], Tensor]) -> 
 
     def at(t: float) -> Tensor:
         with problem.at(problem.theta + t * direction):
-            return value().detach().double()
+            return value().detach()  # differences are taken in float64, piece by piece
 
     return at
 

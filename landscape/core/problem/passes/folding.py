@@ -4,6 +4,13 @@ With running moments m and v, γ r (w ∗ x + b − m) + β with r = 1/√(v + �
 with the bias β + (b − m) γ r. Weights and bias are made anew in each pass, of the parameters and moments that
 the modules then hold, so that derivatives by all of them are those of the two layers. A pass over the maps is
 saved in each direction, and what BatchNorm keeps of them for the next.
+
+In float32 either way rounds otherwise, so that a unit whose input is zero but for rounding may lie on one
+side of its kink this way and on the other that way, each as right as the other. Measured on four untrained
+ResNet-20s with 64 images against float64: of 12 million units one changes sides in three of the networks
+apart and in none folded. It moves the gradient by 1e-5 of its norm, and that by a single layer by 1e-4 to
+2e-4. Where the sides are held, the gradient is right to 8e-7 apart and to 2e-6 folded, where a convolution
+sums the gradient of its bias in float32.
 """
 
 from __future__ import annotations

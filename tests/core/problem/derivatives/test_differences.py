@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from landscape.core.problem.derivatives.differences import COARSE, FINE, FINE_SECOND, Ruler, judge
 
@@ -79,3 +80,24 @@ def test_kinks_that_cancel_between_the_sides() -> None:
         return 50 * t + t.clamp(min=0) + 1.04 * t.clamp(max=0)
 
     assert verdict(50.0, function, FINE) == "unknown"
+
+
+class Largest(TorchDispatchMode):
+    """The most entries of a result in float64."""
+
+    entries = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.dtype == torch.float64:
+            self.entries = max(self.entries, result.numel())
+        return result
+
+
+@pytest.mark.parametrize(("said", "expected"), [(1.0, "right"), (1.2, "wrong")])
+def test_long_values_are_never_copied_in_float64(said: float, expected: str) -> None:
+    """Oracle: the size of every result; the verdict is that of the slope, which is known by hand."""
+    start = torch.randn(3 << 20, generator=torch.Generator().manual_seed(0))
+    with Largest() as largest:
+        found = judge(torch.full_like(start, said), lambda t: start + t, 1.0, COARSE)
+    assert found == expected and 0 < largest.entries <= 1 << 20

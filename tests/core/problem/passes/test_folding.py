@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -268,3 +270,65 @@ def test_every_case_is_as_it_was():
     for name, case in CASES.items():
         problem = case.problem()
         assert problem.loss() == pytest.approx(apart(problem).loss(), rel=1e-13), name
+
+
+class Gate(nn.Module):
+    """A ReLU whose active units are those that another pass had, once they were taken down."""
+
+    def __init__(self):
+        super().__init__()
+        self.active = None
+
+    def forward(self, x):
+        return torch.relu(x) if self.active is None else x * self.active
+
+
+def gated():
+    """An untrained network of ReLUs in float32."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [nn.Conv2d(2, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), Gate()]
+        for _ in range(4):
+            layers += [nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), Gate()]
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)).eval()
+
+
+def both_ways(model, x, y):
+    """Problems of a model on one batch, folded and apart."""
+    problem = Problem(model, "cross_entropy", [(x, y)], check_derivatives=False)
+    assert folds(problem) == sum(isinstance(part, nn.Conv2d) for part in model)
+    return problem, apart(problem)
+
+
+def test_in_float32_folding_is_exact_to_rounding_where_no_unit_changes_sides():
+    """Oracle: autograd in float64, whose active units both ways are given; no way is the nearer for it."""
+    x, y = data(8, (2, 16, 16))
+    model = gated()
+    exact = copy.deepcopy(model).double()
+    for gate in (part for part in exact if isinstance(part, Gate)):
+        gate.register_forward_hook(lambda m, i, o: setattr(m, "taken", i[0] > 0))
+    slopes = torch.autograd.grad(F.cross_entropy(exact(x), y), list(exact.parameters()))
+    expected = torch.cat([s.reshape(-1) for s in slopes])
+    for problem in both_ways(model, x.float(), y):
+        for gate, there in zip(problem.module, exact, strict=True):
+            if isinstance(gate, Gate):
+                gate.active = there.taken
+        error = (problem.gradient() - expected).norm() / expected.norm()
+        assert float(error) < 2e-6
+
+
+def test_a_unit_within_rounding_of_its_kink_may_go_to_either_side():
+    """Oracle: the moments, made so that every unit is 0 but for rounding: outputs agree, slopes need not."""
+    model = nn.Sequential(nn.Conv2d(1, 200, 1, bias=False), nn.BatchNorm2d(200), nn.ReLU(), nn.Flatten())
+    model.eval()
+    x = torch.full((8, 1, 1, 1), 0.7)
+    with torch.no_grad():
+        model[0].weight.uniform_(0.5, 1.5, generator=generator(0))
+        model[1].running_mean.copy_(model[0](x[:1]).flatten())
+        model[1].running_mean[:8] -= 1.0  # but for those of the labels, which set the scale
+        model[1].running_var.uniform_(0.3, 2.0, generator=generator(1))
+    together, alone = both_ways(model, x, torch.arange(8))
+    assert together.loss() == pytest.approx(alone.loss(), rel=1e-6)
+    slopes = [problem.gradient()[408:] != 0 for problem in (together, alone)]  # by the offsets of the others
+    differ = int((slopes[0] != slopes[1]).sum())
+    assert 20 < differ < 172
