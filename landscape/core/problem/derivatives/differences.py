@@ -93,7 +93,8 @@ def _norms(said: Tensor, here: Tensor, values: _Values, before: _Values | None) 
         parts = [values.ahead[part].double(), values.behind[part].double(), given, *sides]
         parts += [given - side for side in sides] + [ahead - behind]
         if before is not None:
-            former = sum(before.slopes(here, part)) / 2
+            former_ahead, former_behind = before.slopes(here, part)
+            former = (former_ahead + former_behind) / 2
             parts += [former, former - central]
         total[: len(parts)] += torch.stack([each.square().sum() for each in parts])
     found = total.sqrt().tolist()
