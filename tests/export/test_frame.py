@@ -60,7 +60,7 @@ def test_a_table_is_the_same_without_opening_a_result(store: Path, monkeypatch: 
     expected = landscape.table(store)
     read: list[Path] = []
     real = fast_read.read
-    monkeypatch.setattr(fast_read, "read", lambda path, known=None: read.append(path) or real(path, known))
+    monkeypatch.setattr(fast_read, "read", lambda path, *more: read.append(path) or real(path, *more))
     found = landscape.table(store)
     assert found.equals(expected) and list(found.columns) == list(expected.columns)
     assert read == []
