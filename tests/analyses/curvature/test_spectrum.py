@@ -252,6 +252,7 @@ class Killed(BaseException):
 def test_a_run_that_is_killed_goes_on_where_it_was(after, tmp_path, monkeypatch):
     """Oracle: an uninterrupted run: the same bits, and no product is made twice."""
     monkeypatch.setattr(_lanczos, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(_lanczos, "LEAST_SHARE", 0.0)
     analysis = landscape.analyses()["spectrum"]
     params = analysis.validate({"k": 3, "tol": 1e-6, "vectors": True})
     calls = []
