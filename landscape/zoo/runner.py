@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape.base.analysis import Context, Pair, run_together
 from landscape.base.summaries import Summaries, Value, code_here, values_of
+from landscape.core.data.shared_copies import shared_copies
 from landscape.errors import CheckpointError, InapplicableError, LandscapeError, StoreError, one_line
 from landscape.imports import importing_from
 from landscape.store import Store
@@ -181,7 +182,7 @@ class Runner:
         if result is None:
             analysis, params = self._analysis(task)
             context = Context(progress, groups={m.name: m.group for m in task.members})
-            with importing_from(self.setup.folder), seeded():
+            with importing_from(self.setup.folder), seeded(), shared_copies():
                 subject = self._group(task, left_out, whole) if task.scope == "group" else self._subject(task)
                 left_out |= self.loader.left_out.get(task.members[0].name, {})
                 if partial is not None:  # named by the task's key, which says all that decides its numbers,

@@ -12,6 +12,7 @@ from torch import nn
 import landscape
 from landscape.store import open, read_contents
 from landscape.zoo import Zoo
+from landscape.zoo.runner import Runner
 
 TOTAL = '[analyses.total]\nanalysis = "toys:total"'
 
@@ -58,6 +59,16 @@ class TestScopes:
         wanted = {"label": "total", "model": "m0", "group": "g", "model_seed": 4, "tags": '{"width": 3}'}
         assert wanted.items() <= ds.attrs.items()
         assert ds.attrs["key"] in {f.stem for f in result.store.glob("total/*.h5")}
+
+    def test_members_of_a_group_hold_one_copy_of_the_data(self, folder, monkeypatch):
+        """Oracle: identity of the tensors that the analysis gets."""
+        groups, real = [], Runner._group
+        monkeypatch.setattr(Runner, "_group", lambda *given: groups.append(real(*given)) or groups[-1])
+        for i in range(2):
+            folder.add(f"m{i}", 'group = "g"', seed=i)
+        assert not run(folder.write(GROUPS)).failed
+        ((one, two),) = (group.values() for group in groups)
+        assert all(a.inputs is b.inputs for a, b in zip(one.batches, two.batches, strict=True))
 
     def test_pair(self, folder):
         """Oracle: the distance of the two files' tensors."""

@@ -253,8 +253,8 @@ def read_batches(
         progress: Told the number of examples read so far, once per batch.
 
     Returns:
-        The batches, in order, whose sizes may differ. Their tensors are copies, one for all who read the same
-        numbers: see `landscape.core.data.shared_copies`.
+        The batches, in order, whose sizes may differ. Their tensors are copies; within
+        `landscape.core.data.shared_copies.shared_copies` one for all who read the same numbers.
 
     Raises:
         InputError: If there is no data, inputs and targets differ in length, a batch has no tensors, or data

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from landscape.core.data.batches import Batch, Examples, tensors_in
+from landscape.core.data.shared_copies import same_bits
 from landscape.core.problem.problem import Problem
 from landscape.errors import InputError
 
@@ -92,14 +93,14 @@ class GroupExamples:
 
 
 def _share_batches(a: Problem, b: Problem) -> bool:
-    """Whether two problems hold the very same tensors, as those made of the same data do."""
+    """Whether the batches of two problems are the same, bit by bit, or the very same tensors."""
     pairs = zip(a.batches, b.batches, strict=False)
     return len(a.batches) == len(b.batches) and all(_same_tensors(one.raw, two.raw) for one, two in pairs)
 
 
 def _same_tensors(a: Any, b: Any) -> bool:
     one, two = dict(tensors_in(a)), dict(tensors_in(b))
-    return one.keys() == two.keys() and all(tensor is two[key] for key, tensor in one.items())
+    return one.keys() == two.keys() and all(same_bits(tensor, two[key]) for key, tensor in one.items())
 
 
 def _shapes(problem: Problem) -> str:

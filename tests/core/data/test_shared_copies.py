@@ -11,10 +11,26 @@ from cases import mlp, vectors
 from torch import nn
 
 from landscape import Problem
-from landscape.core.data.shared_copies import one_copy
+from landscape.core.data.shared_copies import one_copy, same_bits, shared_copies
 from landscape.core.data.trees import tensors_in
 
 
+@pytest.fixture
+def shared():
+    with shared_copies():
+        yield
+
+
+def test_problems_made_by_hand_hold_their_own():
+    """Oracle: the numbers before; whoever writes to the data of one problem leaves the other as it was."""
+    x, y = vectors()
+    one, two = (Problem(mlp(), "cross_entropy", (x, y)) for _ in range(2))
+    before = two.batches[0].inputs.clone()
+    one.batches[0].inputs[0] = torch.inf
+    assert torch.equal(two.batches[0].inputs, before)
+
+
+@pytest.mark.usefixtures("shared")
 def test_problems_on_the_same_data_hold_the_same_tensors():
     """Oracle: identity, however the data comes; another entry anywhere makes another tensor."""
     x, y = vectors()
@@ -31,6 +47,7 @@ def test_problems_on_the_same_data_hold_the_same_tensors():
     assert torch.equal(other.batches[1].inputs, changed[5:10])
 
 
+@pytest.mark.usefixtures("shared")
 def test_what_a_conversion_makes_is_shared_too():
     """Oracle: identity; float64 becomes the model's float32 in each problem by itself."""
     x = torch.randn(6, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -40,6 +57,7 @@ def test_what_a_conversion_makes_is_shared_too():
     assert one.batches[0].inputs is two.batches[0].inputs
 
 
+@pytest.mark.usefixtures("shared")
 def test_the_data_of_a_problem_stays_as_it_was():
     """Oracle: the numbers before; the caller writes to what was given, a model to what it gets."""
     x, y = vectors()
@@ -53,6 +71,7 @@ def test_the_data_of_a_problem_stays_as_it_was():
     assert torch.equal(after.batches[0].inputs, kept + 1.0)
 
 
+@pytest.mark.usefixtures("shared")
 def test_inputs_and_targets_are_never_one():
     """Oracle: identity; whoever replaces the inputs of an autoencoder must not replace its targets."""
     x = torch.randn(4, 3)
@@ -62,6 +81,7 @@ def test_inputs_and_targets_are_never_one():
     assert again[0] is inputs and again[1] is targets
 
 
+@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize(
     ("a", "b", "same"),
     [
@@ -79,10 +99,11 @@ def test_inputs_and_targets_are_never_one():
 def test_the_same_bits_in_the_same_form(a, b, same):
     """Oracle: by hand."""
     first, second = one_copy(a), one_copy(b)
-    assert (first is second) == same
+    assert (first is second) == same == same_bits(a, b)
     assert first is a
 
 
+@pytest.mark.usefixtures("shared")
 def test_nothing_is_kept_that_nobody_holds():
     """Oracle: a weak reference dies with the problem, on numbers that no other test holds."""
     x, y = vectors(19)
