@@ -17,7 +17,7 @@ KINDS["quantile"] = {"down": "stride", "activation": "quantile_relu"}
 KINDS["antialiased"] = {"down": "kaiser", "activation": "filtered_relu"}
 QUICK = {"linf": (0.05,), "l2": (0.4,), "shifts": (1,), "images": 10, "steps": 3}
 DEFAULT = {"linf": (0.02, 0.05), "l2": (0.2, 0.4), "shifts": (1, 2, 3), "images": 128, "steps": 20}
-NATURAL = {"linf": (1 / 255, 4 / 255), "l2": (0.1, 0.25), "shifts": (1, 2, 3, 4), "images": 128, "steps": 20}
+NATURAL = {"linf": (1 / 255, 4 / 255), "l2": (0.1, 0.25), "shifts": (1, 2, 3, 4), "images": 256, "steps": 20}
 FULL = {**NATURAL, "linf": (1 / 255, 2 / 255, 4 / 255), "l2": (0.1, 0.25, 0.5), "images": 1000, "steps": 50}
 SIZES = {
     "quick": Size(
@@ -38,7 +38,7 @@ SIZES = {
     ),
     "natural": Size(
         data=Data.natural(train=5000, test=1000),
-        training={**SMALL, "lr": 0.01, "batch_size": 32, "epochs": 4, "augment": "crop_flip"},
+        training={**SMALL, "lr": 0.01, "batch_size": 32, "epochs": 16, "augment": "crop_flip"},
         net=(models.vgg, {"width": 8, "blocks": [1, 1, 1], "in_channels": 3, "image": 32, "head": "gap"}),
         pixels=CIFAR10_PIXELS,
         kinds=("stride", "blur", "flc", "quantile"),

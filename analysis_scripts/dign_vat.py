@@ -42,14 +42,14 @@ SIZES = {
     ),
     "natural": Size(
         data=Data.natural(train=5000, test=1000),
-        training={**SMALL, "lr": 0.003, "epochs": 4, "augment": "crop_flip"},
+        training={**SMALL, "lr": 0.003, "epochs": 12, "augment": "crop_flip"},
         net=(models.lenet, COLOUR_LENET),
         pixels=CIFAR10_PIXELS,
         deviation=0.2,
         radius=0.5,
         radii=(0.1, 0.25, 0.5),
-        images=100,
-        shifted=500,
+        images=200,
+        shifted=1000,
         steps=20,
     ),
     "full": Size(

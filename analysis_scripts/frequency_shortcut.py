@@ -35,6 +35,12 @@ RESNET = {"width": 8, "blocks": [1, 1, 1], "head": "gap", "image": 12}
 NATURAL = {"in_channels": 3, "image": 32}
 DIGITS = {"share": 0.95, "pixels": DIGIT_PIXELS, "looked_at": None, "noisy": ("*",)}
 DIGITS |= {"amplitude": {"high": 0.2, "low": 0.2}}  # pixel range; before: which images and kinds meet noise
+BOTH = {
+    "high": (models.vgg, VGG, tuple(OBJECTIVES)),
+    "low": (models.vgg, VGG, tuple(OBJECTIVES)[:-1]),
+    "high-res": (models.resnet, RESNET, ("plain", *FILTERED)),
+    "low-res": (models.resnet, RESNET, ("plain", "rf-epoch", "rf-batch", "hp-epoch", "hp-batch")),
+}
 SIZES = {
     "quick": Size(
         **DIGITS,
@@ -46,21 +52,13 @@ SIZES = {
         **DIGITS,
         data=Data.digits(train=1000, test=1000, side=12),
         training={**SMALL, "batch_size": 64, "epochs": 6},
-        cohorts={
-            "high": (models.vgg, VGG, tuple(OBJECTIVES)),
-            "low": (models.vgg, VGG, tuple(OBJECTIVES)[:-1]),
-            "high-res": (models.resnet, RESNET, ("plain", *FILTERED)),
-            "low-res": (models.resnet, RESNET, ("plain", "rf-epoch", "rf-batch", "hp-epoch", "hp-batch")),
-        },
+        cohorts=BOTH,
     ),
     "natural": Size(
         share=0.95,
         data=Data.natural(train=2000, test=1000),
         training={**SMALL, "batch_size": 64, "epochs": 6},
-        cohorts={
-            "high": (models.vgg, {**VGG, **NATURAL}, ("plain", *FILTERED, "gf-off")),
-            "low": (models.vgg, {**VGG, **NATURAL}, ("plain", "rf-epoch", "rf-batch", "hp-batch")),
-        },
+        cohorts={n: (net, {**kwargs, **NATURAL}, of) for n, (net, kwargs, of) in BOTH.items()},
         # of a pilot with another seed: taken by the plain network, and not by all of its answers
         amplitude={"high": 0.03, "low": 0.1},
         pixels=CIFAR10_PIXELS,

@@ -40,10 +40,10 @@ SIZES = {
         windowed={"dim": 24, **WINDOWED},
     ),
     "natural": decayed(
-        data=Data.natural(train=2000, test=1000),
-        epochs={"cnn": 5, "vit": 10},
+        data=Data.natural(train=5000, test=1000),
+        epochs={"cnn": 15, "vit": 20},
         training={**ADAMW, "batch_size": 32, "lr": 2e-3, "augment": "crop_flip"},
-        **{"few": 400, "hessian_batches": 4, "eigenvalues": 5, "images": 128, "many_heads": 6},
+        **{"few": 1000, "hessian_batches": 8, "eigenvalues": 5, "images": 256, "many_heads": 6},
         cnn={**COLOUR, "width": 8, "blocks": [2, 2, 2]},
         vit={**COLOUR, "image": 32, "dim": 48, "depth": 4, "heads": 2, "patch": 4},
         windowed={**COLOUR, "image": 32, "dim": 32, **WINDOWED, "window": 4, "patch": 4},
