@@ -649,12 +649,16 @@ def main() -> None:
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="resnet,vit,mlp")
-    parser.add_argument("--parts", default="products,memory,eigenpairs,trace,density")
+    known = ("products", "memory", "eigenpairs", "trace", "density")
+    parser.add_argument("--parts", default=",".join(known), help="some of them, with commas")
     parser.add_argument("--examples", type=int, default=256)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    if not set(parts) <= set(known):
+        parser.error(f"--parts must be some of {', '.join(known)}, not {arguments.parts}")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # rivals warn
     for name in arguments.models.split(","):
@@ -665,7 +669,6 @@ def main() -> None:
         print(
             f"{name}: {task.size} parameters, {arguments.examples} examples in batches of {arguments.batch}"
         )
-        parts = arguments.parts.split(",")
         if "products" in parts:
             products(task, arguments.repeats)
         if "memory" in parts:
