@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -163,9 +163,6 @@ class _Rows(Sequence["Tensor"]):
         if found is None:
             raise _Damaged
         return torch.from_numpy(found["row"])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[index] for index in range(len(self)))
 
 
 _VECTORS = ("rows", "stamps", "parked")

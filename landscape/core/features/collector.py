@@ -19,7 +19,7 @@ from landscape.core.features.map_layout import MapLayout, MapLayouts
 from landscape.core.features.units import Selection, Unit
 from landscape.core.linalg.reductions import norms
 
-__all__ = ["Collector", "Feature", "SharedValues"]
+__all__ = ["Collector", "Feature", "SharedValues", "squares_of"]
 
 
 @dataclass
@@ -81,14 +81,14 @@ class Feature:
         if self.shared.spectrum is None:
             centred = self.maps() - self.means()
             if self.shared.keeps_squares and centred.is_contiguous():
-                self.shared.squares = _squares(centred)
+                self.shared.squares = squares_of(centred)
             self.shared.spectrum = transformed(centred)
         return self.shared.spectrum
 
     def squares(self) -> Tensor:
         """Σ (x − mean over space)² over channels and space, (B,) in float64, worked out once."""
         if self.shared.squares is None:
-            self.shared.squares = _squares(self.maps() - self.means())
+            self.shared.squares = squares_of(self.maps() - self.means())
         return self.shared.squares
 
     def power(self) -> Tensor:
@@ -109,8 +109,9 @@ class Feature:
         return found
 
 
-def _squares(centred: Tensor) -> Tensor:
-    return norms(centred.flatten(1)).double().square()
+def squares_of(rows: Tensor) -> Tensor:
+    """Σ x² of each row of (B, ...), (B,) in float64."""
+    return norms(rows.flatten(1)).double().square()
 
 
 class Collector:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from landscape.core.features.collector import Collector, Feature
+from landscape.core.features.collector import Collector, Feature, squares_of
 from landscape.core.features.fourier import at_least_single
 from landscape.core.features.map_layout import MapLayout
 from landscape.core.features.units import Selection, Unit
-from landscape.core.linalg.reductions import norms
 from landscape.core.stats.moments import Moments
 from landscape.errors import InputError
 
@@ -43,7 +42,7 @@ class SampleVariance:
         assert self._squares is not None
         moved = feature - self._near
         self._sum += moved.sum(0)
-        self._squares += _sum_of_squares(moved)
+        self._squares += squares_of(moved).sum()
         self.count += len(feature)
 
     @property
@@ -158,9 +157,4 @@ def _as_it_lies(output: Feature, layout: MapLayout) -> tuple[Tensor, Tensor]:
         maps, space = tensor[:, layout.prefix :], [1]
     else:
         maps, space = tensor, [1, 2]
-    return maps, norms((maps - maps.mean(space, keepdim=True)).flatten(1)).double().square()
-
-
-def _sum_of_squares(rows: Tensor) -> Tensor:
-    """Σ x² of rows (B, ...), summed over rows in float64."""
-    return norms(rows.flatten(1)).double().square().sum()
+    return maps, squares_of(maps - maps.mean(space, keepdim=True))

@@ -38,7 +38,12 @@ def converted(batches: Iterable[Batch], conversions: Iterable[Conversion]) -> li
     found = list(batches)
     for conversion in conversions:
         found = [conversion.change(batch) for batch in found]
-    return [replace(batch_of(one_copy(b.raw), b.size), counted=b.counted) for b in found]
+    return [_shared(batch) for batch in found]
+
+
+def _shared(batch: Batch) -> Batch:
+    raw = one_copy(batch.raw)
+    return batch if raw is batch.raw else replace(batch_of(raw, batch.size), counted=batch.counted)
 
 
 def convert(problem: Problem, *conversions: Conversion) -> None:
