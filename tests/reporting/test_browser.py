@@ -57,6 +57,11 @@ def until(page: Any, holds: str) -> None:
     raise AssertionError(f"not within two minutes: {holds}")
 
 
+def press(control: Any) -> None:
+    """Press it by the keyboard: where figures drawn meanwhile move a page, a mouse loses its click."""
+    control.press("Enter")
+
+
 @pytest.fixture(scope="module")
 def opener(browser: Any) -> Iterator[Any]:
     """Opens pages offline, and remembers all that a console says, warnings of plotly among it."""
@@ -139,7 +144,7 @@ def test_figures_wait_until_they_are_near(report: Path, visit: Any) -> None:
     fold = page.locator("details.more:has(> figure .plot)").last
     folded = fold.locator(".plot").last
     assert folded.get_attribute("data-drawn") is None
-    fold.locator("> summary").click()
+    press(fold.locator("> summary"))
     for _ in range(600):  # figures above it that are drawn meanwhile may push it out of view again
         folded.scroll_into_view_if_needed()
         if folded.locator("svg").count():
@@ -190,7 +195,7 @@ def test_the_theme_is_switched_and_kept(report: Path, whole: Any) -> None:
 def solid(report: Path, opener: Any) -> Iterator[Any]:
     """A narrow page for reliefs, which are drawn in software here: their bundle is run once."""
     page = opener[0](report, 390, False)
-    page.locator("#s-surface details.more > summary").first.click()
+    press(page.locator("#s-surface details.more > summary").first)
     yield page
     page.context.close()
 
@@ -200,10 +205,10 @@ def test_reliefs_open_and_close_again_and_again(solid: Any) -> None:
     page = solid
     button = page.locator("button.relief").first
     for _ in range(2):
-        button.click()
+        press(button)
         page.wait_for_selector(".relief-plot canvas")
         assert button.get_attribute("aria-expanded") == "true"
-        button.click()
+        press(button)
         page.wait_for_selector(".relief-panel", state="detached")
     assert page.locator("canvas").count() == 0
 
@@ -223,10 +228,10 @@ def test_surfaces_of_a_section_are_turned_together(solid: Any, opener: Any) -> N
         at = f"{plots}.map(p => p.layout.scene.camera.eye.x)"
         until(page, f"{at}.length === {count} && {at}.every(x => x === {x})")
 
-    buttons.nth(0).click()
+    press(buttons.nth(0))
     page.wait_for_selector(".relief-plot[data-linked]")
     turn(0, 0.5)
-    buttons.nth(1).click()
+    press(buttons.nth(1))
     seen(2, 0.5)
     turn(1, -1.0)
     seen(2, -1.0)
@@ -248,16 +253,16 @@ def test_data_are_shown_and_downloaded(report: Path, visit: Any, tmp_path: Path)
     page = visit(report, whole=False)
     figure = page.locator("#s-line-0")
     with page.expect_download() as download:
-        figure.locator("button.csv").click()
+        press(figure.locator("button.csv"))
     download.value.save_as(tmp_path / "data.csv")
     rows = list(csv.DictReader((tmp_path / "data.csv").read_text("utf-8").splitlines()))
     assert len(rows) == 4 * 21 and {r["series"] for r in rows} >= {"resnet-s0", EVIL}
     losses = [float(v) for k, v in rows[10].items() if k.startswith("loss")]
     assert losses == [pytest.approx(0.1)]
-    figure.locator("button.data").click()
+    press(figure.locator("button.data"))
     figure.locator(".table tbody tr").first.wait_for()
     assert figure.locator(".table tbody tr").count() == 50  # in pages
-    figure.get_by_role("button", name="Next").click()
+    press(figure.get_by_role("button", name="Next"))
     assert figure.locator(".table tbody tr").count() == 34
 
 
@@ -445,7 +450,7 @@ def test_a_folded_table_is_made_when_it_is_opened(report: Path, visit: Any) -> N
     page = visit(report, whole=False)
     part = page.locator("details.numbers").first
     assert part.locator("tr").count() == 0
-    part.locator("summary").first.click()
+    press(part.locator("summary").first)
     part.locator("tbody tr").first.wait_for()
     assert part.locator("tbody tr").count() == 4
 
@@ -512,11 +517,11 @@ def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: P
     """Oracle: the beginnings of the formats, the size of the picture, and the words of line and entry."""
     page = visit(report, whole=False)
     figure = page.locator("#s-line-0")
-    figure.locator("details.publish > summary").click()
+    press(figure.locator("details.publish > summary"))
     started: dict[str, bytes] = {}
     for button in ("SVG", "PNG × 3", "BibTeX"):
         with page.expect_download() as download:
-            figure.get_by_role("button", name=button).click()
+            press(figure.get_by_role("button", name=button))
         name = download.value.suggested_filename
         download.value.save_as(tmp_path / name)
         started[name] = (tmp_path / name).read_bytes()
@@ -528,7 +533,7 @@ def test_a_figure_gives_what_a_paper_needs(report: Path, visit: Any, tmp_path: P
     assert "landscape figure STORE -a line --figure loss -o" in figure.locator("code").inner_text()
     printing = "window.printed = document.querySelector('#sheet img').naturalWidth"
     page.evaluate(f"() => {{ window.print = () => {{ {printing}; }}; }}")
-    figure.get_by_role("button", name="PDF by printing").click()
+    press(figure.get_by_role("button", name="PDF by printing"))
     until(page, "window.printed > 0")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("#sheet").count() == 0
