@@ -44,12 +44,12 @@ SIZES = {
         network={"blocks": [1, 1]},
     ),
     "natural": Size(
-        data=Data.natural(train=500, test=1000),
-        widths=(1, 2, 4, 8),
-        batches=(16, 48, 128),
+        data=Data.natural(train=1000, test=1000),
+        widths=(1, 2, 4, 6, 8),
+        batches=(16, 32, 64, 128),
         **dict.fromkeys(("noise_widths", "noises"), ()),  # no second grid
         noise_batch=0,
-        training={**CONSTANT, "epochs": 25, "lr": 0.1},
+        training={**CONSTANT, "epochs": 40, "lr": 0.1},
         curve_epochs=12,
         examples=100,
         products=60,
