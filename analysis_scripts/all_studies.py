@@ -1,10 +1,12 @@
 """What predicts generalisation over all studies: the networks of several runs, measured alike.
 
-    python analysis_scripts/all_studies.py RUN... -o OUT [--data DIR]
+    python analysis_scripts/all_studies.py [RUN...] [--train NAME[:SIZE]...] -o OUT [--data DIR]
 
 Each RUN is what ``landscape study analysis_scripts/NAME.py --out RUN`` has left of any size, in a folder that
-has the name of the script. Its networks are measured on training images alone, all with the same options, and
-every number is ranked by how it goes with the test accuracy, within studies as well. Run it again to go on.
+has the name of the script. With ``--train`` the networks of a study, of its default size or another, are
+trained here without what else the study does. All are measured on training images alone, with the same
+options, and every number is ranked by how it goes with the test accuracy, within studies as well. Run it
+again to go on.
 """
 
 import argparse
@@ -28,41 +30,45 @@ MEASURES = (
 )
 
 
-def measure(name: str, run: Path, out: Path, given: argparse.Namespace) -> None:
-    """Measure the networks of one run; what was trained is found, not trained again."""
+def measure(named: str, run: Path | None, given: argparse.Namespace) -> Path:
+    """Measure the networks of a study: those of a run are not trained again, others are trained first."""
+    name, _, size = named.partition(":")
     study = resolve(f"{name}:STUDY", "study", HERE)
+    size, seeds, checkpoints = size or "default", study.seeds, None
+    if run is not None:
+        if not (run / "claims.h5").is_file():
+            raise InputError(
+                f"{run} is no finished run of a study: it has no claims.h5; let it finish first."
+            )
+        ended = landscape.open(run / "claims.h5").attrs
+        size, seeds, checkpoints = str(ended["size"]), int(ended["seeds"]), run / "checkpoints"
 
     def alike(size):
         made = study.cohorts(size)
         return [replace(one, measure=MEASURES, averages=()) for one in made]
 
-    if not (run / "claims.h5").is_file():
-        raise InputError(f"{run} is no finished run of a study: it has no claims.h5; let it finish first.")
-    ended = landscape.open(run / "claims.h5").attrs
+    out = given.out / name
     same = replace(study, cohorts=alike, findings=(), figures=(), grids=())
-    same.run(
-        size=str(ended["size"]),
-        seeds=int(ended["seeds"]),
-        out=out,
-        checkpoints=run / "checkpoints",
-        data=given.data,
-        jobs=given.jobs,
-    )
+    same.run(size=size, seeds=seeds, out=out, checkpoints=checkpoints, data=given.data, jobs=given.jobs)
+    return out
 
 
 def main() -> None:
     """Measure the networks of all runs, and rank what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path, help="outputs of studies, each in a folder of its name")
+    parser.add_argument("runs", nargs="*", type=Path, help="outputs of studies, each in a folder of its name")
+    parser.add_argument("--train", nargs="+", default=[], metavar="NAME[:SIZE]", help="studies without a run")
     parser.add_argument("-o", "--out", type=Path, required=True, help="results")
     parser.add_argument("--data", type=Path, help="folder of CIFAR")
     parser.add_argument("--outcome", default="test_accuracy", help="or test_loss")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     given = parser.parse_args()
     with importing_from(HERE):
-        for run in given.runs:
-            measure(run.resolve().name, run, given.out / run.resolve().name, given)
-    table = pooled([given.out / run.resolve().name for run in given.runs])
+        done = [measure(run.resolve().name, run, given) for run in given.runs]
+        done += [measure(named, None, given) for named in given.train]
+    if not done:
+        parser.error("give the output of a study, or --train the name of one")
+    table = pooled(done)
     settings = tuple(name for name in SETTINGS if f"model: {name}" in table)
     analysis = landscape.analyses()["generalisation"]
     metrics = ("training: train_loss", *(f"{on.of}: *" for on in MEASURES))

@@ -194,7 +194,8 @@ class Run:
             f"- `{name}`: {caption} {self.about}".rstrip() + "\n" for name, caption in self.captions.items()
         ]
         (self.options.figures / f"{self.name}_captions.md").write_text("".join(lines), "utf-8")
-        self.say(f"wrote {self.options.out / 'claims.md'}\n\n{text}")
+        if self.claims or self.failures:
+            self.say(f"wrote {self.options.out / 'claims.md'}\n\n{text}")
 
 
 class _Counter:

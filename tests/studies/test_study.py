@@ -265,20 +265,21 @@ def test_quick_run_from_end_to_end(name: str, tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.study
 @pytest.mark.timeout(1200)
 def test_networks_of_two_runs_are_measured_alike_and_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Oracle: scipy's τ of the pooled table; the weights are those of the runs, none trained anew."""
-    runs = [tmp_path / name for name in ("dign_vat", "aliasing")]
-    for run in runs:
-        resolve(f"{run.name}:STUDY", "study", SCRIPTS).run(size="quick", seeds=2, jobs=1, out=run)
+    """Oracle: scipy's τ of the pooled table; weights of a run are left as they are, others are trained."""
+    run = tmp_path / "dign_vat"
+    resolve("dign_vat:STUDY", "study", SCRIPTS).run(size="quick", seeds=2, jobs=1, out=run)
     weights = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/checkpoints/*.safetensors")}
     out = tmp_path / "all"
     main = resolve("all_studies:main", "function", SCRIPTS)
     monkeypatch.setattr(
-        sys, "argv", ["all_studies.py", *map(str, runs), "-o", str(out), "--outcome", "test_loss"]
+        *(sys, "argv"),
+        ["x", str(run), "--train", "aliasing:quick", "-o", str(out), "--outcome", "test_loss"],
     )
     main()
     assert weights == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*/checkpoints/*.safetensors")}
-    ranked, table = landscape.open(out / "ranked.h5"), pooled([out / run.name for run in runs])
-    assert len(table) == len(weights) == 20
+    trained = len(list(out.glob("aliasing/checkpoints/*.safetensors")))
+    ranked, table = landscape.open(out / "ranked.h5"), pooled([out / n for n in ("dign_vat", "aliasing")])
+    assert len(weights) and trained and len(table) == len(weights) + trained
     for metric in ("training: train_loss", "spectrum: λ max"):
         want = kendalltau(table[metric].astype(float), table["training: test_loss"].astype(float)).statistic
         np.testing.assert_allclose(ranked["tau"].sel(metric=metric), want)
@@ -286,6 +287,17 @@ def test_networks_of_two_runs_are_measured_alike_and_ranked(tmp_path: Path, monk
         *("training", "measures", "weights", "spectrum", "collapse")
     }
     assert (out / "all_studies_tau.png").is_file()
+
+
+def test_networks_of_no_study_are_not_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Oracle: the sentence."""
+    main = resolve("all_studies:main", "function", SCRIPTS)
+    monkeypatch.setattr(sys, "argv", ["x", "-o", str(tmp_path / "all")])
+    with pytest.raises(SystemExit):
+        main()
+    assert "give the output of a study, or --train the name of one" in capsys.readouterr().err
 
 
 def test_a_run_that_did_not_finish_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
