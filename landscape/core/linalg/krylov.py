@@ -80,6 +80,7 @@ class KrylovState:
         parked_coupling: their coupling to the expanded vectors of that time, (r, c).
         products: operator products used.
         iterations: operator calls used.
+        capacity: the most vectors that are ever stored; 0 if unknown.
     """
 
     rows: Sequence[Tensor]
@@ -93,6 +94,7 @@ class KrylovState:
     parked_coupling: Tensor
     products: int
     iterations: int
+    capacity: int = 0
 
 
 class KrylovBasis:
@@ -315,6 +317,7 @@ class KrylovBasis:
             parked_coupling=self._parked_coupling.clone(),
             products=self.products,
             iterations=self.iterations,
+            capacity=self.capacity,
         )
 
     def _load(self, state: KrylovState) -> None:
