@@ -32,8 +32,8 @@ class TraceParams(Params):
         "hutch++",
         description="hutch++ takes the large eigenvalues exactly; hutchinson samples all; xtrace (Epperly et"
         " al. 2024) uses every probe for both, and takes the fewest products where eigenvalues fall fast. It"
-        " keeps 48 vectors as long as the parameters at least; where these do not fit into memory, hutch++ takes"
-        " its place",
+        " keeps 48 vectors as long as the parameters at least; where these do not fit into memory, hutch++"
+        " takes its place",
     )
     engine: Literal["landscape", "pyhessian"] = Field(
         "landscape",

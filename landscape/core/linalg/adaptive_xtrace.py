@@ -21,7 +21,6 @@ GROWING = 5  # vectors for each probe where there are more: the last of four is 
 GROWTH = 1.5  # most of the number of probes, from one look at the error to the next
 STEP = 2  # least probes more: looks are few, and few of them stop by luck
 BLOCK = 8  # products at a time
-BLOCK_BYTES = 2**30  # unless they take more than this
 BYTES = 2**30  # probes, their products, the basis and its products together
 PIECE = 1 << 18  # entries that are turned into float64 at a time
 
@@ -29,8 +28,9 @@ PIECE = 1 << 18  # entries that are turned into float64 at a time
 class _Sketch:
     """Gaussian probes Ω, their products Y = QR, and Z = AQ, which grow by columns."""
 
-    def __init__(self, operator: SymmetricOperator, like: Tensor, seed: int) -> None:
+    def __init__(self, operator: SymmetricOperator, like: Tensor, seed: int, room: int) -> None:
         self._operator = operator
+        self._room = room
         self._draw = torch.Generator().manual_seed(seed)
         self.omega = self.Y = self.Q = self.Z = like
         self.R = like.new_zeros(0, 0)
@@ -43,6 +43,8 @@ class _Sketch:
     def grow(self, count: int, report: Callable[[], None]) -> None:
         """Take so many more probes."""
         known = self.count
+        # what is multiplied and its product come on top of what is kept
+        self._width = max(1, min(BLOCK, (self._room - 4 * (known + count)) // 2))
         fresh = torch.randn(len(self.omega), count, generator=self._draw).to(self.omega)
         image = self._times(fresh, report)
         self.omega = _joined(self.omega, fresh)
@@ -63,8 +65,7 @@ class _Sketch:
 
     def _times(self, V: Tensor, report: Callable[[], None]) -> Tensor:
         image = torch.empty(V.shape, dtype=V.dtype, device=V.device)
-        width = max(1, min(BLOCK, BLOCK_BYTES // (len(V) * V.dtype.itemsize)))
-        for part in slices(V.shape[1], width):
+        for part in slices(V.shape[1], self._width):
             image[:, part] = finite_product(self._operator, V[:, part])
             report()
         return image
@@ -109,7 +110,7 @@ def adaptive_xtrace(
         on_progress: Called with the finished fraction.
     """
     n, before = operator.size, operator.products
-    sketch = _Sketch(operator, torch.zeros(n, 0, dtype=dtype, device=operator.device), seed)
+    sketch = _Sketch(operator, torch.zeros(n, 0, dtype=dtype, device=operator.device), seed, room)
     limit = min(most // 2, max(LEAST, min(BYTES // (4 * n * dtype.itemsize), room // GROWING)))
     aim = needed = LEAST
 

@@ -27,7 +27,7 @@ BLOCK_BYTES = 2**30  # unless they take more than this
 LEAST = 12  # samples before their standard error is believed
 SKETCH_BYTES = 2**30  # Q and AQ together
 SKETCHED = 3  # vectors for each of the sketch: two are kept, and one of them is put together of two parts
-SAMPLED = 16  # vectors that samples and a block of the sketch need: signs, images, and sums in float64
+SAMPLED = 24  # vectors that samples and a block of the sketch need: signs, images, and sums in float64
 
 
 @under_own_context
@@ -166,7 +166,7 @@ def _grow_sketch(
     budget: int,
     most: int,
 ) -> tuple[Tensor, Tensor]:
-    """Q and AQ, grown by blocks of probes to ``most`` columns as long as that lowers the products still needed.
+    """Q and AQ, grown by blocks of probes to ``most`` columns while that lowers the products still needed.
 
     Before a block joins, it is an independent sample of what the sketch misses, which tells how many samples
     would be needed now. The block that ends the growth is given up: it was chosen for being small, so that
