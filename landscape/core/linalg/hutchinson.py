@@ -151,6 +151,8 @@ class HutchinsonSampler:
     def _variances(self, total: Tensor, squares: Tensor) -> Tensor:
         """Variances over probes of entries of ω∘Mω with these sums, enlarged as in `mean_and_error`."""
         g = self.count
+        if g <= 3:  # unknown, also of entries that have not varied so far
+            return torch.full_like(total, float("inf"))
         spread = (squares / g - (total / g).square()).clamp_min(0)
         return spread * (g / (g - 1) * _enlarged(g) ** 2)
 
