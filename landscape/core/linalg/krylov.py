@@ -388,7 +388,8 @@ class KrylovBasis:
         U, s, Vh = torch.linalg.svd(R2.double().cpu() @ R1, full_matrices=False)
         rank = int((s > BREAKDOWN * torch.finfo(self._dtype).eps * scale).sum())
         rank = min(rank, self.operator.size - self.filled)  # rounding must not exceed the space
-        Q = Q2 @ U[:, :rank].to(Q2)
+        # of one column U is a sign: in place, since a vector may take gigabytes
+        Q = Q2 @ U[:, :rank].to(Q2) if len(U) != 1 else Q2[:, :rank].mul_(float(U))
         return C.double().cpu() + C2 @ R1, Q.T, s[:rank, None] * Vh[:rank]
 
     def _rotate(self, rotation: Tensor, first: int, last: int) -> None:
