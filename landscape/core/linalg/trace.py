@@ -60,8 +60,8 @@ def estimate_trace(
     Samples are added until the standard error is at most ``rel_se`` · |tr A|, at least 12. Where that
     would take n products or more, n products with unit vectors give everything exactly.
 
-    A sketch vector costs two products and 2n values of memory, up to 1 GiB in all; a sample costs one
-    product. ``xtrace`` keeps 48 vectors at least: where these do not fit into memory, ``hutch++`` takes its
+    A sketch vector costs two products and 2n values of memory, up to 1 GiB in all and what fits; a sample
+    costs one product. ``xtrace`` keeps 48 vectors at least: where these do not fit into memory, ``hutch++`` takes its
     place with a sketch of as many as fit, up to that number, or none; `TraceEstimate.estimator` says which it
     was. The error is as honest, and takes more products to reach.
 
