@@ -61,9 +61,9 @@ def estimate_trace(
     would take n products or more, n products with unit vectors give everything exactly.
 
     A sketch vector costs two products and 2n values of memory, up to 1 GiB in all and what fits; a sample
-    costs one product. ``xtrace`` keeps 48 vectors at least: where these do not fit into memory, ``hutch++`` takes its
-    place with a sketch of as many as fit, up to that number, or none; `TraceEstimate.estimator` says which it
-    was. The error is as honest, and takes more products to reach.
+    costs one product. ``xtrace`` keeps 48 vectors at least: where these do not fit into memory, ``hutch++``
+    takes its place with a sketch of as many as fit, or none, and `TraceEstimate.estimator` says so. The error
+    is as honest, and takes more products to reach.
 
     Args:
         operator: A.
