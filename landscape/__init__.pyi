@@ -1732,7 +1732,8 @@ class _Trace(Analysis):
                 approximation of the Gauss-Newton matrix, whose error `kfac_error` gives.
             method: hutch++ takes the large eigenvalues exactly; hutchinson samples all; xtrace (Epperly
                 et al. 2024) uses every probe for both, and takes the fewest products where eigenvalues
-                fall fast.
+                fall fast. It keeps 48 vectors as long as the parameters at least; where these do not
+                fit into memory, hutch++ takes its place.
             engine: pyhessian: Hutchinson's estimator with the stopping rule of PyHessian 0.1, to
                 reproduce papers; method is then left out of account.
             rel_se: standard error wanted, relative to the trace.

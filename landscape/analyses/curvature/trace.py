@@ -31,7 +31,9 @@ class TraceParams(Params):
     method: Literal["hutch++", "hutchinson", "xtrace"] = Field(
         "hutch++",
         description="hutch++ takes the large eigenvalues exactly; hutchinson samples all; xtrace (Epperly et"
-        " al. 2024) uses every probe for both, and takes the fewest products where eigenvalues fall fast",
+        " al. 2024) uses every probe for both, and takes the fewest products where eigenvalues fall fast. It"
+        " keeps 48 vectors as long as the parameters at least; where these do not fit into memory, hutch++"
+        " takes its place",
     )
     engine: Literal["landscape", "pyhessian"] = Field(
         "landscape",
@@ -61,6 +63,17 @@ SCHEMA = Schema(
         Variable("samples", (), "independent probes of the rest", kind="int"),
         Variable("products", (), "matrix-vector products used", kind="int"),
         Variable("converged", (), "whether the standard error reached its target", "", kind="bool"),
+        Variable(
+            "estimator",
+            (),
+            "what estimated it: hutch++, hutchinson or xtrace; exact: nothing was sampled",
+            "",
+            kind="str",
+            optional=True,
+        ),
+        Variable(
+            "notice", (), "which estimator was asked for, and why it was not used", "", "str", optional=True
+        ),
     ),
 )
 
@@ -103,11 +116,23 @@ def compute(problem: Problem, params: TraceParams, context: Context) -> Mapping[
         "samples": found.samples,
         "products": found.products,
         "converged": found.converged,
+        "estimator": found.estimator,
+        **_replaced(params, found.estimator),
     }
     if found.diagonal is not None and found.diagonal_se is not None:
         data["diagonal"] = found.diagonal.numpy()
         data["diagonal_se"] = found.diagonal_se.numpy()
     return data
+
+
+def _replaced(params: TraceParams, estimator: str) -> Mapping[str, str]:
+    """The same sentence for all models, so that a report says it once."""
+    if params.engine == "pyhessian" or params.method != "xtrace" or estimator in ("xtrace", "exact"):
+        return {}
+    return {
+        "notice": "XTrace would have kept more vectors than fit into memory; Hutch++ took its place with a"
+        " sketch of as many as fit, to the same error by more products"
+    }
 
 
 def plots(datasets: Mapping[str, xr.Dataset]) -> Sequence[FigureSpec]:

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from landscape.core.data.free_memory import free_memory
+from landscape.core.free_memory import free_memory
 
 __all__ = ["fair_share"]
 

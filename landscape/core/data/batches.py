@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from landscape.core.data.data_forms import ENDLESS, has_end, raw_batches
-from landscape.core.data.free_memory import free_memory
 from landscape.core.data.shared_copies import one_copy
 from landscape.core.data.trees import attributes, map_tensors, plain, rebuild, remade, tensors_in
+from landscape.core.free_memory import free_memory
 from landscape.errors import InputError, reason
 
 __all__ = [

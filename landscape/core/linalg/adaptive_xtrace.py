@@ -10,12 +10,14 @@ from torch import Tensor
 from landscape.core.linalg.hutchinson import TraceEstimate, mean_and_error
 from landscape.core.linalg.krylov import finite_product
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.reductions import slices
+from landscape.core.linalg.reductions import orthonormalise, products, slices
 from landscape.core.linalg.xtrace import LeftOut, leave_one_out, low_rank
 
-__all__ = ["adaptive_xtrace"]
+__all__ = ["LEAST_VECTORS", "adaptive_xtrace"]
 
 LEAST = 12  # probes before the error is believed
+LEAST_VECTORS = 4 * LEAST  # that these keep
+GROWING = 5  # vectors for each probe where there are more: the last of four is put together of two parts
 GROWTH = 1.5  # most of the number of probes, from one look at the error to the next
 STEP = 2  # least probes more: looks are few, and few of them stop by luck
 BLOCK = 8  # products at a time
@@ -26,8 +28,9 @@ PIECE = 1 << 18  # entries that are turned into float64 at a time
 class _Sketch:
     """Gaussian probes Ω, their products Y = QR, and Z = AQ, which grow by columns."""
 
-    def __init__(self, operator: SymmetricOperator, like: Tensor, seed: int) -> None:
+    def __init__(self, operator: SymmetricOperator, like: Tensor, seed: int, room: int) -> None:
         self._operator = operator
+        self._room = room
         self._draw = torch.Generator().manual_seed(seed)
         self.omega = self.Y = self.Q = self.Z = like
         self.R = like.new_zeros(0, 0)
@@ -39,26 +42,38 @@ class _Sketch:
 
     def grow(self, count: int, report: Callable[[], None]) -> None:
         """Take so many more probes."""
-        n = len(self.omega)
-        fresh = torch.randn(n, count, generator=self._draw).to(self.omega)
+        known = self.count
+        # what is multiplied and its product come on top of what is kept
+        self._width = max(1, min(BLOCK, (self._room - 4 * (known + count)) // 2))
+        fresh = torch.randn(len(self.omega), count, generator=self._draw).to(self.omega)
         image = self._times(fresh, report)
-        rest, across = image, torch.zeros(self.count, count).to(self.R)
-        for _ in range(2):  # once more, for what rounding left of the known directions
-            part = self.Q.T @ rest
+        self.omega = _joined(self.omega, fresh)
+        del fresh  # here and below: each of these may take gigabytes
+        rest, across = image, torch.zeros(known, count).to(self.R)
+        for _ in range(2 if known else 0):  # once more, for what rounding left of the known directions
+            part = products(self.Q.T, rest.T)
             rest, across = rest - self.Q @ part, across + part
-        basis, upper = torch.linalg.qr(rest)
-        zeros = self.R.new_zeros(count, self.count)
+        self.Y = _joined(self.Y, image)
+        del image
+        basis, upper = orthonormalise(rest)
+        del rest
+        zeros = self.R.new_zeros(count, known)
         self.R = torch.cat([torch.cat([self.R, across], 1), torch.cat([zeros, upper], 1)])
-        self.omega, self.Y = torch.cat([self.omega, fresh], 1), torch.cat([self.Y, image], 1)
-        self.Q = torch.cat([self.Q, basis], 1)
-        self.Z = torch.cat([self.Z, self._times(basis, report)], 1)
+        self.Q = _joined(self.Q, basis)
+        del basis
+        self.Z = _joined(self.Z, self._times(self.Q[:, known:], report))
 
     def _times(self, V: Tensor, report: Callable[[], None]) -> Tensor:
-        parts = []
-        for piece in torch.split(V, BLOCK, 1):
-            parts.append(finite_product(self._operator, piece))
+        image = torch.empty(V.shape, dtype=V.dtype, device=V.device)
+        for part in slices(V.shape[1], self._width):
+            image[:, part] = finite_product(self._operator, V[:, part])
             report()
-        return torch.cat(parts, 1)
+        return image
+
+
+def _joined(left: Tensor, right: Tensor) -> Tensor:
+    """Both side by side; no copy if there is nothing on the left."""
+    return torch.cat([left, right], 1) if left.shape[1] else right
 
 
 def adaptive_xtrace(
@@ -68,6 +83,7 @@ def adaptive_xtrace(
     most: int,
     sizes: Sequence[int],
     dtype: torch.dtype,
+    room: int,
     diagonal: bool = False,
     seed: int = 0,
     on_progress: Callable[[float], None] = lambda fraction: None,
@@ -79,7 +95,8 @@ def adaptive_xtrace(
     and of the rest M it is μᵢ∘Mμᵢ that tells the diagonal, hence the blocks, whose sum is the trace, and
     ‖Mμᵢ‖² that tells the norm. Their errors are spreads over probes, enlarged as that of the trace is.
 
-    Four vectors of n entries are kept for each probe, up to 1 GiB, but of 12 probes at least.
+    Four vectors of n entries are kept for each probe, up to 1 GiB and what fits into memory, but of 12 probes
+    at least, which have to fit.
 
     Args:
         operator: A.
@@ -87,13 +104,14 @@ def adaptive_xtrace(
         most: Budget of products, fewer than n.
         sizes: Lengths of consecutive diagonal blocks, summing to n.
         dtype: Of the probes.
+        room: Vectors that fit into memory, `LEAST_VECTORS` or more.
         diagonal: Whether to return the diagonal too.
         seed: Seed of the probes.
         on_progress: Called with the finished fraction.
     """
     n, before = operator.size, operator.products
-    sketch = _Sketch(operator, torch.zeros(n, 0, dtype=dtype, device=operator.device), seed)
-    limit = min(most // 2, max(LEAST, BYTES // (4 * n * sketch.omega.dtype.itemsize)))
+    sketch = _Sketch(operator, torch.zeros(n, 0, dtype=dtype, device=operator.device), seed, room)
+    limit = min(most // 2, max(LEAST, min(BYTES // (4 * n * dtype.itemsize), room // GROWING)))
     aim = needed = LEAST
 
     def report() -> None:
@@ -101,7 +119,7 @@ def adaptive_xtrace(
 
     while True:
         sketch.grow(min(aim, limit) - sketch.count, report)
-        if low_rank(sketch.R, n):
+        if low_rank(sketch.R):
             return _of_low_rank(sketch, sizes, diagonal, operator.products - before)
         found = leave_one_out(sketch.omega, sketch.Y, sketch.Q, sketch.R, sketch.Z)
         trace = float(found.t.mean())
@@ -131,6 +149,7 @@ def adaptive_xtrace(
         samples=sketch.count,
         products=operator.products - before,
         converged=converged,
+        estimator="xtrace",
     )
 
 
@@ -140,7 +159,7 @@ def _by_probe(
     """By probe the traces of the blocks (b, k) and ‖A‖_F² (k,); the diagonal and its errors if asked for."""
     S, P, H, weights = found.S, found.P, found.H, found.weights
     HS, curve = H @ S, (S * (H @ S)).sum(0)
-    aP = (sketch.Q.T @ sketch.Y).double().cpu() - H @ P  # QᵀAμᵢ
+    aP = products(sketch.Q.T, sketch.Y.T).double().cpu() - H @ P  # QᵀAμᵢ
     own = (S * aP).sum(0)
     k = sketch.count
     squares, images = torch.zeros(k, dtype=torch.float64), torch.zeros(k, dtype=torch.float64)
@@ -190,4 +209,5 @@ def _of_low_rank(sketch: _Sketch, sizes: Sequence[int], diagonal: bool, products
         samples=0,
         products=products,
         converged=True,
+        estimator="exact",
     )

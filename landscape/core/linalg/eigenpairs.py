@@ -17,6 +17,7 @@ from landscape.core.linalg.krylov import (
     start_rows,
     working_dtype,
 )
+from landscape.core.linalg.room import too_little, vectors_that_fit
 from landscape.core.linalg.selection import Which, rank_requested
 from landscape.core.linalg.thick_restart import Eigenpairs, EigenProgress, LanczosState, ThickRestart
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 BASIS_BYTES = 256 * 2**20  # what basis vectors take unless told otherwise
+LEAST_FREE = 10  # basis vectors beside the k pairs: with fewer, restarts forget too much
 DENSE_BLOCK = 64  # unit vectors multiplied at a time where the whole matrix is formed
 
 
@@ -53,6 +55,7 @@ def eigenpairs(
     start: Tensor | LanczosState | None = None,
     vectors: bool = False,
     search: bool = True,
+    memory_budget: int | None = None,
     on_progress: Callable[[EigenProgress], None] | None = None,
 ) -> Eigenpairs:
     """Compute k extreme eigenpairs of a symmetric operator of size n.
@@ -74,7 +77,8 @@ def eigenpairs(
 
     **Memory.** n times `basis` vectors (plus `block`, or the columns of `start`), in float32, or
     float64 for float64 operators; and n times k for `vectors`. By default `basis` takes up to
-    256 MiB, but at least max(2k, k + 20) vectors and at most 2k + 100.
+    256 MiB, but at least max(2k, k + 20) vectors and at most 2k + 100. Where these do not fit into memory it
+    is smaller, down to k + 10, which takes more products; below that nothing is begun.
 
     If 2k >= n the matrix is formed instead, by n products.
 
@@ -98,10 +102,11 @@ def eigenpairs(
         vectors: whether to return eigenvectors.
         search: whether to search for missed pairs. Without, copies may be missed silently, and
             `complete` is False unless the matrix is formed.
+        memory_budget: bytes that vectors may take; ``None`` takes the free memory less what a product needs.
         on_progress: called after every operator call. What it raises ends the run.
 
     Raises:
-        InputError: an argument is out of range, or `start` does not fit.
+        InputError: an argument is out of range, `start` does not fit, or memory is too small.
         LandscapeError: a product is not finite.
 
     Example:
@@ -130,7 +135,22 @@ def eigenpairs(
     state = start if isinstance(start, LanczosState) else None
     first = start_rows(start, operator) if isinstance(start, Tensor) else None
     # A full basis keeps its pending block, the way on: that comes on top.
-    capacity = min(basis, n) + max(block, 0 if first is None else len(first))
+    pending = max(block, 0 if first is None else len(first))
+    capacity = min(basis, n) + pending
+    if state is not None and state.basis.capacity:
+        capacity = state.basis.capacity
+    least = min(capacity, k + max(LEAST_FREE, 2 * block) + pending)
+    if state is not None:
+        least = max(least, len(state.basis.rows))
+    returned = k if vectors else 0
+    room = vectors_that_fit(operator, memory_budget) - returned
+    if room < least:
+        most = (room + returned - (least - k)) // (2 if vectors else 1)
+        instead = f"ask for k={most} or fewer" if most > 0 else "choose fewer parameters"
+        raise too_little(
+            operator, least + returned, room + returned, f"k={k} eigenpairs keep at least", instead
+        )
+    capacity = min(capacity, room)
     krylov = KrylovBasis(operator, capacity, seed=seed, state=state.basis if state else None)
     # A start that is zero, or all of whose columns are, says nothing: begin at random.
     if state is None and (first is None or krylov.inject(first) == 0):

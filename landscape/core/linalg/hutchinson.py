@@ -34,6 +34,7 @@ class TraceEstimate:
         samples: Independent probes of the rest.
         products: Products with single vectors.
         converged: Whether the standard error of the trace reached the target.
+        estimator: What they come from: "hutch++", "hutchinson", "xtrace", or "exact", without error.
     """
 
     trace: float
@@ -48,6 +49,7 @@ class TraceEstimate:
     samples: int
     products: int
     converged: bool
+    estimator: str
 
 
 class HutchinsonSampler:
@@ -68,7 +70,8 @@ class HutchinsonSampler:
         self.count = 0
         # diag(PA + AP − PAP) = rows of Q∘(2AQ − QT) with T = QᵀAQ; ‖PA + AP − PAP‖_F² = 2‖AQ‖² − ‖T‖².
         T = products(Q.T, image.T)
-        self._known = (Q * (2 * image - Q @ T)).sum(1)
+        pieces = list(slices(len(Q), PIECE)) or [slice(0, 0)]
+        self._known = torch.cat([(Q[part] * (2 * image[part] - Q[part] @ T)).sum(1) for part in pieces])
         image_square = float(summed(lambda part: part.double().square().sum(), image))
         self._known_square = 2 * image_square - float(T.double().square().sum())
         self._blocks: list[Tensor] = []
@@ -138,6 +141,7 @@ class HutchinsonSampler:
             samples=self.count,
             products=products,
             converged=converged,
+            estimator="hutch++" if self.Q.shape[1] else "hutchinson",
         )
 
     @property
@@ -147,6 +151,8 @@ class HutchinsonSampler:
     def _variances(self, total: Tensor, squares: Tensor) -> Tensor:
         """Variances over probes of entries of ω∘Mω with these sums, enlarged as in `mean_and_error`."""
         g = self.count
+        if g <= 3:  # unknown, also of entries that have not varied so far
+            return torch.full_like(total, float("inf"))
         spread = (squares / g - (total / g).square()).clamp_min(0)
         return spread * (g / (g - 1) * _enlarged(g) ** 2)
 

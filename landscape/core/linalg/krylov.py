@@ -80,6 +80,7 @@ class KrylovState:
         parked_coupling: their coupling to the expanded vectors of that time, (r, c).
         products: operator products used.
         iterations: operator calls used.
+        capacity: the most vectors that are ever stored; 0 if unknown.
     """
 
     rows: Sequence[Tensor]
@@ -93,6 +94,7 @@ class KrylovState:
     parked_coupling: Tensor
     products: int
     iterations: int
+    capacity: int = 0
 
 
 class KrylovBasis:
@@ -315,6 +317,7 @@ class KrylovBasis:
             parked_coupling=self._parked_coupling.clone(),
             products=self.products,
             iterations=self.iterations,
+            capacity=self.capacity,
         )
 
     def _load(self, state: KrylovState) -> None:
@@ -385,7 +388,8 @@ class KrylovBasis:
         U, s, Vh = torch.linalg.svd(R2.double().cpu() @ R1, full_matrices=False)
         rank = int((s > BREAKDOWN * torch.finfo(self._dtype).eps * scale).sum())
         rank = min(rank, self.operator.size - self.filled)  # rounding must not exceed the space
-        Q = Q2 @ U[:, :rank].to(Q2)
+        # of one column U is a sign: in place, since a vector may take gigabytes
+        Q = Q2 @ U[:, :rank].to(Q2) if len(U) != 1 else Q2[:, :rank].mul_(float(U))
         return C.double().cpu() + C2 @ R1, Q.T, s[:rank, None] * Vh[:rank]
 
     def _rotate(self, rotation: Tensor, first: int, last: int) -> None:

@@ -16,6 +16,7 @@ from landscape.core.linalg.krylov import BREAKDOWN, working_dtype
 from landscape.core.linalg.moment_bounds import Bracket, below, between
 from landscape.core.linalg.operators import DenseOperator, SymmetricOperator
 from landscape.core.linalg.reductions import project_out
+from landscape.core.linalg.room import too_little, vectors_that_fit
 from landscape.core.linalg.thick_restart import SEPARATE
 from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
 from landscape.core.stats.density import WEIGHTLESS, node_spacing
@@ -185,6 +186,7 @@ def spectral_measure(
     steps: int = 40,
     tol: float = 3e-3,
     seed: int = 0,
+    memory_budget: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> SpectralMeasure:
     """Estimate the distribution of all eigenvalues by stochastic Lanczos quadrature.
@@ -199,7 +201,7 @@ def spectral_measure(
 
     Costs probes · steps products; n of them if `outliers` are half of all eigenvalues, which are then
     computed all. Memory: steps vectors of n per probe, probes side by side up to 512 MiB, and those taken
-    out.
+    out, of which there are fewer where they do not fit into memory: the others stay in the bulk.
 
     Args:
         operator: A, of size n.
@@ -211,10 +213,11 @@ def spectral_measure(
         tol: Residual allowed for an outlier, relative to the largest |λ|. The error of an eigenvalue is of
             second order in it; a larger one leaves outliers of a few percent of the largest |λ| in the bulk.
         seed: Seed of the probes.
+        memory_budget: Bytes that vectors may take; ``None`` takes the free memory less what a product needs.
         on_progress: Called with the finished fraction.
 
     Raises:
-        InputError: If a count is out of range.
+        InputError: If a count is out of range, or memory too small for the steps of one probe.
         LandscapeError: If a product is not finite.
     """
     requested = outliers if isinstance(outliers, int) else len(outliers.values)
@@ -226,6 +229,13 @@ def spectral_measure(
     dtype = working_dtype(operator.dtype)
     report = on_progress or (lambda fraction: None)
     generator = torch.Generator().manual_seed(seed)
+    room = vectors_that_fit(operator, memory_budget)
+    if min(steps, n) > room:
+        # a third is left to outliers
+        most = room - min(requested, room // 3)
+        instead = f"ask for steps={most} or fewer" if most > 0 else "choose fewer parameters"
+        raise too_little(operator, min(steps, n), room, f"{steps} Lanczos steps keep", instead)
+    budget = room * n * dtype.itemsize  # decided once: a run that has begun is not refused
 
     def draw(count: int) -> Tensor:
         # On the CPU in float32, so that one seed gives the same probes on every device and dtype.
@@ -240,7 +250,9 @@ def spectral_measure(
         taken = _resolved(known, dtype, operator.device)
     elif requested:
         products = min(steps, n)
-        taken, first = _first_probe(lanczos(operator, products, draw(1), vectors=True), requested, tol, dtype)
+        run = lanczos(operator, products, draw(1), vectors=True, memory_budget=budget)
+        taken, first = _first_probe(run, min(requested, room - products), tol, dtype)
+        del run  # its vectors
         report(1 / probes)
     else:
         taken = _Outliers(np.zeros(0), np.zeros(0), torch.zeros(n, 0, dtype=dtype, device=operator.device))
@@ -249,11 +261,11 @@ def spectral_measure(
     runs = [] if first is None else [_as_row(*first, steps)]
     done = len(runs)
     bulk = operator.deflate(taken.vectors) if kept else operator
-    side = max(1, min(probes, BASIS_BYTES // (n * max(steps, 1) * dtype.itemsize)))
+    side = max(1, min(probes, min(BASIS_BYTES // (n * dtype.itemsize), room - kept) // max(steps, 1)))
     while done < probes:
         count = min(side, probes - done)
         if steps:
-            found = lanczos(bulk, steps, project_out(taken.vectors, draw(count)))
+            found = lanczos(bulk, steps, project_out(taken.vectors, draw(count)), memory_budget=budget)
             runs.append((found.alpha, found.beta))
             products += count * steps
         else:  # every eigenvalue is an outlier

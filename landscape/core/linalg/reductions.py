@@ -162,11 +162,12 @@ def orthonormalise(Y: Tensor) -> tuple[Tensor, Tensor]:
                 w.copy_(torch.randn(1, n, generator=generator))
                 start, left, counts = 0.0, float(norms(w)), False
             before = left
-            inside = products(w, known)
-            w -= inside @ known
-            if counts:
-                R[:j, j] += inside[0].double()
-            left = float(norms(w))
+            if j:  # of the first column nothing is known, and to find that out takes three passes
+                inside = products(w, known)
+                w -= inside @ known
+                if counts:
+                    R[:j, j] += inside[0].double()
+                left = float(norms(w))
             if not left < before / 2:
                 break
         w /= left

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.linalg.adaptive_xtrace import adaptive_xtrace
+from landscape.core.linalg.adaptive_xtrace import LEAST_VECTORS, adaptive_xtrace
 from landscape.core.linalg.hutchinson import HutchinsonSampler, TraceEstimate, block_sums, random_signs
 from landscape.core.linalg.krylov import finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
 from landscape.core.linalg.reductions import orthonormalise, products, project_out, summed
+from landscape.core.linalg.room import vectors_that_fit
 from landscape.errors import InputError, suggest
 
 __all__ = ["TraceEstimate", "TraceMethod", "estimate_trace"]
@@ -25,6 +26,8 @@ BLOCK = 4  # probes multiplied at a time
 BLOCK_BYTES = 2**30  # unless they take more than this
 LEAST = 12  # samples before their standard error is believed
 SKETCH_BYTES = 2**30  # Q and AQ together
+SKETCHED = 3  # vectors for each of the sketch: two are kept, and one of them is put together of two parts
+SAMPLED = 24  # vectors that samples and a block of the sketch need: signs, images, and sums in float64
 
 
 @under_own_context
@@ -37,6 +40,7 @@ def estimate_trace(
     sizes: Sequence[int] | None = None,
     diagonal: bool = False,
     seed: int = 0,
+    memory_budget: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> TraceEstimate:
     """Estimate the trace of an operator of size n to a relative standard error.
@@ -56,8 +60,10 @@ def estimate_trace(
     Samples are added until the standard error is at most ``rel_se`` · |tr A|, at least 12. Where that
     would take n products or more, n products with unit vectors give everything exactly.
 
-    A sketch vector costs two products and 2n values of memory, up to 1 GiB in all; a sample costs one
-    product.
+    A sketch vector costs two products and 2n values of memory, up to 1 GiB in all and what fits; a sample
+    costs one product. ``xtrace`` keeps 48 vectors at least: where these do not fit into memory, ``hutch++``
+    takes its place with a sketch of as many as fit, or none, and `TraceEstimate.estimator` says so. The error
+    is as honest, and takes more products to reach.
 
     Args:
         operator: A.
@@ -67,6 +73,7 @@ def estimate_trace(
         sizes: Lengths of consecutive diagonal blocks, summing to n; one block by default.
         diagonal: Whether to return the diagonal too.
         seed: Seed of the probes.
+        memory_budget: Bytes that vectors may take; ``None`` takes the free memory less what a product needs.
         on_progress: Called with the finished fraction, estimated from the error so far.
 
     Raises:
@@ -94,6 +101,10 @@ def estimate_trace(
     generator = torch.Generator().manual_seed(seed)
     dtype = working_dtype(operator.dtype)
     Q = torch.zeros(n, 0, dtype=dtype, device=operator.device)
+    room = vectors_that_fit(operator, memory_budget)
+    sketched = min(max(0, room - SAMPLED) // SKETCHED, SKETCH_BYTES // (2 * n * dtype.itemsize))
+    if method == "xtrace" and n > 2 * LEAST and room < LEAST_VECTORS:
+        method, sketched = "hutch++", max(0, room - SAMPLED) // SKETCHED
     if method == "xtrace" and n > 2 * LEAST:
         # of a small matrix, all products that are left are worth more than a basis of half of its rows
         most = n // 2 if n <= max_products else max_products
@@ -103,6 +114,7 @@ def estimate_trace(
             most=most,
             sizes=sizes,
             dtype=dtype,
+            room=room,
             diagonal=diagonal,
             seed=seed,
             on_progress=report,
@@ -114,7 +126,7 @@ def estimate_trace(
         return _exact(operator, sizes, diagonal, before)
     sketch = (Q, Q)
     if method == "hutch++":
-        sketch = _grow_sketch(operator, Q, generator, rel_se, max_products)
+        sketch = _grow_sketch(operator, Q, generator, rel_se, max_products, sketched)
     sampler = HutchinsonSampler(*sketch, sizes)
     missing = LEAST
     width = max(1, min(BLOCK, BLOCK_BYTES // (n * dtype.itemsize)))
@@ -147,16 +159,21 @@ def _missing(sampler: HutchinsonSampler, rel_se: float, most: int) -> int:
 
 
 def _grow_sketch(
-    operator: SymmetricOperator, Q: Tensor, generator: torch.Generator, rel_se: float, budget: int
+    operator: SymmetricOperator,
+    Q: Tensor,
+    generator: torch.Generator,
+    rel_se: float,
+    budget: int,
+    most: int,
 ) -> tuple[Tensor, Tensor]:
-    """Q and AQ, grown by blocks of probes as long as that lowers the products still needed.
+    """Q and AQ, grown by blocks of probes to ``most`` columns while that lowers the products still needed.
 
     Before a block joins, it is an independent sample of what the sketch misses, which tells how many samples
     would be needed now. The block that ends the growth is given up: it was chosen for being small, so that
     it would make the errors too small.
     """
     n = operator.size
-    most = min(budget // 4, n // 4, SKETCH_BYTES // (2 * n * Q.dtype.itemsize))
+    most = min(most, budget // 4, n // 4)
     Z = Q
     before = float("inf")
     while Q.shape[1] + BLOCK <= most:
@@ -222,4 +239,5 @@ def _exact(
         samples=0,
         products=operator.products - before,
         converged=True,
+        estimator="exact",
     )

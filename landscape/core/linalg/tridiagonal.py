@@ -12,6 +12,7 @@ from torch import Tensor
 from landscape.core.ambient import under_own_context
 from landscape.core.linalg.krylov import BREAKDOWN, finite_product, start_rows
 from landscape.core.linalg.reductions import norms, products
+from landscape.core.linalg.room import too_little, vectors_that_fit
 from landscape.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +42,14 @@ class Tridiagonal:
 
 
 @under_own_context
-def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: bool = False) -> Tridiagonal:
+def lanczos(
+    operator: SymmetricOperator,
+    steps: int,
+    start: Tensor,
+    *,
+    vectors: bool = False,
+    memory_budget: int | None = None,
+) -> Tridiagonal:
     """Run the Lanczos recurrence with full reorthogonalisation from one or several vectors.
 
     With T the tridiagonal matrix of alpha and beta and v the starting vector,
@@ -58,9 +66,10 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
         steps: number of products per vector.
         start: (n,) or (n, c), each column not zero.
         vectors: whether to return the Lanczos vectors.
+        memory_budget: bytes that vectors may take; ``None`` takes the free memory less what a product needs.
 
     Raises:
-        InputError: `steps` is less than 1, or `start` does not fit or holds a zero column.
+        InputError: `steps` is less than 1, `start` does not fit or holds a zero column, or memory is short.
         LandscapeError: a product is not finite.
 
     Example:
@@ -80,6 +89,11 @@ def lanczos(operator: SymmetricOperator, steps: int, start: Tensor, *, vectors: 
     norm = norms(q)
     if bool((norm == 0).any()):
         raise InputError("start holds a zero vector: every recurrence needs a direction.")
+    room = vectors_that_fit(operator, memory_budget)
+    if c * steps > room:
+        of = f" of {c} vectors each" if c > 1 else ""
+        instead = f"ask for steps={room // c} or fewer" if room >= c else "choose fewer parameters"
+        raise too_little(operator, c * steps, room, f"{steps} Lanczos steps{of} keep", instead)
     q = q / norm[:, None]
     basis = torch.zeros(c, steps, n, dtype=q.dtype, device=q.device)
     alpha = torch.zeros(c, steps, dtype=torch.float64)

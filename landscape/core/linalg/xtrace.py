@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from landscape.core.ambient import under_own_context
-from landscape.core.linalg.krylov import finite_product, working_dtype
+from landscape.core.linalg.krylov import BREAKDOWN, finite_product, working_dtype
 from landscape.core.linalg.operators import SymmetricOperator
-from landscape.core.linalg.reductions import summed
+from landscape.core.linalg.reductions import orthonormalise, summed
+from landscape.core.linalg.reductions import products as row_products
 from landscape.errors import InputError
 
 __all__ = ["LeftOut", "XTrace", "leave_one_out", "low_rank", "xtrace"]
@@ -93,9 +94,9 @@ def xtrace(
     draw = torch.Generator().manual_seed(seed)
     omega = torch.randn(n, k, generator=draw).to(operator.device, dtype)
     Y = times(omega)
-    Q, R = torch.linalg.qr(Y)
+    Q, R = orthonormalise(Y)
     Z = times(Q)
-    if low_rank(R, n):
+    if low_rank(R):
         # of lower rank than probes: Q has all of its range, and nothing is left to sample
         return XTrace(float((Q * Z).double().sum()), 0.0, total)
     found = leave_one_out(omega, Y, Q, R, Z)
@@ -123,10 +124,10 @@ class LeftOut:
     weights: Tensor
 
 
-def low_rank(R: Tensor, n: int) -> bool:
-    """Whether products of so many rows have fewer dimensions than probes, but for rounding."""
+def low_rank(R: Tensor) -> bool:
+    """Whether products have fewer dimensions than probes, but for rounding, whatever their length."""
     size = R.diagonal().abs()
-    return float(size.min()) <= torch.finfo(R.dtype).eps * n * float(size.max())
+    return float(size.min()) <= BREAKDOWN * torch.finfo(R.dtype).eps * float(size.max())
 
 
 def leave_one_out(omega: Tensor, Y: Tensor, Q: Tensor, R: Tensor, Z: Tensor) -> LeftOut:
@@ -140,7 +141,7 @@ def leave_one_out(omega: Tensor, Y: Tensor, Q: Tensor, R: Tensor, Z: Tensor) -> 
         Z: Products of Q (n, k).
     """
     n, k = omega.shape
-    H, W, V = ((Q.T @ M).double().cpu() for M in (Z, omega, Y))
+    H, W, V = (row_products(Q.T, M.T).double().cpu() for M in (Z, omega, Y))
     H = (H + H.T) / 2
     S = torch.linalg.solve_triangular(R.double().cpu().T, torch.eye(k, dtype=torch.float64), upper=False)
     S = S / S.norm(dim=0)

@@ -112,3 +112,25 @@ def test_xtrace_of_a_network():
     assert bool(ds["converged"]) and int(ds["samples"]) > 0
     assert float(ds["trace"]) == pytest.approx(float(H.trace()), abs=4 * float(ds["trace_se"]))
     assert float(ds["layer_trace"].sum()) == pytest.approx(float(ds["trace"]), rel=1e-9)
+
+
+def test_a_result_says_which_estimator_it_comes_from(monkeypatch):
+    """Independent: closed form; free memory is made as small as 50 and 20 vectors, less 8 for a product."""
+    from landscape.core.linalg import room
+
+    problem, exact = regression(weight_decay=0.2)
+    ds = landscape.trace(problem, method="xtrace", rel_se=0.1)
+    assert str(ds["estimator"].item()) == "xtrace" and "notice" not in ds
+    monkeypatch.setattr(room, "free_memory", lambda unknown: 50 * 500 * 8)
+    ds = landscape.trace(problem, method="xtrace", rel_se=0.1)
+    assert str(ds["estimator"].item()) == "hutch++" and 0 < int(ds["sketch"]) <= 6
+    assert "Hutch++ took its place" in str(ds["notice"].item())
+    assert abs(float(ds["trace"]) - float(exact.trace())) < 4 * float(ds["trace_se"])
+    monkeypatch.setattr(room, "free_memory", lambda unknown: 20 * 500 * 8)
+    with pytest.raises(InputError, match=r"40 Lanczos steps keep 40 vectors of 500 entries.* room for 12"):
+        landscape.density(problem)
+    with pytest.raises(InputError, match=r"k=10 eigenpairs keep at least 21 vectors .* room for 12"):
+        landscape.spectrum(problem, k=10)
+    found = landscape.spectrum(problem, k=1)
+    largest = float(torch.linalg.eigvalsh(exact).max())
+    assert float(found["eigenvalues"][0]) == pytest.approx(largest, rel=1e-4)

@@ -7,13 +7,14 @@ import torch
 from error_bars import matrix
 
 from landscape.core.linalg.adaptive_xtrace import adaptive_xtrace
-from landscape.core.linalg.operators import DenseOperator
+from landscape.core.linalg.operators import DenseOperator, SymmetricOperator
 from landscape.core.linalg.trace import estimate_trace
+from landscape.core.linalg.xtrace import xtrace
 
 
 def run(A, rel_se=1e-2, most=60, sizes=(40, 80), **options):
     return adaptive_xtrace(
-        DenseOperator(A), rel_se=rel_se, most=most, sizes=sizes, dtype=torch.float64, **options
+        DenseOperator(A), rel_se=rel_se, most=most, sizes=sizes, dtype=torch.float64, room=10**6, **options
     )
 
 
@@ -74,3 +75,26 @@ def test_a_seed_is_a_seed():
     """Oracle: equality of bits, and of nothing else."""
     one, again, other = (run(matrix(0), seed=s) for s in (1, 1, 2))
     assert one.trace == again.trace != other.trace
+
+
+class Diagonal(SymmetricOperator):
+    """A long diagonal matrix in float32."""
+
+    def __init__(self, values):
+        super().__init__(len(values), values.dtype, values.device)
+        self.values = values
+
+    def _apply(self, V):
+        return self.values[:, None] * V
+
+
+def test_a_long_matrix_of_full_rank_is_not_taken_for_one_of_low_rank():
+    """Oracle: the sum of the diagonal, a sixth of which is in what no basis of twelve vectors has."""
+    values = torch.full((300_000,), 0.5)
+    values[:3] = torch.tensor([4e5, 2e5, 1e5])
+    exact = float(values.double().sum())
+    got = estimate_trace(Diagonal(values), method="xtrace", rel_se=1e-2)
+    assert got.estimator == "xtrace" and 0 < got.trace_se < 1e-2 * exact
+    assert got.trace == pytest.approx(exact, abs=4 * got.trace_se)
+    found = xtrace(Diagonal(values), products=24)
+    assert found.error > 0 and found.trace == pytest.approx(exact, abs=4 * found.error)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from landscape.core.linalg import trace
 from landscape.core.linalg.operators import DenseOperator
 from landscape.core.linalg.trace import estimate_trace
 from landscape.errors import InputError, LandscapeError
@@ -171,3 +172,15 @@ def test_a_product_that_is_not_finite_is_named():
     """Independent: the matrix holds an infinity."""
     with pytest.raises(LandscapeError, match="NaN or infinite"):
         estimate_trace(DenseOperator(torch.diag(torch.tensor([1.0, torch.inf]))))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_narrow_blocks_and_rows_of_zeros_have_errors(method, monkeypatch):
+    """Independent: a known matrix half of whose rows are zero; blocks are as narrow as those of long vectors.
+
+    Of two samples nothing is known of the error, even where both are the same.
+    """
+    monkeypatch.setattr(trace, "BLOCK", 2)
+    A = torch.block_diag(matrix_with_spectrum(outliers_and_bulk(300)), torch.zeros(300, 300).double())
+    found = estimate_trace(DenseOperator(A), method=method, rel_se=0.05, max_products=400)
+    assert found.converged and found.trace == pytest.approx(float(A.trace()), abs=4 * found.trace_se)
