@@ -21,6 +21,7 @@ from landscape.studies import On
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = 200
+FEWEST = 8  # networks that must have a number for it to be ranked
 SETTINGS = ("study", "kind", "width", "weight_decay", "batch_size")
 MEASURES = (
     On("train", "measures", {"draws": 4}, examples=EXAMPLES),
@@ -76,6 +77,7 @@ def main() -> None:
     # Kinds of one name in two studies differ in more than the study: only within each they are compared.
     within = ranked["axis_tau"].sel(axis=ranked["axis"] != "study")
     ranked["psi"] = within.mean("axis").assign_attrs(ranked["psi"].attrs)
+    ranked = ranked.isel(metric=(ranked["models"] >= FEWEST).values)
     landscape.save(ranked, given.out / "ranked.h5")
     for spec in analysis.plots({"": ranked}):
         path = given.out / f"all_studies_{spec.name}.png"
