@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -43,10 +45,14 @@ def task_key(analysis: str, schema_version: int, parameters: str, facts: Mapping
         32 hexadecimal digits.
     """
     # Parsed and sorted, so that neither spacing nor the order of options makes another task of it.
-    content = json.dumps(
-        [analysis, schema_version, json.loads(parameters), facts], sort_keys=True, default=str
-    )
+    content = json.dumps([analysis, schema_version, _options(parameters), facts], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+@functools.lru_cache(maxsize=64)
+def _options(parameters: str) -> Any:
+    """Options out of their JSON, which many tasks share; not to be changed."""
+    return json.loads(parameters)
 
 
 class Store:
@@ -84,7 +90,7 @@ class Store:
 
     def path(self, analysis: str, key: str) -> Path:
         """Where the result of a task is or will be."""
-        return self.directory / f"{analysis}/{key}.h5"
+        return Path(f"{self.directory}/{analysis}/{key}.h5")
 
     def partial(self, analysis: str, key: str, mark: str = "") -> Path:
         """Where a long task may keep partial results; removed when it is done.
@@ -98,7 +104,8 @@ class Store:
 
     def has(self, analysis: str, key: str) -> bool:
         """Whether the task is done."""
-        return self.path(analysis, key).is_file()
+        # By texts, as below: a run over a finished store asks for each result, and paths take the longest.
+        return os.path.isfile(f"{self.directory}/{analysis}/{key}.h5")  # noqa: PTH113
 
     def left_out(self, analysis: str, key: str) -> dict[str, str]:
         """Members that the result of a group is without, and why; empty if there are none or no result."""
