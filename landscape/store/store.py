@@ -139,8 +139,14 @@ class Store:
         """The result of a task; `StoreError` if there is none."""
         return open_file(self.path(analysis, key))
 
-    def write(self, ds: xr.Dataset, key: str) -> Path:
-        """Write a result under the analysis that its attributes name; clear a former failure."""
+    def write(self, ds: xr.Dataset, key: str, mark: str = "") -> Path:
+        """Write a result under the analysis that its attributes name; clear a former failure.
+
+        Args:
+            ds: The result.
+            key: Of its task.
+            mark: That of its pieces, see `partial`; those under others go in the next `sweep`.
+        """
         analysis = str(ds.attrs["analysis"])
         path = self.path(analysis, key)
         with self.writing() as within:
@@ -148,7 +154,8 @@ class Store:
         # Only now: until the result is on disk, pieces and former failure are all that there is. Whoever is
         # killed in between leaves files that no run heeds once the result is there.
         self.clear_failure(analysis, key)
-        for partial in (self.partial(analysis, key), *path.parent.glob(f"{key}-*.partial")):
+        # By name: to look for them would be to read a folder of thousands of results for each task.
+        for partial in {self.partial(analysis, key), self.partial(analysis, key, mark)}:
             _discard(partial)
         return path
 

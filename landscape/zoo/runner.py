@@ -127,7 +127,7 @@ class Runner:
             if self._is_done(task):
                 raise Finished
             self._tell_left_out(task, result, emit)
-            written = self.store.write(result, task.key)
+            written = self.store.write(result, task.key, mark_of(task.code))
         except Finished:
             emit(DoneElsewhere(task))
         except (Exception, SystemExit) as error:  # a builder may call sys.exit; Ctrl-C must still end the run
