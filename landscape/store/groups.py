@@ -144,7 +144,7 @@ def _put_together(
         if variable.dims == (name,):
             own = {name: variable.to_index_variable()}
             indexes[name] = xr.indexes.PandasIndex.from_variables(own, options={})
-            coords |= indexes[name].create_variables(own)  # type: ignore[arg-type]
+            coords |= indexes[name].create_variables(own)
     try:
         return xr.Dataset._construct_direct({**rest, **coords}, set(coords), attrs=attrs, indexes=indexes)
     except (AttributeError, TypeError):  # not public: another version of xarray may lack it
