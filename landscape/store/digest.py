@@ -17,7 +17,7 @@ from typing import BinaryIO
 from landscape.errors import StoreError
 from landscape.text import foreign
 
-__all__ = ["check", "check_once", "checked", "seal", "seal_of", "sealed"]
+__all__ = ["check", "check_once", "checked", "intact", "seal", "seal_of", "sealed"]
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Twice the same word, so that whatever bit flips in one of them, the other says that a digest was there.
@@ -96,15 +96,23 @@ def checked(path: Path) -> bytes:
         StoreError: If they are not what was written.
         OSError: If it cannot be read.
     """
-    data = path.read_bytes()
-    if _is_held(data):
-        data = data[:_HELD] + b"\0" + data[_HELD + 1 :]
+    data = _read_whole(path)
     tail = data[-2 * _LENGTH :]
     if _has_digest(tail):
-        _compare(tail, hashlib.sha256(memoryview(data)[:-_LENGTH]).hexdigest(), path)
+        _compare(tail, _digest_within(data), path)
     else:
         _check_end(data[:48], len(data), path)
     return data
+
+
+def intact(path: Path) -> bytes | None:
+    """The bytes of a file, read once, if they are what its digest was made of; ``None`` if not, or without.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    data = _read_whole(path)
+    return data if data[-_LENGTH:] == _end(_digest_within(data)) else None
 
 
 def check_once(path: Path) -> None:
@@ -124,6 +132,17 @@ def check_once(path: Path) -> None:
 @functools.lru_cache(maxsize=64)
 def _remembered(path: Path, *stamp: int) -> bool:
     return check(path)
+
+
+def _read_whole(path: Path) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        data: bytes = file.readall()
+    return data[:_HELD] + b"\0" + data[_HELD + 1 :] if _is_held(data) else data
+
+
+def _digest_within(data: bytes) -> str:
+    """The digest of all that is before the place of one."""
+    return hashlib.sha256(memoryview(data)[:-_LENGTH]).hexdigest()
 
 
 def _end(digest: str) -> bytes:

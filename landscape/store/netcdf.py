@@ -113,16 +113,17 @@ def _make_scale(variable: h5py.h5d.DatasetID, name: str, number: int) -> None:
 
 def _empty(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> h5py.h5d.DatasetID:
     """A data set without values, which keeps its attributes in order."""
-    from h5py import h5d, h5s
+    from h5py import h5d
 
-    space = h5s.create_simple(shape)
-    made: h5d.DatasetID = h5d.create(group.id, name.encode(), types_of(dtype)[0], space, dcpl=_in_order())
+    made: h5d.DatasetID = h5d.create(
+        group.id, name.encode(), types_of(dtype)[0], _space(shape), dcpl=_in_order()
+    )
     return made
 
 
 def _set(place: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str, value: Any) -> None:
     """Set an attribute that is not there; texts as netCDF-4 stores them."""
-    from h5py import h5a, h5s
+    from h5py import h5a
 
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"attribute '{name}' is a truth value, which netCDF does not know")
@@ -130,7 +131,7 @@ def _set(place: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str, value: Any) ->
     # netCDF knows no attribute without an axis, but for texts.
     array = array.astype(object).astype(text_type()) if array.dtype.kind in "UO" else np.atleast_1d(array)
     kind, held = types_of(array.dtype)
-    attribute = h5a.create(place, name.encode(), kind, h5s.create_simple(array.shape))
+    attribute = h5a.create(place, name.encode(), kind, _space(array.shape))
     attribute.write(np.asarray(array, order="C"), mtype=held)
 
 
@@ -155,6 +156,15 @@ def _made_types(dtype: np.dtype[Any] | None) -> tuple[h5py.h5t.TypeID, h5py.h5t.
 
     asked = text_type() if dtype is None else dtype
     return h5t.py_create(asked, logical=True), h5t.py_create(asked)
+
+
+@functools.lru_cache(maxsize=256)
+def _space(shape: tuple[int, ...]) -> h5py.h5s.SpaceID:
+    """HDF5's description of a shape, of which a result needs the same few a hundred times."""
+    from h5py import h5s
+
+    made: h5s.SpaceID = h5s.create_simple(shape)
+    return made
 
 
 @functools.cache

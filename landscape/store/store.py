@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -43,10 +45,14 @@ def task_key(analysis: str, schema_version: int, parameters: str, facts: Mapping
         32 hexadecimal digits.
     """
     # Parsed and sorted, so that neither spacing nor the order of options makes another task of it.
-    content = json.dumps(
-        [analysis, schema_version, json.loads(parameters), facts], sort_keys=True, default=str
-    )
+    content = json.dumps([analysis, schema_version, _options(parameters), facts], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+@functools.lru_cache(maxsize=64)
+def _options(parameters: str) -> Any:
+    """Options out of their JSON, which many tasks share; not to be changed."""
+    return json.loads(parameters)
 
 
 class Store:
@@ -84,7 +90,7 @@ class Store:
 
     def path(self, analysis: str, key: str) -> Path:
         """Where the result of a task is or will be."""
-        return self.directory / f"{analysis}/{key}.h5"
+        return Path(f"{self.directory}/{analysis}/{key}.h5")
 
     def partial(self, analysis: str, key: str, mark: str = "") -> Path:
         """Where a long task may keep partial results; removed when it is done.
@@ -98,7 +104,8 @@ class Store:
 
     def has(self, analysis: str, key: str) -> bool:
         """Whether the task is done."""
-        return self.path(analysis, key).is_file()
+        # By texts, as below: a run over a finished store asks for each result, and paths take the longest.
+        return os.path.isfile(f"{self.directory}/{analysis}/{key}.h5")  # noqa: PTH113
 
     def left_out(self, analysis: str, key: str) -> dict[str, str]:
         """Members that the result of a group is without, and why; empty if there are none or no result."""
@@ -132,8 +139,14 @@ class Store:
         """The result of a task; `StoreError` if there is none."""
         return open_file(self.path(analysis, key))
 
-    def write(self, ds: xr.Dataset, key: str) -> Path:
-        """Write a result under the analysis that its attributes name; clear a former failure."""
+    def write(self, ds: xr.Dataset, key: str, mark: str = "") -> Path:
+        """Write a result under the analysis that its attributes name; clear a former failure.
+
+        Args:
+            ds: The result.
+            key: Of its task.
+            mark: That of its pieces, see `partial`; those under others go in the next `sweep`.
+        """
         analysis = str(ds.attrs["analysis"])
         path = self.path(analysis, key)
         with self.writing() as within:
@@ -141,7 +154,8 @@ class Store:
         # Only now: until the result is on disk, pieces and former failure are all that there is. Whoever is
         # killed in between leaves files that no run heeds once the result is there.
         self.clear_failure(analysis, key)
-        for partial in (self.partial(analysis, key), *path.parent.glob(f"{key}-*.partial")):
+        # By name: to look for them would be to read a folder of thousands of results for each task.
+        for partial in {self.partial(analysis, key), self.partial(analysis, key, mark)}:
             _discard(partial)
         return path
 

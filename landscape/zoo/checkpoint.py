@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = [
     "TRUST_WARNING",
     "file_sha256",
     "file_stamp",
+    "file_times",
     "load_checkpoint",
     "load_into",
     "read_checkpoint",
@@ -49,11 +51,21 @@ def file_sha256(path: Path) -> str:
 
 def file_stamp(path: Path) -> tuple[int, int]:
     """Size in bytes and time of change in ns of a file and what belongs to it; zeros if one is missing."""
+    return file_times(path)[:2]
+
+
+def file_times(path: Path) -> tuple[int, int, int]:
+    """Those of `file_stamp`, and when in ns it was last changed, replaced or renamed.
+
+    By the system's own record, where there is one: archives and copies set the other time as they please.
+    """
     try:
         all_of_it = [part.stat() for part in files_of(path)]
     except OSError:
-        return 0, 0
-    return sum(s.st_size for s in all_of_it), max(s.st_mtime_ns for s in all_of_it)
+        return 0, 0, 0
+    changed = max(s.st_mtime_ns for s in all_of_it)
+    recorded = changed if os.name == "nt" else max(s.st_ctime_ns for s in all_of_it)
+    return sum(s.st_size for s in all_of_it), changed, recorded
 
 
 def load_checkpoint(path: str | Path, *, allow: Iterable[str] = (), trust_pickle: bool = False) -> State:

@@ -35,6 +35,7 @@ __all__ = [
     "mark_of",
     "own_code",
     "references_of",
+    "words_of",
 ]
 
 Code = Mapping[str, str]
@@ -124,9 +125,14 @@ def mark_of(code: Code) -> str:
     return hashlib.sha256(json.dumps(sorted(code.items())).encode()).hexdigest()[:8] if code else ""
 
 
+def words_of(code: Code) -> str:
+    """Some code as it stands in the file of a result that was computed with it."""
+    return json.dumps(dict(code))
+
+
 def by_other_code(store: Store, task: Task) -> tuple[str, ...]:
     """The files whose code has changed since the result of a task was computed; empty if that is unknown."""
-    if task.code and store.names(task.folder, task.key, json.dumps(dict(task.code))):
+    if task.code and store.names(task.folder, task.key, words_of(task.code)):
         return ()
     recorded = store.recorded(task.folder, task.key, "code")
     if not recorded:  # of a version that kept no hashes: neither changed nor unchanged

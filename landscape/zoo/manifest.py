@@ -289,14 +289,15 @@ def _expand(entry: _Checkpoint, default: _Builder | None, folder: Path) -> Itera
             f"path '{entry.path}' stands for many files, which take their names from the files;"
             " drop its name."
         )
-    files = sorted(p for p in glob.glob(given, root_dir=folder, recursive=True))  # noqa: PTH207
-    files = [f for f in files if (folder / f).is_file()]
+    found = sorted(p for p in glob.glob(given, root_dir=folder, recursive=True))  # noqa: PTH207
+    places = {file: folder / file for file in found}
+    files = [file for file, place in places.items() if place.is_file()]
     if not files:
         raise InputError(f"no file matches path '{entry.path}'.")
     for file, name in zip(files, unique_names(files), strict=True):
         yield Model(
             name=check_name("checkpoint", name),
-            path=folder / file,
+            path=places[file],
             shown=file,
             builder=builder,
             group=entry.group,

@@ -17,14 +17,13 @@ from landscape.base.params import FUNCTION, no_option
 from landscape.errors import CheckpointError, InputError, suggest
 from landscape.store import FileHash, SectionRecord, Snapshot, Store, task_key
 from landscape.zoo.builders import find_analysis, resolve
-from landscape.zoo.checkpoint import file_sha256, file_stamp
+from landscape.zoo.checkpoint import file_sha256, file_times
 from landscape.zoo.code import by_other_code, ensure_loaded, own_code, references_of
 from landscape.zoo.described.preprocessing import mixed, with_own_data
 from landscape.zoo.loader import Loader
 from landscape.zoo.predictives import beside_members, planned
-from landscape.zoo.reading.parts import files_of
 from landscape.zoo.sources.read import with_pixel_scale
-from landscape.zoo.spec import Builder, Model, SectionSpec, ZooSpec, check_name
+from landscape.zoo.spec import Builder, Model, PredictiveModel, SectionSpec, ZooSpec, check_name
 from landscape.zoo.subjects import Subject, progress_of, subjects_of, why_none
 from landscape.zoo.task import Setup, Task
 
@@ -102,9 +101,18 @@ class Plan:
             or (t.gathered and store.left_out(t.folder, t.key))
         ]
 
-    def of_other_code(self, store: Store, shard: Shard | None = None) -> list[tuple[Task, tuple[str, ...]]]:
-        """Tasks whose result is of before the code of the manifest changed, with the files that did."""
-        found = ((t, by_other_code(store, t)) for t in self.part(shard) if store.has(t.folder, t.key))
+    def of_other_code(
+        self, store: Store, shard: Shard | None = None, current: Collection[str] = ()
+    ) -> list[tuple[Task, tuple[str, ...]]]:
+        """Tasks whose result is of before the code of the manifest changed, with the files that did.
+
+        Args:
+            store: Where results are.
+            shard: The part to look at.
+            current: Keys of those whose result is known to be of today's code, which is not read again.
+        """
+        asked = (t for t in self.part(shard) if t.key not in current and store.has(t.folder, t.key))
+        found = ((t, by_other_code(store, t)) for t in asked)
         return [(task, files) for task, files in found if files]
 
 
@@ -211,6 +219,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
     models = with_own_data(models, lambda model: loader.data(model)[1])
     predictives = planned(spec.predictives, models, lambda builder: loader.fit_data(builder)[1])
     everyone = beside_members(models, predictives)
+    problem = spec.problem.facts()
     tasks: list[Task] = []
     records: list[SectionRecord] = []
     notes: dict[str, str] = {}
@@ -222,17 +231,19 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
         ensure_loaded(codes.of((), *more), spec.folder)
         others = [loader.other_data(builder) for builder in builders]
         fill = analysis.from_zoo(params)
+        usual = params.model_dump_json()  # which takes longer than to compare: most subjects have these
         made = [
             _task(
                 section,
                 analysis,
-                _options_of(subject, params, validated[section.label], loader).model_dump_json(),
+                usual if options is params else options.model_dump_json(),
                 subject,
-                spec,
+                problem,
                 (subject.members[0].data_fingerprint or fingerprint, *others),
                 codes.of((*subject.members, *subject.given), *more),
             )
             for subject in subjects_of(section, analysis, everyone, fill)
+            for options in (_options_of(subject, params, validated[section.label], loader),)
         ]
         tasks += made
         if fill is None and (why := why_none(section, analysis, everyone)):
@@ -242,7 +253,7 @@ def make_plan(spec: ZooSpec, chosen: tuple[str, ...], loader: Loader, store: Sto
                 label=section.label,
                 analysis=section.analysis,
                 folder=analysis.name,
-                parameters=json.loads(params.model_dump_json()),
+                parameters=json.loads(usual),
                 tasks={t.subject: t.key for t in made},
             )
         )
@@ -280,9 +291,20 @@ class _Codes:
     def __init__(self, spec: ZooSpec) -> None:
         self._spec = spec
         self._known: dict[tuple[str, ...], dict[str, str]] = {}
+        self._alike: dict[tuple[object, ...], dict[str, str]] = {}
 
     def of(self, models: Iterable[Model], *more: str) -> dict[str, str]:
         """The code behind models, data and loss, and behind further references."""
+        models = tuple(models)
+        if any(isinstance(model, PredictiveModel) for model in models):
+            return self._named(models, *more)
+        # Those of one entry of a manifest share its builder: which object it is says what it names.
+        alike = (*((id(model.builder), model.loader) for model in models), *more)
+        if alike not in self._alike:
+            self._alike[alike] = self._named(models, *more)
+        return self._alike[alike]
+
+    def _named(self, models: Iterable[Model], *more: str) -> dict[str, str]:
         spec = self._spec
         references = (*references_of(models, spec.data, spec.problem), *more)
         if references not in self._known:
@@ -330,26 +352,15 @@ def _check_builders(spec: ZooSpec) -> None:
 def _hashed(model: Model, known: Mapping[str, FileHash]) -> tuple[Model, FileHash | None]:
     """A model with what its file is now; and that for the next run, if the file can be read."""
     _ = model.made_by  # raises if there is no builder, before a large file is read
-    stamp, changed = file_stamp(model.path), _changed_ns(model.path)
+    size, modified, changed = file_times(model.path)
+    stamp = size, modified
     file = known.get(model.shown)
-    if file is None or (file.size, file.changed_ns) != (stamp[0], changed):
+    if file is None or (file.size, file.changed_ns) != (size, changed):
         try:
-            file = FileHash(stamp[0], changed, file_sha256(model.path))
+            file = FileHash(size, changed, file_sha256(model.path))
         except CheckpointError as error:
             return replace(model, stamp=stamp, error=str(error)), None
     return replace(model, stamp=stamp, sha256=file.sha256), file
-
-
-def _changed_ns(path: Path) -> int:
-    """When a file was last changed, replaced or renamed; 0 if it is missing.
-
-    By the system's own record, where there is one: archives and copies set the other time as they please.
-    """
-    try:
-        all_of_it = [part.stat() for part in files_of(path)]
-    except OSError:
-        return 0
-    return max(s.st_mtime_ns if os.name == "nt" else s.st_ctime_ns for s in all_of_it)
 
 
 def _task(
@@ -357,7 +368,7 @@ def _task(
     analysis: Analysis,
     options: str,
     subject: Subject,
-    spec: ZooSpec,
+    problem: Mapping[str, object],
     data: tuple[str, ...],
     code: Mapping[str, str],
 ) -> Task:
@@ -367,7 +378,7 @@ def _task(
         # a result about a group names its members; others do not depend on names
         "names": [m.name for m in members] if analysis.scope == "group" else [],
         "data": data[0],
-        "problem": spec.problem.facts(),
+        "problem": problem,
     }
     if data[1:]:  # what options name: other data under the same name make another result
         facts["other_data"] = data[1:]

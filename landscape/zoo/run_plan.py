@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 from landscape.base.summaries import Summaries, code_here
 from landscape.errors import StoreError
 from landscape.store import Failure, Snapshot, Store, consolidate
+from landscape.store.digest import intact
 from landscape.store.locks import Busy, holder
 from landscape.store.verify import fault, set_aside
-from landscape.zoo.code import REDO, changed_code
+from landscape.zoo.code import REDO, changed_code, words_of
 from landscape.zoo.costs import Costs, cost_key
 from landscape.zoo.events import Done, DoneElsewhere, Event, Failed, Listener, Message, Planned
 from landscape.zoo.executors.base import Executor
@@ -87,10 +89,9 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
             home.write_hashes(plan.hashes)
         _forget_former_failures(plan, snapshot, home)
     tasks = plan.part(shard)
-    if not plan.setup.overwrite:
-        _set_damaged_aside(tasks, home, emit)
+    current = set() if plan.setup.overwrite else _set_damaged_aside(tasks, home, emit)
     redo = plan.setup.changed == REDO
-    older = [] if plan.setup.overwrite else of_older_code(plan, home, shard, redo, emit)
+    older = [] if plan.setup.overwrite else of_older_code(plan, home, shard, redo, emit, current)
     todo = plan.todo(home, plan.setup.overwrite, shard, [task for task, _ in older] if redo else ())
     emit(Planned(len(todo), len(tasks) - len(todo)))
     for label, why in plan.notes.items():
@@ -119,10 +120,10 @@ def run_plan(plan: Plan, home: Store, executor: Executor, shard: Shard | None, e
 
 
 def of_older_code(
-    plan: Plan, home: Store, shard: Shard | None, redo: bool, emit: Listener
+    plan: Plan, home: Store, shard: Shard | None, redo: bool, emit: Listener, current: Collection[str] = ()
 ) -> list[tuple[Task, tuple[str, ...]]]:
     """`Plan.of_other_code`, and a message that tells of them, with what becomes of them."""
-    older = plan.of_other_code(home, shard)
+    older = plan.of_other_code(home, shard, current)
     if older:
         emit(Message(changed_code(older, redo)))
     return older
@@ -194,12 +195,23 @@ def _all_ended(plan: Plan, home: Store) -> bool:
     return all(home.has(t.folder, t.key) or (t.folder, t.key) in failed for t in plan.part())
 
 
-def _set_damaged_aside(tasks: Sequence[Task], home: Store, emit: Listener) -> None:
-    """Set results aside that are not what was written, so that their tasks count as not done."""
+def _set_damaged_aside(tasks: Sequence[Task], home: Store, emit: Listener) -> set[str]:
+    """Set results aside that are not what was written, so that their tasks count as not done.
+
+    Returns:
+        Keys of those that are whole and of today's code, as far as a single look at their bytes tells.
+    """
+    current: set[str] = set()
+    words = functools.cache(lambda code: words_of(dict(code)).encode())
     for task in tasks:
+        if not home.has(task.folder, task.key):
+            continue
         path = home.path(task.folder, task.key)
         try:
-            if not path.is_file():
+            data = intact(path)
+            if data is not None:
+                if task.code and words(tuple(task.code.items())) in data:
+                    current.add(task.key)
                 continue
             found = fault(path)[0]
             if found and fault(path)[0]:  # twice: another run may just have put a whole one in its place
@@ -207,6 +219,7 @@ def _set_damaged_aside(tasks: Sequence[Task], home: Store, emit: Listener) -> No
                 emit(Message(f"{task.label} of {task.subject} is computed again: {found}"))
         except OSError:  # what cannot be read is told where it is needed
             continue
+    return current
 
 
 def _is_whole(consolidated: Path) -> bool:

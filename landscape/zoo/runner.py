@@ -21,7 +21,7 @@ from landscape.store import Store
 from landscape.store.files import Stamp, stamp_of
 from landscape.store.ledger import Finished, FolderLedger
 from landscape.zoo.builders import find_analysis
-from landscape.zoo.code import by_other_code, ensure_loaded, mark_of
+from landscape.zoo.code import by_other_code, ensure_loaded, mark_of, words_of
 from landscape.zoo.events import Done, DoneElsewhere, Failed, Listener, Message, Progress, Started
 from landscape.zoo.loader import Loader, seeded
 from landscape.zoo.reading.model_file import Trainings
@@ -127,7 +127,7 @@ class Runner:
             if self._is_done(task):
                 raise Finished
             self._tell_left_out(task, result, emit)
-            written = self.store.write(result, task.key)
+            written = self.store.write(result, task.key, mark_of(task.code))
         except Finished:
             emit(DoneElsewhere(task))
         except (Exception, SystemExit) as error:  # a builder may call sys.exit; Ctrl-C must still end the run
@@ -354,7 +354,7 @@ def _identity(task: Task) -> dict[str, Any]:
     if task.given:
         attrs["given"] = json.dumps([task.input, *(m.name for m in task.given)])
     if task.code:
-        attrs["code"] = json.dumps(dict(task.code))
+        attrs["code"] = words_of(task.code)
     if task.scope == "group":
         attrs["member_tags"] = json.dumps({m.name: dict(m.tags) for m in task.members}, default=str)
     if task.scope == "checkpoint":

@@ -295,12 +295,14 @@ def unique_names(files: Sequence[str]) -> list[str]:
     """
     if not files:
         return []
+    stems = [without_ending(Path(f).name) for f in files]
+    if len(set(stems)) == len(stems):  # as mostly, and the rest takes long for thousands
+        return stems
     common = os.path.commonpath([str(Path(f).parent) for f in files])
     short = [Path(os.path.relpath(f, common)) for f in files]
-    stems = [without_ending(Path(f).name) for f in files]
     joined = ["-".join(Path(without_ending(str(p))).parts) for p in short]
     whole = ["-".join(p.parts) for p in short]
-    for names in (stems, joined, whole):
+    for names in (joined, whole):
         if len(set(names)) == len(names):
             return names
     return [f"{name}-{index}" for index, name in enumerate(whole)]

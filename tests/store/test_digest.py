@@ -92,3 +92,21 @@ def test_a_file_is_checked_once_until_it_changes(result):
     path.write_bytes(data)
     with pytest.raises(StoreError, match="damaged"):
         digest.check_once(path)
+
+
+def test_only_what_was_written_is_intact(result, tmp_path):
+    """Oracle: the bytes as they were written; one flipped bit, a cut, a file without a digest."""
+    path, _ = result
+    data = path.read_bytes()
+    assert digest.intact(path) == data
+    for place in random.Random(0).sample(range(len(data)), 200):
+        other = bytearray(data)
+        other[place] ^= 1 << place % 8
+        (tmp_path / "b.h5").write_bytes(other)
+        assert digest.intact(tmp_path / "b.h5") in (None, data)
+        assert digest.intact(tmp_path / "b.h5") is None or place == digest._HELD
+    for cut in (b"", data[:-1], data[:50], image(result[1])):
+        (tmp_path / "b.h5").write_bytes(cut)
+        assert digest.intact(tmp_path / "b.h5") is None
+    with pytest.raises(FileNotFoundError):
+        digest.intact(tmp_path / "c.h5")

@@ -47,6 +47,18 @@ def test_write_clears_failure_and_partial(store, result):
     assert store.read("toy", "key2").identical(result("m2"))
 
 
+def test_the_pieces_of_a_task_go_with_its_result(store, result):
+    """Oracle: the folder's listing; pieces under another mark, of other code, go when the store is swept."""
+    names = ("key2-ours.partial", "key2-theirs.partial", "key3.partial")
+    for name in names:
+        (store.directory / "toy" / name).mkdir(parents=True)
+        os.utime(store.directory / "toy" / name, (1, 1))
+    store.write(result("m2"), "key2", "ours")
+    assert {f.name for f in store.directory.glob("toy/*.partial")} == set(names[1:])
+    store.sweep()
+    assert {f.name for f in store.directory.glob("toy/*.partial")} == {"key3.partial"}
+
+
 def test_unwritable_store(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sys
 import threading
 
 import pytest
@@ -220,6 +221,25 @@ def compute(problem, params, context):
 
 spoons = toys.make("spoons", "checkpoint", compute)
 """
+
+
+def test_a_run_that_finds_all_done_opens_each_result_once(folder):
+    """Oracle: the files that the interpreter says it opens (an audit hook), whoever opens them."""
+    for index in range(3):
+        folder.add(f"m{index}")
+    path = folder.write(analyses=TOTAL)
+    store = run(path).store
+    opened: list[str] | None = []
+
+    def note(event, arguments):
+        if opened is not None and event == "open" and str(arguments[0]).endswith(".h5"):
+            opened.append(os.fspath(arguments[0]))
+
+    sys.addaudithook(note)  # which stays, and does nothing more
+    result = run(path)
+    seen, opened = sorted(opened), None
+    assert result.done == 0 and result.skipped == 3
+    assert seen == sorted(str(file) for file in store.rglob("*.h5"))
 
 
 def test_what_does_not_apply_has_not_failed(folder):

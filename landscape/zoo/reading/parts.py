@@ -75,8 +75,10 @@ def adapter_beside(path: Path) -> Adapter | None:
     Raises:
         CheckpointError: If its configuration cannot be read.
     """
+    if path.name not in _ADAPTERS:
+        return None
     config = path.with_name("adapter_config.json")
-    if path.name not in _ADAPTERS or not config.is_file():
+    if not config.is_file():
         return None
     found = _json(config)
     try:
