@@ -13,7 +13,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import xarray as xr
+
 import landscape
+from landscape.core.stats.rank_association import kendall
 from landscape.errors import InputError
 from landscape.export.pooled import pooled
 from landscape.imports import importing_from, resolve
@@ -54,6 +57,16 @@ def measure(named: str, run: Path | None, given: argparse.Namespace) -> Path:
     return out
 
 
+def study_tau(table, metrics, outcome: str) -> xr.DataArray:
+    """Kendall's τ of each number with the outcome, over all networks of each study."""
+    parts = dict(list(table.groupby("model: study")))
+    found = [
+        [kendall(*part[[metric, outcome]].astype(float).dropna().values.T)[0] for part in parts.values()]
+        for metric in metrics
+    ]
+    return xr.DataArray(found, {"metric": metrics, "study": list(parts)}, ("metric", "study"))
+
+
 def main() -> None:
     """Measure the networks of all runs, and rank what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -78,11 +91,14 @@ def main() -> None:
     within = ranked["axis_tau"].sel(axis=ranked["axis"] != "study")
     ranked["psi"] = within.mean("axis").assign_attrs(ranked["psi"].attrs)
     ranked = ranked.isel(metric=(ranked["models"] >= FEWEST).values)
+    ranked["study_tau"] = study_tau(table, ranked["metric"].values, f"training: {given.outcome}")
     landscape.save(ranked, given.out / "ranked.h5")
     for spec in analysis.plots({"": ranked}):
         path = given.out / f"all_studies_{spec.name}.png"
         landscape.plot(spec, backend="matplotlib").savefig(path, dpi=160)
     rows = ranked[["tau", "tau_low", "tau_high", "psi", "models"]].to_dataframe()
+    signs = ranked["study_tau"]
+    rows["studies up"], rows["down"] = (signs > 0).sum("study").values, (signs < 0).sum("study").values
     print(rows.to_string(float_format="{:+.3f}".format))
 
 

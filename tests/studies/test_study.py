@@ -283,6 +283,9 @@ def test_networks_of_two_runs_are_measured_alike_and_ranked(tmp_path: Path, monk
     for metric in ("training: train_loss", "spectrum: λ max"):
         want = kendalltau(table[metric].astype(float), table["training: test_loss"].astype(float)).statistic
         np.testing.assert_allclose(ranked["tau"].sel(metric=metric), want)
+        for study, part in table.groupby("model: study"):
+            want = kendalltau(part[metric].astype(float), part["training: test_loss"].astype(float)).statistic
+            np.testing.assert_allclose(ranked["study_tau"].sel(metric=metric, study=study), want)
     assert {str(name).partition(":")[0] for name in ranked["metric"].values} == {
         *("training", "measures", "weights", "spectrum", "collapse")
     }
