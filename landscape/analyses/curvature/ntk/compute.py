@@ -67,7 +67,9 @@ def compute(problem: Problem, params: NtkParams, context: Context) -> Mapping[st
         "complete": bool(pairs["complete"]),
         "products": int(pairs["products"]) + int(rest["products"]),
         "notice": ". ".join(
-            filter(None, (said, str(pairs["_notice"]), "" if rest.get("reorthogonalised", True) else NOT_KEPT))
+            filter(
+                None, (said, str(pairs["_notice"]), "" if rest.get("reorthogonalised", True) else NOT_KEPT)
+            )
         ),
     }
     for name in ("trace", "frobenius", "effective_rank", "participation", "alignment"):
