@@ -9,8 +9,8 @@ from pydantic import Field
 __all__ = ["NOT_KEPT", "Operator", "Tolerance"]
 
 NOT_KEPT = (
-    "the vectors of all Lanczos steps did not fit into memory: the three-term recurrence took their place, after"
-    " as many outliers as memory allowed were taken out"
+    "the vectors of all Lanczos steps did not fit into memory: the three-term recurrence took their place,"
+    " after as many outliers as memory allowed were taken out"
 )
 """Said of a quadrature; the same sentence for all models, so that a report says it once."""
 

@@ -54,8 +54,8 @@ class DensityParams(Params):
     tol: float = Field(3e-3, gt=0, description="residual allowed for outliers, relative to max |λ|")
     reorthogonalise: bool = Field(
         True,
-        description="keep all Lanczos vectors orthogonal, where they fit into memory; false, and where they do"
-        " not: the three-term recurrence, two vectors per probe beside the outliers",
+        description="keep the vectors of all Lanczos steps, orthogonal to each other; false, and where they do"
+        " not fit into memory: the three-term recurrence, with two vectors, after one that finds outliers",
     )
     seed: int = Field(0, ge=0, description="seed of the probes")
 
@@ -395,8 +395,9 @@ density = Analysis(
     description=(
         "The distribution of all eigenvalues of the Hessian ∇²L, or of the generalised Gauss-Newton"
         " matrix, of the mean loss with weight decay, which shifts it by λ_wd. Stochastic Lanczos quadrature"
-        " (Ghorbani, Krishnan & Xiao 2019; Papyan 2020; Yao et al. 2020) with full reorthogonalisation, where"
-        " memory allows, and several Gaussian probes. The eigenvalues of largest magnitude that the first probe finds are taken"
+        " (Ghorbani, Krishnan & Xiao 2019; Papyan 2020; Yao et al. 2020) with several Gaussian probes and,"
+        " where memory allows, full reorthogonalisation."
+        " The eigenvalues of largest magnitude that the first probe finds are taken"
         " out and added back as point masses 1/P, so that they neither carry random weights nor blur the"
         " bulk; the rest of that probe counts as one of the bulk. Nodes and"
         " weights are kept: `landscape.analyses.curvature.density.smooth(ds, width)` smooths them anew."

@@ -208,8 +208,8 @@ def spectral_measure(
     out, of which there are fewer where they do not fit into memory: the others stay in the bulk.
 
     Where not even the steps of one probe fit, the recurrences run without reorthogonalisation, each with two
-    vectors (see `lanczos`). Outliers are then those that a recurrence of as many steps as fit has found, a third
-    of the memory being left to them; its products come on top, since it is too short to stand for a probe.
+    vectors (see `lanczos`). Outliers are then those that a recurrence of as many steps as fit has found, a
+    third of the memory being left to them; its products come on top, as it is too short to stand for a probe.
     What converges in the bulk comes as copies that share its weight, so that the same steps resolve less.
 
     Args:

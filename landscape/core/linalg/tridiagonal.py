@@ -65,8 +65,8 @@ def lanczos(
     Without reorthogonalisation two vectors of each recurrence are kept, in Paige's (1976) order of the
     operations. Orthogonality is lost as eigenvalues converge, which then come again as copies ("ghosts"). The
     coefficients are still those of an exact run on a larger matrix, whose eigenvalues lie in tiny intervals
-    about those of A, where the start has nearly the same weights (Greenbaum 1989): the copies of an eigenvalue
-    share its weight, the quadrature stays one of A, and what is lost are the steps that copies take.
+    about those of A, where the start has nearly the same weights (Greenbaum 1989): the copies of an
+    eigenvalue share its weight, the quadrature stays one of A, and what is lost are the steps they take.
 
     Where a recurrence ends early (its Krylov space is invariant), the rest of its alpha and beta
     is zero and its basis vectors are zero: those nodes have weight zero.
@@ -131,10 +131,10 @@ def lanczos(
                 w = w - torch.bmm(known.mT, inside)[:, :, 0]
         else:
             if j:
-                w = w - beta[:, j - 1, None].to(w) * before
+                w = torch.addcmul(w, beta[:, j - 1, None].to(w), before, value=-1)
             inside = products(q[:, None], w[:, None])[:, 0]
             alpha[:, j] = inside[:, 0].double().cpu()
-            w = w - inside * q
+            w = torch.addcmul(w, inside, q, value=-1)
             before = q
         length = norms(w)
         alive = length > rounding * scale

@@ -58,7 +58,7 @@ def test_hessians_of_networks(name):
 
 
 def test_a_density_without_room_for_its_vectors_says_so(linear, monkeypatch):
-    """Independent: closed form XᵀX/N + λI; free memory is made as small as 30 vectors, less 8 for a product."""
+    """Independent: closed form XᵀX/N + λI; free memory is 30 vectors, less 8 for a product."""
     from landscape.core.linalg import room
 
     problem, exact = linear

@@ -138,7 +138,7 @@ def test_a_density_takes_out_as_many_outliers_as_fit(matrix, values):
 
 @pytest.mark.parametrize("vectors", [15, 9, 2])
 def test_a_density_without_room_for_its_steps_runs_the_three_term_recurrence(matrix, values, vectors):
-    """Oracle: traces of powers of the chosen spectrum, within five standard errors over probes; products counted.
+    """Oracle: traces of powers of the chosen spectrum, within five standard errors over probes.
 
     A third of the room is left to outliers, and what finds them is too short to be a probe.
     """
