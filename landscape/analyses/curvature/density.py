@@ -55,7 +55,7 @@ class DensityParams(Params):
     reorthogonalise: bool = Field(
         True,
         description="keep the vectors of all Lanczos steps, orthogonal to each other; false, and where they do"
-        " not fit into memory: the three-term recurrence of two vectors, after one that finds outliers",
+        " not fit into memory: the three-term recurrence of two vectors, after one for outliers",
     )
     seed: int = Field(0, ge=0, description="seed of the probes")
 
