@@ -54,8 +54,8 @@ class DensityParams(Params):
     tol: float = Field(3e-3, gt=0, description="residual allowed for outliers, relative to max |λ|")
     reorthogonalise: bool = Field(
         True,
-        description="keep the vectors of all Lanczos steps, and keep them orthogonal; false, or if they do not"
-        " fit into memory: three-term recurrences of two vectors, after one for outliers",
+        description="keep the vectors of all Lanczos steps, and keep them orthogonal; false, or if they do"
+        " not fit into memory: three-term recurrences of two vectors, after one for outliers",
     )
     seed: int = Field(0, ge=0, description="seed of the probes")
 
