@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 import landscape
 from landscape.core.linalg.eigenpairs import eigenpairs
+from landscape.core.linalg.quadrature import spectral_measure
 from landscape.reference import models
 from landscape.reference.data import digits
 from landscape.reference.training import train
@@ -44,6 +45,7 @@ RESIDUAL = 1e-3  # of each pair, relative to its own eigenvalue
 REL_SE = 0.02  # of the trace
 MOST_PRODUCTS = 3000
 SEEDS = 20
+SCARCE = 18  # vectors that fit, of the 30 to 60 that the steps of a density keep
 SMALL = 1000  # parameters up to which the whole matrix is formed
 
 
@@ -279,6 +281,9 @@ def densities(task: Task) -> None:
     print(f"  the exact spectrum over its mean |λ|: median (least ... most) of {SEEDS} seeds")
     sides: dict[str, Callable[[int, int], tuple[np.ndarray, np.ndarray]]] = {
         "landscape": lambda budget, seed: our_density(task, budget, seed),
+        "three-term recurrence": lambda budget, seed: our_density(task, budget, seed, reorthogonalise=False),
+        f"room for {SCARCE} vectors": lambda budget, seed: scarce_density(task, budget, seed, SCARCE),
+        "room for 2 vectors": lambda budget, seed: scarce_density(task, budget, seed, 2),
         "PyHessian, n_v=1 (its default)": lambda budget, seed: pyhessian_density(task, budget, seed, 1),
         "PyHessian, n_v=2": lambda budget, seed: pyhessian_density(task, budget, seed, 2),
     }
@@ -295,13 +300,29 @@ def densities(task: Task) -> None:
             )
 
 
-def our_density(task: Task, budget: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def our_density(task: Task, budget: int, seed: int, **options: bool) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights; of few products two probes, of more four."""
     problem = landscape.Problem(task.model, "cross_entropy", task.batches)
     probes = 2 if budget < 200 else 4
-    ds = landscape.density(problem, probes=probes, steps=budget // probes, seed=seed)
+    ds = landscape.density(problem, probes=probes, steps=budget // probes, seed=seed, **options)
     assert int(ds["products"]) == budget
     return ds["nodes"].values.ravel(), ds["weights"].values.ravel()
+
+
+def scarce_density(task: Task, budget: int, seed: int, room: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights where no more than ``room`` vectors fit; the run that finds outliers counts."""
+    problem = landscape.Problem(task.model, "cross_entropy", task.batches)
+    probes = 2 if budget < 200 else 4
+    found = room - room // 3 if room > 2 else 0
+    measure = spectral_measure(
+        landscape.hessian(problem),
+        probes=probes,
+        steps=(budget - found) // probes,
+        seed=seed,
+        memory_budget=room * 4 * task.size,
+    )
+    assert budget - probes < measure.products <= budget and not measure.reorthogonalised
+    return measure.nodes.ravel(), measure.weights.ravel()
 
 
 def pyhessian_density(task: Task, budget: int, seed: int, probes: int) -> tuple[np.ndarray, np.ndarray]:

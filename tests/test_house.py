@@ -52,6 +52,7 @@ TESTS_OF_MORE = {
     "faults/test_flips.py": "results and zoo.h5, every bit of which may flip",
     "faults/test_signals.py": "whole runs, to which signals are sent at any moment",
     "faults/test_fuzz.py": "files of strangers, changed at random, and all that reads them",
+    "core/linalg/test_three_term.py": "a recurrence and the densities that come of it",
     "docs/test_*.py": "the documentation and its examples",
     "reference/models/test_models.py": "what all models of the room have in common",
     "reference/training/methods/test_composition.py": "all training methods together",

@@ -6,7 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-__all__ = ["Operator", "Tolerance"]
+__all__ = ["NOT_KEPT", "Operator", "Tolerance"]
+
+NOT_KEPT = (
+    "the vectors of all Lanczos steps did not fit into memory: the three-term recurrence took their place,"
+    " after as many outliers as memory allowed were taken out"
+)
+"""Said of a quadrature; the same sentence for all models, so that a report says it once."""
 
 Operator = Annotated[
     Literal["hessian", "ggn", "fisher", "empirical_fisher", "kfac", "ekfac"],

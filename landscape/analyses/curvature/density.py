@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from landscape.analyses._shared.captions import LOSS_UNIT, error_bars, loss_unit, weight_decays
 from landscape.analyses._shared.shared_scale import typical_highest, typical_lowest
 from landscape.analyses.curvature._operator import finite_loss, matrix, matrix_names
-from landscape.analyses.curvature._options import Operator
+from landscape.analyses.curvature._options import NOT_KEPT, Operator
 from landscape.base.analysis import Analysis, Context, Cost, Metric, Params
 from landscape.base.figure import Axis, FigureSpec, Line, Stems, series
 from landscape.base.interval import Interval
@@ -52,6 +52,11 @@ class DensityParams(Params):
         0.1, gt=0, description="width of the bracket of negative_share up to which it counts as converged"
     )
     tol: float = Field(3e-3, gt=0, description="residual allowed for outliers, relative to max |λ|")
+    reorthogonalise: bool = Field(
+        True,
+        description="keep the vectors of all Lanczos steps, and keep them orthogonal; false, or if they do"
+        " not fit into memory: three-term recurrences of two vectors, after one for outliers",
+    )
     seed: int = Field(0, ge=0, description="seed of the probes")
 
     @field_validator("engine", mode="before")
@@ -125,6 +130,7 @@ SCHEMA = Schema(
             kind="str",
             optional=True,
         ),
+        Variable("notice", (), "why vectors were not kept orthogonal", "", kind="str", optional=True),
         Variable("iterations", (), "Lanczos steps per probe", kind="int"),
         Variable("products", (), "matrix-vector products used", kind="int"),
     ),
@@ -143,6 +149,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
             probes=params.probes,
             steps=params.steps,
             tol=params.tol,
+            reorthogonalise=params.reorthogonalise,
             seed=params.seed,
             on_progress=context.progress,
         )
@@ -173,6 +180,7 @@ def compute(problem: Problem, params: DensityParams, context: Context) -> Mappin
         ),
         "converged": narrow,
         "converged_notice": "" if narrow else _wide_bracket(params),
+        **({"notice": NOT_KEPT} if params.reorthogonalise and not measure.reorthogonalised else {}),
         "iterations": measure.iterations,
         "products": measure.products,
     }
@@ -387,8 +395,9 @@ density = Analysis(
     description=(
         "The distribution of all eigenvalues of the Hessian ∇²L, or of the generalised Gauss-Newton"
         " matrix, of the mean loss with weight decay, which shifts it by λ_wd. Stochastic Lanczos quadrature"
-        " (Ghorbani, Krishnan & Xiao 2019; Papyan 2020; Yao et al. 2020) with full reorthogonalisation and"
-        " several Gaussian probes. The eigenvalues of largest magnitude that the first probe finds are taken"
+        " (Ghorbani, Krishnan & Xiao 2019; Papyan 2020; Yao et al. 2020) with several Gaussian probes and,"
+        " where memory allows, full reorthogonalisation."
+        " The eigenvalues of largest magnitude that the first probe finds are taken"
         " out and added back as point masses 1/P, so that they neither carry random weights nor blur the"
         " bulk; the rest of that probe counts as one of the bulk. Nodes and"
         " weights are kept: `landscape.analyses.curvature.density.smooth(ds, width)` smooths them anew."

@@ -18,7 +18,7 @@ from landscape.core.linalg.operators import DenseOperator, SymmetricOperator
 from landscape.core.linalg.reductions import project_out
 from landscape.core.linalg.room import too_little, vectors_that_fit
 from landscape.core.linalg.thick_restart import SEPARATE
-from landscape.core.linalg.tridiagonal import Tridiagonal, lanczos, tridiagonal_matrix
+from landscape.core.linalg.tridiagonal import RECURRENCE, Tridiagonal, lanczos, tridiagonal_matrix
 from landscape.core.stats.density import WEIGHTLESS, node_spacing
 from landscape.core.stats.intervals import standard_error
 from landscape.errors import InputError
@@ -28,6 +28,7 @@ __all__ = ["SpectralMeasure", "gauss_quadrature", "spectral_measure", "whole_mea
 Array = NDArray[np.float64]
 
 BASIS_BYTES = 512 * 2**20  # Lanczos vectors of the probes that run side by side
+LEAST_STEPS = 8  # fewer find no outlier
 
 SINGLE = 16.0
 """n times the weight of a single eigenvalue in a random probe is χ² of one degree of freedom: it exceeds
@@ -55,6 +56,7 @@ class SpectralMeasure:
         beta: Their off-diagonals (probes, steps - 1).
         rounding: Values nearer than this are one and the same.
         converged: Whether all pairs that were given could be taken out.
+        reorthogonalised: Whether the Lanczos vectors of every probe were kept, and kept orthogonal.
     """
 
     nodes: Array
@@ -68,6 +70,7 @@ class SpectralMeasure:
     beta: Array
     rounding: float
     converged: bool
+    reorthogonalised: bool = True
 
     @property
     def bulk_share(self) -> float:
@@ -185,6 +188,7 @@ def spectral_measure(
     probes: int = 5,
     steps: int = 40,
     tol: float = 3e-3,
+    reorthogonalise: bool = True,
     seed: int = 0,
     memory_budget: int | None = None,
     on_progress: Callable[[float], None] | None = None,
@@ -203,6 +207,11 @@ def spectral_measure(
     computed all. Memory: steps vectors of n per probe, probes side by side up to 512 MiB, and those taken
     out, of which there are fewer where they do not fit into memory: the others stay in the bulk.
 
+    Where not even the steps of one probe fit, the recurrences run without reorthogonalisation, each with two
+    vectors (see `lanczos`). Outliers are then those that a recurrence of as many steps as fit has found, a
+    third of the memory being left to them; its products come on top, as it is too short to stand for a probe.
+    What converges in the bulk comes as copies that share its weight, so that the same steps resolve less.
+
     Args:
         operator: A, of size n.
         outliers: Most eigenpairs taken out (0 for plain quadrature), or pairs found before. Those whose
@@ -212,12 +221,14 @@ def spectral_measure(
         steps: Lanczos steps per probe.
         tol: Residual allowed for an outlier, relative to the largest |λ|. The error of an eigenvalue is of
             second order in it; a larger one leaves outliers of a few percent of the largest |λ| in the bulk.
+        reorthogonalise: Whether to keep the vectors of all steps where they fit; if not, those of the first
+            probe alone are kept, which finds the outliers.
         seed: Seed of the probes.
         memory_budget: Bytes that vectors may take; ``None`` takes the free memory less what a product needs.
         on_progress: Called with the finished fraction.
 
     Raises:
-        InputError: If a count is out of range, or memory too small for the steps of one probe.
+        InputError: If a count is out of range, or memory too small for two vectors.
         LandscapeError: If a product is not finite.
     """
     requested = outliers if isinstance(outliers, int) else len(outliers.values)
@@ -230,11 +241,13 @@ def spectral_measure(
     report = on_progress or (lambda fraction: None)
     generator = torch.Generator().manual_seed(seed)
     room = vectors_that_fit(operator, memory_budget)
-    if min(steps, n) > room:
-        # a third is left to outliers
-        most = room - min(requested, room // 3)
-        instead = f"ask for steps={most} or fewer" if most > 0 else "choose fewer parameters"
-        raise too_little(operator, min(steps, n), room, f"{steps} Lanczos steps keep", instead)
+    length = min(steps, n)  # of the recurrence that finds the outliers
+    if length > room:
+        if room < RECURRENCE:
+            what = f"{steps} Lanczos steps keep, even without reorthogonalisation,"
+            raise too_little(operator, RECURRENCE, room, what, "choose fewer parameters")
+        reorthogonalise = False
+        length = room - min(requested, room // 3)
     budget = room * n * dtype.itemsize  # decided once: a run that has begun is not refused
 
     def draw(count: int) -> Tensor:
@@ -248,11 +261,14 @@ def spectral_measure(
         products = known.products
     if known is not None:
         taken = _resolved(known, dtype, operator.device)
-    elif requested:
-        products = min(steps, n)
-        run = lanczos(operator, products, draw(1), vectors=True, memory_budget=budget)
-        taken, first = _first_probe(run, min(requested, room - products), tol, dtype)
+    elif requested and length >= min(steps, n, LEAST_STEPS):
+        products = length
+        run = lanczos(operator, length, draw(1), vectors=True, memory_budget=budget)
+        most = min(requested, room - length, max(room - RECURRENCE, 0))
+        taken, first = _first_probe(run, most, tol, dtype)
         del run  # its vectors
+        if length < min(steps, n):
+            first = None  # too few moments
         report(1 / probes)
     else:
         taken = _Outliers(np.zeros(0), np.zeros(0), torch.zeros(n, 0, dtype=dtype, device=operator.device))
@@ -261,11 +277,18 @@ def spectral_measure(
     runs = [] if first is None else [_as_row(*first, steps)]
     done = len(runs)
     bulk = operator.deflate(taken.vectors) if kept else operator
-    side = max(1, min(probes, min(BASIS_BYTES // (n * dtype.itemsize), room - kept) // max(steps, 1)))
+    each = max(steps, 1) if reorthogonalise else RECURRENCE
+    side = max(1, min(probes, min(BASIS_BYTES // (n * dtype.itemsize), room - kept) // each))
     while done < probes:
         count = min(side, probes - done)
         if steps:
-            found = lanczos(bulk, steps, project_out(taken.vectors, draw(count)), memory_budget=budget)
+            found = lanczos(
+                bulk,
+                steps,
+                project_out(taken.vectors, draw(count)),
+                reorthogonalise=reorthogonalise,
+                memory_budget=budget,
+            )
             runs.append((found.alpha, found.beta))
             products += count * steps
         else:  # every eigenvalue is an outlier
@@ -292,6 +315,7 @@ def spectral_measure(
         beta=beta.numpy(),
         rounding=BREAKDOWN * torch.finfo(dtype).eps * float(np.abs(every).max(initial=0.0)),
         converged=known is None or (known.converged and kept == len(known.values)),
+        reorthogonalised=reorthogonalise,
     )
 
 

@@ -18,7 +18,10 @@ from landscape.errors import InputError
 if TYPE_CHECKING:
     from landscape.core.linalg.operators import SymmetricOperator
 
-__all__ = ["Tridiagonal", "excludes", "lanczos", "tridiagonal_matrix"]
+__all__ = ["RECURRENCE", "Tridiagonal", "excludes", "lanczos", "tridiagonal_matrix"]
+
+RECURRENCE = 2
+"""Vectors that a recurrence keeps without reorthogonalisation."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,22 @@ def lanczos(
     start: Tensor,
     *,
     vectors: bool = False,
+    reorthogonalise: bool = True,
     memory_budget: int | None = None,
 ) -> Tridiagonal:
-    """Run the Lanczos recurrence with full reorthogonalisation from one or several vectors.
+    """Run the Lanczos recurrence from one or several vectors, by default with full reorthogonalisation.
 
     With T the tridiagonal matrix of alpha and beta and v the starting vector,
     v^T f(A) v = norm^2 e_1^T f(T) e_1 exactly for polynomials f up to degree 2 steps - 1: the
     Gauss quadrature behind spectral densities and traces (Golub and Welsch 1969; Golub and
     Meurant 1994). Several vectors run side by side, each its own recurrence, sharing one block
     product per step. Memory: c times steps times n values.
+
+    Without reorthogonalisation two vectors of each recurrence are kept, in Paige's (1976) order of the
+    operations. Orthogonality is lost as eigenvalues converge, which then come again as copies ("ghosts"). The
+    coefficients are still those of an exact run on a larger matrix, whose eigenvalues lie in tiny intervals
+    about those of A, where the start has nearly the same weights (Greenbaum 1989): the copies of an
+    eigenvalue share its weight, the quadrature stays one of A, and what is lost are the steps they take.
 
     Where a recurrence ends early (its Krylov space is invariant), the rest of its alpha and beta
     is zero and its basis vectors are zero: those nodes have weight zero.
@@ -66,10 +76,12 @@ def lanczos(
         steps: number of products per vector.
         start: (n,) or (n, c), each column not zero.
         vectors: whether to return the Lanczos vectors.
+        reorthogonalise: whether to keep all vectors, and the new one orthogonal to them.
         memory_budget: bytes that vectors may take; ``None`` takes the free memory less what a product needs.
 
     Raises:
-        InputError: `steps` is less than 1, `start` does not fit or holds a zero column, or memory is short.
+        InputError: `steps` is less than 1, `start` does not fit or holds a zero column, memory is short, or
+            `vectors` are asked for that are not kept.
         LandscapeError: a product is not finite.
 
     Example:
@@ -89,27 +101,41 @@ def lanczos(
     norm = norms(q)
     if bool((norm == 0).any()):
         raise InputError("start holds a zero vector: every recurrence needs a direction.")
+    if vectors and not reorthogonalise:
+        raise InputError("vectors=True needs all Lanczos vectors: leave reorthogonalise=False out.")
     room = vectors_that_fit(operator, memory_budget)
-    if c * steps > room:
+    each = steps if reorthogonalise else RECURRENCE
+    if c * each > room:
         of = f" of {c} vectors each" if c > 1 else ""
-        instead = f"ask for steps={room // c} or fewer" if room >= c else "choose fewer parameters"
-        raise too_little(operator, c * steps, room, f"{steps} Lanczos steps{of} keep", instead)
+        instead = "choose fewer parameters"
+        if room >= c and reorthogonalise:
+            instead = f"ask for steps={room // c} or fewer"
+        raise too_little(operator, c * each, room, f"{steps} Lanczos steps{of} keep", instead)
     q = q / norm[:, None]
-    basis = torch.zeros(c, steps, n, dtype=q.dtype, device=q.device)
+    basis = torch.zeros(c, steps if reorthogonalise else 0, n, dtype=q.dtype, device=q.device)
+    before = q  # of the step before; the first has none
     alpha = torch.zeros(c, steps, dtype=torch.float64)
     beta = torch.zeros(c, steps, dtype=torch.float64)
     rounding = BREAKDOWN * torch.finfo(q.dtype).eps
     scale = torch.zeros(c, dtype=q.dtype, device=q.device)
     # Vectors that have ended stay zero from then on, so that all c recurrences go in step.
     for j in range(steps):
-        basis[:, j] = q
         w = finite_product(operator, q.T).T
         scale = torch.maximum(scale, norms(w))
-        known = basis[:, : j + 1]
-        for _ in range(2):  # twice is enough
-            inside = products(known, w[:, :, None].mT)  # of these strides, so that bits stay
-            alpha[:, j] += inside[:, j, 0].double().cpu()  # of both passes: the second corrects the first
-            w = w - torch.bmm(known.mT, inside)[:, :, 0]
+        if reorthogonalise:
+            basis[:, j] = q
+            known = basis[:, : j + 1]
+            for _ in range(2):  # twice is enough
+                inside = products(known, w[:, :, None].mT)  # of these strides, so that bits stay
+                alpha[:, j] += inside[:, j, 0].double().cpu()  # of both passes: the second corrects the first
+                w = w - torch.bmm(known.mT, inside)[:, :, 0]
+        else:
+            if j:
+                w = torch.addcmul(w, beta[:, j - 1, None].to(w), before, value=-1)
+            inside = products(q[:, None], w[:, None])[:, 0]
+            alpha[:, j] = inside[:, 0].double().cpu()
+            w = torch.addcmul(w, inside, q, value=-1)
+            before = q
         length = norms(w)
         alive = length > rounding * scale
         beta[:, j] = torch.where(alive, length, 0).double().cpu()

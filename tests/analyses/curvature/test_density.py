@@ -57,6 +57,28 @@ def test_hessians_of_networks(name):
     assert bool(ds["converged"]) == (high - low <= 0.1)
 
 
+def test_a_density_without_room_for_its_vectors_says_so(linear, monkeypatch):
+    """Independent: closed form XᵀX/N + λI; free memory is 30 vectors, less 8 for a product."""
+    from landscape.core.linalg import room
+
+    problem, exact = linear
+    options = {"probes": 8, "steps": 30, "outliers": 10}
+    asked = landscape.density(problem, reorthogonalise=False, **options)
+    assert "notice" not in asked and int(asked["products"]) == 240
+    monkeypatch.setattr(room, "free_memory", lambda unknown: 30 * 120 * 8)
+    scarce = landscape.density(problem, **options)
+    assert "the three-term recurrence took their place" in str(scarce["notice"].item())
+    assert int(scarce["products"]) == 240 + 15  # the shorter run that finds outliers is no probe
+    for ds in (asked, scarce):
+        np.testing.assert_allclose(ds["outliers"][:3], exact[::-1][:3], rtol=1e-6)
+        distance = stats.wasserstein_distance(ds["nodes"].values.ravel(), exact, ds["weights"].values.ravel())
+        assert distance < 0.01 * exact.mean()
+        assert abs(float(ds["trace"]) - exact.sum()) < 5 * float(ds["trace_se"])
+    monkeypatch.setattr(room, "free_memory", lambda unknown: 9 * 120 * 8)
+    with pytest.raises(InputError, match="room for 1: choose fewer parameters"):
+        landscape.density(problem, **options)
+
+
 def test_all_outliers_is_the_kernel_estimate_of_the_exact_spectrum():
     """Independent: the exact Hessian, smoothed by scipy's normal density."""
     case = CASES["mlp"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from landscape.core.linalg import room
+from landscape.core.linalg import quadrature, room
 from landscape.core.linalg.eigenpairs import LanczosState, eigenpairs
 from landscape.core.linalg.krylov import KrylovBasis
 from landscape.core.linalg.operators import DenseOperator
@@ -118,6 +118,10 @@ def test_lanczos_names_the_steps_that_fit(matrix):
     assert lanczos(matrix, steps, V, memory_budget=budget(17)).alpha.shape == (2, steps)
     with pytest.raises(InputError, match="choose fewer parameters"):
         lanczos(matrix, 1, V, memory_budget=budget(1))
+    plain = lanczos(matrix, 12, V, reorthogonalise=False, memory_budget=budget(4))
+    assert plain.alpha.shape == (2, 12)
+    with pytest.raises(InputError, match=r"keep 4 vectors .* room for 3: choose fewer parameters"):
+        lanczos(matrix, 12, V, reorthogonalise=False, memory_budget=budget(3))
 
 
 def test_a_density_takes_out_as_many_outliers_as_fit(matrix, values):
@@ -132,15 +136,48 @@ def test_a_density_takes_out_as_many_outliers_as_fit(matrix, values):
         assert abs(mean - float((values**power).mean())) < 5 * error
 
 
-def test_a_density_names_the_steps_that_fit(matrix):
-    """Oracle: what the error names is tried; nothing is multiplied before."""
+@pytest.mark.parametrize("vectors", [15, 9, 2])
+def test_a_density_without_room_for_its_steps_runs_the_three_term_recurrence(matrix, values, vectors):
+    """Oracle: traces of powers of the chosen spectrum, within five standard errors over probes.
+
+    A third of the room is left to outliers, and what finds them is too short to be a probe.
+    """
     before = matrix.products
-    with pytest.raises(InputError, match=r"40 Lanczos steps keep 40 vectors .* room for 15") as told:
-        spectral_measure(matrix, memory_budget=budget(15))
+    found = spectral_measure(matrix, probes=30, steps=20, memory_budget=budget(vectors))
+    short = {15: 10, 9: 0, 2: 0}[vectors]  # nine vectors leave six steps, which would find nothing
+    assert found.products == matrix.products - before == 600 + short
+    assert not found.reorthogonalised and found.iterations == 20
+    assert found.outliers <= vectors // 3 and (found.outliers > 0) == (short > 0)
+    np.testing.assert_allclose(found.weights.sum(1), 1.0, rtol=1e-12)
+    for power in (1, 2):
+        mean, error = found.mean(found.nodes**power)
+        assert abs(mean - float((values**power).mean())) < 5 * error
+
+
+def test_a_density_keeps_to_its_room(matrix, monkeypatch):
+    """Oracle: vectors counted where recurrences begin, those of the outliers beside them."""
+    kept = []
+
+    def counted(operator, steps, start, *, reorthogonalise=True, **rest):
+        if operator.size == N:  # not what is left of a first probe
+            width = 1 if start.ndim == 1 else start.shape[1]
+            kept.append(width * (steps if reorthogonalise else 2))
+        return lanczos(operator, steps, start, reorthogonalise=reorthogonalise, **rest)
+
+    monkeypatch.setattr(quadrature, "lanczos", counted)
+    for room_for in (2, 5, 13, 25, 45):
+        kept.clear()
+        found = spectral_measure(matrix, probes=4, memory_budget=budget(room_for))
+        assert found.reorthogonalised == (room_for >= 40)
+        assert kept[-1] + found.outliers <= room_for and max(kept) <= room_for
+
+
+def test_a_density_is_refused_where_no_recurrence_fits(matrix):
+    """Oracle: by hand; nothing is multiplied before."""
+    before = matrix.products
+    with pytest.raises(InputError, match=r"40 Lanczos steps keep, .* 2 vectors .* room for 1: choose fewer"):
+        spectral_measure(matrix, memory_budget=budget(1))
     assert matrix.products == before
-    steps = suggested(str(told.value))
-    found = spectral_measure(matrix, steps=steps, probes=2, memory_budget=budget(15))
-    assert found.iterations == steps == 10
 
 
 @pytest.mark.parametrize(("vectors", "estimator"), [(40, "hutch++"), (20, "hutchinson")])

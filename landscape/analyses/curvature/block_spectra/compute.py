@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.analyses.curvature._operator import finite_loss
+from landscape.analyses.curvature._options import NOT_KEPT
 from landscape.analyses.curvature.block_spectra.options import BlockSpectraParams
 from landscape.base.analysis import Context
 from landscape.core.stats.spectral_distance import Spectrum, spectral_distances
@@ -77,6 +78,7 @@ def compute(problem: Problem, params: BlockSpectraParams, context: Context) -> M
         **{n: np.array([piece[n] for piece in pieces]) for n in ("exact", "resolution", "block_trace")},
         "block_trace_se": np.array([piece["block_trace_se"] for piece in pieces]),
         "converged": all(bool(piece["converged"]) for piece in pieces),
+        **({} if all(piece.get("reorthogonalised", True) for piece in pieces) else {"notice": NOT_KEPT}),
         "products": sum(int(piece["products"]) for piece in pieces),
     }
     there = np.where(data["weights"] > 1e-12, nodes, np.nan)
@@ -122,6 +124,7 @@ def _spectrum(block: SymmetricOperator, number: int, params: BlockSpectraParams)
         "block_trace": np.array(trace * measure.size),
         "block_trace_se": np.array(0.0 if exact else trace_se * measure.size),
         "converged": np.array(measure.converged),
+        "reorthogonalised": np.array(measure.reorthogonalised),
         "products": np.array(measure.products),
     }
 

@@ -38,6 +38,7 @@ SCHEMA = Schema(
         Variable("mean_distance", (), "mean distance of all pairs of blocks; NaN of a single block"),
         Variable("mean_distance_low", (), "lower end of its 95 % interval over probes"),
         Variable("mean_distance_high", (), "upper end of its 95 % interval over probes"),
+        Variable("notice", (), "why vectors were not kept orthogonal", "", kind="str", optional=True),
         Variable("converged", (), "whether the outliers taken out are known to tolerance", "", "bool"),
         Variable("products", (), "products with blocks, each a pass over the data", kind="int"),
     ),

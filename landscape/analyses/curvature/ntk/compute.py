@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from landscape.analyses.curvature._operator import finite_loss
+from landscape.analyses.curvature._options import NOT_KEPT
 from landscape.analyses.curvature._resume import resumed_eigenpairs
 from landscape.analyses.curvature._unresolved import unresolved
 from landscape.analyses.curvature.ntk.options import NtkParams
@@ -65,7 +66,11 @@ def compute(problem: Problem, params: NtkParams, context: Context) -> Mapping[st
         "converged": bool(pairs["converged"]),
         "complete": bool(pairs["complete"]),
         "products": int(pairs["products"]) + int(rest["products"]),
-        "notice": ". ".join(filter(None, (said, str(pairs["_notice"])))),
+        "notice": ". ".join(
+            filter(
+                None, (said, str(pairs["_notice"]), "" if rest.get("reorthogonalised", True) else NOT_KEPT)
+            )
+        ),
     }
     for name in ("trace", "frobenius", "effective_rank", "participation", "alignment"):
         value, half = getattr(moments, name)
@@ -138,6 +143,7 @@ def _rest(operator: TangentGram, pairs: Piece, params: NtkParams, context: Conte
         "outliers": np.array(found.outliers),
         "exact": np.array(exact),
         "products": np.array(found.products),
+        "reorthogonalised": np.array(found.reorthogonalised),
     }
 
 
