@@ -131,8 +131,8 @@ def loss_landscapes(task: Task, package: types.ModuleType, passes: Cut) -> Side:
     base = importlib.import_module("loss_landscapes.metrics").Loss
 
     class Loss(base):  # type: ignore[misc, valid-type] # their loss, of several passes
-        def __call__(self, model_wrapper: Callable[[Tensor], Tensor]) -> float:
-            return mean_loss(model_wrapper, passes)
+        def __call__(self, model_wrapper: nn.Module) -> float:
+            return mean_loss(model_wrapper.forward, passes)  # it has no other way to be called
 
     metric = base(F.cross_entropy, *passes[0]) if len(passes) == 1 else Loss(F.cross_entropy, *passes[0])
 
