@@ -523,6 +523,7 @@ class _Density(Analysis):
         kernel_width: float = 0.005,
         share_tol: float = 0.1,
         tol: float = 0.003,
+        reorthogonalise: bool = True,
         seed: int = 0,
         progress: bool | Callable[[float], None] = False,
     ) -> xr.Dataset:
@@ -541,6 +542,9 @@ class _Density(Analysis):
                 is taken than the distance of nodes in its middle, π/2 over the steps.
             share_tol: width of the bracket of negative_share up to which it counts as converged.
             tol: residual allowed for outliers, relative to max |λ|.
+            reorthogonalise: keep the vectors of all Lanczos steps, and keep them orthogonal; false, or
+                if they do not fit into memory: three-term recurrences of two vectors, after one for
+                outliers.
             seed: seed of the probes.
         """
 
