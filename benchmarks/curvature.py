@@ -40,6 +40,7 @@ from curvature_sides import (
     make_task,
     ours,
     own_gradient,
+    parser_of,
     plain,
     seconds,
 )
@@ -120,12 +121,7 @@ def memory(arguments: argparse.Namespace, model: str) -> None:
 
 def main() -> None:
     """Run the parts asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", default="resnet,vit")
-    known = ("products", "memory")
-    parser.add_argument("--parts", default=",".join(known), help="some of them, with commas")
-    parser.add_argument("--examples", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=64)
+    parser = parser_of(__doc__, "resnet,vit", ("products", "memory"))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
         "--without", default="", help="leave out sides of this name: JAX compiles for minutes"
@@ -133,9 +129,6 @@ def main() -> None:
     parser.add_argument("--one", action="store_true", help="single vectors alone, no blocks")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    parts = arguments.parts.split(",")
-    if not set(parts) <= set(known):
-        parser.error(f"--parts must be some of {', '.join(known)}, not {arguments.parts}")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # rivals warn
     for name in arguments.models.split(","):
@@ -143,12 +136,10 @@ def main() -> None:
         if arguments.measure:
             measure_memory(task, arguments.measure)
             return
-        print(
-            f"{name}: {task.size} parameters, {arguments.examples} examples in batches of {arguments.batch}"
-        )
-        if "products" in parts:
+        print(f"{name}: {task}")
+        if "products" in arguments.parts:
             products(task, arguments.repeats, blocks=not arguments.one, without=arguments.without)
-        if "memory" in parts:
+        if "memory" in arguments.parts:
             memory(arguments, name)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,9 @@ class Task:
     def batches(self) -> list[tuple[Tensor, Tensor]]:
         """The data in batches."""
         return list(zip(self.x.split(self.batch), self.y.split(self.batch), strict=True))
+
+    def __str__(self) -> str:
+        return f"{self.size} parameters, {len(self.x)} examples in batches of {self.batch}"
 
     @property
     def size(self) -> int:
@@ -283,3 +287,23 @@ def own_gradient(task: Task) -> Callable[[], Tensor]:
     """One gradient by landscape, cut and laid out as its products are."""
     problem = landscape.Problem(task.model, "cross_entropy", task.batches)
     return problem.gradient
+
+
+# Command line
+
+
+def parser_of(doc: str, models: str, known: Sequence[str]) -> argparse.ArgumentParser:
+    """Options of a file that measures some parts of some models, all by default."""
+
+    def parts(text: str) -> list[str]:
+        given = text.split(",")
+        if not set(given) <= set(known):
+            raise argparse.ArgumentTypeError(f"must be some of {', '.join(known)}, not {text}")
+        return given
+
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--models", default=models)
+    parser.add_argument("--parts", type=parts, default=",".join(known), help="some of them, with commas")
+    parser.add_argument("--examples", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=64)
+    return parser

@@ -82,17 +82,18 @@ def bare(models: dict[str, nn.Module], x: Tensor, grams: bool) -> Callable[[], N
             rows = output.flatten(1)
             found.append((rows @ rows.T).flatten())
 
+        layers = [m.get_submodule(name) for m in models.values() for name in LAYERS] if grams else []
+        hooks = [layer.register_forward_hook(receive) for layer in layers]
         with torch.no_grad():
-            for model in models.values():
-                parts = [model.get_submodule(name) for name in LAYERS] if grams else []
-                hooks = [part.register_forward_hook(receive) for part in parts]
-                for batch in x.split(BATCH):
+            for batch in x.split(BATCH):
+                found.clear()
+                for model in models.values():
                     model(batch)
-                for hook in hooks:
-                    hook.remove()
-            if grams:
-                every = torch.stack(found)
-                every @ every.T
+                if grams:
+                    every = torch.stack(found)
+                    every @ every.T
+        for hook in hooks:
+            hook.remove()
 
     return run
 

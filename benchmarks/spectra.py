@@ -14,7 +14,6 @@ torch.linalg.eigh.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import importlib
 import statistics
@@ -28,7 +27,17 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from curvature_sides import BUDGET, Product, Task, curvlinops, eigenthings_operator, make_task, plain, seconds
+from curvature_sides import (
+    BUDGET,
+    Product,
+    Task,
+    curvlinops,
+    eigenthings_operator,
+    make_task,
+    parser_of,
+    plain,
+    seconds,
+)
 from scipy.sparse.linalg import LinearOperator, eigsh
 from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
@@ -339,31 +348,21 @@ def pyhessian_density(task: Task, budget: int, seed: int, probes: int) -> tuple[
 
 def main() -> None:
     """Run the parts asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", default="resnet,vit,mlp")
-    known = ("eigenpairs", "trace", "density")
-    parser.add_argument("--parts", default=",".join(known), help="some of them, with commas")
-    parser.add_argument("--examples", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=64)
+    parser = parser_of(__doc__, "resnet,vit,mlp", ("eigenpairs", "trace", "density"))
     arguments = parser.parse_args()
-    parts = arguments.parts.split(",")
-    if not set(parts) <= set(known):
-        parser.error(f"--parts must be some of {', '.join(known)}, not {arguments.parts}")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # rivals warn
     for name in arguments.models.split(","):
         task = make_task(name, arguments.examples, arguments.batch)
-        print(
-            f"{name}: {task.size} parameters, {arguments.examples} examples in batches of {arguments.batch}"
-        )
-        if "eigenpairs" in parts:
+        print(f"{name}: {task}")
+        if "eigenpairs" in arguments.parts:
             eigen(task)
             if name == "mlp":
                 exact_eigenvalues(task)
-        if "trace" in parts:
+        if "trace" in arguments.parts:
             for each in (task, separated_task(), digits_task()) if name == "mlp" else (task,):
                 traces(each)
-        if "density" in parts and name == "mlp":
+        if "density" in arguments.parts and name == "mlp":
             for each in (task, separated_task(), digits_task()):
                 densities(each)
 
